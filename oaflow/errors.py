@@ -1,0 +1,83 @@
+"""
+What can go wrong, each with the facts of its case. The sentence is written once, here.
+
+    OaflowError
+    |- Reject                  raised by a stage function: this job is not worth another attempt
+    |- UsageError              exit 2: the command or its input is wrong
+    |- EnvironmentProblem      exit 3: database, folders, rights
+    |- JobError                a job that cannot be built, read or sent
+    |- RouteError              what a stage returned has no way to go
+    `- (further families are listed by the module that owns them)
+"""
+
+from typing import ClassVar
+
+
+class OaflowError(Exception):
+    """
+    Base of everything oaflow raises on purpose.
+
+    Attributes:
+        help: the next thing to type, or None.
+        exit_code: what the command line ends with when this reaches it.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, help: str | None = None) -> None:
+        self.help = help
+        super().__init__(message)
+
+
+class Reject(OaflowError):
+    """
+    Raised by a stage function to fail its job at once, without another attempt.
+    """
+
+
+class UsageError(OaflowError):
+    """
+    The command, or the pipeline that it was to run, is wrong.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+
+class EnvironmentProblem(OaflowError):
+    """
+    The database, a folder or a right that the program needs is not there.
+    """
+
+    exit_code: ClassVar[int] = 3
+
+
+class JobError(OaflowError):
+    """
+    A job that cannot be built, read or sent.
+    """
+
+
+class RouteError(OaflowError):
+    """
+    What a stage returned has no way to go.
+    """
+
+
+class UnknownPortError(RouteError):
+    """
+    A stage emitted on a port that its plan does not wire.
+    """
+
+    def __init__(self, stage: str, port: str, wired: tuple[str, ...]) -> None:
+        self.stage, self.port, self.wired = stage, port, wired
+        super().__init__(f"stage {stage!r} emitted on port {port!r}, but the plan wires: {', '.join(wired) or 'none'}")
+
+
+class UnknownStageError(RouteError):
+    """
+    A job names a stage that its plan does not have.
+    """
+
+    def __init__(self, stage: str, known: tuple[str, ...]) -> None:
+        self.stage, self.known = stage, known
+        super().__init__(f"the plan has no stage {stage!r}; it has: {', '.join(known)}")

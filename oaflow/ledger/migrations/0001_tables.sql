@@ -1,0 +1,133 @@
+-- oaflow's own tables. Nothing of procrastinate is altered, and none of its columns is needed beyond its own schema.
+
+CREATE SCHEMA IF NOT EXISTS oaflow;
+
+-- Plans are immutable and stored once, named by the digest of their canonical form.
+CREATE TABLE oaflow.plans (
+    digest     text PRIMARY KEY,
+    format     integer NOT NULL,
+    pipeline   text NOT NULL,
+    definition jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- One passage of work through a plan. `sealed` says that its source will insert no more first jobs;
+-- `round` rises with every retry of what failed.
+CREATE TABLE oaflow.runs (
+    id          text PRIMARY KEY,
+    pipeline    text NOT NULL,
+    plan        text NOT NULL REFERENCES oaflow.plans (digest),
+    dataset     text NOT NULL,
+    params      jsonb NOT NULL DEFAULT '{}',
+    state       text NOT NULL DEFAULT 'running'
+                CHECK (state IN ('running', 'paused', 'interrupted', 'finished', 'incomplete', 'cancelled')),
+    reason      text,
+    round       integer NOT NULL DEFAULT 1,
+    sealed      boolean NOT NULL DEFAULT false,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz
+);
+CREATE INDEX runs_open ON oaflow.runs (id) WHERE state IN ('running', 'paused', 'interrupted');
+CREATE INDEX runs_of_dataset ON oaflow.runs (dataset, pipeline, created_at DESC);
+
+-- Jobs per stage. Sharded, so that no row is hot; a reader sums the shards.
+CREATE TABLE oaflow.counters (
+    run       text NOT NULL,
+    stage     text NOT NULL,
+    shard     smallint NOT NULL,
+    open      bigint NOT NULL DEFAULT 0,
+    done      bigint NOT NULL DEFAULT 0,
+    failed    bigint NOT NULL DEFAULT 0,
+    unmatched bigint NOT NULL DEFAULT 0,
+    dropped   bigint NOT NULL DEFAULT 0,
+    ended     bigint NOT NULL DEFAULT 0,
+    diverted  bigint NOT NULL DEFAULT 0,
+    vanished  bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (run, stage, shard)
+) WITH (fillfactor = 50);
+
+-- What happened to each attempt, append only. `successors` holds the ids of the jobs handed over, in the order of
+-- `detail.handed`, which names for each its stage and documents: so a job that somebody deleted is found by name.
+-- outcome: root, done, chunk, retried, crashed, failed, diverted, cancelled, vanished, orphaned, reopened.
+CREATE TABLE oaflow.hops (
+    at         timestamptz NOT NULL DEFAULT now(),
+    run        text NOT NULL,
+    stage      text,
+    job        bigint,
+    parent     bigint,
+    attempt    integer,
+    outcome    text NOT NULL,
+    started    timestamptz,
+    ended      timestamptz,
+    worker     bigint,
+    version    text,
+    documents  text[],
+    successors bigint[],
+    detail     jsonb
+) PARTITION BY RANGE (at);
+CREATE TABLE oaflow.hops_default PARTITION OF oaflow.hops DEFAULT;
+CREATE INDEX hops_job ON oaflow.hops (run, job);
+
+-- Jobs that used up their attempts, kept with what is needed to run them again.
+CREATE TABLE oaflow.failures (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run         text NOT NULL,
+    stage       text NOT NULL,
+    job         bigint NOT NULL,
+    round       integer NOT NULL DEFAULT 1,
+    queue       text,
+    task        text,
+    priority    integer,
+    args        jsonb,
+    documents   text[],
+    type        text,
+    message     text,
+    traceback   text,
+    fingerprint text,
+    detail      jsonb,
+    attempts    integer,
+    at          timestamptz NOT NULL DEFAULT now(),
+    resolved_at timestamptz,
+    UNIQUE (job)
+);
+CREATE INDEX failures_of_run ON oaflow.failures (run, id) WHERE resolved_at IS NULL;
+
+-- What an open job has cost so far. `retries` is compared with retry.max, `crashes` with OAFLOW_CRASHES; a `suspect`
+-- was running in a process that died with several jobs in it, and runs alone next time.
+CREATE TABLE oaflow.charges (
+    job     bigint PRIMARY KEY,
+    retries integer NOT NULL DEFAULT 0,
+    crashes integer NOT NULL DEFAULT 0,
+    suspect boolean NOT NULL DEFAULT false
+);
+
+-- Parts of a stream that were handed over, so that a repeated attempt skips them.
+CREATE TABLE oaflow.chunks (
+    job      bigint NOT NULL,
+    position integer NOT NULL,
+    digest   text NOT NULL,
+    size     integer NOT NULL,
+    PRIMARY KEY (job, position)
+);
+
+-- Documents of a run, as its stages reported them: found, skipped or unreadable, with the reason.
+CREATE TABLE oaflow.documents (
+    run      text NOT NULL,
+    document text NOT NULL,
+    name     text NOT NULL,
+    kind     text NOT NULL CHECK (kind IN ('found', 'skipped', 'unreadable')),
+    reason   text,
+    PRIMARY KEY (run, document)
+);
+
+-- Live workers, beside procrastinate's row of the same id: where they are and what they can run.
+CREATE TABLE oaflow.workers (
+    id           bigint PRIMARY KEY,
+    host         text NOT NULL,
+    pid          integer NOT NULL,
+    program      text NOT NULL,
+    formats      integer[] NOT NULL,
+    tasks        text[] NOT NULL DEFAULT '{}',
+    async_tasks  text[] NOT NULL DEFAULT '{}',
+    started_at   timestamptz NOT NULL DEFAULT now()
+);

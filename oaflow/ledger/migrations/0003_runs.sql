@@ -1,0 +1,185 @@
+-- The life of a run.
+
+-- Ends runs that are quiet: source sealed, nothing open. Called after the commit of a hand-over without successors
+-- (two finishing transactions do not see each other, so inside them it would be missed), and by the sweeper.
+-- Every hand-over moves all of a job's counters in one transaction, so at no snapshot does a run with work sum to 0.
+CREATE FUNCTION oaflow.close_v1(p_run text) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE left_open bigint; lost bigint; answer text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('oaflow.run'), hashtext(p_run));
+    SELECT coalesce(sum(open), 0), coalesce(sum(vanished), 0) INTO left_open, lost
+      FROM oaflow.counters WHERE run = p_run;
+    IF left_open = 0 THEN
+        UPDATE oaflow.runs SET state = CASE WHEN lost > 0 THEN 'incomplete' ELSE 'finished' END, finished_at = clock_timestamp()
+         WHERE id = p_run AND sealed AND state IN ('running', 'paused', 'interrupted') RETURNING state INTO answer;
+        IF FOUND THEN
+            PERFORM pg_notify('oaflow', json_build_object('event', 'run.ended', 'run', p_run)::text);
+        END IF;
+    END IF;
+    RETURN answer;
+END $$;
+
+-- Finds by name the open jobs of a run whose rows are gone: handed over in some hop, ended in none, no row left.
+-- One statement, so that hops, counters and rows are of one snapshot.
+CREATE FUNCTION oaflow.vanish_v1(p_run text) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE n bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('oaflow.run'), hashtext(p_run));
+    WITH handed AS MATERIALIZED (
+        SELECT s.id, h.job AS parent, h.detail -> 'handed' -> (s.ord::int - 1) ->> 0 AS stage,
+               h.detail -> 'handed' -> (s.ord::int - 1) -> 1 AS documents
+          FROM oaflow.hops h CROSS JOIN LATERAL unnest(h.successors) WITH ORDINALITY AS s (id, ord)
+         WHERE h.run = p_run AND h.successors IS NOT NULL
+    ), lost AS MATERIALIZED (
+        SELECT DISTINCT ON (a.id) a.* FROM handed a
+         WHERE NOT EXISTS (SELECT 1 FROM procrastinate_jobs j WHERE j.id = a.id)
+           AND NOT EXISTS (SELECT 1 FROM oaflow.hops e WHERE e.run = p_run AND e.job = a.id
+                              AND e.outcome IN ('done', 'failed', 'diverted', 'cancelled', 'vanished'))
+    ), hop AS (
+        INSERT INTO oaflow.hops (run, stage, job, parent, outcome, documents)
+        SELECT p_run, stage, id, parent, 'vanished',
+               CASE WHEN jsonb_typeof(documents) = 'array' THEN ARRAY(SELECT jsonb_array_elements_text(documents)) END
+          FROM lost
+    ), settled AS (
+        DELETE FROM oaflow.charges k USING lost WHERE k.job = lost.id
+    ), cnt AS (
+        INSERT INTO oaflow.counters AS k (run, stage, shard, open, vanished)
+        SELECT p_run, stage, 0, -count(*), count(*) FROM lost GROUP BY stage ORDER BY stage
+        ON CONFLICT (run, stage, shard) DO UPDATE SET open = k.open + excluded.open, vanished = k.vanished + excluded.vanished
+    )
+    SELECT count(*) INTO n FROM lost;
+    RETURN n;
+END $$;
+
+-- What a kill left in between: runs that are quiet and not ended; and, where p_rows, runs with fewer live rows than
+-- open jobs (that reads all live rows once, so it is asked for less often). Answers the runs that it touched.
+CREATE FUNCTION oaflow.sweep_v1(p_rows boolean) RETURNS TABLE (run text, event text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE r record; answer text;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('oaflow.sweep')) THEN RETURN; END IF;
+    IF p_rows THEN
+        FOR r IN
+            SELECT o.id FROM (
+                SELECT u.id, (SELECT coalesce(sum(k.open), 0) FROM oaflow.counters k WHERE k.run = u.id) AS open
+                  FROM oaflow.runs u WHERE u.state IN ('running', 'paused', 'interrupted')) o
+              LEFT JOIN (
+                SELECT j.args #>> '{payload,context,oaflow,run}' AS run, count(*) AS live FROM procrastinate_jobs j
+                 WHERE j.status IN ('todo', 'doing') GROUP BY 1) l ON l.run = o.id
+             WHERE o.open > coalesce(l.live, 0)
+        LOOP
+            IF oaflow.vanish_v1(r.id) > 0 THEN run := r.id; event := 'vanished'; RETURN NEXT; END IF;
+        END LOOP;
+    END IF;
+    FOR r IN
+        SELECT u.id FROM oaflow.runs u
+         WHERE u.sealed AND u.state IN ('running', 'paused', 'interrupted')
+           AND (SELECT coalesce(sum(k.open), 0) FROM oaflow.counters k WHERE k.run = u.id) = 0
+    LOOP
+        answer := oaflow.close_v1(r.id);
+        IF answer IS NOT NULL THEN run := r.id; event := answer; RETURN NEXT; END IF;
+    END LOOP;
+END $$;
+
+-- Inserts first jobs of a run. p_args is a jsonb array beside the others; the stamp is already in it.
+CREATE FUNCTION oaflow.enter_v1(
+    p_run text, p_queues text[], p_tasks text[], p_stages text[], p_priorities integer[], p_args jsonb, p_documents jsonb,
+    p_seal boolean
+) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE n integer;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('oaflow.run'), hashtext(p_run));
+    WITH first AS MATERIALIZED (
+        SELECT nextval('procrastinate_jobs_id_seq') AS id, u.* FROM ROWS FROM (
+            unnest(p_queues), unnest(p_tasks), unnest(p_stages), unnest(p_priorities), jsonb_array_elements(p_args),
+            jsonb_array_elements(p_documents)
+        ) WITH ORDINALITY AS u (queue, task, stage, priority, args, documents, ord)
+    ), ins AS (
+        INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args)
+        SELECT id, queue, task, priority, args FROM first ORDER BY ord
+    ), hop AS (
+        INSERT INTO oaflow.hops (run, outcome, successors, detail)
+        SELECT p_run, 'root', array_agg(id ORDER BY ord),
+               jsonb_build_object('handed', jsonb_agg(jsonb_build_array(stage, documents) ORDER BY ord))
+          FROM first HAVING count(*) > 0
+    ), cnt AS (
+        INSERT INTO oaflow.counters AS k (run, stage, shard, open)
+        SELECT p_run, stage, 0, count(*) FROM first GROUP BY stage ORDER BY stage
+        ON CONFLICT (run, stage, shard) DO UPDATE SET open = k.open + excluded.open
+    )
+    SELECT count(*) INTO n FROM first;
+    IF p_seal THEN UPDATE oaflow.runs SET sealed = true WHERE id = p_run; END IF;
+    PERFORM pg_notify('oaflow', json_build_object('event', 'run.entered', 'run', p_run)::text);
+    RETURN n;
+END $$;
+
+-- Opens a new round: jobs under failures run again from the beginning of their attempts. Only those of p_jobs, or all.
+CREATE FUNCTION oaflow.reopen_v1(p_run text, p_jobs bigint[]) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE n integer;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('oaflow.run'), hashtext(p_run));
+    WITH again AS MATERIALIZED (
+        SELECT nextval('procrastinate_jobs_id_seq') AS id, o.* FROM (
+            SELECT f.id AS failure, f.job, f.queue, f.task, f.stage, f.priority, f.args, f.documents
+              FROM oaflow.failures f
+             WHERE f.run = p_run AND f.resolved_at IS NULL AND f.args IS NOT NULL AND f.queue IS NOT NULL
+               AND (p_jobs IS NULL OR f.job = ANY (p_jobs))
+             ORDER BY f.id) o
+    ), ins AS (
+        INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args)
+        SELECT id, queue, task, priority, args FROM again ORDER BY id
+    ), resolved AS (
+        UPDATE oaflow.failures f SET resolved_at = now() FROM again WHERE f.id = again.failure
+    ), moved AS (
+        UPDATE oaflow.chunks k SET job = again.id FROM again WHERE k.job = again.job
+    ), hop AS (
+        INSERT INTO oaflow.hops (run, outcome, successors, detail)
+        SELECT p_run, 'reopened', array_agg(id ORDER BY id),
+               jsonb_build_object('handed', jsonb_agg(jsonb_build_array(stage, to_jsonb(documents)) ORDER BY id))
+          FROM again HAVING count(*) > 0
+    ), cnt AS (
+        INSERT INTO oaflow.counters AS k (run, stage, shard, open, failed)
+        SELECT p_run, stage, 0, count(*), -count(*) FROM again GROUP BY stage ORDER BY stage
+        ON CONFLICT (run, stage, shard) DO UPDATE SET open = k.open + excluded.open, failed = k.failed + excluded.failed
+    )
+    SELECT count(*) INTO n FROM again;
+    IF n > 0 THEN
+        UPDATE oaflow.runs SET state = 'running', round = round + 1, finished_at = NULL, reason = NULL WHERE id = p_run;
+        PERFORM pg_notify('oaflow', json_build_object('event', 'run.entered', 'run', p_run)::text);
+    END IF;
+    RETURN n;
+END $$;
+
+-- Cancels a run: what waits is taken out at once; workers drop the results of what still runs.
+-- Called again by workers that still meet a job of it, until nothing is open.
+CREATE FUNCTION oaflow.cancel_v1(p_run text, p_reason text) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE n integer;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('oaflow.run'), hashtext(p_run));
+    UPDATE oaflow.runs SET state = 'cancelled', reason = p_reason, finished_at = clock_timestamp()
+     WHERE id = p_run AND state IN ('running', 'paused', 'interrupted');
+    WITH waiting AS MATERIALIZED (
+        SELECT j.id, j.args #>> '{payload,context,oaflow,stage}' AS stage FROM procrastinate_jobs j
+         WHERE j.status = 'todo' AND j.args #>> '{payload,context,oaflow,run}' = p_run
+         ORDER BY j.id FOR UPDATE OF j
+    ), stopped AS (
+        UPDATE procrastinate_jobs j SET status = 'cancelled' FROM waiting w WHERE j.id = w.id
+    ), hop AS (
+        INSERT INTO oaflow.hops (run, stage, job, outcome) SELECT p_run, stage, id, 'cancelled' FROM waiting
+    ), settled AS (
+        DELETE FROM oaflow.charges k USING waiting w WHERE k.job = w.id
+    ), cnt AS (
+        INSERT INTO oaflow.counters AS k (run, stage, shard, open)
+        SELECT p_run, stage, 0, -count(*) FROM waiting GROUP BY stage ORDER BY stage
+        ON CONFLICT (run, stage, shard) DO UPDATE SET open = k.open + excluded.open
+    )
+    SELECT count(*) INTO n FROM waiting;
+    PERFORM pg_notify('oaflow', json_build_object('event', 'run.cancelled', 'run', p_run)::text);
+    RETURN n;
+END $$;

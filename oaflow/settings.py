@@ -1,0 +1,57 @@
+"""
+What the environment says, read once at the edge and handed down. Importing this reads nothing.
+"""
+
+import os
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_home() -> Path:
+    """
+    Where database, archive and logs live when nobody said: a system folder as root, else the user's data folder.
+    """
+    if os.geteuid() == 0:
+        return Path("/var/lib/oaflow")
+    data = os.environ.get("XDG_DATA_HOME")
+    return Path(data) / "oaflow" if data else Path.home() / ".local" / "share" / "oaflow"
+
+
+class Settings(BaseSettings):
+    """
+    All settings, each `OAFLOW_NAME`; where OpenAleph deployments already have a name for one, that is honoured too.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="OAFLOW_", frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+    )
+
+    home: Path = Field(default_factory=default_home)
+    db_uri: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices(
+            "OAFLOW_DB_URI", "PROCRASTINATE_DB_URI", "OPENALEPH_DB_URI", "ALEPH_DATABASE_URI"
+        ),
+    )
+    entities_uri: str | None = Field(
+        default=None, validation_alias=AliasChoices("OAFLOW_ENTITIES_URI", "FTM_FRAGMENTS_URI", "FTM_STORE_URI")
+    )
+    debug: bool = Field(default=False, validation_alias=AliasChoices("OAFLOW_DEBUG", "DEBUG"))
+    executors: int | None = Field(default=None, ge=1, description="processes that run sync stages; None: as many as cores")
+    crashes: int = Field(default=3, ge=1, description="crashes without progress that fail a job")
+    job_bytes: int = Field(default=16_000, ge=0, description="entities above this size travel as stubs")
+    keep: int = Field(default=90, ge=1, description="days that history is kept")
+    heartbeat: float = Field(default=5.0, gt=0, description="seconds between two heartbeats")
+    dead_after: float = Field(default=15.0, gt=0, description="seconds of silence after which a worker is dead")
+
+    @property
+    def db_source(self) -> str | None:
+        """
+        The variable that named the database, or None where it is the embedded one.
+        """
+        for name in ("OAFLOW_DB_URI", "PROCRASTINATE_DB_URI", "OPENALEPH_DB_URI", "ALEPH_DATABASE_URI"):
+            if os.environ.get(name):
+                return name
+        return None
