@@ -1,0 +1,115 @@
+"""
+What passes between the dispatcher, the pool and the executors. Data only: nothing here does anything.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Outcome = Literal["done", "failed", "chunk"]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """
+    One attempt at one job.
+
+    Attributes:
+        job: id in procrastinate_jobs.
+        attempt: the number seen at fetch; the fence of the hand-over.
+        run: id of the run.
+        stage: name in the plan of the run.
+        args: `procrastinate_jobs.args` as JSON text.
+        timeout: seconds, or None.
+        memory: bytes of resident size, or None.
+        chunks: (position, digest, size) of what earlier attempts of a stream handed over, in the order of position.
+    """
+
+    job: int
+    attempt: int
+    run: str
+    stage: str
+    args: bytes
+    timeout: float | None = None
+    memory: int | None = None
+    chunks: tuple[tuple[int, str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """
+    A successor, as it goes into procrastinate_jobs; `args` is JSON text.
+    """
+
+    queue: str
+    task: str
+    stage: str
+    priority: int
+    args: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """
+    What one attempt, or one part of a stream, gives to `oaflow.complete_v1`.
+
+    Attributes:
+        started: epoch seconds; of an attempt, not of a chunk.
+        ended: epoch seconds.
+        detail: a JSON object with `documents`, `handed`, `lost`, `notes`, `unmatched`, `dropped`, `ended`, `too_deep`,
+            `warnings`, `error`, empty parts left out. A failure has `error` {type, message, traceback, fingerprint}.
+        position: of this part of a stream, counted in jobs emitted before it; the last part has one too.
+        digest: SHA-256 of the jobs of this part.
+        version: of the code of the stage.
+        final: no further attempt: rejected, or a mistake that a repetition repeats.
+    """
+
+    job: int
+    outcome: Outcome
+    started: float
+    ended: float
+    detail: bytes
+    next: tuple[Next, ...] = ()
+    position: int | None = None
+    digest: str | None = None
+    version: str = ""
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """
+    What a fresh process found out about a task.
+
+    Attributes:
+        ok: there is a decorated function of this name.
+        is_async: a coroutine function or an async generator: runs in the worker's loop, not in an executor.
+        version: version of the distribution or of the module, with a short hash of the module's source.
+        error: one sentence where it is not ok.
+    """
+
+    ok: bool
+    is_async: bool = False
+    version: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """
+    How an executor ended.
+
+    Attributes:
+        kind: `signal` it crashed; `exit` it called exit; `timeout`, `memory` the pool killed it for its job;
+            `killed` the pool killed it for another reason, given in `because`.
+        signal: name of the signal, as SIGSEGV.
+        code: exit code.
+        rss: resident bytes when it was killed for memory.
+        log_tail: the last lines that it printed.
+    """
+
+    kind: Literal["signal", "exit", "timeout", "memory", "killed"]
+    signal: str | None = None
+    code: int | None = None
+    rss: int | None = None
+    because: str | None = None
+    log_tail: tuple[str, ...] = ()
