@@ -1,0 +1,50 @@
+"""
+Durations and sizes as people write them: `2s`, `1.5h`, `1h30m`, `2GiB`, `16kB`. Pure.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+
+_SECONDS: Mapping[str, float] = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_DURATION = re.compile(rf"({_NUMBER})\s*(ms|[smhdw])")
+
+# Decimal and binary, as in the standards: a kB is 1000 bytes, a KiB is 1024. `K` alone is read as `kB`.
+_BYTES: Mapping[str, int] = {
+    "": 1,
+    "b": 1,
+    **{f"{letter}{unit}": 1000**power for power, letter in enumerate("kmgt", 1) for unit in ("", "b")},
+    **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)},
+}
+_SIZE = re.compile(rf"({_NUMBER})\s*([a-z]*)", re.IGNORECASE)
+
+
+def seconds(value: object) -> float | None:
+    """
+    The seconds that a duration means: a number is seconds, a text has units (`500ms`, `2s`, `1h30m`); else None.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if math.isfinite(value) and value >= 0 else None
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    if re.fullmatch(_NUMBER, text):
+        return float(text)
+    parts = _DURATION.findall(text)
+    if not parts or "".join(_DURATION.split(text)[::3]).strip():
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def size(value: object) -> int | None:
+    """
+    The bytes that a size means: a whole number is bytes, a text has a unit (`16kB`, `2GiB`); else None.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if value >= 0 else None
+    if not isinstance(value, str) or not (match := _SIZE.fullmatch(value.strip())):
+        return None
+    factor = _BYTES.get(match[2].lower())
+    return None if factor is None else round(float(match[1]) * factor)
