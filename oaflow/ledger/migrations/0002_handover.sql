@@ -1,4 +1,5 @@
 -- The hand-over and the claim. All of it is fenced, and so can be sent again after a lost answer.
+-- plpgsql where it is hot: it keeps its plan for the connection, which SQL functions do from Postgres 18 on only.
 
 -- Claims up to p_k jobs of the given (queue, task) pairs for a worker.
 -- One index probe a pair: other queues' backlog, scheduled jobs and held locks cost nothing. Stages use no locks here.
@@ -6,7 +7,10 @@
 CREATE FUNCTION oaflow.fetch_v1(p_worker bigint, p_queues text[], p_tasks text[], p_k integer)
 RETURNS TABLE (id bigint, queue text, task text, priority integer, args jsonb, attempts integer,
                retries integer, crashes integer, suspect boolean)
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH pair AS (SELECT * FROM unnest(p_queues, p_tasks) AS u (queue, task)),
     ready AS MATERIALIZED (
         SELECT x.id, x.priority FROM pair CROSS JOIN LATERAL (
@@ -31,15 +35,17 @@ LANGUAGE sql AS $$
     SELECT t.id, t.queue_name::text, t.task_name::text, t.priority, t.args, t.attempts,
            coalesce(c.retries, 0), coalesce(c.crashes, 0), coalesce(c.suspect, false)
       FROM taken t LEFT JOIN oaflow.charges c ON c.job = t.id
-     ORDER BY t.priority DESC, t.id
-$$;
+     ORDER BY t.priority DESC, t.id;
+END $$;
 
 -- Finishes jobs, inserts their successors, moves the counters and writes the history rows: one statement.
 --
 -- A job counts only where its row is still 'doing', at the attempt seen at fetch, and this worker's. outcome:
 --   done, failed, diverted, cancelled  the job ends; a diverted job has its on_error stage as successor
 --   retried, crashed                   the job goes back, after p_delays seconds
+--   paused                             the job goes back and is not charged: a disk was full
 --   chunk                              a part of a stream; the job goes on
+-- No two members of one call may be of one job.
 -- p_details is an array beside p_ids: {documents, handed, lost, error, notes, unmatched, dropped, ended}.
 -- The next jobs name their parent; p_next_args is one jsonb array beside p_next_parents.
 -- Answers, for each job: applied; already (an earlier send of the same had committed); fenced (somebody else owns the
@@ -52,7 +58,10 @@ CREATE FUNCTION oaflow.complete_v1(
     p_next_parents bigint[], p_next_queues text[], p_next_tasks text[], p_next_stages text[],
     p_next_priorities integer[], p_next_args jsonb
 ) RETURNS TABLE (job bigint, answer text)
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH c AS MATERIALIZED (
         SELECT * FROM ROWS FROM (
             unnest(p_ids), unnest(p_attempts), unnest(p_outcomes), unnest(p_runs), unnest(p_stages), unnest(p_parents),
@@ -145,7 +154,15 @@ LANGUAGE sql AS $$
                e.error ->> 'type', e.error ->> 'message', e.error ->> 'traceback', e.error ->> 'fingerprint',
                nullif(e.error - 'type' - 'message' - 'traceback' - 'fingerprint', '{}'), lk.attempt + 1
           FROM lk CROSS JOIN LATERAL (SELECT lk.detail -> 'error' AS error) e LEFT JOIN oaflow.runs r ON r.id = lk.run
-         WHERE lk.outcome = 'failed' ON CONFLICT (job) DO NOTHING
+         WHERE lk.outcome = 'failed'
+        UNION ALL  -- what was not sent because it would lie too deep: never a job, so nothing to run again
+        SELECT lk.run, lk.stage, nextval('procrastinate_jobs_id_seq'), coalesce(r.round, 1), NULL, NULL, NULL, NULL,
+               ARRAY(SELECT jsonb_array_elements_text(loss -> 3)), 'TooDeep', loss ->> 2, NULL,
+               lk.stage || ':too-deep:' || (loss ->> 1), NULL, lk.attempt + 1
+          FROM lk CROSS JOIN LATERAL jsonb_array_elements(lk.detail -> 'lost') AS loss
+          LEFT JOIN oaflow.runs r ON r.id = lk.run
+         WHERE lk.detail ? 'too_deep' AND loss ->> 0 = 'too_deep'
+        ON CONFLICT (job) DO NOTHING
     ), noted AS (
         INSERT INTO oaflow.documents AS d (run, document, name, kind, reason)
         SELECT DISTINCT ON (lk.run, note ->> 'document')
@@ -163,8 +180,8 @@ LANGUAGE sql AS $$
                     THEN 'already'
                 WHEN c.outcome <> 'chunk' AND j.attempts = c.attempt + 1 AND j.worker_id IS NULL THEN 'already'
                 ELSE 'fenced' END
-      FROM c LEFT JOIN lk ON lk.id = c.id LEFT JOIN procrastinate_jobs j ON j.id = c.id
-$$;
+      FROM c LEFT JOIN lk ON lk.id = c.id LEFT JOIN procrastinate_jobs j ON j.id = c.id;
+END $$;
 
 -- Gives back what was claimed and not started: no attempt is spent.
 CREATE FUNCTION oaflow.release_v1(p_worker bigint, p_ids bigint[]) RETURNS integer

@@ -1,0 +1,4 @@
+-- Keeps a plan under its digest. Plans are immutable: what is there stays.
+INSERT INTO oaflow.plans (digest, format, pipeline, definition)
+VALUES (%(digest)s, %(format)s, %(pipeline)s, %(definition)s::jsonb)
+ON CONFLICT (digest) DO NOTHING

@@ -1,0 +1,313 @@
+"""
+Runs: start, find, follow and end them. Synchronous; each function is one statement, or one transaction.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Literal, cast
+
+import orjson
+from psycopg import Connection, errors
+from psycopg.rows import class_row
+
+from oaflow.ledger.statements import sql
+
+State = Literal["running", "paused", "interrupted", "finished", "incomplete", "cancelled"]
+
+OPEN_STATES: tuple[State, ...] = ("running", "paused", "interrupted")
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """
+    One passage of work through a plan, as the table has it. `seconds` is its age, or how long it took.
+    """
+
+    id: str
+    pipeline: str
+    plan: str
+    dataset: str
+    params: Mapping[str, Any]
+    state: State
+    reason: str | None
+    round: int
+    sealed: bool
+    created_at: datetime
+    finished_at: datetime | None
+    seconds: float
+
+    @property
+    def open(self) -> bool:
+        """
+        Whether it is to go on.
+        """
+        return self.state in OPEN_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class StageProgress:
+    """
+    How many jobs of a stage are where.
+    """
+
+    stage: str
+    open: int
+    done: int
+    failed: int
+    unmatched: int
+    dropped: int
+    ended: int
+    diverted: int
+    vanished: int
+
+
+COUNTERS: tuple[str, ...] = tuple(field.name for field in fields(StageProgress))[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstJob:
+    """
+    A job that enters a run, stamped: `args` is its wire form, `documents` the ids that it carries.
+    """
+
+    queue: str
+    task: str
+    stage: str
+    priority: int
+    args: Mapping[str, Any]
+    documents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    """
+    A plan as it was stored: canonical JSON, read back.
+    """
+
+    digest: str
+    format: int
+    pipeline: str
+    definition: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """
+    A code version that a stage of a run has met, and in how many attempts.
+    """
+
+    stage: str
+    version: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """
+    One line of a run's history.
+    """
+
+    at: datetime
+    stage: str | None
+    job: int | None
+    parent: int | None
+    attempt: int | None
+    outcome: str
+    started: datetime | None
+    ended: datetime | None
+    worker: int | None
+    version: str | None
+    documents: list[str] | None
+    successors: list[int] | None
+    detail: Mapping[str, Any] | None
+
+
+def store_plan(connection: Connection[Any], digest: str, format: int, pipeline: str, definition: bytes) -> None:
+    """
+    Keeps a plan under its digest; a plan that is there stays as it is.
+    """
+    connection.execute(
+        sql("store_plan"),
+        {"digest": digest, "format": format, "pipeline": pipeline, "definition": definition.decode()},
+    )
+
+
+def stored_plan(connection: Connection[Any], digest: str) -> StoredPlan | None:
+    """
+    The plan of a digest, or None.
+    """
+    with connection.cursor(row_factory=class_row(StoredPlan)) as cursor:
+        return cursor.execute(sql("stored_plan"), {"digest": digest}).fetchone()
+
+
+def new_run_id(pipeline: str) -> str:
+    """
+    A fresh id, `PIPELINE-abc234`; 30 bits of randomness, so the caller tries again where it is taken.
+    """
+    return f"{pipeline}-{''.join(secrets.choice(_LETTERS) for _ in range(6))}"
+
+
+def start_run(
+    connection: Connection[Any], pipeline: str, plan: str, dataset: str, params: Mapping[str, Any], tries: int = 5
+) -> str:
+    """
+    Makes the row of a run that has no jobs yet, not sealed.
+
+    Returns:
+        its id.
+    """
+    body = orjson.dumps(dict(params), default=str).decode()
+    for attempt in range(tries):
+        run = new_run_id(pipeline)
+        try:
+            with connection.transaction():
+                connection.execute(
+                    sql("insert_run"),
+                    {"run": run, "pipeline": pipeline, "plan": plan, "dataset": dataset, "params": body},
+                )
+            return run
+        except errors.UniqueViolation:
+            if attempt + 1 == tries:
+                raise
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def enter(connection: Connection[Any], run: str, jobs: Iterable[FirstJob], *, seal: bool) -> int:
+    """
+    Inserts first jobs; `seal` says that no more will come.
+
+    Returns:
+        how many were inserted.
+    """
+    first = list(jobs)
+    row = connection.execute(
+        sql("enter"),
+        {
+            "run": run,
+            "queues": [job.queue for job in first],
+            "tasks": [job.task for job in first],
+            "stages": [job.stage for job in first],
+            "priorities": [job.priority for job in first],
+            "args": orjson.dumps([dict(job.args) for job in first]).decode(),
+            "documents": orjson.dumps([list(job.documents) for job in first]).decode(),
+            "seal": seal,
+        },
+    ).fetchone()
+    return cast(int, row[0]) if row else 0
+
+
+def close(connection: Connection[Any], run: str) -> None:
+    """
+    Ends the run where it is quiet: for one that entered without a job.
+    """
+    connection.execute(sql("close"), {"run": run})
+
+
+def find_run(connection: Connection[Any], run: str) -> Run | None:
+    """
+    The run of an id, or None.
+    """
+    with connection.cursor(row_factory=class_row(Run)) as cursor:
+        return cursor.execute(sql("find_run"), {"run": run}).fetchone()
+
+
+def latest_run(
+    connection: Connection[Any],
+    *,
+    dataset: str | None = None,
+    pipeline: str | None = None,
+    states: Sequence[str] | None = None,
+) -> Run | None:
+    """
+    The newest run, of a dataset, a pipeline, or in one of some states.
+    """
+    found = recent_runs(connection, dataset=dataset, pipeline=pipeline, states=states, limit=1)
+    return found[0] if found else None
+
+
+def recent_runs(
+    connection: Connection[Any],
+    *,
+    dataset: str | None = None,
+    pipeline: str | None = None,
+    states: Sequence[str] | None = None,
+    limit: int = 20,
+) -> list[Run]:
+    """
+    Runs, the newest first.
+    """
+    with connection.cursor(row_factory=class_row(Run)) as cursor:
+        return cursor.execute(
+            sql("recent_runs"),
+            {
+                "dataset": dataset,
+                "pipeline": pipeline,
+                "states": list(states) if states is not None else None,
+                "limit": limit,
+            },
+        ).fetchall()
+
+
+def run_progress(connection: Connection[Any], run: str) -> list[StageProgress]:
+    """
+    How far each stage of a run has come. Stages that no job has reached are not in it.
+    """
+    with connection.cursor(row_factory=class_row(StageProgress)) as cursor:
+        return cursor.execute(sql("run_progress"), {"run": run}).fetchall()
+
+
+def run_versions(connection: Connection[Any], run: str) -> list[Version]:
+    """
+    Which code the stages of a run have met.
+    """
+    with connection.cursor(row_factory=class_row(Version)) as cursor:
+        return cursor.execute(sql("run_versions"), {"run": run}).fetchall()
+
+
+def mark(connection: Connection[Any], run: str, state: State, reason: str | None = None) -> bool:
+    """
+    Sets a run that has not ended to running, paused or interrupted, and tells the workers.
+
+    Returns:
+        False where there is no such run, or it has ended.
+    """
+    return connection.execute(sql("mark_run"), {"run": run, "state": state, "reason": reason}).rowcount > 0
+
+
+def reopen(connection: Connection[Any], run: str, jobs: Sequence[int] | None = None) -> int:
+    """
+    Sends failed jobs of a run again, in a new round.
+
+    Args:
+        jobs: ids of failed jobs; None is all of them.
+
+    Returns:
+        how many were sent.
+    """
+    row = connection.execute(
+        sql("reopen"), {"run": run, "jobs": list(jobs) if jobs is not None else None}
+    ).fetchone()
+    return cast(int, row[0]) if row else 0
+
+
+def cancel(connection: Connection[Any], run: str, reason: str) -> int:
+    """
+    Cancels a run; what waits is taken out at once.
+
+    Returns:
+        how many jobs waited.
+    """
+    row = connection.execute(sql("cancel"), {"run": run, "reason": reason}).fetchone()
+    return cast(int, row[0]) if row else 0
+
+
+def hops(connection: Connection[Any], run: str, *, after: datetime | None = None, limit: int = 1000) -> list[Hop]:
+    """
+    The history of a run, the oldest first.
+    """
+    with connection.cursor(row_factory=class_row(Hop)) as cursor:
+        return cursor.execute(sql("hops"), {"run": run, "after": after, "limit": limit}).fetchall()

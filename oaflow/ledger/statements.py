@@ -1,0 +1,16 @@
+"""
+SQL by name: `queries/NAME.sql`, read once.
+"""
+
+from functools import cache
+from importlib.resources import files
+from typing import LiteralString, cast
+
+
+@cache
+def sql(name: str) -> LiteralString:
+    """
+    The text of a named query, with its comments.
+    """
+    # The files are part of the program, as literal as a string in it.
+    return cast(LiteralString, files(__package__).joinpath("queries", f"{name}.sql").read_text("utf-8"))
