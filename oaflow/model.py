@@ -5,7 +5,17 @@ What an author declared: frozen, closed to unknown keys, and mute. No file, no d
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from oaflow.diagnostics import Path
+
+# The language that this program reads (`oaflow: 1`).
+LANGUAGE = 1
+
+# A value that only a run knows: exactly `${params.NAME}`.
+Open = str
+
+ParamType = Literal["string", "int", "float", "bool", "path", "list", "duration", "size", "choice"]
 
 Emit = Literal["success", "stream", "always"]
 
@@ -68,3 +78,102 @@ def stage_options(function: Any) -> StageOptions | None:
     """
     options = getattr(function, STAGE_ATTRIBUTE, None)
     return options if isinstance(options, StageOptions) else None
+
+
+class Param(Declaration):
+    """
+    A value that each run may set. `default` and `choices` are as the author wrote them, and checked like a value.
+    """
+
+    type: ParamType = "string"
+    of: ParamType | None = None
+    default: Any = None
+    required: bool = False
+    help: str | None = None
+    choices: tuple[Any, ...] | None = None
+    env: str | None = None
+    positional: bool = False
+    remember: bool = False
+
+
+class Edge(Declaration):
+    """
+    What is emitted on `port` goes to the stage `to`; `recurse` is the greatest depth of an edge that closes a cycle.
+
+    `place` leads from the stage to where the author wrote the target, for messages; it is no part of what the edge
+    means.
+    """
+
+    to: str
+    port: str = "default"
+    recurse: int | None = None
+    place: Path = Field(default=("next",), exclude=True, repr=False)
+
+
+class Repeat(Declaration):
+    """
+    A `retry` as written: what was not said is None, to be taken from `defaults`, the decorator, or `Retry`.
+    """
+
+    max: int | Open | None = None
+    backoff: Literal["none", "exponential"] | None = None
+    base: float | Open | None = None
+    cap: float | Open | None = None
+
+
+class Defaults(Declaration):
+    """
+    What holds for every stage that does not say otherwise. None: not said.
+    """
+
+    queue: str | None = None
+    retry: Repeat | None = None
+    timeout: float | Open | None = None
+    memory: int | Open | None = None
+    priority: int | Open | None = None
+    emit: Emit | None = None
+
+
+class Stage(Declaration):
+    """
+    One stage as written, shorthands written out: durations are seconds, sizes are bytes. None: not said.
+
+    `options` is the author's `with`. `dropped` are the ports that are deliberately not wired. `enabled` is a bool, or
+    the name of the param that decides.
+    """
+
+    task: str
+    queue: str | None = None
+    next: tuple[Edge, ...] = ()
+    dropped: tuple[str, ...] = ()
+    options: Mapping[str, Any] = {}
+    retry: Repeat | None = None
+    timeout: float | Open | None = None
+    memory: int | Open | None = None
+    priority: int | Open | None = None
+    on_error: str | None = None
+    emit: Emit | None = None
+    enabled: bool | str = True
+    external: bool = False
+    origin: str | None = None
+    description: str | None = None
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """
+        All ports that the author wired or dropped, in the order written.
+        """
+        return tuple(dict.fromkeys([*(edge.port for edge in self.next), *self.dropped]))
+
+
+class Pipeline(Declaration):
+    """
+    A pipeline as written, and not yet checked beyond its shape. `start` is empty where the author named no entry.
+    """
+
+    name: str
+    description: str | None = None
+    params: Mapping[str, Param] = {}
+    defaults: Defaults = Defaults()
+    start: tuple[str, ...] = ()
+    stages: Mapping[str, Stage]
