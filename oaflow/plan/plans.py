@@ -13,6 +13,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict
 
+from oaflow.errors import EnvironmentProblem
 from oaflow.model import Emit, Retry
 
 FORMAT = 1
@@ -20,7 +21,7 @@ FORMAT = 1
 # A value that is still open in a plan: exactly `${params.NAME}`.
 Open = str
 
-_REFERENCE = re.compile(r"\$\{params\.([A-Za-z_][A-Za-z0-9_]*)\}")
+REFERENCE = re.compile(r"\$\{params\.([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class _Frozen(BaseModel):
@@ -114,9 +115,34 @@ class Plan(_Frozen):
     def canonical(self) -> bytes:
         """
         The plan as canonical JSON: keys sorted, what equals the default left out, `format` always there.
+
+        Two files that differ only in the order of their keys are one plan, so the orders that come from keys are not in
+        it: of edges on different ports, of dropped ports, of start stages. Edges on one port keep theirs.
         """
-        body = self.model_dump(mode="json", exclude_defaults=True) | {"format": self.format}
+        body: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
+        body |= {"format": self.format, "start": sorted(self.start)}
+        for name, stage in body["stages"].items():
+            _put_in_order(stage)
+            if stage.get("origin") == f"{self.pipeline}/{name}":
+                del stage["origin"]
         return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+
+    @classmethod
+    def read(cls, definition: bytes | str | Mapping[str, Any]) -> "Plan":
+        """
+        The plan from its canonical form, as bytes, text, or what a JSON column gives.
+
+        Raises:
+            EnvironmentProblem: the plan was made by a program with a later format than this one knows.
+        """
+        body = orjson.loads(definition) if isinstance(definition, bytes | str) else definition
+        if (found := body.get("format")) != FORMAT:
+            raise EnvironmentProblem(
+                f"the plan of pipeline {body.get('pipeline')!r} has format {found}, and this program "
+                f"knows format {FORMAT}",
+                help="install the version of oaflow here that made the plan",
+            )
+        return cls.model_validate(body)
 
     @cached_property
     def digest(self) -> str:
@@ -126,9 +152,26 @@ class Plan(_Frozen):
         return hashlib.sha256(self.canonical()).hexdigest()
 
 
+def _port_of(edge: dict[str, Any]) -> str:
+    return edge.get("port", "default")
+
+
+def _put_in_order(stage: dict[str, Any]) -> None:
+    if "edges" in stage:
+        stage["edges"].sort(key=_port_of)
+    for key in ("dropped", "accepts"):
+        if stage.get(key):
+            stage[key].sort()
+    for schemata in (stage.get("emits") or {}).values():
+        schemata.sort()
+
+
 class BoundStage(_Frozen):
     """
     A stage of a run: nothing open is left in it. Times are seconds, `memory` is bytes.
+
+    `unwired` are ports that the plan wires only to stages that are disabled in this run: emitting on one is no error,
+    and nothing takes it.
     """
 
     name: str
@@ -145,20 +188,21 @@ class BoundStage(_Frozen):
     emit: Emit
     external: bool
     origin: str
+    unwired: tuple[str, ...] = ()
 
     @cached_property
     def ports(self) -> tuple[str, ...]:
         """
-        The ports that may be emitted on, in the order of the plan.
+        The ports that may be emitted on: those with edges, then those dropped, then those unwired.
         """
-        return tuple(dict.fromkeys([*(edge.port for edge in self.edges), *self.dropped]))
+        return tuple(dict.fromkeys([*(edge.port for edge in self.edges), *self.dropped, *self.unwired]))
 
     @property
     def end(self) -> bool:
         """
         Whether nothing follows, so that what is returned is counted as ended.
         """
-        return not self.edges and not self.dropped
+        return not self.edges and not self.dropped and not self.unwired
 
 
 class BoundPlan(_Frozen):
@@ -176,6 +220,19 @@ class BoundPlan(_Frozen):
     stages: Mapping[str, BoundStage]
     disabled: Mapping[str, str] = {}
 
+    def to_json(self) -> bytes:
+        """
+        The bound plan as JSON, to hand to another process.
+        """
+        return self.model_dump_json().encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "BoundPlan":
+        """
+        What `to_json` wrote.
+        """
+        return cls.model_validate_json(data)
+
 
 def references(value: Any) -> set[str]:
     """
@@ -183,7 +240,7 @@ def references(value: Any) -> set[str]:
     """
     match value:
         case str():
-            return set(_REFERENCE.findall(value))
+            return set(REFERENCE.findall(value))
         case Mapping():
             return set().union(*(references(item) for item in value.values())) if value else set()
         case list() | tuple():

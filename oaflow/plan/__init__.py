@@ -1,0 +1,33 @@
+"""
+A checked pipeline, frozen, and what a run makes of it: `check_params`, then `bind`. No I/O, no compiler, no functions.
+"""
+
+from oaflow.plan.binding import bind
+from oaflow.plan.params import check_params
+from oaflow.plan.plans import (
+    FORMAT,
+    BoundPlan,
+    BoundStage,
+    Open,
+    Plan,
+    PlannedEdge,
+    PlannedParam,
+    PlannedRetry,
+    PlannedStage,
+    references,
+)
+
+__all__ = [
+    "FORMAT",
+    "BoundPlan",
+    "BoundStage",
+    "Open",
+    "Plan",
+    "PlannedEdge",
+    "PlannedParam",
+    "PlannedRetry",
+    "PlannedStage",
+    "bind",
+    "check_params",
+    "references",
+]

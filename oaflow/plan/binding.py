@@ -1,0 +1,179 @@
+"""
+A plan and the values of one run become what the run routes by. Pure.
+"""
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, cast
+
+from oaflow.errors import UsageError
+from oaflow.model import Retry
+from oaflow.plan.params import as_text, close_to, shown
+from oaflow.plan.plans import REFERENCE, BoundPlan, BoundStage, Plan, PlannedRetry, PlannedStage, references
+
+
+def bind(plan: Plan, values: Mapping[str, Any], *, disable: Collection[str] = ()) -> BoundPlan:
+    """
+    Fill in the params and let the disabled stages fall away, with those that only they lead to.
+
+    Args:
+        values: what `check_params` returned.
+        disable: further stages to leave out of this run.
+
+    Raises:
+        UsageError: a value does not fit where it stands, a name to disable is unknown, or no start stage is left.
+    """
+    disabled = _disabled(plan, values, disable)
+    start = tuple(name for name in plan.start if name not in disabled)
+    if not start:
+        reasons = "; ".join(f"stage {name!r}: {disabled[name]}" for name in plan.start)
+        raise UsageError(f"nothing of pipeline {plan.pipeline!r} is left to run: {reasons}")
+    return BoundPlan(
+        digest=plan.digest,
+        pipeline=plan.pipeline,
+        start=start,
+        params=dict(values),
+        stages={name: _bound_stage(plan, name, values, disabled) for name in plan.stages if name not in disabled},
+        disabled=disabled,
+    )
+
+
+def _disabled(plan: Plan, values: Mapping[str, Any], disable: Collection[str]) -> dict[str, str]:
+    for name in disable:
+        if name not in plan.stages:
+            raise UsageError(f"no stage is named {name!r}", help=close_to(name, plan.stages))
+    off: dict[str, str] = {}
+    for name, stage in plan.stages.items():
+        if stage.enabled is False:
+            off[name] = "enabled is false"
+        elif isinstance(stage.enabled, str) and values.get(stage.enabled) is not True:
+            off[name] = f"param {stage.enabled!r} is {as_text(values.get(stage.enabled) or False)}"
+        elif name in disable:
+            off[name] = "left out of this run"
+    reached = _reached(plan, off)
+    fallen = {name: _fallen(plan, name) for name in plan.stages if name not in off and name not in reached}
+    return {name: (off | fallen)[name] for name in plan.stages if name in off or name in fallen}
+
+
+def _reached(plan: Plan, off: Collection[str]) -> set[str]:
+    waiting = [name for name in plan.start if name not in off]
+    reached = set(waiting)
+    while waiting:
+        stage = plan.stages[waiting.pop()]
+        following = [edge.to for edge in stage.edges] + ([stage.on_error] if stage.on_error else [])
+        for name in following:
+            if name not in off and name not in reached:
+                reached.add(name)
+                waiting.append(name)
+    return reached
+
+
+def _fallen(plan: Plan, name: str) -> str:
+    before = [
+        other
+        for other, stage in plan.stages.items()
+        if other != name and (stage.on_error == name or any(edge.to == name for edge in stage.edges))
+    ]
+    return f"nothing that runs leads to it (only {', '.join(before)})" if before else "nothing leads to it"
+
+
+def _bound_stage(plan: Plan, name: str, values: Mapping[str, Any], disabled: Collection[str]) -> BoundStage:
+    stage = plan.stages[name]
+
+    def number(key: str, value: Any, default: Any, wanted: str, fits: Callable[[Any], bool]) -> Any:
+        if references(value):
+            value = _filled(value, values, f"{key} of stage {name!r}")
+            value = default if value is None else value
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not fits(value)):
+            raise UsageError(f"{key} of stage {name!r} is {shown(value)}, and must be {wanted}")
+        return value
+
+    edges = tuple(edge for edge in stage.edges if edge.to not in disabled)
+    kept = {edge.port for edge in edges}
+    retry, fresh = stage.retry, PlannedRetry()
+    return BoundStage(
+        name=name,
+        task=stage.task,
+        queue=stage.queue,
+        edges=edges,
+        dropped=stage.dropped,
+        unwired=tuple(dict.fromkeys(edge.port for edge in stage.edges if edge.port not in kept)),
+        options=_filled_options(stage.options, values, name),
+        retry=Retry(
+            max=number("retry.max", retry.max, fresh.max, "a whole number, 0 or more", _is_count),
+            backoff=cast("Any", retry.backoff),
+            base=number("retry.base", retry.base, fresh.base, "a duration", _is_time),
+            cap=number("retry.cap", retry.cap, fresh.cap, "a duration", _is_time),
+        ),
+        timeout=number("timeout", stage.timeout, None, "a duration above 0", lambda value: 0 < value < math.inf),
+        memory=number(
+            "memory",
+            stage.memory,
+            PlannedStage.model_fields["memory"].default,
+            "a size above 0",
+            lambda value: value > 0 and value == int(value),
+        ),
+        priority=number(
+            "priority",
+            stage.priority,
+            PlannedStage.model_fields["priority"].default,
+            "a whole number",
+            # What a column of type integer holds.
+            lambda value: isinstance(value, int) and -(2**31) <= value < 2**31,
+        ),
+        on_error=None if stage.on_error in disabled else stage.on_error,
+        emit=stage.emit,
+        external=stage.external,
+        origin=stage.origin or f"{plan.pipeline}/{name}",
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value < 2**31
+
+
+def _is_time(value: Any) -> bool:
+    return 0 <= value < math.inf
+
+
+def _filled_options(options: Mapping[str, Any], values: Mapping[str, Any], stage: str) -> dict[str, Any]:
+    """
+    The options with their params filled in; one that is a param without a value is left out, and so the function's
+    own default counts. A null that the author wrote is a value.
+    """
+    filled = {key: _filled(value, values, f"option {key!r} of stage {stage!r}") for key, value in options.items()}
+    return {key: value for key, value in filled.items() if value is not None or options[key] is None}
+
+
+def _filled(value: Any, values: Mapping[str, Any], place: str) -> Any:
+    match value:
+        case str() if whole := REFERENCE.fullmatch(value):
+            return _value_of(whole[1], values, place)
+        case str():
+            return REFERENCE.sub(lambda found: _inserted(found[1], values, place), value)
+        case Mapping():
+            return {key: _filled(item, values, place) for key, item in value.items()}
+        case list() | tuple():
+            return [_filled(item, values, place) for item in value]
+        case _:
+            return value
+
+
+def _value_of(name: str, values: Mapping[str, Any], place: str) -> Any:
+    if name not in values:
+        raise UsageError(
+            f"{place} mentions param {name!r}, which the pipeline does not have", help=close_to(name, values)
+        )
+    return values[name]
+
+
+def _inserted(name: str, values: Mapping[str, Any], place: str) -> str:
+    value = _value_of(name, values, place)
+    if value is None:
+        raise UsageError(f"{place} needs param {name!r}, which has no value", help=f"-p {name}=VALUE")
+    if isinstance(value, list | dict):
+        raise UsageError(
+            f"{place} inserts param {name!r} in a longer text, and its value is a list",
+            help=f"write only ${{params.{name}}} there, which keeps it a list",
+        )
+    return as_text(value)

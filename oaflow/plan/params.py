@@ -1,0 +1,204 @@
+"""
+From what was typed to the values of a run's params. Reads no file, no environment and no clock: they are handed in.
+"""
+
+import difflib
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from oaflow.errors import UsageError
+from oaflow.plan.plans import Plan, PlannedParam
+from oaflow.quantities import seconds, size
+
+
+def check_params(
+    plan: Plan,
+    given: Mapping[str, Any],
+    *,
+    env: Mapping[str, str] | None = None,
+    remembered: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+) -> dict[str, Any]:
+    """
+    The value of every param of a run, as JSON holds it: durations in seconds, sizes in bytes, paths absolute texts.
+
+    What was given counts first, then the environment, then what the dataset's last run used, then the default. A param
+    without a value is None.
+
+    Args:
+        given: values by name; from a command line a list of texts each, from Python a value of the param's type.
+        env: the environment of the process that starts the run.
+        remembered: the values of the dataset's last run; only params that say `remember` look here.
+        folder: what relative paths are relative to; None: the current folder.
+
+    Raises:
+        UsageError: an unknown param, one that needs a value and has none, or a value of the wrong type.
+    """
+    for name in given:
+        if name not in plan.params:
+            raise _unknown_param(name, plan.params)
+    base = folder or Path.cwd()
+    values: dict[str, Any] = {}
+    for name, param in plan.params.items():
+        source, value = _first_given(name, param, given, env or {}, remembered or {})
+        values[name] = None if value is None else _read_param(name, param, value, source, base)
+    missing = [name for name, param in plan.params.items() if param.required and values[name] in (None, [])]
+    if missing:
+        raise _missing_params(missing, plan)
+    return values
+
+
+def _first_given(
+    name: str,
+    param: PlannedParam,
+    given: Mapping[str, Any],
+    env: Mapping[str, str],
+    remembered: Mapping[str, Any],
+) -> tuple[str, Any]:
+    if given.get(name) is not None and given[name] != []:
+        return f"param {name!r}", given[name]
+    if param.env is not None and param.env in env:
+        return f"param {name!r} (from {param.env})", [env[param.env]]
+    if param.remember and remembered.get(name) is not None:
+        return f"param {name!r} (from the last run)", remembered[name]
+    return f"param {name!r} (its default)", param.default
+
+
+def _read_param(name: str, param: PlannedParam, value: Any, source: str, folder: Path) -> Any:
+    if param.type == "list":
+        items: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
+        return [_read_scalar(name, param, param.of or "string", item, source, folder) for item in items]
+    if isinstance(value, list | tuple):
+        several = cast("list[Any]", value)
+        if len(several) != 1:
+            raise UsageError(f"{source} is given {len(several)} times, and takes one value", help=f"-p {name}=VALUE")
+        value = several[0]
+    return _read_scalar(name, param, param.type, value, source, folder)
+
+
+def _read_scalar(name: str, param: PlannedParam, kind: str, value: Any, source: str, folder: Path) -> Any:
+    if kind == "choice":
+        found = next((choice for choice in param.choices or () if as_text(choice) == as_text(value)), None)
+    else:
+        found = READERS[kind](value, folder)
+    if found is None:
+        wanted = _listed(param.choices or ()) if kind == "choice" else WANTED[kind]
+        raise UsageError(f"{source} is {shown(value)}, and must be {wanted}", help=close_to(value, param.choices or ()))
+    if param.choices and found not in param.choices:
+        raise UsageError(
+            f"{source} is {shown(value)}, and must be {_listed(param.choices)}", help=close_to(value, param.choices)
+        )
+    return found
+
+
+def _string(value: Any, _folder: Path) -> str | None:
+    # A NUL cannot be stored by Postgres, and a lone surrogate (a byte of an argument that is not UTF-8) not by JSON.
+    return value if isinstance(value, str) and "\0" not in value and not _surrogates(value) else None
+
+
+def _surrogates(text: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _int(value: Any, _folder: Path) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,19}\s*", value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if -(2**63) <= value < 2**63 else None
+
+
+def _float(value: Any, _folder: Path) -> float | None:
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def _bool(value: Any, _folder: Path) -> bool | None:
+    return value if isinstance(value, bool) else _BOOLEANS.get(value.lower()) if isinstance(value, str) else None
+
+
+def _path(value: Any, folder: Path) -> str | None:
+    text = _string(os.fspath(value), folder) if isinstance(value, str | os.PathLike) else None
+    # normpath, not resolve: what the author named stays named so, also through a symlink.
+    return os.path.normpath(folder / Path(text).expanduser()) if text else None
+
+
+def _seconds(value: Any, _folder: Path) -> float | None:
+    return seconds(value)
+
+
+def _size(value: Any, _folder: Path) -> int | None:
+    return size(value)
+
+
+READERS: Mapping[str, Callable[[Any, Path], Any]] = {
+    "string": _string,
+    "int": _int,
+    "float": _float,
+    "bool": _bool,
+    "path": _path,
+    "duration": _seconds,
+    "size": _size,
+}
+
+WANTED: Mapping[str, str] = {
+    "string": "a text in UTF-8 without NUL",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "path": "a path in UTF-8",
+    "duration": "a duration like 500ms, 2s or 1h30m",
+    "size": "a size like 16kB or 2GiB",
+}
+
+
+def _unknown_param(name: str, params: Mapping[str, PlannedParam]) -> UsageError:
+    known = f"its params are: {', '.join(params)}" if params else "it has no params"
+    return UsageError(f"the pipeline has no param {name!r}; {known}", help=close_to(name, params))
+
+
+def _missing_params(names: list[str], plan: Plan) -> UsageError:
+    typed = [f"{name.upper()}..." if plan.params[name].positional else f"-p {name}=VALUE" for name in names]
+    one, them = ("param", "needs a value") if len(names) == 1 else ("params", "need values")
+    return UsageError(
+        f"{one} {', '.join(map(repr, names))} of pipeline {plan.pipeline!r} {them}",
+        help=f"oaflow run {plan.pipeline} -d DATASET {' '.join(typed)}",
+    )
+
+
+def close_to(value: Any, known: Iterable[Any]) -> str | None:
+    close = difflib.get_close_matches(as_text(value), [as_text(item) for item in known], n=1)
+    return f"did you mean {close[0]!r}?" if close else None
+
+
+def _listed(choices: Iterable[Any]) -> str:
+    return f"one of: {', '.join(as_text(choice) for choice in choices)}"
+
+
+def shown(value: Any) -> str:
+    return repr(value) if isinstance(value, str) else repr(as_text(value))
+
+
+def as_text(value: Any) -> str:
+    """
+    A value inside a longer text, as a pipeline file would write it.
+    """
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer():
+            return str(int(value))
+        case _:
+            return str(value)
