@@ -288,9 +288,7 @@ def reopen(connection: Connection[Any], run: str, jobs: Sequence[int] | None = N
     Returns:
         how many were sent.
     """
-    row = connection.execute(
-        sql("reopen"), {"run": run, "jobs": list(jobs) if jobs is not None else None}
-    ).fetchone()
+    row = connection.execute(sql("reopen"), {"run": run, "jobs": list(jobs) if jobs is not None else None}).fetchone()
     return cast(int, row[0]) if row else 0
 
 

@@ -13,4 +13,4 @@ def sql(name: str) -> LiteralString:
     The text of a named query, with its comments.
     """
     # The files are part of the program, as literal as a string in it.
-    return cast(LiteralString, files(__package__).joinpath("queries", f"{name}.sql").read_text("utf-8"))
+    return cast(LiteralString, files("oaflow.ledger").joinpath("queries", f"{name}.sql").read_text("utf-8"))

@@ -1,0 +1,67 @@
+"""
+Jobs that used up their attempts: each by itself, and in clusters of one cause.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row
+
+from oaflow.ledger.statements import sql
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """
+    A job that failed for good. `names` are those of its documents, as they were found.
+    """
+
+    job: int
+    stage: str
+    round: int
+    task: str | None
+    type: str | None
+    message: str | None
+    traceback: str | None
+    fingerprint: str | None
+    detail: Mapping[str, Any] | None
+    attempts: int | None
+    at: datetime
+    documents: list[str]
+    names: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """
+    Failures of one stage with one cause; message and names are those of the first few.
+    """
+
+    stage: str
+    type: str | None
+    message: str | None
+    fingerprint: str | None
+    count: int
+    jobs: list[int]
+    names: list[str]
+
+
+def failures(
+    connection: Connection[Any], run: str, *, stage: str | None = None, limit: int | None = None
+) -> list[Failure]:
+    """
+    What failed in a run and was not sent again since, the oldest first.
+    """
+    with connection.cursor(row_factory=class_row(Failure)) as cursor:
+        return cursor.execute(sql("failures"), {"run": run, "stage": stage, "limit": limit}).fetchall()
+
+
+def clusters(connection: Connection[Any], run: str) -> list[Cluster]:
+    """
+    The failures of a run by stage and cause, the largest first.
+    """
+    with connection.cursor(row_factory=class_row(Cluster)) as cursor:
+        return cursor.execute(sql("failure_clusters"), {"run": run}).fetchall()

@@ -1,0 +1,18 @@
+-- What failed in a run and was not sent again since.
+-- A job that was failed by the recovery of its dead worker has no list of documents: its entities name them.
+SELECT f.job, f.stage, f.round, f.task, f.type, f.message, f.traceback, f.fingerprint, f.detail, f.attempts, f.at,
+       named.documents, named.names
+  FROM oaflow.failures f
+ CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(c.id ORDER BY c.ord), '{}') AS documents,
+           coalesce(array_agg(coalesce(d.name, c.id) ORDER BY c.ord), '{}') AS names
+      FROM (SELECT u.id, u.ord FROM unnest(f.documents) WITH ORDINALITY AS u (id, ord)
+            UNION ALL
+            SELECT e.value ->> 'id', e.ord
+              FROM jsonb_array_elements(CASE WHEN f.documents IS NULL AND jsonb_typeof(f.args #> '{payload,entities}') = 'array'
+                                             THEN f.args #> '{payload,entities}' ELSE '[]' END)
+                   WITH ORDINALITY AS e (value, ord)) c
+      LEFT JOIN oaflow.documents d ON d.run = f.run AND d.document = c.id
+     WHERE f.documents IS NOT NULL OR d.document IS NOT NULL) named
+ WHERE f.run = %(run)s AND f.resolved_at IS NULL AND (%(stage)s::text IS NULL OR f.stage = %(stage)s)
+ ORDER BY f.id LIMIT %(limit)s

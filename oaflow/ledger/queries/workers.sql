@@ -1,0 +1,7 @@
+-- Live workers. `doing` is read from the index of rows that have a worker.
+SELECT o.id, o.host, o.pid, o.program, o.tasks, o.started_at,
+       extract(epoch FROM now() - w.last_heartbeat)::float8 AS silent,
+       (SELECT count(*) FROM procrastinate_jobs j WHERE j.worker_id = o.id AND j.status = 'doing') AS doing
+  FROM oaflow.workers o JOIN procrastinate_workers w ON w.id = o.id
+ WHERE w.last_heartbeat > now() - make_interval(secs => %(silent)s)
+ ORDER BY o.id

@@ -1,0 +1,115 @@
+"""
+The balanced account of a run's documents: each counted once, each line listable.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+from typing import Literal as _Literal
+
+from psycopg import Connection
+from psycopg.rows import class_row, tuple_row
+
+from oaflow.ledger.statements import sql
+
+Line = _Literal["failed", "vanished", "diverted", "indexed", "unchanged", "ended", "unmatched", "dropped", "skipped"]
+
+# In the order in which a document is counted: at the first that holds.
+LINES: tuple[Line, ...] = get_args(Line)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentLine:
+    """
+    A document and where it was counted; `line` is None for one that is still on its way, or was lost sight of.
+    """
+
+    document: str
+    name: str
+    kind: str
+    line: Line | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """
+    What became of the documents of a run. `open` is the number of jobs that have not ended.
+    """
+
+    run: str
+    found: int
+    counts: Mapping[Line, int]
+    unreadable: int
+    open: int
+
+    @property
+    def balanced(self) -> bool:
+        """
+        Whether every document that was found is accounted for, and nothing is open.
+        """
+        return self.open == 0 and sum(self.counts.values()) == self.found
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        The public form: one object, its fields in a fixed order.
+        """
+        return {
+            "run": self.run,
+            "found": self.found,
+            "indexed": self.counts["indexed"],
+            "unreadable": self.unreadable,
+            "unchanged": self.counts["unchanged"],
+            "ended": self.counts["ended"],
+            "diverted": self.counts["diverted"],
+            "failed": self.counts["failed"],
+            "skipped": self.counts["skipped"],
+            "dropped": self.counts["dropped"],
+            "unmatched": self.counts["unmatched"],
+            "vanished": self.counts["vanished"],
+            "balanced": self.balanced,
+        }
+
+
+def receipt(connection: Connection[Any], run: str, index_stages: Iterable[str]) -> Receipt:
+    """
+    The account of a run.
+
+    Args:
+        index_stages: names of the stages after which a document counts as indexed.
+    """
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        # One snapshot for both, so that a run in flight does not look out of balance.
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        rows = cursor.execute(sql("receipt"), {"run": run, "index": sorted(index_stages)}).fetchall()
+        still = cursor.execute(sql("open_jobs"), {"run": run}).fetchone()
+    counts: dict[Line, int] = dict.fromkeys(LINES, 0)
+    found = unreadable = 0
+    for line, documents, unread in rows:
+        found += documents
+        if line is not None:
+            counts[line] = documents
+        if line == "indexed":
+            unreadable = unread
+    return Receipt(run, found, counts, unreadable, still[0] if still else 0)
+
+
+def documents(
+    connection: Connection[Any],
+    run: str,
+    index_stages: Iterable[str],
+    *,
+    line: str | None = None,
+    limit: int | None = None,
+) -> list[DocumentLine]:
+    """
+    The documents of one line of the account, by name.
+
+    Args:
+        line: one of `LINES`; `unreadable` for those among the indexed; `open` for what is in no line; None is all.
+    """
+    with connection.cursor(row_factory=class_row(DocumentLine)) as cursor:
+        return cursor.execute(
+            sql("receipt_documents"),
+            {"run": run, "index": sorted(index_stages), "line": line, "limit": limit},
+        ).fetchall()

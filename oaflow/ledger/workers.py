@@ -1,0 +1,97 @@
+"""
+Who works, what they can run, and what waits for somebody who can.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from psycopg import Connection
+from psycopg.rows import class_row
+
+from oaflow.ledger.statements import sql
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """
+    A live worker. `silent` is the seconds since its last heartbeat, `doing` the jobs that it holds.
+    """
+
+    id: int
+    host: str
+    pid: int
+    program: str
+    tasks: list[str]
+    started_at: datetime
+    silent: float
+    doing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """
+    Jobs that no live worker can run. `seconds` is how long the oldest waits, or None where its history is gone.
+    """
+
+    queue: str
+    task: str
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """
+    A job in somebody's hands. `seconds` is how long ago it could have started at the earliest.
+    """
+
+    job: int
+    stage: str
+    worker: int | None
+    seconds: float | None
+    names: list[str]
+
+
+def workers(connection: Connection[Any], silent: float) -> list[Worker]:
+    """
+    Workers whose last heartbeat is younger than `silent` seconds.
+    """
+    with connection.cursor(row_factory=class_row(Worker)) as cursor:
+        return cursor.execute(sql("workers"), {"silent": silent}).fetchall()
+
+
+def unserved(connection: Connection[Any], run: str, served: Iterable[tuple[str, str]], silent: float) -> list[Waiting]:
+    """
+    Which of the given (queue, task) pairs of a run have jobs waiting that no live worker can run.
+    """
+    pairs = sorted(set(served))
+    with connection.cursor(row_factory=class_row(Waiting)) as cursor:
+        return cursor.execute(
+            sql("unserved"),
+            {
+                "run": run,
+                "queues": [queue for queue, _ in pairs],
+                "tasks": [task for _, task in pairs],
+                "silent": silent,
+            },
+        ).fetchall()
+
+
+def running(connection: Connection[Any], run: str, limit: int = 20) -> list[Running]:
+    """
+    Jobs of a run that are being worked on, the longest first.
+    """
+    with connection.cursor(row_factory=class_row(Running)) as cursor:
+        return cursor.execute(sql("running"), {"run": run, "limit": limit}).fetchall()
+
+
+def recover(connection: Connection[Any], dead: Iterable[int], silent: float, crashes: int) -> int:
+    """
+    Takes back what workers had that are known to be dead, and deletes their rows.
+
+    Returns:
+        how many jobs came back.
+    """
+    row = connection.execute(sql("recover"), {"dead": sorted(dead), "silent": silent, "crashes": crashes}).fetchone()
+    return cast(int, row[0]) if row else 0
