@@ -35,8 +35,6 @@ LANGUAGE sql STABLE AS $$
                   FROM jsonb_path_query(f.args, '$.payload.entities[*]') AS e))) AS d (document)
          WHERE f.run = p_run AND f.resolved_at IS NULL
         UNION ALL
-        SELECT lost.document, 1, 'failed', lost.reason FROM lost WHERE lost.kind = 'too_deep'
-        UNION ALL
         SELECT w.document, 2, 'vanished', 'a job of ' || w.stage || ' was deleted' FROM worked w WHERE w.outcome = 'vanished'
         UNION ALL
         SELECT w.document, 3, 'diverted', 'by ' || w.stage FROM worked w

@@ -1,0 +1,318 @@
+"""
+Owns worker processes: starts them, replaces those that die, drains and kills them. Imports no stage, and no database.
+
+A worker tells what it is over a control pipe, one JSON object a line: `{"event": "registered", "worker": 7}`,
+`{"event": "drained"}`. Its output goes to a file.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oaflow.errors import EnvironmentProblem
+
+_PR_SET_PDEATHSIG = 1
+
+# A worker that dies this soon, so often in a row, does not die of a job.
+_SOON = 3.0
+_TIMES = 3
+
+# A worker's own limit for running jobs is 10 s; what it needs besides to give back and to say goodbye.
+DRAIN_SECONDS = 15.0
+
+
+class WorkerDoesNotStartError(EnvironmentProblem):
+    """
+    Worker processes end as soon as they are started.
+    """
+
+    def __init__(self, code: int, log: Path, tail: str) -> None:
+        self.code, self.log, self.tail = code, log, tail
+        last = tail.strip().splitlines()[-1:] or ["it printed nothing"]
+        super().__init__(f"the worker does not start (exit code {code}): {last[0]}", help=f"less {log}")
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """
+    A worker process was started.
+    """
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """
+    A worker has its row in the database, under this id.
+    """
+
+    pid: int
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """
+    A worker process ended unasked. `workers` are the ids that it had; a negative code is a signal.
+    """
+
+    pid: int
+    code: int
+    workers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """
+    A worker process ended as it was told to.
+    """
+
+    pid: int
+    code: int
+    workers: tuple[int, ...]
+
+
+Event = Started | Registered | Died | Ended
+
+
+@dataclass(slots=True)
+class _Child:
+    process: subprocess.Popen[bytes]
+    control: int
+    log: Path
+    started: float
+    slot: int
+    workers: list[int] = field(default_factory=list[int])
+    rest: bytes = b""
+
+    def hear(self) -> Iterator[Mapping[str, Any]]:
+        """
+        What the worker said since last time.
+        """
+        with contextlib.suppress(BlockingIOError):
+            while part := os.read(self.control, 65536):
+                self.rest += part
+        *lines, self.rest = self.rest.split(b"\n")
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                message = json.loads(line)
+                if isinstance(message, dict):
+                    yield message
+
+
+class Supervisor:
+    """
+    A number of worker processes, kept alive. Nothing happens between two calls of `poll`.
+
+    Args:
+        command: what a worker process runs; the control descriptor is appended as `--control FD`.
+        count: how many.
+        logs: the folder that their output goes to.
+        environment: of the workers.
+        now: a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        count: int,
+        logs: Path,
+        environment: Mapping[str, str],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._command = tuple(command)
+        self._count = count
+        self._logs = logs
+        self._environment = dict(environment)
+        self._now = now
+        self._children: list[_Child] = []
+        self._stopping = False
+        self._early = 0
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """
+        The process ids of the workers that run.
+        """
+        return tuple(child.process.pid for child in self._children)
+
+    @property
+    def workers(self) -> tuple[int, ...]:
+        """
+        The ids under which the workers that run are known in the database.
+        """
+        return tuple(worker for child in self._children for worker in child.workers)
+
+    def poll(self) -> list[Event]:
+        """
+        Sees who said what and who ended, and starts who is missing.
+
+        Raises:
+            WorkerDoesNotStartError: several in a row ended at once.
+        """
+        events: list[Event] = []
+        for child in list(self._children):
+            code = child.process.poll()
+            for message in child.hear():
+                worker = message.get("worker")
+                if message.get("event") == "registered" and isinstance(worker, int):
+                    child.workers.append(worker)
+                    self._early = 0
+                    events.append(Registered(child.process.pid, worker))
+            if code is not None:
+                events.append(self._buried(child, code))
+        while not self._stopping and len(self._children) < self._count:
+            events.append(self._start())
+        return events
+
+    def drain(self) -> None:
+        """
+        Tells the workers to claim nothing more, to end what runs and to give back the rest. No worker is replaced.
+        """
+        self._stopping = True
+        for child in self._children:
+            child.process.terminate()
+
+    def kill(self) -> None:
+        """
+        Ends the workers, and what they started, at once.
+        """
+        self._stopping = True
+        for child in self._children:
+            # Each leads a process group of its own, and its executors are in it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.process.pid, signal.SIGKILL)
+
+    def stop(self, seconds: float = DRAIN_SECONDS, *, hurry: Callable[[], bool] = lambda: False) -> list[Event]:
+        """
+        Drains, waits, and kills what has not ended in time, or at once when `hurry` says so.
+        """
+        self.drain()
+        events: list[Event] = []
+        limit = self._now() + seconds
+        while self._children:
+            events += self.poll()
+            if self._children and (hurry() or self._now() > limit):
+                self.kill()
+            if self._children:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._children[0].process.wait(0.05)
+        return events
+
+    def _start(self) -> Started:
+        taken = {child.slot for child in self._children}
+        slot = next(number for number in range(1, self._count + 1) if number not in taken)
+        self._logs.mkdir(parents=True, exist_ok=True)
+        log = self._logs / f"worker-{os.getpid()}-{slot}.log"
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        try:
+            with log.open("ab") as output:
+                process = subprocess.Popen(
+                    [*self._command, "--control", str(write)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=self._environment,
+                    pass_fds=(write,),
+                    # A Ctrl-C in the terminal is for the supervisor, which then asks its workers to drain.
+                    start_new_session=True,
+                    preexec_fn=_die_with_parent(os.getpid()),
+                )
+        except BaseException:
+            os.close(read)
+            raise
+        finally:
+            os.close(write)
+        self._children.append(_Child(process, read, log, self._now(), slot))
+        return Started(process.pid)
+
+    def _buried(self, child: _Child, code: int) -> Event:
+        self._children.remove(child)
+        os.close(child.control)
+        # The group may still hold executors of a worker that was killed.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.process.pid, signal.SIGKILL)
+        if self._stopping:
+            return Ended(child.process.pid, code, tuple(child.workers))
+        self._early = self._early + 1 if self._now() - child.started < _SOON and not child.workers else 0
+        if self._early >= _TIMES:
+            self._stopping = True
+            raise WorkerDoesNotStartError(code, child.log, tail_of(child.log))
+        return Died(child.process.pid, code, tuple(child.workers))
+
+
+def worker_command(executors: int | None = None, name: str | None = None) -> tuple[str, ...]:
+    """
+    What a worker process runs.
+    """
+    command = [sys.executable, "-m", "oaflow.runtime.worker"]
+    if executors is not None:
+        command += ["--executors", str(executors)]
+    if name is not None:
+        command += ["--name", name]
+    return tuple(command)
+
+
+def tail_of(log: Path, size: int = 8192) -> str:
+    """
+    The end of a file, as text.
+    """
+    with contextlib.suppress(OSError), log.open("rb") as handle:
+        handle.seek(0, os.SEEK_END)
+        handle.seek(max(0, handle.tell() - size))
+        return handle.read().decode("utf-8", "replace")
+    return ""
+
+
+def _die_with_parent(parent: int) -> Callable[[], None] | None:
+    """
+    What a child does first, so that it drains when its supervisor is killed. Linux only: elsewhere the control pipe
+    has no reader then, and the worker ends at its next word.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    # Loaded here: between fork and exec nothing may be imported.
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def die() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:  # it died in between
+            os._exit(1)
+
+    return die
+
+
+class Interrupts:
+    """
+    Counts SIGINT and SIGTERM in place of raising, so that the loop in between decides. A context manager; main thread.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.last: signal.Signals | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "Interrupts":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._count)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _count(self, number: int, _frame: object) -> None:
+        self.count += 1
+        self.last = signal.Signals(number)
