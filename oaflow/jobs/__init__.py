@@ -1,0 +1,51 @@
+"""
+What travels between stages: jobs, their wire format, and what a running job can reach.
+
+Importing this loads neither followthemoney nor procrastinate nor psycopg: those come when an entity or an app is
+needed.
+"""
+
+from oaflow.jobs.bindings import (
+    Bindings,
+    Entities,
+    EntityWriter,
+    Files,
+    Note,
+    Queue,
+    bind,
+    bound,
+    current,
+    register_binder,
+    settle,
+)
+from oaflow.jobs.errors import ForbiddenValueError, InvalidJobError, NothingBoundError, ReservedKeyError
+from oaflow.jobs.models import AnyJob, DatasetJob, EntityFileReference, Job, read_job
+from oaflow.jobs.names import encoded_name, readable_name
+from oaflow.jobs.packing import pack, stub
+
+__all__ = [
+    "AnyJob",
+    "Bindings",
+    "DatasetJob",
+    "Entities",
+    "EntityFileReference",
+    "EntityWriter",
+    "Files",
+    "ForbiddenValueError",
+    "InvalidJobError",
+    "Job",
+    "Note",
+    "NothingBoundError",
+    "Queue",
+    "ReservedKeyError",
+    "bind",
+    "bound",
+    "current",
+    "encoded_name",
+    "pack",
+    "read_job",
+    "readable_name",
+    "register_binder",
+    "settle",
+    "stub",
+]

@@ -1,0 +1,250 @@
+"""
+What a job can reach while it runs: the entity store, files and the queue, behind protocols.
+
+The runtime binds these for each job. Outside of a job the first use asks the registered binder, which builds them from
+the settings.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, Self
+
+from oaflow.jobs.errors import NothingBoundError
+
+if TYPE_CHECKING:
+    from followthemoney.proxy import EntityProxy
+
+    from oaflow.jobs.models import Job
+
+# The fragment of what is written without a source document.
+DEFAULT_FRAGMENT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """
+    What a stage says about a document for the receipt of its run.
+    """
+
+    kind: Literal["found", "skipped", "unreadable"]
+    document: str
+    name: str
+    reason: str | None = None
+
+
+class EntityWriter(Protocol):
+    """
+    Collects entities of one dataset and writes them in batches. Leaving the block writes what is left.
+    """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: Any) -> None: ...
+
+    def add(self, entity: Any) -> None:
+        """
+        Write an entity under the writer's origin and fragment. Added again, it is merged with what was there.
+        """
+        ...
+
+    def put(self, entity: Any, fragment: str | None = None, origin: str | None = None) -> None:
+        """
+        Write an entity under a fragment or an origin of its own.
+        """
+        ...
+
+    def flush(self) -> None:
+        """
+        Write what was collected. Raises where it could not be written.
+        """
+        ...
+
+    def settle(self) -> None:
+        """
+        Flush, and delete what earlier attempts and runs wrote under the writer's origin and fragment and this one did
+        not. Does nothing more than flush where the writer does not replace.
+        """
+        ...
+
+
+class Entities(Protocol):
+    """
+    The entity store.
+    """
+
+    def writer(self, dataset: str, origin: str, fragment: str = ..., replace: bool = ...) -> EntityWriter:
+        """
+        A writer; with `replace`, what it writes stands for all that is known under this origin and fragment.
+        """
+        ...
+
+    def load(self, dataset: str, ids: Iterable[str]) -> "Iterator[EntityProxy]":
+        """
+        The merged entities with these ids, in their order; what is not in the store is left out.
+        """
+        ...
+
+
+class Files(Protocol):
+    """
+    The archive of files, by content hash (SHA-1).
+    """
+
+    def open(self, content_hash: str, *, temp: Path | None = None) -> AbstractContextManager[BinaryIO]:
+        """
+        The bytes of a file.
+        """
+        ...
+
+    def localpath(
+        self, content_hash: str, *, name: str | None = None, temp: Path | None = None
+    ) -> AbstractContextManager[Path]:
+        """
+        A file of one's own with the bytes, gone after the block.
+        """
+        ...
+
+    def archive(self, path: Path) -> str:
+        """
+        Keep a file, and return its content hash.
+        """
+        ...
+
+
+class Queue(Protocol):
+    """
+    Where a deferred job goes.
+    """
+
+    def defer(self, job: "Job", *, priority: int | None = None) -> None:
+        """
+        Queue a job for its own queue and task.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Bindings:
+    """
+    What one job, or the program outside of any job, can reach.
+
+    Attributes:
+        origin: signs what is written to the entity store.
+        temp: the job's own folder for temporary files, or None for the system's.
+        notes: what the job said about documents, in order.
+        document: the id of the job's one source document, or None where there is not exactly one. What is written
+            then stands for all that this origin says about it, and replaces what was said before.
+        lasting: whether these serve the whole program. Then every writer is made anew and notes are not kept.
+    """
+
+    entities: Entities
+    files: Files
+    queue: Queue
+    origin: str = "oaflow"
+    temp: Path | None = None
+    notes: list[Note] = field(default_factory=list)
+    document: str | None = None
+    lasting: bool = False
+    writers: dict[tuple[str, str], EntityWriter] = field(default_factory=dict)
+
+    def writer(self, dataset: str, origin: str | None = None) -> EntityWriter:
+        """
+        The writer of a dataset under an origin: within a job always the same one, so that it knows all that the
+        attempt has written.
+        """
+        key = (dataset, origin or self.origin)
+        if self.lasting:
+            return self.entities.writer(*key, DEFAULT_FRAGMENT, False)
+        if (writer := self.writers.get(key)) is None:
+            replace = self.document is not None
+            writer = self.entities.writer(*key, self.document or DEFAULT_FRAGMENT, replace)
+            self.writers[key] = writer
+        return writer
+
+    def note(self, note: Note) -> None:
+        """
+        Keep a note for the receipt of the run.
+        """
+        if not self.lasting:
+            self.notes.append(note)
+
+
+_bound: ContextVar[Bindings | None] = ContextVar("oaflow_bindings", default=None)
+
+_binder = "oaflow.operations.binding:from_settings"
+_program: Bindings | None = None
+_lock = Lock()
+
+
+@contextmanager
+def bind(bindings: Bindings) -> Iterator[Bindings]:
+    """
+    Make these what jobs reach within the block, in this thread and this asyncio task.
+    """
+    token = _bound.set(bindings)
+    try:
+        yield bindings
+    finally:
+        _bound.reset(token)
+
+
+def bound() -> Bindings | None:
+    """
+    What was bound here, without asking the binder.
+    """
+    return _bound.get()
+
+
+def register_binder(name: str) -> None:
+    """
+    Say who builds the bindings outside of a job: `module:function`, called without arguments on first use.
+
+    A name, and not the function, because it lives above this module and loads much that most programs never need.
+    """
+    global _binder, _program
+    with _lock:
+        _binder, _program = name, None
+
+
+def current(what: str = "entity store") -> Bindings:
+    """
+    What is bound here, else what the binder builds once for the program.
+
+    Args:
+        what: what the caller wants, for the message.
+    """
+    bindings = _bound.get()
+    return bindings if bindings is not None else _for_program(what)
+
+
+def _for_program(what: str) -> Bindings:
+    global _program
+    with _lock:
+        if _program is None:
+            module, _, function = _binder.partition(":")
+            try:
+                build = getattr(import_module(module), function)
+            except (ImportError, AttributeError) as error:
+                raise NothingBoundError(what) from error
+            _program = build()
+        return _program
+
+
+def settle(job: "Job") -> None:
+    """
+    Finish what the running job has written: the last flush before its hand-over.
+
+    Where the job has one source document, all that it wrote for it stands, and what earlier attempts and runs wrote
+    under the same origin and fragment is deleted, also where this attempt wrote nothing.
+    """
+    bindings = current()
+    dataset = getattr(job, "dataset", None)
+    if dataset is not None and bindings.document is not None:
+        bindings.writer(dataset)
+    for writer in bindings.writers.values():
+        writer.settle()

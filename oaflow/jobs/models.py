@@ -1,0 +1,328 @@
+"""
+`Job` and `DatasetJob`: the fields, the helpers and the wire format of the OpenAleph world.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeAlias, cast
+
+from pydantic import BaseModel, ConfigDict, SkipValidation, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from oaflow.jobs.bindings import EntityWriter, Note, current
+from oaflow.jobs.errors import ForbiddenValueError, InvalidJobError, ReservedKeyError
+from oaflow.jobs.names import readable_name
+from oaflow.jobs.values import refuse_forbidden
+from oaflow.jobs.wire import RESERVED, cleaned
+from oaflow.schemata import is_a
+
+if TYPE_CHECKING:
+    from followthemoney.proxy import EntityProxy
+
+# Between the classes of the services, whose priorities go from 1 to 100.
+DEFAULT_PRIORITY = 50
+
+
+class Job(BaseModel):
+    """
+    A job that is not bound to a dataset.
+
+    A model is checked where it is built: required fields, values that Postgres cannot hold, and reserved context keys
+    are refused there, with the place.
+    """
+
+    queue: str
+    task: str
+    payload: dict[str, Any] = {}
+
+    def __init__(self, **data: Any) -> None:
+        _validate(self, data)
+        payload = self._data
+        refuse_forbidden(payload, "payload")
+        for key in RESERVED:
+            if key in self.context:
+                raise ReservedKeyError(key)
+
+    @property
+    def _data(self) -> dict[str, Any]:
+        # A subclass may give its payload a model of its own.
+        payload = cast(Any, self.payload)
+        return payload.model_dump(mode="json") if isinstance(payload, BaseModel) else payload
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """
+        The context of the payload; empty where there is none.
+        """
+        context = self._data.get("context")
+        return context if isinstance(context, dict) else {}
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """
+        The ids of the payload's entities that are documents, each once, in order.
+        """
+        return ()
+
+    def to_wire(self) -> dict[str, Any]:
+        """
+        The job as it is written to `procrastinate_jobs.args`.
+
+        Raises:
+            ForbiddenValueError: where the payload was changed since it was checked, or is no JSON.
+        """
+        try:
+            data = self.model_dump(mode="json")
+        except (PydanticSerializationError, UnicodeError) as error:
+            refuse_forbidden(self._data, "payload")
+            raise ForbiddenValueError("payload", str(error)) from error
+        refuse_forbidden(data, type(self).__name__)
+        return cleaned(data)
+
+    def defer(self, app: Any = None, *, priority: int | None = None) -> None:
+        """
+        Queue this job for its own queue and task.
+
+        Args:
+            app: a procrastinate App that is open; default: the one that is bound, else the one of the settings.
+            priority: higher runs first; default: the context's `priority`, else 50.
+        """
+        if app is None:
+            current("queue").queue.defer(self, priority=priority)
+        else:
+            self._deferrer(app, priority).defer(**self.to_wire())
+
+    async def defer_async(self, app: Any, *, priority: int | None = None) -> None:
+        """
+        As `defer`, for async functions.
+        """
+        await self._deferrer(app, priority).defer_async(**self.to_wire())
+
+    def _deferrer(self, app: Any, priority: int | None) -> Any:
+        if priority is None:
+            wanted = self.context.get("priority")
+            priority = wanted if isinstance(wanted, int) else DEFAULT_PRIORITY
+        return app.configure_task(self.task, queue=self.queue, priority=priority)
+
+    def found(self, document: str, name: str) -> None:
+        """
+        Count a document as found, for the receipt of the run.
+        """
+        current().note(Note("found", document, readable_name(name)))
+
+    def skipped(self, document: str, name: str, reason: str) -> None:
+        """
+        Count a document (or what might have been one: then a key that is the same in every run) as skipped.
+        """
+        current().note(Note("skipped", document, readable_name(name), reason))
+
+    def unreadable(self, document: str, name: str, reason: str) -> None:
+        """
+        Count a document as one that could not be read.
+        """
+        current().note(Note("unreadable", document, readable_name(name), reason))
+
+
+class EntityFileReference(BaseModel):
+    """
+    A file in the archive, and the entity that refers to it by its `contentHash`.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    dataset: str
+    content_hash: str
+    entity: SkipValidation[Any]
+
+    def open(self) -> AbstractContextManager[BinaryIO]:
+        """
+        The bytes of the file, as a context manager. A local copy, where one was needed, is gone after the block.
+
+        Raises:
+            MissingBlobError: the archive does not have the file.
+            ArchiveUnreachableError: the archive cannot be asked.
+        """
+        bindings = current("file archive")
+        return bindings.files.open(self.content_hash, temp=bindings.temp)
+
+    def get_localpath(self) -> AbstractContextManager[Path]:
+        """
+        The path of a copy of the file, as a context manager. The copy may be changed, and is gone after the block.
+
+        Raises:
+            MissingBlobError: the archive does not have the file.
+            ArchiveUnreachableError: the archive cannot be asked.
+        """
+        bindings = current("file archive")
+        names = self.entity.get("fileName", quiet=True)
+        return bindings.files.localpath(self.content_hash, name=names[0] if names else None, temp=bindings.temp)
+
+
+class DatasetJob(Job):
+    """
+    A job bound to a dataset. Its entities are always a list under `entities` in the payload, also where it is one.
+    """
+
+    dataset: str
+    batch: str | None = None
+
+    def __init__(self, **data: Any) -> None:
+        super().__init__(**data)
+        _check_entities(self)
+
+    @classmethod
+    def from_entity(
+        cls, dataset: str, queue: str, task: str, entity: "EntityProxy | Mapping[str, Any]", **context: Any
+    ) -> Self:
+        """
+        A job for one entity; further keyword arguments are the context, `batch` is the job's.
+        """
+        return cls.from_entities(dataset, queue, task, [entity], **context)
+
+    @classmethod
+    def from_entities(
+        cls,
+        dataset: str,
+        queue: str,
+        task: str,
+        entities: "Iterable[EntityProxy | Mapping[str, Any]]",
+        *,
+        batch: str | None = None,
+        **context: Any,
+    ) -> Self:
+        """
+        A job for several entities; further keyword arguments are the context, `batch` is the job's.
+        """
+        payload = {"entities": [_as_data(entity) for entity in entities], "context": context}
+        return cls(dataset=dataset, queue=queue, task=task, batch=batch, payload=payload)
+
+    def with_entities(self, entities: "Iterable[EntityProxy | Mapping[str, Any]]", **context: Any) -> "DatasetJob":
+        """
+        The follow-up of this job for other entities: same dataset, queue, task and batch, its context with `context`
+        on top.
+
+        Reserved keys that came in with this job's context stay behind: they may be read, but not written.
+        """
+        carried = {key: value for key, value in self.context.items() if key not in RESERVED}
+        return DatasetJob.from_entities(
+            self.dataset, self.queue, self.task, entities, batch=self.batch, **(carried | context)
+        )
+
+    @property
+    def entities(self) -> list[dict[str, Any]]:
+        """
+        The payload's entities as plain data; empty where there are none.
+        """
+        entities = self._data.get("entities")
+        return entities if isinstance(entities, list) else []
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """
+        The ids of the payload's entities that are documents, each once, in order.
+        """
+        found = (entity["id"] for entity in self.entities if is_a(entity.get("schema", ""), "Document"))
+        return tuple(dict.fromkeys(found))
+
+    def get_entities(self) -> "Iterator[EntityProxy]":
+        """
+        The entities as they travelled in the payload.
+        """
+        if not (entities := self.entities):
+            return
+        from followthemoney import model
+
+        for entity in entities:
+            yield model.get_proxy(entity)
+
+    def load_entities(self) -> "Iterator[EntityProxy]":
+        """
+        The payload's entities as the store has them now. One that is not in the store is left out.
+        """
+        ids = [entity["id"] for entity in self.entities]
+        # An empty list of ids must read nothing: elsewhere it reads the whole dataset.
+        if ids:
+            yield from current().entities.load(self.dataset, ids)
+
+    def get_writer(self, origin: str | None = None) -> EntityWriter:
+        """
+        A writer to the job's dataset, as a context manager; leaving the block writes what is left.
+
+        Args:
+            origin: signs what is written; default: the stage's.
+        """
+        return current().writer(self.dataset, origin)
+
+    def get_file_references(self) -> Iterator[EntityFileReference]:
+        """
+        The files of the payload's entities, one for each `contentHash`.
+        """
+        for entity in self.get_entities():
+            for content_hash in entity.get("contentHash", quiet=True):
+                yield EntityFileReference(dataset=self.dataset, content_hash=content_hash, entity=entity)
+
+
+AnyJob: TypeAlias = Job | DatasetJob
+
+
+def read_job(args: Mapping[str, Any], model: type[Job] | None = None) -> Job | DatasetJob:
+    """
+    The job that a row of `procrastinate_jobs` holds. Unknown keys are accepted and not passed on.
+
+    What comes out of Postgres cannot hold what Postgres refuses, so values are not looked through again; reserved
+    context keys, which other programs do write, are read.
+
+    Args:
+        args: the `args` of the row.
+        model: a subclass to read it as; default: `DatasetJob` where there is a `dataset`, else `Job`.
+
+    Raises:
+        InvalidJobError: with the names of the fields.
+    """
+    kind = model or (DatasetJob if "dataset" in args else Job)
+    job = kind.__new__(kind)
+    _validate(job, args)
+    if isinstance(job, DatasetJob):
+        _check_entities(job)
+    return job
+
+
+def _validate(job: Job, data: Mapping[str, Any]) -> None:
+    try:
+        # What BaseModel.__init__ does, open to a mapping: so that reading needs no second pass.
+        job.__pydantic_validator__.validate_python(data, self_instance=job)
+    except ValidationError as error:
+        raise InvalidJobError(type(job).__name__, tuple(_mistakes(error))) from None
+
+
+def _mistakes(error: ValidationError) -> Iterator[tuple[str, str]]:
+    for mistake in error.errors(include_url=False, include_context=False, include_input=True):
+        place = ".".join(map(str, mistake["loc"])) or "the job"
+        if mistake["type"] == "missing":
+            yield place, "is required"
+        else:
+            message = mistake["msg"][:1].lower() + mistake["msg"][1:]
+            yield place, f"is {type(mistake['input']).__name__}: {message}"
+
+
+def _check_entities(job: DatasetJob) -> None:
+    entities = job._data.get("entities")  # pyright: ignore[reportPrivateUsage]
+    if entities is None:
+        return
+    if not isinstance(entities, list):
+        kind = type(entities).__name__
+        raise InvalidJobError(type(job).__name__, (("payload.entities", f"is {kind}: it must be a list"),))
+    for index, entity in enumerate(entities):
+        if not isinstance(entity, dict):
+            kind, place = type(entity).__name__, f"payload.entities[{index}]"
+            raise InvalidJobError(
+                type(job).__name__, ((place, f"is {kind}: it must be a mapping, as to_dict() gives"),)
+            )
+        for key in ("id", "schema"):
+            if not isinstance(entity.get(key), str) or not entity[key]:
+                raise InvalidJobError(type(job).__name__, ((f"payload.entities[{index}].{key}", "is required"),))
+
+
+def _as_data(entity: "EntityProxy | Mapping[str, Any]") -> dict[str, Any]:
+    return dict(entity) if isinstance(entity, Mapping) else entity.to_dict()

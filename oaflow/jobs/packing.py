@@ -1,0 +1,57 @@
+"""
+What of a job travels, and what is left in the entity store.
+"""
+
+from typing import Any
+
+import orjson
+
+from oaflow.jobs.models import AnyJob, DatasetJob
+from oaflow.schemata import heavy
+
+# What every reader of a stub may rely on, where the entity has it; openaleph-procrastinate's set.
+_STUB = ("contentHash", "fileName", "mimeType", "parent", "ancestors")
+
+
+def stub(entity: dict[str, Any]) -> dict[str, Any]:
+    """
+    What is left of an entity that does not travel: enough to find it and its file.
+    """
+    properties = entity.get("properties") or {}
+    kept = {key: entity[key] for key in ("id", "schema", "caption", "datasets") if entity.get(key)}
+    return kept | {"properties": {name: properties[name] for name in _STUB if properties.get(name)}}
+
+
+def light(entity: dict[str, Any]) -> dict[str, Any]:
+    """
+    An entity without its properties of FtM type text, html and json; the entity itself where it has none of these.
+    """
+    properties = entity.get("properties") or {}
+    unwanted = heavy(entity["schema"])
+    if unwanted.isdisjoint(properties):
+        return entity
+    return {**entity, "properties": {name: values for name, values in properties.items() if name not in unwanted}}
+
+
+def pack(job: AnyJob, limit: int = 16_000) -> AnyJob:
+    """
+    The job as it is handed over. What does not travel is written to the store first, as by the job's own writer.
+
+    Entities travel whole, but for long texts; where those of a job are together above the limit, all travel as stubs.
+
+    Args:
+        job: what a stage returned, after its edges were decided.
+        limit: bytes of the entities as JSON; 0 for stubs in any case.
+    """
+    if not isinstance(job, DatasetJob) or not (whole := job.entities):
+        return job
+    travelling = [light(entity) for entity in whole]
+    if len(orjson.dumps(travelling)) > limit:
+        travelling = [stub(entity) for entity in whole]
+    left = [entity for entity, what in zip(whole, travelling, strict=True) if what != entity]
+    if not left:
+        return job
+    with job.get_writer() as writer:
+        for entity in left:
+            writer.add(entity)
+    return job.model_copy(update={"payload": {**job.payload, "entities": travelling}})

@@ -1,0 +1,40 @@
+"""
+The form of a job in `procrastinate_jobs.args`, byte for byte what openaleph-procrastinate writes. Pure.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Services expand `**job.context` into calls that have these arguments already.
+RESERVED = ("batch", "queue", "task", "dataset", "entities", "app", "cls")
+
+
+def cleaned(data: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    A mapping as it is written: None, the empty string and the empty mapping are left out.
+
+    A mapping that becomes empty goes too; `[]`, 0 and False stay. Inside a list only None is left out, at any depth.
+    """
+    result: dict[str, Any] = {}
+    for key, value in data.items():
+        match value:
+            case None | "":
+                continue
+            case dict():
+                if kept := cleaned(value):
+                    result[str(key)] = kept
+            case list() | tuple():
+                result[str(key)] = [_without_none(item) for item in value if item is not None]
+            case _:
+                result[str(key)] = value
+    return result
+
+
+def _without_none(value: Any) -> Any:
+    match value:
+        case dict():
+            return {str(key): _without_none(item) for key, item in value.items() if item is not None}
+        case list() | tuple():
+            return [_without_none(item) for item in value if item is not None]
+        case _:
+            return value
