@@ -3,6 +3,7 @@ What an author declared: frozen, closed to unknown keys, and mute. No file, no d
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -70,6 +71,16 @@ class StageOptions(Declaration):
     priority: int | None = None
     accepts: tuple[str, ...] | None = None
     emits: tuple[str, ...] | Mapping[str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """
+    What a stage function returns to emit a job on a port other than `default`.
+    """
+
+    port: str
+    job: Any
 
 
 def stage_options(function: Any) -> StageOptions | None:
