@@ -265,13 +265,13 @@ async def chunks(connection: Connection, job: int) -> list[tuple[int, str, int]]
     The parts of a stream that earlier attempts handed over: (position, digest, size).
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute("SELECT position, digest, size FROM oaflow.chunks WHERE job = %s ORDER BY position", (job,))
+        await cursor.execute(
+            "SELECT position, digest, size FROM oaflow.chunks WHERE job = %s ORDER BY position", (job,)
+        )
         return list(await cursor.fetchall())
 
 
-async def register(
-    connection: Connection, *, host: str, pid: int, program: str, formats: Sequence[int]
-) -> int:
+async def register(connection: Connection, *, host: str, pid: int, program: str, formats: Sequence[int]) -> int:
     """
     Make a worker's rows, procrastinate's and ours, and return the id that they share.
     """
@@ -325,5 +325,6 @@ async def unpause(connection: Connection, runs: Sequence[str]) -> None:
     Let paused runs go on.
     """
     await connection.execute(
-        "UPDATE oaflow.runs SET state = 'running', reason = NULL WHERE state = 'paused' AND id = ANY (%s)", (list(runs),)
+        "UPDATE oaflow.runs SET state = 'running', reason = NULL WHERE state = 'paused' AND id = ANY (%s)",
+        (list(runs),),
     )

@@ -1,0 +1,89 @@
+"""
+The heartbeat of a worker: a thread with a connection of its own, so that blocking code in the event loop stops nothing.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from oaflow.ledger.handover import Beat
+
+log = logging.getLogger(__name__)
+
+BEAT = "SELECT alive, reclaimed, suspects FROM oaflow.heartbeat_v1(%s, %s::bigint[], %s::bigint[])"
+
+
+class Heart:
+    """
+    Beats every `interval` seconds until stopped, and tells what each beat learned.
+
+    Args:
+        conninfo: gives the address of the database.
+        interval: seconds between two beats.
+        mine: the ids of the jobs in hand; called in this thread.
+        oldest: when the oldest claim still on the wire was sent (monotonic), or infinity.
+        told: called in this thread with each `Beat`.
+    """
+
+    def __init__(
+        self,
+        conninfo: Callable[[], str],
+        interval: float,
+        *,
+        mine: Callable[[], Sequence[int]],
+        oldest: Callable[[], float],
+        told: Callable[[Beat], None],
+    ) -> None:
+        self._conninfo, self._interval = conninfo, interval
+        self._mine, self._oldest, self._told = mine, oldest, told
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="oaflow heartbeat", daemon=True)
+        self._seen: dict[int, float] = {}
+        self.worker = 0
+
+    def start(self, worker: int) -> None:
+        """
+        Begin to beat for a worker.
+        """
+        self.worker = worker
+        self._thread.start()
+
+    def stop(self) -> None:
+        """
+        End the beats; returns when the thread has.
+        """
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        connection: psycopg.Connection[Any] | None = None
+        while not self._stop.wait(self._interval):
+            try:
+                if connection is None or connection.closed:
+                    connection = psycopg.connect(
+                        self._conninfo(), autocommit=True, application_name="oaflow heartbeat", connect_timeout=5
+                    )
+                self._told(self._beat(connection))
+            except psycopg.Error as problem:
+                log.warning("no heartbeat: %s", str(problem).splitlines()[:1])
+                if connection is not None:
+                    connection.close()
+        if connection is not None:
+            connection.close()
+
+    def _beat(self, connection: psycopg.Connection[Any]) -> Beat:
+        worker, mine, oldest = self.worker, list(self._mine()), self._oldest()
+        # Leaked: seen one beat ago already, not in hand, and no claim that could still bring it is on the wire.
+        leaked = [job for job, seen in self._seen.items() if job not in mine and seen < oldest]
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            row = cursor.execute(BEAT, (worker, mine, leaked)).fetchone()
+        assert row is not None
+        now = time.monotonic()
+        self._seen = {job: self._seen.get(job, now) for job in row[2]}
+        return Beat(alive=row[0] or worker != self.worker, reclaimed=row[1], suspects=row[2])

@@ -1,0 +1,99 @@
+"""
+Statements that are sent until they are answered.
+
+Everything that workers send is fenced in the database, so after a cut connection, a restart of the server or a lost
+answer the same statement is simply sent again.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import psycopg
+import psycopg.errors
+import psycopg_pool
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+TRANSIENT = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg_pool.PoolTimeout,
+    psycopg_pool.PoolClosed,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.DeadlockDetected,
+    TimeoutError,
+    OSError,
+)
+
+Pool = psycopg_pool.AsyncConnectionPool[Any]
+
+
+def lean_pool(**options: Any) -> Pool:
+    """
+    A pool without the check per checkout that procrastinate asks for: it doubles the round trips, and a statement on a
+    dead connection is sent again anyway.
+    """
+    options.pop("check", None)
+    return psycopg_pool.AsyncConnectionPool(**options)
+
+
+async def autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
+    """
+    For `configure=` of the pool: one round trip a statement. As `kwargs={"autocommit": True}` it would break
+    procrastinate 3.10's LISTEN connection, which passes it too.
+    """
+    await connection.set_autocommit(True)
+
+
+class Refused(Exception):
+    """
+    Postgres understood the statement and refuses it: sending it again will not help.
+    """
+
+    def __init__(self, cause: psycopg.Error) -> None:
+        self.cause = cause
+        self.worker_gone = isinstance(cause, psycopg.errors.ForeignKeyViolation)
+        super().__init__(str(cause).splitlines()[0] if str(cause) else type(cause).__name__)
+
+
+class Wire:
+    """
+    Sends statements over a pool of connections; waits out what passes.
+
+    Args:
+        pool: gives the connections.
+        timeout: seconds after which a statement without an answer is sent again; a half-open connection would hang.
+    """
+
+    def __init__(self, pool: Callable[[], Pool], *, timeout: float = 20.0) -> None:
+        self._pool = pool
+        self._timeout = timeout
+        self.away_since: float | None = None
+
+    async def send(self, what: str, call: Callable[[psycopg.AsyncConnection[Any]], Awaitable[T]]) -> T:
+        """
+        Run `call` with a connection until it is answered.
+
+        Raises:
+            Refused: the statement itself is not acceptable.
+        """
+        delay = 0.05
+        while True:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    async with self._pool().connection() as connection:
+                        answer = await call(connection)
+                self.away_since = None
+                return answer
+            except TRANSIENT as problem:
+                if self.away_since is None:
+                    self.away_since = asyncio.get_running_loop().time()
+                    log.warning("%s is sent again: %s", what, str(problem).splitlines()[:1] or type(problem).__name__)
+            except psycopg.Error as problem:
+                raise Refused(problem) from problem
+            await asyncio.sleep(delay * (0.5 + random.random()))
+            delay = min(delay * 2, 2.0)

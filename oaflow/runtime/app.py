@@ -1,0 +1,55 @@
+"""
+The procrastinate App of oaflow: `oaflow.app`, also for `PROCRASTINATE_APP=oaflow.app procrastinate worker`.
+
+Public hooks of procrastinate only: a subclass of App with a job manager of its own.
+"""
+
+from typing import Any
+
+import procrastinate
+
+from oaflow.ledger.wire import autocommit, lean_pool
+from oaflow.runtime.manager import FlowJobManager
+from oaflow.settings import Settings
+
+
+def database_address() -> str:
+    """
+    The database that the environment names, or the embedded one of this machine.
+    """
+    from oaflow.postgres import locate
+
+    return locate(Settings()).uri
+
+
+class FlowApp(procrastinate.App):
+    """
+    An App whose workers also run stages.
+    """
+
+    def __init__(self, connector: procrastinate.PsycopgConnector, **options: Any) -> None:
+        super().__init__(connector=connector, **options)
+        self.job_manager = FlowJobManager(connector, tasks=lambda: self.tasks)
+
+
+def make_app(conninfo: Any = database_address, *, size: int = 4) -> FlowApp:
+    """
+    Make an App. Nothing is read or opened before the app is.
+
+    Args:
+        conninfo: the address, or a function that finds it when the app is opened.
+        size: connections at most.
+    """
+    return FlowApp(
+        procrastinate.PsycopgConnector(
+            conninfo=conninfo,
+            pool_factory=lean_pool,
+            min_size=1,
+            max_size=size,
+            configure=autocommit,
+            kwargs={"application_name": "oaflow worker", "connect_timeout": 5, "keepalives_idle": 30},
+        )
+    )
+
+
+app = make_app()

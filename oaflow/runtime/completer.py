@@ -1,0 +1,127 @@
+"""
+Sends completions in groups: whatever queued up while the last statement was on the wire.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import orjson
+
+from oaflow.ledger.handover import Completion, complete
+from oaflow.ledger.wire import Refused, Wire
+
+log = logging.getLogger(__name__)
+
+GROUP = 100
+
+Settled = Callable[[Completion, str], None]
+
+
+class Completer:
+    """
+    Takes completions at once, and tells later what became of each.
+
+    Several lanes send at the same time; all parts of one job go through one lane, in order.
+
+    Args:
+        wire: to the database.
+        settled: called with each completion and its answer; `refused` where Postgres did not take what it carries.
+        lanes: statements on the wire at the same time.
+    """
+
+    def __init__(self, wire: Wire, settled: Settled, *, lanes: int = 2) -> None:
+        self._wire, self._settled = wire, settled
+        self._queues: list[asyncio.Queue[Completion]] = [asyncio.Queue() for _ in range(lanes)]
+        self._tasks: list[asyncio.Task[None]] = []
+        self.worker = 0
+        self.waiting = 0
+
+    def start(self, worker: int) -> None:
+        """
+        Begin to send as the given worker.
+        """
+        self.worker = worker
+        self._tasks = [
+            asyncio.create_task(self._lane(number), name=f"oaflow completer {number}")
+            for number in range(len(self._queues))
+        ]
+
+    def put(self, completion: Completion) -> None:
+        """
+        Send soon.
+        """
+        self.waiting += 1
+        self._queues[completion.job % len(self._queues)].put_nowait(completion)
+
+    async def idle(self) -> None:
+        """
+        Wait until everything is answered.
+        """
+        for queue in self._queues:
+            await queue.join()
+
+    def stop(self) -> None:
+        """
+        End, sent or not.
+        """
+        for task in self._tasks:
+            task.cancel()
+
+    def forget(self) -> None:
+        """
+        Drop what is not sent yet: the worker was declared dead, and its jobs are others' now.
+        """
+        for queue in self._queues:
+            while not queue.empty():
+                queue.get_nowait()
+                queue.task_done()
+                self.waiting -= 1
+
+    async def _lane(self, number: int) -> None:
+        queue = self._queues[number]
+        held: list[Completion] = []  # parts of a job that is already in the group: they go with the next one
+        while True:
+            group, held = ([*held], []) if held else ([await queue.get()], [])
+            jobs = {item.job for item in group}
+            while len(group) < GROUP and not queue.empty():
+                item = queue.get_nowait()
+                if item.job in jobs:
+                    held.append(item)
+                    break
+                jobs.add(item.job)
+                group.append(item)
+            await self._send(number, group)
+            for _ in group:
+                queue.task_done()
+
+    async def _send(self, number: int, group: list[Completion]) -> None:
+        worker, shard = self.worker, (self.worker * len(self._queues) + number) % 64
+        try:
+            answers = await self._wire.send("complete", lambda connection: complete(connection, worker, shard, group))
+        except Refused as refused:
+            if len(group) > 1:  # the culprit must not take the others with it
+                for item in group:
+                    await self._send(number, [item])
+                return
+            log.error("the hand-over of job %s was refused: %s", group[0].job, refused)
+            answers = await self._fail(shard, _failed(group[0], refused))
+        for item in group:
+            self.waiting -= 1
+            self._settled(item, answers.get(item.job, "gone"))
+
+    async def _fail(self, shard: int, item: Completion) -> dict[int, str]:
+        worker = self.worker
+        try:
+            return await self._wire.send("complete", lambda connection: complete(connection, worker, shard, [item]))
+        except Refused as refused:  # left to recovery, which finds it under a worker that no longer holds it
+            log.error("the failure of job %s was refused too: %s", item.job, refused)
+            return {}
+
+
+def _failed(item: Completion, refused: Refused) -> Completion:
+    detail = orjson.loads(item.detail)
+    error = {"type": "Refused", "message": f"the database refused what stage {item.stage!r} returned: {refused}"}
+    kept = {"documents": detail["documents"]} if "documents" in detail else {}
+    return replace(item, outcome="failed", successors=(), position=None, detail=orjson.dumps(kept | {"error": error}))

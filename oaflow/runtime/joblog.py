@@ -1,0 +1,54 @@
+"""
+What stages print, as JSON lines in `logs/RUN.jsonl`, each with run, stage, job and document.
+"""
+
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+OPEN_FILES = 16
+
+
+class JobLog:
+    """
+    Appends lines; keeps a few files open.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[str, BinaryIO] = {}
+
+    def write(
+        self, run: str | None, *, stage: str | None, job: int | None, stream: str, text: str, documents: list[str] | None = None
+    ) -> None:
+        """
+        Append one line. Lines that belong to no run go to `worker.jsonl`.
+        """
+        name = run or "worker"
+        line = {"at": time.time(), "run": run, "stage": stage, "job": job, "stream": stream, "text": text}
+        if documents:
+            line["document"] = documents[0]
+        try:
+            # One write a line in append mode: several workers share a file without tearing lines apart.
+            self._file(name).write(orjson.dumps(line) + b"\n")
+        except OSError:
+            # A full disk must not end the worker for the sake of a log line; the run is paused by its own watch.
+            self._files.pop(name, None)
+
+    def close(self) -> None:
+        """
+        Close all files.
+        """
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def _file(self, name: str) -> BinaryIO:
+        if name not in self._files:
+            if len(self._files) >= OPEN_FILES:
+                self._files.pop(next(iter(self._files))).close()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._files[name] = (self._folder / f"{name}.jsonl").open("ab", buffering=0)
+        return self._files[name]

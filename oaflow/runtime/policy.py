@@ -1,0 +1,73 @@
+"""
+What becomes of an attempt that went wrong: again, aside, or under failures. Pure.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from oaflow.plan import BoundPlan, BoundStage
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """
+    The job goes back, after `delay` seconds. `charge` says to what: a retry, a crash, or to nothing.
+    """
+
+    charge: Literal["retried", "crashed", "paused"]
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Divert:
+    """
+    The job goes as it arrived to the `on_error` stage.
+    """
+
+    to: BoundStage
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """
+    The job is kept under failures.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """
+    How an attempt went wrong.
+
+    `error` is what history keeps: type, message, and what else is known. `kind` is `error` (the function raised, or ran
+    out of time), `crash` (its process died), or `room` (a disk was full: nobody's fault).
+    """
+
+    kind: Literal["error", "crash", "room"]
+    error: dict[str, Any] = field(default_factory=dict[str, Any])
+    final: bool = False
+
+
+def judge(
+    trouble: Trouble, stage: BoundStage, plan: BoundPlan, *, retries: int, crashes: int, most_crashes: int
+) -> Again | Divert | Fail:
+    """
+    Decide over an attempt that went wrong.
+
+    Args:
+        trouble: what happened.
+        stage: where.
+        plan: the plan of the run, for the stage that `on_error` names.
+        retries: repetitions that the job has used.
+        crashes: crashes that it is charged with, without this one.
+        most_crashes: the crash that fails a job.
+    """
+    match trouble.kind:
+        case "room":
+            return Again("paused", delay=1.0)
+        case "crash" if crashes + 1 < most_crashes:
+            return Again("crashed")
+        case "error" if not trouble.final and retries < stage.retry.max:
+            return Again("retried", stage.retry.delay(retries + 1))
+        case _:
+            return Divert(plan.stages[stage.on_error]) if stage.on_error else Fail()

@@ -1,0 +1,23 @@
+"""
+Whether there is room left on the disks that a worker writes to.
+"""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+GIB = 1024**3
+
+
+def full(folders: Iterable[Path]) -> str | None:
+    """
+    The sentence that says which disk is full, or None. Full is below the smaller of 5 % and 1 GiB free.
+    """
+    for folder in folders:
+        try:
+            usage = shutil.disk_usage(folder)
+        except FileNotFoundError:
+            continue
+        if usage.free < min(usage.total * 0.05, GIB):
+            return f"the disk of {folder} is full: {usage.free // 1024**2} MiB of {usage.total // 1024**2} MiB are free"
+    return None
