@@ -1,0 +1,166 @@
+"""
+Where everything is printed: data on stdout, remarks on stderr, and text from data only through `clean` or `escape`.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from oaflow.errors import OaflowError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def clean(text: object) -> str:
+    """
+    Text from data on one line that no terminal obeys: control characters, line ends and lone surrogates are shown as
+    escapes, and so are the marks that turn the direction of writing.
+    """
+    return "".join(letter if _harmless(letter) else _shown(letter) for letter in str(text))
+
+
+def escape(text: object) -> str:
+    """
+    The same for a text that rich prints: what looks like its markup is text too (`report[/red].pdf`).
+    """
+    from rich.markup import escape as escape_markup
+
+    return escape_markup(clean(text))
+
+
+def _harmless(letter: str) -> bool:
+    return letter.isprintable() or letter == "\u3000"
+
+
+def _shown(letter: str) -> str:
+    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(letter) or letter.encode("unicode_escape").decode("ascii")
+
+
+def shortened(text: object, width: int = 100) -> str:
+    """
+    A cleaned text of at most `width` letters.
+    """
+    line = clean(text)
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+@cache
+def screen() -> "Console":
+    """
+    For people, on stdout.
+    """
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+@cache
+def remarks() -> "Console":
+    """
+    For people, on stderr: what goes on, and what went wrong.
+    """
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """
+    Prints lines of data to stdout, as they are.
+    """
+    write(text if text.endswith("\n") else f"{text}\n")
+
+
+def write(text: str) -> None:
+    """
+    Writes to stdout, also what its encoding does not hold.
+    """
+    stream = sys.stdout
+    stream.write(text.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8"))
+    stream.flush()
+
+
+def say_json(value: object) -> None:
+    """
+    Prints one JSON value on a line of its own.
+    """
+    write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+
+
+def remark(text: str, style: str | None = None) -> None:
+    """
+    Prints a plain line to stderr. It is not markup; text from data in it has been cleaned.
+    """
+    remarks().print(text, style=style, markup=False)
+
+
+def complain(error: OaflowError) -> None:
+    """
+    Prints an error as one sentence, and the next thing to type.
+    """
+    console = remarks()
+    console.print(f"[bold red]error:[/] {_several(str(error))}")
+    if error.help:
+        console.print(f"[bold cyan]help:[/]  {_several(error.help)}")
+
+
+def _several(text: str) -> str:
+    return "\n".join(escape(line) for line in text.splitlines()) or "unknown"
+
+
+def interactive() -> bool:
+    """
+    Whether somebody sits there who can answer.
+    """
+    return sys.stdin.isatty() and sys.stderr.isatty() and not os.environ.get("CI")
+
+
+def table(columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[object]]) -> "Table":
+    """
+    A plain table without lines; columns are (title, whether they hold numbers), cells are text from data.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for title, number in columns:
+        made.add_column(title, justify="right" if number else "left", no_wrap=number, overflow="fold")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
+    return made
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """
+    `1 document`, `1,200 documents`.
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """
+    `0.8 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
+    """
+    if seconds < 10:
+        return f"{max(seconds, 0):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def pairs(facts: Mapping[str, Any]) -> str:
+    """
+    `3 done, 1 failed`: what is not zero.
+    """
+    return ", ".join(f"{number:,} {name}" for name, number in facts.items() if number)

@@ -1,0 +1,71 @@
+"""
+A connection to the database of the settings, for commands: the private server is started where it is needed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from oaflow.errors import EnvironmentProblem
+from oaflow.postgres import Address, open_database
+from oaflow.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """
+    A database that can be used now: started, and of a schema that this program knows.
+    """
+
+    address: Address
+    settings: Settings
+
+    @property
+    def embedded(self) -> bool:
+        """
+        Whether it is the private server.
+        """
+        return self.address.embedded
+
+    def connect(self, program: str = "oaflow") -> "Connection[Any]":
+        """
+        A new connection, each statement a transaction of its own.
+
+        Raises:
+            EnvironmentProblem: it cannot be reached any more.
+        """
+        try:
+            return psycopg.connect(self.address.uri, autocommit=True, application_name=program, connect_timeout=10)
+        except psycopg.OperationalError as error:
+            reason = str(error).strip().splitlines()[-1:] or ["no reason given"]
+            raise EnvironmentProblem(f"{self.address} cannot be reached: {reason[0]}", help="oaflow doctor") from error
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[Database]:
+    """
+    The database of the settings, for the time of a command.
+    """
+    with open_database(settings) as address:
+        yield Database(address, settings)
+
+
+@contextmanager
+def connection(settings: Settings) -> Iterator["Connection[Any]"]:
+    """
+    One connection to the database of the settings.
+    """
+    with database(settings) as opened, opened.connect() as made:
+        yield made
+
+
+def logs_folder(settings: Settings) -> Path:
+    """
+    Where what stages and workers print is kept.
+    """
+    return settings.home / "logs"

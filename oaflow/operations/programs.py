@@ -1,0 +1,180 @@
+"""
+From what was typed as PIPELINE to a checked plan: a file, a name, or `module:name`.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from oaflow.diagnostics import Diagnostic, errors
+from oaflow.errors import UsageError
+from oaflow.plan import Plan
+
+_SUFFIXES = (".yml", ".yaml")
+_MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+class NoSuchPipelineError(UsageError):
+    """
+    Nothing was found under what was typed as a pipeline.
+    """
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        self.name, self.known = name, tuple(known)
+        close = difflib.get_close_matches(name, known, n=1)
+        if close:
+            then = f"did you mean {close[0]!r}?"
+        elif known:
+            then = f"there are: {', '.join(known)}"
+        else:
+            then = "name a file: oaflow run PIPELINE.yml -d DATASET"
+        super().__init__(f"no pipeline is named {name!r}", help=then)
+
+
+class PipelineMistakesError(UsageError):
+    """
+    The pipeline has mistakes and cannot be run. Its diagnostics say which.
+    """
+
+    def __init__(self, name: str, diagnostics: Sequence[Diagnostic]) -> None:
+        self.name, self.diagnostics = name, tuple(diagnostics)
+        number = len(errors(self.diagnostics))
+        super().__init__(
+            f"pipeline {name!r} has {number} mistake{'' if number == 1 else 's'}", help=f"oaflow check {name}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """
+    Where a pipeline stands: in a file, or under a name in a module. `typed` is what was typed.
+
+    `packaged` says that it is one of those that come with oaflow.
+    """
+
+    typed: str
+    file: Path | None = None
+    module: str | None = None
+    name: str | None = None
+    packaged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """
+    A pipeline that was looked at: its plan, where it passed every check, and what there was to say.
+    """
+
+    source: Source
+    plan: Plan | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    def checked(self) -> Plan:
+        """
+        The plan.
+
+        Raises:
+            PipelineMistakesError: there is none.
+        """
+        if self.plan is None or errors(self.diagnostics):
+            raise PipelineMistakesError(self.source.typed, self.diagnostics)
+        return self.plan
+
+
+def locate(typed: str, folder: Path | None = None) -> Source:
+    """
+    Finds what was typed as PIPELINE.
+
+    A name is looked up in `./pipelines`, then among those of the package; anything else is a path.
+
+    Raises:
+        UsageError: nothing is there, or it is a folder.
+    """
+    base = folder or Path.cwd()
+    if "\0" in typed or not typed:
+        raise NoSuchPipelineError(typed, known_names(base))
+    path = base / typed
+    if _MODULE.fullmatch(typed) and not path.exists():
+        module, _, name = typed.partition(":")
+        return Source(typed, module=module, name=name)
+    if "/" not in typed and not typed.endswith(_SUFFIXES):
+        for place, packaged in ((base / "pipelines", False), (package_pipelines(), True)):
+            for suffix in _SUFFIXES:
+                if place is not None and (found := place / f"{typed}{suffix}").is_file():
+                    return Source(typed, file=found, packaged=packaged)
+        if not path.is_file():
+            if path.is_dir():
+                raise _folder(typed, path)
+            raise NoSuchPipelineError(typed, known_names(base))
+    if path.is_dir():
+        raise _folder(typed, path)
+    if not path.exists():
+        raise _no_file(typed, path)
+    return Source(typed, file=path)
+
+
+def load(source: Source, *, imports: bool = True) -> Program:
+    """
+    Reads and checks a pipeline.
+
+    Args:
+        imports: whether the functions are looked at, in a process of their own.
+    """
+    from oaflow.operations.compiling import compiled
+
+    return compiled(source, imports=imports)
+
+
+def package_pipelines() -> Path | None:
+    """
+    The folder of the pipelines that come with oaflow: in the package, or beside it in a checkout.
+    """
+    return _beside("pipelines", "pipelines")
+
+
+def sample_documents() -> Path | None:
+    """
+    The folder of the sample documents that come with oaflow.
+    """
+    return _beside("samples", "examples/documents")
+
+
+def known_names(folder: Path) -> list[str]:
+    """
+    The names of all pipelines that can be run by name here.
+    """
+    names: dict[str, None] = {}
+    for place in (folder / "pipelines", package_pipelines()):
+        for path in _pipeline_files(place):
+            names.setdefault(path.stem)
+    return list(names)
+
+
+def _beside(inside: str, checkout: str) -> Path | None:
+    package = Path(str(files("oaflow")))
+    return next((path for path in (package / inside, package.parent / checkout) if path.is_dir()), None)
+
+
+def _pipeline_files(folder: Path | None) -> Iterator[Path]:
+    if folder is not None and folder.is_dir():
+        yield from sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
+
+
+def _folder(typed: str, path: Path) -> UsageError:
+    inside = [found.name for found in _pipeline_files(path)]
+    return UsageError(
+        f"{typed!r} is a folder, not a pipeline",
+        help=f"it has: {', '.join(inside[:5])}" if inside else "name a file in it, as FOLDER/NAME.yml",
+    )
+
+
+def _no_file(typed: str, path: Path) -> UsageError:
+    near = [str(Path(typed).parent / found.name) for found in _pipeline_files(path.parent)]
+    close = difflib.get_close_matches(typed, near, n=1)
+    return UsageError(
+        f"there is no pipeline file {typed!r}",
+        help=f"did you mean {close[0]!r}?" if close else (f"there are: {', '.join(near[:5])}" if near else None),
+    )

@@ -1,0 +1,196 @@
+"""
+How a run stands: what `run`, `status` and `resume` show.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from oaflow.errors import UsageError
+from oaflow.ledger.runs import (
+    COUNTERS,
+    Run,
+    StageProgress,
+    Version,
+    find_run,
+    latest_run,
+    recent_runs,
+    run_progress,
+    run_versions,
+    stored_plan,
+)
+from oaflow.ledger.workers import Running, Waiting, running, unserved, workers
+from oaflow.plan import BoundPlan, Plan, bind
+
+INDEX_TASK = "oaflow.stages.index"
+
+# What a stage that no job has reached has.
+_NOTHING = StageProgress("", 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """
+    A run with what its stages have done, in the order of its plan.
+    """
+
+    run: Run
+    stages: Mapping[str, StageProgress]
+
+    def total(self, counter: str) -> int:
+        """
+        A counter, summed over the stages.
+        """
+        return sum(getattr(stage, counter) for stage in self.stages.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        The public form; all counts are of jobs.
+        """
+        return {
+            "run": self.run.id,
+            "pipeline": self.run.pipeline,
+            "plan": self.run.plan,
+            "dataset": self.run.dataset,
+            "state": self.run.state,
+            "seconds": round(self.run.seconds, 3),
+            "stages": {
+                name: {counter: getattr(stage, counter) for counter in COUNTERS} for name, stage in self.stages.items()
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """
+    What `status` shows beside the counts.
+    """
+
+    status: RunStatus
+    running: list[Running]
+    waiting: list[Waiting]
+    mixed: dict[str, list[Version]]
+
+
+class NoSuchRunError(UsageError):
+    """
+    There is no run of that name, or none at all.
+    """
+
+    def __init__(self, run: str | None, recent: Iterable[str] = ()) -> None:
+        self.run, self.recent = run, tuple(recent)
+        if run is None:
+            super().__init__("there is no run yet", help="oaflow run PIPELINE -d DATASET")
+        else:
+            super().__init__(
+                f"there is no run {run!r}",
+                help=f"the latest are: {', '.join(self.recent)}" if self.recent else "oaflow run PIPELINE -d DATASET",
+            )
+
+
+def wanted_run(connection: Connection[Any], run: str | None) -> Run:
+    """
+    The run of an id, or the latest.
+
+    Raises:
+        NoSuchRunError: there is none.
+    """
+    found = latest_run(connection) if run is None else find_run(connection, run)
+    if found is None:
+        raise NoSuchRunError(run, [recent.id for recent in recent_runs(connection, limit=3)] if run else ())
+    return found
+
+
+def bound_plan(connection: Connection[Any], run: Run) -> BoundPlan:
+    """
+    The plan that a run routes by.
+    """
+    stored = stored_plan(connection, run.plan)
+    if stored is None:
+        raise UsageError(f"the plan of run {run.id!r} is gone", help="oaflow doctor")
+    return bind(Plan.model_validate(stored.definition), run.params)
+
+
+def index_stages(bound: BoundPlan) -> tuple[str, ...]:
+    """
+    The stages after which a document counts as indexed.
+    """
+    return tuple(name for name, stage in bound.stages.items() if stage.task == INDEX_TASK)
+
+
+def in_order(bound: BoundPlan) -> tuple[str, ...]:
+    """
+    The stages from the entries on, each after what leads to it, as far as there is such an order.
+
+    The stored plan does not keep the order of the file: its form is canonical.
+    """
+    ahead: dict[str, list[str]] = {
+        name: [
+            to
+            for to in (*(edge.to for edge in stage.edges if edge.recurse is None), stage.on_error)
+            if to in bound.stages
+        ]
+        for name, stage in bound.stages.items()
+    }
+    order: list[str] = []
+    seen: set[str] = set()
+
+    def visit(name: str) -> None:
+        # Depth first, written when left; reversed that is an order of a graph without cycles.
+        if name in seen:
+            return
+        seen.add(name)
+        for to in reversed(ahead[name]):
+            visit(to)
+        order.append(name)
+
+    for name in reversed([*bound.start, *bound.stages]):
+        if name in bound.stages:
+            visit(name)
+    return tuple(reversed(order))
+
+
+def status_of(connection: Connection[Any], run: Run, order: Iterable[str]) -> RunStatus:
+    """
+    How a run stands.
+
+    Args:
+        order: the stages of its plan, as they are to be shown; stages with work that are not in it come last.
+    """
+    counted = {stage.stage: stage for stage in run_progress(connection, run.id)}
+    names = dict.fromkeys([*order, *counted])
+    return RunStatus(run, {name: counted.get(name, _NOTHING) for name in names})
+
+
+def details_of(connection: Connection[Any], run: Run, silent: float) -> Details:
+    """
+    How a run stands, what it is busy with, and what keeps it waiting.
+    """
+    bound = bound_plan(connection, run)
+    status = status_of(connection, run, in_order(bound))
+    met: dict[str, list[Version]] = {}
+    for version in run_versions(connection, run.id):
+        met.setdefault(version.stage, []).append(version)
+    return Details(
+        status=status,
+        running=running(connection, run.id) if run.open else [],
+        waiting=waiting_of(connection, run, bound, silent) if run.open else [],
+        mixed={stage: versions for stage, versions in met.items() if len(versions) > 1},
+    )
+
+
+def waiting_of(connection: Connection[Any], run: Run, bound: BoundPlan, silent: float) -> list[Waiting]:
+    """
+    What no live worker can run.
+    """
+    pairs = [(stage.queue, stage.task) for stage in bound.stages.values()]
+    return unserved(connection, run.id, pairs, silent)
+
+
+def any_workers(connection: Connection[Any], silent: float) -> bool:
+    """
+    Whether somebody works at all.
+    """
+    return bool(workers(connection, silent))
