@@ -94,7 +94,7 @@ class Beat:
 
 CLAIM = """
 SELECT id, queue, task, priority, args::text AS args, attempts, retries, crashes, suspect
-  FROM oaflow.fetch_v1(%(worker)s, %(queues)s::text[], %(tasks)s::text[], %(most)s)
+  FROM oaflow.fetch_v1(%(worker)s, %(queues)s::text[], %(tasks)s::text[], %(most)s, %(skip)s::text[])
 """
 
 COMPLETE = """
@@ -150,9 +150,11 @@ def json_array(items: Iterable[bytes]) -> str:
     return "[" + b",".join(items).decode() + "]"
 
 
-async def claim(connection: Connection, worker: int, pairs: Sequence[tuple[str, str]], most: int) -> list[Claimed]:
+async def claim(
+    connection: Connection, worker: int, pairs: Sequence[tuple[str, str]], most: int, skip: Sequence[str] = ()
+) -> list[Claimed]:
     """
-    Claim up to `most` jobs of the given (queue, task) pairs, best priority first.
+    Claim up to `most` jobs of the given (queue, task) pairs, best priority first, none of the runs to skip.
     """
     async with connection.cursor(row_factory=class_row(Claimed)) as cursor:
         await cursor.execute(
@@ -162,6 +164,7 @@ async def claim(connection: Connection, worker: int, pairs: Sequence[tuple[str, 
                 "queues": [queue for queue, _ in pairs],
                 "tasks": [task for _, task in pairs],
                 "most": most,
+                "skip": list(skip),
             },
         )
         return await cursor.fetchall()

@@ -138,6 +138,7 @@ class Dispatcher:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._probes: dict[str, Probe] = {}
         self._pairs: list[tuple[str, str]] = []
+        self._skip: list[str] = []
         self._pace = Pace()
         self._service = 0.05
         self._wake = asyncio.Event()
@@ -315,10 +316,12 @@ class Dispatcher:
         return wanted - waiting if waiting <= wanted // 2 else 0
 
     async def _claim(self, most: int) -> None:
-        worker, pairs = self.worker, self._pairs
+        worker, pairs, skip = self.worker, self._pairs, self._skip
         self._claiming_since = time.monotonic()
         try:
-            rows = await self._wire.send("claim", lambda connection: ledger.claim(connection, worker, pairs, most))
+            rows = await self._wire.send(
+                "claim", lambda connection: ledger.claim(connection, worker, pairs, most, skip)
+            )
             self._more = len(rows) >= most
             orphans: list[Claimed] = []
             for row in rows:
@@ -386,7 +389,9 @@ class Dispatcher:
             if passage.id not in opened and not passage.held:
                 del self._passages[passage.id]
                 self._pace.forget(passage.id)
-        stages = [stage for run in runs for stage in run.plan.stages.values() if not stage.external]
+        self._skip = [run.id for run in runs if run.state != "running"]
+        running = [run for run in runs if run.state == "running"]
+        stages = [stage for run in running for stage in run.plan.stages.values() if not stage.external]
         if fresh := {stage.task for stage in stages} - self._probes.keys():
             probes = await self._pool.probe(sorted(fresh))
             for task, probe in probes.items():
@@ -521,7 +526,7 @@ class Dispatcher:
             if held is not None:
                 self._take_handover(held, handover)
         self._feed()
-        if not self._buffer:
+        if self._more and self._room() > 0:
             self._wake.set()
 
     def died(
@@ -697,10 +702,12 @@ class Dispatcher:
         if answer not in ("applied", "already"):
             log.warning("the result of job %s was not taken: %s", completion.job, answer)
         self._let_go(held)
-        if not completion.successors and completion.outcome not in ("retried", "crashed", "paused"):
+        if completion.successors:
+            self._more = True
+        elif completion.outcome not in ("retried", "crashed", "paused"):
             self._quiet.add(completion.run)
-            if not held.passage.held:
-                self._wake.set()
+        if (self._more and self._room() > 0) or not held.passage.held:
+            self._wake.set()
 
     def _acknowledge(self, held: Held, position: int) -> None:
         event = held.acknowledged.pop(position, None)

@@ -1,10 +1,10 @@
 -- The hand-over and the claim. All of it is fenced, and so can be sent again after a lost answer.
 -- plpgsql where it is hot: it keeps its plan for the connection, which SQL functions do from Postgres 18 on only.
 
--- Claims up to p_k jobs of the given (queue, task) pairs for a worker.
+-- Claims up to p_k jobs of the given (queue, task) pairs for a worker, none of the runs in p_skip (paused, interrupted).
 -- One index probe a pair: other queues' backlog, scheduled jobs and held locks cost nothing. Stages use no locks here.
--- Workers of a paused or cancelled run refuse at home; this reads no table that grows with finished work.
-CREATE FUNCTION oaflow.fetch_v1(p_worker bigint, p_queues text[], p_tasks text[], p_k integer)
+-- This reads no table that grows with finished work.
+CREATE FUNCTION oaflow.fetch_v1(p_worker bigint, p_queues text[], p_tasks text[], p_k integer, p_skip text[])
 RETURNS TABLE (id bigint, queue text, task text, priority integer, args jsonb, attempts integer,
                retries integer, crashes integer, suspect boolean)
 LANGUAGE plpgsql AS $$
@@ -17,6 +17,7 @@ BEGIN
             SELECT j.id, j.priority FROM procrastinate_jobs j
              WHERE j.status = 'todo' AND j.lock IS NULL AND j.scheduled_at IS NULL
                AND j.queue_name = pair.queue AND j.task_name = pair.task
+               AND (cardinality(p_skip) = 0 OR NOT j.args #>> '{payload,context,oaflow,run}' = ANY (p_skip))
              -- (-priority), not priority DESC: the planner would take procrastinate's own index and walk other queues
              ORDER BY (-j.priority), j.id LIMIT p_k FOR UPDATE OF j SKIP LOCKED) x
     ), due AS MATERIALIZED (
@@ -24,6 +25,7 @@ BEGIN
             SELECT j.id, j.priority FROM procrastinate_jobs j
              WHERE j.status = 'todo' AND j.lock IS NULL AND j.scheduled_at <= now()
                AND j.queue_name = pair.queue AND j.task_name = pair.task
+               AND (cardinality(p_skip) = 0 OR NOT j.args #>> '{payload,context,oaflow,run}' = ANY (p_skip))
              ORDER BY j.scheduled_at LIMIT p_k FOR UPDATE OF j SKIP LOCKED) x
     ), pick AS MATERIALIZED (
         SELECT m.id FROM (SELECT * FROM ready UNION ALL SELECT * FROM due) m ORDER BY m.priority DESC, m.id LIMIT p_k
