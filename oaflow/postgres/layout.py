@@ -1,0 +1,76 @@
+"""
+The folders and files of the private server. Creates none of them.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+PORT = 5432
+
+# sun_path is 108 bytes on Linux and 104 on macOS, with its closing NUL; the shorter holds for both.
+_LONGEST_SOCKET = 103
+
+
+@dataclass(frozen=True)
+class Layout:
+    """
+    What the private server keeps below `OAFLOW_HOME/postgres`, and nowhere else.
+
+    `data` and `run` belong to the account that the server runs as, the rest to the user of oaflow.
+    """
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        """
+        The data directory of PostgreSQL itself.
+        """
+        return self.root / "data"
+
+    @property
+    def run(self) -> Path:
+        """
+        What a running server writes: socket and log.
+        """
+        return self.root / "run"
+
+    @property
+    def log(self) -> Path:
+        """
+        The server's log.
+        """
+        return self.run / "server.log"
+
+    @property
+    def programs(self) -> Path:
+        """
+        A copy of the server's programs, where its account cannot reach the installed ones.
+        """
+        return self.root / "programs"
+
+    @property
+    def socket(self) -> Path:
+        """
+        The folder of the socket: `run`, or where that path is too long for a socket a short private one.
+        """
+        if len(bytes(self.run / f".s.PGSQL.{PORT}")) <= _LONGEST_SOCKET:
+            return self.run
+        # Named by the path, so that every command finds it; who owns it is looked at before it is used.
+        return Path("/tmp") / f"oaflow-{hashlib.sha256(bytes(self.root)).hexdigest()[:16]}"
+
+    @property
+    def uri(self) -> str:
+        """
+        How to reach the database on this server.
+        """
+        return f"postgresql://oaflow@/oaflow?host={quote(str(self.socket), safe='')}&port={PORT}"
+
+
+def layout(home: Path) -> Layout:
+    """
+    The folders of the private server of a home.
+    """
+    return Layout(home.absolute() / "postgres")

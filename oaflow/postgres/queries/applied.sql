@@ -1,0 +1,2 @@
+-- What was applied, in order.
+SELECT component, name, digest FROM oaflow.migrations ORDER BY component, name

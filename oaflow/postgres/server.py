@@ -1,0 +1,183 @@
+"""
+The private server as the commands share it: the first to enter starts it, the last to leave stops it.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+import oaflow
+from oaflow.postgres import locks
+from oaflow.postgres.account import Account, server_account
+from oaflow.postgres.address import Address, locate, named
+from oaflow.postgres.cluster import Cluster, Pulse, reachable
+from oaflow.postgres.disks import refuse_network_disk
+from oaflow.postgres.layout import Layout, layout
+from oaflow.postgres.problems import ServerProblem
+from oaflow.postgres.schema import check, migrate
+from oaflow.settings import Settings
+
+
+class Server:
+    """
+    One use of the private server. While it is open the server runs; it is a context manager.
+
+    Attributes:
+        address: where the database is.
+    """
+
+    def __init__(self, home: Path, *, settings: Mapping[str, str] | None = None) -> None:
+        self._layout: Layout = layout(home)
+        self._cluster: Cluster = Cluster(self._layout, settings or {})
+        self._use: int | None = None
+        self.address: Address = Address(self._layout.uri, None, True)
+
+    def open(self) -> Self:
+        """
+        Enters: starts the server where it does not run. Two who enter at once start it once.
+
+        Raises:
+            ServerProblem: there can be no server here.
+        """
+        account = _make_room(self._layout)
+        with locks.gate(self._layout.root):
+            use = locks.use(self._layout.root)
+            try:
+                self._ensure(account)
+            except BaseException:
+                os.close(use)
+                raise
+            self._use = use
+        return self
+
+    def close(self) -> None:
+        """
+        Leaves. The last to leave stops the server, and this returns when it has stopped.
+        """
+        if self._use is None:
+            return
+        with locks.gate(self._layout.root):
+            os.close(self._use)
+            self._use = None
+            if locks.unused(self._layout.root):
+                self._cluster.stop()
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ensure(self, account: Account) -> None:
+        self._cluster.prepare()
+        match self._cluster.pulse():
+            case Pulse.ready:
+                pass
+            case Pulse.starting:
+                # Only after a kill: a start in order ends inside the gate.
+                self._cluster.wait_ready()
+            case Pulse.silent:
+                self._cluster.start()
+        _ensure_database(self.address)
+        _ensure_watch(self._layout)
+
+
+def open_server(settings: Settings) -> Server:
+    """
+    The private server of these settings, to be entered with `with`, or with `open` and `close`.
+    """
+    return Server(settings.home)
+
+
+@contextmanager
+def open_database(settings: Settings) -> Generator[Address]:
+    """
+    The database of these settings, ready to be used: started and migrated where it is oaflow's own, looked at where
+    it is not.
+
+    Raises:
+        EnvironmentProblem: there is none, or none that this program can use.
+    """
+    address = locate(settings)
+    if not address.embedded:
+        check(address)
+        yield address
+        return
+    with Server(settings.home):
+        migrate(address, own=True)
+        yield address
+
+
+def _make_room(layout: Layout) -> Account:
+    """
+    Makes home and folder of the server, and sees that its account can enter. Changes nothing above the home.
+    """
+    home = layout.root.parent
+    refuse_network_disk(layout.root)
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o711)
+        layout.root.mkdir(exist_ok=True, mode=0o711)
+        account = server_account(layout.data)
+        if account.foreign:
+            for path in (home, layout.root):
+                mode = path.stat().st_mode & 0o7777
+                if mode & 0o011 != 0o011:
+                    path.chmod(mode | 0o011)
+    except OSError as error:
+        raise ServerProblem(
+            f"the data folder {error.filename or home} cannot be used: {error.strerror}",
+            help="set OAFLOW_HOME to a folder that you may write to",
+        ) from error
+    if account.foreign and not reachable(layout.root, account):
+        raise ServerProblem(
+            f"PostgreSQL runs as {account.name!r} when you are root, and {account.name!r} cannot enter "
+            f"{_barrier(home)}",
+            help="set OAFLOW_HOME to a folder below one that everybody may enter, as /var/lib/oaflow",
+        )
+    return account
+
+
+def _barrier(home: Path) -> Path:
+    parents = [path for path in reversed(home.absolute().parents) if not path.stat().st_mode & 0o001]
+    return parents[0] if parents else home
+
+
+def _ensure_database(address: Address) -> None:
+    try:
+        psycopg.connect(named(address.uri, "oaflow start"), connect_timeout=10).close()
+    except psycopg.OperationalError:
+        maintenance = make_conninfo(named(address.uri, "oaflow start"), dbname="postgres")
+        with psycopg.connect(maintenance, autocommit=True, connect_timeout=10) as connection:
+            query = "SELECT 1 FROM pg_database WHERE datname = %s"
+            if connection.execute(query, [address.database]).fetchone() is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(address.database)))
+
+
+def _ensure_watch(layout: Layout) -> None:
+    part = locks.watch(layout.root)
+    if part is None:
+        return
+    try:
+        subprocess.Popen(
+            [sys.executable, "-m", "oaflow.postgres.watch", str(layout.root)],
+            cwd="/",
+            env={**os.environ, "PYTHONPATH": str(Path(oaflow.__file__).parent.parent)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=[part],
+        )
+    finally:
+        os.close(part)

@@ -1,0 +1,128 @@
+"""
+What tests stand on: a real PostgreSQL, shared by all of a test run, and a database of its own for each test.
+"""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from oaflow.postgres import migrate
+from oaflow.postgres.server import Server
+
+# What tests write need not outlive a power cut; and as many connections as all workers of pytest-xdist want.
+_SERVER_SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+}
+
+_FOREIGN_PREFIXES = ("OAFLOW_", "PROCRASTINATE_", "FTM_", "ARCHIVE_", "PG")
+_FOREIGN_NAMES = ("OPENALEPH_DB_URI", "ALEPH_DATABASE_URI", "DEBUG")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        # Not below pytest's own folder: as root that is closed to others, and the server is not root.
+        folder = Path(tempfile.mkdtemp(prefix="oaflow-tests-", dir="/tmp"))
+        folder.chmod(0o711)
+        config.stash[_FOLDER] = folder
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and _FOLDER in config.stash:
+        shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["oaflow_folder"] = str(node.config.stash[_FOLDER])
+
+
+_FOLDER = pytest.StashKey[Path]()
+
+
+@pytest.fixture(scope="session")
+def shared_folder(request: pytest.FixtureRequest) -> Path:
+    """
+    A folder of this test run, the same in all its processes, that the account of the server can enter.
+    """
+    given = getattr(request.config, "workerinput", {}).get("oaflow_folder")
+    return Path(given) if given else request.config.stash[_FOLDER]
+
+
+@pytest.fixture(scope="session")
+def postgres_uri(shared_folder: Path) -> Iterator[str]:
+    """
+    A server for the whole test run. The first process that needs it starts it, the last stops it.
+    """
+    with Server(shared_folder / "shared", settings=_SERVER_SETTINGS) as server:
+        yield server.address.uri
+
+
+@pytest.fixture(scope="session")
+def template(postgres_uri: str) -> str:
+    """
+    The name of a migrated, empty database to make others from.
+    """
+    name = "oaflow_template"
+    with psycopg.connect(postgres_uri, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(1)")  # one process makes it, the others wait
+        found = connection.execute("SELECT datistemplate FROM pg_database WHERE datname = %s", [name]).fetchone()
+        if found is None or not found[0]:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            migrate(make_conninfo(postgres_uri, dbname=name), own=True)
+            connection.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE true").format(sql.Identifier(name)))
+    return name
+
+
+def _fresh(postgres_uri: str, template: str) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_uri, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
+    yield make_conninfo(postgres_uri, dbname=name)
+    with psycopg.connect(postgres_uri, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database(postgres_uri: str, template: str) -> Iterator[str]:
+    """
+    The address of a migrated database that no other test sees.
+    """
+    yield from _fresh(postgres_uri, template)
+
+
+@pytest.fixture
+def empty_database(postgres_uri: str) -> Iterator[str]:
+    """
+    The address of a database with nothing in it.
+    """
+    yield from _fresh(postgres_uri, "template0")
+
+
+@pytest.fixture
+def home(shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """
+    An empty OAFLOW_HOME, in an environment where nothing else is set.
+    """
+    for name in list(os.environ):
+        if name.startswith(_FOREIGN_PREFIXES) or name in _FOREIGN_NAMES:
+            monkeypatch.delenv(name)
+    folder = shared_folder / f"home-{uuid.uuid4().hex[:8]}"
+    folder.mkdir(mode=0o711)
+    monkeypatch.setenv("OAFLOW_HOME", str(folder))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
