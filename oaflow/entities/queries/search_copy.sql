@@ -1,0 +1,1 @@
+COPY oaflow.passages (dataset, entity, part, document, schema, name, page, words, text) FROM STDIN

@@ -1,0 +1,7 @@
+-- What belonged to a document and does not any more. Counts entities, not rows.
+WITH gone AS (
+    DELETE FROM oaflow.passages
+     WHERE dataset = %(dataset)s AND document = %(document)s AND NOT (entity = ANY (%(keep)s::text[]))
+    RETURNING entity
+)
+SELECT count(DISTINCT entity) FROM gone

@@ -1,0 +1,209 @@
+"""
+Finding entities by their words: what is indexed, and what a search answers. The words are `words`' business, the pieces
+of text `passages`', the query language `query`'s.
+
+A document is found when each term is somewhere in it, in its names or on any of its pages; it is shown once, with the
+page that has most of them.
+"""
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, LiteralString, cast
+
+from followthemoney.proxy import EntityProxy
+from psycopg import Connection
+from psycopg.rows import namedtuple_row
+
+from oaflow.entities.passages import marks, passage, rows
+from oaflow.entities.query import Term, terms, tsquery
+from oaflow.entities.words import fold, words
+
+# Entities that are replaced in one transaction. Their rows pass one by one, whatever the size of a text.
+_GROUP = 200
+
+_NEAR = 3
+
+
+@dataclass(frozen=True)
+class Hit:
+    """
+    A document with all that was looked for (or another entity, where it stands in none).
+
+    Attributes:
+        file: the file name, or the caption of what is no file.
+        page: where the passage stands, from 1; None where the text has no pages.
+        passage: a piece of the text as it was written, white space as single blanks.
+        entity: the id of the document.
+        schema: its FollowTheMoney schema.
+        score: higher is better; comparable inside one answer only.
+        marks: where in `passage` the words are: (start, end) pairs, in order.
+        file_marks: the same for `file`.
+    """
+
+    file: str
+    page: int | None
+    passage: str
+    entity: str
+    schema: str
+    score: float
+    marks: tuple[tuple[int, int], ...] = ()
+    file_marks: tuple[tuple[int, int], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """
+        The fields that `oaflow search --json` prints, one hit a line.
+        """
+        fields = ("file", "page", "passage", "entity", "schema", "score")
+        return {name: getattr(self, name) for name in fields}
+
+
+@dataclass(frozen=True)
+class Missing:
+    """
+    A term that no document of the dataset has, and words like it that some have.
+    """
+
+    term: str
+    near: tuple[str, ...]
+
+
+def index(connection: Connection[Any], dataset: str, entities: Iterable[EntityProxy]) -> int:
+    """
+    Makes entities findable, each in place of what was indexed under its id before.
+
+    Entities pass in groups, each group in one transaction (or all in the caller's, if it has one open); two that index
+    the same entity at once take turns. What is given without an id is refused.
+
+    Returns:
+        How many entities were indexed.
+    """
+    count = 0
+    for group in _groups(entities):
+        ids = sorted(group)
+        with connection.transaction(), connection.cursor() as cursor:
+            cursor.execute(_sql("search_lock"), {"dataset": dataset, "entities": ids})
+            cursor.execute(_sql("search_replace"), {"dataset": dataset, "entities": ids})
+            with cursor.copy(_sql("search_copy")) as copy:
+                for entity_id in ids:
+                    for row in rows(group[entity_id]):
+                        copy.write_row((dataset, *row))
+        count += len(ids)
+    return count
+
+
+def remove(connection: Connection[Any], dataset: str, entities: Iterable[str]) -> int:
+    """
+    Takes entities out of the search, documents with their pages. None given, none taken.
+
+    Returns:
+        How many entities are gone, pages counted.
+    """
+    return _count(connection, "search_remove", {"dataset": dataset, "entities": sorted(set(entities))})
+
+
+def prune(connection: Connection[Any], dataset: str, document: str, keep: Iterable[str]) -> int:
+    """
+    Takes out what was indexed of a document and is no longer part of it, such as the last page of a shorter version.
+
+    Args:
+        document: the id of the document.
+        keep: the ids that are part of it now; the document itself always is.
+    """
+    return _count(
+        connection, "search_prune", {"dataset": dataset, "document": document, "keep": sorted({document, *keep})}
+    )
+
+
+def drop(connection: Connection[Any], dataset: str) -> int:
+    """
+    Takes a whole dataset out of the search.
+    """
+    return _count(connection, "search_drop", {"dataset": dataset})
+
+
+def search(connection: Connection[Any], dataset: str, text: str, *, limit: int = 20) -> list[Hit]:
+    """
+    The documents that have all of the words, best first.
+
+    Args:
+        text: words, "quoted phrases" and beginnings*, in any script; nothing of it is an error. Without a word in it,
+            nothing is found.
+        limit: the most documents to answer.
+    """
+    wanted = terms(text)
+    if not wanted or limit < 1:
+        return []
+    parameters = {"dataset": dataset, "terms": [tsquery(term) for term in wanted], "limit": limit}
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        found = cursor.execute(_sql("search_find"), parameters).fetchall()
+    return [_hit(row, wanted) for row in found]
+
+
+def suggest(connection: Connection[Any], dataset: str, text: str) -> list[Missing]:
+    """
+    For a search that found nothing: which of its terms no document has, with words that come near.
+
+    Empty where each term is in some document, only not all in the same.
+    """
+    missing: list[Missing] = []
+    for term in terms(text):
+        if not _scalar(connection, "search_any", {"dataset": dataset, "term": tsquery(term)}):
+            missing.append(Missing(term.text, _near(connection, dataset, term)))
+    return missing
+
+
+def _hit(row: Any, wanted: Sequence[Term]) -> Hit:
+    piece = passage(row.text, wanted)
+    return Hit(
+        file=row.file,
+        page=row.page,
+        passage=piece.text,
+        entity=row.document,
+        schema=row.schema,
+        score=round(row.score, 6),
+        marks=piece.marks,
+        file_marks=marks(row.file, wanted),
+    )
+
+
+def _near(connection: Connection[Any], dataset: str, term: Term) -> tuple[str, ...]:
+    near: list[str] = []
+    for word in words(fold(term.text)):
+        # Mistakes are rarely in the first letters; a scan of the whole vocabulary would read every row.
+        beginning = word.lexeme[: max(1, min(3, len(word.lexeme) // 2))]
+        parameters = {"dataset": dataset, "beginning": f"'{beginning}':*", "pattern": f"{beginning}%"}
+        with connection.cursor() as cursor:
+            vocabulary = [lexeme for (lexeme,) in cursor.execute(_sql("search_near"), parameters)]
+        near.extend(difflib.get_close_matches(word.lexeme, vocabulary, n=_NEAR, cutoff=0.7))
+    return tuple(dict.fromkeys(near))
+
+
+def _groups(entities: Iterable[EntityProxy]) -> Iterator[dict[str, EntityProxy]]:
+    group: dict[str, EntityProxy] = {}
+    for entity in entities:
+        if entity.id is None:
+            raise ValueError("an entity without an id cannot be indexed")
+        group[entity.id] = entity
+        if len(group) >= _GROUP:
+            yield group
+            group = {}
+    if group:
+        yield group
+
+
+def _count(connection: Connection[Any], name: str, parameters: dict[str, Any]) -> int:
+    return int(_scalar(connection, name, parameters) or 0)
+
+
+def _scalar(connection: Connection[Any], name: str, parameters: dict[str, Any]) -> Any:
+    with connection.cursor() as cursor:
+        row = cursor.execute(_sql(name), parameters).fetchone()
+    return row[0] if row else None
+
+
+@cache
+def _sql(name: str) -> LiteralString:
+    return cast(LiteralString, (files("oaflow.entities") / "queries" / f"{name}.sql").read_text(encoding="utf-8"))
