@@ -56,11 +56,12 @@ class Handover:
         started: epoch seconds; of an attempt, not of a chunk.
         ended: epoch seconds.
         detail: a JSON object with `documents`, `handed`, `lost`, `notes`, `unmatched`, `dropped`, `ended`, `too_deep`,
-            `warnings`, `error`, empty parts left out. A failure has `error` {type, message, traceback, fingerprint}.
+            `error`, empty parts left out. A failure has `error` {type, message, traceback, fingerprint}.
         position: of this part of a stream, counted in jobs emitted before it; the last part has one too.
-        digest: SHA-256 of the jobs of this part.
+        digest: of this part, as `COUNT:SHA256`; COUNT is how many jobs were emitted in it.
         version: of the code of the stage.
         final: no further attempt: rejected, or a mistake that a repetition repeats.
+        warning: a sentence for the author, to be shown once per stage and run.
     """
 
     job: int
@@ -73,6 +74,7 @@ class Handover:
     digest: str | None = None
     version: str = ""
     final: bool = False
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,126 @@
+"""
+From a task's name to the function behind it, and what is to be known of it before it is called.
+"""
+
+import hashlib
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from oaflow.errors import OaflowError
+from oaflow.jobs import Job
+from oaflow.model import stage_options
+
+Function = Callable[..., Any]
+
+
+class TaskError(OaflowError):
+    """
+    A task's name does not lead to a function that may run as a stage.
+    """
+
+    def __init__(self, task: str, problem: str, *, help: str | None = None) -> None:
+        self.task, self.problem = task, problem
+        super().__init__(f"task {task!r}: {problem}", help=help)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """
+    A stage function, found.
+
+    Attributes:
+        model: the class of jobs that its first parameter is annotated with, where it is one of the author's own.
+        adapters: for each option with an annotation, what reads its value from JSON.
+    """
+
+    task: str
+    function: Function
+    is_async: bool
+    version: str
+    model: type[Job] | None
+    adapters: Mapping[str, TypeAdapter[Any]]
+
+    def arguments(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        The options of a plan as the function's annotations want them: a path is a text in JSON and a Path in Python.
+
+        Raises:
+            TaskError: a value that the annotation does not take.
+        """
+        return {name: self._argument(name, value) for name, value in options.items()}
+
+    def _argument(self, name: str, value: Any) -> Any:
+        adapter = self.adapters.get(name)
+        if adapter is None:
+            return value
+        try:
+            return adapter.validate_python(value)
+        except ValidationError as error:
+            raise TaskError(self.task, f"option {name!r} is {value!r}: {error.errors()[0]['msg']}") from None
+
+
+def load(task: str) -> Loaded:
+    """
+    Import the module of a task and look at its function.
+
+    Raises:
+        TaskError: the module cannot be imported, or has no decorated function of that name.
+    """
+    module_name, _, name = task.rpartition(".")
+    if not module_name:
+        raise TaskError(task, "is not a dotted path of a function", help="package.module.function")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise TaskError(task, f"importing {module_name!r} failed: {type(error).__name__}: {error}") from error
+    function: Any = getattr(module, name, None)
+    if not callable(function):
+        raise TaskError(task, f"module {module_name!r} has no function {name!r}")
+    if stage_options(function) is None:
+        raise TaskError(task, "is not decorated with @stage", help="from oaflow import stage")
+    return _loaded(task, function, version_of(module))
+
+
+def version_of(module: ModuleType) -> str:
+    """
+    Which code this is: the version of its distribution, or the module's own, and a short hash of the module's source.
+    """
+    top = module.__name__.partition(".")[0]
+    try:
+        release = metadata.version(top)
+    except metadata.PackageNotFoundError:
+        release = str(getattr(module, "__version__", ""))
+    try:
+        source = Path(module.__file__ or "").read_bytes()
+    except OSError:
+        return release
+    digest = hashlib.sha256(source).hexdigest()[:8]
+    return f"{release}+{digest}" if release else digest
+
+
+def _loaded(task: str, function: Function, version: str) -> Loaded:
+    inner = inspect.unwrap(function)
+    is_async = inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
+    try:
+        hints = get_type_hints(inner)
+        parameters = list(inspect.signature(inner).parameters)
+    except Exception:  # an annotation that cannot be resolved says nothing, and forbids nothing
+        hints, parameters = dict[str, Any](), list[str]()
+    first = hints.get(parameters[0]) if parameters else None
+    own = isinstance(first, type) and issubclass(first, Job) and not first.__module__.startswith("oaflow.")
+    adapters: dict[str, TypeAdapter[Any]] = {}
+    for name in parameters[1:]:
+        if name in hints:
+            try:
+                adapters[name] = TypeAdapter(hints[name])
+            except Exception:  # an annotation that pydantic has no way to read: the value goes in as it is
+                continue
+    return Loaded(task, function, is_async, version, cast("type[Job]", first) if own else None, adapters)

@@ -1,0 +1,268 @@
+"""
+Which job goes where. Pure: no database, no clock, no logging.
+
+A stage function knows ports; the bound plan of the run knows where they lead. What has no way to go is a loss, counted
+with its reason, and never an omission.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from oaflow.errors import RouteError, UnknownPortError, UnknownStageError
+from oaflow.jobs import AnyJob, DatasetJob, Job, ReservedKeyError
+from oaflow.jobs.wire import RESERVED
+from oaflow.plan import BoundPlan, BoundStage, PlannedEdge
+
+_RESERVED = frozenset(RESERVED)
+
+LossKind = Literal["unmatched", "dropped", "ended", "too_deep"]
+
+
+class ForeignDatasetError(RouteError):
+    """
+    A stage returned a job of another dataset than that of its run.
+    """
+
+    def __init__(self, stage: str, wanted: str | None, found: str | None) -> None:
+        self.stage, self.wanted, self.found = stage, wanted, found
+        what = f"a job of dataset {found!r}" if found else "a job without a dataset"
+        run = f"dataset {wanted!r}" if wanted else "no dataset"
+        super().__init__(
+            f"stage {stage!r} returned {what}, but the run is about {run}",
+            help="job.with_entities(...) makes a follow-up for the same dataset",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """
+    One job on its way to one stage, stamped with its run.
+    """
+
+    stage: str
+    queue: str
+    task: str
+    priority: int
+    job: AnyJob
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """
+    One job that goes nowhere: no edge of its port is left (`unmatched`), its port is deliberately not wired
+    (`dropped`), nothing follows its stage (`ended`), or it lies deeper than its edge allows (`too_deep`).
+    """
+
+    kind: LossKind
+    port: str
+    reason: str
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """
+    All that becomes of what a stage returned.
+
+    Attributes:
+        routes: in the order of emission, and of the plan's edges.
+        losses: in the order of emission.
+        stray: (queue, task) of the first returned job that names neither where it came from nor where it goes, or None.
+            The plan decides all the same; the author may want to know.
+    """
+
+    routes: tuple[Route, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    stray: tuple[str, str] | None = None
+
+
+def route(
+    plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[tuple[str, AnyJob]], *, run: str, job_id: int
+) -> Routed:
+    """
+    Decide where each job that a stage emitted goes.
+
+    Args:
+        plan: of the run.
+        stage: that emitted.
+        job: that the stage was working on.
+        emitted: port and job, each.
+        run: id of the run.
+        job_id: of `job`, which becomes the parent.
+
+    Raises:
+        UnknownStageError: the plan does not have the stage.
+        UnknownPortError: the plan does not wire the port.
+        ForeignDatasetError: a job of another dataset, or of none.
+        ReservedKeyError: a key of the context that only other programs write.
+    """
+    here = stage_of(plan, stage)
+    dataset = dataset_of(job)
+    depth = depth_of(job)
+    routes: list[Route] = []
+    losses: list[Loss] = []
+    stray: tuple[str, str] | None = None
+    for port, new in emitted:
+        if dataset_of(new) != dataset:
+            raise ForeignDatasetError(stage, dataset, dataset_of(new))
+        documents = new.documents
+        edges = edges_of(here, port)
+        if not edges:
+            losses.append(_untaken(plan, here, port, documents))
+            continue
+        named = new.queue, new.task
+        if stray is None and named != (job.queue, job.task) and not _leads_to(plan, edges, named):
+            stray = named
+        for edge in edges:
+            deeper = depth
+            if edge.recurse is not None:
+                key = f"{stage}.{port}>{edge.to}"
+                level = depth.get(key, 0) + 1
+                if level > edge.recurse:
+                    reason = f"deeper than {edge.recurse} along the edge from {stage!r} to {edge.to!r}"
+                    losses.append(Loss("too_deep", port, reason, documents))
+                    continue
+                deeper = {**depth, key: level}
+            routes.append(_stamped(stage_of(plan, edge.to), new, job, run, deeper, job_id, documents))
+    return Routed(tuple(routes), tuple(losses), stray)
+
+
+def enter(plan: BoundPlan, stage: str, job: AnyJob, *, run: str) -> Route:
+    """
+    The way of a run's first job to one of its stages.
+    """
+    return _stamped(stage_of(plan, stage), job, job, run, {}, None, job.documents)
+
+
+def divert(
+    plan: BoundPlan, stage: str, job: AnyJob, error: Mapping[str, Any], *, attempts: int, run: str, job_id: int
+) -> Route | None:
+    """
+    The way of a job, as it arrived, to the `on_error` stage; None where its stage has none.
+
+    Args:
+        error: what the last attempt failed with; `type` and `message` are taken.
+        attempts: how many there were.
+    """
+    here = stage_of(plan, stage)
+    if here.on_error is None:
+        return None
+    told = {"stage": stage, "type": error.get("type"), "message": error.get("message"), "attempts": attempts}
+    target = stage_of(plan, here.on_error)
+    return _stamped(target, job, job, run, depth_of(job), job_id, job.documents, error=told)
+
+
+def stage_of(plan: BoundPlan, stage: str) -> BoundStage:
+    """
+    The stage of that name.
+
+    Raises:
+        UnknownStageError: the plan does not have it.
+    """
+    found = plan.stages.get(stage)
+    if found is None:
+        raise UnknownStageError(stage, tuple(plan.stages))
+    return found
+
+
+def edges_of(stage: BoundStage, port: str) -> list[PlannedEdge]:
+    """
+    The edges that take what is emitted on a port; none where it is a loss.
+
+    Raises:
+        UnknownPortError: the plan does not wire the port.
+    """
+    edges = [edge for edge in stage.edges if edge.port == port]
+    if not edges and not stage.end and port not in stage.ports:
+        raise UnknownPortError(stage.name, port, stage.ports)
+    return edges
+
+
+def dataset_of(job: AnyJob) -> str | None:
+    """
+    The dataset of a job, or None where it is a plain one.
+    """
+    return getattr(job, "dataset", None)
+
+
+def payload_of(job: AnyJob) -> Mapping[str, Any]:
+    """
+    The payload as plain data, also where a subclass has a model for it.
+    """
+    payload: Any = job.payload
+    return payload.model_dump(mode="json") if isinstance(payload, BaseModel) else payload
+
+
+def mark_of(job: AnyJob) -> Mapping[str, Any]:
+    """
+    What oaflow wrote about a job: run, stage, depth, parent; empty on a job that is not part of a run.
+    """
+    mark = job.context.get("oaflow")
+    return mark if isinstance(mark, Mapping) else {}
+
+
+def depth_of(job: AnyJob) -> Mapping[str, int]:
+    """
+    How often each recursive edge, as `stage.port>stage`, lies on a job's way.
+    """
+    return mark_of(job).get("depth") or {}
+
+
+def _untaken(plan: BoundPlan, stage: BoundStage, port: str, documents: tuple[str, ...]) -> Loss:
+    if stage.end:
+        return Loss("ended", port, f"nothing follows stage {stage.name!r}", documents)
+    if port in stage.dropped:
+        return Loss("dropped", port, f"port {port!r} of stage {stage.name!r} is dropped", documents)
+    gone = "; ".join(f"{name}: {reason}" for name, reason in plan.disabled.items())
+    reason = f"port {port!r} of stage {stage.name!r} leads only to what is disabled in this run ({gone})"
+    return Loss("unmatched", port, reason, documents)
+
+
+def _leads_to(plan: BoundPlan, edges: Iterable[PlannedEdge], named: tuple[str, str]) -> bool:
+    targets = (stage_of(plan, edge.to) for edge in edges)
+    return any((target.queue, target.task) == named for target in targets)
+
+
+def _stamped(
+    target: BoundStage,
+    job: AnyJob,
+    source: AnyJob,
+    run: str,
+    depth: Mapping[str, int],
+    parent: int | None,
+    documents: tuple[str, ...],
+    **context: Any,
+) -> Route:
+    mark: dict[str, Any] = {"run": run, "stage": target.name}
+    if depth:
+        mark["depth"] = dict(depth)
+    if parent is not None:
+        mark["parent"] = parent
+    context = {**_writable(job.context, source.context), **context, "oaflow": mark}
+    fields: dict[str, Any] = {
+        "queue": target.queue,
+        "task": target.task,
+        "payload": {**payload_of(job), "context": context},
+    }
+    # Not model_copy: a subclass may have a model for its payload, and what travels is plain data.
+    if isinstance(job, DatasetJob):
+        stamped = DatasetJob.model_construct(**fields, dataset=job.dataset, batch=run)
+    else:
+        stamped = Job.model_construct(**fields)
+    return Route(target.name, target.queue, target.task, target.priority, stamped, documents)
+
+
+def _writable(context: Mapping[str, Any], arrived: Mapping[str, Any]) -> Mapping[str, Any]:
+    """
+    A context without the reserved keys that came in with the job: they may be read, but not written.
+    """
+    if _RESERVED.isdisjoint(context):
+        return context
+    for key in _RESERVED & context.keys():
+        if key not in arrived:
+            raise ReservedKeyError(key)
+    return {key: value for key, value in context.items() if key not in _RESERVED}
