@@ -1,16 +1,29 @@
 """
-What the compiler asks about the functions of a pipeline, and what it is told.
+What the compiler asks about the functions of a pipeline, and what it is told. Imports none: a child process does.
 """
 
-from collections.abc import Mapping
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import IO, Any, Literal, Protocol, cast
 
 from oaflow.model import StageOptions
 
 # What can be wrong with one function: its module is not there, raises at import, does not answer in time or kills the
 # process; the module has no such name; it is no function; it is not decorated; it is a `@task`.
 Problem = Literal["no-module", "import-failed", "timeout", "died", "no-function", "not-callable", "undecorated", "task"]
+
+# Seconds for the import of one module. Large models take that long on a cold disk; nobody waits longer without asking.
+IMPORT_LIMIT = 30.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,8 @@ class Inspected:
     parameters: tuple[Parameter, ...] = ()
     returns: str | None = None
     doc: str | None = None
+    file: str | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,3 +73,138 @@ class Inspect(Protocol):
     """
 
     def __call__(self, tasks: tuple[str, ...], /) -> Mapping[str, Inspected | InspectionError]: ...
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """
+    The `Inspect` of the program: one child for all tasks, and a new one after a module that killed the first.
+
+    `folders` are searched for modules beside the current folder and what is installed (see `import_folders`).
+    """
+
+    folders: tuple[Path, ...] = ()
+    limit: float = IMPORT_LIMIT
+
+    def __call__(self, tasks: tuple[str, ...], /) -> Mapping[str, Inspected | InspectionError]:
+        answers = ask(tasks, self.folders, self.limit)
+        return {name: _inspected(answer) for name, answer in answers.items()}
+
+
+def import_folders(file: Path | None = None) -> tuple[Path, ...]:
+    """
+    Where the modules that a pipeline names are looked for, beside what is installed: the current folder, the pipeline
+    file's own, and the one above it (a project that keeps its files in `pipelines/`). Workers use the same.
+    """
+    here = Path.cwd()
+    found = [here] if file is None else [here, file.resolve().parent, file.resolve().parent.parent]
+    return tuple(dict.fromkeys(found))
+
+
+def _inspected(answer: Mapping[str, Any]) -> Inspected | InspectionError:
+    if "problem" in answer:
+        return InspectionError(answer["problem"], answer["detail"], tuple(answer["known"]))
+    facts = dict(answer)
+    return Inspected(
+        options=StageOptions.model_validate_json(json.dumps(facts.pop("options"))),
+        parameters=tuple(Parameter(**parameter) for parameter in facts.pop("parameters")),
+        **facts,
+    )
+
+
+# --- talking to the child ---
+
+
+def ask(names: Sequence[str], folders: Sequence[Path], limit: float) -> dict[str, dict[str, Any]]:
+    """
+    What the child says about each name: `module.function` for a stage, `module:name` for a pipeline.
+
+    A module that hangs or kills the child costs the names of that module; the rest are asked again in a new child.
+    """
+    waiting: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        waiting.setdefault(module_of(name), []).append(name)
+    answers: dict[str, dict[str, Any]] = {}
+    while waiting:
+        at = next(iter(waiting))
+        for kind, value in _listen([name for group in waiting.values() for name in group], folders, limit):
+            match kind:
+                case "importing":
+                    at = value
+                case "answer":
+                    answers[value[0]] = value[1]
+                case _:
+                    error = {"problem": kind, "detail": value, "known": ()}
+                    answers |= {name: error for name in waiting[at] if name not in answers}
+        waiting = {module: group for module, group in waiting.items() if any(name not in answers for name in group)}
+    return answers
+
+
+def module_of(name: str) -> str:
+    """
+    The module in which a name is looked for.
+    """
+    return name.partition(":")[0] if ":" in name else name.rpartition(".")[0]
+
+
+def _listen(names: Sequence[str], folders: Sequence[Path], limit: float) -> Iterator[tuple[str, Any]]:
+    """
+    The child's messages, and at the end, where it did not come to its own end, `timeout` or `died` with the reason.
+    """
+    with _child(names, folders) as (child, answers, stderr):
+        buffer = b""
+        while True:
+            deadline = time.monotonic() + limit
+            while b"\n" not in buffer:
+                if not select.select([answers], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                    yield "timeout", f"its import took longer than {limit:g} s"
+                    return
+                piece = os.read(answers, 1 << 16)
+                if not piece:
+                    yield "died", _death(child, stderr)
+                    return
+                buffer += piece
+            line, _, buffer = buffer.partition(b"\n")
+            kind, value = cast("tuple[str, Any]", tuple(json.loads(line)))
+            if kind == "end":
+                return
+            yield kind, value
+
+
+@contextmanager
+def _child(names: Sequence[str], folders: Sequence[Path]) -> Generator[tuple[subprocess.Popen[bytes], int, IO[bytes]]]:
+    reading, writing = os.pipe()
+    request = json.dumps({"names": names, "folders": [str(folder) for folder in folders], "answers": writing})
+    # The child sees the modules of this process, wherever they came from; what the author wrote is added by itself.
+    program = f"import sys; sys.path[:] = {sys.path!r}; from oaflow.compiler.child import main; main(sys.argv[1])"
+    with tempfile.TemporaryFile() as stderr:
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-P", "-c", program, request],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                pass_fds=[writing],
+                # A group of its own: what an import started ends with it.
+                start_new_session=True,
+            )
+        finally:
+            os.close(writing)
+        try:
+            yield child, reading, stderr
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            os.close(reading)
+
+
+def _death(child: subprocess.Popen[bytes], stderr: IO[bytes]) -> str:
+    try:
+        status = child.wait(timeout=1)
+    except subprocess.TimeoutExpired:
+        return "its import closed the process's files"
+    stderr.seek(0)
+    last = stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
+    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
+    return f"its import {how}" + (f" ({last})" if last else "")

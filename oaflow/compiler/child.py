@@ -1,0 +1,184 @@
+"""
+The process that imports what authors wrote, and says what it found. Runs no stage function.
+
+Started by `oaflow.compiler.functions`, which kills it when an import takes too long. It answers on a pipe of its own,
+a JSON array a line, so that what an import prints harms nothing.
+"""
+
+import importlib
+import inspect
+import json
+import os
+import pkgutil
+import re
+import sys
+import traceback
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from oaflow.compiler.functions import InspectionError, Parameter, module_of
+from oaflow.model import STAGE_ATTRIBUTE, stage_options
+
+_KINDS: Mapping[Any, Any] = {
+    inspect.Parameter.POSITIONAL_ONLY: "positional",
+    inspect.Parameter.POSITIONAL_OR_KEYWORD: "either",
+    inspect.Parameter.KEYWORD_ONLY: "keyword",
+    inspect.Parameter.VAR_POSITIONAL: "*",
+    inspect.Parameter.VAR_KEYWORD: "**",
+}
+
+# Names that say nothing by their module: a plan reads the same however its author imported them.
+_COMMON = re.compile(r"\b(?:oaflow(?:\.\w+)*|typing|collections\.abc)\.(?=\w+)")
+
+
+def main(request: str) -> None:
+    """
+    Answer for each name, then leave at once: threads and exit hooks of what was imported are not waited for.
+    """
+    asked = json.loads(request)
+    answers: int = asked["answers"]
+    os.set_inheritable(answers, False)
+    sys.path[:0] = [folder for folder in asked["folders"][:1] if folder not in sys.path]
+    sys.path += [folder for folder in asked["folders"][1:] if folder not in sys.path]
+    importing = None
+    for name in asked["names"]:
+        if module_of(name) != importing:
+            importing = module_of(name)
+            _tell(answers, "importing", importing)
+        found = _find(name)
+        _tell(answers, "answer", [name, asdict(found) if isinstance(found, InspectionError) else found])
+    _tell(answers, "end", None)
+    os._exit(0)
+
+
+def _tell(answers: int, kind: str, value: Any) -> None:
+    line = json.dumps([kind, value]).encode() + b"\n"
+    while line:
+        line = line[os.write(answers, line) :]
+
+
+def _find(name: str) -> dict[str, Any] | InspectionError:
+    module_name = module_of(name)
+    if not module_name:
+        return InspectionError("no-module", f"{name!r} names no module", _modules_beside(""))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            return InspectionError("no-module", f"no module is named {error.name!r}", _modules_beside(error.name))
+        return InspectionError("import-failed", _raised(error))
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        return InspectionError("import-failed", _raised(error))
+    attribute = name[len(module_name) + 1 :]
+    try:
+        found = getattr(module, attribute)
+    except AttributeError:
+        return InspectionError("no-function", known=tuple(known_names(vars(module))))
+    try:
+        return _pipeline(found) if ":" in name else _function(found)
+    # Whatever an author's object does when it is looked at is a finding about that object.
+    except Exception as error:
+        return InspectionError("not-callable", _raised(error))
+
+
+def known_names(names: Mapping[str, Any]) -> list[str]:
+    """
+    What a module offers under names of its own: decorated functions first.
+    """
+    public = {name: value for name, value in names.items() if not name.startswith("_") and callable(value)}
+    return sorted(public, key=lambda name: (not hasattr(public[name], STAGE_ATTRIBUTE), name))
+
+
+def _modules_beside(name: str) -> tuple[str, ...]:
+    package, _, _ = name.rpartition(".")
+    folders: Iterable[str] | None = getattr(sys.modules.get(package), "__path__", ()) if package else None
+    found = [module.name for module in pkgutil.iter_modules(folders)]
+    return tuple(f"{package}.{module}" if package else module for module in found)
+
+
+def _raised(error: BaseException) -> str:
+    """
+    An exception in one line, with the author's place: the innermost frame that is not the import machinery's.
+    """
+    text = " ".join(traceback.format_exception_only(error)[-1].split())
+    if isinstance(error, SyntaxError):
+        return f"{text} at {_short(error.filename or '?')}:{error.lineno}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    own = [frame for frame in frames if frame.filename != __file__]
+    return f"{text} at {_short(own[-1].filename)}:{own[-1].lineno}" if own else text
+
+
+def _short(file: str) -> str:
+    path = Path(file)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
+
+
+def _function(found: Any) -> dict[str, Any] | InspectionError:
+    if _is_task(found):
+        return InspectionError("task")
+    if inspect.ismodule(found) or inspect.isclass(found) or not callable(found):
+        return InspectionError("not-callable", f"it is of type {_kind_of(found)}")
+    options = stage_options(found)
+    if options is None:
+        return InspectionError("undecorated")
+    function = inspect.unwrap(found)
+    signature = inspect.signature(function)
+    hints = _hints(function)
+    code = getattr(function, "__code__", None)
+    return {
+        "options": options.model_dump(mode="json"),
+        "is_async": inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function),
+        "is_generator": inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function),
+        "parameters": [asdict(_parameter(parameter, hints)) for parameter in signature.parameters.values()],
+        "returns": _annotation(hints.get("return", signature.return_annotation)),
+        "doc": (inspect.getdoc(function) or "").strip().partition("\n")[0] or None,
+        "file": code.co_filename if code else None,
+        "line": code.co_firstlineno if code else None,
+    }
+
+
+def _is_task(found: Any) -> bool:
+    # By name: a module of stages need not import procrastinate, and then no object of it can be here.
+    return any(kind.__name__ == "Task" and kind.__module__.startswith("procrastinate.") for kind in type(found).__mro__)
+
+
+def _kind_of(found: Any) -> str:
+    return "module" if inspect.ismodule(found) else "class" if inspect.isclass(found) else type(found).__name__
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    # A name that is imported for the type checker only cannot be resolved: then the annotations stand as written.
+    try:
+        return typing.get_type_hints(function)
+    except Exception:
+        return {}
+
+
+def _parameter(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Parameter:
+    star = parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return Parameter(
+        name=parameter.name,
+        required=parameter.default is inspect.Parameter.empty and not star,
+        kind=_KINDS[parameter.kind],
+        annotation=_annotation(hints.get(parameter.name, parameter.annotation)),
+    )
+
+
+def _annotation(annotation: Any) -> str | None:
+    if annotation is inspect.Parameter.empty:
+        return None
+    # get_type_hints gives the type of None where None was written.
+    annotation = None if annotation is type(None) else annotation
+    text = annotation.strip("'\"") if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return _COMMON.sub("", text)
+
+
+def _pipeline(found: Any) -> dict[str, Any] | InspectionError:
+    from oaflow.dsl import Pipeline
+
+    if not isinstance(found, Pipeline):
+        return InspectionError("not-callable", f"it is of type {_kind_of(found)}")
+    return {"data": found.data, "file": found.file, "line": found.line}

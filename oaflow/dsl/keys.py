@@ -1,0 +1,98 @@
+"""
+The keys of a pipeline, for a type checker: what a misspelled one is compared with in an editor.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
+
+from oaflow.model import Emit
+
+# A number, or a text such as "${params.timeout}", "30m", "2GiB".
+Number: TypeAlias = "int | float | str"
+
+
+class RetryKeys(TypedDict, total=False):
+    """
+    `retry` written out. `max` is repetitions after the first attempt.
+    """
+
+    max: int | str
+    backoff: Literal["none", "exponential"]
+    base: Number
+    cap: Number
+
+
+# `else` is a word of Python, so the keys are written as a mapping.
+EdgeKeys = TypedDict(
+    "EdgeKeys",
+    {
+        "to": str,
+        "port": NotRequired[str],
+        "recurse": NotRequired[int],
+        "where": NotRequired[str | Mapping[str, Any]],
+        "when": NotRequired[str],
+        "else": NotRequired[bool],
+        "load": NotRequired[bool],
+    },
+)
+
+Target: TypeAlias = "str | EdgeKeys"
+Targets: TypeAlias = "Target | Sequence[Target]"
+Next: TypeAlias = "Targets | Mapping[str, Targets]"
+
+
+class StageKeys(TypedDict, total=False):
+    """
+    The keys of a stage, as in a pipeline file; `with` is a word of Python, and written `with_`.
+    """
+
+    with_: Mapping[str, Any]
+    next: Next
+    queue: str
+    retry: int | RetryKeys
+    timeout: Number
+    memory: Number
+    priority: int | str
+    on_error: str
+    emit: Emit
+    enabled: bool | str
+    origin: str
+    description: str
+    choose: Literal["all", "first"]
+    collect: int | Mapping[str, Any]
+    split: int
+    join: str | Sequence[str]
+    concurrency: int | str
+    rate: str
+    lock: str
+
+
+class ExternalKeys(TypedDict, total=False):
+    """
+    The keys of a stage that lives in another service: how often and how long it tries is that service's business.
+    """
+
+    with_: Mapping[str, Any]
+    next: Next
+    priority: int | str
+    on_error: str
+    enabled: bool | str
+    origin: str
+    description: str
+    choose: Literal["all", "first"]
+    collect: int | Mapping[str, Any]
+    split: int
+    lock: str
+
+
+class DefaultKeys(TypedDict, total=False):
+    """
+    The keys of `defaults`: what holds for every stage that does not say otherwise.
+    """
+
+    queue: str
+    retry: int | RetryKeys
+    timeout: Number
+    memory: Number
+    priority: int | str
+    emit: Emit

@@ -1,0 +1,139 @@
+"""
+`Param` and `Pipeline`: a pipeline declared in Python, held as the plain data that a file would be.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from oaflow.dsl.keys import DefaultKeys
+from oaflow.dsl.plain import plain
+from oaflow.dsl.stages import StageUse
+from oaflow.errors import UsageError
+from oaflow.model import ParamType, stage_options
+
+
+class Param:
+    """
+    A value that each run may set, as in a pipeline file. `type` is a Python type (`str`, `int`, `float`, `bool`,
+    `Path`, `list[...]` of these) or a word of the language (`"duration"`, `"size"`, `"choice"`, ...).
+    """
+
+    def __init__(
+        self,
+        type: type[Any] | ParamType = "string",
+        /,
+        *,
+        of: ParamType | None = None,
+        default: object = None,
+        required: bool = False,
+        help: str | None = None,
+        choices: Sequence[object] | None = None,
+        env: str | None = None,
+        positional: bool = False,
+        remember: bool = False,
+    ) -> None:
+        name, items = _param_type(type)
+        said: dict[str, Any] = {
+            "type": name,
+            "of": of or items,
+            "default": default,
+            "required": required or None,
+            "help": help,
+            "choices": choices,
+            "env": env,
+            "positional": positional or None,
+            "remember": remember or None,
+        }
+        self.data: Mapping[str, Any] = {
+            key: plain(value, f"{key!r} of a param") for key, value in said.items() if value is not None
+        }
+
+
+class Pipeline:
+    """
+    A pipeline, declared in Python. Stages are named by their keys, and wired by names, as in a pipeline file.
+
+    Attributes:
+        data: the same as plain data, with the keys of a pipeline file.
+        file, line: where it was declared, for messages.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        stages: Mapping[str, StageUse],
+        params: Mapping[str, Param] | None = None,
+        defaults: DefaultKeys | None = None,
+        start: str | Sequence[str] | None = None,
+        description: str | None = None,
+    ) -> None:
+        frame = inspect.currentframe()
+        caller = frame.f_back if frame else None
+        self.file: str | None = caller.f_code.co_filename if caller else None
+        self.line: int | None = caller.f_lineno if caller else None
+        said: dict[str, Any] = {
+            "pipeline": name,
+            "description": description,
+            "params": {key: _declared(param, Param, "param", key).data for key, param in (params or {}).items()}
+            or None,
+            "defaults": defaults,
+            "start": start,
+            "stages": {key: _declared(use, StageUse, "stage", key).data for key, use in stages.items()},
+        }
+        self.data: Mapping[str, Any] = {
+            key: plain(value, f"{key!r} of pipeline {name!r}") for key, value in said.items() if value is not None
+        }
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str]) -> Pipeline:
+        """
+        The pipeline of a file.
+
+        Raises:
+            UsageError: there is no such file, or it is not YAML; what is wrong beyond that, the compiler says.
+        """
+        # Loaded here: a module that declares its pipelines in Python never reads YAML.
+        from oaflow.loader import read_data
+
+        pipeline = cls.__new__(cls)
+        pipeline.data, pipeline.file, pipeline.line = read_data(Path(path)), os.fspath(path), None
+        return pipeline
+
+    def __repr__(self) -> str:
+        return f"<Pipeline {self.data.get('pipeline')!r}: {', '.join(self.data.get('stages', ()))}>"
+
+
+_Declared = TypeVar("_Declared")
+
+
+def _declared(value: object, kind: type[_Declared], what: str, name: str) -> _Declared:
+    if isinstance(value, kind):
+        return value
+    help = f"write {name}.stage(...)" if stage_options(value) else "write function.stage(...), or external(...)"
+    raise UsageError(
+        f"{what} {name!r} of the pipeline is of type {type(value).__name__}",
+        help=help if what == "stage" else "write Param(...)",
+    )
+
+
+_TYPES: Mapping[Any, str] = {str: "string", int: "int", float: "float", bool: "bool", Path: "path", list: "list"}
+
+
+def _param_type(given: Any) -> tuple[str, str | None]:
+    if getattr(given, "__origin__", None) is list:
+        (item,) = get_args(given)
+        return "list", _param_type(item)[0]
+    if isinstance(given, str):
+        return given, None
+    if given in _TYPES:
+        return _TYPES[given], None
+    raise UsageError(
+        f"{getattr(given, '__name__', given)} is no type of a param",
+        help=f"one of {', '.join(kind.__name__ for kind in _TYPES)}, or a word: {', '.join(get_args(ParamType))}",
+    )

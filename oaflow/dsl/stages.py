@@ -1,0 +1,155 @@
+"""
+`@stage`, and what puts a function in its place in a pipeline.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, Unpack, overload
+
+from oaflow.dsl.keys import EdgeKeys, ExternalKeys, RetryKeys, StageKeys
+from oaflow.dsl.options import read_options
+from oaflow.dsl.plain import plain
+from oaflow.errors import UsageError
+from oaflow.model import STAGE_ATTRIBUTE, Emit
+
+if TYPE_CHECKING:
+    from oaflow.jobs import AnyJob
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Out:
+    """
+    A job on a named port of the stage that emits it; a bare job goes out on port `default`.
+    """
+
+    port: str
+    job: AnyJob
+
+
+@dataclass(frozen=True)
+class StageUse:
+    """
+    A function in its place in a pipeline: made by `function.stage(...)` and `external(...)`, read by `Pipeline`.
+    """
+
+    data: Mapping[str, Any]
+
+
+class StageFunction(Protocol[P, R_co]):
+    """
+    A function decorated with `@stage`, for a type checker. At run time it is the function itself.
+    """
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+    def stage(self, **keys: Unpack[StageKeys]) -> StageUse:
+        """
+        Put the function in a pipeline, with the keys that a stage has in a pipeline file (`with` is `with_`).
+        """
+        ...
+
+
+class _Decorator(Protocol):
+    def __call__(self, function: Callable[P, R_co], /) -> StageFunction[P, R_co]: ...
+
+
+@overload
+def stage(function: Callable[P, R_co], /) -> StageFunction[P, R_co]: ...
+
+
+@overload
+def stage(
+    *,
+    queue: str | None = None,
+    ports: Sequence[str] = ("default",),
+    emit: Emit = "success",
+    retry: int | RetryKeys | None = None,
+    timeout: float | str | None = None,
+    memory: int | str | None = None,
+    priority: int | None = None,
+    accepts: Sequence[str] | None = None,
+    emits: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+) -> _Decorator: ...
+
+
+def stage(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """
+    Let a function be a stage of pipelines. It stays the function that it was, and is called and tested as such.
+
+    Args:
+        queue: procrastinate's queue, where a pipeline says nothing else.
+        ports: all names that the function emits on.
+        emit: `success` hands over when the function has returned, `stream` in chunks as they come.
+        retry: repetitions after the first attempt, or `{max, backoff, base, cap}`.
+        timeout: a duration for each attempt.
+        memory: a size above which an attempt is killed.
+        priority: higher goes first.
+        accepts: FtM schemata that the function takes, descendants included.
+        emits: FtM schemata that it emits, descendants included; a mapping gives them per port.
+
+    Raises:
+        UsageError: an option that a stage does not have, or a value of the wrong kind.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        name = _dotted(function)
+        if not inspect.isroutine(function):
+            raise UsageError(
+                f"@stage needs a function, and {name} is of type {type(function).__name__}",
+                help="a @task function is no stage: take @task away" if type(function).__name__ == "Task" else None,
+            )
+        attached = read_options(name, options)
+
+        def use(**keys: Unpack[StageKeys]) -> StageUse:
+            return _use(_importable(function), keys, "stage")
+
+        setattr(function, STAGE_ATTRIBUTE, attached)
+        setattr(function, "stage", use)  # noqa: B010 - a function has no such attribute for the type checker
+        return function
+
+    return decorate if function is None else decorate(function)
+
+
+def external(task: str, *, queue: str, **keys: Unpack[ExternalKeys]) -> StageUse:
+    """
+    A stage whose function lives in another service, and is imported by nobody here. `next` maps the queues that the
+    service hands over to.
+    """
+    return _use(task, {"queue": queue, **keys, "external": True}, "external")
+
+
+def recurse(to: str, depth: int, *, port: str | None = None) -> EdgeKeys:
+    """
+    An edge that closes a cycle, for jobs that have gone along it at most `depth` times.
+    """
+    edge: EdgeKeys = {"to": to, "recurse": depth}
+    if port is not None:
+        edge["port"] = port
+    return edge
+
+
+def _use(task: str, keys: Mapping[str, Any], method: str) -> StageUse:
+    if method == "stage" and (foreign := [key for key in ("task", "external", "with") if key in keys]):
+        known = "`with` is written `with_`" if foreign == ["with"] else "use external(...) for a function elsewhere"
+        raise UsageError(f"function.stage() takes no {foreign[0]!r}", help=known)
+    said = {"with" if key == "with_" else key: value for key, value in keys.items() if value is not None}
+    return StageUse({"task": task, **{key: plain(value, f"{key!r} of stage {task}") for key, value in said.items()}})
+
+
+def _dotted(function: Any) -> str:
+    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', type(function).__name__)}"
+
+
+def _importable(function: Callable[..., Any]) -> str:
+    name = _dotted(function)
+    if "<locals>" in name or "<lambda>" in name:
+        raise UsageError(
+            f"{name} is made inside a function, and no worker can import it", help="move it to the top of its module"
+        )
+    return name
