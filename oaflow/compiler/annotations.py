@@ -1,0 +1,108 @@
+"""
+Whether a value fits a parameter's annotation, where that is made of plain builtins; what is anything else is accepted.
+"""
+
+import ast
+from collections.abc import Mapping
+from typing import cast
+
+from oaflow.model import Param
+from oaflow.plan import references
+
+# What a value is, as an annotation would say it: `str`, `list[int]`, `dict`, `None`. "" is unknown.
+Shape = str
+
+_OF_PARAM: Mapping[str, Shape] = {
+    "string": "str",
+    "path": "str",
+    "choice": "str",
+    "int": "int",
+    "size": "int",
+    "float": "float",
+    "duration": "float",
+    "bool": "bool",
+}
+
+_PLAIN = ("str", "int", "float", "bool", "list", "dict", "None", "tuple", "set", "bytes")
+
+
+def shape_of(value: object, params: Mapping[str, Param]) -> Shape:
+    """
+    What a function will be given for a value of `with`, once the params are filled in.
+    """
+    match value:
+        case None:
+            return "None"
+        case str():
+            return _text_shape(value, params)
+        case bool() | int() | float():
+            return type(value).__name__
+        case Mapping():
+            return "dict"
+        case list() | tuple():
+            shapes = {shape_of(item, params) for item in cast("list[object]", value)}
+            return f"list[{shapes.pop()}]" if len(shapes) == 1 and "" not in shapes else "list"
+        case _:
+            return ""
+
+
+def _text_shape(text: str, params: Mapping[str, Param]) -> Shape:
+    for name in references(text):
+        if text == f"${{params.{name}}}":
+            param = params.get(name)
+            if param is None:
+                return ""
+            if param.type == "list":
+                return f"list[{_OF_PARAM[param.of or 'string']}]"
+            return _OF_PARAM[param.type]
+    return "str"
+
+
+def accepted(shape: Shape, annotation: str | None) -> bool:
+    """
+    Whether a parameter with this annotation takes a value of this shape, as far as can be told.
+    """
+    if annotation is None or not shape:
+        return True
+    try:
+        wanted = ast.parse(annotation, mode="eval").body
+    except SyntaxError:
+        return True
+    return _fits(ast.parse(shape, mode="eval").body, wanted)
+
+
+def _fits(given: ast.expr, wanted: ast.expr) -> bool:
+    match wanted:
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _fits(given, left) or _fits(given, right)
+        case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
+            return _name(given) == "None" or _fits(given, inner)
+        case ast.Subscript(value=ast.Name(id="list" | "Sequence" | "Iterable" | "Collection"), slice=inner):
+            if _name(given) != "list":
+                return False
+            return not isinstance(given, ast.Subscript) or _fits(given.slice, inner)
+        case ast.Subscript(value=ast.Name(id="dict" | "Mapping")):
+            return _name(given) == "dict"
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=_):
+            return True
+        case ast.Attribute(attr="Path") | ast.Name(id="Path"):
+            # Options are JSON: nothing makes a Path of a text on its way to the function.
+            return False
+        case ast.Name(id=name) if name in _PLAIN:
+            return _name(given) == name or (name == "float" and _name(given) == "int")
+        case ast.Constant(value=None):
+            return _name(given) == "None"
+        case _:
+            return True
+
+
+def _name(expression: ast.expr) -> str:
+    match expression:
+        case ast.Name(id=name):
+            return name
+        case ast.Subscript(value=ast.Name(id=name)):
+            return name
+        case ast.Constant(value=None):
+            return "None"
+        case _:
+            return ""

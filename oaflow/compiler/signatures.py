@@ -1,0 +1,215 @@
+"""
+Phase 4: what a pipeline asks of its functions, compared with what they say about themselves. Pure: others looked.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from oaflow.compiler.annotations import accepted, shape_of
+from oaflow.compiler.functions import Inspected, InspectionError, Parameter
+from oaflow.compiler.reading import QUEUE_LENGTH, did_you_mean
+from oaflow.compiler.rules import functions as rules
+from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans
+from oaflow.model import Pipeline, Stage, StageOptions
+from oaflow.plan import references
+from oaflow.schemata import SCHEMATA
+
+_STREAMS = ("Iterator", "Iterable", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator")
+
+
+def check_functions(
+    pipeline: Pipeline, inspected: Mapping[str, Inspected | InspectionError], spans: Spans = NO_SPANS
+) -> Iterator[Diagnostic]:
+    """
+    Compare each stage that is not external with its function.
+
+    Args:
+        inspected: by task, what an `Inspect` answered.
+    """
+    told: set[str] = set()
+    for name, stage in pipeline.stages.items():
+        found = None if stage.external else inspected.get(stage.task)
+        match found:
+            case None:
+                pass
+            case InspectionError():
+                # Two stages with one function, or functions of one module that fails, are one mistake.
+                cause = stage.task.rpartition(".")[0] if found.problem in _OF_MODULE else stage.task
+                if cause not in told:
+                    told.add(cause)
+                    yield unusable(name, stage, found, spans)
+            case Inspected():
+                yield from _signature(pipeline, name, stage, found, spans)
+                yield from _ports(name, stage, found, spans)
+                yield from _decorator(name, stage, found, spans)
+
+
+_OF_MODULE = ("no-module", "import-failed", "timeout", "died")
+
+
+def unusable(name: str, stage: Stage, error: InspectionError, spans: Spans) -> Diagnostic:
+    """
+    Why the function of a stage cannot be used.
+    """
+    module, _, function = stage.task.rpartition(".")
+    close = None
+    match error.problem:
+        case "no-module":
+            rule, message = rules.NO_MODULE, error.detail
+            close = did_you_mean(module, error.known)
+            help = (
+                close
+                or "install it, or run oaflow in the folder that it stands in; `external: true` if it is a service's"
+            )
+        case "import-failed":
+            rule, message = rules.IMPORT_FAILED, f"importing {module!r} raised {error.detail}"
+            help = f"python -c 'import {module}'"
+        case "timeout" | "died":
+            rule, message = rules.NO_ANSWER, f"module {module!r} gave no answer: {error.detail}"
+            help = f"python -c 'import {module}'"
+        case "no-function":
+            rule, message = rules.NO_FUNCTION, f"module {module!r} has no function {function!r}"
+            close = did_you_mean(function, error.known)
+            help = close or (f"it has: {', '.join(error.known[:8])}" if error.known else "the module is empty")
+        case "not-callable":
+            rule, message = rules.NOT_CALLABLE, f"{stage.task!r} is no function: {error.detail}"
+            help = "a stage is a function with @stage above it"
+        case "undecorated":
+            rule, message = rules.UNDECORATED, f"{stage.task!r} is not decorated with @stage"
+            help = f"from oaflow import stage, and @stage above `def {function}`"
+        case "task":
+            rule, message = rules.UNDECORATED, f"{stage.task!r} is a @task function, and that is no stage"
+            help = f"@stage instead of @task above `def {function}`: where its jobs go is the pipeline's business"
+    return Diagnostic(rule, message, spans.value("stages", name, "task"), help)
+
+
+def _signature(pipeline: Pipeline, name: str, stage: Stage, found: Inspected, spans: Spans) -> Iterator[Diagnostic]:
+    job, options, problem = _taken(found.parameters)
+    if problem:
+        message = f"{stage.task!r} cannot be a stage: {problem}"
+        help = "def function(job: DatasetJob, *, option: str = 'value')"
+        yield Diagnostic(rules.BAD_SIGNATURE, message, spans.value("stages", name, "task"), help)
+        return
+    any_option = any(parameter.kind == "**" for parameter in found.parameters)
+    for option, value in stage.options.items():
+        if option in options:
+            yield from _option_type(pipeline, name, stage, options[option], value, spans)
+        elif option == job or not any_option:
+            known = f"its options are: {', '.join(options)}" if options else "it takes no options"
+            help = did_you_mean(option, options) or known
+            message = f"{stage.task!r} has no option {option!r}"
+            if option == job:
+                message, help = f"{option!r} is the job that {stage.task!r} is given", known
+            yield Diagnostic(rules.UNKNOWN_OPTION, message, spans.key("stages", name, "with", option), help)
+    for option, parameter in options.items():
+        if parameter.required:
+            yield from _missing(pipeline, name, stage, option, spans)
+
+
+def _taken(parameters: tuple[Parameter, ...]) -> tuple[str | None, dict[str, Parameter], str | None]:
+    """
+    The parameter that takes the job, those that are options by name, and what is wrong with the whole.
+    """
+    first = parameters[0] if parameters else None
+    if first is None or first.kind in ("keyword", "**"):
+        return None, {}, "it takes no job"
+    rest = parameters if first.kind == "*" else parameters[1:]
+    options = {parameter.name: parameter for parameter in rest if parameter.kind in ("either", "keyword")}
+    for parameter in rest:
+        if parameter.kind == "positional" and parameter.required:
+            return (
+                first.name,
+                options,
+                f"{parameter.name!r} can only be given by position, and options are given by name",
+            )
+    # What takes all positions takes no name.
+    return None if first.kind == "*" else first.name, options, None
+
+
+def _missing(pipeline: Pipeline, name: str, stage: Stage, option: str, spans: Spans) -> Iterator[Diagnostic]:
+    if option not in stage.options:
+        message = f"{stage.task!r} needs option {option!r}"
+        place = spans.key("stages", name, "with") if stage.options else spans.value("stages", name, "task")
+        yield Diagnostic(rules.MISSING_OPTION, message, place, f"with: {{{option}: ...}}")
+        return
+    value = stage.options[option]
+    for param in references(value) if isinstance(value, str) else ():
+        declared = pipeline.params.get(param)
+        if (
+            declared is not None
+            and value == f"${{params.{param}}}"
+            and not declared.required
+            and declared.default is None
+        ):
+            message = f"{stage.task!r} needs option {option!r}, and param {param!r} may be without a value"
+            help = f"give param {param!r} a default, or say `required: true`"
+            yield Diagnostic(rules.MISSING_OPTION, message, spans.value("stages", name, "with", option), help)
+
+
+def _option_type(
+    pipeline: Pipeline, name: str, stage: Stage, parameter: Parameter, value: object, spans: Spans
+) -> Iterator[Diagnostic]:
+    shape = shape_of(value, pipeline.params)
+    if accepted(shape, parameter.annotation):
+        return
+    help = f"it is annotated `{parameter.annotation}`"
+    if shape.startswith("str") and "Path" in (parameter.annotation or ""):
+        help = f"a path arrives as a text: annotate {parameter.name!r} with `str`"
+    message = f"option {parameter.name!r} of {stage.task!r} is given {shape}, and takes {parameter.annotation}"
+    yield Diagnostic(rules.OPTION_TYPE, message, spans.value("stages", name, "with", parameter.name), help)
+
+
+def _ports(name: str, stage: Stage, found: Inspected, spans: Spans) -> Iterator[Diagnostic]:
+    declared, wired = found.options.ports, stage.ports
+    if not wired:
+        return
+    for port in declared:
+        if port not in wired:
+            message = f"{stage.task!r} emits on port {port!r}, and stage {name!r} does not wire it"
+            help = f"next: {{..., {port}: STAGE}}, or `{port}: drop` if nothing is to follow"
+            yield Diagnostic(rules.UNWIRED_PORT, message, spans.key("stages", name, "next"), help)
+    for port in wired:
+        if port not in declared:
+            message = f"{stage.task!r} does not emit on port {port!r}"
+            help = did_you_mean(port, declared) or f"its ports are: {', '.join(declared)}"
+            place = next((edge.place for edge in stage.next if edge.port == port), ("next", port))
+            # Under its own key where it has one; else an edge that says nothing, or says `port`.
+            if place[:2] == ("next", port):
+                span = spans.key("stages", name, "next", port)
+            else:
+                span = spans.value("stages", name, *place)
+            yield Diagnostic(rules.UNDECLARED_PORT, message, span, help)
+
+
+def _decorator(name: str, stage: Stage, found: Inspected, spans: Spans) -> Iterator[Diagnostic]:
+    options, task = found.options, spans.value("stages", name, "task")
+    if options.emit == "always" and stage.emit is None:
+        message = f"{stage.task!r} asks for emit='always', which this version does not understand yet"
+        yield Diagnostic(rules.NOT_YET_DECORATED, message, task, "write `emit: success` here")
+    if stage.queue is None and options.queue is not None and len(options.queue) > QUEUE_LENGTH:
+        message = f"@stage of {stage.task!r} names a queue of {len(options.queue)} characters"
+        yield Diagnostic(rules.LONG_QUEUE, message, task, f"at most {QUEUE_LENGTH}; or give the stage a `queue`")
+    for schema in _schemata(options):
+        if schema not in SCHEMATA:
+            message = f"@stage of {stage.task!r} names schema {schema!r}, which followthemoney does not have"
+            yield Diagnostic(rules.UNKNOWN_SCHEMA, message, task, did_you_mean(schema, SCHEMATA))
+    per_port = options.emits if isinstance(options.emits, Mapping) else {}
+    for port in per_port:
+        if port not in options.ports:
+            message = f"@stage of {stage.task!r} says what it emits on port {port!r}, and does not declare that port"
+            help = did_you_mean(port, options.ports) or f"ports={(*options.ports, port)!r}"
+            yield Diagnostic(rules.UNDECLARED_PORT, message, task, help)
+    if stage.emit == "stream" and not found.is_generator and not (found.returns or "").startswith(_STREAMS):
+        message = f"{stage.task!r} returns all its jobs at once, so there is nothing to stream"
+        help = "let it yield its jobs, or take `emit` out"
+        yield Diagnostic(rules.NOTHING_TO_STREAM, message, spans.value("stages", name, "emit"), help)
+
+
+def _schemata(options: StageOptions) -> tuple[str, ...]:
+    match options.emits:
+        case None:
+            emitted = ()
+        case Mapping():
+            emitted = tuple(schema for schemata in options.emits.values() for schema in schemata)
+        case _:
+            emitted = options.emits
+    return tuple(dict.fromkeys((*(options.accepts or ()), *emitted)))
