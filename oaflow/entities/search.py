@@ -9,9 +9,7 @@ page that has most of them.
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import Any, LiteralString, cast
+from typing import Any
 
 from followthemoney.proxy import EntityProxy
 from psycopg import Connection
@@ -19,6 +17,7 @@ from psycopg.rows import namedtuple_row
 
 from oaflow.entities.passages import marks, passage, rows
 from oaflow.entities.query import Term, terms, tsquery
+from oaflow.entities.statements import text
 from oaflow.entities.words import fold, words
 
 # Entities that are replaced in one transaction. Their rows pass one by one, whatever the size of a text.
@@ -84,9 +83,9 @@ def index(connection: Connection[Any], dataset: str, entities: Iterable[EntityPr
     for group in _groups(entities):
         ids = sorted(group)
         with connection.transaction(), connection.cursor() as cursor:
-            cursor.execute(_sql("search_lock"), {"dataset": dataset, "entities": ids})
-            cursor.execute(_sql("search_replace"), {"dataset": dataset, "entities": ids})
-            with cursor.copy(_sql("search_copy")) as copy:
+            cursor.execute(text("search_lock"), {"dataset": dataset, "entities": ids})
+            cursor.execute(text("search_replace"), {"dataset": dataset, "entities": ids})
+            with cursor.copy(text("search_copy")) as copy:
                 for entity_id in ids:
                     for row in rows(group[entity_id]):
                         copy.write_row((dataset, *row))
@@ -124,32 +123,32 @@ def drop(connection: Connection[Any], dataset: str) -> int:
     return _count(connection, "search_drop", {"dataset": dataset})
 
 
-def search(connection: Connection[Any], dataset: str, text: str, *, limit: int = 20) -> list[Hit]:
+def search(connection: Connection[Any], dataset: str, query: str, *, limit: int = 20) -> list[Hit]:
     """
     The documents that have all of the words, best first.
 
     Args:
-        text: words, "quoted phrases" and beginnings*, in any script; nothing of it is an error. Without a word in it,
+        query: words, "quoted phrases" and beginnings*, in any script; nothing of it is an error. Without a word in it,
             nothing is found.
         limit: the most documents to answer.
     """
-    wanted = terms(text)
+    wanted = terms(query)
     if not wanted or limit < 1:
         return []
     parameters = {"dataset": dataset, "terms": [tsquery(term) for term in wanted], "limit": limit}
     with connection.cursor(row_factory=namedtuple_row) as cursor:
-        found = cursor.execute(_sql("search_find"), parameters).fetchall()
+        found = cursor.execute(text("search_find"), parameters).fetchall()
     return [_hit(row, wanted) for row in found]
 
 
-def suggest(connection: Connection[Any], dataset: str, text: str) -> list[Missing]:
+def suggest(connection: Connection[Any], dataset: str, query: str) -> list[Missing]:
     """
     For a search that found nothing: which of its terms no document has, with words that come near.
 
     Empty where each term is in some document, only not all in the same.
     """
     missing: list[Missing] = []
-    for term in terms(text):
+    for term in terms(query):
         if not _scalar(connection, "search_any", {"dataset": dataset, "term": tsquery(term)}):
             missing.append(Missing(term.text, _near(connection, dataset, term)))
     return missing
@@ -176,7 +175,7 @@ def _near(connection: Connection[Any], dataset: str, term: Term) -> tuple[str, .
         beginning = word.lexeme[: max(1, min(3, len(word.lexeme) // 2))]
         parameters = {"dataset": dataset, "beginning": f"'{beginning}':*", "pattern": f"{beginning}%"}
         with connection.cursor() as cursor:
-            vocabulary = [lexeme for (lexeme,) in cursor.execute(_sql("search_near"), parameters)]
+            vocabulary = [lexeme for (lexeme,) in cursor.execute(text("search_near"), parameters)]
         near.extend(difflib.get_close_matches(word.lexeme, vocabulary, n=_NEAR, cutoff=0.7))
     return tuple(dict.fromkeys(near))
 
@@ -200,10 +199,5 @@ def _count(connection: Connection[Any], name: str, parameters: dict[str, Any]) -
 
 def _scalar(connection: Connection[Any], name: str, parameters: dict[str, Any]) -> Any:
     with connection.cursor() as cursor:
-        row = cursor.execute(_sql(name), parameters).fetchone()
+        row = cursor.execute(text(name), parameters).fetchone()
     return row[0] if row else None
-
-
-@cache
-def _sql(name: str) -> LiteralString:
-    return cast(LiteralString, (files("oaflow.entities") / "queries" / f"{name}.sql").read_text(encoding="utf-8"))
