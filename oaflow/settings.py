@@ -4,6 +4,7 @@ What the environment says, read once at the edge and handed down. Importing this
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -38,8 +39,23 @@ class Settings(BaseSettings):
     entities_uri: str | None = Field(
         default=None, validation_alias=AliasChoices("OAFLOW_ENTITIES_URI", "FTM_FRAGMENTS_URI", "FTM_STORE_URI")
     )
+    archive_type: Literal["file", "s3", "gs", "anystore"] = Field(
+        default="file", validation_alias=AliasChoices("OAFLOW_ARCHIVE_TYPE", "ARCHIVE_TYPE")
+    )
+    archive_path: Path | None = Field(
+        default=None, validation_alias=AliasChoices("OAFLOW_ARCHIVE_PATH", "ARCHIVE_PATH")
+    )
+    archive_bucket: str | None = Field(
+        default=None, validation_alias=AliasChoices("OAFLOW_ARCHIVE_BUCKET", "ARCHIVE_BUCKET")
+    )
+    archive_uri: str | None = Field(default=None, validation_alias=AliasChoices("OAFLOW_ARCHIVE_URI", "ARCHIVE_URI"))
+    publication_bucket: str | None = Field(
+        default=None, validation_alias=AliasChoices("OAFLOW_PUBLICATION_BUCKET", "PUBLICATION_BUCKET")
+    )
     debug: bool = Field(default=False, validation_alias=AliasChoices("OAFLOW_DEBUG", "DEBUG"))
-    executors: int | None = Field(default=None, ge=1, description="processes that run sync stages; None: as many as cores")
+    executors: int | None = Field(
+        default=None, ge=1, description="processes that run sync stages; None: as many as cores"
+    )
     crashes: int = Field(default=3, ge=1, description="crashes without progress that fail a job")
     job_bytes: int = Field(default=16_000, ge=0, description="entities above this size travel as stubs")
     keep: int = Field(default=90, ge=1, description="days that history is kept")

@@ -5,14 +5,14 @@ The runtime binds these for each job. Outside of a job the first use asks the re
 the settings.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, Self, cast
 
 from oaflow.jobs.errors import NothingBoundError
 
@@ -44,7 +44,7 @@ class EntityWriter(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(self, *exception: Any) -> None: ...
+    def __exit__(self, kind: Any, error: Any, trace: Any, /) -> None: ...
 
     def add(self, entity: Any) -> None:
         """
@@ -182,7 +182,7 @@ _lock = Lock()
 
 
 @contextmanager
-def bind(bindings: Bindings) -> Iterator[Bindings]:
+def bind(bindings: Bindings) -> Generator[Bindings]:
     """
     Make these what jobs reach within the block, in this thread and this asyncio task.
     """
@@ -225,14 +225,14 @@ def current(what: str = "entity store") -> Bindings:
 def _for_program(what: str) -> Bindings:
     global _program
     with _lock:
-        if _program is None:
+        if (program := _program) is None:
             module, _, function = _binder.partition(":")
             try:
                 build = getattr(import_module(module), function)
             except (ImportError, AttributeError) as error:
                 raise NothingBoundError(what) from error
-            _program = build()
-        return _program
+            _program = program = cast(Bindings, build())
+        return program
 
 
 def settle(job: "Job") -> None:

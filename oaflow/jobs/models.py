@@ -59,6 +59,14 @@ class Job(BaseModel):
         return context if isinstance(context, dict) else {}
 
     @property
+    def priority(self) -> int:
+        """
+        What the context asks for as `priority`, as services do; else 50.
+        """
+        wanted = self.context.get("priority")
+        return wanted if isinstance(wanted, int) else DEFAULT_PRIORITY
+
+    @property
     def documents(self) -> tuple[str, ...]:
         """
         The ids of the payload's entities that are documents, each once, in order.
@@ -100,10 +108,7 @@ class Job(BaseModel):
         await self._deferrer(app, priority).defer_async(**self.to_wire())
 
     def _deferrer(self, app: Any, priority: int | None) -> Any:
-        if priority is None:
-            wanted = self.context.get("priority")
-            priority = wanted if isinstance(wanted, int) else DEFAULT_PRIORITY
-        return app.configure_task(self.task, queue=self.queue, priority=priority)
+        return app.configure_task(self.task, queue=self.queue, priority=self.priority if priority is None else priority)
 
     def found(self, document: str, name: str) -> None:
         """

@@ -1,0 +1,3 @@
+"""
+Entities in Postgres: the fragment tables that the OpenAleph world shares, and the search over them.
+"""

@@ -1,0 +1,45 @@
+"""
+Which datasets the store can hold, and what their tables are called. Pure.
+"""
+
+import re
+
+from oaflow.errors import UsageError
+
+# What followthemoney takes for the name of a dataset: what its slug is already. Others would be given the table of
+# another dataset by the libraries that share these tables.
+_NAME = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
+
+_PREFIX = "ftm_"
+
+# Postgres cuts identifiers at 63 bytes without a word, so that two long names would share a table.
+LONGEST = 63 - len(_PREFIX)
+
+
+class DatasetNameError(UsageError):
+    """
+    A name that the entity store cannot hold.
+    """
+
+    def __init__(self, dataset: str, suggestion: str | None) -> None:
+        self.dataset, self.suggestion = dataset, suggestion
+        rule = f"small letters, digits and single underscores between them, at most {LONGEST}"
+        help = f"did you mean {suggestion!r}?" if suggestion else None
+        super().__init__(f"the entity store cannot hold a dataset named {dataset!r}: {rule}", help=help)
+
+
+def table_name(dataset: str) -> str:
+    """
+    The table of a dataset.
+
+    Raises:
+        DatasetNameError: the store cannot hold a dataset of this name.
+    """
+    if _NAME.fullmatch(dataset) is None or len(dataset) > LONGEST:
+        raise DatasetNameError(dataset, _suggestion(dataset))
+    return _PREFIX + dataset
+
+
+def _suggestion(dataset: str) -> str | None:
+    slug = re.sub(r"[^a-z0-9]+", "_", dataset.lower()).strip("_")[:LONGEST].strip("_")
+    return slug or None

@@ -1,0 +1,23 @@
+-- Insert or overwrite fragments, in key order, so that two writers of the same keys wait for each other and no more.
+--
+-- `begun` is when this attempt wrote first: it is returned, given back with every later statement of the attempt, and
+-- no timestamp of the attempt lies before it. It lies after all that is there under the writer's own origin and
+-- fragment (`origin` is null where nothing is to be replaced), whatever the clock says; so what is older than `begun`
+-- is exactly what this attempt did not write.
+WITH begun AS (
+    SELECT coalesce(
+        %(begun)s::timestamp,
+        greatest(
+            clock_timestamp() AT TIME ZONE 'UTC',
+            (SELECT max(timestamp) + interval '1 microsecond' FROM {table}
+             WHERE origin = %(origin)s AND fragment = %(fragment)s)
+        )
+    ) AS at
+), written AS (
+    INSERT INTO {table} AS t (id, origin, fragment, timestamp, entity)
+    SELECT r.id, r.origin, r.fragment, greatest(begun.at, clock_timestamp() AT TIME ZONE 'UTC'), r.entity
+    FROM json_to_recordset(%(rows)s::json) AS r (id text, origin text, fragment text, entity jsonb), begun
+    ORDER BY r.id, r.origin, r.fragment
+    ON CONFLICT (id, origin, fragment) DO UPDATE SET entity = excluded.entity, timestamp = excluded.timestamp
+)
+SELECT at FROM begun

@@ -1,0 +1,26 @@
+"""
+SQL by name: `queries/NAME.sql`, read once, with the table of a dataset filled in.
+"""
+
+from functools import cache
+from importlib.resources import files
+from typing import LiteralString, cast
+
+from psycopg.sql import SQL, Composed, Identifier
+
+
+@cache
+def text(name: str) -> LiteralString:
+    """
+    The text of a named query.
+    """
+    # The files are part of the program, as literal as a string in it.
+    return cast(LiteralString, files("oaflow.entities").joinpath("queries", f"{name}.sql").read_text("utf-8"))
+
+
+@cache
+def for_table(name: str, table: str) -> Composed:
+    """
+    A named query over one table; the name is quoted.
+    """
+    return SQL(text(name)).format(table=Identifier(table))

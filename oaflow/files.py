@@ -1,0 +1,255 @@
+"""
+The archive of files, behind servicelayer. The one place that imports it.
+
+A file is named by the SHA-1 of its bytes. What is handed out is never the archive's own file: a tool that writes to its
+input, or deletes it, must not destroy the original.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, cast
+
+from oaflow.errors import OaflowError
+
+_BLOCK = 1024 * 1024
+
+# What a file is called in the archive. One name for all, so that two workers that keep the same bytes replace one file.
+_NAME = "data"
+
+# Where files are written before they are whole. A dot, because servicelayer's listing leaves such folders out.
+_INCOMING = ".incoming"
+
+_FULL = (ENOSPC, EDQUOT)
+
+
+class MissingBlobError(OaflowError):
+    """
+    The archive can be reached and does not have the file.
+    """
+
+    def __init__(self, content_hash: str) -> None:
+        self.content_hash = content_hash
+        super().__init__(f"the archive has no file {content_hash}")
+
+
+class ArchiveUnreachableError(OaflowError):
+    """
+    The archive cannot be asked; whether it has the file is not known.
+    """
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.where, self.reason = where, reason
+        super().__init__(f"the archive {where} cannot be reached: {reason}", help="look at ARCHIVE_* and OAFLOW_HOME")
+
+
+@dataclass(frozen=True)
+class ArchiveOptions:
+    """
+    Which archive: a folder, or what servicelayer calls s3, gs and anystore. Further `ARCHIVE_*` of theirs
+    (endpoint, keys) are read by servicelayer itself.
+    """
+
+    kind: Literal["file", "s3", "gs", "anystore"] = "file"
+    path: Path | None = None
+    bucket: str | None = None
+    publication_bucket: str | None = None
+    uri: str | None = None
+
+    @property
+    def where(self) -> str:
+        """
+        The archive as a message names it.
+        """
+        return str({"file": self.path, "anystore": self.uri}.get(self.kind, f"{self.kind}://{self.bucket}"))
+
+
+class Archive:
+    """
+    Files by content hash. Nothing is opened or imported before the first use.
+    """
+
+    def __init__(self, options: ArchiveOptions) -> None:
+        self.options = options
+
+    @contextmanager
+    def open(self, content_hash: str, *, temp: Path | None = None) -> Generator[BinaryIO]:
+        """
+        The bytes of a file, open for reading. A local copy, where one was needed, is gone after the block.
+
+        Raises:
+            MissingBlobError: the archive does not have the file.
+            ArchiveUnreachableError: the archive cannot be asked.
+        """
+        with _folder(temp) as folder, self._fetched(content_hash, folder).open("rb") as handle:
+            yield handle
+
+    @contextmanager
+    def localpath(self, content_hash: str, *, name: str | None = None, temp: Path | None = None) -> Generator[Path]:
+        """
+        The path of a copy of a file, which may be changed and deleted. It is gone after the block.
+
+        Args:
+            content_hash: SHA-1 of the bytes, in hex.
+            name: what the copy is called, as far as a file system can: tools look at the extension.
+            temp: folder for the copy; default: the system's.
+
+        Raises:
+            MissingBlobError: the archive does not have the file.
+            ArchiveUnreachableError: the archive cannot be asked.
+        """
+        with _folder(temp) as folder:
+            source = self._fetched(content_hash, folder)
+            path = folder / _file_name(name)
+            if source.is_relative_to(folder):
+                source.rename(path)
+            else:
+                with self._reached():
+                    shutil.copyfile(source, path)
+            yield path
+
+    def archive(self, path: Path) -> str:
+        """
+        Keep a file, and return the SHA-1 of the bytes that were kept. A file that is there already is not written.
+
+        Raises:
+            ArchiveUnreachableError: the archive cannot be written to.
+            OSError: the file cannot be read, or the disk is full; the archive is as before.
+        """
+        if self.options.kind == "file":
+            return self._keep(path)
+        content_hash = _checksum(path)
+        with self._reached():
+            self._servicelayer.archive_file(path, content_hash=content_hash)
+        return content_hash
+
+    def _keep(self, path: Path) -> str:
+        # servicelayer writes in place: a full disk leaves half a file under the hash of the whole one, and a reader
+        # meets a file that another worker is still writing. So: written aside, then renamed.
+        root = self._root(make=True)
+        content_hash, size = _checksum(path), path.stat().st_size
+        if self._has(content_hash, size):
+            return content_hash
+        with path.open("rb") as source, self._incoming(root) as incoming:
+            digest = hashlib.sha1(usedforsecurity=False)
+            with incoming.open("wb") as target:
+                while block := source.read(_BLOCK):
+                    digest.update(block)
+                    target.write(block)
+            # The file may have changed since it was looked at: the name is that of the bytes that were kept.
+            content_hash = digest.hexdigest()
+            target_path = root.joinpath(*_prefix(content_hash), _NAME)
+            with self._reached():
+                target_path.parent.mkdir(parents=True, exist_ok=True)
+                incoming.replace(target_path)
+        return content_hash
+
+    @contextmanager
+    def _incoming(self, root: Path) -> Generator[Path]:
+        with self._reached():
+            folder = root / _INCOMING
+            folder.mkdir(exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=folder)
+            os.close(handle)
+        try:
+            # mkstemp makes files that only their owner reads; the archive is shared between services.
+            Path(name).chmod(0o644)
+            yield Path(name)
+        finally:
+            with suppress(OSError):
+                Path(name).unlink(missing_ok=True)
+
+    def _has(self, content_hash: str, size: int) -> bool:
+        # A file of another size is what a machine that lost power left behind: it is written again.
+        folder = self._root().joinpath(*_prefix(content_hash))
+        with self._reached():
+            return folder.is_dir() and any(file.stat().st_size == size for file in folder.iterdir())
+
+    def _fetched(self, content_hash: str, folder: Path) -> Path:
+        if self.options.kind == "file":
+            self._root()
+        with self._reached():
+            path = cast(
+                "str | Path | None", self._servicelayer.load_file(content_hash, file_name=_NAME, temp_path=folder)
+            )
+        if path is None:
+            raise MissingBlobError(content_hash)
+        return Path(path)
+
+    def _root(self, *, make: bool = False) -> Path:
+        # servicelayer takes a root that is not there (a share that is not mounted) for an empty archive.
+        root = self.options.path
+        if root is None:
+            raise ArchiveUnreachableError("of files", "no folder is set")
+        try:
+            if make:
+                root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArchiveUnreachableError(self.options.where, error.strerror or str(error)) from error
+        if not root.is_dir():
+            raise ArchiveUnreachableError(self.options.where, "there is no such folder")
+        return root
+
+    @cached_property
+    def _servicelayer(self) -> Any:
+        # Imported here, and told everything: its settings are read from the environment at import.
+        from servicelayer.archive import init_archive
+
+        options = self.options
+        with self._reached():
+            return init_archive(
+                archive_type=options.kind,
+                path=str(options.path) if options.path else None,
+                bucket=options.bucket,
+                publication_bucket=options.publication_bucket or options.bucket,
+                uri=options.uri,
+            )
+
+    @contextmanager
+    def _reached(self) -> Generator[None]:
+        try:
+            yield
+        except OaflowError:
+            raise
+        except OSError as error:
+            if error.errno in _FULL:
+                raise
+            raise ArchiveUnreachableError(self.options.where, error.strerror or str(error)) from error
+        except Exception as error:
+            # Each kind of archive has a client library of its own, and each of these its own exceptions.
+            raise ArchiveUnreachableError(self.options.where, f"{type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _folder(temp: Path | None) -> Generator[Path]:
+    with tempfile.TemporaryDirectory(prefix="file-", dir=temp, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _prefix(content_hash: str) -> tuple[str, str, str, str]:
+    return content_hash[:2], content_hash[2:4], content_hash[4:6], content_hash
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
+
+
+def _file_name(name: str | None) -> str:
+    """
+    A name that every Linux file system takes: no folders, no NUL, at most 255 bytes, the extension kept.
+    """
+    cleaned = (name or "").replace("\0", "").replace("\\", "/").rsplit("/", 1)[-1].strip()
+    if cleaned in ("", ".", ".."):
+        return _NAME
+    stem, dot, extension = cleaned.rpartition(".")
+    tail = os.fsencode((dot + extension) if stem else "")[:32]
+    head = os.fsencode(stem or extension)[: 200 - len(tail)]
+    return os.fsdecode(head + tail)

@@ -1,0 +1,54 @@
+"""
+Where `job.defer()` goes outside of a running worker: procrastinate's tables, over a connection of its own.
+"""
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+import procrastinate
+
+from oaflow.jobs import Job
+
+
+class ProgramQueue:
+    """
+    The queue of a program. Opened with the first job, closed with the program.
+    """
+
+    def __init__(self, conninfo: Callable[[], str]) -> None:
+        """
+        Args:
+            conninfo: finds the address of the database when it is needed.
+        """
+        self._conninfo = conninfo
+        self._app: Any = None
+        self._lock = Lock()
+
+    def defer(self, job: Job, *, priority: int | None = None) -> None:
+        """
+        Queue a job for its own queue and task.
+        """
+        job.defer(self._opened(), priority=priority)
+
+    def close(self) -> None:
+        """
+        Close the connection. The queue can be used again.
+        """
+        with self._lock:
+            if self._app is not None:
+                self._app.close()
+                self._app = None
+
+    def _opened(self) -> Any:
+        # A connector of its own, and not that of `oaflow.app`: whether that one is open, and in which event loop, is
+        # the worker's business, and a synchronous call may come from any thread.
+        with self._lock:
+            if self._app is None:
+                connector = procrastinate.SyncPsycopgConnector(
+                    conninfo=self._conninfo(), min_size=1, max_size=1, kwargs={"application_name": "oaflow defer"}
+                )
+                app = procrastinate.App(connector=connector)
+                app.open()
+                self._app = app
+            return self._app
