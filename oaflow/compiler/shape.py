@@ -5,10 +5,38 @@ YAML and the Python form both come through here, so a shorthand means the same i
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
-from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans
-from oaflow.model import Pipeline
+from oaflow.compiler.edges import DROP, read_next
+from oaflow.compiler.params import read_params
+from oaflow.compiler.reading import PARAM, TASK, Reader, shortened, spelled
+from oaflow.compiler.rules import shape as rules
+from oaflow.diagnostics import NO_SPANS, Diagnostic, Path, Spans, errors
+from oaflow.model import LANGUAGE, Defaults, Edge, Pipeline, Repeat, Stage
+
+PIPELINE_KEYS = ("oaflow", "pipeline", "description", "params", "defaults", "start", "stages")
+LATER_PIPELINE_KEYS = ("tests",)
+
+STAGE_KEYS = (
+    "task", "queue", "next", "with", "retry", "timeout", "memory", "priority", "on_error", "emit", "enabled", "origin",
+    "external", "description",
+)  # fmt: skip
+LATER_STAGE_KEYS = ("choose", "collect", "split", "join", "rate", "concurrency", "lock")
+
+DEFAULTS_KEYS = ("queue", "retry", "timeout", "memory", "priority", "emit")
+LATER_DEFAULTS_KEYS = ("choose", "collect", "split", "rate", "concurrency", "lock")
+
+RETRY_KEYS = ("max", "backoff", "base", "cap")
+
+# Its service decides how an external stage runs.
+NOT_EXTERNAL = ("retry", "timeout", "memory", "concurrency", "rate")
+
+# The services expand a job's context as keyword arguments at every hop: these keys would crash them after their work.
+CONTEXT_KEYS = ("batch", "queue", "task", "dataset", "entities", "app", "cls", "oaflow")
+
+RESERVED_STAGES = (DROP, "run", "default")
+
+EMITS = ("success", "stream")
 
 
 def parse_pipeline(data: Mapping[str, Any], spans: Spans = NO_SPANS) -> tuple[Pipeline | None, list[Diagnostic]]:
@@ -18,4 +46,267 @@ def parse_pipeline(data: Mapping[str, Any], spans: Spans = NO_SPANS) -> tuple[Pi
     Returns:
         The pipeline, or None where its shape is wrong; and all that there is to say about it, warnings included.
     """
-    raise NotImplementedError
+    reader = Reader(spans)
+    pipeline = _pipeline(reader, data)
+    found = sorted(reader.found, key=lambda diagnostic: (diagnostic.span.line, diagnostic.span.column))
+    return (None if errors(found) else pipeline), found
+
+
+def _pipeline(reader: Reader, data: object) -> Pipeline | None:
+    members = reader.mapping(
+        data,
+        (),
+        "a pipeline",
+        PIPELINE_KEYS,
+        later=LATER_PIPELINE_KEYS,
+        elsewhere={"name": "the name of a pipeline stands under `pipeline`"}
+        | dict.fromkeys(STAGE_KEYS, "this is a key of a stage, and belongs under `stages`"),
+    )
+    if not isinstance(data, Mapping):
+        return None
+    if "oaflow" in members and members["oaflow"] != LANGUAGE:
+        message = f"this version of oaflow reads language {LANGUAGE}, and the file is written in {members['oaflow']!r}"
+        reader.report(rules.LANGUAGE_VERSION, message, ("oaflow",), help=f"oaflow: {LANGUAGE}")
+    name = None
+    if "pipeline" in members:
+        name = reader.name(members["pipeline"], ("pipeline",), "a pipeline")
+    else:
+        reader.report(rules.MISSING_KEY, "the pipeline has no name", (), help="write `pipeline: NAME` at the top")
+    description = _optional(reader, members, (), "description")
+    params = read_params(reader, members["params"], ("params",)) if "params" in members else {}
+    defaults = _defaults(reader, members["defaults"]) if "defaults" in members else Defaults()
+    start = _start(reader, members["start"]) if "start" in members else ()
+    stages = _stages(reader, members)
+    if errors(reader.found) or name is None:
+        return None
+    return Pipeline(name=name, description=description, params=params, defaults=defaults, start=start, stages=stages)
+
+
+def _optional(reader: Reader, members: Mapping[str, Any], path: Path, key: str) -> str | None:
+    return reader.text(members[key], (*path, key)) if key in members else None
+
+
+def _start(reader: Reader, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        name = reader.name(value, ("start",), "a stage")
+        return () if name is None else (name,)
+    items = cast("list[object]", value)
+    if not items:
+        reader.wrong_type(None, ("start",), "a stage, or a list of stages")
+    names = [reader.name(item, ("start", index), "a stage") for index, item in enumerate(items)]
+    return tuple(dict.fromkeys(name for name in names if name is not None))
+
+
+def _defaults(reader: Reader, value: object) -> Defaults:
+    path: Path = ("defaults",)
+    elsewhere: dict[str, str] = dict.fromkeys(
+        STAGE_KEYS, "this cannot be the same for all stages: write it at each stage that needs it"
+    )
+    members = reader.mapping(value, path, "defaults", DEFAULTS_KEYS, later=LATER_DEFAULTS_KEYS, elsewhere=elsewhere)
+    said = _common(reader, members, path)
+    return Defaults(**said) if not errors(reader.found) else Defaults()
+
+
+def _stages(reader: Reader, members: Mapping[str, Any]) -> dict[str, Stage]:
+    value = members.get("stages")
+    if "stages" not in members or value is None or value == {}:
+        help = "stages: {read: {task: package.module.function}}"
+        reader.report(rules.NO_STAGES, "the pipeline has no stages", ("stages",), key=True, help=help)
+        return {}
+    if not isinstance(value, Mapping):
+        reader.wrong_type(value, ("stages",), "a mapping from names to stages")
+        return {}
+    stages: dict[str, Stage] = {}
+    for key, data in cast("Mapping[Any, object]", value).items():
+        path: Path = ("stages", str(key))
+        name = reader.name(key, path, "a stage", key=True, reserved=RESERVED_STAGES)
+        stage = _stage(reader, str(key), data, path)
+        if name is not None and stage is not None:
+            stages[name] = stage
+    return stages
+
+
+def _stage(reader: Reader, name: str, data: object, path: Path) -> Stage | None:
+    before = len(reader.found)
+    external = isinstance(data, Mapping) and cast("Mapping[str, object]", data).get("external") is True
+    later = [key for key in LATER_STAGE_KEYS if not external or key not in NOT_EXTERNAL]
+    known = (*STAGE_KEYS, *NOT_EXTERNAL) if external else STAGE_KEYS
+    members = reader.mapping(data, path, f"stage {name!r}", tuple(dict.fromkeys(known)), later=later)
+    if not isinstance(data, Mapping):
+        return None
+    said: dict[str, Any] = {}
+    if external:
+        for key in NOT_EXTERNAL:
+            if key in members:
+                message = f"stage {name!r} is external, so its service decides about {key!r}"
+                help = "take it out, and set it in the service"
+                reader.report(rules.EXTERNAL_KEY, message, (*path, key), key=True, help=help)
+                del members[key]
+        if "queue" not in members:
+            message = f"stage {name!r} is external, and needs the queue that its service works"
+            reader.report(rules.EXTERNAL_QUEUE, message, path, key=True, help="queue: NAME")
+    if "task" in members:
+        said["task"] = _task(reader, members["task"], (*path, "task"), external)
+    else:
+        message = f"stage {name!r} has no task"
+        help = "task: package.module.function, the dotted path of a function decorated with @stage"
+        reader.report(rules.MISSING_KEY, message, path, key=True, help=help)
+    if "next" in members:
+        said["next"], said["dropped"] = read_next(reader, members["next"], (*path, "next"))
+    if "with" in members:
+        said["options"] = _options(reader, members["with"], (*path, "with"), external)
+    if "on_error" in members:
+        said["on_error"] = _on_error(reader, members["on_error"], (*path, "on_error"))
+    if "enabled" in members:
+        said["enabled"] = _enabled(reader, members["enabled"], (*path, "enabled"))
+    if "external" in members:
+        said["external"] = reader.flag(members["external"], (*path, "external"))
+    if "origin" in members:
+        said["origin"] = _origin(reader, members["origin"], (*path, "origin"))
+    said["description"] = _optional(reader, members, path, "description")
+    said |= _common(reader, members, path)
+    if "queue" not in said and "queue" not in members and len(name) > 40:
+        reader.report(
+            rules.LONG_QUEUE,
+            f"the name of a queue has at most 40 characters, and that of stage {name!r} has {len(name)}",
+            path,
+            key=True,
+            help="give the stage a `queue`, or a shorter name",
+        )
+    return Stage(**said) if len(errors(reader.found[before:])) == 0 else None
+
+
+def _common(reader: Reader, members: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """
+    The keys that a stage and `defaults` share.
+    """
+    said: dict[str, Any] = {}
+    if "queue" in members:
+        said["queue"] = reader.queue(members["queue"], (*path, "queue"))
+    if "retry" in members:
+        said["retry"] = read_retry(reader, members["retry"], (*path, "retry"))
+    if "timeout" in members:
+        said["timeout"] = reader.duration(members["timeout"], (*path, "timeout"), above_zero=True)
+    if "memory" in members:
+        said["memory"] = reader.size(members["memory"], (*path, "memory"))
+    if "priority" in members:
+        said["priority"] = reader.whole(members["priority"], (*path, "priority"))
+    if "emit" in members:
+        if members["emit"] == "always":
+            reader.not_yet("'emit: always'", (*path, "emit"), key=False)
+        else:
+            said["emit"] = reader.choice(members["emit"], (*path, "emit"), EMITS)
+    return said
+
+
+def read_retry(reader: Reader, value: object, path: Path) -> Repeat | None:
+    """
+    A `retry`: a number of repetitions, or a mapping.
+    """
+    if not isinstance(value, Mapping):
+        most = reader.whole(value, path, 0)
+        return None if most is None else Repeat(max=most)
+    members = reader.mapping(cast("object", value), path, "retry", RETRY_KEYS)
+    said: dict[str, Any] = {}
+    if "max" in members:
+        said["max"] = reader.whole(members["max"], (*path, "max"), 0)
+    if "backoff" in members:
+        said["backoff"] = reader.choice(members["backoff"], (*path, "backoff"), ("none", "exponential"))
+    for key in ("base", "cap"):
+        if key in members:
+            said[key] = reader.duration(members[key], (*path, key))
+    return Repeat(**said)
+
+
+def _task(reader: Reader, value: object, path: Path, external: bool) -> str | None:
+    if not external:
+        return reader.name(value, path, "a task", TASK)
+    text = reader.text(value, path)
+    if text is None:
+        return None
+    if "${" in text:
+        message = "the name of a task is part of the plan, and cannot depend on a param"
+        reader.report(rules.REFERENCE_IN_NAME, message, path, help="write the name itself")
+        return None
+    if spelled(text) is not None:
+        reader.lookalike(text, path)
+        return None
+    if not text or not text.isprintable() or " " in text:
+        reader.report(
+            rules.BAD_NAME, f"{shortened(text)!r} is no name of a task: no spaces, no control characters", path
+        )
+        return None
+    return text
+
+
+def _options(reader: Reader, value: object, path: Path, external: bool) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        reader.wrong_type(value, path, "a mapping from options to values")
+        return {}
+    members = cast("Mapping[Any, object]", value)
+    for key in members:
+        place = (*path, str(key))
+        if reader.name(key, place, "an option", PARAM, key=True) is not None and external and key in CONTEXT_KEYS:
+            message = f"{key!r} cannot be in the context of a job: services pass it on as an argument of their own"
+            reader.report(rules.RESERVED_NAME, message, place, key=True, help="choose another name")
+    return {str(key): reader.plain(item, (*path, str(key))) for key, item in members.items()}
+
+
+def _on_error(reader: Reader, value: object, path: Path) -> str | None:
+    if value == DROP:
+        message = "`drop` is for ports: a job that fails is never thrown away"
+        reader.report(
+            rules.DROP_MISPLACED, message, path, help="leave `on_error` out: failed jobs are kept for `oaflow retry`"
+        )
+        return None
+    if isinstance(value, str):
+        return reader.name(value, path, "a stage")
+    reader.wrong_type(value, path, "the name of one stage")
+    return None
+
+
+def _enabled(reader: Reader, value: object, path: Path) -> bool | str | None:
+    if not isinstance(value, str):
+        return reader.flag(value, path)
+    text = value.strip()
+    prefix, _, name = text.partition(".")
+    if prefix == "params" and PARAM.fullmatch(name):
+        return name
+    if "${" in text:
+        inner = text.replace("${", "").replace("}", "").strip()
+        message = "`enabled` is an expression, in which a param is written without `${}`"
+        reader.report(rules.REFERENCE_IN_NAME, message, path, help=f"enabled: {inner}")
+    elif spelled(text) is not None:
+        reader.lookalike(text, path)
+    elif text.lower() in {"true", "false", "yes", "no", "on", "off"}:
+        return reader.flag(value, path)
+    elif PARAM.fullmatch(text):
+        help = f"enabled: params.{text}"
+        reader.report(
+            rules.BAD_CHOICE, f"'enabled' must be true, false or params.NAME, and is {text!r}", path, help=help
+        )
+    else:
+        reader.not_yet("an expression in 'enabled' other than `params.NAME`", path, key=False)
+    return None
+
+
+def _origin(reader: Reader, value: object, path: Path) -> str | None:
+    text = reader.text(value, path)
+    if text is None:
+        return None
+    if "${" in text:
+        message = "an origin is part of the plan, and cannot depend on a param"
+        reader.report(rules.REFERENCE_IN_NAME, message, path, help="write the origin itself")
+        return None
+    if not text.strip() or not text.isprintable() or len(text) > 200:
+        message = f"{shortened(text)!r} is no origin: 1 to 200 characters that can be printed"
+        reader.report(rules.BAD_NAME, message, path)
+        return None
+    return text
+
+
+def target_place(stage: str, edge: Edge) -> Path:
+    """
+    Where the author wrote the target of an edge.
+    """
+    return ("stages", stage, *edge.place)

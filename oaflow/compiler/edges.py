@@ -1,0 +1,127 @@
+"""
+`next` in all its forms, written out as edges.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from oaflow.compiler.reading import PORT, Reader
+from oaflow.compiler.rules import shape as rules
+from oaflow.diagnostics import Path
+from oaflow.model import Edge
+
+EDGE_KEYS = ("to", "port", "recurse")
+LATER_EDGE_KEYS = ("where", "when", "else", "load")
+
+DROP = "drop"
+DEEPEST = 1000
+
+
+def read_next(reader: Reader, value: object, path: Path) -> tuple[tuple[Edge, ...], tuple[str, ...]]:
+    """
+    The edges of a `next`, and the ports that it drops.
+    """
+    edges: list[Edge] = []
+    dropped: list[str] = []
+    if isinstance(value, Mapping) and "to" not in value:
+        ports = cast("Mapping[Any, object]", value)
+        if not ports:
+            reader.report(
+                rules.EMPTY_NEXT, "'next' leads nowhere", path, key=True, help="leave it out: the line ends here"
+            )
+        elif not any(key in EDGE_KEYS or key in LATER_EDGE_KEYS for key in ports):
+            for key, target in ports.items():
+                port = reader.name(key, (*path, str(key)), "a port", PORT, key=True)
+                if target == DROP and port is not None:
+                    dropped.append(port)
+                else:
+                    edges += _edges(reader, target, (*path, str(key)), port)
+        elif any(key not in EDGE_KEYS and key not in LATER_EDGE_KEYS for key in ports):
+            for key in ports:
+                if key in EDGE_KEYS or key in LATER_EDGE_KEYS:
+                    message = f"no port is named {key!r}: it is a key of an edge"
+                    reader.report(rules.RESERVED_NAME, message, (*path, key), key=True, help="an edge has a `to`")
+        else:
+            _missing_to(reader, path)
+    else:
+        edges += _edges(reader, value, path, None)
+    return tuple(_distinct(reader, edges, path)), tuple(dropped)
+
+
+def _edges(reader: Reader, value: object, path: Path, port: str | None) -> list[Edge]:
+    if isinstance(value, list | tuple):
+        items = cast("list[object]", value)
+        if not items:
+            help = "name a stage, or `drop`" if port else "leave `next` out: the line ends here"
+            reader.report(rules.EMPTY_NEXT, "an empty list leads nowhere", path, help=help)
+        found = [_edge(reader, item, (*path, index), port) for index, item in enumerate(items)]
+    else:
+        found = [_edge(reader, value, path, port)]
+    return [edge for edge in found if edge is not None]
+
+
+def _edge(reader: Reader, value: object, path: Path, port: str | None) -> Edge | None:
+    if value == DROP:
+        help = "next: {default: drop}" if port is None else f"next: {{{port}: drop}}, and nothing else on that port"
+        reader.report(rules.DROP_MISPLACED, "`drop` can only be all that a port leads to", path, help=help)
+        return None
+    if isinstance(value, str):
+        target = reader.name(value, path, "a stage")
+        return None if target is None else Edge(to=target, port=port or "default", place=path[2:])
+    if not isinstance(value, Mapping):
+        reader.wrong_type(value, path, "a stage's name, or an edge with `to`")
+        return None
+    if "to" not in value:
+        _missing_to(reader, path)
+        return None
+    members = reader.mapping(cast("object", value), path, "an edge", EDGE_KEYS, later=LATER_EDGE_KEYS)
+    target = None
+    if members["to"] == DROP:
+        reader.report(
+            rules.DROP_MISPLACED,
+            "`drop` can only be all that a port leads to",
+            (*path, "to"),
+            help=f"next: {{{port or 'default'}: drop}}",
+        )
+    else:
+        target = reader.name(members["to"], (*path, "to"), "a stage")
+    if "port" in members:
+        if port is not None:
+            message = f"this edge already stands under port {port!r}"
+            reader.report(rules.PORT_TWICE, message, (*path, "port"), key=True, help="take `port` out")
+        else:
+            port = reader.name(
+                members["port"], (*path, "port"), "a port", PORT, reserved=(*EDGE_KEYS, *LATER_EDGE_KEYS)
+            )
+    depth = None
+    if "recurse" in members:
+        value = members["recurse"]
+        if isinstance(value, str) and "${" in value:
+            message = "`recurse` is part of the plan, and cannot depend on a param"
+            reader.report(rules.REFERENCE_IN_NAME, message, (*path, "recurse"), help="write the number itself")
+        else:
+            depth = reader.whole(value, (*path, "recurse"), 1, DEEPEST)
+    if target is None:
+        return None
+    return Edge(
+        to=target, port=port or "default", recurse=depth if isinstance(depth, int) else None, place=(*path, "to")[2:]
+    )
+
+
+def _missing_to(reader: Reader, path: Path) -> None:
+    reader.report(rules.MISSING_KEY, "an edge needs `to`, the stage it leads to", path, help="{to: STAGE}")
+
+
+def _distinct(reader: Reader, edges: list[Edge], path: Path) -> list[Edge]:
+    seen: dict[tuple[str, str], Edge] = {}
+    for edge in edges:
+        first = seen.setdefault((edge.port, edge.to), edge)
+        if first is not edge:
+            reader.report(
+                rules.EDGE_TWICE,
+                f"port {edge.port!r} leads to stage {edge.to!r} twice",
+                (*path[:2], *edge.place),
+                help="take one of the two out",
+                notes=(("the first is here", reader.spans.value(*path[:2], *first.place)),),
+            )
+    return list(seen.values())

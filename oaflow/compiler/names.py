@@ -1,0 +1,132 @@
+"""
+Phase 2: whether what is named exists, and whether a param fits where it stands. Pure.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from oaflow.compiler.reading import WHOLE, did_you_mean
+from oaflow.compiler.rules import names as rules
+from oaflow.diagnostics import Diagnostic, Path, Spans
+from oaflow.model import Defaults, Param, Pipeline, Repeat, Stage
+
+# Which types of params may be the value of a key.
+FITS: Mapping[str, tuple[str, ...]] = {
+    "timeout": ("duration", "int", "float"),
+    "memory": ("size", "int"),
+    "priority": ("int",),
+    "max": ("int",),
+    "base": ("duration", "int", "float"),
+    "cap": ("duration", "int", "float"),
+    "enabled": ("bool",),
+}
+
+
+def check_names(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
+    """
+    Everything that is wrong with the names of a pipeline, in the order of the file.
+    """
+    for index, name in enumerate(pipeline.start):
+        # `start` is a name or a list of names.
+        path: Path = ("start", index) if ("start", index) in spans.values or not spans.values else ("start",)
+        yield from _stage_exists(name, pipeline, spans, path)
+    yield from _common(pipeline.defaults, ("defaults",), pipeline, spans)
+    for name, stage in pipeline.stages.items():
+        path = ("stages", name)
+        for edge in stage.next:
+            yield from _stage_exists(edge.to, pipeline, spans, (*path, *edge.place))
+        if stage.on_error is not None:
+            yield from _stage_exists(stage.on_error, pipeline, spans, (*path, "on_error"))
+        yield from _options(stage.options, (*path, "with"), pipeline, spans)
+        if isinstance(stage.enabled, str):
+            yield from _param_fits(stage.enabled, "enabled", (*path, "enabled"), pipeline, spans)
+        yield from _common(stage, path, pipeline, spans)
+    yield from duplicate_origins(pipeline, spans)
+
+
+def _stage_exists(name: str, pipeline: Pipeline, spans: Spans, path: Path) -> Iterator[Diagnostic]:
+    if name not in pipeline.stages:
+        help = did_you_mean(name, pipeline.stages) or f"the stages are: {', '.join(pipeline.stages)}"
+        yield Diagnostic(rules.UNKNOWN_STAGE, f"no stage is named {name!r}", spans.value(*path), help)
+
+
+def _common(said: Stage | Defaults, path: Path, pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
+    members: list[tuple[str, Any, Path]] = [
+        (key, getattr(said, key), (*path, key)) for key in ("timeout", "memory", "priority")
+    ]
+    if isinstance(said.retry, Repeat):
+        members += [(key, getattr(said.retry, key), (*path, "retry", key)) for key in ("max", "base", "cap")]
+    for key, value, place in members:
+        if isinstance(value, str) and (whole := WHOLE.fullmatch(value)):
+            yield from _param_fits(whole[1], key, place, pipeline, spans)
+
+
+def _param_fits(name: str, key: str, path: Path, pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
+    param = pipeline.params.get(name)
+    if param is None:
+        yield _unknown_param(name, path, pipeline, spans)
+    elif param.type not in FITS[key]:
+        wanted = " or ".join(FITS[key])
+        yield Diagnostic(
+            rules.PARAM_TYPE,
+            f"param {name!r} is of type {param.type}, and {key!r} takes one of type {wanted}",
+            spans.value(*path),
+            f"declare it as `type: {FITS[key][0]}`",
+            ((f"param {name!r} is declared here", spans.key("params", name)),),
+        )
+
+
+def _options(value: object, path: Path, pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
+    match value:
+        case str():
+            whole = WHOLE.fullmatch(value)
+            for found in WHOLE.finditer(value):
+                param = pipeline.params.get(found[1])
+                if param is None:
+                    yield _unknown_param(found[1], path, pipeline, spans)
+                elif whole is None and _is_list(param):
+                    yield Diagnostic(
+                        rules.PARAM_TYPE,
+                        f"param {found[1]!r} is a list, and cannot be inserted in a longer text",
+                        spans.value(*path),
+                        f"let ${{params.{found[1]}}} be the whole value",
+                    )
+        case Mapping():
+            for key, item in cast("Mapping[str, object]", value).items():
+                yield from _options(item, (*path, key), pipeline, spans)
+        case list() | tuple():
+            for index, item in enumerate(cast("list[object]", value)):
+                yield from _options(item, (*path, index), pipeline, spans)
+        case _:
+            pass
+
+
+def _is_list(param: Param) -> bool:
+    return param.type == "list"
+
+
+def _unknown_param(name: str, path: Path, pipeline: Pipeline, spans: Spans) -> Diagnostic:
+    help = did_you_mean(name, pipeline.params)
+    if help is None and pipeline.params:
+        help = f"the params are: {', '.join(pipeline.params)}"
+    help = help or f"declare it: `params: {{{name}: {{...}}}}`"
+    return Diagnostic(rules.UNKNOWN_PARAM, f"no param is named {name!r}", spans.value(*path), help)
+
+
+def duplicate_origins(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
+    """
+    Stages that would sign what they write like another one.
+    """
+    first: dict[str, str] = {}
+    # Those that say an origin come last, so that the place is one that the author wrote.
+    for name, stage in sorted(pipeline.stages.items(), key=lambda item: item[1].origin is not None):
+        origin = stage.origin or f"{pipeline.name}/{name}"
+        other = first.setdefault(origin, name)
+        if other != name:
+            yield Diagnostic(
+                rules.DUPLICATE_ORIGIN,
+                f"stages {other!r} and {name!r} both sign with origin {origin!r}",
+                spans.value("stages", name, "origin"),
+                "give each an origin of its own, or leave `origin` out",
+                ((f"stage {other!r} is here", spans.key("stages", other)),),
+            )

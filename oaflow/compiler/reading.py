@@ -1,0 +1,408 @@
+"""
+How single values of a pipeline are read: names, numbers, durations, sizes, references to params. Each mistake is noted
+with its place, and reading goes on, so that the author sees all of them.
+"""
+
+import difflib
+import math
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, cast
+
+from oaflow.compiler.rules import shape as rules
+from oaflow.diagnostics import Diagnostic, Path, Rule, Span, Spans
+from oaflow.quantities import seconds, size
+
+NAME = re.compile(r"[a-z][a-z0-9_-]*")
+PARAM = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PORT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+TASK = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
+VARIABLE = PARAM
+
+# procrastinate's column holds 128; NOTIFY channels are built from the name and hold 63 bytes, prefix included.
+QUEUE_LENGTH = 40
+NAME_LENGTH = 60
+
+# `procrastinate_jobs.priority` is an integer column.
+LEAST, GREATEST = -(2**31), 2**31 - 1
+
+WHOLE = re.compile(r"\$\{params\.([A-Za-z_][A-Za-z0-9_]*)\}")
+
+# Letters that look like an ASCII letter in most fonts, by that letter.
+_TWINS = {
+    "a": "аɑα", "c": "сϲ", "d": "ԁ", "e": "еҽ", "g": "ɡ", "h": "һ", "i": "іıι", "j": "јϳ", "k": "κк", "l": "ӏ",
+    "n": "ո", "o": "оοօ", "p": "рρ", "q": "ԛ", "s": "ѕ", "u": "υս", "v": "ѵν", "w": "ԝ", "x": "хχ", "y": "уγ",
+    "-": "‐‑‒–—−", "_": "＿",
+}  # fmt: skip
+_LOOKS_LIKE = {twin: letter for letter, twins in _TWINS.items() for twin in twins}
+
+
+def spelled(text: str) -> tuple[str, str] | None:
+    """
+    For a word with letters that only look like ASCII: the word in ASCII, and the first such letter's name; else None.
+    """
+    strange = [letter for letter in text if letter in _LOOKS_LIKE]
+    if not strange:
+        return None
+    return "".join(_LOOKS_LIKE.get(letter, letter) for letter in text), unicodedata.name(
+        strange[0], "an unnamed letter"
+    )
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """
+    The help for a name that does not exist, where one that does is close.
+    """
+    candidates = list(known)
+    twin = spelled(name)
+    if twin is not None and twin[0] in candidates:
+        return f"did you mean {twin[0]!r}? what is written has a {twin[1]}"
+    folded = {candidate.lower(): candidate for candidate in candidates}
+    close = difflib.get_close_matches(name.lower(), folded, n=1)
+    return f"did you mean {folded[close[0]]!r}?" if close else None
+
+
+def kind_of(value: object) -> str:
+    """
+    What a value is, in an author's words.
+    """
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            return f"the text {shortened(value)!r}"
+        case list() | tuple():
+            return "a list"
+        case Mapping():
+            return "a mapping"
+        case _:
+            return f"a Python {type(value).__name__}"
+
+
+def shortened(text: str) -> str:
+    """
+    A text that may be long, fit for a message.
+    """
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+class Reader:
+    """
+    Reads values by path, and keeps what is wrong with them.
+    """
+
+    def __init__(self, spans: Spans) -> None:
+        self.spans = spans
+        self.found: list[Diagnostic] = []
+
+    def report(
+        self,
+        rule: Rule,
+        message: str,
+        path: Path,
+        *,
+        key: bool = False,
+        help: str | None = None,
+        notes: tuple[tuple[str, Span], ...] = (),
+    ) -> None:
+        span = self.spans.key(*path) if key else self.spans.value(*path)
+        self.found.append(Diagnostic(rule, message, span, help, notes))
+
+    def wrong_type(self, value: object, path: Path, wanted: str, help: str | None = None) -> None:
+        if value is None:
+            message = f"{_last(path)!r} is empty, and must be {wanted}"
+            self.report(rules.WRONG_TYPE, message, path, key=True, help=help or "give it a value, or take the key out")
+        else:
+            self.report(rules.WRONG_TYPE, f"{_last(path)!r} must be {wanted}, and is {kind_of(value)}", path, help=help)
+
+    def mapping(
+        self,
+        value: object,
+        path: Path,
+        what: str,
+        known: Collection[str],
+        *,
+        later: Collection[str] = (),
+        elsewhere: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """
+        The members of a mapping that have a known key; the others are reported.
+
+        Args:
+            later: keys of the language that this version does not understand.
+            elsewhere: keys that are right in another place, each with the help that says so.
+        """
+        if not isinstance(value, Mapping):
+            self.wrong_type(value, path, f"a mapping with the keys of {what}")
+            return {}
+        members: dict[str, Any] = {}
+        for key, member in cast("Mapping[Any, Any]", value).items():
+            place = (*path, key)
+            if not isinstance(key, str):
+                self.report(rules.WRONG_TYPE, f"a key of {what} must be a word, and is {kind_of(key)}", place, key=True)
+            elif key in known:
+                members[key] = member
+            elif key in later:
+                self.not_yet(f"{key!r}", place)
+            else:
+                twin = spelled(key)
+                if twin is not None:
+                    self.lookalike(key, place, key=True)
+                else:
+                    aside = (elsewhere or {}).get(key)
+                    help = aside or did_you_mean(key, known) or f"the keys are: {', '.join(known)}"
+                    self.report(rules.UNKNOWN_KEY, f"{what} has no key {shortened(key)!r}", place, key=True, help=help)
+        return members
+
+    def not_yet(self, what: str, path: Path, *, key: bool = True) -> None:
+        self.report(
+            rules.NOT_YET,
+            f"{what} is part of the language, and this version does not understand it yet",
+            path,
+            key=key,
+            help="take it out; `oaflow explain OAF111` lists what is still to come",
+        )
+
+    def lookalike(self, text: str, path: Path, *, key: bool = False) -> None:
+        twin = spelled(text)
+        if twin is not None:
+            message = f"{shortened(text)!r} has a letter that only looks like the one meant: {twin[1]}"
+            self.report(rules.LOOKALIKE, message, path, key=key, help=f"type it anew: {twin[0]}")
+
+    def text(self, value: object, path: Path) -> str | None:
+        if not isinstance(value, str):
+            self.wrong_type(value, path, "a text", "put it in quotes" if isinstance(value, int | float) else None)
+            return None
+        return value
+
+    def flag(self, value: object, path: Path) -> bool | None:
+        if isinstance(value, bool):
+            return value
+        words = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+        word = str(value).lower()
+        help = None
+        if isinstance(value, str) and (word in words or word in {"true", "false"}):
+            help = f"write {words.get(word, word)}, in lower case and without quotes"
+        self.wrong_type(value, path, "true or false", help)
+        return None
+
+    def name(
+        self,
+        value: object,
+        path: Path,
+        what: str,
+        pattern: re.Pattern[str] = NAME,
+        *,
+        key: bool = False,
+        reserved: Collection[str] = (),
+    ) -> str | None:
+        """
+        A name that fits its pattern, is not too long and not reserved; no `${}` may stand in it.
+        """
+        if not isinstance(value, str):
+            self.wrong_type(value, path, "a name", "put it in quotes" if isinstance(value, int | float) else None)
+        elif "${" in value:
+            message = f"the name of {what} is part of the plan, and cannot depend on a param"
+            self.report(rules.REFERENCE_IN_NAME, message, path, key=key, help="write the name itself")
+        elif spelled(value) is not None:
+            self.lookalike(value, path, key=key)
+        elif not pattern.fullmatch(value) or len(value) > NAME_LENGTH:
+            message = f"{shortened(value)!r} is no name of {what}: {_RULES_OF[pattern]}"
+            self.report(rules.BAD_NAME, message, path, key=key, help=_suggested(value, pattern))
+        elif value in reserved:
+            self.report(
+                rules.RESERVED_NAME,
+                f"{value!r} is a word of the language, and no name of {what}",
+                path,
+                key=key,
+                help="choose another name",
+            )
+        else:
+            return value
+        return None
+
+    def queue(self, value: object, path: Path) -> str | None:
+        text = self.text(value, path)
+        if text is None:
+            return None
+        if "${" in text:
+            message = "the name of a queue is part of the plan, and cannot depend on a param"
+            self.report(rules.REFERENCE_IN_NAME, message, path, help="write the name itself")
+        elif len(text) > QUEUE_LENGTH:
+            message = f"the name of a queue has at most {QUEUE_LENGTH} characters, and this one has {len(text)}"
+            self.report(rules.LONG_QUEUE, message, path, help="choose a shorter name")
+        elif spelled(text) is not None:
+            self.lookalike(text, path)
+        elif not text.strip() or text != text.strip() or not text.isprintable():
+            message = f"{shortened(text)!r} is no name of a queue: no spaces around it, no control characters"
+            self.report(rules.BAD_NAME, message, path)
+        else:
+            return text
+        return None
+
+    def choice(self, value: object, path: Path, known: tuple[str, ...]) -> str | None:
+        if isinstance(value, str) and value in known:
+            return value
+        if not isinstance(value, str):
+            self.wrong_type(value, path, f"one of: {', '.join(known)}")
+        elif spelled(value) is not None:
+            self.lookalike(value, path)
+        else:
+            help = did_you_mean(value, known)
+            message = f"{_last(path)!r} must be one of {', '.join(known)}, and is {shortened(value)!r}"
+            self.report(rules.BAD_CHOICE, message, path, help=help)
+        return None
+
+    def duration(self, value: object, path: Path, *, above_zero: bool = False) -> float | str | None:
+        """
+        Seconds, or a reference to a param.
+        """
+        if (reference := self._reference(value, path)) is not None:
+            return reference or None
+        found = seconds(value)
+        if found is None or math.isinf(found):
+            example = f"{value}s" if isinstance(value, str) and value.isdigit() else "500ms, 2s, 30m, 1h30m"
+            message = f"{_last(path)!r} must be a duration, and is {kind_of(value)}"
+            self.report(rules.BAD_DURATION, message, path, help=f"durations are written like {example}")
+            return None
+        if above_zero and found == 0:
+            self.report(rules.OUT_OF_RANGE, f"{_last(path)!r} must be longer than nothing", path)
+            return None
+        return found
+
+    def size(self, value: object, path: Path) -> int | str | None:
+        """
+        Bytes, or a reference to a param.
+        """
+        if (reference := self._reference(value, path)) is not None:
+            return reference or None
+        found = size(value)
+        if found is None:
+            message = f"{_last(path)!r} must be a size, and is {kind_of(value)}"
+            self.report(rules.BAD_SIZE, message, path, help="sizes are written like 512MiB, 2GiB, 16kB")
+            return None
+        if not 0 < found < 2**63:
+            self.report(rules.OUT_OF_RANGE, f"{_last(path)!r} must be more than nothing and below 8 EiB", path)
+            return None
+        return found
+
+    def whole(self, value: object, path: Path, least: int = LEAST, greatest: int = GREATEST) -> int | str | None:
+        """
+        A whole number within bounds, or a reference to a param.
+        """
+        if (reference := self._reference(value, path)) is not None:
+            return reference or None
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.wrong_type(value, path, "a whole number")
+            return None
+        if not least <= value <= greatest:
+            message = f"{_last(path)!r} must be between {least} and {greatest}, and is {value}"
+            self.report(rules.OUT_OF_RANGE, message, path)
+            return None
+        return value
+
+    def _reference(self, value: object, path: Path) -> str | None:
+        """
+        The reference that a value is; "" where it tries to be one and is wrong (reported); None where it is none.
+        """
+        if not isinstance(value, str) or "${" not in value:
+            return None
+        if not self.references(value, path):
+            return ""
+        if not WHOLE.fullmatch(value):
+            message = f"{_last(path)!r} is a number, and {shortened(value)!r} would be a text"
+            self.report(rules.BAD_REFERENCE, message, path, help="let ${params.NAME} be the whole value")
+            return ""
+        return value
+
+    def references(self, value: str, path: Path) -> bool:
+        """
+        Whether all that looks like a reference is `${params.NAME}`; what is not is reported.
+        """
+        rest = WHOLE.sub("", value)
+        at = rest.find("${")
+        if at < 0:
+            return True
+        end = rest.find("}", at)
+        wrong = rest[at : end + 1] if end > 0 else rest[at:]
+        self.report(
+            rules.BAD_REFERENCE,
+            f"{shortened(wrong)!r} cannot be filled in: only ${{params.NAME}} is",
+            path,
+            help=_mended_reference(wrong),
+        )
+        return False
+
+    def plain(self, value: object, path: Path) -> Any:
+        """
+        A value of JSON, in which references are right.
+        """
+        match value:
+            case None | bool():
+                return value
+            case str():
+                self.references(value, path)
+                if any("\ud800" <= letter <= "\udfff" for letter in value) or "\0" in value:
+                    self.report(rules.NOT_PLAIN, "a text here cannot hold NUL characters or half of a pair", path)
+                return value
+            case int():
+                if not -(2**63) <= value < 2**63:
+                    self.report(
+                        rules.NOT_PLAIN, f"the number {value} does not fit in 64 bits", path, help="write a text"
+                    )
+                return value
+            case float():
+                if not math.isfinite(value):
+                    message = f"{value} is no number that JSON can hold"
+                    self.report(rules.NOT_PLAIN, message, path, help="write it as a text, in quotes")
+                return value
+            case list() | tuple():
+                items = cast("list[object]", value)
+                return [self.plain(item, (*path, index)) for index, item in enumerate(items)]
+            case Mapping():
+                members = cast("Mapping[object, object]", value)
+                for key in members:
+                    if not isinstance(key, str):
+                        message = f"a key here must be a text, and is {kind_of(key)}"
+                        self.report(rules.NOT_PLAIN, message, (*path, str(key)), key=True, help="put it in quotes")
+                return {str(key): self.plain(item, (*path, str(key))) for key, item in members.items()}
+            case _:
+                message = f"a plan cannot hold {kind_of(value)}"
+                self.report(rules.NOT_PLAIN, message, path, help="use texts, numbers, true, false, lists and mappings")
+                return None
+
+
+_RULES_OF: Mapping[re.Pattern[str], str] = {
+    NAME: f"a lower-case letter, then lower-case letters, digits, '_' and '-', at most {NAME_LENGTH}",
+    PARAM: "letters, digits and '_', not first a digit",
+    PORT: "letters, digits, '_', '-' and '.', first a letter",
+    TASK: "a dotted path of a module and a function in it, like 'package.module.function'",
+}
+
+
+def _suggested(value: str, pattern: re.Pattern[str]) -> str | None:
+    if pattern is TASK:
+        dotted = value.replace(":", ".").replace("/", ".").removesuffix(".py")
+        return f"write {dotted!r}" if dotted != value and TASK.fullmatch(dotted) else None
+    mended = re.sub(r"[^a-z0-9_]+", "_" if pattern is PARAM else "-", value.lower()).strip("-_")
+    return f"write {mended!r}" if mended != value and pattern.fullmatch(mended) else None
+
+
+def _mended_reference(wrong: str) -> str:
+    inner = wrong.removeprefix("${").rstrip("}").strip()
+    name = inner.removeprefix("params.").removeprefix("param.").strip()
+    if inner.startswith(("env.", "env:")):
+        return "declare a param with `env`, and write ${params.NAME}"
+    return (
+        f"write ${{params.{name}}}" if PARAM.fullmatch(name) else "write ${params.NAME}; a default belongs to the param"
+    )
+
+
+def _last(path: Path) -> str:
+    words = [part for part in path if isinstance(part, str)]
+    return words[-1] if words else "the file"

@@ -1,0 +1,163 @@
+"""
+Phase 4: the functions that the stages name, as they are found where the compiler runs.
+"""
+
+from oaflow.compiler.rules.declare import rule
+
+NO_MODULE = rule(
+    "OAF401",
+    "no-module",
+    "the module of a task cannot be found",
+    """
+    The part of `task` before the last dot is imported, from the current folder and from what is installed where
+    oaflow runs. A task that lives in a service of its own says `external: true`.
+    """,
+)
+IMPORT_FAILED = rule(
+    "OAF402",
+    "import-failed",
+    "the module of a task raises when it is imported",
+    """
+    The module is there, and importing it ends with an exception. `python -c 'import MODULE'` shows all of it.
+    """,
+)
+NO_FUNCTION = rule(
+    "OAF403",
+    "no-function",
+    "the module of a task has no such function",
+    """
+    The part of `task` after the last dot is a name in the module before it.
+    """,
+)
+UNDECORATED = rule(
+    "OAF404",
+    "undecorated",
+    "the function of a task is not decorated with `@stage`",
+    """
+    Only functions that were written as stages are run by a pipeline: `from oaflow import stage`, and `@stage`
+    above the function. A decorated function stays a plain callable. A function with `@task` is a task of
+    procrastinate, whose returned job goes where the job says: that is no stage.
+    """,
+)
+UNKNOWN_OPTION = rule(
+    "OAF405",
+    "unknown-option",
+    "the function of a stage does not take an option that stands in `with`",
+    """
+    The members of `with` are given to the function as keyword arguments, after the job.
+    """,
+)
+MISSING_OPTION = rule(
+    "OAF406",
+    "missing-option",
+    "the function of a stage needs an option that `with` does not give",
+    """
+    A parameter without a default must be given. A param that may be without a value (no `default`, not
+    `required`) leaves its option out, and then the function's own default counts.
+    """,
+)
+UNWIRED_PORT = rule(
+    "OAF407",
+    "unwired-port",
+    "a port that the function declares is not wired",
+    """
+    `@stage(ports=...)` names what the function may emit on, `default` where it says nothing. With `next`, each of
+    them leads to a stage or to `drop`, so that nothing gets lost unseen.
+    """,
+)
+UNDECLARED_PORT = rule(
+    "OAF408",
+    "undeclared-port",
+    "a port is wired that the function does not declare",
+    """
+    The function will never emit on this port: it is misspelled, or missing in `@stage(ports=...)`.
+    """,
+)
+BAD_SIGNATURE = rule(
+    "OAF409",
+    "bad-signature",
+    "the function of a stage does not take a job",
+    """
+    A stage function takes the job as its first argument, and its options as keyword arguments.
+    """,
+)
+NO_ANSWER = rule(
+    "OAF410",
+    "no-answer",
+    "importing the module of a task did not end, or ended the process",
+    """
+    Functions are looked at in a process of its own, with a time limit. A module that waits for a network, starts
+    a server or calls `os._exit` when it is imported cannot be a stage: do these things in the function.
+    """,
+)
+NOT_CALLABLE = rule(
+    "OAF411",
+    "not-a-function",
+    "what a task names is not a function",
+    """
+    The name exists in the module, and is a class, a module or a value. A stage is a function (sync, async, or a
+    generator).
+    """,
+)
+NOT_YET_DECORATED = rule(
+    "OAF412",
+    "function-not-yet",
+    "a decorator asks for something that this version does not understand yet",
+    """
+    `emit="always"` is part of the language, and comes with a later version. It is refused, not ignored.
+    """,
+)
+LONG_QUEUE = rule(
+    "OAF413",
+    "function-queue",
+    "the queue that a decorator names is too long",
+    """
+    The name of a queue has at most 40 characters; this one comes from `@stage(queue=...)`. Shorten it there, or
+    give the stage a `queue` in the pipeline.
+    """,
+)
+OPTION_TYPE = rule(
+    "OAF414",
+    "option-type",
+    "an option has a value of another type than the function takes",
+    """
+    Where a parameter is annotated with plain types (`str`, `int`, `float`, `bool`, `list`, `dict`, `None` and
+    unions of these), the value in `with` is compared with it, and so is the type of a param that fills it in.
+    Options travel as JSON: a path arrives as a text, a duration as seconds (`float`), a size as bytes (`int`).
+    """,
+)
+NOTHING_TO_STREAM = rule(
+    "OAF415",
+    "nothing-to-stream",
+    "`emit: stream` on a function that returns its jobs at once",
+    """
+    A stream is handed over in chunks while the function runs: it has to yield its jobs one by one, or to be
+    annotated as returning an iterator. What returns a list has made all of it before the first chunk could go.
+    """,
+    severity="warning",
+)
+UNKNOWN_SCHEMA = rule(
+    "OAF416",
+    "function-schema",
+    "a decorator names an FtM schema that does not exist",
+    """
+    `@stage(accepts=..., emits=...)` name schemata of followthemoney, each with all its descendants.
+    """,
+)
+OPTION_TYPE = rule(
+    "OAF414",
+    "option-type",
+    "an option is given a value of another type than the function takes",
+    """
+    The value in `with`, or the type of the param that fills it in, is compared with the annotation of the function's
+    parameter. Paths arrive as texts, durations as seconds, sizes as bytes.
+    """,
+)
+NOTHING_TO_STREAM = rule(
+    "OAF415",
+    "nothing-to-stream",
+    "`emit: stream` on a function that returns its jobs all at once",
+    """
+    A stream is handed over in chunks while the function still runs, which needs a generator (a function with `yield`).
+    """,
+)

@@ -1,0 +1,191 @@
+"""
+Phase 3: the graph that the edges make.
+"""
+
+from oaflow.compiler.rules.declare import rule
+
+CYCLE = rule(
+    "OAF301",
+    "cycle",
+    "stages lead back to themselves without a limit",
+    """
+    Jobs would go round for ever. Where going round is meant (archives in archives, the attachments of mails), one
+    edge of the cycle says how deep: `{to: STAGE, recurse: 16}`. What would go deeper is not sent, and kept under
+    failures.
+    """,
+    """
+    pipeline: letters
+    stages:
+      crawl: {task: letters.crawl, next: extract}
+      extract: {task: letters.extract, next: [index, extract]}
+      index: {task: letters.index}
+    """,
+    """
+    pipeline: letters
+    stages:
+      crawl: {task: letters.crawl, next: extract}
+      extract: {task: letters.extract, next: [index, {to: extract, recurse: 16}]}
+      index: {task: letters.index}
+    """,
+)
+IDLE_RECURSE = rule(
+    "OAF302",
+    "recurse-without-cycle",
+    "an edge says `recurse`, and closes no cycle",
+    """
+    `recurse` limits how often jobs go round. The stage that this edge leads to never leads back, so there is
+    nothing to limit: either the edge that leads back is missing, or `recurse` is too much.
+    """,
+    """
+    pipeline: letters
+    stages:
+      extract: {task: letters.extract, next: {to: index, recurse: 16}}
+      index: {task: letters.index}
+    """,
+    """
+    pipeline: letters
+    stages:
+      extract: {task: letters.extract, next: index}
+      index: {task: letters.index}
+    """,
+)
+UNREACHABLE = rule(
+    "OAF303",
+    "unreachable-stage",
+    "no run reaches a stage",
+    """
+    From the start of the pipeline no `next` and no `on_error` leads here. An edge is missing, or the stage is
+    left over.
+    """,
+    """
+    pipeline: letters
+    start: read
+    stages:
+      read: {task: letters.read, next: index}
+      index: {task: letters.index}
+      translate: {task: letters.translate, next: index}
+    """,
+    """
+    pipeline: letters
+    start: read
+    stages:
+      read: {task: letters.read, next: [index, translate]}
+      index: {task: letters.index}
+      translate: {task: letters.translate, next: index}
+    """,
+)
+SEVERAL_ENTRIES = rule(
+    "OAF304",
+    "several-entries",
+    "a run could start at several stages",
+    """
+    Without `start`, a run starts at the one stage to which no `next` and no `on_error` leads. Here there are
+    several: either an edge is missing, or each of them is to get the first job, which `start: [A, B]` says.
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: index}
+      scan: {task: letters.scan, next: index}
+      index: {task: letters.index}
+    """,
+    """
+    pipeline: letters
+    start: [read, scan]
+    stages:
+      read: {task: letters.read, next: index}
+      scan: {task: letters.scan, next: index}
+      index: {task: letters.index}
+    """,
+)
+NO_ENTRY = rule(
+    "OAF305",
+    "no-entry",
+    "every stage is led to by another one, so no run can start",
+    """
+    Without `start`, a run starts at the one stage to which no other stage leads. Here each is led to, so that
+    there is none.
+    """,
+    """
+    pipeline: letters
+    stages:
+      unpack: {task: letters.unpack, next: sort}
+      sort: {task: letters.sort, next: {to: unpack, recurse: 8}}
+    """,
+    """
+    pipeline: letters
+    start: unpack
+    stages:
+      unpack: {task: letters.unpack, next: sort}
+      sort: {task: letters.sort, next: {to: unpack, recurse: 8}}
+    """,
+)
+ERROR_CYCLE = rule(
+    "OAF306",
+    "error-cycle",
+    "an `on_error` leads back to the stage that failed",
+    """
+    A job that fails again and again would go round for ever, and `recurse` does not count failures. A stage that
+    gets failed jobs leads on to something that does not lead back.
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: index, on_error: mend}
+      mend: {task: letters.mend, next: index}
+      index: {task: letters.index, on_error: mend}
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: index, on_error: mend}
+      mend: {task: letters.mend, next: index}
+      index: {task: letters.index}
+    """,
+)
+ONLY_DISABLED = rule(
+    "OAF307",
+    "port-to-disabled",
+    "a port leads only to stages that can be disabled",
+    """
+    When these stages are disabled, what is emitted on this port has nowhere to go. Add a second edge to a stage
+    that is always on; or, where losing it is meant, let the port be `drop`.
+    """,
+    """
+    pipeline: letters
+    params: {translate: {type: bool, default: false}}
+    stages:
+      read: {task: letters.read, next: translate}
+      translate: {task: letters.translate, enabled: params.translate, next: index}
+      index: {task: letters.index}
+    """,
+    """
+    pipeline: letters
+    params: {translate: {type: bool, default: false}}
+    stages:
+      read: {task: letters.read, next: [translate, index]}
+      translate: {task: letters.translate, enabled: params.translate, next: index}
+      index: {task: letters.index}
+    """,
+)
+START_DISABLED = rule(
+    "OAF308",
+    "start-disabled",
+    "every stage that a run starts at is disabled",
+    """
+    `enabled: false` takes a stage, and what only it leads to, out of every run. Nothing of this pipeline would be
+    left.
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, enabled: false, next: index}
+      index: {task: letters.index}
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: index}
+      index: {task: letters.index}
+    """,
+)

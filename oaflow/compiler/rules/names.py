@@ -1,0 +1,98 @@
+"""
+Phase 2: what the names in a pipeline stand for.
+"""
+
+from oaflow.compiler.rules.declare import rule
+
+UNKNOWN_STAGE = rule(
+    "OAF201",
+    "unknown-stage",
+    "an edge leads to a stage that does not exist",
+    """
+    `next`, `on_error` and `start` name stages of this pipeline, as they stand under `stages`.
+    """,
+    """
+    pipeline: letters
+    stages:
+      extract: {task: letters.extract, next: {default: analyse}}
+      analyze: {task: letters.analyze}
+    """,
+    """
+    pipeline: letters
+    stages:
+      extract: {task: letters.extract, next: {default: analyze}}
+      analyze: {task: letters.analyze}
+    """,
+)
+UNKNOWN_PARAM = rule(
+    "OAF202",
+    "unknown-param",
+    "a param is mentioned that the pipeline does not declare",
+    """
+    `${params.NAME}` and `params.NAME` mean a param that stands under `params`.
+    """,
+    """
+    pipeline: letters
+    params: {language: {default: eng}}
+    stages:
+      read: {task: letters.read, with: {language: "${params.langage}"}}
+    """,
+    """
+    pipeline: letters
+    params: {language: {default: eng}}
+    stages:
+      read: {task: letters.read, with: {language: "${params.language}"}}
+    """,
+)
+UNKNOWN_SCHEMA = rule(
+    "OAF203",
+    "unknown-schema",
+    "a schema is named that followthemoney does not have",
+    """
+    `accepts` and `emits` of `@stage` name schemata of followthemoney, spelled as there: `Document`, `PlainText`,
+    `Person`.
+    """,
+)
+PARAM_TYPE = rule(
+    "OAF204",
+    "param-type",
+    "a param stands where a value of its type cannot",
+    """
+    A `timeout` takes a param of type duration, int or float, `memory` one of type size or int, `priority` and
+    `retry.max` one of type int, `enabled` one of type bool. In a longer text any param is inserted, but for a
+    list.
+    """,
+    """
+    pipeline: letters
+    params: {patience: {type: bool, default: true}}
+    stages:
+      read: {task: letters.read, timeout: "${params.patience}"}
+    """,
+    """
+    pipeline: letters
+    params: {patience: {type: duration, default: 10m}}
+    stages:
+      read: {task: letters.read, timeout: "${params.patience}"}
+    """,
+)
+DUPLICATE_ORIGIN = rule(
+    "OAF205",
+    "duplicate-origin",
+    "two stages sign what they write with the same origin",
+    """
+    What a stage writes for a document replaces what was written before under the same origin. Two stages with one
+    origin would delete each other's work. Without the key, the origin is `PIPELINE/STAGE`.
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, origin: letters, next: scan}
+      scan: {task: letters.scan, origin: letters}
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, origin: letters, next: scan}
+      scan: {task: letters.scan}
+    """,
+)

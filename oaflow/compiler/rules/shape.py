@@ -1,0 +1,543 @@
+"""
+Phase 1: the shape. Which keys there are, and what kind of value each takes.
+"""
+
+from oaflow.compiler.rules.declare import rule
+
+UNKNOWN_KEY = rule(
+    "OAF101",
+    "unknown-key",
+    "a key that the language does not have",
+    """
+    Nothing is ignored: a key that has no meaning at its place is an error, so that a misspelled `retry` is not
+    found out in production.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, timout: 30m}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, timeout: 30m}
+    """,
+)
+MISSING_KEY = rule(
+    "OAF102",
+    "missing-key",
+    "a key that must be there is missing",
+    """
+    A pipeline has a name (`pipeline`), a stage has a `task`, an edge has a `to`, a param of type choice has
+    `choices`.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {queue: notes}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, queue: notes}
+    """,
+)
+WRONG_TYPE = rule(
+    "OAF103",
+    "wrong-type",
+    "a value is of another kind than its key takes",
+    """
+    A list where a text is meant, a text where a number is meant, nothing where something is meant. Only `true`
+    and `false` are booleans here, as in YAML 1.2: `yes`, `no`, `on` and `off` are words. A number or a word like
+    `null` that is meant as a text stands in quotes.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, external: yes, queue: notes}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, external: true, queue: notes}
+    """,
+)
+BAD_NAME = rule(
+    "OAF104",
+    "bad-name",
+    "a name has characters that names cannot have",
+    """
+    Pipelines and stages: a lower-case letter, then lower-case letters, digits, `_` and `-`, at most 60. Params
+    and options: as in Python. Ports: letters, digits, `_`, `-`, `.`. A task is the dotted path of a function.
+    """,
+    """
+    pipeline: notes
+    stages:
+      Read notes: {task: notes.read}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read-notes: {task: notes.read}
+    """,
+)
+RESERVED_NAME = rule(
+    "OAF105",
+    "reserved-name",
+    "a name is a word of the language",
+    """
+    No stage is named `drop`, `run` or `default`; no port like a key of an edge (`to port when where recurse else
+    load`); and the context of an external stage's job has no key `batch queue task dataset entities app cls
+    oaflow`, which the services pass on as arguments of their own.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: run}
+      run: {task: notes.run}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: execute}
+      execute: {task: notes.run}
+    """,
+)
+BAD_DURATION = rule(
+    "OAF106",
+    "bad-duration",
+    "a value is no duration",
+    """
+    Durations are numbers with a unit, which can be put together: `500ms`, `2s`, `30m`, `1h30m`, `2d`. A number
+    alone is seconds.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, timeout: 30 minutes}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, timeout: 30m}
+    """,
+)
+BAD_SIZE = rule(
+    "OAF107",
+    "bad-size",
+    "a value is no size",
+    """
+    Sizes are a number with a unit: `512MiB`, `2GiB`, `16kB`. A whole number alone is bytes. `MB` is a million
+    bytes, `MiB` is 1024 times 1024.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, memory: 2 gigs}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, memory: 2GiB}
+    """,
+)
+OUT_OF_RANGE = rule(
+    "OAF108",
+    "out-of-range",
+    "a number is too small or too large for its key",
+    """
+    `retry.max` is 0 or more, `recurse` 1 to 1,000, `timeout` and `memory` more than nothing, `priority` what an
+    integer column holds.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, retry: -1}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, retry: 0}
+    """,
+)
+LONG_QUEUE = rule(
+    "OAF109",
+    "long-queue",
+    "the name of a queue has more than 40 characters",
+    """
+    Queues are announced over channels of Postgres, whose names are short. Without `queue`, a stage's queue is
+    named like the stage.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, queue: the-queue-for-all-notes-that-were-written-by-hand}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, queue: handwritten-notes}
+    """,
+)
+BAD_CHOICE = rule(
+    "OAF110",
+    "bad-choice",
+    "a value is none of those that its key takes",
+    """
+    `emit` is success or stream; `retry.backoff` is none or exponential; `enabled` is true, false or
+    `params.NAME`; the types of params are string, int, float, bool, path, list, duration, size and choice.
+    """,
+    """
+    pipeline: notes
+    params: {pages: {type: integer}}
+    stages:
+      read: {task: notes.read, with: {pages: "${params.pages}"}}
+    """,
+    """
+    pipeline: notes
+    params: {pages: {type: int}}
+    stages:
+      read: {task: notes.read, with: {pages: "${params.pages}"}}
+    """,
+)
+NOT_YET = rule(
+    "OAF111",
+    "not-yet",
+    "something of the language that this version does not understand yet",
+    """
+    Still to come: in a stage `choose`, `collect`, `split`, `join`, `rate`, `concurrency`, `lock` and `emit:
+    always`; in an edge `where`, `when`, `else` and `load`; expressions in `enabled` beyond `params.NAME`; and
+    `tests`. They are refused, never ignored: a pipeline that passes does what it says.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: index}
+      index: {task: notes.index, collect: 100}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: index}
+      index: {task: notes.index}
+    """,
+)
+NO_STAGES = rule(
+    "OAF112",
+    "no-stages",
+    "the pipeline has no stages",
+    """
+    `stages` is a mapping from names to stages, and holds at least one.
+    """,
+    """
+    pipeline: notes
+    stages: {}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read}
+    """,
+)
+EXTERNAL_KEY = rule(
+    "OAF113",
+    "external-key",
+    "a key has no effect on an external stage",
+    """
+    An external stage runs in a service of its own, which decides about `retry`, `timeout`, `memory`,
+    `concurrency` and `rate`.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, external: true, queue: notes, timeout: 5m}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, external: true, queue: notes}
+    """,
+)
+EXTERNAL_QUEUE = rule(
+    "OAF114",
+    "external-queue",
+    "an external stage does not say its queue",
+    """
+    The service works one queue, whose name cannot be known from here.
+    """,
+    """
+    pipeline: notes
+    stages:
+      translate: {task: ftm_translate.tasks.translate, external: true}
+    """,
+    """
+    pipeline: notes
+    stages:
+      translate: {task: ftm_translate.tasks.translate, external: true, queue: translate}
+    """,
+)
+REFERENCE_IN_NAME = rule(
+    "OAF115",
+    "reference-in-name",
+    "`${}` stands where nothing is filled in",
+    """
+    The wiring of a plan is fixed: stages, tasks, queues, ports, `to`, `on_error`, `start`, `origin` and `recurse`
+    cannot depend on a param. A stage that is only sometimes there says `enabled: params.NAME`, without `${}`.
+    """,
+    """
+    pipeline: notes
+    params: {queue: {default: notes}}
+    stages:
+      read: {task: notes.read, queue: "${params.queue}"}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, queue: notes}
+    """,
+)
+BAD_REFERENCE = rule(
+    "OAF116",
+    "bad-reference",
+    "something in `${}` that cannot be filled in",
+    """
+    Only `${params.NAME}` is filled in: no environment, no code, no defaults inside. A param can take its value
+    from the environment (`env`) and have a `default`. Where a number is meant, the reference is the whole value.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, with: {home: "${HOME}/notes"}}
+    """,
+    """
+    pipeline: notes
+    params: {home: {env: HOME, required: true}}
+    stages:
+      read: {task: notes.read, with: {home: "${params.home}/notes"}}
+    """,
+)
+PARAM_CONFLICT = rule(
+    "OAF117",
+    "param-conflict",
+    "two keys of a param contradict each other",
+    """
+    `of` belongs to lists; a param with a `default` is never without a value, so `required` says nothing.
+    """,
+    """
+    pipeline: notes
+    params: {pages: {type: int, of: string}}
+    stages:
+      read: {task: notes.read, with: {pages: "${params.pages}"}}
+    """,
+    """
+    pipeline: notes
+    params: {pages: {type: list, of: string}}
+    stages:
+      read: {task: notes.read, with: {pages: "${params.pages}"}}
+    """,
+)
+TWO_POSITIONAL = rule(
+    "OAF118",
+    "two-positional",
+    "two params are positional",
+    """
+    `oaflow run PIPELINE -d DATASET A B C`: what stands behind goes to one param.
+    """,
+    """
+    pipeline: notes
+    params:
+      source: {type: list, of: path, positional: true}
+      target: {type: path, positional: true}
+    stages:
+      read: {task: notes.read, with: {source: "${params.source}", target: "${params.target}"}}
+    """,
+    """
+    pipeline: notes
+    params:
+      source: {type: list, of: path, positional: true}
+      target: {type: path}
+    stages:
+      read: {task: notes.read, with: {source: "${params.source}", target: "${params.target}"}}
+    """,
+)
+SECRET_PARAM = rule(
+    "OAF119",
+    "secret-param",
+    "a param is named like a secret",
+    """
+    The values of params are stored with every run and shown by `oaflow status` and the web page. A function reads
+    a secret from the environment of its worker. This is a warning: the name ends in key, token, secret or
+    password, and may mean nothing.
+    """,
+    """
+    pipeline: notes
+    params: {api_token: {required: true}}
+    stages:
+      read: {task: notes.read, with: {token: "${params.api_token}"}}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read}
+    """,
+    severity="warning",
+)
+BAD_DEFAULT = rule(
+    "OAF120",
+    "bad-default",
+    "a default or a choice is not a value of the param's type",
+    """
+    A default is checked like a value that somebody types.
+    """,
+    """
+    pipeline: notes
+    params: {pages: {type: int, default: many}}
+    stages:
+      read: {task: notes.read, with: {pages: "${params.pages}"}}
+    """,
+    """
+    pipeline: notes
+    params: {pages: {type: int, default: 100}}
+    stages:
+      read: {task: notes.read, with: {pages: "${params.pages}"}}
+    """,
+)
+LANGUAGE_VERSION = rule(
+    "OAF121",
+    "language-version",
+    "the file is written in a version of the language that this program does not read",
+    """
+    `oaflow: 1` at the top names the language; it is meant where it is missing.
+    """,
+    """
+    oaflow: 2
+    pipeline: notes
+    stages:
+      read: {task: notes.read}
+    """,
+    """
+    oaflow: 1
+    pipeline: notes
+    stages:
+      read: {task: notes.read}
+    """,
+)
+DROP_MISPLACED = rule(
+    "OAF122",
+    "drop-misplaced",
+    "`drop` stands where it means nothing",
+    """
+    `drop` says that what comes out of a port is deliberately thrown away, and counted so. It is all that the port
+    leads to: `next: {media: drop}`.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: {default: index, media: [index, drop]}}
+      index: {task: notes.index}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: {default: index, media: drop}}
+      index: {task: notes.index}
+    """,
+)
+EMPTY_NEXT = rule(
+    "OAF123",
+    "empty-next",
+    "`next` leads nowhere",
+    """
+    A stage at the end of the line has no `next`. A port whose output is not wanted says `drop`.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: []}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read}
+    """,
+)
+PORT_TWICE = rule(
+    "OAF124",
+    "port-twice",
+    "an edge under a port names a port",
+    """
+    An edge has its port from where it stands (`next: {media: {to: transcribe}}`) or from its own key (`next:
+    [{to: transcribe, port: media}]`), not from both.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: {default: index, media: {to: index, port: pictures}}}
+      index: {task: notes.index}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: {default: index, media: {to: index}}}
+      index: {task: notes.index}
+    """,
+)
+EDGE_TWICE = rule(
+    "OAF125",
+    "edge-twice",
+    "a port leads to the same stage twice",
+    """
+    Every edge gets a copy of the job: the stage would do its work twice.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: [index, index]}
+      index: {task: notes.index}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: index}
+      index: {task: notes.index}
+    """,
+)
+NOT_PLAIN = rule(
+    "OAF126",
+    "not-plain",
+    "a value that a plan cannot hold",
+    """
+    A plan is JSON: texts, whole numbers of 64 bits, finite numbers, true, false, null, lists, and mappings whose
+    keys are texts. In the Python form, paths, sets, dates and functions are written as one of these.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, with: {limit: .inf}}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, with: {limit: null}}
+    """,
+)
+LOOKALIKE = rule(
+    "OAF127",
+    "lookalike-letter",
+    "a letter only looks like the one that is meant",
+    """
+    Some letters of other scripts look the same as Latin ones in most fonts: a Cyrillic а, a Greek ο. Names and
+    keys of the language are ASCII. They come in with text that was copied from elsewhere, or from a keyboard
+    layout.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {tаsk: notes.read}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read}
+    """,
+)
