@@ -20,7 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from oaflow.compiler.functions import InspectionError, Parameter, module_of
+from oaflow.errors import OaflowError
 from oaflow.model import STAGE_ATTRIBUTE, stage_options
+
+# What is wrong with a declaration is found in here, and stands in the author's file.
+_DSL = os.path.join(os.path.dirname(os.path.dirname(__file__)), "dsl")
 
 _KINDS: Mapping[Any, Any] = {
     inspect.Parameter.POSITIONAL_ONLY: "positional",
@@ -76,18 +80,22 @@ def _find(name: str) -> dict[str, Any] | InspectionError:
     try:
         found = getattr(module, attribute)
     except AttributeError:
-        return InspectionError("no-function", known=tuple(known_names(vars(module))))
+        return InspectionError("no-function", known=tuple(known_names(vars(module), ":" in name)))
     try:
-        return _pipeline(found) if ":" in name else _function(found)
+        return _pipeline(found, vars(module)) if ":" in name else _function(found)
     # Whatever an author's object does when it is looked at is a finding about that object.
     except Exception as error:
         return InspectionError("not-callable", _raised(error))
 
 
-def known_names(names: Mapping[str, Any]) -> list[str]:
+def known_names(names: Mapping[str, Any], pipelines: bool = False) -> list[str]:
     """
-    What a module offers under names of its own: decorated functions first.
+    What a module offers under names of its own: its pipelines, or what can be called, decorated functions first.
     """
+    if pipelines:
+        from oaflow.dsl import Pipeline
+
+        return [name for name, value in names.items() if isinstance(value, Pipeline)]
     public = {name: value for name, value in names.items() if not name.startswith("_") and callable(value)}
     return sorted(public, key=lambda name: (not hasattr(public[name], STAGE_ATTRIBUTE), name))
 
@@ -101,13 +109,15 @@ def _modules_beside(name: str) -> tuple[str, ...]:
 
 def _raised(error: BaseException) -> str:
     """
-    An exception in one line, with the author's place: the innermost frame that is not the import machinery's.
+    An exception in one line, with the author's place: the innermost frame that is not the import machinery's or ours.
     """
-    text = " ".join(traceback.format_exception_only(error)[-1].split())
+    text = " ".join(
+        (str(error) if isinstance(error, OaflowError) else traceback.format_exception_only(error)[-1]).split()
+    )
     if isinstance(error, SyntaxError):
         return f"{text} at {_short(error.filename or '?')}:{error.lineno}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    own = [frame for frame in frames if frame.filename != __file__]
+    own = [frame for frame in frames if frame.filename != __file__ and not frame.filename.startswith(_DSL)]
     return f"{text} at {_short(own[-1].filename)}:{own[-1].lineno}" if own else text
 
 
@@ -176,9 +186,9 @@ def _annotation(annotation: Any) -> str | None:
     return _COMMON.sub("", text)
 
 
-def _pipeline(found: Any) -> dict[str, Any] | InspectionError:
+def _pipeline(found: Any, names: Mapping[str, Any]) -> dict[str, Any] | InspectionError:
     from oaflow.dsl import Pipeline
 
     if not isinstance(found, Pipeline):
-        return InspectionError("not-callable", f"it is of type {_kind_of(found)}")
+        return InspectionError("not-callable", f"it is of type {_kind_of(found)}", tuple(known_names(names, True)))
     return {"data": found.data, "file": found.file, "line": found.line}

@@ -1,0 +1,57 @@
+"""
+A pipeline named as `module:name`: a child process imports the module, and hands over the pipeline as plain data.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oaflow.compiler.functions import IMPORT_LIMIT, ask, import_folders
+from oaflow.compiler.reading import did_you_mean
+from oaflow.errors import UsageError
+
+
+@dataclass(frozen=True)
+class NamedPipeline:
+    """
+    What a pipeline in Python declares, with the keys of a pipeline file, and where it stands.
+    """
+
+    data: Mapping[str, Any]
+    file: str | None
+    line: int | None
+
+
+def load_pipeline(name: str, folders: Sequence[Path] | None = None, limit: float = IMPORT_LIMIT) -> NamedPipeline:
+    """
+    The pipeline that stands under a name in a module. Nothing is imported in this process.
+
+    Raises:
+        UsageError: the module cannot be imported, or holds no such pipeline.
+    """
+    module, _, attribute = name.partition(":")
+    if not module or not attribute.isidentifier():
+        raise UsageError(
+            f"{name!r} names no pipeline in Python", help="write module:name, as in examples.words:pipeline"
+        )
+    answer = ask([name], import_folders() if folders is None else folders, limit)[name]
+    if "problem" not in answer:
+        return NamedPipeline(answer["data"], answer["file"], answer["line"])
+    known: Sequence[str] = answer["known"]
+    match answer["problem"]:
+        case "no-module":
+            help = did_you_mean(module, known) or "run oaflow in the folder that the module stands in"
+            raise UsageError(f"pipeline {name!r} cannot be found: {answer['detail']}", help=help)
+        case "no-function":
+            pipelines = f"its pipelines are: {', '.join(known)}" if known else f"module {module!r} holds no pipeline"
+            raise UsageError(
+                f"module {module!r} has no {attribute!r}", help=did_you_mean(attribute, known) or pipelines
+            )
+        case "not-callable":
+            help = f"its pipelines are: {', '.join(known)}" if known else f"write {attribute} = Pipeline(...)"
+            raise UsageError(f"{name!r} is no pipeline: {answer['detail']}", help=help)
+        case _:
+            raise UsageError(
+                f"module {module!r} cannot be imported: {answer['detail']}", help=f"python -c 'import {module}'"
+            )
