@@ -9,10 +9,12 @@ import os
 import shlex
 import shutil
 import stat
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 
 import psutil
@@ -55,6 +57,13 @@ _SETTINGS: Mapping[str, str] = {
     "log_startup_progress_interval": "1s",
     "cluster_name": "oaflow",
 }
+
+
+_NEW = (
+    *("-U", "oaflow", "--auth=peer", "-E", "UTF8", "--no-locale", "--no-instructions"),
+    # Knows the letters of all scripts, and needs no locale of the system.
+    *("--locale-provider=builtin", "--builtin-locale=PG_UNICODE_FAST"),
+)
 
 
 class Pulse(Enum):
@@ -103,8 +112,6 @@ class Cluster:
         account = self._account
         version = self.layout.data / "PG_VERSION"
         self._folder(self.layout.run, account, 0o700)
-        if self.layout.socket != self.layout.run:
-            self._folder(self.layout.socket, account, 0o700)
         if not version.exists():
             self._initialise(account)
         elif (found := version.read_text().strip()) != MAJOR:
@@ -119,19 +126,21 @@ class Cluster:
             ServerProblem: it ended, or stood still.
         """
         self._bury()
+        self._folder(self.layout.socket, self._account, 0o700)
         self._shorten_log()
+        self._forget_copies()
         size = self._log_size()
+        socket = str(self.layout.socket).replace('"', '""')
         settings = {
             **_SETTINGS,
-            **self.settings,
-            "unix_socket_directories": str(self.layout.socket),
+            "unix_socket_directories": f'"{socket}"',
             "port": str(PORT),
             "hba_file": str(self.layout.root / "access.conf"),
             "ident_file": str(self.layout.root / "names.conf"),
+            **self.settings,
         }
         options = " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
-        arguments = ["start", "-D", str(self.layout.data), "-l", str(self.layout.log), "-o", options, "-W", "-s"]
-        started = self._programs.run("pg_ctl", arguments)
+        started = self._run("pg_ctl", "start", "-D", "data", "-l", "run/server.log", "-o", options, "-W", "-s")
         if started.returncode != 0:
             raise ServerProblem(f"the private server did not start: {_last_line(started.stdout)}")
         self.wait_ready(size)
@@ -160,7 +169,7 @@ class Cluster:
         owner = self.owner()
         if owner is None:
             return
-        self._programs.run("pg_ctl", ["stop", "-D", str(self.layout.data), "-m", "fast", "-W", "-s"])
+        self._run("pg_ctl", "stop", "-D", "data", "-m", "fast", "-W", "-s")
         for _ in self._progress("stopping"):
             if not owner.is_running() or owner.status() == psutil.STATUS_ZOMBIE:
                 break
@@ -171,7 +180,7 @@ class Cluster:
         """
         What the socket says.
         """
-        asked = self._programs.run("pg_isready", [*_TARGET, "-h", str(self.layout.socket), "-t", "5", "-q"])
+        asked = self._run("pg_isready", *_TARGET, "-h", str(self.layout.socket), "-t", "5", "-q")
         return Pulse(asked.returncode) if asked.returncode in (0, 1) else Pulse.silent
 
     def owner(self) -> psutil.Process | None:
@@ -196,11 +205,15 @@ class Cluster:
         except (OSError, ValueError, IndexError):
             return None
 
-    @property
+    def _run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        # From the folder of the server and with relative paths: pg_ctl pastes those into a shell command as they are.
+        return self._programs.run(name, arguments, folder=self.layout.root)
+
+    @cached_property
     def _account(self) -> Account:
         return server_account(self.layout.data)
 
-    @property
+    @cached_property
     def _programs(self) -> Programs:
         account = self._account
         here = programs_in(installed())
@@ -227,14 +240,17 @@ class Cluster:
             making.rename(target)
         return target
 
+    def _forget_copies(self) -> None:
+        for path in self.layout.programs.glob("*"):
+            if not self._programs.folder.is_relative_to(path):
+                shutil.rmtree(path, ignore_errors=True)
+
     def _initialise(self, account: Account) -> None:
         # Made beside and renamed, so that a kill in the middle leaves nothing that looks like a database.
         making = self.layout.root / "data.new"
         shutil.rmtree(making, ignore_errors=True)
         self._folder(making, account, 0o700)
-        arguments = ["-D", str(making), "-U", "oaflow", "--auth=peer", "-E", "UTF8", "--no-locale"]
-        arguments += ["--locale-provider=builtin", "--builtin-locale=PG_UNICODE_FAST", "--no-instructions"]
-        made = self._programs.run("initdb", arguments)
+        made = self._run("initdb", "-D", making.name, *_NEW)
         if made.returncode != 0:
             shutil.rmtree(making, ignore_errors=True)
             raise ServerProblem(f"no database could be made in {self.layout.root}: {_last_line(made.stdout)}")
@@ -295,7 +311,7 @@ class Cluster:
             yield
             time.sleep(pause)
             pause = min(pause * 1.3, 0.25)
-            if time.monotonic() - since > 1 and (now := self._work_done()) != seen:
+            if time.monotonic() - since > self.patience / 4 and (now := self._work_done()) != seen:
                 seen, since = now, time.monotonic()
         raise ServerProblem(
             f"the private server is still {what}, without progress for {self.patience:.0f} s",

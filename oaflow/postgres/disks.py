@@ -22,10 +22,7 @@ def refuse_network_disk(path: Path) -> None:
     """
     kind = file_system(path, ((part.mountpoint, part.fstype) for part in psutil.disk_partitions(all=True)))
     if kind in _NETWORK:
-        raise ServerProblem(
-            f"{path} is on a network file system ({kind}), where a database is not safe; "
-            "set OAFLOW_HOME to a folder on a local disk"
-        )
+        raise ServerProblem(f"{path} is on a network file system ({kind}), where a database is not safe")
 
 
 def file_system(path: Path, mounts: Iterable[tuple[str, str]]) -> str | None:

@@ -54,9 +54,10 @@ class Layout:
     @property
     def socket(self) -> Path:
         """
-        The folder of the socket: `run`, or where that path is too long for a socket a short private one.
+        The folder of the socket: `run`, or a short private one where that path cannot be a socket's.
         """
-        if len(bytes(self.run / f".s.PGSQL.{PORT}")) <= _LONGEST_SOCKET:
+        path = bytes(self.run / f".s.PGSQL.{PORT}")
+        if len(path) <= _LONGEST_SOCKET and _is_utf8(path):
             return self.run
         # Named by the path, so that every command finds it; who owns it is looked at before it is used.
         return Path("/tmp") / f"oaflow-{hashlib.sha256(bytes(self.root)).hexdigest()[:16]}"
@@ -74,3 +75,12 @@ def layout(home: Path) -> Layout:
     The folders of the private server of a home.
     """
     return Layout(home.absolute() / "postgres")
+
+
+def _is_utf8(path: bytes) -> bool:
+    # An address is text; a folder with a name in Latin-1 cannot be written in one.
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -24,22 +24,19 @@ class Programs:
     folder: Path
     account: Account
 
-    def run(
-        self, name: str, arguments: Sequence[str], *, timeout: float | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, name: str, arguments: Sequence[str], *, folder: Path = Path("/")) -> subprocess.CompletedProcess[str]:
         """
         Runs one of them to its end, in a clean environment and out of reach of the terminal's Ctrl-C.
         """
         return subprocess.run(
             [str(self.folder / name), *arguments],
             env=environment(),
-            cwd="/",
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=timeout,
             check=False,
             start_new_session=True,
             **self.account.becoming,

@@ -17,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 import oaflow
 from oaflow.postgres import locks
-from oaflow.postgres.account import Account, server_account
+from oaflow.postgres.account import server_account
 from oaflow.postgres.address import Address, locate, named
 from oaflow.postgres.cluster import Cluster, Pulse, reachable
 from oaflow.postgres.disks import refuse_network_disk
@@ -39,6 +39,7 @@ class Server:
         self._layout: Layout = layout(home)
         self._cluster: Cluster = Cluster(self._layout, settings or {})
         self._use: int | None = None
+        self._watch: subprocess.Popen[bytes] | None = None
         self.address: Address = Address(self._layout.uri, None, True)
 
     def open(self) -> Self:
@@ -48,16 +49,26 @@ class Server:
         Raises:
             ServerProblem: there can be no server here.
         """
-        account = _make_room(self._layout)
+        _make_room(self._layout)
         with locks.gate(self._layout.root):
             use = locks.use(self._layout.root)
             try:
-                self._ensure(account)
+                self._ensure()
             except BaseException:
                 os.close(use)
                 raise
             self._use = use
         return self
+
+    def revive(self) -> None:
+        """
+        Starts the server again if it died while in use. Does nothing where it lives.
+
+        Raises:
+            ServerProblem: it cannot be started.
+        """
+        with locks.gate(self._layout.root):
+            self._ensure()
 
     def close(self) -> None:
         """
@@ -70,6 +81,7 @@ class Server:
             self._use = None
             if locks.unused(self._layout.root):
                 self._cluster.stop()
+                self._dismiss_watch()
 
     def __enter__(self) -> Self:
         return self.open()
@@ -79,7 +91,7 @@ class Server:
     ) -> None:
         self.close()
 
-    def _ensure(self, account: Account) -> None:
+    def _ensure(self) -> None:
         self._cluster.prepare()
         match self._cluster.pulse():
             case Pulse.ready:
@@ -90,7 +102,32 @@ class Server:
             case Pulse.silent:
                 self._cluster.start()
         _ensure_database(self.address)
-        _ensure_watch(self._layout)
+        self._ensure_watch()
+
+    def _ensure_watch(self) -> None:
+        part = locks.watch(self._layout.root)
+        if part is None:
+            return
+        try:
+            self._watch = subprocess.Popen(
+                [sys.executable, "-m", "oaflow.postgres.watch", str(self._layout.root)],
+                cwd="/",
+                env={**os.environ, "PYTHONPATH": str(Path(oaflow.__file__).parent.parent)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                pass_fds=[part],
+            )
+        finally:
+            os.close(part)
+
+    def _dismiss_watch(self) -> None:
+        # It would end by itself in a moment; a command leaves nothing behind. One that others started ends by itself.
+        if self._watch is not None:
+            self._watch.terminate()
+            self._watch.wait()
+            self._watch = None
 
 
 def open_server(settings: Settings) -> Server:
@@ -119,16 +156,19 @@ def open_database(settings: Settings) -> Generator[Address]:
         yield address
 
 
-def _make_room(layout: Layout) -> Account:
+def _make_room(layout: Layout) -> None:
     """
     Makes home and folder of the server, and sees that its account can enter. Changes nothing above the home.
     """
     home = layout.root.parent
     refuse_network_disk(layout.root)
     try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o711)
-        layout.root.mkdir(exist_ok=True, mode=0o711)
         account = server_account(layout.data)
+        mode = 0o711 if account.foreign else 0o700
+        for path in reversed([layout.root, home, *home.parents]):
+            if not path.exists():
+                path.mkdir(mode=mode, exist_ok=True)
+                path.chmod(mode)  # whatever the umask: the account of the server has to pass
         if account.foreign:
             for path in (home, layout.root):
                 mode = path.stat().st_mode & 0o7777
@@ -145,7 +185,6 @@ def _make_room(layout: Layout) -> Account:
             f"{_barrier(home)}",
             help="set OAFLOW_HOME to a folder below one that everybody may enter, as /var/lib/oaflow",
         )
-    return account
 
 
 def _barrier(home: Path) -> Path:
@@ -162,22 +201,3 @@ def _ensure_database(address: Address) -> None:
             query = "SELECT 1 FROM pg_database WHERE datname = %s"
             if connection.execute(query, [address.database]).fetchone() is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(address.database)))
-
-
-def _ensure_watch(layout: Layout) -> None:
-    part = locks.watch(layout.root)
-    if part is None:
-        return
-    try:
-        subprocess.Popen(
-            [sys.executable, "-m", "oaflow.postgres.watch", str(layout.root)],
-            cwd="/",
-            env={**os.environ, "PYTHONPATH": str(Path(oaflow.__file__).parent.parent)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            pass_fds=[part],
-        )
-    finally:
-        os.close(part)
