@@ -115,10 +115,10 @@ def _raised(error: BaseException) -> str:
         (str(error) if isinstance(error, OaflowError) else traceback.format_exception_only(error)[-1]).split()
     )
     if isinstance(error, SyntaxError):
-        return f"{text} at {_short(error.filename or '?')}:{error.lineno}"
+        return f"{text} ({_short(error.filename or '?')}:{error.lineno})"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     own = [frame for frame in frames if frame.filename != __file__ and not frame.filename.startswith(_DSL)]
-    return f"{text} at {_short(own[-1].filename)}:{own[-1].lineno}" if own else text
+    return f"{text} ({_short(own[-1].filename)}:{own[-1].lineno})" if own else text
 
 
 def _short(file: str) -> str:

@@ -1,0 +1,105 @@
+"""
+Strategies of hypothesis for plans.
+"""
+
+from random import Random
+
+from hypothesis import strategies as st
+
+from oaflow.plan import Plan, PlannedEdge, PlannedParam, PlannedRetry, PlannedStage
+
+NAMES = ("a", "b", "c", "d", "e")
+PORTS = ("default", "children", "media")
+
+scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9) | st.text(max_size=8)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+params = st.fixed_dictionaries(
+    {},
+    optional={
+        "flag": st.builds(PlannedParam, type=st.just("bool"), default=st.none() | st.booleans()),
+        "many": st.builds(PlannedParam, type=st.just("list"), of=st.just("string"), positional=st.booleans()),
+        "wait": st.builds(PlannedParam, type=st.just("duration"), default=st.none() | st.floats(0, 1e6)),
+    },
+)
+
+
+@st.composite
+def stages(draw: st.DrawFn, names: tuple[str, ...]) -> PlannedStage:
+    """
+    One stage with edges to any of the names.
+    """
+    edges = st.builds(
+        PlannedEdge, to=st.sampled_from(names), port=st.sampled_from(PORTS), recurse=st.none() | st.integers(1, 20)
+    )
+    return PlannedStage(
+        task=draw(st.sampled_from(["m.one", "m.two"])),
+        queue=draw(st.sampled_from(["q", "r"])),
+        edges=tuple(draw(st.lists(edges, max_size=4, unique_by=lambda edge: (edge.to, edge.port)))),
+        dropped=tuple(draw(st.lists(st.sampled_from(["x", "y", "z"]), unique=True, max_size=3))),
+        options=draw(st.dictionaries(st.sampled_from(["k", "l", "m"]), values, max_size=3)),
+        retry=draw(st.builds(PlannedRetry, max=st.integers(0, 9), base=st.floats(0, 100))),
+        timeout=draw(st.none() | st.floats(0.1, 1e6)),
+        memory=draw(st.none() | st.integers(1, 2**40)),
+        priority=draw(st.integers(-100, 100)),
+        on_error=draw(st.none() | st.sampled_from(names)),
+        emit=draw(st.sampled_from(["success", "stream"])),
+        enabled=draw(st.booleans() | st.just("flag")),
+        external=draw(st.booleans()),
+        origin=draw(st.none() | st.sampled_from(["p/a", "o"])),
+        accepts=draw(st.none() | st.lists(st.sampled_from(["Document", "Person"]), unique=True).map(tuple)),
+    )
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """
+    Plans of up to five stages, that need not have passed a check.
+    """
+    names = NAMES[: draw(st.integers(1, 5))]
+    start = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True))
+    return Plan(
+        pipeline="p",
+        start=tuple(start),
+        params=draw(params),
+        stages={name: draw(stages(names)) for name in names},
+    )
+
+
+def shuffled(plan: Plan, random: Random) -> Plan:
+    """
+    The same plan, with everything in another order that comes from keys of a file.
+    """
+
+    def anew(pairs):
+        items = list(pairs.items())
+        random.shuffle(items)
+        return dict(items)
+
+    def stage(planned: PlannedStage) -> PlannedStage:
+        by_port = {}
+        for edge in planned.edges:
+            by_port.setdefault(edge.port, []).append(edge)
+        dropped = list(planned.dropped)
+        random.shuffle(dropped)
+        return planned.model_copy(
+            update={
+                "edges": tuple(edge for edges in anew(by_port).values() for edge in edges),
+                "dropped": tuple(dropped),
+                "options": anew(planned.options),
+            }
+        )
+
+    start = list(plan.start)
+    random.shuffle(start)
+    return plan.model_copy(
+        update={
+            "start": tuple(start),
+            "params": anew(plan.params),
+            "stages": anew({name: stage(planned) for name, planned in plan.stages.items()}),
+        }
+    )

@@ -1,0 +1,173 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oaflow.errors import UsageError
+from oaflow.model import Retry
+from oaflow.plan import BoundPlan, Plan, PlannedEdge, PlannedParam, PlannedRetry, PlannedStage, bind, references
+from tests.unit.plans import plans
+
+ANY = PlannedParam(type="string")
+
+
+def stage(name: str, *to: str, **keys) -> PlannedStage:
+    return PlannedStage(task=f"m.{name}", queue=name, edges=tuple(PlannedEdge(to=target) for target in to), **keys)
+
+
+def plan_of(**stages: PlannedStage) -> Plan:
+    return Plan(pipeline="p", start=(next(iter(stages)),), stages=stages)
+
+
+def bound_options(options, **values):
+    return bind(plan_of(a=stage("a", options=options)), values).stages["a"].options
+
+
+def test_a_whole_value_keeps_its_type_and_inside_a_text_it_is_text():
+    options = {"n": "${params.n}", "text": "n=${params.n}, b=${params.b}", "deep": {"list": ["${params.l}"]}}
+
+    assert bound_options(options, n=3, b=True, l=["x"]) == {"n": 3, "text": "n=3, b=true", "deep": {"list": [["x"]]}}
+
+
+def test_an_option_whose_param_has_no_value_is_left_out_and_a_written_null_is_not():
+    assert bound_options({"a": "${params.a}", "b": None}, a=None) == {"b": None}
+
+
+def test_a_param_without_a_value_cannot_be_part_of_a_text():
+    with pytest.raises(UsageError, match="option 'path' of stage 'a' needs param 'base', which has no value") as caught:
+        bound_options({"path": "${params.base}/x"}, base=None)
+
+    assert caught.value.help == "-p base=VALUE"
+
+
+def test_a_list_cannot_be_part_of_a_text():
+    with pytest.raises(UsageError, match="its value is a list"):
+        bound_options({"path": "x-${params.many}"}, many=["a"])
+
+
+def test_timeout_memory_priority_and_retry_are_filled_in():
+    planned = stage(
+        "a",
+        timeout="${params.t}",
+        memory="${params.m}",
+        priority="${params.p}",
+        retry=PlannedRetry(max="${params.n}", base="${params.t}", cap="${params.t}"),
+    )
+
+    bound = bind(plan_of(a=planned), {"t": 2.5, "m": 1024, "p": 7, "n": 1}).stages["a"]
+
+    assert (bound.timeout, bound.memory, bound.priority) == (2.5, 1024, 7)
+    assert bound.retry == Retry(max=1, base=2.5, cap=2.5)
+
+
+def test_a_param_without_a_value_leaves_the_default():
+    planned = stage("a", timeout="${params.x}", memory="${params.x}", retry=PlannedRetry(max="${params.x}"))
+
+    bound = bind(plan_of(a=planned), {"x": None}).stages["a"]
+
+    assert (bound.timeout, bound.memory, bound.retry) == (None, 2 * 1024**3, Retry())
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "sentence"),
+    [
+        ({"timeout": "${params.x}"}, 0, "timeout of stage 'a' is '0', and must be a duration above 0"),
+        ({"timeout": "${params.x}"}, "1h", "timeout of stage 'a' is '1h', and must be a duration above 0"),
+        ({"memory": "${params.x}"}, 0, "memory of stage 'a' is '0', and must be a size above 0"),
+        ({"priority": "${params.x}"}, 1.5, "priority of stage 'a' is '1.5', and must be a whole number"),
+        ({"priority": "${params.x}"}, 2**31, "must be a whole number"),
+        ({"retry": PlannedRetry(max="${params.x}")}, -1, "retry.max of stage 'a' is '-1'"),
+        ({"retry": PlannedRetry(max="${params.x}")}, True, "retry.max of stage 'a' is 'true'"),
+    ],
+)
+def test_a_value_that_does_not_fit_where_it_stands_is_refused(keys, value, sentence):
+    with pytest.raises(UsageError) as caught:
+        bind(plan_of(a=stage("a", **keys)), {"x": value})
+
+    assert sentence in str(caught.value)
+
+
+def test_a_disabled_stage_takes_those_with_it_that_only_it_leads_to():
+    plan = plan_of(
+        a=stage("a", "b", "c"), b=stage("b", "d", "e", enabled="on"), c=stage("c", "e"), d=stage("d"), e=stage("e")
+    )
+
+    bound = bind(plan, {"on": False})
+
+    assert list(bound.stages) == ["a", "c", "e"]
+    assert bound.disabled == {"b": "param 'on' is false", "d": "nothing that runs leads to it (only b)"}
+    assert [edge.to for edge in bound.stages["a"].edges] == ["c"]
+    assert list(bind(plan, {"on": True}).stages) == ["a", "b", "c", "d", "e"]
+
+
+def test_an_on_error_to_a_disabled_stage_counts_as_not_written_and_one_to_a_live_stage_keeps_it():
+    plan = plan_of(a=stage("a", on_error="q"), q=stage("q", "r", enabled=False), r=stage("r"))
+    kept = plan_of(a=stage("a", on_error="q"), q=stage("q", "r"), r=stage("r"))
+
+    assert bind(plan, {}).stages["a"].on_error is None
+    assert bind(plan, {}).disabled == {"q": "enabled is false", "r": "nothing that runs leads to it (only q)"}
+    assert list(bind(kept, {}).stages) == ["a", "q", "r"]
+
+
+def test_a_port_that_led_only_to_disabled_stages_may_still_be_emitted_on_and_the_stage_is_no_end():
+    plan = plan_of(a=stage("a", "b"), b=stage("b", enabled=False))
+
+    bound = bind(plan, {}).stages["a"]
+
+    assert bound.unwired == ("default",)
+    assert bound.ports == ("default",)
+    assert not bound.end
+
+
+def test_a_port_with_one_edge_left_is_wired():
+    plan = plan_of(a=stage("a", "b", "c"), b=stage("b", enabled=False), c=stage("c"))
+
+    assert bind(plan, {}).stages["a"].unwired == ()
+
+
+def test_a_stage_that_only_leads_to_itself_does_not_keep_itself():
+    plan = plan_of(a=stage("a", "b"), b=stage("b", "c", enabled=False), c=stage("c", "c"))
+
+    assert list(bind(plan, {}).stages) == ["a"]
+
+
+def test_a_run_can_leave_out_further_stages():
+    plan = plan_of(a=stage("a", "b"), b=stage("b"))
+
+    assert bind(plan, {}, disable=["b"]).disabled == {"b": "left out of this run"}
+    with pytest.raises(UsageError, match="no stage is named 'bb'") as caught:
+        bind(plan, {}, disable=["bb"])
+    assert caught.value.help == "did you mean 'b'?"
+
+
+def test_a_run_of_which_nothing_is_left_is_refused_with_the_reason():
+    with pytest.raises(UsageError, match="nothing of pipeline 'p' is left to run: stage 'a': param 'on' is false"):
+        bind(plan_of(a=stage("a", enabled="on")), {"on": False})
+
+
+def test_the_origin_is_pipeline_and_stage_unless_it_is_said():
+    bound = bind(plan_of(a=stage("a", "b"), b=stage("b", origin="mine")), {})
+
+    assert [planned.origin for planned in bound.stages.values()] == ["p/a", "mine"]
+
+
+@given(plans(), st.booleans(), st.lists(st.text(max_size=3), max_size=2), st.none() | st.floats(0.1, 9))
+def test_a_bound_plan_is_whole_closed_and_survives_a_passage_through_json(plan, flag, many, wait):
+    try:
+        bound = bind(plan, {"flag": flag, "many": many, "wait": wait})
+    except UsageError:
+        assert all(plan.stages[name].enabled is not True for name in plan.start)
+        return
+
+    assert BoundPlan.from_json(bound.to_json()) == bound
+    assert bound.digest == plan.digest
+    assert {*bound.stages, *bound.disabled} == set(plan.stages)
+    reached = set(bound.start)
+    for planned in bound.stages.values():
+        targets = {edge.to for edge in planned.edges} | ({planned.on_error} - {None})
+        assert targets <= set(bound.stages)
+        reached |= targets - {planned.name}
+        assert not references(dict(planned.options))
+        # Nothing becomes an error that was none in the plan: every port of the plan may still be emitted on.
+        assert set(planned.ports) == {edge.port for edge in plan.stages[planned.name].edges} | set(planned.dropped)
+        assert planned.end == plan.stages[planned.name].end
+    assert reached == set(bound.stages)

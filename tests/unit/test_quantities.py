@@ -1,0 +1,48 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oaflow.quantities import seconds, size
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("500ms", 0.5),
+        ("2s", 2),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+        ("1 d", 86400),
+        ("3", 3),
+        (3, 3),
+        (0.5, 0.5),
+        ("0s", 0),
+    ],
+)
+def test_a_duration_is_read_in_seconds(text, expected):
+    assert seconds(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "1h x", "-1s", "1m30", True, None, -1, math.inf, math.nan, [], "s"])
+def test_what_is_no_duration_is_none(text):
+    assert seconds(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("2GiB", 2**31), ("16kB", 16_000), ("16 KB", 16_000), ("1k", 1000), ("12", 12), ("1.5M", 1_500_000), (7, 7)],
+)
+def test_a_size_is_read_in_bytes_and_gib_differs_from_gb(text, expected):
+    assert size(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "big", "1 XB", "-1", True, None, -1, 1.5, "1GiB2"])
+def test_what_is_no_size_is_none(text):
+    assert size(text) is None
+
+
+@given(st.integers(0, 10_000), st.integers(0, 59), st.integers(0, 59))
+def test_the_parts_of_a_duration_add_up(hours, minutes, rest):
+    assert seconds(f"{hours}h{minutes}m{rest}s") == hours * 3600 + minutes * 60 + rest
