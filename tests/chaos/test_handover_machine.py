@@ -1,0 +1,38 @@
+import psycopg
+import pytest
+
+from tests.chaos.handover_machine import run_machine
+
+# Breaks the SQL on purpose: (function, what stands there, what is put in its place).
+MUTATIONS = {
+    "without the fence on attempts": ("complete_v1", "AND j.attempts = c.attempt AND j.worker_id", "AND j.worker_id"),
+    "without the guard on successors": ("complete_v1", "JOIN lk ON lk.id = u.parent ORDER BY", "LEFT JOIN lk ON true ORDER BY"),
+    "without the guard on chunks": (
+        "complete_v1",
+        "OR NOT EXISTS (SELECT 1 FROM oaflow.chunks k WHERE k.job = c.id AND k.position = c.position)",
+        "OR true",
+    ),
+    "without the fence on the worker": ("complete_v1", "AND j.worker_id IS NOT DISTINCT FROM p_worker", ""),
+}
+
+
+def test_no_interleaving_loses_or_doubles_a_handover(database: str):
+    with psycopg.connect(database, autocommit=True) as connection:
+        run_machine(connection)
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_the_machine_notices_a_broken_handover(database: str, name: str, monkeypatch: pytest.MonkeyPatch):
+    function, old, new = MUTATIONS[name]
+    monkeypatch.setenv("OAFLOW_MACHINE", "300x50")
+    with psycopg.connect(database, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+            " WHERE n.nspname = 'oaflow' AND p.proname = %s",
+            (function,),
+        ).fetchone()
+        assert row is not None
+        assert old in row[0], "the mutation no longer fits the function"
+        connection.execute(row[0].replace(old, new))  # pyright: ignore
+        with pytest.raises(BaseException):  # noqa: B017, PT011 - any broken law will do
+            run_machine(connection, shrink=False)
