@@ -1,16 +1,19 @@
 """
-What jobs reach outside of a worker: built from the settings when a job first asks.
+What jobs reach: outside of a worker built from the settings when a job first asks, in a worker for each job.
 """
 
 import atexit
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from functools import cache
+from pathlib import Path
 from threading import Lock
 
 from oaflow.entities.store import EntityStore
 from oaflow.files import Archive, ArchiveOptions
 from oaflow.jobs import Bindings
-from oaflow.postgres import open_database
+from oaflow.plan import BoundPlan
+from oaflow.postgres import locate, open_database
 from oaflow.runtime.queue import ProgramQueue
 from oaflow.settings import Settings
 
@@ -32,6 +35,34 @@ def bindings_of(settings: Settings) -> Bindings:
     atexit.register(entities.close)
     atexit.register(queue.close)
     return Bindings(entities=entities, files=archive_of(settings), queue=queue, lasting=True)
+
+
+@contextmanager
+def for_job(
+    settings_json: str, plan: BoundPlan, stage: str, dataset: str | None, temp: Path
+) -> Generator[Bindings]:
+    """
+    The bindings of one job of a run; what is behind them is shared by all jobs of the process.
+
+    Args:
+        settings_json: the settings of the worker.
+        plan: of the run.
+        stage: whose origin signs what the job writes.
+        dataset: of the job, or None for a job without one.
+        temp: the job's own folder.
+    """
+    entities, files, queue = _of_process(settings_json)
+    yield Bindings(entities=entities, files=files, queue=queue, origin=plan.stages[stage].origin, temp=temp)
+
+
+@cache
+def _of_process(settings_json: str) -> tuple[EntityStore, Archive, ProgramQueue]:
+    settings = Settings.model_validate_json(settings_json)
+
+    def address() -> str:  # the server is up: a worker runs
+        return locate(settings).uri
+
+    return EntityStore(settings.entities_uri or address), archive_of(settings), ProgramQueue(address)
 
 
 def archive_of(settings: Settings) -> Archive:

@@ -7,11 +7,6 @@ from tests.chaos.handover_machine import run_machine
 MUTATIONS = {
     "without the fence on attempts": ("complete_v1", "AND j.attempts = c.attempt AND j.worker_id", "AND j.worker_id"),
     "without the guard on successors": ("complete_v1", "JOIN lk ON lk.id = u.parent ORDER BY", "LEFT JOIN lk ON true ORDER BY"),
-    "without the guard on chunks": (
-        "complete_v1",
-        "OR NOT EXISTS (SELECT 1 FROM oaflow.chunks k WHERE k.job = c.id AND k.position = c.position)",
-        "OR true",
-    ),
     "without the fence on the worker": ("complete_v1", "AND j.worker_id IS NOT DISTINCT FROM p_worker", ""),
 }
 
