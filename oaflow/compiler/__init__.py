@@ -1,3 +1,39 @@
 """
 From a declared pipeline to a plan, or to everything that is wrong with it.
+
+The names are loaded on first use: the loader needs the rules of this package, and this package the loader.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oaflow.compiler.checking import Checked as Checked
+    from oaflow.compiler.checking import PipelineError as PipelineError
+    from oaflow.compiler.checking import check_data as check_data
+    from oaflow.compiler.checking import check_file as check_file
+    from oaflow.compiler.checking import check_pipeline as check_pipeline
+    from oaflow.compiler.checking import compile_pipeline as compile_pipeline
+    from oaflow.compiler.explaining import explain as explain
+    from oaflow.compiler.shape import parse_pipeline as parse_pipeline
+
+_HOMES = {
+    "Checked": "oaflow.compiler.checking",
+    "PipelineError": "oaflow.compiler.checking",
+    "check_data": "oaflow.compiler.checking",
+    "check_file": "oaflow.compiler.checking",
+    "check_pipeline": "oaflow.compiler.checking",
+    "compile_pipeline": "oaflow.compiler.checking",
+    "explain": "oaflow.compiler.explaining",
+    "parse_pipeline": "oaflow.compiler.shape",
+}
+
+__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'oaflow.compiler' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

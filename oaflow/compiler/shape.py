@@ -64,7 +64,7 @@ def _pipeline(reader: Reader, data: object) -> Pipeline | None:
     )
     if not isinstance(data, Mapping):
         return None
-    if "oaflow" in members and members["oaflow"] != LANGUAGE:
+    if "oaflow" in members and (members["oaflow"] != LANGUAGE or isinstance(members["oaflow"], bool)):
         message = f"this version of oaflow reads language {LANGUAGE}, and the file is written in {members['oaflow']!r}"
         reader.report(rules.LANGUAGE_VERSION, message, ("oaflow",), help=f"oaflow: {LANGUAGE}")
     name = None

@@ -144,20 +144,3 @@ UNKNOWN_SCHEMA = rule(
     `@stage(accepts=..., emits=...)` name schemata of followthemoney, each with all its descendants.
     """,
 )
-OPTION_TYPE = rule(
-    "OAF414",
-    "option-type",
-    "an option is given a value of another type than the function takes",
-    """
-    The value in `with`, or the type of the param that fills it in, is compared with the annotation of the function's
-    parameter. Paths arrive as texts, durations as seconds, sizes as bytes.
-    """,
-)
-NOTHING_TO_STREAM = rule(
-    "OAF415",
-    "nothing-to-stream",
-    "`emit: stream` on a function that returns its jobs all at once",
-    """
-    A stream is handed over in chunks while the function still runs, which needs a generator (a function with `yield`).
-    """,
-)

@@ -44,15 +44,6 @@ UNKNOWN_PARAM = rule(
       read: {task: letters.read, with: {language: "${params.language}"}}
     """,
 )
-UNKNOWN_SCHEMA = rule(
-    "OAF203",
-    "unknown-schema",
-    "a schema is named that followthemoney does not have",
-    """
-    `accepts` and `emits` of `@stage` name schemata of followthemoney, spelled as there: `Document`, `PlainText`,
-    `Person`.
-    """,
-)
 PARAM_TYPE = rule(
     "OAF204",
     "param-type",

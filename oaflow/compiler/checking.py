@@ -1,0 +1,131 @@
+"""
+All phases in order: the file, the shape, the names, the graph, the functions. A phase in which something is wrong is
+the last one, so that nobody reads about the consequences of a mistake; within it every mistake is found.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oaflow.compiler.functions import Inspect, Inspected, Inspector, import_folders
+from oaflow.compiler.graph import check_graph
+from oaflow.compiler.names import check_names
+from oaflow.compiler.planning import plan_of
+from oaflow.compiler.shape import parse_pipeline
+from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans, errors
+from oaflow.errors import UsageError
+from oaflow.loader import load
+from oaflow.model import Pipeline
+from oaflow.plan import Plan
+
+
+@dataclass(frozen=True)
+class Checked:
+    """
+    What came out of checking.
+
+    Attributes:
+        plan: None where there are errors. One whose functions nobody looked at (`inspected` is False) cannot be run.
+        pipeline: as declared; None where its shape is wrong.
+        diagnostics: errors and warnings, in the order of the file.
+        inspected: whether the functions were looked at.
+        functions: by task, what was found.
+    """
+
+    plan: Plan | None
+    pipeline: Pipeline | None
+    diagnostics: tuple[Diagnostic, ...]
+    inspected: bool = False
+    functions: Mapping[str, Inspected] = field(default_factory=dict[str, Inspected])
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        return errors(self.diagnostics)
+
+
+class PipelineError(UsageError):
+    """
+    A pipeline in which something is wrong; `diagnostics` say what.
+    """
+
+    def __init__(self, name: str, diagnostics: Iterable[Diagnostic]) -> None:
+        self.name, self.diagnostics = name, tuple(diagnostics)
+        found = errors(self.diagnostics)
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        super().__init__(
+            f"pipeline {name!r} cannot be compiled: {found[0].message} ({found[0].code}{more})",
+            help=found[0].help or f"oaflow explain {found[0].code}",
+        )
+
+
+def check_file(path: Path, *, imports: bool = True, inspect: Inspect | None = None) -> Checked:
+    """
+    Check a pipeline file.
+
+    Args:
+        imports: whether the functions are looked at, which imports their modules in a child process.
+        inspect: who looks at them; None: a child that searches where workers would.
+    """
+    loaded = load(path)
+    if loaded.data is None:
+        return Checked(None, None, loaded.diagnostics)
+    looks = (inspect or Inspector(import_folders(path))) if imports else None
+    return check_data(loaded.data, loaded.spans, looks)
+
+
+def check_data(data: Mapping[str, Any], spans: Spans = NO_SPANS, inspect: Inspect | None = None) -> Checked:
+    """
+    Check a pipeline that is plain data: what a file holds, or what the Python form hands over.
+
+    Args:
+        inspect: who looks at the functions; None: nobody.
+    """
+    pipeline, found = parse_pipeline(data, spans)
+    if pipeline is None:
+        return Checked(None, None, tuple(found))
+    return check_pipeline(pipeline, spans, inspect, before=found)
+
+
+def check_pipeline(
+    pipeline: Pipeline, spans: Spans = NO_SPANS, inspect: Inspect | None = None, *, before: Iterable[Diagnostic] = ()
+) -> Checked:
+    """
+    Check a declared pipeline from its names on.
+    """
+    found = list(before)
+    for phase in (check_names, check_graph):
+        found += phase(pipeline, spans)
+        if errors(found):
+            return Checked(None, pipeline, _sorted(found))
+    if inspect is None:
+        return Checked(plan_of(pipeline, {}), pipeline, _sorted(found))
+    # Not at the top: it brings the table of schemata, which a check without imports has no use for.
+    from oaflow.compiler.signatures import check_functions
+
+    answers = inspect(tuple(dict.fromkeys(stage.task for stage in pipeline.stages.values() if not stage.external)))
+    found += check_functions(pipeline, answers, spans)
+    seen = {task: answer for task, answer in answers.items() if isinstance(answer, Inspected)}
+    plan = None if errors(found) else plan_of(pipeline, seen)
+    return Checked(plan, pipeline, _sorted(found), True, seen)
+
+
+def compile_pipeline(pipeline: Pipeline, spans: Spans = NO_SPANS, inspect: Inspect | None = None) -> Plan:
+    """
+    The plan of a declared pipeline.
+
+    Args:
+        inspect: who looks at the functions; None: nobody, and the plan cannot be run.
+
+    Raises:
+        PipelineError: something is wrong with it.
+    """
+    checked = check_pipeline(pipeline, spans, inspect)
+    if checked.plan is None:
+        raise PipelineError(pipeline.name, checked.diagnostics)
+    return checked.plan
+
+
+def _sorted(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    # Stable: where nothing has a line, the order of the checks remains.
+    return tuple(sorted(found, key=lambda one: (one.span.line, one.span.column)))

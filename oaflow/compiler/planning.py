@@ -1,0 +1,113 @@
+"""
+From a pipeline in which nothing is wrong to its plan: defaults and decorators resolved, descriptions left out. Pure.
+
+What stands in the file counts before what stands in the code: a stage's own key, then the pipeline's `defaults`, then
+the decorator, then the language's default.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from oaflow.compiler.functions import Inspected
+from oaflow.compiler.graph import entries
+from oaflow.model import Param, Pipeline, Repeat, Retry, Stage, StageOptions
+from oaflow.plan import Plan, PlannedEdge, PlannedParam, PlannedRetry, PlannedStage
+
+# What a function that nobody looked at says about itself.
+_UNSEEN = Inspected(StageOptions())
+
+
+def plan_of(pipeline: Pipeline, inspected: Mapping[str, Inspected]) -> Plan:
+    """
+    The plan of a pipeline that passed every check.
+
+    Args:
+        inspected: by task, what the functions say; where it is empty, the plan is made without the decorators' defaults
+            and cannot be run.
+    """
+    return Plan(
+        pipeline=pipeline.name,
+        start=entries(pipeline),
+        params={name: _param(param) for name, param in pipeline.params.items()},
+        stages={
+            name: _stage(pipeline, name, stage, _UNSEEN if stage.external else inspected.get(stage.task, _UNSEEN))
+            for name, stage in pipeline.stages.items()
+        },
+    )
+
+
+def _param(param: Param) -> PlannedParam:
+    return PlannedParam(
+        type=param.type,
+        # A list is of texts where nothing is said, and says so in the plan.
+        of=(param.of or "string") if param.type == "list" else None,
+        default=param.default,
+        required=param.required,
+        choices=param.choices,
+        env=param.env,
+        positional=param.positional,
+        remember=param.remember,
+    )
+
+
+def _stage(pipeline: Pipeline, name: str, stage: Stage, found: Inspected) -> PlannedStage:
+    defaults, options = pipeline.defaults, found.options
+    said: dict[str, Any] = {}
+    # The service of an external stage decides about these; nothing of the pipeline's defaults holds for it.
+    if not stage.external:
+        for key in ("timeout", "memory"):
+            value = first_said(getattr(stage, key), getattr(defaults, key), getattr(options, key))
+            if value is not None:
+                said[key] = value
+        said["retry"] = _retry(stage.retry, defaults.retry, options.retry)
+    priority = first_said(stage.priority, defaults.priority, options.priority)
+    if priority is not None:
+        said["priority"] = priority
+    first = found.parameters[0] if found.parameters else None
+    return PlannedStage(
+        task=stage.task,
+        queue=stage.queue or defaults.queue or options.queue or name,
+        edges=tuple(PlannedEdge(to=edge.to, port=edge.port, recurse=edge.recurse) for edge in stage.next),
+        dropped=stage.dropped,
+        options=stage.options,
+        on_error=stage.on_error,
+        emit=stage.emit or defaults.emit or options.emit,
+        enabled=stage.enabled,
+        external=stage.external,
+        origin=None if stage.origin == f"{pipeline.name}/{name}" else stage.origin,
+        accepts=options.accepts,
+        emits=_emits(options),
+        takes=first.annotation if first is not None else None,
+        gives=found.returns,
+        **said,
+    )
+
+
+def first_said(*values: Any) -> Any:
+    """
+    The first value that was said at all.
+    """
+    return next((value for value in values if value is not None), None)
+
+
+def _retry(stage: Repeat | None, defaults: Repeat | None, decorator: Retry | None) -> PlannedRetry:
+    """
+    Each member on its own, so that `retry: 3` keeps the waits that the pipeline's defaults name.
+    """
+    said: dict[str, Any] = {}
+    for key in Repeat.model_fields:
+        fixed = getattr(decorator, key) if decorator is not None and key in decorator.model_fields_set else None
+        value = first_said(getattr(stage, key, None), getattr(defaults, key, None), fixed)
+        if value is not None:
+            said[key] = value
+    return PlannedRetry(**said)
+
+
+def _emits(options: StageOptions) -> dict[str, tuple[str, ...]] | None:
+    match options.emits:
+        case None:
+            return None
+        case Mapping():
+            return dict(options.emits)
+        case _:
+            return dict.fromkeys(options.ports, options.emits)

@@ -1,0 +1,384 @@
+"""
+A pipeline file becomes plain data in which every value has its place. Knows YAML, and nothing of pipelines.
+
+Read event by event with PyYAML's C parser: so places are exact, nothing is constructed, and what a hostile file could
+do (aliases of aliases, a thousand brackets) is stopped while it is read. Plain scalars mean what YAML 1.2 says.
+"""
+
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any, NoReturn, cast
+
+import yaml
+
+from oaflow.compiler.rules import file as rules
+from oaflow.diagnostics import Diagnostic, Path, Rule, Span, Spans, errors
+
+LARGEST = 2**20
+DEEPEST = 64
+# Values that all aliases of a file may repeat together.
+REPEATED = 1000
+
+# Without libyaml PyYAML parses in Python: the same events, 10 times slower.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_NOT_FINITE = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
+
+# What YAML calls a line break; str.splitlines knows more of them.
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """
+    What stood in a file. `data` is None where `diagnostics` say why.
+    """
+
+    data: Any
+    spans: Spans
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def load(path: FilePath) -> Loaded:
+    """
+    Read a pipeline file.
+    """
+    name = str(path)
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return _refused(
+                rules.FOLDER, f"{name!r} is a folder, and a pipeline is one file", name, _pipelines_in(path)
+            )
+        if not stat.S_ISREG(mode):
+            return _refused(rules.UNREADABLE, f"{name!r} is not a regular file", name)
+        with path.open("rb") as handle:
+            raw = handle.read(LARGEST + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return _refused(rules.UNREADABLE, f"{name!r} cannot be read: {reason.lower()}", name)
+    if len(raw) > LARGEST:
+        help = "put data in files of its own, and their paths in params"
+        return _refused(rules.TOO_LARGE, f"{name!r} is larger than 1 MiB", name, help)
+    return load_bytes(raw, name)
+
+
+def load_bytes(raw: bytes, name: str) -> Loaded:
+    """
+    Read the content of a pipeline file.
+    """
+    if found := _CONTROL.search(raw):
+        what = "UTF-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else None
+        message = f"{name!r} is not text: byte {found.start()} is {raw[found.start()]:#04x}"
+        return _refused(rules.BINARY, message, name, f"save it as UTF-8: it looks like {what}" if what else None)
+    try:
+        text = raw.removeprefix(b"\xef\xbb\xbf").decode()
+    except UnicodeDecodeError as error:
+        return _not_utf8(raw, error.start, name)
+    return load_text(text, name)
+
+
+def load_text(text: str, name: str | None = None) -> Loaded:
+    """
+    Read the text of a pipeline file.
+    """
+    composer = _Composer(text, name)
+    data = composer.compose()
+    found = tuple(composer.found)
+    return Loaded(None if errors(found) else data, Spans(name, composer.values, composer.keys), found)
+
+
+def _refused(rule: Rule, message: str, name: str, help: str | None = None) -> Loaded:
+    return Loaded(None, Spans(name), (Diagnostic(rule, message, Span(file=name), help),))
+
+
+def _pipelines_in(folder: FilePath) -> str | None:
+    try:
+        names = sorted(str(path) for path in folder.iterdir() if path.suffix in (".yml", ".yaml"))
+    except OSError:
+        return None
+    return f"name the file: {', '.join(names[:5])}" if names else None
+
+
+def _not_utf8(raw: bytes, at: int, name: str) -> Loaded:
+    before = raw[:at].decode()
+    lines = _BREAK.split(before)
+    # Shown as Latin-1, where every byte is a letter, and most often the one that was typed.
+    rest = _BREAK.split(raw[at:].decode("latin-1"))[0]
+    line, column = len(lines), len(lines[-1]) + 1
+    span = Span((), name, line, column, line, column + 1, lines[-1] + rest)
+    message = f"the file is not UTF-8: byte {at} is {raw[at]:#04x}"
+    help = f"if it is Latin-1: iconv -f LATIN1 -t UTF-8 {name}"
+    return Loaded(None, Spans(name), (Diagnostic(rules.ENCODING, message, span, help),))
+
+
+@dataclass
+class _Anchored:
+    """
+    What an anchor marks. `size` is None as long as it is not read to its end.
+    """
+
+    data: Any = None
+    size: int | None = None
+    values: dict[Path, Span] = field(default_factory=dict[Path, Span])
+    keys: dict[Path, Span] = field(default_factory=dict[Path, Span])
+
+
+class _Stop(Exception):
+    """
+    Reading on makes no sense; what was found is noted.
+    """
+
+
+class _Composer:
+    """
+    Puts the events of one file together, with the place of all that it puts.
+    """
+
+    def __init__(self, text: str, name: str | None) -> None:
+        self.name = name
+        self.lines = _BREAK.split(text)
+        self.found: list[Diagnostic] = []
+        self.values: dict[Path, Span] = {}
+        self.keys: dict[Path, Span] = {}
+        self._text = text
+        self._anchors: dict[str, _Anchored] = {}
+        self._size = 0
+        self._repeated = 0
+
+    def compose(self) -> Any:
+        """
+        The data of the one document; None where something is wrong.
+        """
+        try:
+            events = _events(self._text)
+            data, documents = None, 0
+            for event in events:
+                if isinstance(event, yaml.DocumentStartEvent):
+                    documents += 1
+                    if documents > 1:
+                        help = "one file is one pipeline: put the other one in a file of its own"
+                        message = "the file holds more than one YAML document"
+                        self._stop(rules.SEVERAL_DOCUMENTS, message, self._span((), event), help)
+                    data = self._value(next(events), events, ())
+            if documents == 0 or data is None:
+                self._empty()
+            return data
+        except yaml.MarkedYAMLError as error:
+            self._syntax(error)
+        except yaml.reader.ReaderError as error:
+            self._strange_character(error)
+        except _Stop:
+            return None
+        return None
+
+    def _value(self, event: yaml.Event, events: Iterator[yaml.Event], path: Path) -> Any:
+        span = self._span(path, event)
+        self.values[path] = span
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, path, span)
+        if len(path) > DEEPEST:
+            message = f"lists and mappings are nested more than {DEEPEST} deep here"
+            self._stop(rules.TOO_DEEP, message, span, "no pipeline needs that: is a bracket missing?")
+        if getattr(event, "tag", None) is not None:
+            message = f"tag {self._tag(event)!r} has no meaning in a pipeline"
+            self._note(rules.TAG, message, span, "take it out: write the value alone, in quotes for text")
+        anchor = cast("str | None", getattr(event, "anchor", None))
+        marked = _Anchored()
+        if anchor is not None:
+            self._anchors[anchor] = marked
+        before, known = self._size, (len(self.values), len(self.keys))
+        self._size += 1
+        match event:
+            case yaml.ScalarEvent():
+                data = _scalar(event)
+            case yaml.SequenceStartEvent():
+                data = self._sequence(events, path)
+            case _:
+                data = self._mapping(events, path)
+        if anchor is not None:
+            marked.data, marked.size = data, self._size - before
+            inside = list(self.values.items())[known[0] :], list(self.keys.items())[known[1] :]
+            marked.values = {place[len(path) :]: span for place, span in inside[0]}
+            marked.keys = {place[len(path) :]: span for place, span in inside[1]}
+        return data
+
+    def _sequence(self, events: Iterator[yaml.Event], path: Path) -> list[Any]:
+        items: list[Any] = []
+        for event in events:
+            if isinstance(event, yaml.SequenceEndEvent):
+                break
+            items.append(self._value(event, events, (*path, len(items))))
+        return items
+
+    def _mapping(self, events: Iterator[yaml.Event], path: Path) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        for event in events:
+            if isinstance(event, yaml.MappingEndEvent):
+                break
+            key = self._key(event, events, path)
+            place = (*path, key)
+            span = self._span(place, event)
+            if key in members:
+                first = self.keys[place]
+                help = "take one of the two out, or give it another name"
+                self._note(rules.DUPLICATE_KEY, f"key {key!r} is given twice", span, help, ("the first is here", first))
+                # Read like any other, and put aside.
+                self._value(next(events), events, place)
+                self.keys[place] = first
+                continue
+            self.keys[place] = span
+            members[key] = self._value(next(events), events, place)
+        return members
+
+    def _key(self, event: yaml.Event, events: Iterator[yaml.Event], path: Path) -> str:
+        span = self._span(path, event)
+        match event:
+            case yaml.ScalarEvent(value="<<") if not event.style:
+                help = "what all stages share stands under `defaults`; the rest is written out"
+                self._note(rules.MERGE_KEY, "merge keys (`<<`) are not part of the language", span, help)
+                return "<<"
+            case yaml.ScalarEvent():
+                key = _scalar(event)
+                if event.tag is not None:
+                    self._note(rules.TAG, f"tag {self._tag(event)!r} has no meaning in a pipeline", span, "take it out")
+                if not isinstance(key, str):
+                    what = "nothing" if key is None else f"{event.value}"
+                    self._note(rules.BAD_KEY, f"a key must be a text, and this one is {what}", span, "put it in quotes")
+                return str(event.value)
+            case yaml.AliasEvent():
+                self._stop(rules.BAD_KEY, "an alias cannot be a key", span, "write the key itself")
+            case _:
+                kind = "list" if isinstance(event, yaml.SequenceStartEvent) else "mapping"
+                help = "was a text meant? then put it in quotes"
+                self._stop(rules.BAD_KEY, f"a {kind} cannot be a key", span, help)
+
+    def _alias(self, event: yaml.AliasEvent, path: Path, span: Span) -> Any:
+        marked = self._anchors.get(event.anchor)
+        if marked is None:
+            message = f"no value above is marked with `&{event.anchor}`"
+            self._stop(rules.SYNTAX, message, span, f"was the text meant? then in quotes: '*{event.anchor}'")
+        if marked.size is None:
+            self._stop(rules.ALIASES, f"alias `*{event.anchor}` stands inside of what it repeats", span)
+        self._repeated += marked.size
+        self._size += marked.size
+        if self._repeated > REPEATED:
+            message = f"the aliases of this file repeat more than {REPEATED} values"
+            self._stop(rules.ALIASES, message, span, "write it out, or generate the pipeline in Python")
+        deepest = max((len(place) for place in marked.values), default=0)
+        if len(path) + deepest > DEEPEST:
+            self._stop(rules.TOO_DEEP, f"this alias nests values more than {DEEPEST} deep", span)
+        self.values |= {(*path, *place): one for place, one in marked.values.items()}
+        self.keys |= {(*path, *place): one for place, one in marked.keys.items()}
+        return marked.data
+
+    # --- places and mistakes ---
+
+    def _span(self, path: Path, event: yaml.Event) -> Span:
+        start, end = event.start_mark, event.end_mark
+        return Span(
+            path, self.name, start.line + 1, start.column + 1, end.line + 1, end.column + 1, self._line(start.line)
+        )
+
+    def _line(self, number: int) -> str:
+        return self.lines[number] if number < len(self.lines) else ""
+
+    def _tag(self, event: yaml.Event) -> str:
+        mark = event.start_mark
+        found = re.compile(r"(?:&\S+\s+)?(!\S*)").match(self._line(mark.line), mark.column)
+        return found[1].rstrip(",]}") if found else str(getattr(event, "tag", "!"))
+
+    def _note(self, rule: Rule, message: str, span: Span, help: str | None = None, *notes: tuple[str, Span]) -> None:
+        self.found.append(Diagnostic(rule, message, span, help, notes))
+
+    def _stop(self, rule: Rule, message: str, span: Span, help: str | None = None) -> NoReturn:
+        self._note(rule, message, span, help)
+        raise _Stop
+
+    def _empty(self) -> None:
+        message = "there is nothing in the file" if not self._text.strip() else "the file holds comments only"
+        help = "a pipeline begins with `pipeline: NAME` and `stages:`"
+        self._note(rules.EMPTY, message, Span(file=self.name), help)
+
+    def _syntax(self, error: yaml.MarkedYAMLError) -> None:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line, mark.column) if mark is not None else (0, 0)
+        notes: tuple[tuple[str, Span], ...] = ()
+        for at in (line, line - 1):
+            if re.match(r" *\t", self._line(at)) and at >= 0:
+                column = self._line(at).index("\t")
+                span = Span((), self.name, at + 1, column + 1, at + 1, column + 2, self._line(at))
+                self._note(rules.TAB, "this line is indented with a tab", span, "indent with spaces")
+                return
+        opened = error.context_mark
+        if opened is not None and (opened.line, opened.column) != (line, column):
+            at = Span((), self.name, opened.line + 1, opened.column + 1, opened.line + 1, 0, self._line(opened.line))
+            notes = ((error.context or "it begins here", at),)
+        if line >= len(self.lines) or (line == len(self.lines) - 1 and not self.lines[line]):
+            # The parser missed something until the very end: shown behind the last line that has text.
+            line = max((number for number, text in enumerate(self.lines) if text.strip()), default=0)
+            column = len(self.lines[line])
+        span = Span((), self.name, line + 1, column + 1, line + 1, column + 2, self._line(line))
+        problem = (error.problem or "it cannot be read").replace("found character '\\t'", "found a tab")
+        self._note(rules.SYNTAX, f"this is not YAML: {problem}", span, _guess(self._line(line), problem), *notes)
+
+    def _strange_character(self, error: yaml.reader.ReaderError) -> None:
+        # A parser in C counts bytes here, one in Python characters: looked up anew.
+        allowed = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+        found = allowed.search(self._text)
+        at = found.start() if found else 0
+        before = _BREAK.split(self._text[:at])
+        line, column = len(before), len(before[-1]) + 1
+        span = Span((), self.name, line, column, line, column + 1, self._line(line - 1))
+        code = f"U+{ord(self._text[at]):04X}" if found else str(error.reason)
+        self._note(rules.BINARY, f"YAML does not allow the character {code}", span, "take it out")
+
+
+def _guess(line: str, problem: str) -> str | None:
+    """
+    The most likely repair of a syntax error, from the line that it was noticed in.
+    """
+    value = line.partition(": ")[2].strip()
+    if value[:1] in ("@", "`", "%", "*", "&"):
+        return f"put the value in quotes: '{value}'"
+    if "mapping values are not allowed" in problem:
+        return "a value with `: ` in it stands in quotes; or the line is indented too far"
+    if "expected ',' or" in problem:
+        return "is a bracket or a comma missing, here or above?"
+    if "could not find expected ':'" in problem:
+        return "is `: ` missing behind the key?"
+    if "expected <block end>" in problem or "did not find expected key" in problem:
+        return "is the line indented like its neighbours?"
+    return None
+
+
+def _events(text: str) -> Iterator[yaml.Event]:
+    return cast("Iterator[yaml.Event]", yaml.parse(text, Loader=_Loader))
+
+
+def _scalar(event: yaml.ScalarEvent) -> Any:
+    """
+    What a scalar means by the core schema of YAML 1.2, but for its capitals: `True` and `NULL` are words.
+    """
+    text = str(event.value)
+    if event.style or event.tag is not None:
+        return text
+    if text in ("", "~", "null"):
+        return None
+    if text in ("true", "false"):
+        return text == "true"
+    # Python refuses to read numbers of thousands of digits; no key takes one.
+    if len(text) < 1000 and _INT.fullmatch(text):
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    if len(text) < 1000 and _FLOAT.fullmatch(text):
+        return float(text)
+    if text.lower() in _NOT_FINITE:
+        return float(_NOT_FINITE[text.lower()])
+    return text

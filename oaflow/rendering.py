@@ -1,0 +1,170 @@
+"""
+Diagnostics as text for people, lines for editors, objects for programs, and annotations for GitHub. Pure.
+"""
+
+import json
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from oaflow.diagnostics import Diagnostic, Span
+
+# A source line that is longer is shown around the caret.
+_WIDTH = 110
+
+
+def render(diagnostics: Sequence[Diagnostic], form: str) -> str:
+    """
+    All diagnostics in one of `FORMS`, without a line break at the end; empty where there are none (`[]` in JSON).
+    """
+    return FORMS[form](diagnostics)
+
+
+def as_text(diagnostics: Sequence[Diagnostic]) -> str:
+    """
+    With source line, caret and help, an empty line between two.
+    """
+    return "\n\n".join(_text(diagnostic) for diagnostic in diagnostics)
+
+
+def as_concise(diagnostics: Sequence[Diagnostic]) -> str:
+    """
+    One line each: `path:line:col: CODE message`.
+    """
+    return "\n".join(f"{_place(one.span)}: {one.code} {visible(one.message)}" for one in diagnostics)
+
+
+def as_json(diagnostics: Sequence[Diagnostic]) -> str:
+    """
+    A list of objects.
+    """
+    return json.dumps([as_object(diagnostic) for diagnostic in diagnostics], ensure_ascii=False, indent=2)
+
+
+def as_github(diagnostics: Sequence[Diagnostic]) -> str:
+    """
+    Workflow commands, which GitHub shows beside the changed lines.
+    """
+    return "\n".join(_github(diagnostic) for diagnostic in diagnostics)
+
+
+FORMS: Mapping[str, Callable[[Sequence[Diagnostic]], str]] = {
+    "text": as_text,
+    "concise": as_concise,
+    "json": as_json,
+    "github": as_github,
+}
+
+
+def as_object(diagnostic: Diagnostic) -> dict[str, Any]:
+    """
+    A diagnostic as JSON holds it. Lines and columns count from 1, ends are exclusive; null where there are none.
+    """
+    return {
+        "code": diagnostic.code,
+        "rule": diagnostic.rule.slug,
+        "severity": diagnostic.rule.severity,
+        "message": diagnostic.message,
+        "help": diagnostic.help,
+        **_span_object(diagnostic.span),
+        "notes": [{"message": label, **_span_object(span)} for label, span in diagnostic.notes],
+    }
+
+
+def _span_object(span: Span) -> dict[str, Any]:
+    places = {
+        "line": span.line,
+        "column": span.column,
+        "end_line": span.end_line,
+        "end_column": span.end_column,
+    }
+    return {"file": span.file, "path": span.dotted or None} | {key: value or None for key, value in places.items()}
+
+
+def _text(diagnostic: Diagnostic) -> str:
+    rule, span = diagnostic.rule, diagnostic.span
+    lines = [f"{rule.severity}[{rule.code}] {rule.slug}: {visible(diagnostic.message)}"]
+    if span.file is not None or span.path:
+        lines.append(f"  --> {_place(span)}")
+    if span.line:
+        lines += _excerpt(span, "^")
+    for label, at in diagnostic.notes:
+        if at.line and at.file == span.file:
+            lines += _excerpt(at, "-", visible(label))
+        else:
+            lines.append(f"  note: {visible(label)}: {_place(at)}")
+    if diagnostic.help is not None:
+        lines.append(f"  help: {visible(diagnostic.help)}")
+    return "\n".join(lines)
+
+
+def _place(span: Span) -> str:
+    file = visible(span.file) if span.file is not None else None
+    if span.line:
+        return f"{file or '<text>'}:{span.line}:{span.column}"
+    return ": ".join(part for part in (file, visible(span.dotted)) if part) or "<pipeline>"
+
+
+def _excerpt(span: Span, mark: str, label: str = "") -> list[str]:
+    source = span.source
+    start = min(span.column - 1, len(source))
+    end = span.end_column - 1 if span.end_line == span.line and span.end_column > span.column else len(source)
+    end = max(start + 1, len(source.rstrip()) if end > len(source) else end)
+    if end > start + 1:
+        end = max(start + 1, start + len(source[start:end].rstrip()))
+    first = max(0, min(start - _WIDTH // 3, len(source) - _WIDTH)) if len(source) > _WIDTH else 0
+    last = first + _WIDTH
+    before, marked, after = source[first:start], source[start : min(end, last)], source[min(end, last) : last]
+    shown = "".join(_widened(part) for part in (before, marked, after)).rstrip()
+    shown = f"{'...' if first else ''}{shown}{'...' if last < len(source) else ''}"
+    indent = " " * (_columns(_widened(before)) + (3 if first else 0))
+    underline = mark * max(1, _columns(_widened(marked)))
+    return [f"{span.line:>5} | {shown}", f"      | {indent}{underline}{' ' + label if label else ''}"]
+
+
+def _widened(text: str) -> str:
+    return visible(text.replace("\t", "    "))
+
+
+def _columns(text: str) -> int:
+    """
+    How many cells of a terminal a text takes.
+    """
+    return sum(0 if unicodedata.combining(letter) else 2 if _is_wide(letter) else 1 for letter in text)
+
+
+def _is_wide(letter: str) -> bool:
+    return unicodedata.east_asian_width(letter) in "WF"
+
+
+def visible(text: str) -> str:
+    """
+    A text that can be printed anywhere: control characters and half pairs are written out.
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else _written_out(letter) for letter in text)
+
+
+def _written_out(letter: str) -> str:
+    return letter.encode("unicode_escape", "surrogatepass").decode("ascii", "replace")
+
+
+def _github(diagnostic: Diagnostic) -> str:
+    span = diagnostic.span
+    properties: dict[str, str | int | None] = {"file": span.file}
+    if span.line:
+        properties |= {"line": span.line, "col": span.column}
+        if span.end_line == span.line and span.end_column > span.column:
+            properties |= {"endLine": span.end_line, "endColumn": span.end_column}
+    properties["title"] = f"{diagnostic.code} {diagnostic.rule.slug}"
+    told = ",".join(f"{key}={_escaped(str(value))}" for key, value in properties.items() if value is not None)
+    message = diagnostic.message + (f"\nhelp: {diagnostic.help}" if diagnostic.help else "")
+    if not span.line and span.path:
+        message = f"{span.dotted}: {message}"
+    return f"::{diagnostic.rule.severity} {told}::{_escaped(message, value=False)}"
+
+
+def _escaped(text: str, *, value: bool = True) -> str:
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if value else text
