@@ -1,0 +1,19 @@
+"""
+Ready-made stages: from a folder of files to entities that can be searched.
+
+Importing this starts no thread and loads neither followthemoney nor kreuzberg: a forkserver preloads it, and the
+compiler only looks at the signatures.
+"""
+
+from oaflow.stages.analyzing import analyze
+from oaflow.stages.crawling import crawl
+from oaflow.stages.extracting import extract
+from oaflow.stages.indexing import index
+from oaflow.stages.quarantining import quarantine
+
+__all__ = ["analyze", "crawl", "extract", "index", "quarantine"]
+
+for _function in (analyze, crawl, extract, index, quarantine):
+    # A task is named by its dotted path, in plans and in queues: `oaflow.stages.crawl`, wherever the code stands.
+    _function.__module__ = __name__
+del _function

@@ -1,0 +1,164 @@
+"""
+What the readers work with: the limits, a folder for what they unpack, and the time that is left.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Protocol
+
+from oaflow.stages.content import Unreadable
+from oaflow.stages.limits import Limits
+
+_CHUNK = 1024**2
+
+# Below this a high ratio is a file of zeros, not an attack.
+_HARMLESS = 32 * 1024**2
+
+
+class Readable(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+class TooLarge(Unreadable):
+    """
+    One member is beyond the limit; its siblings can still be read.
+    """
+
+
+@dataclass(slots=True)
+class Desk:
+    """
+    One document's share of time and disk.
+
+    Attributes:
+        temp: a folder that is gone afterwards.
+        deadline: on the clock of `time.monotonic`.
+        depth: how many containers the document came out of.
+        ocr: whether text in images is wanted.
+    """
+
+    limits: Limits
+    temp: Path
+    deadline: float
+    depth: int = 0
+    ocr: bool = True
+    _numbers: Iterator[int] = None  # pyright: ignore[reportAssignmentType] - set below
+
+    def __post_init__(self) -> None:
+        self._numbers = count()
+
+    @property
+    def seconds(self) -> float:
+        """
+        The time that is left.
+        """
+        return self.deadline - time.monotonic()
+
+    def check_time(self, what: str) -> None:
+        """
+        Raise where the time is up.
+        """
+        if self.seconds <= 0:
+            raise Unreadable(f"time: {what} took longer than {self.limits.read_time:g} s")
+
+    def paper(self) -> Path:
+        """
+        The path of a new file. The name is a number: what the member is called never touches the disk.
+        """
+        return self.temp / f"{next(self._numbers)}.part"
+
+
+@contextmanager
+def desk(limits: Limits, temp: Path | None, *, depth: int = 0, ocr: bool = True) -> Iterator[Desk]:
+    """
+    A desk for one document, cleared after the block.
+
+    Args:
+        temp: the job's own folder, or None for the system's.
+    """
+    with TemporaryDirectory(prefix="oaflow-", dir=temp) as folder:
+        yield Desk(limits, Path(folder), time.monotonic() + limits.read_time, depth=depth, ocr=ocr)
+
+
+class Meter:
+    """
+    Counts what one archive unpacks to, and stops a bomb while it goes off.
+
+    Args:
+        packed: the size of the archive.
+    """
+
+    def __init__(self, desk: Desk, packed: int) -> None:
+        self._desk, self._packed, self._written, self._members = desk, max(packed, 1), 0, 0
+
+    def expect(self, unpacked: int) -> None:
+        """
+        Raise where the archive itself says that it is a bomb. What it says may be a lie, so `keep` counts too.
+        """
+        self._judge(unpacked)
+
+    def enter(self) -> None:
+        """
+        Count one more member.
+        """
+        self._members += 1
+        if self._members > self._desk.limits.archive_members:
+            raise Unreadable(
+                f"too many members: {self._desk.limits.archive_members} were unpacked, the rest not "
+                "(OAFLOW_ARCHIVE_MEMBERS)"
+            )
+        self._desk.check_time("unpacking")
+
+    def keep(self, source: Readable, target: Path) -> int:
+        """
+        Copy a member to a file, and return its size.
+
+        Raises:
+            TooLarge: the member is beyond the limit of a file; nothing of it is kept.
+            Unreadable: the archive is a bomb, or the time is up.
+        """
+        size = 0
+        try:
+            with target.open("wb") as handle:
+                while chunk := source.read(_CHUNK):
+                    size += len(chunk)
+                    self._written += len(chunk)
+                    self._judge(self._written)
+                    self._desk.check_time("unpacking")
+                    if size > self._desk.limits.file_bytes:
+                        raise TooLarge(too_large(self._desk.limits))
+                    handle.write(chunk)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        return size
+
+    def _judge(self, unpacked: int) -> None:
+        limits = self._desk.limits
+        if unpacked > limits.archive_bytes:
+            raise Unreadable(f"a bomb: unpacks to more than {limits.archive_bytes:,} bytes (OAFLOW_ARCHIVE_BYTES)")
+        if unpacked > _HARMLESS and unpacked > limits.archive_ratio * self._packed:
+            raise Unreadable(
+                f"a bomb: unpacks to more than {limits.archive_ratio} times its size (OAFLOW_ARCHIVE_RATIO)"
+            )
+
+
+def too_large(limits: Limits) -> str:
+    """
+    The reason for a file that is not read because of its size.
+    """
+    return f"too large: more than {limits.file_bytes:,} bytes (OAFLOW_FILE_BYTES)"
+
+
+def head(handle: IO[bytes], size: int) -> bytes:
+    """
+    The first bytes of an open file, which is put back to its start.
+    """
+    data = handle.read(size)
+    handle.seek(0)
+    return data

@@ -1,0 +1,186 @@
+"""
+What a text mentions: addresses, numbers, countries. Patterns find candidates, maintained libraries decide.
+
+Pure, but for the data that those libraries load. Every pattern is linear in the length of the text.
+"""
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+# The most of one kind that a document may carry along; the most frequent are kept.
+MOST = 1_000
+
+_EMAIL = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+_URL = re.compile(
+    r"\bhttps?://[^\s<>\"'`{}|\\^\[\]]{3,2000}|\bwww\.[\w-]+(?:\.[\w-]+)+[^\s<>\"'`{}|\\^\[\]]{0,500}", re.I
+)
+_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[  -]?[A-Z0-9]){11,30}(?![A-Za-z0-9])")
+_IPV4 = re.compile(r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
+_IPV6 = re.compile(r"(?<![\w:.])(?=[0-9A-Fa-f:]*::?[0-9A-Fa-f])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
+_PHONE = re.compile(r"(?<![\w+])(?:\+|00)[  ]?[1-9](?:[  ()./\u2010-\u2015-]{0,3}\d){6,16}(?!\d)")
+_WORD = re.compile(r"[^\W\d_]+(?:['’.-][^\W\d_]+)*")
+_IDEOGRAPHS = re.compile(r"[\u4e00-\u9fff]{2,}")
+
+# Where sections of software versions and chapters look like addresses: no network has these.
+_NOWHERE = ("0.", "255.")
+
+
+def frequent(found: Iterable[str]) -> list[str]:
+    """
+    Each once, the most frequent first, at most `MOST`.
+    """
+    return [value for value, _ in Counter(found).most_common(MOST)]
+
+
+def emails(text: str) -> list[str]:
+    """
+    E-mail addresses.
+    """
+    from followthemoney.types import registry
+
+    candidates = (match[0].rstrip(".-_").lower() for match in _EMAIL.finditer(text))
+    return frequent(address for each in candidates if (address := registry.email.clean(each)))
+
+
+def urls(text: str) -> list[str]:
+    """
+    Addresses of web pages.
+    """
+    return frequent(_whole(match[0]) for match in _URL.finditer(text))
+
+
+def _whole(url: str) -> str:
+    # A sentence ends after an address; a bracket belongs to it only where it opened in it.
+    while url and (url[-1] in ".,;:!?*_" or (url[-1] == ")" and url.count("(") < url.count(")"))):
+        url = url[:-1]
+    return url
+
+
+def ibans(text: str) -> list[str]:
+    """
+    International bank account numbers, with a right check sum and length, without blanks.
+    """
+    from stdnum import iban
+
+    return frequent(number for match in _IBAN.finditer(text) if (number := _iban(match[0], iban)))
+
+
+def _iban(candidate: str, library: object) -> str | None:
+    from stdnum import iban
+    from stdnum.exceptions import ValidationError
+
+    # What follows an account number can look like a part of it: shorten word by word until one is right.
+    words = re.split(r"[  -]", candidate)
+    while words:
+        try:
+            return str(iban.validate("".join(words), check_country=False))
+        except ValidationError:
+            words.pop()
+    return None
+
+
+def phones(text: str) -> list[str]:
+    """
+    Telephone numbers in international form, as E.164. A number without its country could be anything.
+    """
+    return frequent(number for match in _PHONE.finditer(text) if (number := _phone(match[0])))
+
+
+def _phone(candidate: str) -> str | None:
+    import phonenumbers
+
+    written = "+" + candidate[2:] if candidate.startswith("00") else candidate
+    # `+49 (0) 30 ...`: the zero is for callers inside the country.
+    written = written.replace("(0)", "")
+    try:
+        number = phonenumbers.parse(written, None)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def addresses(text: str) -> list[str]:
+    """
+    IP addresses.
+    """
+    return frequent(address for match in _candidates(text) if (address := _address(match)))
+
+
+def _candidates(text: str) -> Iterator[str]:
+    for match in _IPV4.finditer(text):
+        yield match[0]
+    if ":" in text:
+        for match in _IPV6.finditer(text):
+            yield match[0]
+
+
+def _address(candidate: str) -> str | None:
+    if candidate.startswith(_NOWHERE):
+        return None
+    try:
+        address = ipaddress.ip_address(candidate)
+    except ValueError:
+        return None
+    # `::1` and times such as 12:30:45 do not name a machine.
+    if address.is_unspecified or address.is_loopback or (address.version == 6 and candidate.count(":") < 3):
+        return None
+    return str(address)
+
+
+def countries(text: str, numbers: Iterable[str] = (), accounts: Iterable[str] = ()) -> list[str]:
+    """
+    Countries, as FtM codes: those that are named, in any language that rigour knows, and those of telephone numbers
+    and bank accounts.
+
+    Args:
+        numbers: telephone numbers as `phones` gives them.
+        accounts: account numbers as `ibans` gives them.
+    """
+    from followthemoney.types import registry
+
+    named = _named(text)
+    coded = (registry.country.clean(account[:2]) for account in accounts)
+    called = (registry.phone.country_hint(number) for number in numbers)
+    return frequent(code for code in (*named, *coded, *called) if code and registry.country.validate(code))
+
+
+def _named(text: str) -> Iterator[str]:
+    words = Counter(_phrases(text))
+    for phrase, times in words.items():
+        if (code := _country(phrase)) is not None:
+            yield from [code] * times
+
+
+def _phrases(text: str) -> Iterator[str]:
+    # Runs of up to four words of which the first is written large, or in a script without large letters.
+    words = [(match.start(), match.end()) for match in _WORD.finditer(text[:2_000_000])]
+    for at, (start, _) in enumerate(words):
+        if text[start].islower():
+            continue
+        for length in range(1, 5):
+            if at + length > len(words):
+                break
+            phrase = text[start : words[at + length - 1][1]]
+            if len(phrase) > 60 or "\n" in phrase:
+                break
+            yield phrase
+    for match in _IDEOGRAPHS.finditer(text[:200_000]):
+        run = match[0]
+        for start in range(len(run)):
+            for length in (2, 3, 4, 5):
+                if start + length <= len(run):
+                    yield run[start : start + length]
+
+
+def _country(phrase: str) -> str | None:
+    from rigour.territories import lookup_territory
+
+    # Two and three letters are codes there, and words here: IN, IT, NO, DE, AND.
+    if len(phrase) < 4 and phrase.isascii() and phrase not in ("UK", "USA", "UAE"):
+        return None
+    territory = lookup_territory(phrase)
+    return None if territory is None else territory.ftm_country

@@ -1,0 +1,168 @@
+"""
+Names in a text, found by how they are written: rigour's legal forms and titles, and capital letters.
+
+It sees what is plain to see: `Nordlicht Logistik GmbH`, `Dr. Anna Keller`, `Mr Chen Wei`, and what looks like a name of
+someone or something. It does not know who is meant. A model that reads does better: see `examples/spacy_names`.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.utils import getaddresses
+from functools import cache
+
+from oaflow.stages.mentions import frequent
+
+# Long documents repeat their names.
+_LONGEST = 1_000_000
+
+_WORD = r"[^\W\d_][\w'’&.-]*"
+_TOKEN = re.compile(rf"{_WORD}|\S")
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_JOINERS = _set("de del della der den di do dos da du la le van von und y e zu of the and & bin ibn al el")
+
+# Forms that are words as well: alone they make no company.
+_AMBIGUOUS = _set("as ab co sa se ag spa sal sas plc inc in a.s de and company corp e.g")
+
+_TITLES = _set(
+    "mr mrs ms miss mx dr prof sir dame lord lady herr frau monsieur madame mme m. sr sra señor señora don doña "
+    "signor signora ing mag г-н г-жа господин госпожа sheikh judge captain capt colonel general senator "
+    "president minister"
+)
+
+
+@dataclass(slots=True)
+class Names:
+    """
+    What was found, each kind without what stands in the ones before it.
+    """
+
+    companies: list[str] = field(default_factory=list[str])
+    people: list[str] = field(default_factory=list[str])
+    others: list[str] = field(default_factory=list[str])
+
+
+def names_in(text: str) -> Names:
+    """
+    The names in a text.
+    """
+    text = text[:_LONGEST]
+    small = _small_words(text)
+    companies: list[str] = []
+    people: list[str] = []
+    others: list[str] = []
+    for line in _sentences(text):
+        for run in _runs(line):
+            _sort(run, small, companies, people, others)
+    known = {*companies, *people}
+    within = {part for name in known for part in _parts(name)}
+    return Names(
+        frequent(companies),
+        frequent(name for name in people if name not in companies),
+        frequent(name for name in others if name not in known and name not in within),
+    )
+
+
+def people_of(header: list[str]) -> list[str]:
+    """
+    The names of people in the address lines of a mail.
+    """
+    named = (name.strip(" '\"") for name, address in getaddresses(header) if name and name != address)
+    return frequent(name for name in named if " " in name and "@" not in name)
+
+
+def _parts(name: str) -> Iterator[str]:
+    words = name.split()
+    for start in range(len(words)):
+        for end in range(start + 2, len(words) + 1):
+            yield " ".join(words[start:end])
+
+
+def _small_words(text: str) -> frozenset[str]:
+    # What is also written small in this text is a word, not a name, where it stands at the start of a sentence.
+    counts = Counter(re.findall(r"\b[^\W\d_A-Z][^\W\d_]+\b", text))
+    return frozenset(word for word in counts if word.islower())
+
+
+def _sentences(text: str) -> Iterator[str]:
+    yield from re.split(r"[\n\r\t;:!?|(){}\[\]<>„“”\"«»•,،。，、；：！？（）]+|(?<=[^\W\d_]{3})\.\s+", text)
+
+
+def _runs(line: str) -> Iterator[list[str]]:
+    """
+    Words written large, one after the other; small joiners between them belong to the run.
+    """
+    run: list[str] = []
+    for token in _TOKEN.findall(line):
+        if token[:1].isupper() or (run and (token.isdigit() or token.lower() in _JOINERS)):
+            run.append(token)
+        else:
+            yield from _ended(run)
+            run = []
+    yield from _ended(run)
+
+
+def _ended(run: list[str]) -> Iterator[list[str]]:
+    while run and (run[-1].lower() in _JOINERS or run[-1].isdigit()):
+        run.pop()
+    if run:
+        yield run
+
+
+def _sort(run: list[str], small: frozenset[str], companies: list[str], people: list[str], others: list[str]) -> None:
+    run = _without_start(run, small)
+    if not run:
+        return
+    name = " ".join(run)
+    if len(run) > 1 and len(name) <= 120 and (form := _form(name)) is not None:
+        companies.append(form)
+        return
+    titles = 0
+    while titles < len(run) and run[titles].rstrip(".").lower() in _TITLES:
+        titles += 1
+    rest = run[titles:]
+    if titles and 1 < len(rest) <= 5 and _is_plain(rest):
+        people.append(" ".join(rest))
+    elif 2 <= len(rest) <= 4 and _is_plain(rest) and not all(word.isupper() for word in rest):
+        others.append(" ".join(rest))
+
+
+def _without_start(run: list[str], small: frozenset[str]) -> list[str]:
+    while run and (run[0].lower() in small or run[0].lower() in _JOINERS) and run[0].rstrip(".").lower() not in _TITLES:
+        run = run[1:]
+    return run
+
+
+def _is_plain(words: list[str]) -> bool:
+    return all(len(word) > 1 and not any(character.isdigit() for character in word) for word in words)
+
+
+@cache
+def _is_form(word: str) -> bool:
+    from rigour.names import extract_org_types
+
+    return any(found == word for found, _ in extract_org_types(word))
+
+
+def _form(name: str) -> str | None:
+    """
+    The name up to its legal form, where it has one behind or in front of a word of its own.
+    """
+    from rigour.names import extract_org_types
+
+    found = [form for form, _ in extract_org_types(name) if form.lower().strip(".") not in _AMBIGUOUS or form.isupper()]
+    if not found:
+        return None
+    form = found[-1]
+    start = name.find(form)
+    if start < 0:
+        return None
+    if start == 0:
+        return name if len(name.split()) > len(form.split()) else None
+    return name[: start + len(form)].strip()

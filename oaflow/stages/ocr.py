@@ -1,0 +1,58 @@
+"""
+Whether text in images can be read here: kreuzberg brings Tesseract, but not the data of its languages.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+NO_LANGUAGES = (
+    "text in images was not read: no Tesseract language data here "
+    "(Debian: apt install tesseract-ocr; else set TESSDATA_PREFIX)"
+)
+
+_PLACES = (
+    "/usr/share/tesseract-ocr/*/tessdata",
+    "/usr/share/tessdata",
+    "/usr/local/share/tessdata",
+    "/opt/homebrew/share/tessdata",
+)
+
+
+def _folders(environment: Mapping[str, str]) -> Iterator[Path]:
+    if prefix := environment.get("TESSDATA_PREFIX"):
+        yield Path(prefix)
+        yield Path(prefix) / "tessdata"
+    for place in _PLACES:
+        yield from sorted(Path("/").glob(place[1:]), reverse=True)
+
+
+def tessdata(environment: Mapping[str, str] | None = None) -> Path | None:
+    """
+    The folder with Tesseract's language data, or None.
+    """
+    for folder in _folders(os.environ if environment is None else environment):
+        if any(folder.glob("*.traineddata")):
+            return folder
+    return None
+
+
+@cache
+def languages(wanted: str) -> str | None:
+    """
+    Those of the wanted languages that are here, joined by `+`; where none of them is, one that is; else None.
+
+    Args:
+        wanted: Tesseract's names, joined by `+`.
+    """
+    folder = tessdata()
+    if folder is None:
+        return None
+    here = sorted(path.stem for path in folder.glob("*.traineddata") if path.stem not in ("osd", "equ"))
+    chosen = [name for name in wanted.replace(",", "+").split("+") if name in here] or here[:1]
+    if not chosen:
+        return None
+    # For the library, which looks at the environment only.
+    os.environ.setdefault("TESSDATA_PREFIX", str(folder))
+    return "+".join(chosen)

@@ -1,0 +1,127 @@
+"""
+Which reader a file gets, by its type.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from oaflow.stages import archives, documents, mails, tables
+from oaflow.stages.content import EMPTY, Content, Unreadable
+from oaflow.stages.desk import Desk, too_large
+from oaflow.stages.filetypes import ENCRYPTED_OFFICE
+from oaflow.stages.texts import decoded
+
+Reader = Callable[[Path, str, Desk], Content]
+
+_ARCHIVES = frozenset(
+    (
+        "application/zip",
+        "application/x-tar",
+        "application/gzip",
+        "application/x-bzip2",
+        "application/x-xz",
+        "application/java-archive",
+        "application/x-zip-compressed",
+    )
+)
+
+_READERS: dict[str, Reader] = {
+    "application/pdf": documents.read_pdf,
+    "text/html": documents.read_markup,
+    "application/xhtml+xml": documents.read_markup,
+    "text/csv": tables.read_table,
+    "text/tab-separated-values": tables.read_table,
+    "application/vnd.ms-outlook": documents.read_message,
+    "application/x-7z-compressed": documents.read_listed,
+    "application/vnd.ms-outlook-pst": documents.read_listed,
+}
+
+_SHEETS = ("spreadsheet", "ms-excel", "apple.numbers", "iwork-numbers")
+
+_PLAIN = (
+    "text/",
+    "application/json",
+    "application/xml",
+    "application/x-ndjson",
+    "application/yaml",
+    "application/x-sh",
+)
+
+
+def schema_of(mime: str) -> str:
+    """
+    The FtM schema of a type, known before anything is read.
+    """
+    if mime in _ARCHIVES or mime in ("application/mbox", "application/x-7z-compressed", "application/vnd.rar"):
+        return "Package"
+    if mime in ("message/rfc822", "application/vnd.ms-outlook"):
+        return "Email"
+    if mime in ("text/html", "application/xhtml+xml"):
+        return "HyperText"
+    if mime in ("text/csv", "text/tab-separated-values"):
+        return "Table"
+    if mime.startswith(_PLAIN) or (mime.endswith(("+xml", "+json")) and not mime.startswith("image/")):
+        return "PlainText"
+    for start, schema in (("image/", "Image"), ("audio/", "Audio"), ("video/", "Video")):
+        if mime.startswith(start):
+            return schema
+    if any(sheet in mime for sheet in _SHEETS):
+        return "Workbook"
+    if mime == "application/pdf" or mime.startswith(
+        (
+            "application/vnd.openxml",
+            "application/vnd.oasis",
+            "application/msword",
+            "application/rtf",
+            "application/vnd.ms-",
+        )
+    ):
+        return "Pages"
+    return "Document"
+
+
+def read_file(path: Path, name: str, mime: str, desk: Desk) -> Content:
+    """
+    What a file holds.
+
+    Args:
+        path: a copy of the file.
+        name: what it was called.
+        mime: its type, as its bytes have it.
+
+    Raises:
+        Unreadable: nothing of it could be read.
+    """
+    size = path.stat().st_size
+    if size == 0:
+        raise Unreadable(EMPTY)
+    if size > desk.limits.file_bytes:
+        raise Unreadable(too_large(desk.limits))
+    if mime in _ARCHIVES:
+        return archives.unpack(path, name, mime, desk)
+    if mime == "message/rfc822":
+        return mails.read_mail(path, desk)
+    if mime == "application/mbox":
+        return mails.read_mailbox(path, desk)
+    if mime == ENCRYPTED_OFFICE:
+        raise Unreadable(archives.ENCRYPTED)
+    if (reader := _READERS.get(mime)) is not None:
+        return reader(path, mime, desk)
+    match schema_of(mime):
+        case "PlainText":
+            return _read_text(path)
+        case "Image" if documents.understood(mime):
+            return documents.read_image(path, mime, desk)
+        case "Workbook" if documents.understood(mime):
+            return documents.read_workbook(path, mime, desk)
+        case "Audio" | "Video":
+            raise Unreadable(f"no reader for {mime}")
+        case _ if documents.understood(mime):
+            return documents.read_office(path, mime, desk)
+        case _:
+            raise Unreadable(f"no reader for {mime}")
+
+
+def _read_text(path: Path) -> Content:
+    text, encoding = decoded(path.read_bytes())
+    return Content("PlainText", text=text, properties={"encoding": [encoding]})
