@@ -18,7 +18,7 @@ def stub(entity: dict[str, Any]) -> dict[str, Any]:
     What is left of an entity that does not travel: enough to find it and its file.
     """
     properties = entity.get("properties") or {}
-    kept = {key: entity[key] for key in ("id", "schema", "caption", "datasets") if entity.get(key)}
+    kept = {key: entity[key] for key in ("id", "schema", "caption") if entity.get(key)}
     return kept | {"properties": {name: properties[name] for name in _STUB if properties.get(name)}}
 
 

@@ -18,7 +18,8 @@ from oaflow.jobs.errors import ForbiddenValueError
 _SUSPICIOUS = re.compile(rb"\\u0000|null")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-_LONG = 2**63
+# What orjson writes: signed and unsigned integers of 64 bits.
+_LEAST, _GREATEST = -(2**63), 2**64 - 1
 
 
 def refuse_forbidden(value: Any, place: str) -> None:
@@ -59,7 +60,7 @@ def _forbidden(value: Any, place: str) -> Iterator[tuple[str, str]]:
             if not math.isfinite(value):
                 yield place, "NaN" if math.isnan(value) else "an infinite number"
         case int():
-            if not -_LONG <= value < _LONG:
+            if not _LEAST <= value <= _GREATEST:
                 yield place, "an integer of more than 64 bits"
         case Mapping():
             for key, item in value.items():
