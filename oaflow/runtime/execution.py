@@ -10,6 +10,7 @@ import hashlib
 import os
 import sys
 import sysconfig
+import threading
 import time
 import traceback
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -106,6 +107,7 @@ def execute(
     bindings_for: BindingsFactory,
     *,
     job_bytes: int = 16_000,
+    begun: Callable[["Attempt"], None] | None = None,
 ) -> Iterator[Handover]:
     """
     Run a sync stage function, or a generator, once.
@@ -116,12 +118,16 @@ def execute(
         loaded: the function of the stage's task.
         bindings_for: makes what the job can reach, for its dataset.
         job_bytes: entities above this size travel as stubs.
+        begun: told of the attempt when its function is about to be called, so that another thread can hand over what
+            waits too long (`Attempt.overdue`).
     """
     attempt = Attempt(assignment, plan, loaded, job_bytes)
     try:
         job = attempt.read()
         with bindings_for(dataset_of(job)) as bindings, bind(bindings):
             attempt.begin(bindings)
+            if begun is not None:
+                begun(attempt)
             for port, new in emissions(attempt.stage.name, attempt.call()):
                 if (part := attempt.add(port, new)) is not None:
                     yield part
@@ -216,6 +222,8 @@ def emission(stage: str, item: Any) -> Iterator[tuple[str, AnyJob]]:
 class Attempt:
     """
     The state of one attempt: what was emitted and not yet handed over.
+
+    `lock` is held where that changes: a thread that hands over what `overdue` answers holds it until that is sent.
     """
 
     def __init__(self, assignment: Assignment, plan: BoundPlan, loaded: Loaded, job_bytes: int) -> None:
@@ -226,7 +234,9 @@ class Attempt:
         self._job: AnyJob | None = None
         self._bindings: Bindings | None = None
         self._earlier = Earlier(assignment.chunks)
+        self.lock = threading.Lock()
         self._position = 0
+        self._closed = False
         self._begin_part()
 
     def _begin_part(self) -> None:
@@ -282,12 +292,14 @@ class Attempt:
                 raise TooManyJobsError(self.stage_name, MOST_AT_ONCE)
             self._pending.append((port, job))
             return None
-        self._count += 1
         self._hash.update(fingerprint(port, job, self.stage_name))
         if self._wanted is None:
-            self._pending.append((port, job))
-            waited = time.monotonic() - self._since >= CHUNK_SECONDS
-            return self._cut("chunk") if waited or self._count >= self._most else None
+            job = self._packed(port, job)
+            with self.lock:
+                self._count += 1
+                self._pending.append((port, job))
+                return self._cut("chunk") if self._waited() or self._count >= self._most else None
+        self._count += 1
         count, digest = self._wanted
         if self._count == count:
             if self._digest() != digest:
@@ -296,24 +308,42 @@ class Attempt:
             self._begin_part()
         return None
 
+    def overdue(self) -> Handover | None:
+        """
+        A part of the stream that has waited long enough, while the function is busy with the next. To be called, and
+        what it answers to be sent, under `lock`.
+        """
+        return self._cut("chunk") if self._pending and self._waited() and not self._closed else None
+
+    def _waited(self) -> bool:
+        return time.monotonic() - self._since >= CHUNK_SECONDS
+
     def last(self) -> Handover:
         """
         What is left, together with the end of the job. What the job wrote to the store is finished before.
         """
         if self.stage.emit != "stream":
-            settle(self.job)
-            return self._handover("done")
+            pending = [(port, self._packed(port, job)) for port, job in self._pending]
+            return self._settled(self._handover("done", pending))
         if self._wanted is not None:
             raise StreamDiffersError(self.stage_name, self._position, self._wanted[0])
         if (missing := self._earlier.beyond(self._position + self._count)) is not None:
             raise StreamDiffersError(self.stage_name, *missing)
+        with self.lock:
+            self._closed = True
+            return self._settled(self._cut("done"))
+
+    def _settled(self, last: Handover) -> Handover:
+        # Only when all of it can be handed over: what earlier attempts wrote must not go because of a wrong port.
         settle(self.job)
-        return self._cut("done")
+        return last
 
     def failed(self, error: BaseException) -> Handover:
         """
         The end of an attempt that went wrong. What it emitted and did not hand over is gone, notes included.
         """
+        with self.lock:
+            self._closed = True
         detail: dict[str, Any] = {"error": describe(error, self.stage_name, self.loaded.function)}
         if self._job is not None and self._job.documents:
             detail["documents"] = self._job.documents
@@ -322,7 +352,7 @@ class Attempt:
         return self._message("failed", detail, final=final)
 
     def _cut(self, outcome: str) -> Handover:
-        part = self._handover(outcome, self._position, self._digest())
+        part = self._handover(outcome, self._pending, self._position, self._digest())
         self._position += self._count
         self._begin_part()
         return part
@@ -331,8 +361,13 @@ class Attempt:
         # The number of jobs is in it: `size` of the table counts successors, which are others than what was emitted.
         return f"{self._count}:{self._hash.hexdigest()}"
 
-    def _handover(self, outcome: str, position: int | None = None, digest: str | None = None) -> Handover:
-        pending = [(port, self._packed(port, job)) for port, job in self._pending]
+    def _handover(
+        self,
+        outcome: str,
+        pending: list[tuple[str, AnyJob]],
+        position: int | None = None,
+        digest: str | None = None,
+    ) -> Handover:
         routed = route(
             self.plan, self.stage_name, self.job, pending, run=self.assignment.run, job_id=self.assignment.job
         )
@@ -362,11 +397,12 @@ class Attempt:
         if documents := self.job.documents:
             detail["documents"] = documents
         if self._bindings is not None and (notes := self._bindings.notes):
+            taken = list(notes)
             detail["notes"] = [
                 {"kind": note.kind, "document": note.document, "name": note.name, "reason": note.reason}
-                for note in notes
+                for note in taken
             ]
-            notes.clear()
+            del notes[: len(taken)]  # not clear(): the function may have noted more meanwhile
         return detail
 
     def _message(
@@ -444,7 +480,16 @@ def fingerprint(port: str, job: AnyJob, stage: str) -> bytes:
     return orjson.dumps([port, wire | {"payload": payload}], option=orjson.OPT_SORT_KEYS)
 
 
-def describe(error: BaseException, stage: str, function: Callable[..., Any]) -> dict[str, Any]:
+def refused(assignment: Assignment, error: BaseException) -> Handover:
+    """
+    The end of an attempt that could not even begin.
+    """
+    now = time.time()
+    detail = orjson.dumps({"error": describe(error, assignment.stage, None)})
+    return Handover(assignment.job, "failed", now, now, detail, final=isinstance(error, TaskError))
+
+
+def describe(error: BaseException, stage: str, function: Callable[..., Any] | None) -> dict[str, Any]:
     """
     An exception as history keeps it: type, message, traceback of the author's frames, fingerprint.
     """
@@ -453,7 +498,7 @@ def describe(error: BaseException, stage: str, function: Callable[..., Any]) -> 
     kind = type(error)
     known = kind.__module__ == "builtins" or kind.__module__.startswith("oaflow.")
     name = kind.__qualname__ if known else f"{kind.__module__}.{kind.__qualname__}"
-    place = frames[-1] if frames else f"{function.__module__}:{function.__qualname__}"
+    place = frames[-1] if frames else stage
     told: dict[str, Any] = {
         "type": name,
         "message": _clean(str(error)),
@@ -472,11 +517,12 @@ _NOT_AUTHORS = tuple(
 )
 
 
-def _author_frames(trace: TracebackType | None, function: Callable[..., Any]) -> list[str]:
+def _author_frames(trace: TracebackType | None, function: Callable[..., Any] | None) -> list[str]:
     """
     `file:function` of the frames that the author of the stage wrote, the innermost last.
     """
-    package = (function.__module__ or "").partition(".")[0]
+    package = getattr(function, "__module__", None) or ""
+    package = package.partition(".")[0]
     frames: list[str] = []
     for frame, _ in traceback.walk_tb(trace):
         file = frame.f_code.co_filename

@@ -1,0 +1,321 @@
+"""
+A process that runs sync stage functions, one job at a time. Forked by the forkserver, fed by the pool of its worker.
+
+It has a socket to the worker, a slot in shared memory that says what it is doing, and two pipes as descriptors 1 and 2.
+It holds no job that its worker does not know of, and ends at once when its worker is gone.
+"""
+
+import contextvars
+import faulthandler
+import io
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+import orjson
+
+from oaflow.jobs import Bindings
+from oaflow.plan import BoundPlan
+from oaflow.runtime.execution import Attempt, execute, refused
+from oaflow.runtime.frames import Frames, frame, plain_handover, read_assignment
+from oaflow.runtime.functions import Loaded, TaskError, load
+from oaflow.runtime.messages import Assignment, Handover
+from oaflow.runtime.slot import Slot
+
+# Results of fast jobs go out together; those of a slow one at once.
+GROUP_SECONDS = 0.005
+GROUP_JOBS = 50
+
+# A stage whose jobs took less than this lately may run while results are held back.
+FAST = 0.002
+
+# Parts of one job's stream that may be on the way to the database.
+MOST_UNACKNOWLEDGED = 4
+
+WATCH_SECONDS = 0.05
+
+# Before the first thing that a job prints: which job it is. Written only by executors, read only by the pool.
+MARK = b"\x1e"
+
+Binder = Callable[[str, BoundPlan, str, str | None, Path], AbstractContextManager[Bindings]]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """
+    What an executor is told at birth. `binder` is `module:function`, a `Binder`.
+    """
+
+    binder: str
+    settings_json: str
+    temp: str
+
+
+def serve(link: socket.socket, slot: Slot, setup: Setup) -> NoReturn:
+    """
+    Work until the worker says that it is enough, or is gone.
+    """
+    _become(setup)
+    executor = _Executor(link, slot, setup)
+    threading.Thread(target=executor.watch, name="oaflow watch", daemon=True).start()
+    try:
+        executor.work()
+    except OSError:  # the worker is gone
+        _vanish(setup)
+    _leave(setup, 0)
+
+
+def _become(setup: Setup) -> None:
+    # The worker decides when it is over: a Ctrl-C or a SIGTERM to the whole group must not end jobs in the middle.
+    # Handlers, not SIG_IGN, which programs that a stage starts would inherit.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _ignore)
+    Path(setup.temp).mkdir(parents=True, exist_ok=True)
+    tempfile.tempdir = os.environ["TMPDIR"] = setup.temp
+    faulthandler.enable()
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    pass
+
+
+def _leave(setup: Setup, code: int) -> NoReturn:
+    # _exit: a stage's threads and exit handlers must not hold up the end of a process that has handed over everything.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    shutil.rmtree(setup.temp, ignore_errors=True)
+    os._exit(code)
+
+
+def _vanish(setup: Setup) -> NoReturn:
+    shutil.rmtree(setup.temp, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)  # also what a stage has started
+    os._exit(1)
+
+
+class _Executor:
+    def __init__(self, link: socket.socket, slot: Slot, setup: Setup) -> None:
+        self._link, self._slot, self._setup = link, slot, setup
+        self._temp = Path(setup.temp)
+        self._frames = Frames()
+        self._inbox: deque[Assignment] = deque()
+        self._plans: dict[str, BoundPlan] = {}
+        self._functions: dict[str, Loaded] = {}
+        self._binder: Binder | None = None
+        self._job_bytes = int(orjson.loads(setup.settings_json or "{}").get("job_bytes", 16_000))
+        self._recent: dict[tuple[str, str], float] = {}
+        self._ending = False
+        self._outbox: list[tuple[Any, ...]] = []
+        self._sent = self._held = time.monotonic()
+        self._sending = threading.Lock()
+        self._attempt: Attempt | None = None
+        self._unacknowledged = 0
+        self._out = _speak(1)
+        self._err = _speak(2)
+        sys.stdout, sys.stderr = self._out.text, self._err.text
+
+    def work(self) -> None:
+        """
+        Run what comes.
+        """
+        while True:
+            while self._inbox:
+                self._run(self._inbox.popleft())
+            self._flush()
+            if self._ending:
+                return
+            self._receive()
+
+    def watch(self) -> NoReturn:
+        """
+        In a thread: end the process when its worker is gone, and hand over what has waited too long while a job runs.
+        """
+        poll = select.poll()
+        poll.register(self._link, 0)  # a hang-up is always told
+        while True:
+            if poll.poll(WATCH_SECONDS * 1000):
+                _vanish(self._setup)
+            if self._outbox and time.monotonic() - self._held > WATCH_SECONDS:
+                self._flush()
+            attempt = self._attempt
+            if attempt is not None and self._unacknowledged < MOST_UNACKNOWLEDGED:
+                with attempt.lock:
+                    part = attempt.overdue()
+                    if part is not None:
+                        self._count(1)
+                        self._put(part)
+                        self._flush()
+
+    def _receive(self) -> None:
+        data = self._link.recv(1 << 18)
+        if not data:
+            raise ConnectionResetError
+        for message in self._frames.feed(data):
+            match message:
+                case ("do", assignments):
+                    self._inbox.extend(map(read_assignment, assignments))
+                case ("plan", run, plan):
+                    self._plans[run] = BoundPlan.from_json(plan)
+                case ("forget", run):
+                    self._plans.pop(run, None)
+                case ("ack", job, _):
+                    if self._attempt is not None and self._attempt.assignment.job == job:
+                        self._count(-1)
+                case ("end",):
+                    self._ending = True
+                case _:
+                    raise AssertionError(f"no message is called {message[0]!r}")
+
+    def _run(self, assignment: Assignment) -> None:
+        key = (assignment.run, assignment.stage)
+        if self._outbox and self._recent.get(key, FAST) >= FAST:
+            self._flush()  # nothing finished waits behind what may be slow
+        since = time.monotonic()
+        self._out.job = self._err.job = assignment.job
+        self._slot.begin(assignment.job, since)
+        try:
+            # In a context of its own: what a stage leaves bound does not reach the next job.
+            contextvars.copy_context().run(self._execute, assignment)
+        finally:
+            self._attempt = None
+            self._out.rest()
+            self._err.rest()
+            self._slot.clear()
+        self._tidy()
+        now = time.monotonic()
+        self._recent[key] = max(now - since, self._recent.get(key, 0.0) / 2)
+        if now - self._sent >= GROUP_SECONDS or len(self._outbox) >= GROUP_JOBS:
+            self._flush()
+
+    def _execute(self, assignment: Assignment) -> None:
+        try:
+            plan, loaded, binder = self._prepared(assignment)
+        except BaseException as error:  # SystemExit too: a module may call it while it is imported
+            self._put(refused(assignment, error))
+            return
+        self._unacknowledged = 0
+        parts = execute(
+            assignment,
+            plan,
+            loaded,
+            lambda dataset: binder(self._setup.settings_json, plan, assignment.stage, dataset, self._temp),
+            job_bytes=self._job_bytes,
+            begun=self._begun,
+        )
+        for part in parts:
+            self._put(part)
+            if part.outcome == "chunk":
+                self._count(1)
+                self._flush()
+                while self._unacknowledged >= MOST_UNACKNOWLEDGED:
+                    self._receive()
+
+    def _begun(self, attempt: Attempt) -> None:
+        if attempt.stage.emit == "stream":
+            self._attempt = attempt
+
+    def _prepared(self, assignment: Assignment) -> tuple[BoundPlan, Loaded, Binder]:
+        plan = self._plans[assignment.run]
+        stage = plan.stages.get(assignment.stage)
+        if stage is None:
+            raise TaskError(assignment.stage, f"the plan has no such stage; it has: {', '.join(plan.stages)}")
+        if stage.task not in self._functions:
+            self._functions[stage.task] = load(stage.task)
+        if self._binder is None:
+            module, _, name = self._setup.binder.partition(":")
+            self._binder = getattr(import_module(module), name)
+            assert self._binder is not None
+        return plan, self._functions[stage.task], self._binder
+
+    def _count(self, step: int) -> None:
+        with self._sending:  # two threads count
+            self._unacknowledged += step
+
+    def _put(self, part: Handover) -> None:
+        row = plain_handover(part)
+        with self._sending:
+            if not self._outbox:
+                self._held = time.monotonic()
+            self._outbox.append(row)
+
+    def _flush(self) -> None:
+        with self._sending:
+            if self._outbox:
+                rows, self._outbox = self._outbox, []
+                self._sent = time.monotonic()
+                self._link.sendall(frame(rows))
+
+    def _tidy(self) -> None:
+        # A folder that a job left empty serves the next one: making and removing it would cost more than a small job.
+        try:
+            empty = not os.listdir(self._temp)
+        except FileNotFoundError:
+            empty = False
+        if not empty:
+            shutil.rmtree(self._temp, ignore_errors=True)
+            self._temp.mkdir(parents=True, exist_ok=True)
+
+
+class _Spoken(io.RawIOBase):
+    """
+    A descriptor that is a pipe to the pool. Before the first thing that a job prints it says which job that is.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.job = 0
+        self._marked = 0
+        self.text: io.TextIOWrapper
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def write(self, data: Any, /) -> int:
+        if self._marked != self.job:
+            self._all(b"%s%d\n" % (MARK, self.job))
+            self._marked = self.job
+        return os.write(self._fd, data)
+
+    def rest(self) -> None:
+        """
+        The job is over.
+        """
+        if self.text.closed:  # a stage may close what it was given
+            self.text = _text(self)
+        self.text.flush()
+        self.job = 0
+        if self._marked:
+            self._all(b"%s0\n" % MARK)
+            self._marked = 0
+
+    def _all(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self._fd, data) :]
+
+
+def _text(raw: _Spoken) -> io.TextIOWrapper:
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw, 1 << 16), encoding="utf-8", errors="backslashreplace", line_buffering=True
+    )
+
+
+def _speak(fd: int) -> _Spoken:
+    raw = _Spoken(fd)
+    raw.text = _text(raw)
+    return raw

@@ -1,0 +1,83 @@
+"""
+Messages over a socket between a worker, its forkserver and its executors: a length, then plain data.
+
+marshal, because both ends are the same interpreter, it takes half the time of pickle, and it can hold no objects: an
+executor runs foreign code, and nothing that it sends is ever called.
+"""
+
+import marshal
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from oaflow.runtime.messages import Assignment, Handover, Next
+
+_HEAD = struct.Struct("<I")
+
+
+def frame(message: Any) -> bytes:
+    """
+    A message of plain data (tuples, lists, text, bytes, numbers, None) as bytes.
+    """
+    body = marshal.dumps(message)
+    return _HEAD.pack(len(body)) + body
+
+
+class Frames:
+    """
+    Cuts a stream of bytes into messages, whatever pieces it comes in.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Any]:
+        """
+        Take in bytes, and give the messages that are whole. What a killed process had half written is never given.
+        """
+        self._buffer += data
+        begin, end = 0, len(self._buffer)
+        with memoryview(self._buffer) as view:
+            messages: list[Any] = []
+            while end - begin >= _HEAD.size:
+                (size,) = _HEAD.unpack_from(view, begin)
+                if end - begin - _HEAD.size < size:
+                    break
+                begin += _HEAD.size
+                messages.append(marshal.loads(view[begin : begin + size]))
+                begin += size
+        del self._buffer[:begin]
+        yield from messages
+
+
+def plain_assignment(a: Assignment) -> tuple[Any, ...]:
+    """
+    An assignment as plain data.
+    """
+    return a.job, a.attempt, a.run, a.stage, a.args, a.timeout, a.memory, a.chunks
+
+
+def read_assignment(data: tuple[Any, ...]) -> Assignment:
+    """
+    What `plain_assignment` made.
+    """
+    return Assignment(*data)
+
+
+def plain_handover(h: Handover) -> tuple[Any, ...]:
+    """
+    A hand-over as plain data.
+    """
+    following = tuple([(n.queue, n.task, n.stage, n.priority, n.args) for n in h.next])
+    return (
+        h.job, h.outcome, h.started, h.ended, h.detail, following,
+        h.position, h.digest, h.version, h.final, h.warning,
+    )  # fmt: skip
+
+
+def read_handover(data: tuple[Any, ...]) -> Handover:
+    """
+    What `plain_handover` made.
+    """
+    job, outcome, started, ended, detail, following, *rest = data
+    return Handover(job, outcome, started, ended, detail, tuple([Next(*n) for n in following]), *rest)
