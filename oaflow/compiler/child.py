@@ -139,7 +139,8 @@ def _function(found: Any) -> dict[str, Any] | InspectionError:
     hints = _hints(function)
     code = getattr(function, "__code__", None)
     return {
-        "options": options.model_dump(mode="json"),
+        # Only what was said: the members of a `retry` that were not said may come from the pipeline's defaults.
+        "options": options.model_dump(mode="json", exclude_unset=True),
         "is_async": inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function),
         "is_generator": inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function),
         "parameters": [asdict(_parameter(parameter, hints)) for parameter in signature.parameters.values()],

@@ -8,8 +8,9 @@ import inspect
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
+from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans
 from oaflow.dsl.keys import DefaultKeys
 from oaflow.dsl.plain import plain
 from oaflow.dsl.stages import StageUse
@@ -60,6 +61,7 @@ class Pipeline:
 
     Attributes:
         data: the same as plain data, with the keys of a pipeline file.
+        spans: the places of that data, where it comes from a file.
         file, line: where it was declared, for messages.
     """
 
@@ -73,6 +75,7 @@ class Pipeline:
         start: str | Sequence[str] | None = None,
         description: str | None = None,
     ) -> None:
+        self.spans: Spans = NO_SPANS
         frame = inspect.currentframe()
         caller = frame.f_back if frame else None
         self.file: str | None = caller.f_code.co_filename if caller else None
@@ -99,14 +102,26 @@ class Pipeline:
             UsageError: there is no such file, or it is not YAML; what is wrong beyond that, the compiler says.
         """
         # Loaded here: a module that declares its pipelines in Python never reads YAML.
-        from oaflow.loader import read_data
+        from oaflow.loader import load
 
+        loaded = load(Path(path))
+        if not isinstance(loaded.data, Mapping):
+            raise _unread(os.fspath(path), loaded.diagnostics)
         pipeline = cls.__new__(cls)
-        pipeline.data, pipeline.file, pipeline.line = read_data(Path(path)), os.fspath(path), None
+        pipeline.data, pipeline.spans = cast("Mapping[str, Any]", loaded.data), loaded.spans
+        pipeline.file, pipeline.line = os.fspath(path), None
         return pipeline
 
     def __repr__(self) -> str:
         return f"<Pipeline {self.data.get('pipeline')!r}: {', '.join(self.data.get('stages', ()))}>"
+
+
+def _unread(path: str, diagnostics: Sequence[Diagnostic]) -> UsageError:
+    if not diagnostics:
+        return UsageError(f"{path} holds no pipeline: its top is no mapping", help="begin with `pipeline: NAME`")
+    first = diagnostics[0]
+    place = f"{path}:{first.span.line}:{first.span.column}: " if first.span.line else ""
+    return UsageError(f"{place}{first.message}", help=first.help)
 
 
 _Declared = TypeVar("_Declared")

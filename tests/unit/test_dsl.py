@@ -1,0 +1,372 @@
+import asyncio
+import inspect
+import math
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oaflow import Out, Param, Pipeline, external, recurse, stage
+from oaflow.compiler.planning import plan_of
+from oaflow.compiler.shape import parse_pipeline
+from oaflow.dsl.plain import plain
+from oaflow.errors import UsageError
+from oaflow.loader import load_text
+from oaflow.model import Retry, StageOptions, stage_options
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@stage
+def bare(job, *, depth: int = 3):
+    """One line."""
+    return (job, depth)
+
+
+@stage(queue="heavy", ports=["default", "children"], retry=2, timeout="30m", memory="2GiB", priority=9, emits=["Page"])
+async def told(job):
+    return job
+
+
+@stage(emit="stream")
+def streamed(job):
+    yield job
+
+
+FUNCTIONS = (bare, told, streamed)
+
+
+def digest_of(data, spans=None) -> str:
+    pipeline, found = parse_pipeline(data)
+    assert pipeline is not None, found
+    return plan_of(pipeline, {}).digest
+
+
+# --- @stage ---
+
+
+def test_a_decorated_function_stays_the_function_that_it_was():
+    assert inspect.isfunction(bare)
+    assert bare("job", depth=1) == ("job", 1)
+    assert bare.__doc__ == "One line."
+    assert list(inspect.signature(bare).parameters) == ["job", "depth"]
+    assert inspect.iscoroutinefunction(told)
+    assert asyncio.run(told("job")) == "job"
+    assert inspect.isgeneratorfunction(streamed)
+    assert pickle.loads(pickle.dumps(bare)) is bare
+
+
+def test_what_stage_is_told_is_attached_in_seconds_and_bytes():
+    assert stage_options(bare) == StageOptions()
+    assert stage_options(told) == StageOptions(
+        queue="heavy",
+        ports=("default", "children"),
+        retry=Retry(max=2),
+        timeout=1800.0,
+        memory=2**31,
+        priority=9,
+        emits=("Page",),
+    )
+
+
+def test_only_what_was_said_of_a_retry_is_kept():
+    @stage(retry={"base": "1m"})
+    def function(job): ...
+
+    retry = stage_options(function).retry
+
+    assert retry == Retry(base=60.0)
+    assert retry.model_fields_set == {"base"}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"timeout": "soon"}, "'timeout' of @stage of .* is 'soon', and must be a duration above 0"),
+        ({"timeout": 0}, "must be a duration above 0"),
+        ({"memory": "big"}, "'memory' of @stage of .* is 'big', and must be a size above 0"),
+        ({"ports": "default"}, "'ports' of @stage of .* is 'default', and must be a list of names"),
+        ({"ports": []}, "must be a list of names"),
+        ({"emits": {"default": "Page"}}, "must be a list of names"),
+        ({"retry": -1}, "must be a whole number, 0 or more"),
+        ({"retry": True}, "must be a whole number"),
+        ({"retry": {"times": 2}}, "has no key 'times'; its keys are: max, backoff, base, cap"),
+        ({"retry": {"backoff": "linear"}}, "must be 'none' or 'exponential'"),
+        ({"emit": "later"}, "must be 'success' or 'stream'"),
+        ({"emit": "always"}, "is 'always', which this version does not understand yet"),
+        ({"queue": "q" * 41}, "must be a text of at most 40 characters"),
+        ({"priority": "high"}, "must be a whole number"),
+        ({"next": "index"}, "has no option 'next'; its options are: queue, ports"),
+    ],
+)
+def test_a_wrong_option_of_stage_is_an_error_where_it_stands(options, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        stage(**options)(lambda job: job)
+
+
+def test_stage_needs_a_function():
+    with pytest.raises(UsageError, match=r"@stage needs a function, and .* is of type type"):
+        stage(type("Klass", (), {}))
+
+
+def test_a_function_that_no_worker_could_import_cannot_stand_in_a_pipeline():
+    @stage
+    def local(job): ...
+
+    with pytest.raises(UsageError, match="no worker can import it") as caught:
+        local.stage(next="index")
+
+    assert caught.value.help == "move it to the top of its module"
+
+
+@pytest.mark.parametrize("key", ["task", "external", "with"])
+def test_what_a_function_says_itself_is_no_key_of_its_stage(key):
+    with pytest.raises(UsageError, match=f"takes no '{key}'"):
+        bare.stage(**{key: "x"})
+
+
+# --- the pipeline ---
+
+
+def test_out_is_a_port_and_a_job():
+    assert Out("children", "job") == Out(port="children", job="job")
+
+
+def test_recurse_is_an_edge_with_a_depth():
+    assert recurse("extract", 16) == {"to": "extract", "recurse": 16}
+    assert recurse("extract", 16, port="children") == {"to": "extract", "recurse": 16, "port": "children"}
+
+
+@pytest.mark.parametrize(
+    ("param", "expected"),
+    [
+        (Param(), {"type": "string"}),
+        (Param(str, default="eng"), {"type": "string", "default": "eng"}),
+        (Param(list[Path], positional=True), {"type": "list", "of": "path", "positional": True}),
+        (Param(list, of="duration"), {"type": "list", "of": "duration"}),
+        (Param(bool, default=False), {"type": "bool", "default": False}),
+        (Param("choice", choices=("a", "b")), {"type": "choice", "choices": ["a", "b"]}),
+        (Param(Path, default=Path("x")), {"type": "path", "default": "x"}),
+        (Param(float, env="X", remember=True, help="h"), {"type": "float", "env": "X", "remember": True, "help": "h"}),
+    ],
+)
+def test_a_param_is_written_with_types_of_python_or_words_of_the_language(param, expected):
+    assert param.data == expected
+
+
+def test_a_type_that_no_param_has_is_named():
+    with pytest.raises(UsageError, match="dict is no type of a param"):
+        Param(dict)
+
+
+def test_a_function_without_stage_in_a_pipeline_says_what_to_write():
+    with pytest.raises(UsageError, match="stage 'crawl' of the pipeline is of type function") as caught:
+        Pipeline("p", stages={"crawl": bare})
+
+    assert caught.value.help == "write crawl.stage(...)"
+
+
+@pytest.mark.parametrize("value", [object(), {1: 2}, math.nan, {1, 2}, b"x", [object()]])
+def test_what_json_cannot_hold_is_refused_with_its_place(value):
+    with pytest.raises(UsageError, match=r"'with' of stage .*bare"):
+        bare.stage(with_={"option": value})
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@given(json_values)
+def test_plain_data_stays_as_it_is(value):
+    assert plain(value, "x") == value
+
+
+# --- both forms are one pipeline ---
+
+NAMES = ("alpha", "beta", "gamma", "delta")
+PORTS = ("default", "children", "media")
+options = st.dictionaries(
+    st.sampled_from(["depth", "lang"]),
+    st.sampled_from([1, 2.5, True, None, "x", "${params.p}", "a ${params.p}", ["y", {"z": 1}]]),
+    max_size=2,
+)
+durations = st.sampled_from(["2s", "1h30m", 7, 0.5, "${params.wait}"])
+retries = st.integers(0, 9) | st.fixed_dictionaries(
+    {},
+    optional={
+        "max": st.integers(0, 9) | st.just("${params.n}"),
+        "backoff": st.sampled_from(["none", "exponential"]),
+        "base": durations,
+        "cap": durations,
+    },
+)
+shared = {
+    "queue": st.sampled_from(["q", "heavy"]),
+    "retry": retries,
+    "timeout": durations,
+    "memory": st.sampled_from(["2GiB", 1024, "${params.room}"]),
+    "priority": st.integers(-5, 99) | st.just("${params.n}"),
+    "emit": st.sampled_from(["success", "stream"]),
+}
+
+
+@st.composite
+def nexts(draw, later: tuple[str, ...]):
+    """
+    A `next` in any form, to stages that come later, or back to itself with `recurse`.
+    """
+    target = st.sampled_from(later)
+    edge = st.fixed_dictionaries({"to": target}, optional={"recurse": st.integers(1, 20)})
+    one = target | edge
+    several = st.lists(
+        one, min_size=1, max_size=2, unique_by=lambda item: item if isinstance(item, str) else item["to"]
+    )
+    by_port = st.dictionaries(st.sampled_from(PORTS), one | several | st.just("drop"), min_size=1, max_size=3)
+    with_port = st.fixed_dictionaries({"to": target, "port": st.sampled_from(PORTS)})
+    return draw(one | several | by_port | with_port)
+
+
+@st.composite
+def pipelines(draw):
+    """
+    The data of a pipeline, with every key that this version knows, as it would stand in a file.
+    """
+    names = NAMES[: draw(st.integers(1, 4))]
+    stages = {}
+    for position, name in enumerate(names):
+        keys = {
+            "with": options,
+            "next": nexts(names[position + 1 :] or names),
+            "on_error": st.sampled_from(names),
+            "enabled": st.booleans() | st.just("params.on"),
+            "origin": st.just(f"o-{name}"),
+            "description": st.text(st.characters(codec="ascii", categories=["L"]), min_size=1),
+        }
+        if draw(st.booleans()):
+            keys = {**shared, **keys}
+            stages[name] = draw(st.fixed_dictionaries({"task": st.sampled_from(sorted(TASKS))}, optional=keys))
+        else:
+            keys["priority"] = shared["priority"]
+            fixed = {"task": st.just("m.elsewhere"), "queue": shared["queue"], "external": st.just(True)}
+            stages[name] = draw(st.fixed_dictionaries(fixed, optional=keys))
+    optional = {
+        "description": st.just("text"),
+        "defaults": st.fixed_dictionaries({}, optional=shared),
+        "start": st.sampled_from(names) | st.lists(st.sampled_from(names), min_size=1, unique=True),
+    }
+    return {
+        "pipeline": "p",
+        "params": {
+            "p": draw(st.sampled_from([{"type": "list", "of": "path", "positional": True}, {"default": "x"}])),
+            "wait": {"type": "duration", "default": draw(st.sampled_from(["2s", 3, "1h"]))},
+            "room": {"type": "size", "required": True},
+            "n": {"type": "int", "env": "N", "remember": True},
+            "on": {"type": "bool", "help": "text"},
+            "kind": {"type": "choice", "choices": ["a", "b"], "default": "a"},
+        },
+        "stages": stages,
+        **draw(st.fixed_dictionaries({}, optional=optional)),
+    }
+
+
+TASKS = {f"{function.__module__}.{function.__qualname__}": function for function in FUNCTIONS}
+
+PARAM_TYPES = {"string": str, "int": int, "float": float, "bool": bool, "path": Path}
+
+
+def in_python(data) -> Pipeline:
+    """
+    The same pipeline, made with the Python form.
+    """
+    params = {}
+    for name, said in data["params"].items():
+        said = dict(said)
+        kind = said.pop("type", "string")
+        item = said.get("of")
+        if kind == "list" and item in PARAM_TYPES:
+            del said["of"]
+            params[name] = Param(list[PARAM_TYPES[item]], **said)
+        else:
+            params[name] = Param(PARAM_TYPES.get(kind, kind), **said)
+    stages = {}
+    for name, said in data["stages"].items():
+        keys = {"with_" if key == "with" else key: value for key, value in said.items()}
+        task = keys.pop("task")
+        if keys.pop("external", False):
+            stages[name] = external(task, **keys)
+        else:
+            stages[name] = TASKS[task].stage(**keys)
+    rest = {key: data[key] for key in ("defaults", "start", "description") if key in data}
+    return Pipeline(data["pipeline"], params=params, stages=stages, **rest)
+
+
+@given(pipelines())
+def test_both_forms_of_a_pipeline_have_the_same_digest(data):
+    loaded = load_text(yaml.safe_dump(data, sort_keys=False))
+    from_file, found = parse_pipeline(loaded.data, loaded.spans)
+    from_python, found_too = parse_pipeline(in_python(data).data)
+
+    assert [(one.code, one.message) for one in found] == [(one.code, one.message) for one in found_too]
+    if from_file is not None:
+        assert plan_of(from_file, {}).digest == plan_of(from_python, {}).digest
+
+
+@given(pipelines(), st.randoms())
+def test_the_order_of_keys_descriptions_and_help_are_no_part_of_the_digest(data, random):
+    def shuffled(value):
+        if isinstance(value, dict):
+            items = [(key, shuffled(item)) for key, item in value.items()]
+            random.shuffle(items)
+            return dict(items)
+        return [shuffled(item) for item in value] if isinstance(value, list) else value
+
+    if parse_pipeline(data)[0] is None:
+        return
+    other = shuffled({**data, "description": "another"})
+    for said in other["stages"].values():
+        said["description"] = "another"
+    for said in other["params"].values():
+        said["help"] = "another"
+
+    assert digest_of(other) == digest_of(data)
+
+
+def test_the_words_example_is_one_plan_in_both_forms():
+    answer = subprocess.run(
+        [sys.executable, "-c", "import json, pipeline; print(json.dumps(pipeline.words.data))"],
+        cwd=EXAMPLES / "words",
+        env={"PYTHONPATH": str(EXAMPLES.parent)},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+
+    assert digest_of(load_text(answer.stdout).data) == digest_of(
+        Pipeline.from_yaml(EXAMPLES / "words/pipeline.yml").data
+    )
+
+
+def test_from_yaml_says_where_a_file_is_wrong(tmp_path):
+    file = tmp_path / "broken.yml"
+    file.write_text("pipeline: x\npipeline: y\n")
+
+    with pytest.raises(UsageError, match=r"broken.yml:2:1: key 'pipeline' is given twice"):
+        Pipeline.from_yaml(file)
+
+
+def test_declaring_a_pipeline_loads_nothing_heavy():
+    program = (
+        "import sys; from oaflow import Out, Param, Pipeline, external, recurse, stage; "
+        "print([m for m in ('networkx', 'yaml', 'psycopg', 'procrastinate', 'followthemoney') if m in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+
+    assert answer.stdout.strip() == "[]"
