@@ -250,6 +250,8 @@ def _file_name(name: str | None) -> str:
     if cleaned in ("", ".", ".."):
         return _NAME
     stem, dot, extension = cleaned.rpartition(".")
-    tail = os.fsencode((dot + extension) if stem else "")[:32]
-    head = os.fsencode(stem or extension)[: 200 - len(tail)]
-    return os.fsdecode(head + tail)
+    if not stem:
+        stem, dot, extension = cleaned, "", ""
+    tail = (dot + extension).encode(errors="replace")[:32]
+    head = stem.encode(errors="replace")[: 200 - len(tail)]
+    return (head + tail).decode(errors="ignore")
