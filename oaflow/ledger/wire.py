@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 import psycopg.errors
@@ -17,6 +17,7 @@ import psycopg_pool
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+P = ParamSpec("P")
 
 TRANSIENT = (
     psycopg.OperationalError,
@@ -74,9 +75,15 @@ class Wire:
         self._timeout = timeout
         self.away_since: float | None = None
 
-    async def send(self, what: str, call: Callable[[psycopg.AsyncConnection[Any]], Awaitable[T]]) -> T:
+    async def send(
+        self,
+        what: str,
+        call: Callable[Concatenate[psycopg.AsyncConnection[Any], P], Awaitable[T]],
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> T:
         """
-        Run `call` with a connection until it is answered.
+        Run `call` with a connection and the arguments until it is answered; `what` names it in the log.
 
         Raises:
             Refused: the statement itself is not acceptable.
@@ -86,7 +93,7 @@ class Wire:
             try:
                 async with asyncio.timeout(self._timeout):
                     async with self._pool().connection() as connection:
-                        answer = await call(connection)
+                        answer = await call(connection, *arguments, **named)
                 self.away_since = None
                 return answer
             except TRANSIENT as problem:

@@ -29,7 +29,10 @@ class FlowApp(procrastinate.App):
 
     def __init__(self, connector: procrastinate.PsycopgConnector, **options: Any) -> None:
         super().__init__(connector=connector, **options)
-        self.job_manager = FlowJobManager(connector, tasks=lambda: self.tasks)
+        self.job_manager = FlowJobManager(connector, plain_tasks=self._plain_tasks)
+
+    def _plain_tasks(self) -> list[str]:
+        return [str(name) for name in self.tasks]
 
 
 def make_app(conninfo: Any = database_address, *, size: int = 4) -> FlowApp:

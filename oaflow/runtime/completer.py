@@ -99,7 +99,7 @@ class Completer:
     async def _send(self, number: int, group: list[Completion]) -> None:
         worker, shard = self.worker, (self.worker * len(self._queues) + number) % 64
         try:
-            answers = await self._wire.send("complete", lambda connection: complete(connection, worker, shard, group))
+            answers = await self._wire.send("complete", complete, worker, shard, group)
         except Refused as refused:
             if len(group) > 1:  # the culprit must not take the others with it
                 for item in group:
@@ -114,7 +114,7 @@ class Completer:
     async def _fail(self, shard: int, item: Completion) -> dict[int, str]:
         worker = self.worker
         try:
-            return await self._wire.send("complete", lambda connection: complete(connection, worker, shard, [item]))
+            return await self._wire.send("complete", complete, worker, shard, [item])
         except Refused as refused:  # left to recovery, which finds it under a worker that no longer holds it
             log.error("the failure of job %s was refused too: %s", item.job, refused)
             return {}

@@ -6,7 +6,6 @@ What is decided is decided in `policy`, `pace` and `router`; how it is sent is `
 """
 
 import asyncio
-import functools
 import logging
 import os
 import socket
@@ -16,6 +15,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -27,7 +27,8 @@ from oaflow.ledger.heart import Heart
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.plan import FORMAT, BoundPlan, BoundStage, Plan, bind
 from oaflow.runtime.completer import Completer
-from oaflow.runtime.execution import execute_async, resolve
+from oaflow.runtime.execution import execute_async
+from oaflow.runtime.functions import Loaded, load
 from oaflow.runtime.joblog import JobLog
 from oaflow.runtime.messages import Assignment, Death, Handover, Probe
 from oaflow.runtime.pace import Pace
@@ -160,14 +161,15 @@ class Dispatcher:
             oldest=lambda: self._claiming_since,
             told=self._told,
         )
+        self._settings_json = settings.model_dump_json()
         self._pool = Pool(
             size=options.executors,
             home=settings.home,
             listener=self,
             binder=options.binder,
-            settings_json=settings.model_dump_json(),
+            settings_json=self._settings_json,
         )
-        self._bind = functools.lru_cache(maxsize=1)(lambda: resolve(options.binder))
+        self._loaded: dict[str, Loaded] = {}
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -215,7 +217,7 @@ class Dispatcher:
         await self._close_quiet()
         self._completer.stop()
         worker = self.worker
-        await self._wire.send("unregister", lambda connection: ledger.unregister(connection, worker))
+        await self._wire.send("unregister", ledger.unregister, worker)
         self._log.close()
 
     async def _register(self) -> None:
@@ -251,7 +253,7 @@ class Dispatcher:
         return bool(self._running) or any(executor.load for executor in self._pool.executors)
 
     def _jobs_of(self, executor: Executor) -> list[int]:
-        return [job for job in executor.jobs if job in self._held]
+        return [job for job in executor.in_hand if job in self._held]
 
     # -- what is heard ----------------------------------------------------------------------------------------------
 
@@ -319,9 +321,7 @@ class Dispatcher:
         worker, pairs, skip = self.worker, self._pairs, self._skip
         self._claiming_since = time.monotonic()
         try:
-            rows = await self._wire.send(
-                "claim", lambda connection: ledger.claim(connection, worker, pairs, most, skip)
-            )
+            rows = await self._wire.send("claim", ledger.claim, worker, pairs, most, skip)
             self._more = len(rows) >= most
             orphans: list[Claimed] = []
             for row in rows:
@@ -331,9 +331,7 @@ class Dispatcher:
         finally:
             self._claiming_since = float("inf")
         if orphans:
-            await self._wire.send(
-                "release", lambda connection: ledger.release(connection, worker, [row.id for row in orphans])
-            )
+            await self._wire.send("release", ledger.release, worker, [row.id for row in orphans])
 
     async def _take(self, row: Claimed) -> Held | None:
         mark = (orjson.loads(row.args).get("payload") or {}).get("context", {}).get("oaflow") or {}
@@ -361,7 +359,7 @@ class Dispatcher:
 
     async def _passage(self, run: str) -> Passage | None:
         if run not in self._passages:
-            found = await self._wire.send("run", lambda connection: ledger.read_run(connection, run))
+            found = await self._wire.send("run", ledger.read_run, run)
             if found is None or found.format != FORMAT:
                 return None
             self._know(found)
@@ -388,6 +386,7 @@ class Dispatcher:
         for passage in list(self._passages.values()):
             if passage.id not in opened and not passage.held:
                 del self._passages[passage.id]
+                self._pool.forget(passage.id)
                 self._pace.forget(passage.id)
         self._skip = [run.id for run in runs if run.state != "running"]
         running = [run for run in runs if run.state == "running"]
@@ -407,7 +406,7 @@ class Dispatcher:
         can = sorted(task for task, probe in self._probes.items() if probe.ok)
         in_loop = [task for task in can if self._probes[task].is_async]
         worker = self.worker
-        await self._wire.send("advertise", lambda connection: ledger.advertise(connection, worker, can, in_loop))
+        await self._wire.send("advertise", ledger.advertise, worker, can, in_loop)
 
     # -- running ----------------------------------------------------------------------------------------------------
 
@@ -425,7 +424,7 @@ class Dispatcher:
             return
         groups: dict[Executor, list[Held]] = {}
         loads = {executor: executor.load for executor in self._pool.executors}
-        exclusive = {executor for executor in loads if any(self._slow(job) for job in executor.jobs)}
+        exclusive = {executor for executor in loads if any(self._slow(job) for job in executor.in_hand)}
         kept: deque[Held] = deque()
         while self._buffer:
             held = self._buffer.popleft()
@@ -469,7 +468,7 @@ class Dispatcher:
     async def _chunks(self, held: Held) -> list[tuple[int, str, int]]:
         if not held.row.attempts or held.stage.emit != "stream":
             return []
-        return await self._wire.send("chunks", lambda connection: ledger.chunks(connection, held.row.id))
+        return await self._wire.send("chunks", ledger.chunks, held.row.id)
 
     def _run_async(self, held: Held) -> None:
         task = asyncio.create_task(self._attempt(held), name=f"oaflow job {held.row.id}")
@@ -488,32 +487,36 @@ class Dispatcher:
         try:
             chunks = await self._chunks(held)
             with tempfile.TemporaryDirectory(prefix="oaflow-") as temp:
-                async with asyncio.timeout(held.stage.timeout):
-                    async for handover in self._handovers(held, chunks, Path(temp)):
-                        if handover.outcome == "chunk" and handover.position is not None:
-                            taken = held.acknowledged[handover.position] = asyncio.Event()
-                            self._take_handover(held, handover)
-                            await taken.wait()
-                        else:
-                            self._take_handover(held, handover)
-        except TimeoutError:
-            self._trouble(held, Trouble("error", _timed_out(held)), began)
-        except asyncio.CancelledError:
-            raise
+                async for handover in self._handovers(held, chunks, Path(temp)):
+                    if handover.outcome == "chunk" and handover.position is not None:
+                        taken = held.acknowledged[handover.position] = asyncio.Event()
+                        self._take_handover(held, handover)
+                        await taken.wait()
+                    else:
+                        self._take_handover(held, handover)
         except Exception as problem:
             log.exception("job %s", held.row.id)
             error = {"type": type(problem).__name__, "message": str(problem)}
             self._trouble(held, Trouble("error", error), began)
 
     def _handovers(self, held: Held, chunks: Sequence[tuple[int, str, int]], temp: Path) -> AsyncIterator[Handover]:
-        binder, settings_json = self._bind(), self._options.settings.model_dump_json()
         passage, stage = held.passage, held.stage
+        module, _, name = self._options.binder.partition(":")
+        binder = getattr(import_module(module), name)
+        settings_json = self._settings_json
 
-        def bindings() -> AbstractContextManager[Any]:
-            return binder(settings_json, passage.plan, stage.name, passage.dataset, temp)
+        def bindings(dataset: str | None) -> AbstractContextManager[Any]:
+            return binder(settings_json, passage.plan, stage.name, dataset, temp)
 
-        version = self._probes[stage.task].version
-        return execute_async(held.assignment(chunks), passage.plan, resolve(stage.task), bindings, version=version)
+        if stage.task not in self._loaded:
+            self._loaded[stage.task] = load(stage.task)
+        return execute_async(
+            held.assignment(chunks),
+            passage.plan,
+            self._loaded[stage.task],
+            bindings,
+            job_bytes=self._options.settings.job_bytes,
+        )
 
     # -- the pool's listener ----------------------------------------------------------------------------------------
 
@@ -733,7 +736,7 @@ class Dispatcher:
         if not jobs:
             return
         worker, ids = self.worker, [held.row.id for held in jobs]
-        await self._wire.send("release", lambda connection: ledger.release(connection, worker, ids))
+        await self._wire.send("release", ledger.release, worker, ids)
         for held in jobs:
             self._let_go(held)
 
@@ -747,7 +750,7 @@ class Dispatcher:
         """
         ready = [run for run in self._quiet if run not in self._passages or not self._passages[run].held]
         self._quiet.difference_update(ready)
-        if ready and await self._wire.send("close", lambda connection: ledger.close(connection, ready)):
+        if ready and await self._wire.send("close", ledger.close, ready):
             self._stale = True
 
     async def _upkeep_loop(self) -> None:
@@ -759,10 +762,13 @@ class Dispatcher:
             try:
                 await self._wire.send(
                     "recover",
-                    lambda connection: ledger.recover(connection, settings.dead_after, [], settings.crashes),
+                    ledger.recover,
+                    settings.dead_after,
+                    [],
+                    settings.crashes,
                 )
                 began = time.monotonic()
-                await self._wire.send("sweep", lambda connection: ledger.sweep(connection, rows))  # noqa: B023 - awaited here
+                await self._wire.send("sweep", ledger.sweep, rows)
                 if rows:
                     # Reading all live rows takes its time on a deep queue: it gets at most a twentieth of it.
                     rows_at = time.monotonic() + max(ROWS_EVERY, 20 * (time.monotonic() - began))
@@ -780,14 +786,13 @@ class Dispatcher:
             if reason and not self._no_room:
                 log.error("%s; nothing is claimed until there is room", reason)
                 self._no_room = reason
-                with_reason = reason
-                paused = await self._wire.send("pause", lambda connection: ledger.pause(connection, with_reason))
+                paused = await self._wire.send("pause", ledger.pause, reason)
                 self._paused.extend(paused)
             elif self._no_room and not reason:
                 log.warning("there is room again")
                 self._no_room = None
                 paused, self._paused = self._paused, []
-                await self._wire.send("unpause", lambda connection: ledger.unpause(connection, paused))
+                await self._wire.send("unpause", ledger.unpause, paused)
                 self._more = True
                 self._wake.set()
             await asyncio.sleep(ROOM_EVERY)

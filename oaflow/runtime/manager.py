@@ -8,9 +8,10 @@ runs stages too.
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
+import orjson
 from procrastinate import connector, exceptions, jobs, manager
 
 from oaflow.ledger.plain import claim_plain
@@ -28,15 +29,18 @@ class FlowJobManager(manager.JobManager):
 
     Args:
         connector: of the app.
-        tasks: the plain tasks of the app, by name.
+        plain_tasks: gives the names of the app's tasks.
     """
 
-    def __init__(self, connector: connector.BaseConnector, *, tasks: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(self, connector: connector.BaseConnector, *, plain_tasks: Callable[[], Sequence[str]]) -> None:
         super().__init__(connector)
-        self._tasks = tasks
+        self._plain_tasks = plain_tasks
         self.options: Options | None = None
         self.dispatcher: Dispatcher | None = None
-        self._wire = Wire(lambda: self.connector.pool)  # pyright: ignore[reportAttributeAccessIssue]
+        self._wire = Wire(self._pool)
+
+    def _pool(self) -> Any:
+        return cast("Any", self.connector).pool
 
     async def register_worker(self) -> int:
         """
@@ -68,11 +72,9 @@ class FlowJobManager(manager.JobManager):
         """
         Claim the next job of a plain task of this app; stages and other people's tasks are left alone.
         """
-        names = list(self._tasks())
+        names = self._plain_tasks()
         worker = self.dispatcher.worker if self.dispatcher else worker_id
-        row = await self._wire.send(
-            "claim", lambda connection: claim_plain(connection, worker, list(queues) if queues else None, names)
-        )
+        row = await self._wire.send("claim", claim_plain, worker, list(queues) if queues else None, names)
         return jobs.Job.from_row(row) if row else None
 
     async def listen_for_jobs(
@@ -116,12 +118,10 @@ class FlowJobManager(manager.JobManager):
             raise
 
     def _has_plain_tasks(self) -> bool:
-        return any(not name.startswith((BUILTIN, "builtin:")) for name in self._tasks())
+        return any(not name.startswith((BUILTIN, "builtin:")) for name in self._plain_tasks())
 
 
 def _parse(payload: str) -> dict[str, Any]:
-    import orjson
-
     try:
         found = orjson.loads(payload)
     except orjson.JSONDecodeError:

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -43,7 +43,7 @@ async def work(options: Options, queues: list[str] | None = None) -> None:
     async with app.open_async():
         running = asyncio.create_task(
             app.run_worker_async(
-                queues=queues,
+                queues=cast("Any", queues),  # None means all, which its annotation does not say
                 concurrency=10,
                 install_signal_handlers=False,
                 shutdown_graceful_timeout=options.grace,
@@ -75,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = arguments(sys.argv[1:] if argv is None else argv)
     settings = Settings()
     logging.basicConfig(
-        level=logging.DEBUG if settings.debug else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+        level=logging.DEBUG if settings.debug else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
 
