@@ -89,6 +89,13 @@ class Entities(Protocol):
         """
         ...
 
+    def index(self, dataset: str, entities: "Iterable[EntityProxy]", documents: Iterable[str] = ()) -> None:
+        """
+        Make entities findable, each in place of what was indexed of it before. Of the documents named, what the store
+        does not hold any more is taken out.
+        """
+        ...
+
 
 class Files(Protocol):
     """

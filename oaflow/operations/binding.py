@@ -3,13 +3,13 @@ What jobs reach: outside of a worker built from the settings when a job first as
 """
 
 import atexit
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
 
-from oaflow.entities.store import EntityStore
+from oaflow.entities.indexed import IndexedStore
 from oaflow.files import Archive, ArchiveOptions
 from oaflow.jobs import Bindings
 from oaflow.plan import BoundPlan
@@ -30,7 +30,7 @@ def bindings_of(settings: Settings) -> Bindings:
     Bindings for the whole program. No connection is opened before it is needed; all are closed when the program ends.
     """
     address = _address(settings)
-    entities = EntityStore(settings.entities_uri or address)
+    entities = _store(settings, address)
     queue = ProgramQueue(address)
     atexit.register(entities.close)
     atexit.register(queue.close)
@@ -38,9 +38,7 @@ def bindings_of(settings: Settings) -> Bindings:
 
 
 @contextmanager
-def for_job(
-    settings_json: str, plan: BoundPlan, stage: str, dataset: str | None, temp: Path
-) -> Generator[Bindings]:
+def for_job(settings_json: str, plan: BoundPlan, stage: str, dataset: str | None, temp: Path) -> Generator[Bindings]:
     """
     The bindings of one job of a run; what is behind them is shared by all jobs of the process.
 
@@ -56,13 +54,19 @@ def for_job(
 
 
 @cache
-def _of_process(settings_json: str) -> tuple[EntityStore, Archive, ProgramQueue]:
+def _of_process(settings_json: str) -> tuple[IndexedStore, Archive, ProgramQueue]:
     settings = Settings.model_validate_json(settings_json)
 
     def address() -> str:  # the server is up: a worker runs
         return locate(settings).uri
 
-    return EntityStore(settings.entities_uri or address), archive_of(settings), ProgramQueue(address)
+    return _store(settings, address), archive_of(settings), ProgramQueue(address)
+
+
+def _store(settings: Settings, address: Callable[[], str]) -> IndexedStore:
+    if settings.entities_uri is None:
+        return IndexedStore(address)
+    return IndexedStore(settings.entities_uri, searched=address)
 
 
 def archive_of(settings: Settings) -> Archive:

@@ -4,7 +4,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from errno import EDQUOT, EMFILE, ENFILE, ENOSPC
@@ -60,7 +60,7 @@ def crawl(job: DatasetJob, *, source: list[str]) -> Iterator[DatasetJob]:
 
 
 @contextmanager
-def _logbook(job: DatasetJob, source: list[str], settings: Settings) -> Iterator[Logbook]:
+def _logbook(job: DatasetJob, source: list[str], settings: Settings) -> Generator[Logbook]:
     """
     The logbook of this job: the same one for each of its attempts. Outside of a run there are no attempts, and it is
     gone afterwards.

@@ -3,7 +3,7 @@ What the readers work with: the limits, a folder for what they unpack, and the t
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -74,7 +74,7 @@ class Desk:
 
 
 @contextmanager
-def desk(limits: Limits, temp: Path | None, *, depth: int = 0, ocr: bool = True) -> Iterator[Desk]:
+def desk(limits: Limits, temp: Path | None, *, depth: int = 0, ocr: bool = True) -> Generator[Desk]:
     """
     A desk for one document, cleared after the block.
 

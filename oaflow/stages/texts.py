@@ -80,7 +80,7 @@ def _guessed(data: bytes) -> str | None:
     start = next((at for at, byte in enumerate(data[:5_000_000]) if byte > 127), 0)
     found = detect(data[max(0, start - 1_000) : start + _SAMPLE])
     confidence = found["confidence"]
-    return found["encoding"] if confidence is not None and confidence > _CERTAIN else None
+    return found["encoding"] if confidence > _CERTAIN else None
 
 
 def is_text(data: bytes) -> bool:

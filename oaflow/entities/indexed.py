@@ -1,0 +1,58 @@
+"""
+The entity store together with the search over it, as a job reaches them.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from followthemoney.proxy import EntityProxy
+from psycopg import Connection
+
+from oaflow.entities import search
+from oaflow.entities.statements import text
+from oaflow.entities.store import EntityStore
+
+
+class IndexedStore(EntityStore):
+    """
+    An entity store that can make what it holds findable.
+    """
+
+    def __init__(self, conninfo: str | Callable[[], str], *, searched: str | Callable[[], str] | None = None) -> None:
+        """
+        Args:
+            conninfo: of the store.
+            searched: of the database with oaflow's tables, where it is another one.
+        """
+        super().__init__(conninfo)
+        self._search = self if searched is None else EntityStore(searched, application_name="oaflow search")
+
+    def close(self) -> None:
+        """
+        Close the connections. The store can be used again.
+        """
+        super().close()
+        if self._search is not self:
+            self._search.close()
+
+    def index(self, dataset: str, entities: Iterable[EntityProxy], documents: Iterable[str] = ()) -> None:
+        """
+        Make entities findable, each in place of what was indexed of it before.
+
+        Args:
+            documents: of these, what the store does not hold any more (a page of a longer version) is taken out.
+        """
+        # A list, since the statement may be sent again after a cut.
+        found = [*entities]
+        self._search.run(dataset, "index", lambda connection: search.index(connection, dataset, found))
+        for document in documents:
+            self._search.run(dataset, "index", lambda c, document=document: self._prune(c, dataset, document, found))
+
+    def _prune(self, connection: Connection[Any], dataset: str, document: str, fresh: list[EntityProxy]) -> None:
+        rows = connection.execute(text("search_parts"), {"dataset": dataset, "document": document}).fetchall()
+        parts = {str(part) for (part,) in rows}
+        rest = parts.difference(entity.id or "" for entity in fresh)
+        # What came in this job need not be all of the document: an edge may have let only a part of it through.
+        gone = rest.difference(entity.id or "" for entity in self.load(dataset, sorted(rest)))
+        if gone:
+            search.prune(connection, dataset, document, parts - gone)
