@@ -2,7 +2,7 @@
 A connection to the database of the settings, for commands: the private server is started where it is needed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ class Database:
         """
         return self.address.embedded
 
-    def connect(self, program: str = "oaflow") -> "Connection[Any]":
+    def connect(self, program: str = "oaflow") -> Connection[Any]:
         """
         A new connection, each statement a transaction of its own.
 
@@ -47,7 +47,7 @@ class Database:
 
 
 @contextmanager
-def database(settings: Settings) -> Iterator[Database]:
+def database(settings: Settings) -> Generator[Database]:
     """
     The database of the settings, for the time of a command.
     """
@@ -56,7 +56,7 @@ def database(settings: Settings) -> Iterator[Database]:
 
 
 @contextmanager
-def connection(settings: Settings) -> Iterator["Connection[Any]"]:
+def connection(settings: Settings) -> Generator[Connection[Any]]:
     """
     One connection to the database of the settings.
     """

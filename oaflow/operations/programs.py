@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from oaflow.diagnostics import Diagnostic, errors
+from oaflow.diagnostics import Diagnostic, Spans, errors
 from oaflow.errors import UsageError
-from oaflow.plan import Plan
+from oaflow.plan import Plan, PlannedParam
 
 _SUFFIXES = (".yml", ".yaml")
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -123,9 +123,36 @@ def load(source: Source, *, imports: bool = True) -> Program:
     Args:
         imports: whether the functions are looked at, in a process of their own.
     """
-    from oaflow.operations.compiling import compiled
+    from oaflow.compiler import check_data, check_file
+    from oaflow.compiler.functions import Inspector, import_folders
+    from oaflow.compiler.named import load_pipeline
 
-    return compiled(source, imports=imports)
+    if source.file is not None:
+        checked = check_file(source.file, imports=imports)
+    else:
+        named = load_pipeline(f"{source.module}:{source.name}")
+        checked = check_data(named.data, Spans(named.file), Inspector(import_folders()) if imports else None)
+    return Program(source, checked.plan, checked.diagnostics)
+
+
+def with_absolute_defaults(plan: Plan, source: Source) -> Plan:
+    """
+    A plan in which the paths that the file gives as defaults are seen from the file's folder, as its author meant.
+
+    For finding the values of params only: the digest of a plan does not depend on where its file stands.
+    """
+    if source.file is None:
+        return plan
+    folder = source.file.absolute().parent
+
+    def moved(param: PlannedParam) -> PlannedParam:
+        if "path" not in (param.type, param.of) or param.default is None:
+            return param
+        if isinstance(param.default, str):
+            return param.model_copy(update={"default": str(folder / param.default)})
+        return param.model_copy(update={"default": [str(folder / item) for item in param.default]})
+
+    return plan.model_copy(update={"params": {name: moved(param) for name, param in plan.params.items()}})
 
 
 def package_pipelines() -> Path | None:

@@ -130,7 +130,7 @@ def in_order(bound: BoundPlan) -> tuple[str, ...]:
         name: [
             to
             for to in (*(edge.to for edge in stage.edges if edge.recurse is None), stage.on_error)
-            if to in bound.stages
+            if to is not None and to in bound.stages
         ]
         for name, stage in bound.stages.items()
     }

@@ -1,0 +1,201 @@
+"""
+`status`, `failures`, `receipt`, `logs`: what can be asked about a run.
+"""
+
+from typing import Annotated
+
+import typer
+
+from oaflow.cli.options import Json, RunId, settings
+
+
+def register(app: typer.Typer) -> None:
+    """
+    Adds the commands of this group.
+    """
+    panel = "Asking"
+    app.command("status", rich_help_panel=panel, epilog="Example: [cyan]oaflow status ingest-abc234 --json[/]")(status)
+    app.command("failures", rich_help_panel=panel, epilog="Example: [cyan]oaflow failures ingest-abc234[/]")(failures)
+    app.command(
+        "receipt", rich_help_panel=panel, epilog="Example: [cyan]oaflow receipt ingest-abc234 --list failed[/]"
+    )(receipt)
+    app.command("logs", rich_help_panel=panel, epilog="Example: [cyan]oaflow logs ingest-abc234 -n 100 --follow[/]")(
+        logs
+    )
+
+
+def status(
+    run: RunId = None,
+    all: Annotated[bool, typer.Option("--all", "-a", help="The latest runs, one a line.")] = False,
+    json: Json = False,
+) -> int:
+    """
+    Show how a run stands.
+    """
+    from oaflow.cli.output import duration, say_json, screen, table
+    from oaflow.cli.summary import print_details
+    from oaflow.operations import reading
+
+    if all:
+        found = reading.recent(settings())
+        if json:
+            for one in found:
+                say_json({"run": one.id, "pipeline": one.pipeline, "dataset": one.dataset, "state": one.state})
+        else:
+            rows = [
+                (one.id, one.state, one.dataset, f"{one.created_at:%Y-%m-%d %H:%M}", duration(one.seconds))
+                for one in found
+            ]
+            columns = [("run", False), ("state", False), ("dataset", False), ("started", False), ("took", True)]
+            screen().print(table(columns, rows))
+        return 0
+    details = reading.status(settings(), run)
+    if json:
+        say_json(details.status.as_json())
+    else:
+        print_details(details)
+    return 0
+
+
+def failures(
+    run: RunId = None,
+    stage: Annotated[str | None, typer.Option("--stage", metavar="STAGE", help="Only those of this stage.")] = None,
+    json: Json = False,
+) -> int:
+    """
+    Show what failed in a run, by cause; with --json every job, one a line.
+    """
+    from oaflow.cli.output import clean, escape, remark, say_json, screen, shortened
+    from oaflow.cli.summary import cluster_line
+    from oaflow.operations import reading
+
+    found, jobs, clusters = reading.failed(settings(), run, stage=stage)
+    if json:
+        for job in jobs:
+            say_json(
+                {
+                    "run": found.id,
+                    "job": job.job,
+                    "stage": job.stage,
+                    "task": job.task,
+                    "type": job.type,
+                    "message": job.message,
+                    "attempts": job.attempts,
+                    "at": job.at.isoformat(),
+                    "documents": job.documents,
+                    "names": job.names,
+                    "fingerprint": job.fingerprint,
+                    "traceback": job.traceback,
+                    "detail": job.detail,
+                }
+            )
+        return 0
+    if not jobs:
+        remark(f"nothing failed in run {clean(found.id)}")
+        return 0
+    console = screen()
+    of = {(job.stage, job.fingerprint or f"{job.type}: {job.message}"): job for job in reversed(jobs)}
+    for cluster in clusters:
+        if stage is not None and cluster.stage != stage:
+            continue
+        console.print(cluster_line(cluster))
+        for name in cluster.names:
+            console.print(f"  {escape(shortened(name, 100))}")
+        if cluster.count > len(cluster.names) and cluster.names:
+            console.print(f"  [dim]and {cluster.count - len(cluster.names):,} more[/]")
+        first = of.get((cluster.stage, cluster.fingerprint or f"{cluster.type}: {cluster.message}"))
+        if first is not None and first.traceback:
+            for line in first.traceback.rstrip().splitlines()[-8:]:
+                console.print(f"  [dim]│ {escape(line)}[/]")
+        if first is not None and first.detail and first.detail.get("log"):
+            tail = first.detail["log"]
+            for line in tail if isinstance(tail, list) else str(tail).splitlines():
+                console.print(f"  [dim]printed: {escape(shortened(line, 100))}[/]")
+    remark(f"send them again: oaflow retry {found.id}")
+    return 0
+
+
+def receipt(
+    run: RunId = None,
+    list_line: Annotated[
+        str | None,
+        typer.Option(
+            "--list", "-l", metavar="LINE", help="List the documents of a line: failed, indexed, unreadable, ..."
+        ),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """
+    Show what became of every document of a run; exit code 0 only where it balances.
+    """
+    from rich.text import Text
+
+    from oaflow.cli.output import clean, remark, say, say_json, screen, table
+    from oaflow.operations import reading
+
+    if list_line is not None:
+        _found, listed = reading.receipt_list(settings(), run, list_line)
+        for one in listed:
+            if json:
+                say_json(
+                    {
+                        "document": one.document,
+                        "name": one.name,
+                        "line": one.line or "open",
+                        "unreadable": one.kind == "unreadable",
+                        "reason": one.reason,
+                    }
+                )
+            else:
+                say("\t".join(filter(None, [clean(one.name), clean(one.reason or "")])))
+        return 0
+    found, account = reading.receipt_of(settings(), run)
+    if json:
+        say_json(account.as_json())
+    else:
+        rows: list[list[object]] = [[Text("found", "bold"), Text(f"{account.found:,}", "bold")]]
+        for line, number in account.as_json().items():
+            if line in account.counts and (number or line == "indexed"):
+                rows.append([f"  {line}", f"{number:,}"])
+            elif line == "unreadable" and number:
+                rows.append([Text("    of these unreadable", "dim"), Text(f"{number:,}", "dim")])
+        console = screen()
+        console.print(table([(f"documents of {clean(found.id)}", False), ("", True)], rows))
+        console.print()
+    if account.balanced:
+        if not json:
+            remark("balanced: every document is accounted for", "green")
+        return 0
+    rest = account.found - sum(account.counts.values())
+    reasons = [f"{rest:,} not accounted for"] if rest else []
+    reasons += [f"{account.open:,} jobs open"] if account.open else []
+    remark(f"not balanced: {', '.join(reasons)}", "red")
+    if rest and not json:
+        remark(f"list them: oaflow receipt {found.id} --list open")
+    return 1
+
+
+def logs(
+    run: RunId = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines; 0: all.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    json: Json = False,
+) -> int:
+    """
+    Show what the stages of a run printed.
+    """
+    from oaflow.cli.output import clean, remark, say_json, write
+    from oaflow.operations import reading
+
+    found, file = reading.log_file(settings(), run)
+    at_all = False
+    for line in reading.log_lines(file, lines or None, follow=follow):
+        at_all = True
+        if json:
+            say_json(line)
+        else:
+            where = " ".join(str(line[key]) for key in ("stage", "job") if line.get(key) is not None)
+            write(f"{clean(where)}: {clean(line.get('text', ''))}\n")
+    if not at_all:
+        remark(f"the stages of run {clean(found)} printed nothing ({clean(file)})")
+    return 0

@@ -1,0 +1,169 @@
+"""
+`check`, `graph`, `plan`, `explain`: for who writes a pipeline.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oaflow.cli.options import Json, PipelineName
+
+NoImport = Annotated[bool, typer.Option("--no-import", help="Do not look at the functions of the stages.")]
+GivenParams = Annotated[
+    list[str] | None, typer.Option("--param", "-p", metavar="KEY=VALUE", help="A param; decides which stages are off.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """
+    Adds the commands of this group.
+    """
+    panel = "Writing pipelines"
+    app.command("check", rich_help_panel=panel, epilog="Example: [cyan]oaflow check pipelines/ingest.yml -f github[/]")(
+        check
+    )
+    app.command(
+        "graph", rich_help_panel=panel, epilog="Example: [cyan]oaflow graph ingest -f mermaid -o ingest.mmd[/]"
+    )(graph)
+    app.command("plan", rich_help_panel=panel, epilog="Example: [cyan]oaflow plan pipelines/ingest.yml > plan.json[/]")(
+        plan
+    )
+    app.command("explain", rich_help_panel=panel, epilog="Example: [cyan]oaflow explain OAF201[/]")(explain)
+
+
+def check(
+    pipelines: Annotated[list[str], typer.Argument(metavar="PIPELINE...", help="Files, names, or module:name.")],
+    no_import: NoImport = False,
+    format: Annotated[
+        str, typer.Option("--format", "-f", metavar="FORMAT", help="text, concise, json or github.")
+    ] = "text",
+    json: Json = False,
+) -> int:
+    """
+    Check pipelines; exit code 1 where one has a mistake.
+    """
+    from oaflow.cli.diagnostics import FORMATS, print_diagnostics
+    from oaflow.cli.output import clean, count, remark
+    from oaflow.diagnostics import errors
+    from oaflow.errors import UsageError
+    from oaflow.operations.programs import load, locate
+
+    form = "json" if json else format
+    if form not in FORMATS:
+        raise UsageError(f"there is no format {form!r}", help=f"one of: {', '.join(FORMATS)}")
+    programs = [load(locate(name), imports=not no_import) for name in pipelines]
+    print_diagnostics([diagnostic for program in programs for diagnostic in program.diagnostics], form)
+    for program in programs:
+        wrong, others = len(errors(program.diagnostics)), len(program.diagnostics)
+        name = clean(program.source.typed)
+        if wrong:
+            remark(
+                f"{name}: {count(wrong, 'mistake')}"
+                + (f", {count(others - wrong, 'warning')}" if others > wrong else "")
+            )
+        else:
+            unseen = " (its functions were not looked at)" if no_import else ""
+            warned = f", {count(others, 'warning')}" if others else ""
+            stages = count(len(program.plan.stages), "stage") if program.plan is not None else ""
+            remark(f"{name}: {stages}, no mistakes{warned}{unseen}")
+    return int(any(errors(program.diagnostics) for program in programs))
+
+
+def graph(
+    pipeline: PipelineName,
+    format: Annotated[
+        str, typer.Option("--format", "-f", metavar="FORMAT", help="terminal, mermaid, dot or json.")
+    ] = "terminal",
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")] = None,
+    param: GivenParams = None,
+    json: Json = False,
+) -> int:
+    """
+    Draw a pipeline.
+    """
+    from oaflow.cli.drawing import drawn
+    from oaflow.cli.output import remark, say
+    from oaflow.cli.running import params_of, show_mistakes
+    from oaflow.errors import EnvironmentProblem, UsageError
+    from oaflow.operations.graphs import as_dot, as_json, as_mermaid, graph_of
+    from oaflow.operations.programs import load, locate
+
+    forms = ("terminal", "mermaid", "dot", "json")
+    form = "json" if json else format
+    if form not in forms:
+        later = " (svg and html come later)" if form in ("svg", "html") else ""
+        raise UsageError(f"there is no format {form!r}{later}", help=f"one of: {', '.join(forms)}")
+    program = load(locate(pipeline), imports=False)
+    show_mistakes(program)
+    picture = graph_of(program.checked(), params_of(param or ()))
+    match form:
+        case "mermaid":
+            text = as_mermaid(picture)
+        case "dot":
+            text = as_dot(picture)
+        case "json":
+            text = as_json(picture) + "\n"
+        case _:
+            text = drawn(picture)
+    if output is None:
+        say(text)
+        return 0
+    try:
+        output.write_text(text, "utf-8")
+    except OSError as error:
+        raise EnvironmentProblem(f"{str(output)!r} cannot be written: {error.strerror}") from error
+    remark(f"wrote {output}")
+    return 0
+
+
+def plan(pipeline: PipelineName, no_import: NoImport = False) -> int:
+    """
+    Print the plan of a pipeline as canonical JSON, and its digest on stderr.
+    """
+    from oaflow.cli.output import remark, say
+    from oaflow.cli.running import show_mistakes
+    from oaflow.operations.programs import load, locate
+
+    program = load(locate(pipeline), imports=not no_import)
+    show_mistakes(program)
+    made = program.checked()
+    say(made.canonical().decode())
+    remark(f"sha256:{made.digest}" + (" (made without the functions: it cannot be run)" if no_import else ""))
+    return 0
+
+
+def explain(
+    code: Annotated[
+        str | None, typer.Argument(metavar="[CODE]", help="As OAF201; all of them where it is left out.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """
+    Explain a mistake by its code: what it means, an example, and its repair.
+    """
+    from oaflow.cli.output import say, say_json, screen, table
+    from oaflow.compiler import explain as explanation
+    from oaflow.operations.explaining import every_rule, rule_of
+
+    if code is None:
+        rules = every_rule()
+        if json:
+            for rule in rules:
+                say_json({"code": rule.code, "slug": rule.slug, "summary": rule.summary})
+        else:
+            screen().print(
+                table([("code", False), ("name", False), ("what", False)], [(r.code, r.slug, r.summary) for r in rules])
+            )
+        return 0
+    rule = rule_of(code)
+    if json:
+        say_json(
+            {
+                key: getattr(rule, key)
+                for key in ("code", "slug", "severity", "summary", "explanation", "example", "repair")
+            }
+        )
+        return 0
+    say(explanation(code))
+    return 0

@@ -1,0 +1,97 @@
+"""
+`search`, `entities`: what is in a dataset.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from oaflow.cli.options import Dataset, Json, settings
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+
+def register(app: typer.Typer) -> None:
+    """
+    Adds the commands of this group.
+    """
+    panel = "Finding"
+    app.command("search", rich_help_panel=panel, epilog="Example: [cyan]oaflow search zurich invoice -d my_dataset[/]")(
+        search
+    )
+    app.command(
+        "entities",
+        rich_help_panel=panel,
+        epilog="Example: [cyan]oaflow entities -d my_dataset --schema Email > mails.json[/]",
+    )(entities)
+
+
+def search(
+    words: Annotated[list[str], typer.Argument(metavar="WORDS...", help='Words, "quoted phrases" and beginnings*.')],
+    dataset: Dataset,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The most documents to show.")] = 20,
+    json: Json = False,
+) -> int:
+    """
+    Find documents that have all of the words; exit code 1 where there is none.
+    """
+    from rich.text import Text
+
+    from oaflow.cli.output import clean, remark, say_json, screen
+    from oaflow.operations import finding
+
+    # A word with blanks in it was quoted in the shell: it is a phrase.
+    query = " ".join(f'"{word}"' if " " in word and '"' not in word else word for word in words)
+    found = finding.search(settings(), dataset, query, limit)
+    console = screen()
+    for hit in found.hits:
+        if json:
+            say_json(hit.to_json())
+            continue
+        title = _marked(hit.file, hit.file_marks, "bold")
+        if hit.page is not None:
+            title.append(f"  page {hit.page}", "cyan")
+        title.append(f"  {hit.schema}", "dim")
+        console.print(title)
+        if hit.passage:
+            console.print(Text("  ").append_text(_marked(hit.passage, hit.marks, "")))
+    if found.hits:
+        return 0
+    remark(f"no document of dataset {clean(dataset)} has all of: {clean(query)}")
+    for missing in found.missing:
+        near = f"; near it: {', '.join(map(clean, missing.near))}" if missing.near else ""
+        remark(f"  none has {clean(missing.term)}{near}")
+    return 1
+
+
+def entities(
+    dataset: Dataset,
+    schema: Annotated[
+        str | None, typer.Option("--schema", "-s", metavar="SCHEMA", help="Only this, and what descends from it.")
+    ] = None,
+) -> int:
+    """
+    Write the entities of a dataset as FollowTheMoney JSON, one a line.
+    """
+    from oaflow.cli.output import say_json
+    from oaflow.operations import finding
+
+    for entity in finding.entities(settings(), dataset, schema):
+        say_json(entity)
+    return 0
+
+
+def _marked(text: str, marks: Any, style: str) -> "Text":
+    from rich.text import Text
+
+    from oaflow.cli.output import clean
+
+    made = Text(style=style)
+    at = 0
+    for start, end in marks:
+        made.append(clean(text[at:start]))
+        made.append(clean(text[start:end]), "bold black on yellow")
+        at = end
+    made.append(clean(text[at:]))
+    return made

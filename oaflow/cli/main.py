@@ -1,0 +1,120 @@
+"""
+The command `oaflow`: its groups of commands, and what becomes of an error.
+"""
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from oaflow.cli import asking, authoring, finding, running, serving
+from oaflow.cli.options import version_option
+
+app = typer.Typer(
+    name="oaflow",
+    help="Pipelines over documents: declared, checked before anything runs, handed over exactly once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="A first run: [cyan]oaflow run ingest -d demo[/]",
+)
+
+for group in (running, authoring, asking, finding, serving):
+    group.register(app)
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, version_option] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where in the program an error came from; stands anywhere.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """
+    Runs the command line and ends the process with its exit code.
+    """
+    arguments = sys.argv[1:]
+    debug = _take_debug(arguments) or os.environ.get("OAFLOW_DEBUG", "").lower() in ("1", "true", "yes", "on")
+    sys.exit(run(arguments, debug=debug))
+
+
+def run(arguments: list[str], *, debug: bool = False) -> int:
+    """
+    Runs one command.
+
+    Returns:
+        its exit code: 0 fine; 1 work failed; 2 the command is wrong; 3 the environment; 130 interrupted.
+    """
+    from oaflow.errors import OaflowError
+
+    try:
+        answer: Any = app(args=arguments, prog_name="oaflow", standalone_mode=False)
+        return answer if isinstance(answer, int) else 0
+    except OaflowError as error:
+        if debug:
+            raise
+        from oaflow.cli.output import complain
+
+        complain(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read stdout has seen enough, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        return _unexpected(error, arguments)
+
+
+def _take_debug(arguments: list[str]) -> bool:
+    """
+    Takes `--debug` out, wherever it stands before a `--`.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    found = "--debug" in arguments[:end]
+    arguments[:end] = [argument for argument in arguments[:end] if argument != "--debug"]
+    return found
+
+
+def _unexpected(error: Exception, arguments: list[str]) -> int:
+    from oaflow.cli.output import complain
+    from oaflow.errors import EnvironmentProblem, OaflowError, UsageError
+
+    # Raised by the parser of the command line: it has a message of its own and no traceback worth showing.
+    message = getattr(error, "format_message", None)
+    if callable(message) and hasattr(error, "exit_code"):
+        text = str(message())
+        command = next((word for word in arguments if not word.startswith("-")), "")
+        known = [info.name for info in app.registered_commands] + [info.name for info in app.registered_groups]
+        help = f"oaflow {command} --help" if command in known else "oaflow --help"
+        complain(UsageError(text[:1].lower() + text[1:].rstrip("."), help=help))
+        return 2
+    if type(error).__name__ == "ValidationError" and getattr(error, "title", None) == "Settings":
+        first: Any = error.errors()[0]  # pyright: ignore[reportAttributeAccessIssue]  # pydantic's, not imported here
+        name = ".".join(map(str, first["loc"]))
+        name = name if name.isupper() else f"OAFLOW_{name.upper()}"
+        complain(EnvironmentProblem(f"setting {name} is {first['input']!r}: {first['msg'].lower()}"))
+        return 3
+    kind = type(error)
+    complain(
+        OaflowError(
+            f"{kind.__name__}: {error}" if str(error) else kind.__name__, help="this is a bug; --debug shows where"
+        )
+    )
+    return 1
+
+
+if __name__ == "__main__":
+    main()

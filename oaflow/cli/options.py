@@ -1,0 +1,41 @@
+"""
+Options that several commands share, and what they mean.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from oaflow.settings import Settings
+
+
+def _say_version(value: bool) -> None:
+    if value:
+        from oaflow import __version__
+
+        typer.echo(f"oaflow {__version__}")
+        raise typer.Exit
+
+
+version_option: Any = typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True)
+
+PipelineName = Annotated[
+    str, typer.Argument(metavar="PIPELINE", help="A file, a name in ./pipelines or of oaflow's own, or module:name.")
+]
+RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Id of a run; the latest where it is left out.")]
+Dataset = Annotated[str, typer.Option("--dataset", "-d", metavar="DATASET", help="Name of the dataset.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=0, metavar="N", help="Worker processes of this command; 0: they are elsewhere."),
+]
+
+
+def settings() -> "Settings":
+    """
+    What the environment says, read once for a command.
+    """
+    from oaflow.settings import Settings
+
+    return Settings()

@@ -1,0 +1,175 @@
+"""
+A run while it goes on: a live table where there is a terminal, plain lines where there is none.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from oaflow.cli.output import clean, count, duration, remark, remarks, say_json, shortened, table
+from oaflow.cli.verdicts import Limits, exit_code
+from oaflow.operations.following import (
+    Draining,
+    Finished,
+    Paused,
+    Progress,
+    Reachable,
+    Unreachable,
+    Waits,
+    WorkerDied,
+)
+from oaflow.operations.running import Said
+from oaflow.operations.starting import Begun
+from oaflow.operations.states import RunStatus
+from oaflow.settings import Settings
+
+# Without a terminal a line is printed this often.
+_PLAIN_SECONDS = 5.0
+
+# The rate is that of the last so many seconds.
+_WINDOW = 5.0
+
+
+class Pace:
+    """
+    How fast a run goes and how far it is. A percentage once shown never goes back.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._seen: deque[tuple[float, int]] = deque()
+        self._percent = 0
+
+    def look(self, event: Progress) -> str:
+        """
+        One line: found, done and rate; once the source is exhausted a percentage too.
+        """
+        status = event.status
+        done = status.total("done") + status.total("failed") + status.total("diverted") + status.total("vanished")
+        found = done + status.total("open")
+        rate = self._rate(done)
+        parts = [f"{found:,} found", f"{done:,} done", f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"]
+        if event.exhausted and found:
+            now = done * 100 // found
+            # 100 % is said when the run has ended, not when its last job happens to have.
+            self._percent = max(self._percent, 100 if not status.run.open else min(now, 99))
+            parts.insert(0, f"{self._percent} %")
+        return " · ".join(parts)
+
+    def _rate(self, done: int) -> float:
+        now = self._now()
+        self._seen.append((now, done))
+        while len(self._seen) > 2 and now - self._seen[0][0] > _WINDOW:
+            self._seen.popleft()
+        (then, before), (last, after) = self._seen[0], self._seen[-1]
+        return max(0.0, (after - before) / (last - then)) if last > then else 0.0
+
+
+def show(events: Iterator[Any], settings: Settings, limits: Limits, json: bool) -> int:
+    """
+    Shows a run from its first event to its last, and its summary.
+
+    Returns:
+        the exit code.
+    """
+    console = remarks()
+    live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
+    finished: Finished | None = None
+    pace = Pace()
+    printed = 0.0
+    with live or nullcontext():
+        for event in events:
+            match event:
+                case Begun():
+                    for line in event.remarks:
+                        remark(clean(line))
+                    remark(f"run {event.run}" + (f": {count(event.jobs, 'first job')}" if event.jobs else ""), "bold")
+                case Said():
+                    remark(clean(event.text))
+                case Progress():
+                    line = pace.look(event)
+                    if live is not None:
+                        live.update(_picture(event.status, line))
+                    elif time.monotonic() - printed >= _PLAIN_SECONDS:
+                        printed = time.monotonic()
+                        remark(f"{duration(event.status.run.seconds)}: {line}{_where(event.status)}")
+                case Finished():
+                    finished = event
+                case _:
+                    for line in sentences(event):
+                        remark(line, "yellow")
+    if finished is None:
+        return 1
+    from oaflow.cli.summary import print_summary
+    from oaflow.operations.reading import account
+
+    status = finished.status
+    # The database may be gone with the workers: the summary is asked of it anew.
+    summed = account(settings, status.run.id)
+    if json:
+        say_json(status.as_json())
+    else:
+        print_summary(status, summed)
+    if finished.interrupted:
+        remark(f"continue: oaflow resume {status.run.id}", "bold")
+    return exit_code(status, summed.receipt.found, limits, finished.interrupted)
+
+
+def sentences(event: object) -> Iterator[str]:
+    """
+    What is said about an event that is not a number.
+    """
+    match event:
+        case Waits(waiting=waiting):
+            for job in waiting:
+                yield f"no live worker can run task {clean(job.task)} of queue {clean(job.queue)}: its jobs wait"
+                yield "help:  oaflow worker   (where that task's module is installed)"
+        case WorkerDied(pid=pid, code=code):
+            how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+            yield f"worker process {pid} ended {how}; its jobs come back, and another takes its place"
+        case Unreachable(reason=reason):
+            yield f"the database is away ({shortened(reason)}); the run waits for it"
+        case Reachable():
+            yield "the database is back"
+        case Paused(reason=None):
+            yield "the run goes on"
+        case Paused(reason=reason):
+            yield f"the run is paused: {clean(reason or 'by somebody')}"
+        case Draining(signal=signal):
+            yield f"{signal}: nothing more is begun, what runs may end (10 s); once more stops at once"
+        case _:
+            return
+
+
+def _where(status: RunStatus) -> str:
+    """
+    The stages that have something open.
+    """
+    busy = [f"{clean(name)} {stage.open:,}" for name, stage in status.stages.items() if stage.open]
+    return f" · open: {', '.join(busy)}" if busy else ""
+
+
+def _picture(status: RunStatus, line: str) -> RenderableType:
+    """
+    The live table: a line for each stage that has work, or had some.
+    """
+    failures = any(stage.failed for stage in status.stages.values())
+    columns = [("stage", False), ("open", True), ("done", True)] + ([("failed", True)] if failures else [])
+    rows: list[list[object]] = []
+    for name, stage in status.stages.items():
+        idle = not any((stage.open, stage.done, stage.failed, stage.diverted))
+        style = "dim" if idle else ("bold" if stage.open else "")
+        row: list[object] = [Text(clean(name), style), _number(stage.open, "cyan"), _number(stage.done)]
+        rows.append(row + ([_number(stage.failed, "red")] if failures else []))
+    head = Text(f"{clean(status.run.id)}  {duration(status.run.seconds)}  {line}", "bold")
+    return Group(table(columns, rows), Text(), head)
+
+
+def _number(value: int, style: str = "") -> Text:
+    return Text(f"{value:,}", style) if value else Text("·", "dim")

@@ -1,0 +1,187 @@
+"""
+`run`, `resume`, `retry`, `cancel`: what starts work and follows it.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from oaflow.cli.options import Dataset, Json, PipelineName, RunId, Workers, settings
+
+if TYPE_CHECKING:
+    from oaflow.ledger.runs import Run
+
+
+def register(app: typer.Typer) -> None:
+    """
+    Adds the commands of this group.
+    """
+    panel = "Running"
+    app.command("run", rich_help_panel=panel, epilog="Example: [cyan]oaflow run ingest -d my_dataset ~/documents[/]")(
+        run
+    )
+    app.command("resume", rich_help_panel=panel, epilog="Example: [cyan]oaflow resume ingest-abc234[/]")(resume)
+    app.command("retry", rich_help_panel=panel, epilog="Example: [cyan]oaflow retry ingest-abc234 --stage extract[/]")(
+        retry
+    )
+    app.command("cancel", rich_help_panel=panel, epilog="Example: [cyan]oaflow cancel ingest-abc234[/]")(cancel)
+
+
+def run(
+    pipeline: PipelineName,
+    dataset: Dataset,
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="[INPUT]...", help="Values of the pipeline's positional param.")
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="KEY=VALUE", help="A param; given twice, the param is a list."),
+    ] = None,
+    entities: Annotated[
+        str | None, typer.Option("--input", "-i", metavar="FILE", help="FtM entities, one JSON a line; - is stdin.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run of this dataset.")] = False,
+    new: Annotated[
+        bool, typer.Option("--new", help="Cancel the unfinished run of this dataset, and start one.")
+    ] = False,
+    workers: Workers = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="STAGE", help="Start at this stage.")] = None,
+    first: Annotated[
+        int | None, typer.Option("--first", min=1, metavar="N", help="Only the first N entities of -i FILE.")
+    ] = None,
+    max_failed: Annotated[
+        str,
+        typer.Option("--max-failed", metavar="N|P%", help="So many failures (or percent of documents) exit with 0."),
+    ] = "0",
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where something was unmatched.")] = False,
+    json: Json = False,
+) -> int:
+    """
+    Run a pipeline over a dataset, and follow it to its end.
+    """
+    from oaflow.cli.verdicts import Limits
+    from oaflow.compiler.functions import import_folders
+    from oaflow.errors import UsageError
+    from oaflow.operations import running
+    from oaflow.operations.programs import load, locate
+    from oaflow.operations.starting import Request
+
+    limits = Limits.read(max_failed, strict)
+    if resume and new:
+        raise UsageError("--resume and --new exclude each other")
+    source = locate(pipeline)
+    program = load(source)
+    show_mistakes(program)
+    request = Request(
+        dataset=dataset,
+        inputs=tuple(inputs or ()),
+        params=params_of(param or ()),
+        entities=entities,
+        at=at,
+        first=first,
+    )
+    events = running.run(
+        settings(),
+        program,
+        request,
+        mode="resume" if resume else "new" if new else "ask",
+        choose=_choose,
+        workers=workers,
+        folders=import_folders(source.file),
+    )
+    return _show(events, limits, json)
+
+
+def resume(run: RunId = None, workers: Workers = None, json: Json = False) -> int:
+    """
+    Go on with a run, whatever stopped it.
+    """
+    from oaflow.cli.verdicts import Limits
+    from oaflow.compiler.functions import import_folders
+    from oaflow.operations import running
+
+    return _show(running.resume(settings(), run, workers=workers, folders=import_folders()), Limits(), json)
+
+
+def retry(
+    run: RunId = None,
+    stage: Annotated[
+        str | None, typer.Option("--stage", metavar="STAGE", help="Only what failed at this stage.")
+    ] = None,
+    workers: Workers = None,
+    json: Json = False,
+) -> int:
+    """
+    Send what failed in a run again, and follow it.
+    """
+    from oaflow.cli.verdicts import Limits
+    from oaflow.compiler.functions import import_folders
+    from oaflow.operations import running
+
+    events = running.retry(settings(), run, stage=stage, workers=workers, folders=import_folders())
+    return _show(events, Limits(), json)
+
+
+def cancel(run: RunId = None, json: Json = False) -> int:
+    """
+    Cancel a run: what waits is taken out, what runs is not handed over.
+    """
+    from oaflow.cli.output import count, remark, say_json
+    from oaflow.operations import running
+
+    found, waiting = running.cancel(settings(), run)
+    if json:
+        say_json({"run": found.id, "state": found.state, "waiting": waiting})
+    else:
+        remark(f"run {found.id} is cancelled; {count(waiting, 'waiting job')} taken out")
+    return 0
+
+
+def params_of(given: "list[str] | tuple[()]") -> dict[str, tuple[str, ...]]:
+    from oaflow.errors import UsageError
+
+    params: dict[str, tuple[str, ...]] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"a param is given as KEY=VALUE, and {text!r} is not", help=f"-p {name or 'key'}=VALUE")
+        params[name] = (*params.get(name, ()), value)
+    return params
+
+
+def _choose(run: "Run") -> Literal["resume", "new"] | None:
+    from oaflow.cli.output import clean, duration, interactive, remark
+
+    if not interactive():
+        return None
+    remark(f"run {clean(run.id)} of this pipeline and dataset has not ended: {run.state}, {duration(run.seconds)} old")
+    answer = typer.prompt("continue it? [Y]es, [n]ew run instead, [q]uit", default="y", show_default=False, err=True)
+    match answer.strip().lower()[:1]:
+        case "y":
+            return "resume"
+        case "n":
+            return "new"
+        case _:
+            raise typer.Abort
+
+
+def show_mistakes(program: Any) -> None:
+    """
+    Mistakes are shown as `check` shows them, each with its place, and end the command.
+    """
+    from oaflow.operations.programs import PipelineMistakesError
+
+    try:
+        program.checked()
+    except PipelineMistakesError as error:
+        from oaflow.cli.diagnostics import print_diagnostics
+
+        print_diagnostics(error.diagnostics, "text", to_stderr=True)
+        raise
+
+
+def _show(events: Iterator[Any], limits: Any, json: bool) -> int:
+    from oaflow.cli.progress import show
+
+    return show(events, settings(), limits, json)

@@ -1,0 +1,120 @@
+"""
+`worker`, `doctor`, `db`: for who keeps it running.
+"""
+
+from typing import Annotated
+
+import typer
+
+from oaflow.cli.options import Json, settings
+
+
+def register(app: typer.Typer) -> None:
+    """
+    Adds the commands of this group.
+    """
+    panel = "Operating"
+    app.command("worker", rich_help_panel=panel, epilog="Example: [cyan]oaflow worker --executors 8[/]")(worker)
+    app.command("doctor", rich_help_panel=panel, epilog="Example: [cyan]oaflow doctor[/]")(doctor)
+    db = typer.Typer(
+        help="The database's schema.", no_args_is_help=True, epilog="Example: [cyan]oaflow db migrate --dry-run[/]"
+    )
+    db.command("migrate", epilog="Example: [cyan]oaflow db migrate --dry-run[/]")(migrate)
+    db.command("check", epilog="Example: [cyan]oaflow db check[/]")(check)
+    app.add_typer(db, name="db", rich_help_panel=panel)
+
+
+def worker(
+    executors: Annotated[
+        int | None,
+        typer.Option(
+            "--executors", min=1, metavar="N", help="Processes that run sync stages; default: as many as cores."
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Worker processes.")] = 1,
+) -> int:
+    """
+    Work on the jobs of all runs, until a signal comes: the first drains, the second stops at once.
+    """
+    from oaflow.cli.output import remark
+    from oaflow.compiler.functions import import_folders
+    from oaflow.operations import running
+    from oaflow.runtime.supervisor import Died, Ended, Registered
+
+    for event in running.worker(settings(), count=workers, executors=executors, folders=import_folders()):
+        match event:
+            case Registered():
+                remark(f"worker {event.worker} is ready (pid {event.pid})")
+            case Died():
+                how = f"by signal {-event.code}" if event.code < 0 else f"with exit code {event.code}"
+                remark(f"worker process {event.pid} ended {how}; another takes its place", "yellow")
+            case Ended():
+                remark(
+                    f"worker process {event.pid} is drained"
+                    if event.code == 0
+                    else f"worker process {event.pid} was ended"
+                )
+            case _:
+                pass
+    return 0
+
+
+def doctor(json: Json = False) -> int:
+    """
+    Look at the environment and the database; exit code 3 where something is wrong.
+    """
+    from oaflow.cli.output import escape, say_json, screen
+    from oaflow.operations.checkup import examine
+
+    marks = {"fine": "[green]✓[/]", "note": "[yellow]![/]", "problem": "[red]✗[/]"}
+    wrong = False
+    console = screen()
+    for finding in examine(settings()):
+        wrong = wrong or finding.level == "problem"
+        if json:
+            say_json({"level": finding.level, "what": finding.what, "text": finding.text, "help": finding.help})
+            continue
+        console.print(f"{marks[finding.level]} [bold]{escape(finding.what):<14}[/] {escape(finding.text)}")
+        if finding.level != "fine" and finding.help:
+            console.print(f"  {'':<14} [cyan]help:[/] {escape(finding.help)}")
+    return 3 if wrong else 0
+
+
+def migrate(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+) -> int:
+    """
+    Bring the database to this program's schema.
+    """
+    from oaflow.cli.output import clean, remark, say
+    from oaflow.operations.schema import db_migrate
+
+    address, steps = db_migrate(settings(), dry_run=dry_run)
+    for step in steps:
+        say(clean(step))
+    verb = "to be done" if dry_run else "done"
+    remark(
+        f"{clean(address)}: "
+        + (f"{len(steps)} step{'' if len(steps) == 1 else 's'} {verb}" if steps else "nothing to do")
+    )
+    return 0
+
+
+def check(json: Json = False) -> int:
+    """
+    Look at the schema of the database; exit code 3 where this program cannot work with it.
+    """
+    from oaflow.cli.output import clean, remark, say, say_json
+    from oaflow.operations.schema import db_check
+
+    address, state = db_check(settings())
+    if json:
+        say_json({"postgres": state.release, "migrations": list(state.applied), "indexes_missing": list(state.indexes)})
+        return 0
+    say(f"PostgreSQL\t{state.release}")
+    for name in state.applied:
+        say(f"oaflow\t{clean(name)}")
+    for name in state.indexes:
+        remark(f"index {clean(name)} is not there; claims are slower", "yellow")
+    remark(f"{clean(address)}: fine")
+    return 0

@@ -1,0 +1,188 @@
+"""
+The end of a run, and a run on demand: its stages, its documents, what failed, and what to type next.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.text import Text
+
+from oaflow.cli.output import clean, count, duration, escape, screen, shortened, table
+from oaflow.ledger.failures import Cluster
+from oaflow.ledger.receipts import Receipt
+from oaflow.ledger.runs import COUNTERS
+from oaflow.operations.reading import Account
+from oaflow.operations.states import Details, RunStatus
+
+_STYLES = {
+    "finished": "bold green",
+    "running": "bold cyan",
+    "paused": "bold yellow",
+    "interrupted": "bold yellow",
+    "incomplete": "bold red",
+    "cancelled": "bold red",
+}
+
+# Failures and unreadable documents that are named; the rest is counted.
+_NAMED = 5
+
+
+def print_summary(status: RunStatus, account: Account) -> None:
+    """
+    The summary of a run that has ended, or was interrupted.
+    """
+    console = screen()
+    console.print()
+    console.print(headline(status))
+    console.print()
+    console.print(stage_table(status))
+    console.print()
+    for line in documents_line(account.receipt):
+        console.print(line)
+    _print_unreadable(account)
+    _print_clusters(account.clusters)
+    if status.total("unmatched"):
+        console.print(f"[yellow]{count(status.total('unmatched'), 'job')} unmatched[/]: no edge took what was returned")
+    steps = list(next_steps(status, account))
+    if steps:
+        console.print()
+        console.print("[bold]next:[/]")
+        for step in steps:
+            console.print(f"  [cyan]{escape(step)}[/]")
+
+
+def headline(status: RunStatus) -> Text:
+    """
+    One line: which run, how it stands, and for how long.
+    """
+    run = status.run
+    ended = run.state in ("finished", "incomplete", "cancelled")
+    line = Text.assemble(
+        ("run ", "bold"),
+        (clean(run.id), "bold"),
+        " ",
+        (run.state, _STYLES.get(run.state, "bold")),
+        f" {'after' if ended else 'since'} {duration(run.seconds)}",
+        (f"  dataset {clean(run.dataset)}", "dim"),
+    )
+    if run.round > 1:
+        line.append(f", round {run.round}", "dim")
+    if run.reason:
+        line.append(f"\n{clean(run.reason)}", "yellow")
+    return line
+
+
+def stage_table(status: RunStatus) -> Any:
+    """
+    Jobs by stage; columns that are empty all the way down are left out, but for the first two.
+    """
+    shown = [name for name in COUNTERS if name == "done" or status.total(name)]
+    columns = [("stage", False), *((name, True) for name in shown)]
+    rows: list[list[object]] = []
+    for name, stage in status.stages.items():
+        cells: list[object] = [Text(clean(name))]
+        for counter in shown:
+            value = getattr(stage, counter)
+            style = "red" if counter in ("failed", "vanished") else "yellow" if counter in ("unmatched",) else ""
+            cells.append(Text(f"{value:,}", style) if value else Text("·", "dim"))
+        rows.append(cells)
+    return table(columns, rows)
+
+
+def documents_line(receipt: Receipt) -> Iterator[Text]:
+    """
+    The account of the documents in a line; nothing where nobody found any.
+    """
+    if not receipt.found:
+        return
+    parts: list[str] = []
+    for line, number in sorted(receipt.counts.items(), key=lambda item: item[0] != "indexed"):
+        if number:
+            unread = f" ({receipt.unreadable:,} of them unreadable)" if line == "indexed" and receipt.unreadable else ""
+            parts.append(f"{number:,} {line}{unread}")
+    rest = receipt.found - sum(receipt.counts.values())
+    if rest:
+        parts.append(f"{rest:,} not yet accounted for")
+    text = Text(f"{count(receipt.found, 'document')}: {', '.join(parts)}")
+    if receipt.balanced:
+        text.append("  ✓ balanced", "green")
+    yield text
+
+
+def _print_unreadable(account: Account) -> None:
+    console = screen()
+    if not account.unreadable:
+        return
+    console.print("[yellow]unreadable[/] (indexed with their names, no failure of the run):")
+    for document in account.unreadable[:_NAMED]:
+        reason = f"  [dim]{escape(shortened(document.reason, 60))}[/]" if document.reason else ""
+        console.print(f"  {escape(shortened(document.name, 60))}{reason}")
+    rest = account.receipt.unreadable - min(len(account.unreadable), _NAMED)
+    if rest > 0:
+        console.print(f"  [dim]and {rest:,} more: oaflow receipt {account.receipt.run} --list unreadable[/]")
+
+
+def _print_clusters(clusters: list[Cluster]) -> None:
+    console = screen()
+    for cluster in clusters[:_NAMED]:
+        console.print(cluster_line(cluster))
+        if cluster.names:
+            more = cluster.count - len(cluster.names[:_NAMED])
+            names = ", ".join(escape(shortened(name, 40)) for name in cluster.names[:_NAMED])
+            console.print(f"  {names}{f' [dim]and {more:,} more[/]' if more > 0 else ''}")
+    if len(clusters) > _NAMED:
+        console.print(f"  [dim]and {len(clusters) - _NAMED:,} more causes[/]")
+
+
+def cluster_line(cluster: Cluster) -> str:
+    """
+    One cause of failures, as markup.
+    """
+    what = ": ".join(part for part in (cluster.type, cluster.message) if part)
+    return f"[red]{cluster.count:,} failed[/] at {escape(cluster.stage)}: {escape(shortened(what, 110))}"
+
+
+def next_steps(status: RunStatus, account: Account) -> Iterator[str]:
+    """
+    What to type next.
+    """
+    run = status.run
+    if run.state in ("finished", "incomplete") and account.receipt.counts["indexed"]:
+        yield f"oaflow search WORDS -d {run.dataset}"
+        yield f"oaflow entities -d {run.dataset}"
+    if account.clusters:
+        yield f"oaflow failures {run.id}"
+        if run.state != "cancelled":
+            yield f"oaflow retry {run.id}"
+    if account.receipt.found:
+        yield f"oaflow receipt {run.id}"
+    if not account.receipt.found and not account.clusters:
+        yield f"oaflow status {run.id}"
+
+
+def print_details(details: Details) -> None:
+    """
+    How a run stands: what `oaflow status` shows.
+    """
+    console = screen()
+    console.print(headline(details.status))
+    console.print()
+    console.print(stage_table(details.status))
+    if details.running:
+        console.print()
+        console.print("[bold]running:[/]")
+        for job in details.running:
+            names = ", ".join(escape(shortened(name, 40)) for name in job.names)
+            since = f" for at most {duration(job.seconds)}" if job.seconds is not None else ""
+            console.print(f"  {escape(job.stage)} job {job.job}{since} {names}".rstrip())
+    for job in details.waiting:
+        since = f", for {duration(job.seconds)}" if job.seconds is not None else ""
+        what = f"task {escape(job.task)} of queue {escape(job.queue)}"
+        console.print(f"[yellow]no live worker can run[/] {what}: its jobs wait{since}")
+    if details.waiting:
+        console.print("[bold cyan]help:[/]  oaflow worker   (where the module of that task is installed)")
+    for stage, versions in details.mixed.items():
+        met = ", ".join(f"{escape(version.version)} ({count(version.attempts, 'attempt')})" for version in versions)
+        console.print(f"[yellow]stage {escape(stage)} met two versions of its code:[/] {met}")
+    if details.status.run.state in ("interrupted", "paused"):
+        console.print(f"[bold]continue:[/] oaflow resume {escape(details.status.run.id)}")

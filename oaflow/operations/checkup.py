@@ -1,0 +1,139 @@
+"""
+What `doctor` looks at: the environment and the database, one finding after the other.
+"""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from oaflow.errors import EnvironmentProblem
+from oaflow.settings import Settings
+
+Level = Literal["fine", "note", "problem"]
+
+# Below the smaller of these a run pauses.
+_LEAST_FREE = 1024**3
+_LEAST_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    One thing that was looked at. `help` is the next thing to type where it is not fine.
+    """
+
+    level: Level
+    what: str
+    text: str
+    help: str | None = None
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """
+    Looks at everything; a problem with one thing does not end it.
+    """
+    yield from _program()
+    yield from _folders(settings)
+    yield from _ocr()
+    yield from _database(settings)
+
+
+def _program() -> Iterator[Finding]:
+    from oaflow import __version__
+
+    yield Finding("fine", "oaflow", f"{__version__}, Python {platform.python_version()}, {sys.platform}")
+    for name, needed in (("procrastinate", True), ("followthemoney", True), ("kreuzberg", False)):
+        try:
+            yield Finding("fine", name, metadata.version(name))
+        except metadata.PackageNotFoundError:
+            if needed:
+                yield Finding("problem", name, "not installed", "pip install oaflow")
+            else:
+                yield Finding(
+                    "note", name, "not installed: the stages for documents need it", "pip install 'oaflow[documents]'"
+                )
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    home = settings.home
+    existing = next((path for path in (home, *home.absolute().parents) if path.exists()), Path("/"))
+    if not os.access(existing, os.W_OK | os.X_OK):
+        yield Finding("problem", "data folder", f"{home}: no right to write", "export OAFLOW_HOME=FOLDER")
+        return
+    for what, path in (("data folder", existing), ("temp folder", Path(os.environ.get("TMPDIR", "/tmp")))):
+        try:
+            usage = shutil.disk_usage(path)
+        except OSError as error:
+            yield Finding("problem", what, f"{path}: {error.strerror}", "export OAFLOW_HOME=FOLDER")
+            continue
+        shown = home if what == "data folder" else path
+        free = f"{shown}, {usage.free / 1024**3:,.1f} GiB free"
+        if usage.free < min(_LEAST_FREE, usage.total * _LEAST_SHARE):
+            yield Finding("problem", what, f"{free}: runs pause", f"free space on the disk of {shown}")
+        else:
+            yield Finding("fine", what, free)
+
+
+def _ocr() -> Iterator[Finding]:
+    places = [
+        Path(os.environ["TESSDATA_PREFIX"]) if os.environ.get("TESSDATA_PREFIX") else None,
+        *sorted(Path("/usr/share/tesseract-ocr").glob("*/tessdata")),
+        Path("/usr/share/tessdata"),
+        Path("/opt/homebrew/share/tessdata"),
+    ]
+    for place in places:
+        languages = sorted(path.stem for path in place.glob("*.traineddata")) if place is not None else []
+        if languages:
+            yield Finding("fine", "OCR languages", ", ".join(name for name in languages if name != "osd"))
+            return
+    yield Finding("note", "OCR languages", "none: scanned pages are not read", "apt install tesseract-ocr")
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    from oaflow.ledger.runs import OPEN_STATES, recent_runs
+    from oaflow.ledger.workers import workers
+    from oaflow.operations.databases import database
+    from oaflow.operations.states import bound_plan, waiting_of
+    from oaflow.postgres.schema import inspect
+
+    try:
+        with database(settings) as opened, opened.connect() as made:
+            state = inspect(opened.address)
+            yield Finding("fine", "database", f"{opened.address}, PostgreSQL {state.release}")
+            yield Finding("fine", "schema", f"{len(state.applied)} migrations applied, none pending")
+            if state.indexes:
+                yield Finding(
+                    "note", "indexes", f"not there: {', '.join(state.indexes)}; claims are slower", "oaflow db migrate"
+                )
+            live = workers(made, settings.dead_after)
+            for one in live:
+                yield Finding(
+                    "fine",
+                    "worker",
+                    f"{one.id} on {one.host}, pid {one.pid}, {len(one.tasks)} tasks, {one.doing} jobs in hand",
+                )
+            if not live:
+                where = "`oaflow run` brings its own" if opened.embedded else "runs wait for one"
+                yield Finding("fine" if opened.embedded else "note", "workers", f"none; {where}", "oaflow worker")
+            for run in recent_runs(made, states=OPEN_STATES):
+                if run.state == "running":
+                    yield Finding("fine", "run", f"{run.id} is running")
+                else:
+                    yield Finding("note", "run", f"{run.id} is {run.state}", f"oaflow resume {run.id}")
+                if not live and opened.embedded:
+                    continue
+                for job in waiting_of(made, run, bound_plan(made, run), settings.dead_after):
+                    yield Finding(
+                        "problem",
+                        "queue",
+                        f"no live worker can run task {job.task} of queue {job.queue}: jobs of {run.id} wait",
+                        "oaflow worker   (where the module of that task is installed)",
+                    )
+    except EnvironmentProblem as error:
+        yield Finding("problem", "database", str(error), error.help)

@@ -1,0 +1,36 @@
+"""
+The mistakes that the compiler knows, by code.
+"""
+
+import difflib
+
+from oaflow.compiler.rules import RULES
+from oaflow.diagnostics import Rule
+from oaflow.errors import UsageError
+
+
+def rule_of(code: str) -> Rule:
+    """
+    The rule of a code, in whatever case it was typed, or of its name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    wanted = code.strip().upper()
+    found = RULES.get(wanted) or next((rule for rule in RULES.values() if rule.slug == code.strip().lower()), None)
+    if found is None:
+        close = difflib.get_close_matches(wanted, RULES, n=1) or difflib.get_close_matches(
+            code.lower(), [rule.slug for rule in RULES.values()], n=1
+        )
+        raise UsageError(
+            f"no mistake has the code {code!r}",
+            help=f"did you mean {close[0]!r}?" if close else "oaflow explain lists all",
+        )
+    return found
+
+
+def every_rule() -> list[Rule]:
+    """
+    All rules, by code.
+    """
+    return sorted(RULES.values(), key=lambda rule: rule.code)

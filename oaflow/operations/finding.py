@@ -1,0 +1,93 @@
+"""
+Search and entities of a dataset.
+"""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from oaflow.errors import UsageError
+from oaflow.operations.databases import database
+from oaflow.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """
+    What a search found; where it found nothing, what no document has, and words that come near.
+    """
+
+    hits: list[Any]
+    missing: list[Any]
+
+
+class NoSuchDatasetError(UsageError):
+    """
+    The store has no dataset of that name.
+    """
+
+    def __init__(self, dataset: str, known: list[str]) -> None:
+        from oaflow.plan.params import close_to
+
+        self.dataset, self.known = dataset, tuple(known)
+        there = f"there are: {', '.join(known[:10])}" if known else "there is none yet: oaflow run ingest -d " + dataset
+        super().__init__(f"there is no dataset {dataset!r}", help=close_to(dataset, known) or there)
+
+
+def search(settings: Settings, dataset: str, words: str, limit: int = 20) -> Found:
+    """
+    The documents of a dataset that have all of the words, best first.
+
+    Raises:
+        UsageError: there is no such dataset.
+    """
+    from oaflow.entities.datasets import table_name
+    from oaflow.entities.search import search as find
+    from oaflow.entities.search import suggest
+
+    table_name(dataset)
+    with database(settings) as opened, opened.connect() as made:
+        hits = find(made, dataset, words, limit=limit)
+        if hits:
+            return Found(hits, [])
+        with _store(settings, opened.address.uri) as store:
+            known = store.datasets()
+        if dataset not in known:
+            raise NoSuchDatasetError(dataset, known)
+        return Found([], suggest(made, dataset, words))
+
+
+def entities(settings: Settings, dataset: str, schema: str | None = None) -> Iterator[dict[str, Any]]:
+    """
+    The merged entities of a dataset as FollowTheMoney JSON, sorted by id.
+
+    Args:
+        schema: only those of this schema, or of one that descends from it.
+
+    Raises:
+        UsageError: there is no such dataset or schema.
+    """
+    from oaflow.entities.datasets import table_name
+    from oaflow.plan.params import close_to
+    from oaflow.schemata import SCHEMATA
+
+    table_name(dataset)
+    if schema is not None and schema not in SCHEMATA:
+        raise UsageError(
+            f"FollowTheMoney has no schema {schema!r}", help=close_to(schema, SCHEMATA) or "such as Document or Person"
+        )
+    with database(settings) as opened, _store(settings, opened.address.uri) as store:
+        known = store.datasets()
+        if dataset not in known:
+            raise NoSuchDatasetError(dataset, known)
+        for entity in store.iterate(dataset, schema):
+            yield entity.to_dict()
+
+
+@contextmanager
+def _store(settings: Settings, uri: str) -> Generator[Any]:
+    from oaflow.entities.store import EntityStore
+
+    with EntityStore(settings.entities_uri or uri) as store:
+        yield store

@@ -1,0 +1,248 @@
+"""
+Following a run to its end: what it does, who works on it, and what it waits for, as a stream of events.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from oaflow.ledger.runs import Run, find_run, mark
+from oaflow.ledger.workers import Waiting, recover
+from oaflow.operations.databases import Database
+from oaflow.operations.states import NoSuchRunError, RunStatus, in_order, status_of, waiting_of
+from oaflow.plan import BoundPlan
+from oaflow.runtime.supervisor import Died, Ended, Interrupts, Supervisor
+
+# How often the counters are looked at. They are sums over a few dozen rows.
+_LOOK = 0.25
+
+# After this long a job that nobody can run is named, and again when that changes.
+_UNSERVED_AFTER = 10.0
+
+# A database that is away is tried again this often.
+_RETRY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """
+    How the run stands now. `exhausted` says that its source has no more to give.
+    """
+
+    status: RunStatus
+    exhausted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """
+    Nobody can run these.
+    """
+
+    waiting: tuple[Waiting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """
+    A worker process ended unasked; its jobs came back, and another one takes its place.
+    """
+
+    pid: int
+    code: int
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """
+    The database is away; the run waits for it.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """
+    The database is back.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """
+    The run was paused, or goes on (`reason` is None then).
+    """
+
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """
+    A first signal came: nothing more is begun, and what runs may end.
+    """
+
+    signal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """
+    The last event: how the run stands, and whether it ended or was interrupted.
+    """
+
+    status: RunStatus
+    interrupted: bool
+
+
+Event = Progress | Waits | WorkerDied | Unreachable | Reachable | Paused | Draining | Finished
+
+
+class _Link:
+    """
+    A connection that is made again when it breaks.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: Connection[Any] | None = None
+
+    def get(self) -> Connection[Any]:
+        if self._connection is None or self._connection.closed or self._connection.broken:
+            self._connection = psycopg.connect(
+                self._database.address.uri, autocommit=True, application_name="oaflow follow", connect_timeout=5
+            )
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+def follow(
+    database: Database,
+    run: str,
+    bound: BoundPlan,
+    *,
+    supervisor: Supervisor | None,
+    interrupts: Interrupts,
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Event]:
+    """
+    Follows a run until it has ended, or was interrupted.
+
+    With workers of its own a first signal drains them and marks the run as interrupted, a second kills them. Without,
+    it only stops the following: the run is the workers' business then.
+
+    Args:
+        supervisor: the workers of this command, or None where they are elsewhere.
+        interrupts: counts the signals that came.
+    """
+    settings = database.settings
+    order = in_order(bound)
+    link = _Link(database)
+    away = False
+    paused: str | None = None
+    told: frozenset[tuple[str, str]] = frozenset()
+    dead: set[int] = set()
+    asked = now()
+    status: RunStatus | None = None
+    try:
+        while True:
+            if supervisor is not None:
+                for event in supervisor.poll():
+                    if isinstance(event, Died):
+                        dead.update(event.workers)
+                        yield WorkerDied(event.pid, event.code, len(event.workers))
+            if interrupts.count:
+                break
+            try:
+                connection = link.get()
+                if dead:
+                    recover(connection, dead, settings.dead_after, settings.crashes)
+                    dead.clear()
+                status = status_of(connection, _found(connection, run), order)
+                if away:
+                    away = False
+                    yield Reachable()
+                if (status.run.reason or "" if status.run.state == "paused" else None) != paused:
+                    paused = status.run.reason or "" if status.run.state == "paused" else None
+                    yield Paused(paused)
+                yield Progress(status, _exhausted(status, bound))
+                if not status.run.open:
+                    yield Finished(status, interrupted=False)
+                    return
+                if now() - asked >= _UNSERVED_AFTER:
+                    asked = now()
+                    waiting = waiting_of(connection, status.run, bound, settings.dead_after)
+                    names = frozenset((job.queue, job.task) for job in waiting)
+                    if names - told:
+                        yield Waits(tuple(waiting))
+                    told = names
+            except psycopg.OperationalError as error:
+                if not away:
+                    away = True
+                    yield Unreachable(_reason(error))
+                sleep(_RETRY)
+                continue
+            sleep(_LOOK)
+        yield from _interrupted(link, run, order, supervisor, interrupts, status, settings.dead_after, settings.crashes)
+    finally:
+        link.close()
+
+
+def _interrupted(
+    link: _Link,
+    run: str,
+    order: tuple[str, ...],
+    supervisor: Supervisor | None,
+    interrupts: Interrupts,
+    status: RunStatus | None,
+    silent: float,
+    crashes: int,
+) -> Iterator[Event]:
+    signal = interrupts.last.name if interrupts.last is not None else "SIGINT"
+    if supervisor is not None:
+        yield Draining(signal)
+        ended = supervisor.stop(hurry=lambda: interrupts.count > 1)
+        gone = [worker for event in ended if isinstance(event, Ended | Died) for worker in event.workers]
+        try:
+            connection = link.get()
+            # What was killed has given nothing back.
+            recover(connection, gone, silent, crashes)
+            # Marked last: a run whose last job ended meanwhile is finished, and stays so.
+            mark(connection, run, "interrupted", f"by {signal}")
+        except psycopg.OperationalError:
+            pass  # without a database nothing can be marked; `resume` goes on with a run whatever stopped it
+    try:
+        status = status_of(link.get(), _found(link.get(), run), order)
+    except psycopg.OperationalError:
+        if status is None:
+            return
+    yield Finished(status, interrupted=status.run.open)
+
+
+def _found(connection: Connection[Any], run: str) -> Run:
+    found = find_run(connection, run)
+    if found is None:
+        raise NoSuchRunError(run)
+    return found
+
+
+def _exhausted(status: RunStatus, bound: BoundPlan) -> bool:
+    """
+    Whether no stage that feeds the run from outside has anything open: its entries, and what leads back into them.
+    """
+    return status.run.sealed and all(status.stages[name].open == 0 for name in bound.start if name in status.stages)
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__

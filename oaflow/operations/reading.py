@@ -1,0 +1,144 @@
+"""
+What can be asked about runs: status, failures, receipt, logs.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from oaflow.errors import UsageError
+from oaflow.ledger.failures import Cluster, Failure, clusters, failures
+from oaflow.ledger.receipts import LINES, DocumentLine, Receipt, documents, receipt
+from oaflow.ledger.runs import Run, recent_runs
+from oaflow.operations.databases import connection, logs_folder
+from oaflow.operations.states import Details, bound_plan, details_of, index_stages, wanted_run
+from oaflow.plan.params import close_to
+from oaflow.settings import Settings
+
+# What can be listed of a receipt, beside its lines.
+LISTABLE = (*LINES, "unreadable", "open", "all")
+
+# How often a log that is followed is looked at, in seconds.
+_LOG_LOOK = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """
+    What the end of a run is summed up with.
+    """
+
+    receipt: Receipt
+    clusters: list[Cluster]
+    unreadable: list[DocumentLine]
+
+
+def status(settings: Settings, run: str | None) -> Details:
+    """
+    How a run stands; without an id the latest.
+    """
+    with connection(settings) as made:
+        return details_of(made, wanted_run(made, run), settings.dead_after)
+
+
+def recent(settings: Settings, limit: int = 10) -> list[Run]:
+    """
+    The latest runs.
+    """
+    with connection(settings) as made:
+        return recent_runs(made, limit=limit)
+
+
+def failed(
+    settings: Settings, run: str | None, *, stage: str | None = None
+) -> tuple[Run, list[Failure], list[Cluster]]:
+    """
+    What failed in a run: each job, and the causes.
+    """
+    with connection(settings) as made:
+        found = wanted_run(made, run)
+        return found, failures(made, found.id, stage=stage), clusters(made, found.id)
+
+
+def receipt_of(settings: Settings, run: str | None) -> tuple[Run, Receipt]:
+    """
+    The account of the documents of a run.
+    """
+    with connection(settings) as made:
+        found = wanted_run(made, run)
+        return found, receipt(made, found.id, index_stages(bound_plan(made, found)))
+
+
+def receipt_list(settings: Settings, run: str | None, line: str) -> tuple[Run, list[DocumentLine]]:
+    """
+    The documents of one line of the account.
+
+    Raises:
+        UsageError: there is no such line.
+    """
+    if line not in LISTABLE:
+        raise UsageError(
+            f"a receipt has no line {line!r}", help=close_to(line, LISTABLE) or f"its lines are: {', '.join(LISTABLE)}"
+        )
+    with connection(settings) as made:
+        found = wanted_run(made, run)
+        stages = index_stages(bound_plan(made, found))
+        return found, documents(made, found.id, stages, line=None if line == "all" else line)
+
+
+def account(settings: Settings, run: str, first: int = 5) -> Account:
+    """
+    The receipt of a run, the causes of its failures, and the first few documents that could not be read.
+    """
+    with connection(settings) as made:
+        stages = index_stages(bound_plan(made, wanted_run(made, run)))
+        return Account(
+            receipt(made, run, stages),
+            clusters(made, run),
+            documents(made, run, stages, line="unreadable", limit=first),
+        )
+
+
+def log_file(settings: Settings, run: str | None) -> tuple[str, Path]:
+    """
+    The log of a run, which need not be there.
+    """
+    with connection(settings) as made:
+        found = wanted_run(made, run)
+    return found.id, logs_folder(settings) / f"{found.id}.jsonl"
+
+
+def log_lines(file: Path, last: int | None = None, *, follow: bool = False) -> Iterator[dict[str, Any]]:
+    """
+    What the stages of a run printed: the last so many lines, or all; with `follow` also what comes, without an end.
+    """
+    if not file.exists() and not follow:
+        return
+    while not file.exists():
+        time.sleep(_LOG_LOOK)
+    with file.open("rb") as handle:
+        yield from _read(deque(handle, last))
+        rest = b""
+        while follow:
+            rest += handle.read()
+            whole, newline, rest = rest.rpartition(b"\n")
+            if newline:
+                yield from _read(whole.split(b"\n"))
+            else:
+                rest = whole + rest
+                time.sleep(_LOG_LOOK)
+
+
+def _read(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        try:
+            found = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue  # a line that a full disk cut
+        if isinstance(found, dict):
+            yield found

@@ -1,0 +1,265 @@
+"""
+Run, resume, retry, cancel, and the worker: what starts processes and follows them, as streams of events.
+"""
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from psycopg import Connection
+
+from oaflow.entities.datasets import table_name
+from oaflow.errors import UsageError
+from oaflow.ledger import runs as ledger
+from oaflow.ledger.runs import Run
+from oaflow.ledger.workers import recover
+from oaflow.operations.databases import Database, connection, database, logs_folder
+from oaflow.operations.following import Event, follow
+from oaflow.operations.programs import Program
+from oaflow.operations.starting import (
+    Begun,
+    Request,
+    UnfinishedRunError,
+    begin,
+    bound_for_run,
+    last_run,
+    precheck,
+    settle,
+    unfinished,
+)
+from oaflow.operations.states import bound_plan, wanted_run
+from oaflow.plan import BoundPlan
+from oaflow.runtime.supervisor import Died, Ended, Interrupts, Supervisor, worker_command
+from oaflow.runtime.supervisor import Event as WorkerEvent
+from oaflow.settings import Settings
+
+Mode = Literal["ask", "resume", "new"]
+
+# What to do with a run that has not ended: go on with it, or cancel it and start afresh. None: nothing.
+Choose = Callable[[Run], Literal["resume", "new"] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """
+    Something to be said to who started the run.
+    """
+
+    text: str
+
+
+def run(
+    settings: Settings,
+    program: Program,
+    request: Request,
+    *,
+    mode: Mode = "ask",
+    choose: Choose = lambda run: None,
+    workers: int | None = None,
+    folders: tuple[Path, ...] = (),
+) -> Iterator[Event | Begun | Said]:
+    """
+    Starts a run, or goes on with the one that has not ended, and follows it.
+
+    Args:
+        mode: what to do with a run of this pipeline and dataset that has not ended; `ask` asks `choose`.
+        workers: worker processes of this command; None: one with the private server, none with another.
+        folders: where workers look for the modules of stages, besides what is installed.
+
+    Raises:
+        UsageError: the command or the pipeline is wrong; nothing was started.
+        EnvironmentProblem: there is no database to use.
+    """
+    plan = program.checked()
+    table_name(request.dataset)  # refuses a name that the store cannot hold
+    precheck(plan, request)
+    with database(settings) as opened:
+        with opened.connect() as made:
+            old = unfinished(made, plan.pipeline, request.dataset)
+            if old is not None:
+                decided = choose(old) if mode == "ask" else mode
+                if decided is None:
+                    raise UnfinishedRunError(old)
+                begun = _go_on(made, old) if decided == "resume" else None
+            elif mode == "resume":
+                raise UsageError(
+                    f"there is no unfinished run of pipeline {plan.pipeline!r} on dataset {request.dataset!r}",
+                    help="leave out --resume to start one",
+                )
+            else:
+                begun = None
+            if begun is None:
+                values, remarks = settle(plan, program.source, request, last_run(made, plan.pipeline, request.dataset))
+                bound = bound_for_run(plan, values, request.at)
+                if old is not None:
+                    ledger.cancel(made, old.id, "replaced by a new run")
+                    yield Said(f"run {old.id} is cancelled")
+                for remark in remarks:
+                    yield Said(remark)
+                begun = begin(made, plan, bound, request, values)
+        yield begun
+        yield from _followed(opened, begun.run, begun.bound, workers, folders)
+
+
+def resume(
+    settings: Settings, run: str | None, *, workers: int | None = None, folders: tuple[Path, ...] = ()
+) -> Iterator[Event | Begun | Said]:
+    """
+    Goes on with a run, whatever stopped it.
+
+    Raises:
+        UsageError: there is no such run, or it has ended.
+    """
+    with database(settings) as opened:
+        with opened.connect() as made:
+            if run is None:
+                found = ledger.latest_run(made, states=ledger.OPEN_STATES)
+                if found is None:
+                    raise UsageError("there is no unfinished run", help="oaflow status")
+            else:
+                found = wanted_run(made, run)
+            if not found.open:
+                raise UsageError(
+                    f"run {found.id!r} has ended: it is {found.state}",
+                    help=f"oaflow retry {found.id} sends what failed again"
+                    if found.state != "cancelled"
+                    else "oaflow run starts a new one",
+                )
+            begun = _go_on(made, found)
+        yield begun
+        yield from _followed(opened, begun.run, begun.bound, workers, folders)
+
+
+def retry(
+    settings: Settings,
+    run: str | None,
+    *,
+    stage: str | None = None,
+    workers: int | None = None,
+    folders: tuple[Path, ...] = (),
+) -> Iterator[Event | Begun | Said]:
+    """
+    Sends what failed in a run again, in a new round, and follows it.
+
+    Raises:
+        UsageError: there is no such run or stage, or nothing that can be sent again.
+    """
+    from oaflow.ledger.failures import failures
+
+    with database(settings) as opened:
+        with opened.connect() as made:
+            found = wanted_run(made, run)
+            bound = bound_plan(made, found)
+            if found.state == "cancelled":
+                raise UsageError(f"run {found.id!r} was cancelled", help="oaflow run starts a new one")
+            if stage is not None and stage not in bound.stages:
+                raise UsageError(f"run {found.id!r} has no stage {stage!r}", help=f"it has: {', '.join(bound.stages)}")
+            jobs = None if stage is None else [failure.job for failure in failures(made, found.id, stage=stage)]
+            number = ledger.reopen(made, found.id, jobs)
+            if number == 0:
+                where = f" at stage {stage!r}" if stage is not None else ""
+                raise UsageError(f"nothing failed{where} in run {found.id!r} that could be sent again")
+            begun = Begun(found.id, bound, number, (f"sent {number} failed job{'' if number == 1 else 's'} again",))
+        yield begun
+        yield from _followed(opened, begun.run, begun.bound, workers, folders)
+
+
+def cancel(settings: Settings, run: str | None) -> tuple[Run, int]:
+    """
+    Cancels a run; without an id the latest that has not ended.
+
+    Returns:
+        the run, and how many of its jobs were waiting.
+
+    Raises:
+        UsageError: there is no such run, or it has ended.
+    """
+    with connection(settings) as made:
+        found = ledger.latest_run(made, states=ledger.OPEN_STATES) if run is None else wanted_run(made, run)
+        if found is None:
+            raise UsageError("there is no unfinished run", help="oaflow status")
+        if not found.open:
+            raise UsageError(f"run {found.id!r} has ended: it is {found.state}")
+        number = ledger.cancel(made, found.id, "by oaflow cancel")
+        return wanted_run(made, found.id), number
+
+
+def worker(
+    settings: Settings, *, count: int = 1, executors: int | None = None, folders: tuple[Path, ...] = ()
+) -> Iterator[WorkerEvent]:
+    """
+    Runs workers until a signal comes: the first drains, the second kills.
+    """
+    with database(settings) as opened, Interrupts() as interrupts:
+        supervisor = _supervisor(settings, count, executors, folders)
+        try:
+            while not interrupts.count:
+                for event in supervisor.poll():
+                    yield event
+                    if isinstance(event, Died) and event.workers:
+                        with opened.connect() as made:
+                            recover(made, event.workers, settings.dead_after, settings.crashes)
+                time.sleep(0.1)
+            yield from supervisor.stop(hurry=lambda: interrupts.count > 1)
+        finally:
+            supervisor.stop(0)
+
+
+def _go_on(made: Connection[Any], run: Run) -> Begun:
+    bound = bound_plan(made, run)
+    ledger.mark(made, run.id, "running")
+    return Begun(run.id, bound, 0, (f"going on with run {run.id}",))
+
+
+def _followed(
+    opened: Database, run: str, bound: BoundPlan, workers: int | None, folders: tuple[Path, ...]
+) -> Iterator[Event]:
+    count = workers if workers is not None else int(opened.embedded)
+    with Interrupts() as interrupts, _workers(opened, count, folders) as supervisor:
+        yield from follow(opened, run, bound, supervisor=supervisor, interrupts=interrupts)
+
+
+@contextmanager
+def _workers(opened: Database, count: int, folders: tuple[Path, ...]) -> Generator[Supervisor | None]:
+    """
+    Workers for the time of a block. At its end they are drained; where it ends with an error, what they held is given
+    back all the same.
+    """
+    if count == 0:
+        yield None
+        return
+    settings = opened.settings
+    supervisor = _supervisor(settings, count, None, folders)
+    try:
+        yield supervisor
+    finally:
+        left = supervisor.stop()
+        gone = [id for event in left if isinstance(event, Ended | Died) and event.code for id in event.workers]
+        if gone:
+            with opened.connect() as made:
+                recover(made, gone, settings.dead_after, settings.crashes)
+
+
+def _supervisor(settings: Settings, count: int, executors: int | None, folders: tuple[Path, ...]) -> Supervisor:
+    each = executors or settings.executors or max(1, (os.cpu_count() or 1) // count)
+    return Supervisor(
+        worker_command(each), count=count, logs=logs_folder(settings), environment=_environment(settings, folders)
+    )
+
+
+def _environment(settings: Settings, folders: tuple[Path, ...]) -> Mapping[str, str]:
+    """
+    What workers are started with: the same settings, also where they did not come from the environment.
+    """
+    environment = dict(os.environ)
+    environment["OAFLOW_HOME"] = str(settings.home.absolute())
+    if settings.db_uri:
+        environment["OAFLOW_DB_URI"] = settings.db_uri
+    path = [*map(str, folders), *filter(None, [environment.get("PYTHONPATH")])]
+    if path:
+        environment["PYTHONPATH"] = os.pathsep.join(path)
+    return environment

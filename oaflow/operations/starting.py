@@ -1,0 +1,326 @@
+"""
+Starting a run: what is wrong with the command is refused here, before anything has begun.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import orjson
+from psycopg import Connection
+
+from oaflow.errors import JobError, UsageError
+from oaflow.jobs import DatasetJob, pack
+from oaflow.ledger import runs as ledger
+from oaflow.ledger.runs import OPEN_STATES, FirstJob, Run
+from oaflow.operations.programs import Source, sample_documents, with_absolute_defaults
+from oaflow.plan import BoundPlan, Plan, bind, check_params
+from oaflow.plan.params import close_to
+from oaflow.runtime.router import Route
+from oaflow.runtime.router import enter as route_first
+
+# Entities of `-i FILE` that go into one first job.
+ENTITIES_PER_JOB = 100
+
+# First jobs that are inserted by one statement.
+_JOBS_PER_STATEMENT = 20
+
+Item = TypeVar("Item")
+
+
+class UnfinishedRunError(UsageError):
+    """
+    The dataset has a run of this pipeline that has not ended, and nobody said what to do with it.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        super().__init__(
+            f"run {run.id!r} of this pipeline and dataset has not ended (it is {run.state})",
+            help="add --resume to go on with it, or --new to cancel it and start afresh",
+        )
+
+
+class ExternalStageError(UsageError):
+    """
+    The run would need a stage that lives in another service.
+    """
+
+    def __init__(self, stages: tuple[str, ...]) -> None:
+        self.stages = stages
+        names = ", ".join(map(repr, stages))
+        super().__init__(
+            f"stage{'' if len(stages) == 1 else 's'} {names} live{'s' if len(stages) == 1 else ''} in another service, "
+            "and runs with external stages are not yet possible",
+            help="switch it off with `enabled`, or run with a param that does",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    What was asked for with `oaflow run`.
+
+    Attributes:
+        inputs: what stood after the pipeline's name: values of its positional param.
+        params: by name, each as often as it was given.
+        entities: a file with FtM entities, one a line; `-` is stdin.
+        at: the stage that the first jobs go to, in place of the entries.
+        first: only so many of the entities of `entities`.
+        environment: where params that name a variable look.
+    """
+
+    dataset: str
+    inputs: tuple[str, ...] = ()
+    params: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    entities: str | None = None
+    at: str | None = None
+    first: int | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """
+    A run that has begun, or goes on.
+    """
+
+    run: str
+    bound: BoundPlan
+    jobs: int
+    remarks: tuple[str, ...] = ()
+
+
+def precheck(plan: Plan, request: Request) -> None:
+    """
+    Refuses what is wrong whatever the database says: so that nothing is started for it.
+
+    Raises:
+        UsageError: unknown or ill-typed params, a path or a stage that is not there, options that exclude each other.
+    """
+    given = _given(plan, request)
+    values = check_params(without_required(plan), given, env=request.environment)
+    _check_paths(plan, {name: values[name] for name in given if name in values})
+    if request.at is not None and request.at not in plan.stages:
+        raise UsageError(
+            f"no stage is named {request.at!r}",
+            help=close_to(request.at, plan.stages) or f"its stages are: {', '.join(plan.stages)}",
+        )
+    if request.first is not None and request.entities is None:
+        raise UsageError("--first takes the first entities of -i FILE, and there is no -i", help="add -i FILE")
+    if request.entities not in (None, "-") and not Path(str(request.entities)).is_file():
+        raise UsageError(f"there is no file {request.entities!r} to read entities from", help="-i -  reads stdin")
+
+
+def without_required(plan: Plan) -> Plan:
+    """
+    The plan with no param required: for looking at what was given before it is known what the last run used.
+    """
+    params = {name: param.model_copy(update={"required": False}) for name, param in plan.params.items()}
+    return plan.model_copy(update={"params": params})
+
+
+def settle(plan: Plan, source: Source, request: Request, last: Run | None) -> tuple[dict[str, Any], list[str]]:
+    """
+    The values of a run's params, with what the dataset's last run used, and the sample documents where they are meant.
+
+    Returns:
+        the values, and what is to be said about where they come from.
+
+    Raises:
+        UsageError: a param is missing, or a path is not there.
+    """
+    remarks: list[str] = []
+    given = _given(plan, request)
+    remembered = last.params if last is not None else {}
+    positional = next((name for name, param in plan.params.items() if param.positional), None)
+    if positional is not None and positional not in given:
+        before = remembered.get(positional) if plan.params[positional].remember else None
+        if before:
+            remarks.append(f"{positional}: {_shown(before)}, as in the dataset's last run")
+        elif last is None and _is_own_ingest(source) and request.entities is None and request.at is None:
+            samples = sample_documents()
+            if samples is not None:
+                given[positional] = [str(samples)]
+                remarks.append(f"no {positional} was given: taking oaflow's own sample documents ({samples})")
+    values = check_params(with_absolute_defaults(plan, source), given, env=request.environment, remembered=remembered)
+    _check_paths(plan, values)
+    if positional is not None and not values.get(positional) and request.entities is None and request.at is None:
+        raise UsageError(
+            f"pipeline {plan.pipeline!r} has nothing to work on: no {positional} was given",
+            help=f"oaflow run {source.typed} -d {request.dataset} {positional.upper()}...",
+        )
+    return values, remarks
+
+
+def bound_for_run(plan: Plan, values: Mapping[str, Any], at: str | None = None) -> BoundPlan:
+    """
+    The plan as this run routes by it.
+
+    Raises:
+        UsageError: it holds an external stage, or the stage to start at is disabled.
+    """
+    bound = bind(plan, values)
+    outside = tuple(name for name, stage in bound.stages.items() if stage.external)
+    if outside:
+        raise ExternalStageError(outside)
+    if at is not None and at not in bound.stages:
+        raise UsageError(f"stage {at!r} is disabled: {bound.disabled.get(at, 'by its params')}")
+    return bound
+
+
+def unfinished(connection: Connection[Any], pipeline: str, dataset: str) -> Run | None:
+    """
+    The run of a pipeline on a dataset that has not ended.
+    """
+    return ledger.latest_run(connection, dataset=dataset, pipeline=pipeline, states=OPEN_STATES)
+
+
+def last_run(connection: Connection[Any], pipeline: str, dataset: str) -> Run | None:
+    """
+    The dataset's last run of a pipeline, ended or not.
+    """
+    return ledger.latest_run(connection, dataset=dataset, pipeline=pipeline)
+
+
+def begin(
+    connection: Connection[Any],
+    plan: Plan,
+    bound: BoundPlan,
+    request: Request,
+    values: Mapping[str, Any],
+    remarks: Iterable[str] = (),
+) -> Begun:
+    """
+    Stores the plan, makes the run and sends its first jobs.
+
+    Raises:
+        UsageError: the entities cannot be read; the run is cancelled then.
+    """
+    ledger.store_plan(connection, plan.digest, plan.format, plan.pipeline, plan.canonical())
+    run = ledger.start_run(connection, plan.pipeline, plan.digest, request.dataset, values)
+    stages = (request.at,) if request.at is not None else bound.start
+    number = 0
+    try:
+        for jobs in _in_groups(_first_jobs(bound, stages, request, run), _JOBS_PER_STATEMENT):
+            number += ledger.enter(connection, run, jobs, seal=False)
+    except BaseException as error:
+        ledger.cancel(connection, run, f"its first jobs could not be sent: {error}")
+        raise
+    # Sealed last and apart, so that a run whose input breaks off half-way never looks finished.
+    ledger.enter(connection, run, (), seal=True)
+    if number == 0:
+        ledger.close(connection, run)
+    return Begun(run, bound, number, tuple(remarks))
+
+
+def _first_jobs(bound: BoundPlan, stages: Iterable[str], request: Request, run: str) -> Iterator[FirstJob]:
+    entries = tuple(stages)
+    if request.entities is None:
+        for stage in entries:
+            yield _first(bound, stage, request.dataset, run, [])
+        return
+    entities = _limited(read_entities(request.entities), request.first)
+    for group in _in_groups(entities, ENTITIES_PER_JOB):
+        for stage in entries:
+            yield _first(bound, stage, request.dataset, run, group)
+
+
+def _first(bound: BoundPlan, stage: str, dataset: str, run: str, entities: list[dict[str, Any]]) -> FirstJob:
+    target = bound.stages[stage]
+    payload = {"entities": entities} if entities else {}
+    job = DatasetJob(dataset=dataset, queue=target.queue, task=target.task, batch=run, payload=payload)
+    route: Route = route_first(bound, stage, pack(job), run=run)
+    return FirstJob(route.queue, route.task, route.stage, route.priority, route.job.to_wire(), route.documents)
+
+
+def read_entities(name: str) -> Iterator[dict[str, Any]]:
+    """
+    FtM entities from a file of JSON lines; `-` is stdin.
+
+    Raises:
+        UsageError: a line is no entity; it is named by its number.
+    """
+    with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as lines:
+        yield from _entities(lines, "stdin" if name == "-" else name)
+
+
+def _entities(lines: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            entity = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise UsageError(f"line {number} of {name} is not JSON: {error}", help="one FtM entity a line") from None
+        if not isinstance(entity, dict) or not all(isinstance(entity.get(key), str) for key in ("id", "schema")):
+            raise UsageError(
+                f"line {number} of {name} is no FtM entity: it needs id and schema", help="one FtM entity a line"
+            )
+        try:
+            DatasetJob(dataset="check", queue="check", task="check", payload={"entities": [entity]})
+        except JobError as error:
+            raise UsageError(f"line {number} of {name} cannot travel: {error}") from None
+        yield entity
+
+
+def _limited(entities: Iterator[dict[str, Any]], most: int | None) -> Iterator[dict[str, Any]]:
+    for number, entity in enumerate(entities):
+        if most is not None and number >= most:
+            return
+        yield entity
+
+
+def _in_groups(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    group: list[Item] = []
+    for item in items:
+        group.append(item)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _given(plan: Plan, request: Request) -> dict[str, Any]:
+    given: dict[str, Any] = {name: list(values) for name, values in request.params.items()}
+    if request.inputs:
+        positional = next((name for name, param in plan.params.items() if param.positional), None)
+        if positional is None:
+            raise UsageError(
+                f"pipeline {plan.pipeline!r} takes no inputs, and {request.inputs[0]!r} was given",
+                help="values of its params are given by name: -p NAME=VALUE",
+            )
+        given[positional] = [*given.get(positional, []), *request.inputs]
+    return given
+
+
+def _check_paths(plan: Plan, values: Mapping[str, Any]) -> None:
+    """
+    What is read must be there: the paths of the positional param. Of another path at least the folder, as it may be
+    written to.
+    """
+    for name, value in values.items():
+        param = plan.params[name]
+        if "path" not in (param.type, param.of) or value is None:
+            continue
+        for text in value if isinstance(value, list) else [value]:
+            path = Path(text)
+            wanted = path if param.positional else path.parent
+            if not os.path.lexists(wanted):
+                kind = "file or folder" if param.positional else "folder"
+                raise UsageError(f"{name}: there is no {kind} {str(wanted)!r}")
+            if param.positional and not os.access(wanted, os.R_OK):
+                raise UsageError(f"{name}: {text!r} may not be read", help=f"ls -ld {text}")
+
+
+def _is_own_ingest(source: Source) -> bool:
+    return source.packaged and source.typed == "ingest"
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
