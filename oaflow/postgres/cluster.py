@@ -290,11 +290,15 @@ class Cluster:
         for _ in self._progress("ending"):
             if not any(self._lives_here(process) for process in psutil.process_iter()):
                 break
+        # Postgres itself clears the file of a dead process, and looks at its shared memory first. What would stop it
+        # is a living stranger with that pid (or a zombie that nobody reaps, in a container without an init), and a
+        # file that a full disk cut short.
         noted = self.postmaster()
-        # Postgres itself clears the file of a dead process, and looks at its shared memory first. Only a living
-        # stranger with that pid would stop it.
-        if noted is not None and psutil.pid_exists(noted.pid):
+        if noted is None or psutil.pid_exists(noted.pid):
             (self.layout.data / "postmaster.pid").unlink(missing_ok=True)
+        socket = self.layout.socket / f".s.PGSQL.{PORT}"
+        for path in (socket, socket.with_name(f"{socket.name}.lock")):
+            path.unlink(missing_ok=True)
 
     def _lives_here(self, process: psutil.Process) -> bool:
         try:

@@ -3,6 +3,7 @@ The folders and files of the private server. Creates none of them.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -11,6 +12,9 @@ PORT = 5432
 
 # sun_path is 108 bytes on Linux and 104 on macOS, with its closing NUL; the shorter holds for both.
 _LONGEST_SOCKET = 103
+
+# To libpq a comma parts two hosts, and an address is text, which a name in Latin-1 is not.
+_PLAIN = re.compile(r"[\w/.@+=~ -]+")
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ class Layout:
         """
         The folder of the socket: `run`, or a short private one where that path cannot be a socket's.
         """
-        path = bytes(self.run / f".s.PGSQL.{PORT}")
-        if len(path) <= _LONGEST_SOCKET and _is_utf8(path):
+        path = self.run / f".s.PGSQL.{PORT}"
+        if len(bytes(path)) <= _LONGEST_SOCKET and _PLAIN.fullmatch(str(path)):
             return self.run
         # Named by the path, so that every command finds it; who owns it is looked at before it is used.
         return Path("/tmp") / f"oaflow-{hashlib.sha256(bytes(self.root)).hexdigest()[:16]}"
@@ -67,7 +71,9 @@ class Layout:
         """
         How to reach the database on this server.
         """
-        return f"postgresql://oaflow@/oaflow?host={quote(str(self.socket), safe='')}&port={PORT}"
+        # With `options` and the encoding, so that PGOPTIONS and PGCLIENTENCODING, set for another server, stay out.
+        place = quote(str(self.socket), safe="")
+        return f"postgresql://oaflow@/oaflow?host={place}&port={PORT}&options=&client_encoding=UTF8"
 
 
 def layout(home: Path) -> Layout:
@@ -75,12 +81,3 @@ def layout(home: Path) -> Layout:
     The folders of the private server of a home.
     """
     return Layout(home.absolute() / "postgres")
-
-
-def _is_utf8(path: bytes) -> bool:
-    # An address is text; a folder with a name in Latin-1 cannot be written in one.
-    try:
-        path.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
