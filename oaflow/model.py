@@ -76,7 +76,7 @@ class StageOptions(Declaration):
 @dataclass(frozen=True, slots=True)
 class Out:
     """
-    What a stage function returns to emit a job on a port other than `default`.
+    A job on a named port of the stage that emits it; a bare job goes out on port `default`.
     """
 
     port: str

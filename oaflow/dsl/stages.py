@@ -7,29 +7,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from oaflow.dsl.keys import EdgeKeys, ExternalKeys, RetryKeys, StageKeys
 from oaflow.dsl.options import read_options
 from oaflow.dsl.plain import plain
 from oaflow.errors import UsageError
 from oaflow.model import STAGE_ATTRIBUTE, Emit
-
-if TYPE_CHECKING:
-    from oaflow.jobs import AnyJob
+from oaflow.model import Out as Out
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
-
-
-@dataclass(frozen=True)
-class Out:
-    """
-    A job on a named port of the stage that emits it; a bare job goes out on port `default`.
-    """
-
-    port: str
-    job: AnyJob
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ It has a socket to the worker, a slot in shared memory that says what it is doin
 It holds no job that its worker does not know of, and ends at once when its worker is gone.
 """
 
+import contextlib
 import contextvars
 import faulthandler
 import io
@@ -73,7 +74,7 @@ def serve(link: socket.socket, slot: Slot, setup: Setup) -> NoReturn:
     threading.Thread(target=executor.watch, name="oaflow watch", daemon=True).start()
     try:
         executor.work()
-    except OSError:  # the worker is gone
+    except _WorkerGone:
         _vanish(setup)
     _leave(setup, 0)
 
@@ -104,6 +105,12 @@ def _vanish(setup: Setup) -> NoReturn:
     shutil.rmtree(setup.temp, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)  # also what a stage has started
     os._exit(1)
+
+
+class _WorkerGone(BaseException):
+    """
+    Nobody is at the other end. No stage can catch it by mistake.
+    """
 
 
 class _Executor:
@@ -145,24 +152,32 @@ class _Executor:
         """
         poll = select.poll()
         poll.register(self._link, 0)  # a hang-up is always told
-        while True:
-            if poll.poll(WATCH_SECONDS * 1000):
-                _vanish(self._setup)
-            if self._outbox and time.monotonic() - self._held > WATCH_SECONDS:
-                self._flush()
-            attempt = self._attempt
-            if attempt is not None and self._unacknowledged < MOST_UNACKNOWLEDGED:
-                with attempt.lock:
-                    part = attempt.overdue()
-                    if part is not None:
-                        self._count(1)
-                        self._put(part)
-                        self._flush()
+        try:
+            while not poll.poll(WATCH_SECONDS * 1000):
+                self._hand_over_what_waits()
+        except _WorkerGone:
+            pass
+        _vanish(self._setup)
+
+    def _hand_over_what_waits(self) -> None:
+        if self._outbox and time.monotonic() - self._held > WATCH_SECONDS:
+            self._flush()
+        attempt = self._attempt
+        if attempt is not None and self._unacknowledged < MOST_UNACKNOWLEDGED:
+            with attempt.lock:
+                part = attempt.overdue()
+                if part is not None:
+                    self._count(1)
+                    self._put(part)
+                    self._flush()
 
     def _receive(self) -> None:
-        data = self._link.recv(1 << 18)
+        try:
+            data = self._link.recv(1 << 18)
+        except OSError as error:
+            raise _WorkerGone from error
         if not data:
-            raise ConnectionResetError
+            raise _WorkerGone
         for message in self._frames.feed(data):
             match message:
                 case ("do", assignments):
@@ -256,17 +271,17 @@ class _Executor:
             if self._outbox:
                 rows, self._outbox = self._outbox, []
                 self._sent = time.monotonic()
-                self._link.sendall(frame(rows))
+                try:
+                    self._link.sendall(frame(rows))
+                except OSError as error:
+                    raise _WorkerGone from error
 
     def _tidy(self) -> None:
         # A folder that a job left empty serves the next one: making and removing it would cost more than a small job.
-        try:
-            empty = not os.listdir(self._temp)
-        except FileNotFoundError:
-            empty = False
-        if not empty:
-            shutil.rmtree(self._temp, ignore_errors=True)
-            self._temp.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # a disk that is full: the next job will say so
+            if not self._temp.is_dir() or os.listdir(self._temp):
+                shutil.rmtree(self._temp, ignore_errors=True)
+                self._temp.mkdir(parents=True, exist_ok=True)
 
 
 class _Spoken(io.RawIOBase):
