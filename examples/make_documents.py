@@ -96,7 +96,7 @@ def documents() -> dict[str, bytes]:
     """
     All documents, by their path.
     """
-    return tender() | money() | mail() | languages() | archives() | odd()
+    return tender() | money() | mail() | press() | languages() | archives() | odd()
 
 
 # --- 1: a tender ----------------------------------------------------------------------------------------------------
@@ -402,7 +402,7 @@ def mail() -> dict[str, bytes]:
         TOMAS,
         "Agreement",
         "2024-02-03",
-        "Please sign, and keep it out of the office.\n\nD. Vogt, +49 30 23125 014\n",
+        "Please sign, and keep it in your own drawer.\n\nD. Vogt, +49 30 23125 014\n",
     )
     agreement.add_attachment(
         contract,
@@ -418,12 +418,12 @@ def mail() -> dict[str, bytes]:
         "Dear Marta,\n\nthe survey is attached. Who countersigned the log?\n\nJana\n",
     )
     depth.add_attachment(survey, maintype="application", subtype="pdf", filename="survey_2024-03-18.pdf")
-    depth.add_attachment("week;m3\n11;12000\n12;12000\n", subtype="csv", filename="log.csv")
+    depth.add_attachment("week;m3;helmsman\n11;12000;nobody\n12;12000;nobody\n", subtype="csv", filename="log.csv")
     styled = message(TOMAS, MARTA, "Summer", "2024-05-02", "The boat is yours in August. Tomás\n")
     styled.add_alternative(
         "<html><body><p>The <b>boat</b> is yours in August.</p><p>Tomás</p></body></html>", subtype="html"
     )
-    forwarded = message(JANA, AOIFE, "Fwd: Summer", "2024-06-11", "You asked. I did not send this.\n\nJ.\n")
+    forwarded = message(JANA, AOIFE, "Fwd: Summer", "2024-06-11", "As you insisted. I did not send this.\n\nJ.\n")
     forwarded.add_attachment(
         message(
             TOMAS, MARTA, "Summer", "2024-05-02", "The boat is yours in August. The key hangs behind the cormorant.\n"
@@ -478,7 +478,65 @@ def mail() -> dict[str, bytes]:
     }
 
 
-# --- 4: languages ---------------------------------------------------------------------------------------------------
+# --- 4: the newspaper -----------------------------------------------------------------------------------------------
+
+
+def press() -> dict[str, bytes]:
+    return {
+        "press/interview.txt": text(
+            """Interview with the foreman of the weighbridge. Vessby, 18 June 2024, in the canteen. Not for quotation.
+
+AO: How often is the weighbridge out of order?
+F: When MV Grey Heron comes in, and when she does not. It was in order for six weeks last autumn. Then they hung the
+curtain in front of it, and a man came from Hamburg with a spanner.
+
+AO: What was his name?
+F: He had a card. Vogt, Baltmar Holding GmbH, +49 30 23125 014. He said that he was the adviser. I asked of what. He
+said, of everything that floats.
+
+AO: And who countersigned the log in those weeks?
+F: Per Lindqvist, every Friday. He is the harbour master, he countersigns what lies on his desk. In week 11 and in week
+12 the ship lay at the quay. I could see her from here. She had washing on the line.
+
+AO: Did you tell the director?
+F: Mrs Kühn was in Zürich. She is often in Zürich. I told Jana Novák, who wrote it down and gave me a biscuit.
+
+AO: How much sediment is there really, at the dumping ground?
+F: Go and look. At low water you can stand on it with dry ankles, if you do not mind the whimbrels. Where 168,000
+cubic metres should be, there is a hill that my grandchildren would not sledge on.
+
+AO: Would you say this in court?
+F: In which one? The paper says Zürich.
+"""
+        ),
+        "press/timeline.md": text(
+            """# Timeline
+
+| date | what | source |
+|---|---|---|
+| 2023-12-18 | three bids: Northlight, Baltmar, Haixing | tender/scores.xlsx |
+| 2024-01-15 | Haixing Logistics steps back; Chen Wei says on whose advice, then denies it | telephone |
+| 2024-01-29 | an account is opened at Bankhaus Lindenhof, Zürich | money/accounts.json |
+| 2024-02-03 | the agreement on advice, forty per cent | mail to Tomás Ruiz |
+| 2024-02-12 | first payment to Cedar Bay Trading FZE, Ibrahim al-Masri | money/payments.csv |
+| 2024-03-18 | a survey finds the depth of the day before | mail of Jana Novák |
+| 2024-06-10 | 60,000 EUR to M. K. | money/payments.csv |
+| 2024-09-02 | the boxes leave the office in a pushchair | J. N. |
+"""
+        ),
+        "press/draft.odt": odt(
+            "Draft: the captain who did not sail",
+            [
+                "Viktor Sokolov has commanded MV Grey Heron since he left Krestovsky Port LLC. In March she did not sail.",
+                "He says that he was told to wait for spare parts. The spare parts were paid to Cedar Bay Trading FZE in Dubai.",
+                "Ibrahim al-Masri, who signs there, says that no ship ever ordered any. He sounded astonished, and hung up.",
+                "To be checked before print: the number of the box in Zürich. Aoife O'Rourke",
+            ],
+        ),
+    }
+
+
+# --- 5: languages ---------------------------------------------------------------------------------------------------
 
 
 def languages() -> dict[str, bytes]:
@@ -542,7 +600,7 @@ def languages() -> dict[str, bytes]:
     }
 
 
-# --- 5: archives ----------------------------------------------------------------------------------------------------
+# --- 6: archives ----------------------------------------------------------------------------------------------------
 
 
 def archives() -> dict[str, bytes]:
@@ -571,7 +629,7 @@ def archives() -> dict[str, bytes]:
     }
 
 
-# --- 6: odd names and small formats ---------------------------------------------------------------------------------
+# --- 7: odd names and small formats ---------------------------------------------------------------------------------
 
 
 def odd() -> dict[str, bytes]:
