@@ -462,7 +462,7 @@ def mail() -> dict[str, bytes]:
         ),
         message(MARTA, JANA, "Boxes", "2024-09-02", "Where are the boxes with the logs?\n"),
     ]
-    box[2].add_attachment("Weighbridge: +44 1632 960150, ask for the foreman.\n", filename="phone.txt")
+    box[2].add_attachment("Weighbridge: +44 1632 960150, ask for the weighman.\n", filename="phone.txt")
     return {
         "mail/2024-02-03_agreement.eml": eml(agreement),
         "mail/2024-03-19_depth.eml": eml(depth),
