@@ -27,7 +27,6 @@ from oaflow.operations.following import (
 from oaflow.operations.running import Said
 from oaflow.operations.starting import Begun
 from oaflow.operations.states import RunStatus
-from oaflow.settings import Settings
 
 # Without a terminal a line is printed this often.
 _PLAIN_SECONDS = 5.0
@@ -71,7 +70,7 @@ class Pace:
         return max(0.0, (after - before) / (last - then)) if last > then else 0.0
 
 
-def show(events: Iterator[Any], settings: Settings, limits: Limits, json: bool) -> int:
+def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
     """
     Shows a run from its first event to its last, and its summary.
 
@@ -107,18 +106,15 @@ def show(events: Iterator[Any], settings: Settings, limits: Limits, json: bool) 
     if finished is None:
         return 1
     from oaflow.cli.summary import print_summary
-    from oaflow.operations.reading import account
 
-    status = finished.status
-    # The database may be gone with the workers: the summary is asked of it anew.
-    summed = account(settings, status.run.id)
+    status, account = finished.status, finished.account
     if json:
         say_json(status.as_json())
     else:
-        print_summary(status, summed)
+        print_summary(status, account)
     if finished.interrupted:
         remark(f"continue: oaflow resume {status.run.id}", "bold")
-    return exit_code(status, summed.receipt.found, limits, finished.interrupted)
+    return exit_code(status, account.receipt.found if account is not None else 0, limits, finished.interrupted)
 
 
 def sentences(event: object) -> Iterator[str]:

@@ -184,4 +184,4 @@ def show_mistakes(program: Any) -> None:
 def _show(events: Iterator[Any], limits: Any, json: bool) -> int:
     from oaflow.cli.progress import show
 
-    return show(events, settings(), limits, json)
+    return show(events, limits, json)

@@ -11,8 +11,7 @@ from oaflow.cli.output import clean, count, duration, escape, screen, shortened,
 from oaflow.ledger.failures import Cluster
 from oaflow.ledger.receipts import Receipt
 from oaflow.ledger.runs import COUNTERS
-from oaflow.operations.reading import Account
-from oaflow.operations.states import Details, RunStatus
+from oaflow.operations.states import Account, Details, RunStatus
 
 _STYLES = {
     "finished": "bold green",
@@ -27,7 +26,7 @@ _STYLES = {
 _NAMED = 5
 
 
-def print_summary(status: RunStatus, account: Account) -> None:
+def print_summary(status: RunStatus, account: Account | None) -> None:
     """
     The summary of a run that has ended, or was interrupted.
     """
@@ -36,8 +35,10 @@ def print_summary(status: RunStatus, account: Account) -> None:
     console.print(headline(status))
     console.print()
     console.print(stage_table(status))
-    console.print()
+    if account is None:
+        return
     for line in documents_line(account.receipt):
+        console.print()
         console.print(line)
     _print_unreadable(account)
     _print_clusters(account.clusters)

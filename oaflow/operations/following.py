@@ -4,6 +4,7 @@ Following a run to its end: what it does, who works on it, and what it waits for
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from psycopg import Connection
 from oaflow.ledger.runs import Run, find_run, mark
 from oaflow.ledger.workers import Waiting, recover
 from oaflow.operations.databases import Database
-from oaflow.operations.states import NoSuchRunError, RunStatus, in_order, status_of, waiting_of
+from oaflow.operations.states import Account, NoSuchRunError, RunStatus, account_of, in_order, status_of, waiting_of
 from oaflow.plan import BoundPlan
 from oaflow.runtime.supervisor import Died, Ended, Interrupts, Supervisor
 
@@ -94,11 +95,13 @@ class Draining:
 @dataclass(frozen=True, slots=True)
 class Finished:
     """
-    The last event: how the run stands, and whether it ended or was interrupted.
+    The last event: how the run stands, whether it ended or was interrupted, and what became of its documents (None
+    where the database cannot be asked any more).
     """
 
     status: RunStatus
     interrupted: bool
+    account: Account | None
 
 
 Event = Progress | Waits | WorkerDied | Unreachable | Reachable | Paused | Draining | Finished
@@ -177,7 +180,7 @@ def follow(
                     yield Paused(paused)
                 yield Progress(status, _exhausted(status, bound))
                 if not status.run.open:
-                    yield Finished(status, interrupted=False)
+                    yield Finished(status, False, account_of(connection, run, bound))
                     return
                 if now() - asked >= _UNSERVED_AFTER:
                     asked = now()
@@ -193,40 +196,25 @@ def follow(
                 sleep(_RETRY)
                 continue
             sleep(_LOOK)
-        yield from _interrupted(link, run, order, supervisor, interrupts, status, settings.dead_after, settings.crashes)
+        signal = interrupts.last.name if interrupts.last is not None else "SIGINT"
+        if supervisor is not None:
+            yield Draining(signal)
+            ended = supervisor.stop(hurry=lambda: interrupts.count > 1)
+            dead.update(worker for event in ended if isinstance(event, Ended | Died) for worker in event.workers)
+        account: Account | None = None
+        with suppress(psycopg.OperationalError):  # `resume` goes on with a run that nobody could mark, too
+            connection = link.get()
+            if supervisor is not None:
+                # What was killed has given nothing back.
+                recover(connection, dead, settings.dead_after, settings.crashes)
+                # Marked last: a run whose last job ended meanwhile is finished, and stays so.
+                mark(connection, run, "interrupted", f"by {signal}")
+            status = status_of(connection, _found(connection, run), order)
+            account = account_of(connection, run, bound)
+        if status is not None:
+            yield Finished(status, status.run.open, account)
     finally:
         link.close()
-
-
-def _interrupted(
-    link: _Link,
-    run: str,
-    order: tuple[str, ...],
-    supervisor: Supervisor | None,
-    interrupts: Interrupts,
-    status: RunStatus | None,
-    silent: float,
-    crashes: int,
-) -> Iterator[Event]:
-    signal = interrupts.last.name if interrupts.last is not None else "SIGINT"
-    if supervisor is not None:
-        yield Draining(signal)
-        ended = supervisor.stop(hurry=lambda: interrupts.count > 1)
-        gone = [worker for event in ended if isinstance(event, Ended | Died) for worker in event.workers]
-        try:
-            connection = link.get()
-            # What was killed has given nothing back.
-            recover(connection, gone, silent, crashes)
-            # Marked last: a run whose last job ended meanwhile is finished, and stays so.
-            mark(connection, run, "interrupted", f"by {signal}")
-        except psycopg.OperationalError:
-            pass  # without a database nothing can be marked; `resume` goes on with a run whatever stopped it
-    try:
-        status = status_of(link.get(), _found(link.get(), run), order)
-    except psycopg.OperationalError:
-        if status is None:
-            return
-    yield Finished(status, interrupted=status.run.open)
 
 
 def _found(connection: Connection[Any], run: str) -> Run:

@@ -5,7 +5,6 @@ What can be asked about runs: status, failures, receipt, logs.
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +24,6 @@ LISTABLE = (*LINES, "unreadable", "open", "all")
 
 # How often a log that is followed is looked at, in seconds.
 _LOG_LOOK = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """
-    What the end of a run is summed up with.
-    """
-
-    receipt: Receipt
-    clusters: list[Cluster]
-    unreadable: list[DocumentLine]
 
 
 def status(settings: Settings, run: str | None) -> Details:
@@ -89,19 +77,6 @@ def receipt_list(settings: Settings, run: str | None, line: str) -> tuple[Run, l
         found = wanted_run(made, run)
         stages = index_stages(bound_plan(made, found))
         return found, documents(made, found.id, stages, line=None if line == "all" else line)
-
-
-def account(settings: Settings, run: str, first: int = 5) -> Account:
-    """
-    The receipt of a run, the causes of its failures, and the first few documents that could not be read.
-    """
-    with connection(settings) as made:
-        stages = index_stages(bound_plan(made, wanted_run(made, run)))
-        return Account(
-            receipt(made, run, stages),
-            clusters(made, run),
-            documents(made, run, stages, line="unreadable", limit=first),
-        )
 
 
 def log_file(settings: Settings, run: str | None) -> tuple[str, Path]:

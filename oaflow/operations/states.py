@@ -9,6 +9,8 @@ from typing import Any
 from psycopg import Connection
 
 from oaflow.errors import UsageError
+from oaflow.ledger.failures import Cluster, clusters
+from oaflow.ledger.receipts import DocumentLine, Receipt, documents, receipt
 from oaflow.ledger.runs import (
     COUNTERS,
     Run,
@@ -21,7 +23,7 @@ from oaflow.ledger.runs import (
     run_versions,
     stored_plan,
 )
-from oaflow.ledger.workers import Running, Waiting, running, unserved, workers
+from oaflow.ledger.workers import Running, Waiting, running, unserved
 from oaflow.plan import BoundPlan, Plan, bind
 
 INDEX_TASK = "oaflow.stages.index"
@@ -72,6 +74,18 @@ class Details:
     running: list[Running]
     waiting: list[Waiting]
     mixed: dict[str, list[Version]]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """
+    What the end of a run is summed up with: its receipt, the causes of its failures, and the first few documents that
+    could not be read.
+    """
+
+    receipt: Receipt
+    clusters: list[Cluster]
+    unreadable: list[DocumentLine]
 
 
 class NoSuchRunError(UsageError):
@@ -189,8 +203,16 @@ def waiting_of(connection: Connection[Any], run: Run, bound: BoundPlan, silent: 
     return unserved(connection, run.id, pairs, silent)
 
 
-def any_workers(connection: Connection[Any], silent: float) -> bool:
+def account_of(connection: Connection[Any], run: str, bound: BoundPlan, first: int = 5) -> Account:
     """
-    Whether somebody works at all.
+    What became of the documents of a run.
+
+    Args:
+        first: so many of the unreadable ones.
     """
-    return bool(workers(connection, silent))
+    stages = index_stages(bound)
+    return Account(
+        receipt(connection, run, stages),
+        clusters(connection, run),
+        documents(connection, run, stages, line="unreadable", limit=first),
+    )
