@@ -1,0 +1,327 @@
+"""
+Functions are looked at in a real child process: what hangs, dies or prints there is what is tested.
+"""
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from oaflow.compiler.functions import Inspected, InspectionError, Inspector, Parameter, import_folders
+from oaflow.compiler.named import load_pipeline
+from oaflow.errors import UsageError
+from oaflow.model import Retry, StageOptions
+
+GOOD = """
+    from __future__ import annotations
+
+    import sys
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from oaflow import DatasetJob, Out, stage
+
+    print("noise on stdout" * 1000)
+    print("noise on stderr" * 1000, file=sys.stderr)
+
+    @stage(queue="heavy", retry={"max": 2}, ports=("default", "children"))
+    def extract(
+        job: DatasetJob, depth: int = 3, *, source: list[str], kind: "str | None" = None, **more
+    ) -> Iterator[DatasetJob | Out]:
+        '''Read the text of a file.
+
+        And more.
+        '''
+        yield job
+
+    @stage
+    async def index(job: "Unknown") -> None: ...
+
+    @stage
+    async def flow(job, path: Path) -> AsyncIterator[DatasetJob]:
+        yield job
+
+    def plain(job): ...
+
+    number = 3
+
+    class Klass: ...
+"""
+
+
+@pytest.fixture
+def modules(tmp_path, monkeypatch):
+    """
+    Writes modules into the current folder, which is a new one.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    def write(**sources: str) -> Path:
+        for name, source in sources.items():
+            (tmp_path / f"{name}.py").write_text(textwrap.dedent(source))
+        return tmp_path
+
+    return write
+
+
+def inspect(*tasks: str, limit: float = 30.0, folders: tuple[Path, ...] | None = None):
+    return Inspector(import_folders() if folders is None else folders, limit)(tasks)
+
+
+def test_a_function_says_what_it_takes_and_gives_whatever_its_module_prints(modules, capfd):
+    folder = modules(good=GOOD)
+
+    found = inspect("good.extract")["good.extract"]
+
+    assert found == Inspected(
+        options=StageOptions(queue="heavy", retry=Retry(max=2), ports=("default", "children")),
+        is_generator=True,
+        parameters=(
+            Parameter("job", required=True, annotation="DatasetJob"),
+            Parameter("depth", annotation="int"),
+            Parameter("source", required=True, kind="keyword", annotation="list[str]"),
+            Parameter("kind", kind="keyword", annotation="str | None"),
+            Parameter("more", kind="**"),
+        ),
+        returns="Iterator[DatasetJob | Out]",
+        doc="Read the text of a file.",
+        file=str(folder / "good.py"),
+        line=found.line,
+    )
+    assert found.options.retry.model_fields_set == {"max"}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_annotation_that_cannot_be_resolved_stands_as_written(modules):
+    modules(good=GOOD)
+
+    found = inspect("good.index", "good.flow")
+
+    assert found["good.index"].parameters == (Parameter("job", required=True, annotation="Unknown"),)
+    assert (found["good.index"].is_async, found["good.index"].is_generator) == (True, False)
+    assert (found["good.flow"].is_async, found["good.flow"].is_generator) == (True, True)
+    assert found["good.flow"].parameters[1].annotation == "pathlib.Path"
+
+
+@pytest.mark.parametrize(
+    ("task", "problem", "detail"),
+    [
+        ("good.plain", "undecorated", ""),
+        ("good.number", "not-callable", "it is of type int"),
+        ("good.Klass", "not-callable", "it is of type class"),
+        ("good.sys", "not-callable", "it is of type module"),
+        ("good.extrac", "no-function", ""),
+        ("goood.extract", "no-module", "no module is named 'goood'"),
+        ("good.inner.extract", "no-module", "no module is named 'good.inner'"),
+        ("extract", "no-module", "'extract' names no module"),
+    ],
+)
+def test_what_is_no_stage_function_is_told_by_kind(modules, task, problem, detail):
+    modules(good=GOOD)
+
+    found = inspect(task)[task]
+
+    assert (found.problem, found.detail) == (problem, detail)
+
+
+def test_the_names_that_are_there_are_known_decorated_functions_first(modules):
+    modules(good=GOOD)
+
+    assert inspect("good.extrac")["good.extrac"].known[:3] == ("extract", "flow", "index")
+    assert "good" in inspect("goood.f")["goood.f"].known
+
+
+@pytest.mark.parametrize(
+    ("source", "detail"),
+    [
+        ("\nraise ValueError('two\\nlines')", "ValueError: two lines (bad.py:2)"),
+        ("import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found' (bad.py:1)"),
+        ("def f(:\n", "SyntaxError: invalid syntax (bad.py:1)"),
+        ("import sys\nsys.exit(3)", "SystemExit: 3 (bad.py:2)"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt (bad.py:1)"),
+        (
+            "from oaflow import stage\n@stage(timeout='soon')\ndef f(job): ...",
+            "'timeout' of @stage of bad.f is 'soon', and must be a duration above 0, like 30m or 1.5s (bad.py:2)",
+        ),
+    ],
+)
+def test_an_import_that_raises_is_told_in_one_line_with_its_place(modules, source, detail):
+    modules(bad=source)
+
+    assert inspect("bad.f")["bad.f"] == InspectionError("import-failed", detail)
+
+
+@pytest.mark.parametrize(
+    ("source", "detail"),
+    [
+        ("import os\nos._exit(7)", "its import exited with status 7"),
+        ("import os, sys\nprint('last words', file=sys.stderr, flush=True)\nos._exit(1)", "(last words)"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)", "its import was killed by SIGSEGV"),
+    ],
+)
+def test_a_module_that_ends_the_process_costs_only_its_own_functions(modules, source, detail):
+    modules(good=GOOD, bad=source)
+
+    found = inspect("good.index", "bad.f", "bad.g", "good.extract")
+
+    assert found["bad.f"] == found["bad.g"]
+    assert found["bad.f"].problem == "died"
+    assert detail in found["bad.f"].detail
+    assert isinstance(found["good.index"], Inspected)
+    assert isinstance(found["good.extract"], Inspected)
+
+
+def test_a_module_that_never_returns_is_given_up_and_what_it_started_ends_with_it(modules):
+    folder = modules(
+        good=GOOD,
+        hangs="""
+            import os, subprocess, time
+            child = subprocess.Popen(["sleep", "600"])
+            open("pids", "w").write(f"{os.getpid()} {child.pid}")
+            time.sleep(600)
+        """,
+    )
+
+    found = inspect("hangs.f", "good.index", limit=3)
+
+    assert found["hangs.f"] == InspectionError("timeout", "its import took longer than 3 s")
+    assert isinstance(found["good.index"], Inspected)
+    for pid in (folder / "pids").read_text().split():
+        assert ended(int(pid))
+
+
+def ended(pid: int) -> bool:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_threads_and_exit_hooks_of_a_module_are_not_waited_for(modules):
+    modules(
+        slow="""
+            import atexit, threading, time
+            from oaflow import stage
+
+            threading.Thread(target=time.sleep, args=(600,)).start()
+            atexit.register(time.sleep, 600)
+
+            @stage
+            def f(job): ...
+        """
+    )
+
+    assert isinstance(inspect("slow.f", limit=20)["slow.f"], Inspected)
+
+
+def test_a_task_of_procrastinate_is_no_stage(modules):
+    modules(
+        tasks="""
+            from procrastinate import App
+            from procrastinate.testing import InMemoryConnector
+
+            from oaflow import app, task
+
+            other = App(connector=InMemoryConnector())
+
+            @other.task
+            def f(job): ...
+
+            @task(app=app)
+            def g(job): ...
+        """
+    )
+
+    assert [answer.problem for answer in inspect("tasks.f", "tasks.g").values()] == ["task", "task"]
+
+
+def test_modules_are_found_beside_the_pipeline_file_and_above_it(modules, tmp_path, monkeypatch):
+    project = modules(good=GOOD)
+    (project / "pipelines").mkdir()
+    (project / "pipelines" / "beside.py").write_text(textwrap.dedent(GOOD))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+
+    found = inspect("good.index", "beside.index", folders=import_folders(project / "pipelines" / "p.yml"))
+
+    assert all(isinstance(answer, Inspected) for answer in found.values())
+
+
+def test_a_file_in_the_current_folder_named_like_a_library_does_no_harm_to_the_question_itself(modules):
+    modules(good=GOOD, json="raise ValueError", inspect="raise ValueError")
+
+    assert isinstance(inspect("good.index")["good.index"], Inspected)
+
+
+def test_the_asking_process_imports_nothing_of_the_author(modules):
+    modules(good=GOOD)
+    program = """
+        import sys
+        from oaflow.compiler.functions import Inspector, import_folders
+        Inspector(import_folders())(("good.extract",))
+        heavy = ("good", "followthemoney", "procrastinate", "oaflow.jobs")
+        print([name for name in heavy if name in sys.modules])
+    """
+    answer = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        check=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+    assert answer.stdout.strip() == "[]"
+
+
+# --- pipelines by name ---
+
+PIPELINE = """
+    from good import extract
+    from oaflow import Pipeline
+
+    ingest = Pipeline("ingest", stages={"extract": extract.stage(with_={"source": ["a"]})})
+"""
+
+
+def test_a_pipeline_in_python_is_handed_over_as_the_data_of_a_file(modules):
+    folder = modules(good=GOOD, flows=PIPELINE)
+
+    found = load_pipeline("flows:ingest")
+
+    assert found.data == {
+        "pipeline": "ingest",
+        "stages": {"extract": {"task": "good.extract", "with": {"source": ["a"]}}},
+    }
+    assert (found.file, found.line) == (str(folder / "flows.py"), 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "help"),
+    [
+        ("flows:ingst", "module 'flows' has no 'ingst'", "did you mean 'ingest'?"),
+        ("flows:other", "module 'flows' has no 'other'", "its pipelines are: ingest"),
+        ("flows:extract", "'flows:extract' is no pipeline: it is of type function", "its pipelines are: ingest"),
+        ("flow:ingest", "pipeline 'flow:ingest' cannot be found: no module is named 'flow'", "did you mean 'flows'?"),
+        ("flows:", "'flows:' names no pipeline in Python", "write module:name, as in examples.words:pipeline"),
+        ("bad:p", r"module 'bad' cannot be imported: ValueError: no \(bad.py:1\)", "python -c 'import bad'"),
+        ("exits:p", "module 'exits' cannot be imported: its import exited with status 7", "python -c 'import exits'"),
+    ],
+)
+def test_a_pipeline_that_is_not_there_says_what_is(modules, name, sentence, help):
+    modules(good=GOOD, flows=PIPELINE, bad="raise ValueError('no')", exits="import os\nos._exit(7)")
+
+    with pytest.raises(UsageError, match=sentence) as caught:
+        load_pipeline(name)
+
+    assert caught.value.help == help
