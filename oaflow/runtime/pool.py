@@ -259,6 +259,13 @@ class Pool:
         """
         return [executor for executor in self._executors if not executor.retiring]
 
+    @property
+    def forkserver(self) -> int | None:
+        """
+        The process that executors are forked from, or None where there is none at the moment.
+        """
+        return None if self._server is None or self._server.closed else self._server.pid
+
     def send(self, executor: Executor, assignments: Sequence[Assignment]) -> None:
         """
         Hand work to an executor, which does it in this order.

@@ -1,0 +1,394 @@
+"""
+The pool with real processes and real kills.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.integration.pools import MODULE, assigned, pool_of, until
+
+SOON = 1.0
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def run(body):
+    async def guarded():
+        async with asyncio.timeout(60):
+            await body
+
+    asyncio.run(guarded())
+
+
+def test_what_a_stage_returns_is_handed_over(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            pool.send(pool.executors[0], [assigned(1, "fine"), assigned(2, "fine")])
+            await until(lambda: len(heard.done()) == 2)
+            first = heard.handovers[0]
+            assert (first.job, first.outcome, [way.stage for way in first.next]) == (1, "done", ["end"])
+            assert not heard.deaths
+            assert pool.executors[0].load == 0
+
+    run(body())
+
+
+def test_the_death_of_an_executor_is_charged_to_the_job_that_it_was_at(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            victim = pool.executors[0]
+            pool.send(victim, [assigned(1, "fine"), assigned(2, "sleep"), assigned(3, "fine"), assigned(4, "fine")])
+            await until(lambda: victim.running and victim.running[0] == 2 and heard.done() == [1])
+            os.kill(victim.pid, signal.SIGKILL)
+            await until(lambda: heard.deaths)
+            executor, culprit, death, returned = heard.deaths[0]
+            assert executor is victim
+            assert culprit is not None
+            assert culprit.job == 2
+            assert (death.kind, death.signal) == ("signal", "SIGKILL")
+            assert [assignment.job for assignment in returned] == [3, 4]
+            assert heard.done() == [1]
+            await until(lambda: pool.executors)
+            pool.send(pool.executors[0], list(returned))
+            await until(lambda: heard.done() == [1, 3, 4])
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("act", "kind", "name", "code"),
+    [("segfault", "signal", "SIGSEGV", None), ("leave", "exit", None, 3)],
+)
+def test_how_an_executor_ended_is_said(tmp_path, act, kind, name, code):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            pool.send(pool.executors[0], [assigned(1, act), assigned(2, "fine")])
+            await until(lambda: heard.deaths)
+            _, culprit, death, returned = heard.deaths[0]
+            assert culprit is not None
+            assert culprit.job == 1
+            assert (death.kind, death.signal, death.code) == (kind, name, code)
+            assert [assignment.job for assignment in returned] == [2]
+            if act == "segfault":  # the author sees where
+                assert any("pool_stages.py" in line for line in death.log_tail)
+
+    run(body())
+
+
+def test_a_stage_that_calls_sys_exit_has_failed_and_its_executor_lives(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            pool.send(pool.executors[0], [assigned(1, "sys_exit"), assigned(2, "fine")])
+            await until(lambda: len(heard.done()) == 2)
+            assert [handover.outcome for handover in heard.handovers] == ["failed", "done"]
+            assert not heard.deaths
+
+    run(body())
+
+
+def test_an_endless_loop_ends_at_its_timeout(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            began = time.monotonic()
+            pool.send(pool.executors[0], [assigned(1, "loop", timeout=1.0), assigned(2, "fine")])
+            await until(lambda: heard.deaths)
+            assert 1.0 <= time.monotonic() - began < 3.0
+            _, culprit, death, returned = heard.deaths[0]
+            assert culprit is not None
+            assert (culprit.job, death.kind, [a.job for a in returned]) == (1, "timeout", [2])
+
+    run(body())
+
+
+def test_a_stage_that_eats_memory_is_stopped_at_its_limit(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            pool.send(pool.executors[0], [assigned(1, "hog", memory=400 << 20)])
+            await until(lambda: heard.deaths)
+            _, culprit, death, _ = heard.deaths[0]
+            assert culprit is not None
+            assert (culprit.job, death.kind) == (1, "memory")
+            assert death.rss is not None
+            assert death.rss > 400 << 20
+
+    run(body())
+
+
+def test_a_stage_that_prints_ten_megabytes_corrupts_nothing_and_its_lines_are_its_own(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            pool.send(pool.executors[0], [assigned(1, "fine"), assigned(2, "shout"), assigned(3, "fine")])
+            await until(lambda: len(heard.done()) == 3)
+            await until(lambda: any(text == "no end of line" for _, text, _ in heard.lines))
+            assert {handover.outcome for handover in heard.handovers} == {"done"}
+            loud = [line for line in heard.lines if line[1] == "x" * 99]
+            assert len(loud) == 100_000
+            assert {job for _, _, job in loud} <= {2, None}
+            assert ("stderr", "to stderr") in {(stream, text) for stream, text, _ in heard.lines}
+            assert not any("\x1e" in text for _, text, _ in heard.lines)
+
+    run(body())
+
+
+def test_a_line_belongs_to_the_job_that_prints_it(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            pool.send(pool.executors[0], [assigned(1, "start_another")])
+            await until(lambda: heard.deaths)
+            assert [job for _, text, job in heard.lines if text.startswith("child")] == [1]
+
+    run(body())
+
+
+def test_what_a_stage_has_started_dies_with_its_executor(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            pool.send(pool.executors[0], [assigned(1, "start_another")])
+            await until(lambda: heard.deaths)
+            child = next(int(text.split()[1]) for _, text, _ in heard.lines if text.startswith("child"))
+            await until(lambda: not alive(child), seconds=5)
+
+    run(body())
+
+
+def test_killing_the_forkserver_costs_nothing(tmp_path):
+    async def body():
+        async with pool_of(tmp_path, size=2) as (pool, heard):
+            old = list(pool.executors)
+            pool.send(old[0], [assigned(1, "sleep", seconds=1.0), assigned(2, "fine")])
+            pool.send(old[1], [assigned(3, "sleep", seconds=1.0)])
+            await until(lambda: all(executor.running for executor in old))
+            os.kill(pool.forkserver, signal.SIGKILL)
+            await until(lambda: len(pool.executors) == 2 and not set(pool.executors) & set(old))
+            pool.send(pool.executors[0], [assigned(4, "fine")])
+            await until(lambda: sorted(heard.done()) == [1, 2, 3, 4])
+            assert not heard.deaths
+            assert {handover.outcome for handover in heard.handovers} == {"done"}
+            await until(lambda: not any(alive(executor.pid) for executor in old))
+
+    run(body())
+
+
+def test_an_executor_whose_forkserver_is_gone_is_still_missed_when_it_dies(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            victim = pool.executors[0]
+            pool.send(victim, [assigned(1, "sleep"), assigned(2, "fine")])
+            await until(lambda: victim.running)
+            os.kill(pool.forkserver, signal.SIGKILL)
+            await until(lambda: pool.executors)
+            os.kill(victim.pid, signal.SIGKILL)
+            await until(lambda: heard.deaths)
+            _, culprit, death, returned = heard.deaths[0]
+            assert culprit is not None
+            assert (culprit.job, death.kind, [a.job for a in returned]) == (1, "signal", [2])
+
+    run(body())
+
+
+def test_of_a_thousand_jobs_of_which_five_crash_exactly_five_are_charged(tmp_path):
+    poison = {101, 333, 334, 700, 999}
+
+    async def body():
+        async with pool_of(tmp_path, size=4) as (pool, heard):
+            todo = [assigned(job, "segfault" if job in poison else "fine") for job in range(1, 1001)]
+            seen = 0
+            charged: list[int] = []
+            while len(heard.done()) + len(charged) < 1000:
+                for executor in pool.executors:
+                    while todo and executor.load < 20:
+                        pool.send(executor, todo[:5])
+                        del todo[:5]
+                await asyncio.sleep(0.005)
+                for _, culprit, _, returned in heard.deaths[seen:]:
+                    seen += 1
+                    if culprit is not None:
+                        charged.append(culprit.job)
+                    todo += returned
+            assert sorted(charged) == sorted(poison)
+            assert sorted(heard.done()) == sorted(set(range(1, 1001)) - poison)
+
+    run(body())
+
+
+def test_an_executor_is_replaced_after_so_many_jobs(tmp_path):
+    async def body():
+        async with pool_of(tmp_path, recycle_after=3) as (pool, heard):
+            old = pool.executors[0]
+            pool.send(old, [assigned(job, "fine") for job in (1, 2, 3)])
+            await until(lambda: pool.executors and pool.executors[0] is not old and len(heard.done()) == 3)
+            await until(lambda: not alive(old.pid))
+            assert not heard.deaths
+
+    run(body())
+
+
+def test_the_temporary_files_of_a_job_are_gone_after_it_also_after_a_kill(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            executor = pool.executors[0]
+            pool.send(executor, [assigned(1, "litter")])
+            await until(lambda: heard.done() == [1])
+            where = Path(orjson.loads(heard.handovers[0].next[0].args)["payload"]["context"]["where"])
+            assert where.is_relative_to(tmp_path)
+            await until(lambda: not list(where.iterdir()))
+            pool.send(executor, [assigned(2, "litter_and_die")])
+            await until(lambda: heard.deaths)
+            assert not where.exists()
+        assert not list((tmp_path / "temp").iterdir())
+
+    run(body())
+
+
+def test_what_a_killed_pool_left_is_removed_by_the_next(tmp_path):
+    left = tmp_path / "temp" / "host-1-2"
+    left.mkdir(parents=True)
+    (left / ".lock").touch()
+    (left / "file").write_text("x")
+
+    async def body():
+        async with pool_of(tmp_path):
+            assert not left.exists()
+
+    run(body())
+
+
+def test_a_kill_on_demand_is_nobodys_fault(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            pool.send(pool.executors[0], [assigned(1, "sleep")])
+            await until(lambda: pool.executors[0].running)
+            pool.kill(pool.executors[0], "the run was cancelled")
+            await until(lambda: heard.deaths)
+            _, culprit, death, _ = heard.deaths[0]
+            assert culprit is not None
+            assert (culprit.job, death.kind, death.because) == (1, "killed", "the run was cancelled")
+
+    run(body())
+
+
+def test_a_stream_waits_for_four_acknowledgements(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            pool.send(pool.executors[0], [assigned(1, "", stage="stream", count=1000)])
+            await until(lambda: len(heard.handovers) == 4)
+            await asyncio.sleep(0.2)
+            assert [handover.position for handover in heard.handovers] == [0, 100, 200, 300]
+            for position in range(0, 1000, 100):
+                pool.acknowledge(1, position)
+            await until(lambda: heard.done() == [1])
+            assert sum(len(handover.next) for handover in heard.handovers) == 1000
+            assert [handover.outcome for handover in heard.handovers] == ["chunk"] * 10 + ["done"]
+
+    run(body())
+
+
+def test_what_a_stream_has_yielded_does_not_wait_while_it_rests(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            began = time.monotonic()
+            pool.send(pool.executors[0], [assigned(1, "", stage="stream", count=15, rest=10, seconds=3.0)])
+            await until(lambda: heard.handovers)
+            assert time.monotonic() - began < 2.0
+            assert (heard.handovers[0].outcome, len(heard.handovers[0].next)) == ("chunk", 10)
+            pool.acknowledge(1, 0)
+            await until(lambda: heard.done() == [1])
+            assert heard.handovers[1].position == 10
+            assert sum(len(handover.next) for handover in heard.handovers) == 15
+
+    run(body())
+
+
+def test_a_result_does_not_wait_behind_a_slow_job(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            pool.send(pool.executors[0], [assigned(job, "fine") for job in range(1, 6)])
+            await until(lambda: len(heard.done()) == 5)
+            pool.send(pool.executors[0], [assigned(6, "fine"), assigned(7, "sleep", seconds=5)])
+            await until(lambda: heard.done()[-1] == 6, seconds=SOON)
+
+    run(body())
+
+
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+from tests.integration.pools import assigned, pool_of, until
+
+async def main():
+    async with pool_of(Path(sys.argv[1]), size=2) as (pool, heard):
+        pool.send(pool.executors[0], [assigned(1, "sleep")])
+        await until(lambda: pool.executors[0].running)
+        print(pool.forkserver, *(executor.pid for executor in pool.executors), flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def test_everything_ends_within_a_second_when_the_worker_is_gone(tmp_path):
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert worker.stdout is not None
+    pids = [int(word) for word in worker.stdout.readline().split()]
+    assert len(pids) == 3
+    worker.kill()
+    worker.wait()
+    end = time.monotonic() + SOON
+    while any(map(alive, pids)) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not any(map(alive, pids))
+
+
+def test_a_probe_says_what_a_task_is(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, _):
+            found = await pool.probe(
+                [f"{MODULE}.act", f"{MODULE}.in_the_loop", f"{MODULE}.undecorated", f"{MODULE}.none", "nowhere.task"]
+            )
+            act, in_the_loop, undecorated, none, nowhere = found.values()
+            assert (act.ok, act.is_async) == (True, False)
+            assert act.version
+            assert (in_the_loop.ok, in_the_loop.is_async) == (True, True)
+            assert "not decorated" in str(undecorated.error)
+            assert "no function 'none'" in str(none.error)
+            assert "No module named 'nowhere'" in str(nowhere.error)
+            await until(lambda: len(pool.executors) == 1)
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import sys; sys.exit(2)", "SystemExit"),
+        ("import os; os._exit(2)", "ended the process"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended the process"),
+        ("raise RuntimeError('not today')", "RuntimeError: not today"),
+    ],
+)
+def test_an_import_that_goes_wrong_is_one_sentence_and_harms_no_other(tmp_path, monkeypatch, source, said):
+    (tmp_path / "sulky.py").write_text(source)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    async def body():
+        async with pool_of(tmp_path / "home") as (pool, _):
+            found = await pool.probe(["sulky.task", f"{MODULE}.act"])
+            assert said in str(found["sulky.task"].error)
+            assert "sulky" in str(found["sulky.task"].error)
+            assert found[f"{MODULE}.act"].ok
+
+    run(body())
