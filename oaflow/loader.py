@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import yaml
 
@@ -50,7 +50,7 @@ def load(path: FilePath) -> Loaded:
     """
     Read a pipeline file.
     """
-    name = str(path)
+    name = _shown(path)
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -93,6 +93,14 @@ def load_text(text: str, name: str | None = None) -> Loaded:
     data = composer.compose()
     found = tuple(composer.found)
     return Loaded(None if errors(found) else data, Spans(name, composer.values, composer.keys), found)
+
+
+def _shown(path: FilePath) -> str:
+    """
+    The path as short as it can be typed here.
+    """
+    here = FilePath.cwd()
+    return str(path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path)
 
 
 def _refused(rule: Rule, message: str, name: str, help: str | None = None) -> Loaded:
@@ -148,6 +156,9 @@ class _Composer:
         self.found: list[Diagnostic] = []
         self.values: dict[Path, Span] = {}
         self.keys: dict[Path, Span] = {}
+        # The same in the order read, so that what stands inside an anchor is a slice.
+        self._values_read: list[tuple[Path, Span]] = []
+        self._keys_read: list[tuple[Path, Span]] = []
         self._text = text
         self._anchors: dict[str, _Anchored] = {}
         self._size = 0
@@ -166,7 +177,7 @@ class _Composer:
                     if documents > 1:
                         help = "one file is one pipeline: put the other one in a file of its own"
                         message = "the file holds more than one YAML document"
-                        self._stop(rules.SEVERAL_DOCUMENTS, message, self._span((), event), help)
+                        raise self._stop(rules.SEVERAL_DOCUMENTS, message, self._span((), event), help)
                     data = self._value(next(events), events, ())
             if documents == 0 or data is None:
                 self._empty()
@@ -181,12 +192,13 @@ class _Composer:
 
     def _value(self, event: yaml.Event, events: Iterator[yaml.Event], path: Path) -> Any:
         span = self._span(path, event)
-        self.values[path] = span
+        before, known = self._size, (len(self._values_read), len(self._keys_read))
+        self._place_value(path, span)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, path, span)
         if len(path) > DEEPEST:
             message = f"lists and mappings are nested more than {DEEPEST} deep here"
-            self._stop(rules.TOO_DEEP, message, span, "no pipeline needs that: is a bracket missing?")
+            raise self._stop(rules.TOO_DEEP, message, span, "no pipeline needs that: is a bracket missing?")
         if getattr(event, "tag", None) is not None:
             message = f"tag {self._tag(event)!r} has no meaning in a pipeline"
             self._note(rules.TAG, message, span, "take it out: write the value alone, in quotes for text")
@@ -194,7 +206,6 @@ class _Composer:
         marked = _Anchored()
         if anchor is not None:
             self._anchors[anchor] = marked
-        before, known = self._size, (len(self.values), len(self.keys))
         self._size += 1
         match event:
             case yaml.ScalarEvent():
@@ -205,9 +216,8 @@ class _Composer:
                 data = self._mapping(events, path)
         if anchor is not None:
             marked.data, marked.size = data, self._size - before
-            inside = list(self.values.items())[known[0] :], list(self.keys.items())[known[1] :]
-            marked.values = {place[len(path) :]: span for place, span in inside[0]}
-            marked.keys = {place[len(path) :]: span for place, span in inside[1]}
+            marked.values = {place[len(path) :]: span for place, span in self._values_read[known[0] :]}
+            marked.keys = {place[len(path) :]: span for place, span in self._keys_read[known[1] :] if place != path}
         return data
 
     def _sequence(self, events: Iterator[yaml.Event], path: Path) -> list[Any]:
@@ -234,7 +244,7 @@ class _Composer:
                 self._value(next(events), events, place)
                 self.keys[place] = first
                 continue
-            self.keys[place] = span
+            self._place_key(place, span)
             members[key] = self._value(next(events), events, place)
         return members
 
@@ -254,32 +264,43 @@ class _Composer:
                     self._note(rules.BAD_KEY, f"a key must be a text, and this one is {what}", span, "put it in quotes")
                 return str(event.value)
             case yaml.AliasEvent():
-                self._stop(rules.BAD_KEY, "an alias cannot be a key", span, "write the key itself")
+                raise self._stop(rules.BAD_KEY, "an alias cannot be a key", span, "write the key itself")
             case _:
                 kind = "list" if isinstance(event, yaml.SequenceStartEvent) else "mapping"
                 help = "was a text meant? then put it in quotes"
-                self._stop(rules.BAD_KEY, f"a {kind} cannot be a key", span, help)
+                raise self._stop(rules.BAD_KEY, f"a {kind} cannot be a key", span, help)
 
     def _alias(self, event: yaml.AliasEvent, path: Path, span: Span) -> Any:
         marked = self._anchors.get(event.anchor)
         if marked is None:
             message = f"no value above is marked with `&{event.anchor}`"
-            self._stop(rules.SYNTAX, message, span, f"was the text meant? then in quotes: '*{event.anchor}'")
+            raise self._stop(rules.SYNTAX, message, span, f"was the text meant? then in quotes: '*{event.anchor}'")
         if marked.size is None:
-            self._stop(rules.ALIASES, f"alias `*{event.anchor}` stands inside of what it repeats", span)
+            message = f"alias `*{event.anchor}` stands inside of what it repeats"
+            raise self._stop(rules.ALIASES, message, span, "write out what is meant")
         self._repeated += marked.size
         self._size += marked.size
         if self._repeated > REPEATED:
             message = f"the aliases of this file repeat more than {REPEATED} values"
-            self._stop(rules.ALIASES, message, span, "write it out, or generate the pipeline in Python")
+            raise self._stop(rules.ALIASES, message, span, "write it out, or generate the pipeline in Python")
         deepest = max((len(place) for place in marked.values), default=0)
         if len(path) + deepest > DEEPEST:
-            self._stop(rules.TOO_DEEP, f"this alias nests values more than {DEEPEST} deep", span)
-        self.values |= {(*path, *place): one for place, one in marked.values.items()}
-        self.keys |= {(*path, *place): one for place, one in marked.keys.items()}
+            raise self._stop(rules.TOO_DEEP, f"this alias nests values more than {DEEPEST} deep", span)
+        for place, one in marked.values.items():
+            self._place_value((*path, *place), one)
+        for place, one in marked.keys.items():
+            self._place_key((*path, *place), one)
         return marked.data
 
     # --- places and mistakes ---
+
+    def _place_value(self, path: Path, span: Span) -> None:
+        self.values[path] = span
+        self._values_read.append((path, span))
+
+    def _place_key(self, path: Path, span: Span) -> None:
+        self.keys[path] = span
+        self._keys_read.append((path, span))
 
     def _span(self, path: Path, event: yaml.Event) -> Span:
         start, end = event.start_mark, event.end_mark
@@ -298,9 +319,9 @@ class _Composer:
     def _note(self, rule: Rule, message: str, span: Span, help: str | None = None, *notes: tuple[str, Span]) -> None:
         self.found.append(Diagnostic(rule, message, span, help, notes))
 
-    def _stop(self, rule: Rule, message: str, span: Span, help: str | None = None) -> NoReturn:
+    def _stop(self, rule: Rule, message: str, span: Span, help: str | None = None) -> _Stop:
         self._note(rule, message, span, help)
-        raise _Stop
+        return _Stop()
 
     def _empty(self) -> None:
         message = "there is nothing in the file" if not self._text.strip() else "the file holds comments only"

@@ -144,8 +144,7 @@ def scalar(reader: Reader, value: object, path: Path, kind: str) -> object | Non
         value = str(cast("os.PathLike[str]", value))
     found = READERS[kind](value, FilePath("/"))
     if found is None:
-        reader.report(
-            rules.BAD_DEFAULT, f"a value of type {kind} must be {WANTED[kind]}, and is {kind_of(value)}", path
-        )
+        message = f"a value of type {kind} must be {WANTED[kind]}, and is {kind_of(value)}"
+        reader.report(rules.BAD_DEFAULT, message, path, help="mend the value, or the param's `type`")
         return None
     return value if kind == "path" else found

@@ -54,13 +54,21 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """
     The help for a name that does not exist, where one that does is close.
     """
-    candidates = list(known)
+    close = closest(name, known)
     twin = spelled(name)
-    if twin is not None and twin[0] in candidates:
-        return f"did you mean {twin[0]!r}? what is written has a {twin[1]}"
-    folded = {candidate.lower(): candidate for candidate in candidates}
-    close = difflib.get_close_matches(name.lower(), folded, n=1)
-    return f"did you mean {folded[close[0]]!r}?" if close else None
+    if close is None:
+        return None
+    return f"did you mean {close!r}?" + (f" what is written has a {twin[1]}" if twin is not None else "")
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """
+    The known name that is most like another one; None where none is.
+    """
+    folded = {candidate.lower(): candidate for candidate in known}
+    twin = spelled(name)
+    close = difflib.get_close_matches((twin[0] if twin is not None else name).lower(), folded, n=1)
+    return folded[close[0]] if close else None
 
 
 def kind_of(value: object) -> str:
@@ -99,6 +107,8 @@ class Reader:
     def __init__(self, spans: Spans) -> None:
         self.spans = spans
         self.found: list[Diagnostic] = []
+        # What a misspelled key was most likely meant to be, so that it is not missed as well.
+        self.meant: set[Path] = set()
 
     def report(
         self,
@@ -151,6 +161,9 @@ class Reader:
                 self.not_yet(f"{key!r}", place)
             else:
                 twin = spelled(key)
+                close = twin[0] if twin is not None else closest(key, known)
+                if close is not None:
+                    self.meant.add((*path, close))
                 if twin is not None:
                     self.lookalike(key, place, key=True)
                 else:
@@ -301,7 +314,8 @@ class Reader:
             self.wrong_type(value, path, "a whole number")
             return None
         if not least <= value <= greatest:
-            message = f"{_last(path)!r} must be between {least} and {greatest}, and is {value}"
+            bounds = f"{least} or more" if greatest == GREATEST and value < least else f"from {least} to {greatest}"
+            message = f"{_last(path)!r} must be {bounds}, and is {value}"
             self.report(rules.OUT_OF_RANGE, message, path)
             return None
         return value
@@ -389,15 +403,17 @@ def _suggested(value: str, pattern: re.Pattern[str]) -> str | None:
     if pattern is TASK:
         dotted = value.replace(":", ".").replace("/", ".").removesuffix(".py")
         return f"write {dotted!r}" if dotted != value and TASK.fullmatch(dotted) else None
-    mended = re.sub(r"[^a-z0-9_]+", "_" if pattern is PARAM else "-", value.lower()).strip("-_")
+    plain = unicodedata.normalize("NFKD", value.lower()).encode("ascii", "ignore").decode()
+    mended = re.sub(r"[^a-z0-9_]+", "_" if pattern is PARAM else "-", plain).strip("-_")
     return f"write {mended!r}" if mended != value and pattern.fullmatch(mended) else None
 
 
 def _mended_reference(wrong: str) -> str:
     inner = wrong.removeprefix("${").rstrip("}").strip()
     name = inner.removeprefix("params.").removeprefix("param.").strip()
-    if inner.startswith(("env.", "env:")):
-        return "declare a param with `env`, and write ${params.NAME}"
+    if inner.startswith(("env.", "env:")) or (PARAM.fullmatch(inner) and inner.isupper()):
+        variable = re.sub(r"^env[.:]", "", inner)
+        return f"declare a param that has `env: {variable}`, and write ${{params.NAME}}"
     return (
         f"write ${{params.{name}}}" if PARAM.fullmatch(name) else "write ${params.NAME}; a default belongs to the param"
     )

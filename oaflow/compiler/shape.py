@@ -64,13 +64,13 @@ def _pipeline(reader: Reader, data: object) -> Pipeline | None:
     )
     if not isinstance(data, Mapping):
         return None
-    if "oaflow" in members and (members["oaflow"] != LANGUAGE or isinstance(members["oaflow"], bool)):
+    if "oaflow" in members and str(members["oaflow"]) != str(LANGUAGE):
         message = f"this version of oaflow reads language {LANGUAGE}, and the file is written in {members['oaflow']!r}"
         reader.report(rules.LANGUAGE_VERSION, message, ("oaflow",), help=f"oaflow: {LANGUAGE}")
     name = None
     if "pipeline" in members:
         name = reader.name(members["pipeline"], ("pipeline",), "a pipeline")
-    else:
+    elif ("pipeline",) not in reader.meant:
         reader.report(rules.MISSING_KEY, "the pipeline has no name", (), help="write `pipeline: NAME` at the top")
     description = _optional(reader, members, (), "description")
     params = read_params(reader, members["params"], ("params",)) if "params" in members else {}
@@ -109,6 +109,8 @@ def _defaults(reader: Reader, value: object) -> Defaults:
 
 def _stages(reader: Reader, members: Mapping[str, Any]) -> dict[str, Stage]:
     value = members.get("stages")
+    if ("stages",) in reader.meant:
+        return {}
     if "stages" not in members or value is None or value == {}:
         help = "stages: {read: {task: package.module.function}}"
         reader.report(rules.NO_STAGES, "the pipeline has no stages", ("stages",), key=True, help=help)
@@ -142,12 +144,12 @@ def _stage(reader: Reader, name: str, data: object, path: Path) -> Stage | None:
                 help = "take it out, and set it in the service"
                 reader.report(rules.EXTERNAL_KEY, message, (*path, key), key=True, help=help)
                 del members[key]
-        if "queue" not in members:
+        if "queue" not in members and (*path, "queue") not in reader.meant:
             message = f"stage {name!r} is external, and needs the queue that its service works"
             reader.report(rules.EXTERNAL_QUEUE, message, path, key=True, help="queue: NAME")
     if "task" in members:
         said["task"] = _task(reader, members["task"], (*path, "task"), external)
-    else:
+    elif (*path, "task") not in reader.meant:
         message = f"stage {name!r} has no task"
         help = "task: package.module.function, the dotted path of a function decorated with @stage"
         reader.report(rules.MISSING_KEY, message, path, key=True, help=help)
@@ -204,6 +206,9 @@ def read_retry(reader: Reader, value: object, path: Path) -> Repeat | None:
     A `retry`: a number of repetitions, or a mapping.
     """
     if not isinstance(value, Mapping):
+        if not isinstance(value, int | str) or (isinstance(value, str) and "${" not in value):
+            reader.wrong_type(value, path, "a number of repetitions, or a mapping with the keys of retry", "retry: 3")
+            return None
         most = reader.whole(value, path, 0)
         return None if most is None else Repeat(max=most)
     members = reader.mapping(cast("object", value), path, "retry", RETRY_KEYS)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from oaflow.compiler.annotations import accepted, shape_of
 from oaflow.compiler.functions import Inspected, InspectionError, Parameter
-from oaflow.compiler.reading import QUEUE_LENGTH, did_you_mean
+from oaflow.compiler.reading import did_you_mean
 from oaflow.compiler.rules import functions as rules
 from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans
 from oaflow.model import Pipeline, Stage, StageOptions
@@ -185,9 +185,6 @@ def _decorator(name: str, stage: Stage, found: Inspected, spans: Spans) -> Itera
     if options.emit == "always" and stage.emit is None:
         message = f"{stage.task!r} asks for emit='always', which this version does not understand yet"
         yield Diagnostic(rules.NOT_YET_DECORATED, message, task, "write `emit: success` here")
-    if stage.queue is None and options.queue is not None and len(options.queue) > QUEUE_LENGTH:
-        message = f"@stage of {stage.task!r} names a queue of {len(options.queue)} characters"
-        yield Diagnostic(rules.LONG_QUEUE, message, task, f"at most {QUEUE_LENGTH}; or give the stage a `queue`")
     for schema in _schemata(options):
         if schema not in SCHEMATA:
             message = f"@stage of {stage.task!r} names schema {schema!r}, which followthemoney does not have"

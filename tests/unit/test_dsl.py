@@ -98,7 +98,6 @@ def test_only_what_was_said_of_a_retry_is_kept():
         ({"retry": {"times": 2}}, "has no key 'times'; its keys are: max, backoff, base, cap"),
         ({"retry": {"backoff": "linear"}}, "must be 'none' or 'exponential'"),
         ({"emit": "later"}, "must be 'success' or 'stream'"),
-        ({"emit": "always"}, "is 'always', which this version does not understand yet"),
         ({"queue": "q" * 41}, "must be a text of at most 40 characters"),
         ({"priority": "high"}, "must be a whole number"),
         ({"next": "index"}, "has no option 'next'; its options are: queue, ports"),

@@ -107,17 +107,8 @@ NOT_YET_DECORATED = rule(
     `emit="always"` is part of the language, and comes with a later version. It is refused, not ignored.
     """,
 )
-LONG_QUEUE = rule(
-    "OAF413",
-    "function-queue",
-    "the queue that a decorator names is too long",
-    """
-    The name of a queue has at most 40 characters; this one comes from `@stage(queue=...)`. Shorten it there, or
-    give the stage a `queue` in the pipeline.
-    """,
-)
 OPTION_TYPE = rule(
-    "OAF414",
+    "OAF413",
     "option-type",
     "an option has a value of another type than the function takes",
     """
@@ -127,7 +118,7 @@ OPTION_TYPE = rule(
     """,
 )
 NOTHING_TO_STREAM = rule(
-    "OAF415",
+    "OAF414",
     "nothing-to-stream",
     "`emit: stream` on a function that returns its jobs at once",
     """
@@ -137,7 +128,7 @@ NOTHING_TO_STREAM = rule(
     severity="warning",
 )
 UNKNOWN_SCHEMA = rule(
-    "OAF416",
+    "OAF415",
     "function-schema",
     "a decorator names an FtM schema that does not exist",
     """

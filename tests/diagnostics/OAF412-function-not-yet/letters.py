@@ -1,0 +1,12 @@
+from oaflow import DatasetJob, stage
+
+
+@stage(emit="always")
+def read(job: DatasetJob, *, language: str = "eng") -> DatasetJob:
+    """Reads a letter."""
+    return job
+
+
+@stage
+def index(job: DatasetJob) -> None:
+    """Makes it searchable."""

@@ -1,0 +1,50 @@
+"""
+One folder for each rule: a pipeline, and all that `oaflow check` has to say about it.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from oaflow.compiler import check_file
+from oaflow.compiler.rules import RULES
+from oaflow.rendering import render
+
+HERE = Path(__file__).parent
+FOLDERS = sorted(path for path in HERE.iterdir() if path.name.startswith("OAF"))
+
+# A megabyte is not worth a place in the repository.
+BUILT = {"OAF006-large-file": b"# " + b"x" * 2**20}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_what_is_wrong_is_told_as_expected(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    here = tmp_path / "here"
+    shutil.copytree(folder, here)
+    if folder.name in BUILT:
+        (here / "pipeline.yml").write_bytes(BUILT[folder.name])
+    monkeypatch.chdir(here)
+
+    checked = check_file(Path("pipeline.yml"), imports=bool(list(here.glob("*.py"))))
+    told = render(checked.diagnostics, "text") + "\n"
+
+    expected = folder / "expected.txt"
+    if request.config.getoption("--bless", default=False):
+        expected.write_text(told)
+    assert told == expected.read_text()
+    assert f"[{folder.name[:6]}]" in told
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_every_rule_has_a_folder(code: str) -> None:
+    assert (HERE / f"{code}-{RULES[code].slug}" / "expected.txt").is_file()
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_folder_belongs_to_a_rule(folder: Path) -> None:
+    rule = RULES[folder.name[:6]]
+
+    assert folder.name == f"{rule.code}-{rule.slug}" or folder.name.startswith(f"{rule.code}-{rule.slug}-")
