@@ -45,7 +45,8 @@ def task(app: "App", **options: Any) -> "Callable[[Callable[..., Any]], Task[...
     """
 
     def register(function: "Callable[..., Any]") -> "Task[..., Any, ...]":
-        return app.task(**options)(_wrapped(app, function, bool(options.get("pass_context"))))
+        name = options.get("name") or f"{function.__module__}.{function.__name__}"
+        return app.task(**options)(_wrapped(app, function, name, bool(options.get("pass_context"))))
 
     return register
 
@@ -77,8 +78,7 @@ def _job(task: str, value: object) -> Job:
     return value
 
 
-def _wrapped(app: "App", function: "Callable[..., Any]", with_context: bool) -> "Callable[..., Any]":
-    name = f"{function.__module__}.{function.__qualname__}"
+def _wrapped(app: "App", function: "Callable[..., Any]", name: str, with_context: bool) -> "Callable[..., Any]":
     wanted = functools.cache(lambda: _wanted(function, int(with_context)))
 
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
