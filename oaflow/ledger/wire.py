@@ -42,12 +42,16 @@ def lean_pool(**options: Any) -> Pool:
     return psycopg_pool.AsyncConnectionPool(**options)
 
 
-async def autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
+def autocommit(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any]) -> Awaitable[None] | None:
     """
     For `configure=` of the pool: one round trip a statement. As `kwargs={"autocommit": True}` it would break
-    procrastinate 3.10's LISTEN connection, which passes it too.
+    procrastinate 3.10's LISTEN connection, which passes it too. A pool of plain connections takes it as well: that is
+    what procrastinate makes of the same arguments where the app is opened without an event loop.
     """
-    await connection.set_autocommit(True)
+    if isinstance(connection, psycopg.Connection):
+        connection.autocommit = True
+        return None
+    return connection.set_autocommit(True)
 
 
 class Refused(Exception):
