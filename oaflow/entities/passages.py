@@ -75,7 +75,9 @@ def rows(entity: EntityProxy) -> Iterator[Row]:
     page = _page(entity)
     if owner is None:
         name = entity.first("fileName", quiet=True) or entity.caption
-        about = "\n".join(_short_values(entity))
+        # A file's name is shown beside the passage; in it, there is room for more.
+        shown = name if schema.is_a("Document") else None
+        about = "\n".join(value for value in _short_values(entity) if value != shown)
         yield Row(entity.id, 0, entity.id, schema.name, name, None, _vector(_names(entity), words(fold(about))), about)
     for part, block in enumerate(_blocks(_long_values(entity)), start=1):
         vector = _vector((), block.words)

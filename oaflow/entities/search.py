@@ -34,7 +34,8 @@ class Hit:
     Attributes:
         file: the file name, or the caption of what is no file.
         page: where the passage stands, from 1; None where the text has no pages.
-        passage: a piece of the text as it was written, white space as single blanks.
+        passage: a piece of the text as it was written, white space as single blanks; where the words are in the name
+            only, the beginning of the text.
         entity: the id of the document.
         schema: its FollowTheMoney schema.
         score: higher is better; comparable inside one answer only.
@@ -156,6 +157,8 @@ def suggest(connection: Connection[Any], dataset: str, query: str) -> list[Missi
 
 def _hit(row: Any, wanted: Sequence[Term]) -> Hit:
     piece = passage(row.text, wanted)
+    if not piece.marks and row.opening:
+        piece = passage(row.opening, wanted)
     return Hit(
         file=row.file,
         page=row.page,

@@ -98,6 +98,13 @@ def test_a_word_in_the_name_counts_more_than_one_in_the_text(connection):
     assert files(connection, "harbour") == ["harbour.txt", "one.txt"]
 
 
+def test_a_word_that_is_only_in_the_name_shows_the_beginning_of_the_text(connection):
+    index(connection, "d", letters())
+    (hit,) = search(connection, "d", "q3")
+    assert hit.passage == "The harbour authority, Zürich branch."
+    assert [hit.file[start:end] for start, end in hit.file_marks] == ["Q3"]
+
+
 def test_datasets_do_not_see_each_other(connection):
     index(connection, "d", letters())
     assert files(connection, "zurich", "other") == []

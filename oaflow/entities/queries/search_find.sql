@@ -21,7 +21,12 @@ WITH term AS (
      ORDER BY r.document, r.terms DESC, (r.part = 0), (p.page IS NULL), r.rank DESC, p.page, r.entity, r.part
 )
 SELECT coalesce(owner.name, p.name, '') AS file, p.page, p.text, shown.document,
-       coalesce(owner.schema, p.schema) AS schema, shown.score::float8 AS score
+       coalesce(owner.schema, p.schema) AS schema, shown.score::float8 AS score,
+       CASE WHEN shown.part = 0 THEN
+           (SELECT t.text FROM oaflow.passages t
+             WHERE t.dataset = %(dataset)s AND t.document = shown.document AND t.part > 0
+             ORDER BY t.page, t.part LIMIT 1)
+       END AS opening
   FROM shown
   JOIN oaflow.passages p ON p.dataset = %(dataset)s AND p.entity = shown.entity AND p.part = shown.part
   LEFT JOIN oaflow.passages owner ON owner.dataset = %(dataset)s AND owner.entity = shown.document AND owner.part = 0
