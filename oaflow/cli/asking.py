@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from oaflow.cli.options import Json, RunId, settings
+from oaflow.cli.pages import Page
 
 
 def register(app: typer.Typer) -> None:
@@ -14,12 +15,12 @@ def register(app: typer.Typer) -> None:
     Adds the commands of this group.
     """
     panel = "Asking"
-    app.command("status", rich_help_panel=panel, epilog="Example: [cyan]oaflow status ingest-abc234 --json[/]")(status)
-    app.command("failures", rich_help_panel=panel, epilog="Example: [cyan]oaflow failures ingest-abc234[/]")(failures)
+    app.command("status", cls=Page, rich_help_panel=panel, epilog="Example: oaflow status ingest-abc234 --json")(status)
+    app.command("failures", cls=Page, rich_help_panel=panel, epilog="Example: oaflow failures ingest-abc234")(failures)
     app.command(
-        "receipt", rich_help_panel=panel, epilog="Example: [cyan]oaflow receipt ingest-abc234 --list failed[/]"
+        "receipt", cls=Page, rich_help_panel=panel, epilog="Example: oaflow receipt ingest-abc234 --list failed"
     )(receipt)
-    app.command("logs", rich_help_panel=panel, epilog="Example: [cyan]oaflow logs ingest-abc234 -n 100 --follow[/]")(
+    app.command("logs", cls=Page, rich_help_panel=panel, epilog="Example: oaflow logs ingest-abc234 -n 100 --follow")(
         logs
     )
 

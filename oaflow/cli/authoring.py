@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from oaflow.cli.options import Json, PipelineName
+from oaflow.cli.pages import Page
 
 NoImport = Annotated[bool, typer.Option("--no-import", help="Do not look at the functions of the stages.")]
 GivenParams = Annotated[
@@ -20,16 +21,16 @@ def register(app: typer.Typer) -> None:
     Adds the commands of this group.
     """
     panel = "Writing pipelines"
-    app.command("check", rich_help_panel=panel, epilog="Example: [cyan]oaflow check pipelines/ingest.yml -f github[/]")(
-        check
-    )
     app.command(
-        "graph", rich_help_panel=panel, epilog="Example: [cyan]oaflow graph ingest -f mermaid -o ingest.mmd[/]"
+        "check", cls=Page, rich_help_panel=panel, epilog="Example: oaflow check pipelines/ingest.yml -f github"
+    )(check)
+    app.command(
+        "graph", cls=Page, rich_help_panel=panel, epilog="Example: oaflow graph ingest -f mermaid -o ingest.mmd"
     )(graph)
-    app.command("plan", rich_help_panel=panel, epilog="Example: [cyan]oaflow plan pipelines/ingest.yml > plan.json[/]")(
-        plan
-    )
-    app.command("explain", rich_help_panel=panel, epilog="Example: [cyan]oaflow explain OAF201[/]")(explain)
+    app.command(
+        "plan", cls=Page, rich_help_panel=panel, epilog="Example: oaflow plan pipelines/ingest.yml > plan.json"
+    )(plan)
+    app.command("explain", cls=Page, rich_help_panel=panel, epilog="Example: oaflow explain OAF201")(explain)
 
 
 def check(
@@ -135,7 +136,7 @@ def plan(pipeline: PipelineName, no_import: NoImport = False) -> int:
 
 def explain(
     code: Annotated[
-        str | None, typer.Argument(metavar="[CODE]", help="As OAF201; all of them where it is left out.")
+        str | None, typer.Argument(metavar="CODE", help="As OAF201; all of them where it is left out.")
     ] = None,
     json: Json = False,
 ) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oaflow.cli.options import Dataset, Json, settings
+from oaflow.cli.pages import Page
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -17,13 +18,13 @@ def register(app: typer.Typer) -> None:
     Adds the commands of this group.
     """
     panel = "Finding"
-    app.command("search", rich_help_panel=panel, epilog="Example: [cyan]oaflow search zurich invoice -d my_dataset[/]")(
-        search
-    )
+    app.command(
+        "search", cls=Page, rich_help_panel=panel, epilog="Example: oaflow search zurich invoice -d my_dataset"
+    )(search)
     app.command(
         "entities",
         rich_help_panel=panel,
-        epilog="Example: [cyan]oaflow entities -d my_dataset --schema Email > mails.json[/]",
+        epilog="Example: oaflow entities -d my_dataset --schema Email > mails.json",
     )(entities)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from oaflow.cli import asking, authoring, finding, running, serving
 from oaflow.cli.options import version_option
+from oaflow.cli.pages import Pages
 
 app = typer.Typer(
     name="oaflow",
@@ -17,9 +18,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
+    cls=Pages,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="A first run: [cyan]oaflow run ingest -d demo[/]",
+    epilog="Example: oaflow run ingest -d demo",
 )
 
 for group in (running, authoring, asking, finding, serving):
@@ -96,6 +98,9 @@ def _unexpected(error: Exception, arguments: list[str]) -> int:
     message = getattr(error, "format_message", None)
     if callable(message) and hasattr(error, "exit_code"):
         text = str(message())
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stderr.write(text + "\n")
+            return 2
         command = next((word for word in arguments if not word.startswith("-")), "")
         known = [info.name for info in app.registered_commands] + [info.name for info in app.registered_groups]
         help = f"oaflow {command} --help" if command in known else "oaflow --help"

@@ -23,7 +23,7 @@ version_option: Any = typer.Option("--version", help="Show the version and exit.
 PipelineName = Annotated[
     str, typer.Argument(metavar="PIPELINE", help="A file, a name in ./pipelines or of oaflow's own, or module:name.")
 ]
-RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Id of a run; the latest where it is left out.")]
+RunId = Annotated[str | None, typer.Argument(metavar="RUN", help="Id of a run; the latest where it is left out.")]
 Dataset = Annotated[str, typer.Option("--dataset", "-d", metavar="DATASET", help="Name of the dataset.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 Workers = Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from oaflow.cli.options import Dataset, Json, PipelineName, RunId, Workers, settings
+from oaflow.cli.pages import Page
 
 if TYPE_CHECKING:
     from oaflow.ledger.runs import Run
@@ -18,21 +19,21 @@ def register(app: typer.Typer) -> None:
     Adds the commands of this group.
     """
     panel = "Running"
-    app.command("run", rich_help_panel=panel, epilog="Example: [cyan]oaflow run ingest -d my_dataset ~/documents[/]")(
+    app.command("run", cls=Page, rich_help_panel=panel, epilog="Example: oaflow run ingest -d my_dataset ~/documents")(
         run
     )
-    app.command("resume", rich_help_panel=panel, epilog="Example: [cyan]oaflow resume ingest-abc234[/]")(resume)
-    app.command("retry", rich_help_panel=panel, epilog="Example: [cyan]oaflow retry ingest-abc234 --stage extract[/]")(
+    app.command("resume", cls=Page, rich_help_panel=panel, epilog="Example: oaflow resume ingest-abc234")(resume)
+    app.command("retry", cls=Page, rich_help_panel=panel, epilog="Example: oaflow retry ingest-abc234 --stage extract")(
         retry
     )
-    app.command("cancel", rich_help_panel=panel, epilog="Example: [cyan]oaflow cancel ingest-abc234[/]")(cancel)
+    app.command("cancel", cls=Page, rich_help_panel=panel, epilog="Example: oaflow cancel ingest-abc234")(cancel)
 
 
 def run(
     pipeline: PipelineName,
     dataset: Dataset,
     inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="[INPUT]...", help="Values of the pipeline's positional param.")
+        list[str] | None, typer.Argument(metavar="INPUT...", help="Values of the pipeline's positional param.")
     ] = None,
     param: Annotated[
         list[str] | None,

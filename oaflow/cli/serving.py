@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from oaflow.cli.options import Json, settings
+from oaflow.cli.pages import Page, Pages
 
 
 def register(app: typer.Typer) -> None:
@@ -14,13 +15,17 @@ def register(app: typer.Typer) -> None:
     Adds the commands of this group.
     """
     panel = "Operating"
-    app.command("worker", rich_help_panel=panel, epilog="Example: [cyan]oaflow worker --executors 8[/]")(worker)
-    app.command("doctor", rich_help_panel=panel, epilog="Example: [cyan]oaflow doctor[/]")(doctor)
+    app.command("worker", cls=Page, rich_help_panel=panel, epilog="Example: oaflow worker --executors 8")(worker)
+    app.command("doctor", cls=Page, rich_help_panel=panel, epilog="Example: oaflow doctor")(doctor)
     db = typer.Typer(
-        help="The database's schema.", no_args_is_help=True, epilog="Example: [cyan]oaflow db migrate --dry-run[/]"
+        help="The database's schema.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        cls=Pages,
+        epilog="Example: oaflow db migrate --dry-run",
     )
-    db.command("migrate", epilog="Example: [cyan]oaflow db migrate --dry-run[/]")(migrate)
-    db.command("check", epilog="Example: [cyan]oaflow db check[/]")(check)
+    db.command("migrate", cls=Page, epilog="Example: oaflow db migrate --dry-run")(migrate)
+    db.command("check", cls=Page, epilog="Example: oaflow db check")(check)
     app.add_typer(db, name="db", rich_help_panel=panel)
 
 
