@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from oaflow.postgres.schema import Applied as Applied
     from oaflow.postgres.schema import SchemaState as SchemaState
     from oaflow.postgres.schema import check as check
+    from oaflow.postgres.schema import connect as connect
+    from oaflow.postgres.schema import inspect as inspect
     from oaflow.postgres.schema import migrate as migrate
     from oaflow.postgres.server import Server as Server
     from oaflow.postgres.server import open_database as open_database
@@ -26,6 +28,8 @@ _HOMES = {
     "SchemaState": "schema",
     "Server": "server",
     "check": "schema",
+    "connect": "schema",
+    "inspect": "schema",
     "locate": "address",
     "migrate": "schema",
     "named": "address",

@@ -1,8 +1,9 @@
 """
-Stops the private server when everybody who used it was killed. Runs as a process of its own, as long as the server.
+Looks after the private server while commands come and go. A process of its own, as long as the server is used.
 
-A command that ends in an orderly way stops the server itself if it is the last. This one is for kill -9. It asks
-once in a while instead of waiting for the lock, so that it never holds what somebody else is about to take.
+It starts a server again that died while somebody used it, and stops one whose users were all killed. A command that
+ends in an orderly way stops the server itself, if it is the last. This asks once in a while instead of waiting for
+the lock of the users, so that it never holds what somebody else is about to take.
 """
 
 import sys
@@ -19,17 +20,23 @@ _PAUSE = 0.5
 
 def main(root: Path) -> None:
     """
-    Looks until there is no server any more.
+    Looks until nobody uses the server and it does not run.
     """
     cluster = Cluster(Layout(root))
-    while cluster.owner() is not None:
-        time.sleep(_PAUSE)
+    pause = _PAUSE
+    while root.exists():
+        time.sleep(pause)
         try:
             with locks.gate(root):
-                if cluster.owner() is not None and locks.unused(root):
+                if locks.unused(root):
                     cluster.stop()
-        except OaflowError:
-            continue  # nobody is there to read it, and the next round tries again
+                    return
+                if cluster.owner() is None:
+                    cluster.start()
+            pause = _PAUSE
+        except (OaflowError, OSError):
+            # Nobody is there to read it: the log of the server has the reason. A full disk may be emptied.
+            pause = min(pause * 2, 30)
 
 
 if __name__ == "__main__":

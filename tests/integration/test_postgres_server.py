@@ -169,6 +169,25 @@ def test_a_killed_server_recovers_and_has_what_was_committed(home):
             assert connection.execute("SELECT count(*) FROM kept").fetchone() == (100000,)
 
 
+def answers(uri: str) -> bool:
+    try:
+        psycopg.connect(uri).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def test_a_server_that_dies_in_use_is_started_again_by_itself(home):
+    with Server(home) as server:
+        owner = Cluster(layout(home)).owner()
+        assert owner is not None
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+
+        assert eventually(lambda: answers(server.address.uri))
+    assert not runs(home)
+
+
 def test_a_server_killed_with_all_its_users_recovers_for_the_next(home):
     command = Command(home).enters()
     owner = Cluster(layout(home)).owner()
