@@ -1,0 +1,62 @@
+# Two commands for everybody: `make demo` and `make test`. The rest is for those who work on oaflow.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format lock compat-env newcomer clean
+
+# The Python that is here is used, never one that uv would bring.
+export UV_PYTHON_DOWNLOADS := never
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+# Processes that run tests: as many as cores.
+WORKERS ?= auto
+TESTS ?= tests
+
+help:  ## these lines
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(VENV)/run.stamp  ## ingest the sample documents, and search in them
+	@scripts/need-tesseract
+	@scripts/demo
+
+test: $(VENV)/dev.stamp  ## the tests; TESTS=tests/unit for some of them
+	@scripts/need-tesseract
+	$(PYTHON) -m pytest -n $(WORKERS) $(TESTS)
+
+lint: $(VENV)/dev.stamp  ## style, types and the rooms
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/basedpyright --pythonpath $(PYTHON)
+	$(VENV)/bin/lint-imports --no-cache
+
+format: $(VENV)/dev.stamp  ## put the code into shape
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+lock: $(VENV)/uv.stamp  ## choose versions anew: from pyproject.toml and locks/*.in
+	scripts/lock $(UV)
+
+compat-env: $(VENV)/dev.stamp  ## the real programs of OpenAleph, in environments of their own, for tests/compat
+	$(PYTHON) tests/compat/environment.py
+
+newcomer:  ## demo and tests on an empty Debian (as root; not in CI)
+	scripts/newcomer
+
+clean:  ## take away environments and what the demo made
+	rm -rf .venv .venv-compat .demo build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# An environment is remade where its lock changed, and only then.
+$(VENV)/uv.stamp: locks/uv.txt
+	@scripts/need-python $(VENV)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/uv.txt
+	@touch $@
+
+$(VENV)/run.stamp: locks/run.txt pyproject.toml $(VENV)/uv.stamp
+	@scripts/install $(UV) $(PYTHON) locks/run.txt
+	@touch $@
+
+$(VENV)/dev.stamp: locks/dev.txt pyproject.toml $(VENV)/uv.stamp
+	@scripts/install $(UV) $(PYTHON) locks/dev.txt
+	@touch $@ $(VENV)/run.stamp
