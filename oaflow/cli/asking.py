@@ -9,6 +9,9 @@ import typer
 from oaflow.cli.options import Json, RunId, settings
 from oaflow.cli.pages import Page
 
+# Of what a crashed process printed last, so many lines.
+_PRINTED = 6
+
 
 def register(app: typer.Typer) -> None:
     """
@@ -110,7 +113,8 @@ def failures(
                 console.print(f"  [dim]│ {escape(line)}[/]")
         if first is not None and first.detail and first.detail.get("log"):
             tail = first.detail["log"]
-            for line in tail if isinstance(tail, list) else str(tail).splitlines():
+            printed = tail if isinstance(tail, list) else str(tail).splitlines()
+            for line in printed[:_PRINTED]:
                 console.print(f"  [dim]printed: {escape(shortened(line, 100))}[/]")
     remark(f"send them again: oaflow retry {found.id}")
     return 0
@@ -161,6 +165,8 @@ def receipt(
             elif line == "unreadable" and number:
                 rows.append([Text("    of these unreadable", "dim"), Text(f"{number:,}", "dim")])
         console = screen()
+        if not account.found:
+            remark(f"no document was found in run {clean(found.id)}: none of its stages crawls")
         console.print(table([(f"documents of {clean(found.id)}", False), ("", True)], rows))
         console.print()
     if account.balanced:

@@ -63,7 +63,7 @@ def headline(status: RunStatus) -> Text:
         (clean(run.id), "bold"),
         " ",
         (run.state, _STYLES.get(run.state, "bold")),
-        f" {'after' if ended else 'since'} {duration(run.seconds)}",
+        f" after {duration(run.seconds)}" if ended else f", begun {duration(run.seconds)} ago",
         (f"  dataset {clean(run.dataset)}", "dim"),
     )
     if run.round > 1:
@@ -185,5 +185,7 @@ def print_details(details: Details) -> None:
     for stage, versions in details.mixed.items():
         met = ", ".join(f"{escape(version.version)} ({count(version.attempts, 'attempt')})" for version in versions)
         console.print(f"[yellow]stage {escape(stage)} met two versions of its code:[/] {met}")
-    if details.status.run.state in ("interrupted", "paused"):
+    if details.abandoned:
+        console.print("[yellow]nobody works on it[/]: its workers have ended with the command that started them")
+    if details.abandoned or details.status.run.state in ("interrupted", "paused"):
         console.print(f"[bold]continue:[/] oaflow resume {escape(details.status.run.id)}")

@@ -14,7 +14,7 @@ from oaflow.errors import UsageError
 from oaflow.ledger.failures import Cluster, Failure, clusters, failures
 from oaflow.ledger.receipts import LINES, DocumentLine, Receipt, documents, receipt
 from oaflow.ledger.runs import Run, recent_runs
-from oaflow.operations.databases import connection, logs_folder
+from oaflow.operations.databases import connection, database, logs_folder
 from oaflow.operations.states import Details, bound_plan, details_of, index_stages, wanted_run
 from oaflow.plan.params import close_to
 from oaflow.settings import Settings
@@ -30,8 +30,8 @@ def status(settings: Settings, run: str | None) -> Details:
     """
     How a run stands; without an id the latest.
     """
-    with connection(settings) as made:
-        return details_of(made, wanted_run(made, run), settings.dead_after)
+    with database(settings) as opened, opened.connect() as made:
+        return details_of(made, wanted_run(made, run), settings.dead_after, private=opened.embedded)
 
 
 def recent(settings: Settings, limit: int = 10) -> list[Run]:

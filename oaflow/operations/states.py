@@ -23,7 +23,7 @@ from oaflow.ledger.runs import (
     run_versions,
     stored_plan,
 )
-from oaflow.ledger.workers import Running, Waiting, running, unserved
+from oaflow.ledger.workers import Running, Waiting, running, unserved, workers
 from oaflow.plan import BoundPlan, Plan, bind
 
 INDEX_TASK = "oaflow.stages.index"
@@ -67,13 +67,15 @@ class RunStatus:
 @dataclass(frozen=True, slots=True)
 class Details:
     """
-    What `status` shows beside the counts.
+    What `status` shows beside the counts. `abandoned` says that the run is meant to go on, on the private server, and
+    nobody works there: the command that started it was killed.
     """
 
     status: RunStatus
     running: list[Running]
     waiting: list[Waiting]
     mixed: dict[str, list[Version]]
+    abandoned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,19 +180,26 @@ def status_of(connection: Connection[Any], run: Run, order: Iterable[str]) -> Ru
     return RunStatus(run, {name: counted.get(name, _NOTHING) for name in names})
 
 
-def details_of(connection: Connection[Any], run: Run, silent: float) -> Details:
+def details_of(connection: Connection[Any], run: Run, silent: float, *, private: bool) -> Details:
     """
     How a run stands, what it is busy with, and what keeps it waiting.
+
+    Args:
+        silent: seconds after which a worker is dead.
+        private: whether this is the private server, where each run brings its own workers.
     """
     bound = bound_plan(connection, run)
     status = status_of(connection, run, in_order(bound))
     met: dict[str, list[Version]] = {}
     for version in run_versions(connection, run.id):
         met.setdefault(version.stage, []).append(version)
+    going = run.state == "running"
+    abandoned = going and private and not workers(connection, silent)
     return Details(
         status=status,
+        abandoned=abandoned,
         running=running(connection, run.id) if run.open else [],
-        waiting=waiting_of(connection, run, bound, silent) if run.open else [],
+        waiting=waiting_of(connection, run, bound, silent) if going and not abandoned else [],
         mixed={stage: versions for stage, versions in met.items() if len(versions) > 1},
     )
 
