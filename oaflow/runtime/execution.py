@@ -163,15 +163,8 @@ async def execute_async(
             if isinstance(returned, Awaitable):
                 returned = await clock.within(cast("Awaitable[Any]", returned))
             if isinstance(returned, AsyncIterable):
-                items = aiter(cast("AsyncIterable[Any]", returned))
-                try:
-                    while (item := await clock.within(anext(items, _END))) is not _END:
-                        for port, new in emission(attempt.stage.name, item):
-                            if (part := attempt.add(port, new)) is not None:
-                                yield part
-                finally:
-                    if (close := getattr(items, "aclose", None)) is not None:
-                        await close()
+                async for part in _parts(attempt, clock, cast("AsyncIterable[Any]", returned)):
+                    yield part
             else:
                 for port, new in emissions(attempt.stage.name, returned):
                     if (part := attempt.add(port, new)) is not None:
@@ -185,6 +178,31 @@ async def execute_async(
         yield attempt.failed(error)
     else:
         yield last
+
+
+async def _parts(attempt: "Attempt", clock: "_Timeout", items: AsyncIterable[Any]) -> AsyncIterator[Handover]:
+    source = aiter(items)
+    try:
+        while True:
+            # A task of its own, so that what waits can be handed over while the function is busy with the next.
+            coming = asyncio.ensure_future(clock.within(anext(source, _END)))
+            try:
+                while not coming.done():
+                    await asyncio.wait((coming,), timeout=attempt.patience())
+                    if not coming.done() and (part := attempt.overdue()) is not None:
+                        yield part
+            finally:
+                if not coming.done():
+                    coming.cancel()
+                    await asyncio.wait((coming,))
+            if (item := coming.result()) is _END:
+                return
+            for port, new in emission(attempt.stage_name, item):
+                if (part := attempt.add(port, new)) is not None:
+                    yield part
+    finally:
+        if (close := getattr(source, "aclose", None)) is not None:
+            await close()
 
 
 def emissions(stage: str, returned: Any) -> Iterator[tuple[str, AnyJob]]:
@@ -313,7 +331,15 @@ class Attempt:
         A part of the stream that has waited long enough, while the function is busy with the next. To be called, and
         what it answers to be sent, under `lock`.
         """
-        return self._cut("chunk") if self._pending and self._waited() and not self._closed else None
+        return self._cut("chunk") if self.patience() == 0 and not self._closed else None
+
+    def patience(self) -> float | None:
+        """
+        Seconds until something is overdue; None where nothing waits.
+        """
+        if self.stage.emit != "stream" or not self._pending:
+            return None
+        return max(0.0, self._since + CHUNK_SECONDS - time.monotonic())
 
     def _waited(self) -> bool:
         return time.monotonic() - self._since >= CHUNK_SECONDS

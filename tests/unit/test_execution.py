@@ -1,0 +1,413 @@
+"""
+Laws and cases of one attempt at a job.
+"""
+
+import asyncio
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oaflow.errors import Reject
+from oaflow.jobs import Bindings, DatasetJob
+from oaflow.model import STAGE_ATTRIBUTE, Out, StageOptions
+from oaflow.plan import PlannedEdge
+from oaflow.runtime import execution
+from oaflow.runtime.execution import execute, execute_async
+from oaflow.runtime.functions import Loaded, TaskError, load
+from oaflow.runtime.messages import Assignment, Handover
+from tests.integration.pools import args_of, bound_stage, plan_of
+
+PLAN = plan_of(
+    bound_stage("act", "m.act", PlannedEdge(to="end"), PlannedEdge(to="end", port="more")),
+    bound_stage("stream", "m.stream", PlannedEdge(to="end"), PlannedEdge(to="act"), emit="stream"),
+    bound_stage("last", "m.last", emit="stream"),
+    bound_stage("end", "m.end"),
+)
+
+
+class Store:
+    """
+    An entity store that remembers what was done, in order.
+    """
+
+    def __init__(self) -> None:
+        self.done: list[Any] = []
+
+    def writer(self, dataset: str, origin: str, fragment: str = "default", replace: bool = False) -> Any:
+        store = self
+
+        class Writer:
+            def __enter__(self) -> Any:
+                return self
+
+            def __exit__(self, *exception: Any) -> None:
+                self.flush()
+
+            def add(self, entity: Any) -> None:
+                store.done.append(("add", entity["id"], fragment))
+
+            def flush(self) -> None: ...
+
+            def settle(self) -> None:
+                store.done.append(("settle", fragment))
+
+        return Writer()
+
+
+class World:
+    def __init__(self) -> None:
+        self.store = Store()
+        self.bindings: Bindings | None = None
+        self.left_with: Any = "never"
+
+    @contextmanager
+    def __call__(self, dataset: str | None):
+        self.bindings = Bindings(entities=self.store, files=None, queue=None)  # type: ignore[arg-type]
+        try:
+            yield self.bindings
+        except BaseException as error:
+            self.left_with = error
+            raise
+        self.left_with = None
+
+
+def loaded(function: Any, is_async: bool = False) -> Loaded:
+    return Loaded("m.act", function, is_async, "1+abc", None, {})
+
+
+def attempt(function: Any, *, stage: str = "act", chunks=(), world: World | None = None, **context: Any):
+    assignment = Assignment(5, 0, "run-1", stage, args_of(**context), chunks=tuple(chunks))
+    return list(execute(assignment, PLAN, loaded(function), world or World()))
+
+
+def attempt_async(function: Any, *, stage: str = "act", chunks=(), timeout: float | None = None) -> list[Handover]:
+    async def collected() -> list[Handover]:
+        assignment = Assignment(5, 0, "run-1", stage, args_of(), timeout=timeout, chunks=tuple(chunks))
+        return [part async for part in execute_async(assignment, PLAN, loaded(function, True), World())]
+
+    return asyncio.run(collected())
+
+
+def error_of(handover: Handover) -> dict[str, Any]:
+    assert handover.outcome == "failed"
+    return orjson.loads(handover.detail)["error"]
+
+
+# -- what a stage returns ----------------------------------------------------------------------------------------------
+
+
+def follow(job: DatasetJob, number: int = 0) -> DatasetJob:
+    return job.with_entities([], number=number)
+
+
+@pytest.mark.parametrize(
+    ("function", "count"),
+    [
+        (lambda job: None, 0),
+        (lambda job: follow(job), 1),
+        (lambda job: Out("more", follow(job)), 1),
+        (lambda job: [follow(job), Out("more", follow(job)), None], 2),
+        (lambda job: (follow(job) for _ in range(3)), 3),
+        (lambda job: {1: follow(job)}.values(), 1),
+    ],
+)
+def test_a_job_an_out_an_iterable_of_these_and_none_are_handed_over(function, count):
+    (done,) = attempt(function)
+    assert done.outcome == "done"
+    assert [way.stage for way in done.next] == ["end"] * count
+    assert len(orjson.loads(done.detail).get("handed", [])) == count
+    assert done.version == "1+abc"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(7, "int 7"), ("x", "str 'x'"), (b"x", "bytes b'x'"), ({"a": 1}, "dict {'a': 1}"), ([7], "int 7")],
+)
+def test_anything_else_is_an_error_that_says_what_was_returned_and_is_not_repeated(value, said):
+    (failed,) = attempt(lambda job: value)
+    error = error_of(failed)
+    assert error["message"] == f"stage 'act' returned {said}, which is no job"
+    assert failed.final
+
+
+def test_a_stage_that_yields_and_then_raises_hands_over_nothing():
+    def function(job):
+        yield follow(job)
+        raise ValueError("no further")
+
+    (failed,) = attempt(function)
+    assert not failed.next
+    assert not failed.final
+    error = error_of(failed)
+    assert (error["type"], error["message"]) == ("ValueError", "no further")
+    assert "in function" in error["traceback"]
+    assert "runtime/execution.py" not in error["traceback"]
+
+
+def test_more_than_ten_thousand_jobs_are_an_error_that_names_stream():
+    assert len(attempt(lambda job: (follow(job) for _ in range(10_000)))[0].next) == 10_000
+    (failed,) = attempt(lambda job: (follow(job) for _ in range(10_001)))
+    assert "10,000" in error_of(failed)["message"]
+    assert "emit: stream" in error_of(failed)["message"] + error_of(failed)["help"]
+    assert failed.final
+
+
+def test_an_undeclared_port_and_a_reject_are_final():
+    def rejects(job):
+        raise Reject("encrypted")
+
+    (failed,) = attempt(lambda job: Out("other", follow(job)))
+    assert "wires: default, more" in error_of(failed)["message"]
+    assert failed.final
+    (rejected,) = attempt(rejects)
+    assert rejected.final
+
+
+def test_what_postgres_cannot_hold_is_refused_with_the_name_of_the_stage():
+    def function(job):
+        new = follow(job)
+        new.payload["context"]["text"] = "a\0b"
+        return new
+
+    (failed,) = attempt(function)
+    assert "stage 'act'" in error_of(failed)["message"]
+    assert "NUL" in error_of(failed)["message"]
+    assert failed.final
+
+
+def test_what_an_exception_says_can_be_stored_whatever_is_in_it():
+    def function(job):
+        raise ValueError("a\0b\ud800" + "x" * 200_000)
+
+    (failed,) = attempt(function)
+    assert b"\\u0000" not in failed.detail
+    assert len(failed.detail) < 150_000
+
+
+def test_the_fingerprint_is_of_the_place_and_the_type_and_not_of_the_message():
+    def function(job):
+        if job.context["kind"] == "key":
+            raise KeyError(job.context["text"])
+        raise ValueError(job.context["text"])
+
+    first, second, other = (
+        error_of(attempt(function, kind=kind, text=text)[0])["fingerprint"]
+        for kind, text in [("value", "a"), ("value", "b"), ("key", "a")]
+    )
+    assert first == second != other
+
+
+# -- the store ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_does_not_travel_is_in_the_store_before_the_last_flush_and_that_before_the_hand_over():
+    world = World()
+    text = {"id": "p", "schema": "PlainText", "properties": {"bodyText": ["long"]}}
+    arrived = DatasetJob(
+        dataset="d", queue="q", task="t", payload={"entities": [{"id": "doc", "schema": "Document", "properties": {}}]}
+    )
+    assignment = Assignment(5, 0, "run-1", "act", orjson.dumps(arrived.to_wire()))
+    (done,) = execute(assignment, PLAN, loaded(lambda job: job.with_entities([text])), world)
+    assert world.store.done == [("add", "p", "doc"), ("settle", "doc")]
+    assert b"bodyText" not in done.next[0].args
+    assert orjson.loads(done.detail)["documents"] == ["doc"]
+
+
+def test_nothing_is_settled_where_the_attempt_fails():
+    world = World()
+
+    def function(job):
+        with job.get_writer() as writer:
+            writer.add({"id": "x"})
+        raise ValueError
+
+    attempt(function, world=world)
+    assert world.store.done == [("add", "x", "default")]
+    assert isinstance(world.left_with, ValueError)
+
+
+def test_notes_go_with_the_hand_over_and_not_with_a_failure():
+    def notes(job):
+        job.skipped("doc-1", "a.sock", "is a socket")
+
+    def fails(job):
+        notes(job)
+        raise ValueError
+
+    (done,) = attempt(notes)
+    assert orjson.loads(done.detail)["notes"] == [
+        {"kind": "skipped", "document": "doc-1", "name": "a.sock", "reason": "is a socket"}
+    ]
+    assert "notes" not in orjson.loads(attempt(fails)[0].detail)
+
+
+# -- streams -----------------------------------------------------------------------------------------------------------
+
+
+def stream_of(count: int, changed: int | None = None):
+    def function(job):
+        for number in range(count):
+            yield follow(job, -1 if number == changed else number)
+
+    return function
+
+
+def recorded(parts: list[Handover]) -> list[tuple[int, str, int]]:
+    return [(part.position or 0, part.digest or "", len(part.next)) for part in parts if part.outcome == "chunk"]
+
+
+def numbers(parts: list[Handover], stage: str = "end") -> list[int]:
+    ways = [way for part in parts for way in part.next if way.stage == stage]
+    return [orjson.loads(way.args)["payload"]["context"]["number"] for way in ways]
+
+
+@given(st.integers(0, 350), st.integers(0, 4), st.integers(1, 120))
+def test_a_repeated_stream_hands_over_exactly_what_was_not_handed_over(count, survived, size):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execution, "CHUNK_JOBS", size)  # where an earlier attempt cut is not where this one would
+        first = attempt(stream_of(count), stage="stream")
+    kept = recorded(first)[:survived]
+    second = attempt(stream_of(count), stage="stream", chunks=kept)
+    assert second[-1].outcome == "done"
+    handed = numbers(first[: len(kept)]) + numbers(second)
+    assert handed == list(range(count))
+    assert numbers(first[: len(kept)], "act") + numbers(second, "act") == list(range(count))
+
+
+def test_a_hole_in_what_was_handed_over_is_filled_and_nothing_twice():
+    first = attempt(stream_of(350), stage="stream")
+    second = attempt(stream_of(350), stage="stream", chunks=[recorded(first)[0], recorded(first)[2]])
+    assert numbers([first[0]]) + numbers(second[:1]) + numbers([first[2]]) + numbers(second[1:]) == list(range(350))
+
+
+@given(st.integers(0, 299))
+def test_a_stream_that_differs_fails_with_the_first_position(changed):
+    first = attempt(stream_of(350), stage="stream")
+    parts = attempt(stream_of(350, changed), stage="stream", chunks=recorded(first))
+    assert [part.outcome for part in parts] == ["failed"]
+    begin = changed // 100 * 100
+    assert f"in jobs {begin} to {begin + 99}" in error_of(parts[-1])["message"]
+    assert parts[-1].final
+
+
+def test_a_stream_that_is_shorter_than_before_fails():
+    first = attempt(stream_of(350), stage="stream")
+    for count in (250, 200, 0):
+        parts = attempt(stream_of(count), stage="stream", chunks=recorded(first))
+        assert "differs" in error_of(parts[-1])["message"]
+
+
+def test_a_part_of_which_nothing_is_routed_has_its_position_too():
+    parts = attempt(stream_of(250), stage="last")
+    assert [(part.position, len(part.next)) for part in parts] == [(0, 0), (100, 0), (200, 0)]
+    assert [orjson.loads(part.detail)["ended"] for part in parts] == [100, 100, 50]
+    assert len(attempt(stream_of(250), stage="last", chunks=recorded(parts))) == 1
+
+
+def test_a_slow_stream_is_handed_over_as_it_comes(monkeypatch):
+    monkeypatch.setattr(execution, "CHUNK_SECONDS", 0.01)
+
+    def function(job):
+        for number in range(3):
+            time.sleep(0.02)
+            yield follow(job, number)
+
+    assert [len(part.next) for part in attempt(function, stage="stream")] == [2, 2, 2, 0]
+
+
+# -- async -------------------------------------------------------------------------------------------------------------
+
+
+def test_async_functions_and_generators_are_executed_alike():
+    async def function(job):
+        await asyncio.sleep(0)
+        return [follow(job), Out("more", follow(job))]
+
+    async def generator(job):
+        for number in range(250):
+            yield follow(job, number)
+
+    assert [len(part.next) for part in attempt_async(function)] == [2]
+    assert [len(part.next) for part in attempt_async(generator)] == [250]
+    first = attempt_async(generator, stage="stream")
+    assert [(part.position, part.outcome) for part in first] == [(0, "chunk"), (100, "chunk"), (200, "done")]
+    second = attempt_async(generator, stage="stream", chunks=recorded(first)[:1])
+    assert numbers(first[:1]) + numbers(second) == list(range(250))
+
+
+def test_an_async_stream_does_not_wait_while_it_rests(monkeypatch):
+    monkeypatch.setattr(execution, "CHUNK_SECONDS", 0.02)
+
+    async def function(job):
+        for number in range(4):
+            if number == 2:
+                await asyncio.sleep(0.3)
+            yield follow(job, number)
+
+    parts = attempt_async(function, stage="stream")
+    assert numbers(parts[:1]) == [0, 1]
+    assert numbers(parts) == [0, 1, 2, 3]
+
+
+def test_an_async_stage_ends_at_its_timeout():
+    async def function(job):
+        await asyncio.sleep(10)
+
+    async def generator(job):
+        yield follow(job)
+        await asyncio.sleep(10)
+
+    for stage in (function, generator):
+        (failed,) = attempt_async(stage, timeout=0.05)
+        assert error_of(failed)["message"] == "stage 'act' took longer than its timeout of 0.05 s"
+        assert not failed.final
+
+
+def test_a_cancelled_async_stage_hands_over_nothing_and_is_closed():
+    closed = []
+
+    async def function(job):
+        try:
+            yield follow(job)
+            await asyncio.sleep(10)
+        finally:
+            closed.append(True)
+
+    async def body():
+        task = asyncio.create_task(collect())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    parts: list[Handover] = []
+
+    async def collect():
+        assignment = Assignment(5, 0, "run-1", "act", args_of())
+        async for part in execute_async(assignment, PLAN, loaded(function, True), World()):
+            parts.append(part)
+
+    asyncio.run(body())
+    assert (parts, closed) == ([], [True])
+
+
+# -- functions ---------------------------------------------------------------------------------------------------------
+
+
+def with_options(job: DatasetJob, *, source: list[Path], limit: float = 1.0) -> None: ...
+
+
+setattr(with_options, STAGE_ATTRIBUTE, StageOptions())
+
+
+def test_options_come_as_the_annotations_want_them():
+    found = load(f"{__name__}.with_options")
+    assert found.arguments({"source": ["/a", "/b"], "limit": 2}) == {"source": [Path("/a"), Path("/b")], "limit": 2.0}
+    with pytest.raises(TaskError, match="option 'limit' is 'much'"):
+        found.arguments({"limit": "much"})
