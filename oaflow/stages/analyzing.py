@@ -67,7 +67,7 @@ def _analysis(text: str, people: list[str], *, names: bool) -> dict[str, list[st
         "ipMentioned": mentions.addresses(text),
         # FtM has no property for a web address that is mentioned, and `sourceUrl` says where a document is from.
         "keywords": mentions.urls(text),
-        "detectedCountry": mentions.countries(text, numbers, accounts),
+        "detectedCountry": mentions.countries(text, language, numbers, accounts),
     }
     if names:
         known = names_in(text)

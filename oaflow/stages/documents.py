@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from oaflow.stages.archives import ENCRYPTED
 from oaflow.stages.content import Content, Unreadable
 from oaflow.stages.desk import Desk
-from oaflow.stages.ocr import NO_LANGUAGES, languages
+from oaflow.stages.ocr import NO_LANGUAGES, languages, muted
 from oaflow.stages.texts import cleaned, decoded
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ def _reason(error: BaseException) -> str:
     message = cleaned(" ".join(str(error).split()))[:300]
     # The library names its own class again at the start of the sentence.
     message = re.sub(r"^\w+Error: ", "", message)
+    if re.fullmatch(r"[\w.+-]+/[\w.+-]+", message):
+        return f"no reader for {message}"
     if _SECRET.search(message):
         return ENCRYPTED
     return f"truncated or damaged: {message}" if "unsupported" not in message.lower() else message
@@ -114,7 +116,8 @@ def _read_scans(path: Path, blank: list[int], content: Content, desk: Desk) -> N
             return
         try:
             picture = render_pdf_page(str(path), number, dpi=_DPI)
-            content.pages[number] = cleaned(_extract(picture, "image/png", _config(desk, ocr=tongues)).content)
+            with muted():
+                content.pages[number] = cleaned(_extract(picture, "image/png", _config(desk, ocr=tongues)).content)
         except (Unreadable, KreuzbergError, OSError, RuntimeError, ValueError) as error:
             content.error = f"page {number + 1} could not be read: {_reason(error)}"
 
@@ -128,7 +131,8 @@ def read_image(path: Path, mime: str, desk: Desk) -> Content:
     if tongues is None:
         content.note = NO_LANGUAGES if desk.ocr else None
         return content
-    result = _extract(path, mime, _config(desk, ocr=tongues))
+    with muted():
+        result = _extract(path, mime, _config(desk, ocr=tongues))
     content.text, content.properties = cleaned(result.content), facts(result.metadata)
     return content
 
@@ -249,5 +253,5 @@ def understood(mime: str) -> bool:
 
     try:
         return bool(validate_mime_type(mime))
-    except (KreuzbergError, ValueError):
+    except (KreuzbergError, ValueError, RuntimeError):  # RuntimeError: what 4.10 raises for a type it does not know
         return False

@@ -117,6 +117,8 @@ def _finish(document: "EntityProxy", content: Content, limits: Limits) -> "list[
     if content.text and content.text.strip():
         document.add("bodyText", content.text, cleaned=True)
     document.add("processingStatus", "failure" if content.error else "success")
+    if not content.error and content.members is None and not any(map(str.strip, [content.text or "", *content.pages])):
+        content.note = content.note or "no text was found in it"
     if content.note:
         document.add("processingStatus", content.note)
     if content.error:

@@ -51,6 +51,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 # The streams of an OLE file that say what it is, in the UTF-16 of its directory.
 _STREAMS: tuple[tuple[str, str], ...] = (
     ("EncryptedPackage", ENCRYPTED_OFFICE),
+    ("EncryptedSummary", ENCRYPTED_OFFICE),
     ("__substg1.0_", "application/vnd.ms-outlook"),
     ("WordDocument", "application/msword"),
     ("PowerPoint Document", "application/vnd.ms-powerpoint"),
@@ -83,6 +84,10 @@ for _type, *_endings in (
     ("application/vnd.ms-excel.sheet.macroEnabled.12", ".xlsm"),
     ("application/vnd.ms-word.document.macroEnabled.12", ".docm"),
     ("application/vnd.ms-powerpoint.presentation.macroEnabled.12", ".pptm"),
+    ("application/x-iwork-pages-sffpages", ".pages"),
+    ("application/x-iwork-numbers-sffnumbers", ".numbers"),
+    ("application/x-iwork-keynote-sffkey", ".key"),
+    ("application/x-hwp", ".hwp"),
     (_OPENXML + "wordprocessingml.document", ".docx"),
     (_OPENXML + "wordprocessingml.template", ".dotx"),
     (_OPENXML + "spreadsheetml.sheet", ".xlsx"),
@@ -141,10 +146,24 @@ def file_type(path: Path, name: str) -> str:
         return "application/x-tar"
     if b"%PDF-" in head[:1024] and not is_text(head[:1024]):
         return "application/pdf"
-    if not is_text(head):
+    if not is_text(head) or not _is_text_throughout(path):
         # A name may promise text and a binary format may be cut: the bytes have the last word.
         return UNKNOWN if named is None or named.startswith("text/") else named
     return _written(head, named)
+
+
+def _is_text_throughout(path: Path) -> bool:
+    # Some scientific and design formats start with pages of text.
+    size = path.stat().st_size
+    if size <= 2 * _HEAD:
+        return True
+    with path.open("rb") as handle:
+        for start in (size // 2 // 4 * 4, (size - _HEAD) // 4 * 4):
+            handle.seek(start)
+            piece = handle.read(_HEAD)
+            if not is_text(piece) and piece.strip(b"\x00"):
+                return False
+    return True
 
 
 def _zipped(path: Path, named: str | None) -> str:

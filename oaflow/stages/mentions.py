@@ -8,6 +8,7 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 # The most of one kind that a document may carry along; the most frequent are kept.
 MOST = 1_000
@@ -21,7 +22,32 @@ _IPV4 = re.compile(r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.])(?=[0-9A-Fa-f:]*::?[0-9A-Fa-f])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
 _PHONE = re.compile(r"(?<![\w+])(?:\+|00)[  ]?[1-9](?:[  ()./\u2010-\u2015-]{0,3}\d){6,16}(?!\d)")
 _WORD = re.compile(r"[^\W\d_]+(?:['’.-][^\W\d_]+)*")
-_IDEOGRAPHS = re.compile(r"[\u4e00-\u9fff]{2,}")
+_IDEOGRAPHS = re.compile(r"[\u3040-\u9fff]")
+
+# What people write and CLDR does not, or writes otherwise.
+_ALIASES = {
+    "uk": "gb",
+    "u.k": "gb",
+    "great britain": "gb",
+    "britain": "gb",
+    "england": "gb",
+    "usa": "us",
+    "u.s": "us",
+    "u.s.a": "us",
+    "united states of america": "us",
+    "uae": "ae",
+    "turkey": "tr",
+    "czech republic": "cz",
+    "ivory coast": "ci",
+    "holland": "nl",
+    "burma": "mm",
+    "macedonia": "mk",
+    "russian federation": "ru",
+    "people's republic of china": "cn",
+    "republic of korea": "kr",
+    "korea": "kr",
+}
+_LONGEST_NAME = 6
 
 # Where sections of software versions and chapters look like addresses: no network has these.
 _NOWHERE = ("0.", "255.")
@@ -131,56 +157,61 @@ def _address(candidate: str) -> str | None:
     return str(address)
 
 
-def countries(text: str, numbers: Iterable[str] = (), accounts: Iterable[str] = ()) -> list[str]:
+def countries(
+    text: str, language: str | None = None, numbers: Iterable[str] = (), accounts: Iterable[str] = ()
+) -> list[str]:
     """
-    Countries, as FtM codes: those that are named, in any language that rigour knows, and those of telephone numbers
-    and bank accounts.
+    Countries, as FtM codes: those that are named, and those of telephone numbers and bank accounts.
 
     Args:
+        language: of the text (ISO 639-3). Names are known in English and in this one: in all at once, an English
+            island would be Iceland, which Danes call so.
         numbers: telephone numbers as `phones` gives them.
         accounts: account numbers as `ibans` gives them.
     """
     from followthemoney.types import registry
 
-    named = _named(text)
     coded = (registry.country.clean(account[:2]) for account in accounts)
     called = (registry.phone.country_hint(number) for number in numbers)
-    return frequent(code for code in (*named, *coded, *called) if code and registry.country.validate(code))
+    return frequent(code for code in (*_named(text, language), *coded, *called) if code)
 
 
-def _named(text: str) -> Iterator[str]:
-    words = Counter(_phrases(text))
-    for phrase, times in words.items():
-        if (code := _country(phrase)) is not None:
-            yield from [code] * times
-
-
-def _phrases(text: str) -> Iterator[str]:
-    # Runs of up to four words of which the first is written large, or in a script without large letters.
-    words = [(match.start(), match.end()) for match in _WORD.finditer(text[:2_000_000])]
-    for at, (start, _) in enumerate(words):
-        if text[start].islower():
+def _named(text: str, language: str | None) -> Iterator[str]:
+    names = _country_names(language)
+    if any(_IDEOGRAPHS.match(name) for name in names):
+        for name, code in names.items():
+            if len(name) > 1 and _IDEOGRAPHS.match(name):
+                yield from [code] * text.count(name)
+    starts = frozenset(name.split()[0] for name in names)
+    words = list(_WORD.finditer(text))
+    for at, word in enumerate(words):
+        # A name is written large, in a script that has large letters: turkey and china are not countries.
+        if word[0][0].islower() or word[0].casefold() not in starts:
             continue
-        for length in range(1, 5):
-            if at + length > len(words):
+        for length in range(min(_LONGEST_NAME, len(words) - at), 0, -1):
+            phrase = " ".join(text[word.start() : words[at + length - 1].end()].split())
+            # Short forms are abbreviations: `Uk` and `usa` are words of other languages.
+            if (code := names.get(phrase.casefold())) is not None and (len(phrase) > 3 or phrase.isupper()):
+                yield code
                 break
-            phrase = text[start : words[at + length - 1][1]]
-            if len(phrase) > 60 or "\n" in phrase:
-                break
-            yield phrase
-    for match in _IDEOGRAPHS.finditer(text[:200_000]):
-        run = match[0]
-        for start in range(len(run)):
-            for length in (2, 3, 4, 5):
-                if start + length <= len(run):
-                    yield run[start : start + length]
 
 
-def _country(phrase: str) -> str | None:
-    from rigour.territories import lookup_territory
+@cache
+def _country_names(language: str | None) -> dict[str, str]:
+    """
+    Names of countries in small letters, and the FtM code of each.
+    """
+    from babel import Locale, UnknownLocaleError
+    from followthemoney.types import registry
 
-    # Two and three letters are codes there, and words here: IN, IT, NO, DE, AND.
-    if len(phrase) < 4 and phrase.isascii() and phrase not in ("UK", "USA", "UAE"):
-        return None
-    territory = lookup_territory(phrase)
-    return None if territory is None else territory.ftm_country
+    names = dict(_ALIASES)
+    for tongue in dict.fromkeys(("en", language)):
+        try:
+            locale = Locale.parse(tongue) if tongue else None
+        except (UnknownLocaleError, ValueError):
+            continue
+        for code, name in (locale.territories if locale else {}).items():
+            country = registry.country.clean(code) if len(code) == 2 else None
+            if country and (len(name) > 3 or not name.isascii()):
+                names.setdefault(name.casefold().removesuffix(" sar china"), country)
+    return names

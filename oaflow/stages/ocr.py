@@ -2,8 +2,11 @@
 Whether text in images can be read here: kreuzberg brings Tesseract, but not the data of its languages.
 """
 
+import atexit
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -56,3 +59,26 @@ def languages(wanted: str) -> str | None:
     # For the library, which looks at the environment only.
     os.environ.setdefault("TESSDATA_PREFIX", str(folder))
     return "+".join(chosen)
+
+
+@contextmanager
+def muted() -> Generator[None]:
+    """
+    Keep what Tesseract writes on descriptor 2 (`Empty page!!`, for every picture without text) out of the logs.
+    """
+    _mute_at_exit()
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+@cache
+def _mute_at_exit() -> None:
+    # Tesseract counts its leaks when the process ends, after everything that Python could say.
+    atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))

@@ -5,7 +5,7 @@ Which reader a file gets, by its type.
 from collections.abc import Callable
 from pathlib import Path
 
-from oaflow.stages import archives, documents, mails, tables
+from oaflow.stages import archives, documents, mails, slides, tables
 from oaflow.stages.content import EMPTY, Content, Unreadable
 from oaflow.stages.desk import Desk, too_large
 from oaflow.stages.filetypes import ENCRYPTED_OFFICE
@@ -34,6 +34,8 @@ _READERS: dict[str, Reader] = {
     "application/vnd.ms-outlook": documents.read_message,
     "application/x-7z-compressed": documents.read_listed,
     "application/vnd.ms-outlook-pst": documents.read_listed,
+    "application/vnd.oasis.opendocument.presentation": slides.read_slides,
+    "application/vnd.oasis.opendocument.graphics": slides.read_slides,
 }
 
 _SHEETS = ("spreadsheet", "ms-excel", "apple.numbers", "iwork-numbers")
@@ -105,6 +107,8 @@ def read_file(path: Path, name: str, mime: str, desk: Desk) -> Content:
         return mails.read_mailbox(path, desk)
     if mime == ENCRYPTED_OFFICE:
         raise Unreadable(archives.ENCRYPTED)
+    # A template is a document of its type.
+    mime = mime.removesuffix("-template")
     if (reader := _READERS.get(mime)) is not None:
         return reader(path, mime, desk)
     match schema_of(mime):
