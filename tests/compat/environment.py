@@ -1,8 +1,12 @@
 """
-The environment of tests/compat: the real packages that oaflow must agree with. `python tests/compat/environment.py`.
+The environments of tests/compat: the real packages that oaflow must agree with. `python tests/compat/environment.py`.
 
-It is kept under `.venv-compat/`, in a folder named by the hash of its lock file and of the Python that made it, so that
-it is made again exactly when one of these changed.
+Two, because what they need does not go together: `oap` (openaleph-procrastinate, ftmq) and `store`
+(followthemoney-store). Each is kept under `.venv-compat/`, in a folder named by the hash of its lock file and of the
+Python that made it, so that it is made again exactly when one of these changed. A lock is made with
+
+    uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+        --override tests/compat/overrides.txt tests/compat/NAME.in -o tests/compat/NAME.txt
 """
 
 import hashlib
@@ -13,43 +17,44 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-LOCK = HERE / "requirements.txt"
+NAMES = ("oap", "store")
 CACHE = Path(os.environ.get("OAFLOW_COMPAT_CACHE") or HERE.parent.parent / ".venv-compat")
 
 
-def folder() -> Path:
+def folder(name: str) -> Path:
     """
-    Where the environment is, or would be.
+    Where an environment is, or would be.
     """
-    key = LOCK.read_bytes() + sys.version.encode()
-    return CACHE / hashlib.sha256(key).hexdigest()[:16]
+    key = HERE.joinpath(f"{name}.txt").read_bytes() + sys.version.encode()
+    return CACHE / f"{name}-{hashlib.sha256(key).hexdigest()[:16]}"
 
 
-def python() -> Path | None:
+def python(name: str) -> Path | None:
     """
-    The environment's interpreter, or None where the environment was not made.
+    The interpreter of an environment, or None where it was not made.
     """
-    found = folder() / "bin" / "python"
-    return found if (folder() / "complete").exists() and found.exists() else None
+    found = folder(name) / "bin" / "python"
+    return found if (folder(name) / "complete").exists() and found.exists() else None
 
 
-def make() -> Path:
+def make(name: str) -> Path:
     """
-    Make the environment where it is not there, and remove those of older locks.
+    Make an environment where it is not there, and remove those of its older locks.
     """
-    target = folder()
-    if python() is None:
+    target = folder(name)
+    if python(name) is None:
         shutil.rmtree(target, ignore_errors=True)
         uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(target)], check=True)
         install = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(target / "bin" / "python")]
-        subprocess.run([*install, str(LOCK)], check=True)
+        subprocess.run([*install, str(HERE / f"{name}.txt")], check=True)
         (target / "complete").touch()
-    for other in CACHE.iterdir():
-        if other != target and (other / "complete").exists() and (other / "pyvenv.cfg").exists():
+    for other in CACHE.glob(f"{name}-*"):
+        if other != target and (other / "pyvenv.cfg").exists():
             shutil.rmtree(other, ignore_errors=True)
     return target
 
 
 if __name__ == "__main__":
-    print(make())
+    for name in NAMES:
+        print(make(name))

@@ -1,0 +1,92 @@
+"""
+What openaleph-procrastinate and ftmq do. Runs in the environment `oap`: one command, JSON in, JSON out.
+"""
+
+import json
+import sys
+
+from anystore.util import clean_dict
+from followthemoney import model
+from ftmq.store.fragments import get_fragments
+from openaleph_procrastinate.app import make_app
+from openaleph_procrastinate.model import DatasetJob, Job
+from openaleph_procrastinate.tasks import task, unpack_job
+
+
+def build(spec):
+    kind = DatasetJob if "dataset" in spec else Job
+    if "entities" in spec:
+        return DatasetJob.from_entities(**{**spec, "entities": [model.get_proxy(data) for data in spec["entities"]]})
+    return kind(**spec)
+
+
+def values(job):
+    found = {"kind": type(job).__name__, "queue": job.queue, "task": job.task, "payload": job.payload}
+    found |= {"context": job.context}
+    if isinstance(job, DatasetJob):
+        entities = [entity.to_dict() for entity in job.get_entities()] if "entities" in job.payload else []
+        hashes = [reference.content_hash for reference in job.get_file_references()] if entities else []
+        found |= {"dataset": job.dataset, "batch": job.batch, "entities": entities, "hashes": hashes}
+    return found
+
+
+def write(specs):
+    """
+    Each job as its `defer` would write it.
+    """
+    return [clean_dict(build(spec).model_dump(mode="json")) for spec in specs]
+
+
+def read(rows):
+    """
+    What a task there sees of each row.
+    """
+    return [values(unpack_job(row)) for row in rows]
+
+
+def clean(payloads):
+    return [clean_dict(payload) for payload in payloads]
+
+
+def defer(specs):
+    """
+    Rows in the real table.
+    """
+    app = make_app(sync=True)
+    with app.open():
+        for spec in specs:
+            build(spec).defer(app)
+
+
+def work(options):
+    """
+    A stock worker with a task of theirs: what it received.
+    """
+    app, received = make_app(), []
+
+    @task(app=app, name=options["task"])
+    def receive(job):
+        received.append(values(job))
+
+    app.run_worker(queues=[options["queue"]], wait=False, install_signal_handlers=False)
+    return received
+
+
+def put_fragments(options):
+    fragments = get_fragments(options["dataset"], database_uri=options["uri"])
+    bulk = fragments.bulk()
+    for entity, origin, fragment in options["entities"]:
+        bulk.put(entity, fragment=fragment, origin=origin)
+    bulk.flush()
+
+
+def get_entities(options):
+    fragments = get_fragments(options["dataset"], database_uri=options["uri"])
+    return [entity.to_dict() for entity in fragments.iterate(entity_id=options.get("ids"))]
+
+
+COMMANDS = {function.__name__: function for function in (write, read, clean, defer, work, put_fragments, get_entities)}
+
+if __name__ == "__main__":
+    answer = COMMANDS[sys.argv[1]](json.load(sys.stdin))
+    print("ANSWER" + json.dumps(answer))
