@@ -347,6 +347,11 @@ class _Composer:
             line = max((number for number, text in enumerate(self.lines) if text.strip()), default=0)
             column = len(self.lines[line])
         span = Span((), self.name, line + 1, column + 1, line + 1, column + 2, self._line(line))
+        if "nesting depth" in (error.problem or ""):
+            # libyaml looks ahead, and has a limit of its own.
+            message = f"lists and mappings are nested more than {DEEPEST} deep here"
+            self._note(rules.TOO_DEEP, message, span, "no pipeline needs that: is a bracket missing?")
+            return
         problem = (error.problem or "it cannot be read").replace("found character '\\t'", "found a tab")
         self._note(rules.SYNTAX, f"this is not YAML: {problem}", span, _guess(self._line(line), problem), *notes)
 

@@ -1,0 +1,183 @@
+"""
+The phases in order, and the plan at their end.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oaflow.compiler import PipelineError, check_data, check_file, compile_pipeline, parse_pipeline
+from oaflow.compiler.functions import Inspected, InspectionError, Parameter
+from oaflow.compiler.planning import plan_of
+from oaflow.loader import load_text
+from oaflow.model import Retry, StageOptions
+from oaflow.plan import Plan
+
+ROOT = Path(__file__).parents[3]
+INGEST = ROOT / "pipelines" / "ingest.yml"
+
+
+def plan(text: str, **options: StageOptions) -> Plan:
+    loaded = load_text(text)
+    pipeline, found = parse_pipeline(loaded.data, loaded.spans)
+    assert pipeline is not None, found
+    return plan_of(pipeline, {f"m.{name}": Inspected(told) for name, told in options.items()})
+
+
+def test_the_flagship_passes_and_is_wired_as_its_page_says():
+    checked = check_file(INGEST, imports=False)
+
+    assert checked.diagnostics == ()
+    assert checked.plan is not None
+    assert not checked.inspected
+    assert checked.plan.start == ("crawl",)
+    assert list(checked.plan.stages) == ["crawl", "extract", "analyze", "index", "quarantine"]
+    extract = checked.plan.stages["extract"]
+    assert [(edge.port, edge.to, edge.recurse) for edge in extract.edges] == [
+        ("default", "analyze", None),
+        ("children", "extract", 16),
+    ]
+    assert (extract.queue, extract.timeout, extract.memory) == ("ingest", 1800.0, 2 * 1024**3)
+    assert checked.plan.params["source"].positional
+
+
+def test_a_phase_with_mistakes_is_the_last_one():
+    shape = {"pipeline": "p", "stages": {"read": {"task": "m.read", "next": "nowhere", "retry": -1}}}
+    names = {
+        "pipeline": "p",
+        "start": "read",
+        "stages": {"read": {"task": "m.read", "next": "nowhere"}, "b": {"task": "m.b"}},
+    }
+
+    assert [one.code for one in check_data(shape).diagnostics] == ["OAF108"]
+    assert [one.code for one in check_data(names).diagnostics] == ["OAF201"]
+
+
+def test_functions_are_asked_once_each_and_external_ones_never():
+    asked: list[tuple[str, ...]] = []
+
+    def inspect(tasks: tuple[str, ...], /) -> dict[str, Inspected | InspectionError]:
+        asked.append(tasks)
+        return {task: Inspected(StageOptions(), parameters=(Parameter("job", required=True),)) for task in tasks}
+
+    stages: dict[str, Any] = {
+        "a": {"task": "m.f", "next": "b"},
+        "b": {"task": "m.f", "next": "c"},
+        "c": {"task": "other.tasks.g", "external": True, "queue": "c"},
+    }
+    checked = check_data({"pipeline": "p", "stages": stages}, inspect=inspect)
+
+    assert asked == [("m.f",)]
+    assert checked.plan is not None
+    assert checked.inspected
+
+
+def test_a_pipeline_that_cannot_be_compiled_says_why():
+    pipeline, _ = parse_pipeline({"pipeline": "p", "stages": {"a": {"task": "m.f", "next": ["b", "c"]}}})
+    assert pipeline is not None
+
+    with pytest.raises(PipelineError, match=r"no stage is named 'b' \(OAF201, and 1 more\)") as caught:
+        compile_pipeline(pipeline)
+    assert caught.value.exit_code == 2
+    assert len(caught.value.diagnostics) == 2
+
+
+def test_the_file_counts_before_the_code_and_a_stage_before_defaults():
+    text = """
+    pipeline: p
+    defaults: {priority: 20, retry: {base: 7s}}
+    stages:
+      a: {task: m.a, next: b, timeout: 10s}
+      b: {task: m.b, next: c, priority: 30, retry: 1}
+      c: {task: m.c}
+    """
+    told = StageOptions(
+        queue="heavy", timeout=99.0, memory=1000, priority=40, emit="stream", retry=Retry(max=9, base=3.0)
+    )
+    found = plan(text, a=told, b=told)
+    a, b, c = found.stages.values()
+
+    assert (a.queue, a.timeout, a.memory, a.priority, a.emit) == ("heavy", 10.0, 1000, 20, "stream")
+    assert (a.retry.max, a.retry.base, a.retry.cap) == (9, 7.0, 600.0)
+    assert (b.timeout, b.priority, b.retry.max, b.retry.base) == (99.0, 30, 1, 7.0)
+    assert (c.queue, c.timeout, c.memory, c.priority, c.emit) == ("c", None, 2 * 1024**3, 20, "success")
+
+
+def test_defaults_do_not_reach_external_stages():
+    text = """
+    pipeline: p
+    defaults: {retry: 9, timeout: 5s, memory: 1GiB}
+    stages:
+      a: {task: other.tasks.a, external: true, queue: a}
+    """
+    a = plan(text).stages["a"]
+
+    assert (a.retry.max, a.timeout, a.memory) == (5, None, 2 * 1024**3)
+
+
+def test_what_is_only_another_spelling_has_the_same_digest():
+    short = """
+    pipeline: p
+    stages:
+      a: {task: m.a, next: b, timeout: 90s, retry: 5, queue: a, origin: p/a}
+      b: {task: m.b, priority: 50}
+    """
+    long = """
+    # the same
+    oaflow: 1
+    pipeline: p
+    description: Two stages
+    start: a
+    stages:
+      b: {task: m.b, description: the second}
+      a:
+        retry: {max: 5, backoff: exponential, base: 2s, cap: 10m}
+        timeout: 1m30s
+        task: m.a
+        next: {default: [{to: b}]}
+    """
+    assert plan(short).digest == plan(long).digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("next: b", "next: {to: b, port: media}"),
+        ("m.b", "m.c"),
+        ("retry: 5", "retry: 4"),
+        ("a: {", "a: {priority: 51, "),
+        ("pipeline: p", "pipeline: q"),
+        ("b: {task", "b: {enabled: false, task"),
+    ],
+)
+def test_what_changes_where_or_how_a_job_goes_changes_the_digest(change: tuple[str, str]):
+    text = "pipeline: p\nstages:\n  a: {task: m.a, next: b, retry: 5}\n  b: {task: m.b}\n"
+
+    assert plan(text).digest != plan(text.replace(*change)).digest
+
+
+def test_the_path_of_a_file_is_shown_as_short_as_it_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pipelines").mkdir()
+    path = tmp_path / "pipelines" / "p.yml"
+    path.write_text("pipeline: p\n")
+
+    assert check_file(path).diagnostics[0].span.file == "pipelines/p.yml"
+
+
+def test_checking_a_file_imports_nothing_heavy():
+    program = f"""
+import sys
+from pathlib import Path
+from oaflow.compiler import check_file
+assert check_file(Path({str(INGEST)!r}), imports=False).plan
+print([name for name in ("networkx", "followthemoney", "procrastinate", "psycopg", "typer") if name in sys.modules])
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
+    )
+
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,151 @@
+"""
+The graph checks, held against networkx and against what binding a plan does.
+"""
+
+from itertools import product
+
+import networkx as nx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oaflow.compiler.graph import check_graph, graph_of, path_between, reached_from
+from oaflow.compiler.planning import plan_of
+from oaflow.diagnostics import NO_SPANS
+from oaflow.errors import UsageError
+from oaflow.model import Edge, Param, Pipeline, Stage
+from oaflow.plan import bind, check_params
+
+NAMES = ("a", "b", "c", "d", "e")
+PARAMS = ("p", "q")
+
+
+@st.composite
+def pipelines(draw: st.DrawFn) -> Pipeline:
+    names = NAMES[: draw(st.integers(1, len(NAMES)))]
+    edges = st.builds(
+        Edge,
+        to=st.sampled_from(names),
+        port=st.sampled_from(["default", "media"]),
+        recurse=st.none() | st.integers(1, 3),
+    )
+    stages = {
+        name: Stage(
+            task="m.f",
+            next=tuple(draw(st.lists(edges, max_size=3, unique_by=lambda edge: (edge.to, edge.port)))),
+            on_error=draw(st.none() | st.none() | st.sampled_from(names)),
+            enabled=draw(st.just(True) | st.booleans() | st.sampled_from(PARAMS)),
+        )
+        for name in names
+    }
+    start = tuple(draw(st.lists(st.sampled_from(names), unique=True, max_size=2)))
+    return Pipeline(name="p", params={name: Param(type="bool") for name in PARAMS}, start=start, stages=stages)
+
+
+def told(pipeline: Pipeline, code: str) -> list[str]:
+    """
+    The stages that diagnostics of a code are about.
+    """
+    return [str(one.span.path[1]) for one in check_graph(pipeline, NO_SPANS) if one.code == code]
+
+
+def networkx_of(pipeline: Pipeline, *, recurse: bool = True, on_error: bool = True) -> "nx.DiGraph[str]":
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(pipeline.stages)
+    for name, stage in pipeline.stages.items():
+        graph.add_edges_from((name, edge.to) for edge in stage.next if recurse or edge.recurse is None)
+        if on_error and stage.on_error:
+            graph.add_edge(name, stage.on_error)
+    return graph
+
+
+@given(pipelines())
+def test_reachability_is_what_networkx_says(pipeline: Pipeline):
+    ours, theirs = graph_of(pipeline), networkx_of(pipeline)
+
+    for name in pipeline.stages:
+        assert reached_from(ours, [name]) == {name, *nx.descendants(theirs, name)}
+        for other in pipeline.stages:
+            way = path_between(ours, name, other)
+            if name != other and nx.has_path(theirs, name, other):
+                assert way is not None
+                assert len(way) == len(nx.shortest_path(theirs, name, other))
+                assert nx.is_path(theirs, way)
+            elif name != other:
+                assert way is None
+
+
+@given(pipelines())
+def test_a_cycle_is_reported_exactly_when_a_stage_reaches_itself(pipeline: Pipeline):
+    graph = networkx_of(pipeline, recurse=False, on_error=False)
+
+    assert bool(told(pipeline, "OAF301")) == (not nx.is_directed_acyclic_graph(graph))
+
+
+@given(pipelines())
+def test_each_group_of_stages_that_reach_each_other_is_told_once(pipeline: Pipeline):
+    graph = networkx_of(pipeline, recurse=False, on_error=False)
+    groups = [
+        group for group in nx.strongly_connected_components(graph) if len(group) > 1 or graph.has_edge(*(2 * [*group]))
+    ]
+
+    assert len(told(pipeline, "OAF301")) == len(groups)
+
+
+@given(pipelines())
+def test_recurse_is_idle_exactly_on_edges_that_lie_on_no_cycle(pipeline: Pipeline):
+    graph = networkx_of(pipeline, on_error=False)
+    idle = [
+        name
+        for name, stage in pipeline.stages.items()
+        for edge in stage.next
+        if edge.recurse is not None and not nx.has_path(graph, edge.to, name)
+    ]
+
+    assert told(pipeline, "OAF302") == idle
+
+
+@given(pipelines())
+def test_an_error_cycle_is_reported_exactly_when_an_on_error_leads_back(pipeline: Pipeline):
+    graph = networkx_of(pipeline)
+    back = [
+        name
+        for name, stage in pipeline.stages.items()
+        if stage.on_error is not None and nx.has_path(graph, stage.on_error, name)
+    ]
+
+    assert bool(told(pipeline, "OAF306")) == bool(back)
+    assert set(told(pipeline, "OAF306")) <= set(back)
+
+
+@given(pipelines())
+def test_a_stage_is_unreachable_exactly_when_no_start_leads_to_it(pipeline: Pipeline):
+    graph = networkx_of(pipeline)
+    start = pipeline.start or tuple(
+        name for name in pipeline.stages if all(before == name for before in graph.predecessors(name))
+    )
+    reached = set(start).union(*(nx.descendants(graph, name) for name in start))
+
+    assert told(pipeline, "OAF303") == [name for name in pipeline.stages if start and name not in reached]
+
+
+@given(pipelines())
+def test_a_port_is_told_exactly_when_some_params_leave_it_without_a_way(pipeline: Pipeline):
+    plan = plan_of(pipeline, {})
+    lost: set[str] = set()
+    for values in product([True, False], repeat=len(PARAMS)):
+        try:
+            bound = bind(plan, check_params(plan, dict(zip(PARAMS, values, strict=True))))
+        except UsageError:
+            continue  # nothing is left to run, so nothing gets lost
+        lost |= {name for name, stage in bound.stages.items() if stage.unwired}
+
+    assert set(told(pipeline, "OAF307")) == lost
+
+
+@given(pipelines())
+def test_where_a_run_starts_is_clear_or_said_to_be_unclear(pipeline: Pipeline):
+    found = {one.code for one in check_graph(pipeline, NO_SPANS)}
+    start = plan_of(pipeline, {}).start
+
+    assert ("OAF305" in found) == (not start)
+    assert ("OAF304" in found) == (len(start) > 1 and not pipeline.start)

@@ -1,0 +1,285 @@
+"""
+What an author writes becomes declarations, or is refused with the words that are wrong.
+"""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oaflow.compiler.rules import RULES
+from oaflow.compiler.shape import parse_pipeline
+from oaflow.diagnostics import errors
+from oaflow.model import Edge, Pipeline, Repeat
+
+
+def read(**keys: Any) -> Pipeline:
+    pipeline, found = parse_pipeline({"pipeline": "letters", **keys})
+    assert pipeline is not None, [one.message for one in found]
+    return pipeline
+
+
+def read_stage(**keys: Any):
+    return read(stages={"read": {"task": "letters.read", **keys}, "index": {"task": "letters.index"}}).stages["read"]
+
+
+def codes(data: Any) -> list[str]:
+    return [one.code for one in parse_pipeline(data)[1]]
+
+
+def stage_codes(**keys: Any) -> list[str]:
+    stages = {"read": {"task": "letters.read", **keys}, "index": {"task": "letters.index"}}
+    return codes({"pipeline": "letters", "stages": stages})
+
+
+@pytest.mark.parametrize(
+    ("written", "edges", "dropped"),
+    [
+        ("index", [("index", "default", None)], ()),
+        ({"to": "index"}, [("index", "default", None)], ()),
+        ({"to": "index", "port": "media", "recurse": 3}, [("index", "media", 3)], ()),
+        (["index", "other"], [("index", "default", None), ("other", "default", None)], ()),
+        (["index", {"to": "ocr", "port": "images"}], [("index", "default", None), ("ocr", "images", None)], ()),
+        ({"default": "index", "media": "ocr"}, [("index", "default", None), ("ocr", "media", None)], ()),
+        ({"default": ["index", "ocr"]}, [("index", "default", None), ("ocr", "default", None)], ()),
+        ({"default": [{"to": "index", "recurse": 2}]}, [("index", "default", 2)], ()),
+        ({"media": "drop"}, [], ("media",)),
+        ({"default": "index", "media": "drop"}, [("index", "default", None)], ("media",)),
+        ({"index-it": "index"}, [("index", "index-it", None)], ()),
+    ],
+)
+def test_next_in_every_form_is_written_out(written: Any, edges: list[Any], dropped: tuple[str, ...]):
+    found = read_stage(next=written)
+
+    assert [(edge.to, edge.port, edge.recurse) for edge in found.next] == edges
+    assert found.dropped == dropped
+
+
+@pytest.mark.parametrize(
+    ("written", "code"),
+    [
+        ("drop", "OAF122"),
+        (["index", "drop"], "OAF122"),
+        ({"to": "drop"}, "OAF122"),
+        ([], "OAF123"),
+        ({}, "OAF123"),
+        ({"default": []}, "OAF123"),
+        ({"port": "media"}, "OAF102"),
+        ({"default": {"port": "media"}}, "OAF102"),
+        ({"when": "index", "media": "index"}, "OAF105"),
+        ({"to": "index", "port": "where"}, "OAF105"),
+        ({"media": {"to": "index", "port": "media"}}, "OAF124"),
+        (["index", "index"], "OAF125"),
+        ({"default": ["index", {"to": "index"}]}, "OAF125"),
+        ({"to": "index", "recurse": 0}, "OAF108"),
+        ({"to": "index", "recurse": "${params.depth}"}, "OAF115"),
+        ({"to": "index", "recurse": True}, "OAF103"),
+        ({"to": "index", "where": {"schema": "Email"}}, "OAF111"),
+        ({"to": "index", "when": "job.context.ocr"}, "OAF111"),
+        ({"to": "index", "else": True}, "OAF111"),
+        ({"to": "index", "load": True}, "OAF111"),
+        ("${params.stage}", "OAF115"),
+        (7, "OAF103"),
+        (None, "OAF103"),
+        ([["index"]], "OAF103"),
+        ("Index It", "OAF104"),
+    ],
+)
+def test_a_next_that_means_nothing_is_refused(written: Any, code: str):
+    assert stage_codes(next=written) == [code]
+
+
+def test_an_edge_knows_where_it_was_written():
+    stage = read_stage(next={"default": ["index", {"to": "ocr"}], "media": "index"})
+
+    assert [edge.place for edge in stage.next] == [
+        ("next", "default", 0),
+        ("next", "default", 1, "to"),
+        ("next", "media"),
+    ]
+
+
+def test_shorthands_mean_what_they_stand_for():
+    stage = read_stage(retry=3, timeout="1h30m", memory="2GiB", enabled="params.on")
+
+    assert stage.retry == Repeat(max=3)
+    assert stage.timeout == 5400.0
+    assert stage.memory == 2 * 1024**3
+    assert stage.enabled == "on"
+
+
+def test_a_reference_can_be_the_whole_value_of_a_number():
+    stage = read_stage(retry={"max": "${params.n}", "cap": "${params.t}"}, timeout="${params.t}", memory="${params.m}")
+
+    assert stage.retry == Repeat(max="${params.n}", cap="${params.t}")
+    assert (stage.timeout, stage.memory) == ("${params.t}", "${params.m}")
+    assert stage_codes(timeout="${params.t}s") == ["OAF116"]
+    assert stage_codes(priority="1${params.t}") == ["OAF116"]
+
+
+@pytest.mark.parametrize("key", ["choose", "collect", "split", "join", "rate", "concurrency", "lock"])
+def test_a_key_of_later_versions_is_refused_as_not_yet(key: str):
+    assert stage_codes(**{key: 1}) == ["OAF111"]
+
+
+def test_what_is_still_to_come_beside_keys_of_stages_is_refused_too():
+    assert stage_codes(emit="always") == ["OAF111"]
+    assert stage_codes(enabled="params.translate and params.fast") == ["OAF111"]
+    assert codes({"pipeline": "letters", "tests": [], "stages": {"read": {"task": "letters.read"}}}) == ["OAF111"]
+    assert codes({"pipeline": "p", "defaults": {"collect": 3}, "stages": {"read": {"task": "m.read"}}}) == ["OAF111"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "code"),
+    [
+        ({"enabled": "yes"}, "OAF103"),
+        ({"enabled": "translate"}, "OAF110"),
+        ({"enabled": "${params.translate}"}, "OAF115"),
+        ({"timeout": 0}, "OAF108"),
+        ({"timeout": "-2s"}, "OAF106"),
+        ({"memory": 0}, "OAF108"),
+        ({"memory": "2 GB of it"}, "OAF107"),
+        ({"retry": -1}, "OAF108"),
+        ({"retry": True}, "OAF103"),
+        ({"retry": 1.5}, "OAF103"),
+        ({"retry": {"maximum": 3}}, "OAF101"),
+        ({"retry": {"backoff": "linear"}}, "OAF110"),
+        ({"priority": 2**31}, "OAF108"),
+        ({"priority": "high"}, "OAF103"),
+        ({"queue": "q" * 41}, "OAF109"),
+        ({"queue": ""}, "OAF104"),
+        ({"queue": 7}, "OAF103"),
+        ({"queue": "${params.q}"}, "OAF115"),
+        ({"on_error": "drop"}, "OAF122"),
+        ({"on_error": ["index"]}, "OAF103"),
+        ({"origin": "${params.o}"}, "OAF115"),
+        ({"origin": " "}, "OAF104"),
+        ({"with": ["a"]}, "OAF103"),
+        ({"with": {"2fast": 1}}, "OAF104"),
+        ({"with": {"a": "${params.x"}}, "OAF116"),
+        ({"with": {"a": {"b": ["${env.HOME}"]}}}, "OAF116"),
+        ({"with": {"a": float("nan")}}, "OAF126"),
+        ({"with": {"a": 2**63}}, "OAF126"),
+        ({"with": {"a": object()}}, "OAF126"),
+        ({"with": {"a": {1: "b"}}}, "OAF126"),
+        ({"with": {"a": "b\0"}}, "OAF126"),
+        ({"description": 5}, "OAF103"),
+        ({"task": "read"}, "OAF104"),
+        ({"task": "letters:read"}, "OAF104"),
+        ({"tаsk": "x"}, "OAF127"),
+        ({"on_error": "indеx"}, "OAF127"),
+        ({"external": True}, "OAF114"),
+        ({"external": True, "queue": "q", "retry": 1}, "OAF113"),
+        ({"external": True, "queue": "q", "rate": "5/s"}, "OAF113"),
+        ({"external": True, "queue": "q", "concurrency": 2}, "OAF113"),
+        ({"external": True, "queue": "q", "collect": 2}, "OAF111"),
+        ({"external": True, "queue": "q", "with": {"dataset": "x"}}, "OAF105"),
+    ],
+)
+def test_a_value_that_its_key_does_not_take_is_refused(keys: dict[str, Any], code: str):
+    assert stage_codes(**keys) == [code]
+
+
+@pytest.mark.parametrize("name", ["drop", "run", "default"])
+def test_no_stage_has_a_name_of_the_language(name: str):
+    assert codes({"pipeline": "p", "stages": {name: {"task": "m.read"}}}) == ["OAF105"]
+
+
+@pytest.mark.parametrize(
+    ("param", "code"),
+    [
+        ({"type": "number"}, "OAF110"),
+        ({"type": "int", "of": "int"}, "OAF117"),
+        ({"type": "list", "of": "list"}, "OAF110"),
+        ({"type": "int", "default": "many"}, "OAF120"),
+        ({"type": "list", "of": "int", "default": [1, "x"]}, "OAF120"),
+        ({"type": "choice"}, "OAF102"),
+        ({"type": "choice", "choices": []}, "OAF103"),
+        ({"type": "choice", "choices": ["a", "b"], "default": "c"}, "OAF120"),
+        ({"type": "int", "choices": [1, "x"]}, "OAF120"),
+        ({"default": "a", "required": True}, "OAF117"),
+        ({"required": "yes"}, "OAF103"),
+        ({"env": "A B"}, "OAF104"),
+        ({"default": "${params.b}"}, "OAF116"),
+        ({"hlep": "x"}, "OAF101"),
+        (5, "OAF103"),
+    ],
+)
+def test_a_param_that_contradicts_itself_is_refused(param: Any, code: str):
+    assert codes({"pipeline": "p", "params": {"a": param}, "stages": {"read": {"task": "m.read"}}}) == [code]
+
+
+def test_defaults_of_params_are_values_of_their_type():
+    params = {
+        "wait": {"type": "duration", "default": "2m"},
+        "room": {"type": "size", "default": "1kB"},
+        "share": {"type": "float", "default": 1},
+        "sources": {"type": "list", "of": "path", "default": "here"},
+        "level": {"type": "choice", "choices": ["low", 2], "default": 2},
+        "loud": {"type": "bool", "default": False},
+    }
+    pipeline = read(params=params, stages={"read": {"task": "m.read"}})
+
+    assert {name: param.default for name, param in pipeline.params.items()} == {
+        "wait": 120.0,
+        "room": 1000,
+        "share": 1.0,
+        "sources": ["here"],
+        "level": "2",
+        "loud": False,
+    }
+
+
+@pytest.mark.parametrize("name", ["api_key", "TOKEN", "client_secret", "password"])
+def test_a_param_named_like_a_secret_is_warned_of_and_no_error(name: str):
+    pipeline, found = parse_pipeline({"pipeline": "p", "params": {name: {}}, "stages": {"read": {"task": "m.read"}}})
+
+    assert pipeline is not None
+    assert [one.code for one in found] == ["OAF119"]
+    assert errors(found) == []
+
+
+def test_a_misspelled_key_is_not_missed_as_well():
+    data = {"pipline": "p", "stages": {"read": {"tsk": "m.read"}}}
+
+    assert codes(data) == ["OAF101", "OAF101"]
+
+
+def test_every_mistake_of_the_shape_is_told_at_once():
+    data = {
+        "pipeline": "Letters!",
+        "params": {"a": {"type": "number"}},
+        "defaults": {"timeout": "soon", "task": "m.x"},
+        "stages": {"read": {"task": "read", "next": []}, "run": {"memory": "lots"}},
+    }
+
+    found = codes(data)
+    assert sorted(found) == ["OAF101", "OAF102", "OAF104", "OAF104", "OAF105", "OAF106", "OAF107", "OAF110", "OAF123"]
+
+
+def test_tuples_and_lists_are_the_same_in_the_python_form():
+    assert read_stage(next=("index",)).next == (Edge(to="index", place=("next", 0)),)
+    assert read(start=("read",), stages={"read": {"task": "m.read"}}).start == ("read",)
+
+
+WORDS = """
+task next to port recurse with retry max enabled queue external timeout stages params pipeline read drop default type list
+of defaults start on_error emit
+"""
+words = st.sampled_from(WORDS.split())
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | words | st.text(max_size=5) | st.just("${params.a}")
+anything = st.recursive(
+    leaves,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(words | st.text(max_size=3) | st.integers(), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(anything)
+def test_no_data_whatever_is_more_than_a_list_of_mistakes(data: Any):
+    for pipeline, found in (parse_pipeline(data), parse_pipeline({"pipeline": "p", "stages": {"read": data}})):
+        assert (pipeline is None) == bool(errors(found))
+        assert all(RULES[one.code] is one.rule for one in found)
