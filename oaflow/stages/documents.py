@@ -25,6 +25,7 @@ _DPI = 200
 
 _SECRET = re.compile(r"password|encrypt|decrypt|passphrase", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2})?)?")
+_EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3})(?=\S)([^*\n]{1,300}?)(?<=\S)\1(?![\w*])")
 _RTF_BYTE = re.compile(r"\\'([0-9a-fA-F]{2})")
 _CHARSET = re.compile(rb"""charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
 
@@ -142,6 +143,9 @@ def read_office(path: Path, mime: str, desk: Desk) -> Content:
     A text document, a presentation or a book: whole, since its file does not say where pages end.
     """
     result = _extract(path, mime, _config(desk))
+    if "iwork" in mime and not result.content.strip():
+        # Those of 2009 and before, and the newest, come out empty.
+        raise Unreadable(f"no reader for this version of {mime}")
     return Content("Pages", text=_with_inner(result), properties=facts(result.metadata))
 
 
@@ -149,8 +153,23 @@ def read_workbook(path: Path, mime: str, desk: Desk) -> Content:
     """
     A spreadsheet: its sheets one after the other, a line for each row.
     """
+    if "iwork" in mime:
+        return Content("Workbook", text=read_office(path, mime, desk).text)
     result = _extract(path, mime, _config(desk))
-    return Content("Workbook", text=_with_inner(result), properties=facts(result.metadata))
+    return Content("Workbook", text=_sheets(result) or _with_inner(result), properties=facts(result.metadata))
+
+
+def _sheets(result: "ExtractionResult") -> str:
+    # The library's own text joins cells by blanks, so that two names become one.
+    names: list[str] = list(dict(result.metadata).get("sheet_names") or [])
+    pieces: list[str] = []
+    for table in result.tables:
+        title = names[table.page_number - 1] if 0 < table.page_number <= len(names) else ""
+        rows = ("\t".join(cell.strip() for cell in row).strip("\t") for row in table.cells)
+        pieces.append("\n".join([title, *(row for row in rows if row)]))
+    text = cleaned("\n\n".join(pieces))
+    # Notes and drawings are in its text only: of the two, none may lose much.
+    return text if len(text) >= 0.8 * len(result.content) else ""
 
 
 def read_message(path: Path, mime: str, desk: Desk) -> Content:
@@ -191,7 +210,7 @@ def read_markup(path: Path, mime: str, desk: Desk) -> Content:
     text, encoding = decoded(data, declared[1].decode("ascii", "replace") if declared else None)
     result = _extract(text.encode(), "text/html", _config(desk))
     properties = facts(result.metadata) | {"encoding": [encoding]}
-    return Content("HyperText", text=cleaned(result.content), properties=properties)
+    return Content("HyperText", text=_unmarked(result.content), properties=properties)
 
 
 def html_text(markup: str) -> str:
@@ -201,9 +220,14 @@ def html_text(markup: str) -> str:
     from kreuzberg import ExtractionConfig
 
     try:
-        return cleaned(_extract(markup.encode(), "text/html", ExtractionConfig(use_cache=False)).content)
+        return _unmarked(_extract(markup.encode(), "text/html", ExtractionConfig(use_cache=False)).content)
     except Unreadable:
         return markup
+
+
+def _unmarked(text: str) -> str:
+    # Its plain text of HTML keeps Markdown's marks for bold and italic. Links stay: where they lead is worth knowing.
+    return cleaned(_EMPHASIS.sub(r"\2", text))
 
 
 def _with_inner(result: "ExtractionResult") -> str:

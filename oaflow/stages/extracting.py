@@ -10,7 +10,7 @@ from oaflow.dsl import Out, stage
 from oaflow.jobs import DatasetJob, EntityFileReference, current
 from oaflow.stages.content import Content, Member, Unreadable
 from oaflow.stages.desk import Desk, desk
-from oaflow.stages.filetypes import file_type, named_type
+from oaflow.stages.filetypes import ENCRYPTED_OFFICE, file_type, named_type
 from oaflow.stages.limits import Limits
 from oaflow.stages.naming import member_id, page_id
 from oaflow.stages.reading import read_file, schema_of
@@ -64,7 +64,9 @@ def _extract(job: DatasetJob, reference: EntityFileReference, place: Desk) -> It
         try:
             content = read_file(path, name, mime, place)
         except Unreadable as error:
-            content = Content(schema_of(mime if path.stat().st_size else named_type(name) or mime), error=error.reason)
+            # Of an empty or encrypted file only its name says what it was to be.
+            known = mime if path.stat().st_size and mime != ENCRYPTED_OFFICE else named_type(name) or mime
+            content = Content(schema_of(known), error=error.reason)
         document = _document(entity, content, mime)
         children = _children(job, document, name, content, place)
     if content.error is not None:

@@ -206,7 +206,7 @@ def _stored(path: Path, named: str | None) -> str:
         for stream, mime in _STREAMS:
             if data.find(stream.encode("utf-16-le")) >= 0:
                 return mime
-    if named is not None and named.startswith(("application/msword", "application/vnd.ms-")):
+    if named is not None and named.startswith(("application/msword", "application/vnd.ms-", "application/x-hwp")):
         return named
     return "application/x-ole-storage"
 

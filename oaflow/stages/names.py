@@ -10,12 +10,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.utils import getaddresses
-from functools import cache
 
 from oaflow.stages.mentions import frequent
 
 # Long documents repeat their names.
 _LONGEST = 1_000_000
+
+# Mail and web addresses: what is written small in them is no word of the language.
+_ADDRESS = re.compile(r"https?://\S+|www\.\S+|[\w.+-]+@[\w.-]+")
 
 _WORD = r"[^\W\d_][\w'’&.-]*"
 _TOKEN = re.compile(rf"{_WORD}|\S")
@@ -27,13 +29,19 @@ def _set(words: str) -> frozenset[str]:
 
 _JOINERS = _set("de del della der den di do dos da du la le van von und y e zu of the and & bin ibn al el")
 
+_BETWEEN = _set("and und y e et & и")
+
 # Forms that are words as well: alone they make no company.
 _AMBIGUOUS = _set("as ab co sa se ag spa sal sas plc inc in a.s de and company corp e.g")
+
+_GREETINGS = _set(
+    "dear hello hi lieber liebe liebes geehrte geehrter cher chère chers estimado estimada querido caro cara"
+)
 
 _TITLES = _set(
     "mr mrs ms miss mx dr prof sir dame lord lady herr frau monsieur madame mme m. sr sra señor señora don doña "
     "signor signora ing mag г-н г-жа господин госпожа sheikh judge captain capt colonel general senator "
-    "president minister"
+    "president minister капитан директор"
 )
 
 
@@ -52,7 +60,7 @@ def names_in(text: str) -> Names:
     """
     The names in a text.
     """
-    text = text[:_LONGEST]
+    text = _ADDRESS.sub(" ; ", text[:_LONGEST])
     small = _small_words(text)
     companies: list[str] = []
     people: list[str] = []
@@ -60,6 +68,7 @@ def names_in(text: str) -> Names:
     for line in _sentences(text):
         for run in _runs(line):
             _sort(run, small, companies, people, others)
+    companies = _shortened(companies)
     known = {*companies, *people}
     within = {part for name in known for part in _parts(name)}
     return Names(
@@ -67,6 +76,13 @@ def names_in(text: str) -> Names:
         frequent(name for name in people if name not in companies),
         frequent(name for name in others if name not in known and name not in within),
     )
+
+
+def _shortened(companies: list[str]) -> list[str]:
+    # `Bid of Northlight Ltd`, where the text also has `Northlight Ltd`: the shorter one is the name.
+    known = sorted(set(companies), key=len)
+    whole = {name: next((each for each in known if name == each or name.endswith(" " + each)), name) for name in known}
+    return [whole[name] for name in companies]
 
 
 def people_of(header: list[str]) -> list[str]:
@@ -120,21 +136,42 @@ def _sort(run: list[str], small: frozenset[str], companies: list[str], people: l
     if not run:
         return
     name = " ".join(run)
-    if len(run) > 1 and len(name) <= 120 and (form := _form(name)) is not None:
-        companies.append(form)
+    if len(run) > 1 and len(name) <= 200 and (found := _companies(name)):
+        companies.extend(found)
         return
+    for part in _apart(run):
+        _sort_person(part, people, others)
+
+
+def _apart(run: list[str]) -> Iterator[list[str]]:
+    # Two people in one run: joined by a word, or the second with a title.
+    part: list[str] = []
+    for word in run:
+        if word.lower() in _BETWEEN or (part and word.rstrip(".").lower() in _TITLES and not _is_titles(part)):
+            yield part
+            part = []
+        if word.lower() not in _BETWEEN:
+            part.append(word)
+    yield part
+
+
+def _is_titles(words: list[str]) -> bool:
+    return all(word.rstrip(".").lower() in _TITLES for word in words)
+
+
+def _sort_person(run: list[str], people: list[str], others: list[str]) -> None:
     titles = 0
     while titles < len(run) and run[titles].rstrip(".").lower() in _TITLES:
         titles += 1
     rest = run[titles:]
     if titles and 1 < len(rest) <= 5 and _is_plain(rest):
-        people.append(" ".join(rest))
+        people.append(" ".join(rest).rstrip("."))
     elif 2 <= len(rest) <= 4 and _is_plain(rest) and not all(word.isupper() for word in rest):
-        others.append(" ".join(rest))
+        others.append(" ".join(rest).rstrip("."))
 
 
 def _without_start(run: list[str], small: frozenset[str]) -> list[str]:
-    while run and (run[0].lower() in small or run[0].lower() in _JOINERS) and run[0].rstrip(".").lower() not in _TITLES:
+    while run and (word := run[0].rstrip(".").lower()) not in _TITLES and word in small | _JOINERS | _GREETINGS:
         run = run[1:]
     return run
 
@@ -143,26 +180,24 @@ def _is_plain(words: list[str]) -> bool:
     return all(len(word) > 1 and not any(character.isdigit() for character in word) for word in words)
 
 
-@cache
-def _is_form(word: str) -> bool:
-    from rigour.names import extract_org_types
-
-    return any(found == word for found, _ in extract_org_types(word))
-
-
-def _form(name: str) -> str | None:
+def _companies(name: str) -> list[str]:
     """
-    The name up to its legal form, where it has one behind or in front of a word of its own.
+    The names in a run of words that end with a legal form, or the run itself where it starts with one.
     """
     from rigour.names import extract_org_types
 
     found = [form for form, _ in extract_org_types(name) if form.lower().strip(".") not in _AMBIGUOUS or form.isupper()]
-    if not found:
-        return None
-    form = found[-1]
-    start = name.find(form)
-    if start < 0:
-        return None
-    if start == 0:
-        return name if len(name.split()) > len(form.split()) else None
-    return name[: start + len(form)].strip()
+    names: list[str] = []
+    start = 0
+    for form in found:
+        at = name.find(form, start)
+        if at < 0:
+            continue
+        if at == 0:
+            # ООО Ромашка, PT Maju: the form stands first.
+            return [name] if len(name.split()) > len(form.split()) else []
+        before = name[start:at].strip(" ,&")
+        if before:
+            names.append(f"{before} {form}")
+        start = at + len(form)
+    return names
