@@ -87,7 +87,8 @@ def graph(
     from oaflow.cli.output import remark, say
     from oaflow.cli.running import params_of, show_mistakes
     from oaflow.errors import EnvironmentProblem, UsageError
-    from oaflow.operations.graphs import as_dot, as_json, as_mermaid, graph_of
+    from oaflow.graph import as_dot, as_json, as_mermaid
+    from oaflow.operations.graphs import graph_of
     from oaflow.operations.programs import load, locate
 
     forms = ("terminal", "mermaid", "dot", "json")

@@ -1,0 +1,243 @@
+"""
+A plan as a picture: nodes and arrows, and the forms they are written in. Pure; choosing a drawing for a terminal is the
+command's.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from oaflow.plan import Plan
+
+ArrowKind = Literal["next", "error", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """
+    A stage. `disabled` is the reason why it is off with the given params, or None; `counted` is how it stands in a run.
+    """
+
+    name: str
+    task: str
+    queue: str
+    start: bool
+    end: bool
+    external: bool
+    disabled: str | None
+    counted: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """
+    A way out of a stage. `to` is None where what is emitted on the port is dropped.
+    """
+
+    source: str
+    to: str | None
+    port: str
+    kind: ArrowKind
+    recurse: int | None = None
+
+    @property
+    def label(self) -> str:
+        """
+        What stands on it: the port where it is not the default one, how deep it may recurse.
+        """
+        parts = [] if self.port == "default" or self.kind == "error" else [self.port]
+        if self.kind == "error":
+            parts.append("on error")
+        if self.recurse is not None:
+            parts.append(f"recurse {self.recurse}")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """
+    The stages of a pipeline, in the order of its plan, and the ways between them.
+    """
+
+    pipeline: str
+    nodes: tuple[Node, ...]
+    arrows: tuple[Arrow, ...]
+
+
+def graph_of(
+    plan: Plan,
+    disabled: Mapping[str, str] | None = None,
+    counts: Mapping[str, Mapping[str, int]] | None = None,
+) -> Graph:
+    """
+    The graph of a plan.
+
+    Args:
+        disabled: the stages that are off, each with the reason (`BoundPlan.disabled`).
+        counts: of a run, by stage: how many jobs are `open`, `done`, `failed`; what is 0 is not shown.
+    """
+    off, counted = disabled or {}, counts or {}
+    return Graph(
+        plan.pipeline,
+        tuple(
+            Node(
+                name,
+                stage.task,
+                stage.queue,
+                name in plan.start,
+                stage.end,
+                stage.external,
+                off.get(name),
+                ", ".join(f"{number} {word}" for word, number in counted.get(name, {}).items() if number) or None,
+            )
+            for name, stage in plan.stages.items()
+        ),
+        tuple(_arrows(plan)),
+    )
+
+
+def _arrows(plan: Plan) -> Iterator[Arrow]:
+    for name, stage in plan.stages.items():
+        for edge in stage.edges:
+            yield Arrow(name, edge.to, edge.port, "next", edge.recurse)
+        for port in stage.dropped:
+            yield Arrow(name, None, port, "drop")
+        if stage.on_error is not None:
+            yield Arrow(name, stage.on_error, "error", "error")
+
+
+def printable(text: str) -> str:
+    """
+    A text on one line, with what a terminal would obey written as an escape.
+    """
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def as_json(graph: Graph) -> str:
+    """
+    The graph for other programs.
+    """
+    return json.dumps(
+        {
+            "pipeline": graph.pipeline,
+            "stages": [asdict(node) for node in graph.nodes],
+            "edges": [
+                {"from": arrow.source, "to": arrow.to, "port": arrow.port, "kind": arrow.kind, "recurse": arrow.recurse}
+                for arrow in graph.arrows
+            ],
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+# --- Mermaid ---
+
+
+def as_mermaid(graph: Graph, *, styles: bool = True, direction: str = "TD") -> str:
+    """
+    The graph as a Mermaid flowchart.
+
+    Args:
+        styles: colours too; without them what is off or elsewhere says so in its text.
+    """
+    ids = _ids(graph)
+    lines = [f"flowchart {direction}"]
+    for node in graph.nodes:
+        left, right = ("([", "])") if node.start else ("[[", "]]") if node.external and styles else ("[", "]")
+        lines.append(f"    {ids[node.name]}{left}{_mermaid_text(_told(node, styles))}{right}")
+    for number, arrow in enumerate(graph.arrows):
+        label = f"|{_mermaid_text(arrow.label)}|" if arrow.label else ""
+        if arrow.to is None:
+            lines.append(f'    drop_{number}("dropped")')
+            lines.append(f"    {ids[arrow.source]} -.->{label} drop_{number}")
+        else:
+            line = "-.->" if arrow.kind == "error" else "-->"
+            lines.append(f"    {ids[arrow.source]} {line}{label} {ids[arrow.to]}")
+    if styles:
+        lines += _classes(graph, ids)
+    return "\n".join(lines) + "\n"
+
+
+def _told(node: Node, styles: bool) -> str:
+    text = printable(node.name)
+    if not styles:
+        text += " (off)" if node.disabled else " (external)" if node.external else ""
+    return f"{text}<br/>{printable(node.counted)}" if node.counted else text
+
+
+def _mermaid_text(text: str) -> str:
+    # Mermaid has no escapes in a quoted text but entities; `<br/>` is its line break.
+    parts = (part.replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;") for part in text.split("<br/>"))
+    return f'"{"<br/>".join(parts)}"'
+
+
+def _ids(graph: Graph) -> dict[str, str]:
+    """
+    A word for each stage: `end`, `class` and the like are Mermaid's own, and `--` would be a line.
+    """
+    ids: dict[str, str] = {}
+    for node in graph.nodes:
+        word = "s_" + re.sub(r"\W", "_", node.name, flags=re.ASCII)
+        while word in ids.values():
+            word += "_"
+        ids[node.name] = word
+    return ids
+
+
+def _classes(graph: Graph, ids: Mapping[str, str]) -> Iterator[str]:
+    off = [ids[node.name] for node in graph.nodes if node.disabled]
+    outside = [ids[node.name] for node in graph.nodes if node.external and not node.disabled]
+    dropped = [f"drop_{number}" for number, arrow in enumerate(graph.arrows) if arrow.to is None]
+    if off:
+        yield "    classDef off stroke-dasharray:4 4,color:#888,stroke:#aaa,fill:#f6f6f6"
+        yield f"    class {','.join(off)} off"
+    if outside:
+        yield "    classDef external stroke:#7a5af5,fill:#f3f0ff"
+        yield f"    class {','.join(outside)} external"
+    if dropped:
+        yield "    classDef dropped color:#888,stroke:none,fill:none"
+        yield f"    class {','.join(dropped)} dropped"
+    errors = [str(number) for number, arrow in enumerate(graph.arrows) if arrow.kind == "error"]
+    if errors:
+        yield f"    linkStyle {','.join(errors)} stroke:#c0392b"
+
+
+# --- Graphviz ---
+
+
+def as_dot(graph: Graph) -> str:
+    """
+    The graph for Graphviz.
+    """
+    lines = [
+        f"digraph {_quoted(graph.pipeline)} {{",
+        "    rankdir=LR;",
+        '    node [shape=box, style=rounded, fontname="sans-serif", fontsize=11];',
+        '    edge [fontname="sans-serif", fontsize=9];',
+    ]
+    for node in graph.nodes:
+        facts = [f"tooltip={_quoted(node.task)}"]
+        facts += ["label=" + _quoted(f"{node.name}\n{node.counted}")] if node.counted else []
+        facts += ["penwidth=2"] if node.start else []
+        facts += ["peripheries=2"] if node.external else []
+        facts += ['style="rounded,dashed"', "color=gray", "fontcolor=gray"] if node.disabled else []
+        lines.append(f"    {_quoted(node.name)} [{', '.join(facts)}];")
+    for number, arrow in enumerate(graph.arrows):
+        facts = [f"label={_quoted(arrow.label)}"] if arrow.label else []
+        target = _quoted(arrow.to) if arrow.to is not None else f'"drop {number}"'
+        if arrow.to is None:
+            lines.append(f'    {target} [label="dropped", shape=plaintext, fontcolor=gray];')
+            facts += ["style=dotted", "color=gray"]
+        elif arrow.kind == "error":
+            facts += ["style=dashed", "color=firebrick", "fontcolor=firebrick"]
+        said = f" [{', '.join(facts)}]" if facts else ""
+        lines.append(f"    {_quoted(arrow.source)} -> {target}{said};")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').split("\n")
+    return '"' + "\\n".join(printable(part) for part in escaped) + '"'
