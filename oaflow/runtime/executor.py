@@ -33,6 +33,7 @@ from oaflow.plan import BoundPlan
 from oaflow.runtime.execution import Attempt, execute, refused
 from oaflow.runtime.frames import Frames, frame, plain_handover, read_assignment
 from oaflow.runtime.functions import Loaded, TaskError, load
+from oaflow.runtime.lines import MARK
 from oaflow.runtime.messages import Assignment, Handover
 from oaflow.runtime.slot import Slot
 
@@ -47,9 +48,6 @@ FAST = 0.002
 MOST_UNACKNOWLEDGED = 4
 
 WATCH_SECONDS = 0.05
-
-# Before the first thing that a job prints: which job it is. Written only by executors, read only by the pool.
-MARK = b"\x1e"
 
 Binder = Callable[[str, BoundPlan, str, str | None, Path], AbstractContextManager[Bindings]]
 

@@ -1,0 +1,157 @@
+"""
+An executor as its worker sees it, and who is told of what it does.
+"""
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from oaflow.runtime.frames import frame
+from oaflow.runtime.messages import Assignment, Death, Handover
+from oaflow.runtime.processes import kill_group, signal_name
+from oaflow.runtime.slot import Slot
+
+LOG_TAIL = 20
+
+Stream = Literal["stdout", "stderr"]
+Printed = deque[tuple[int | None, str]]
+
+
+@dataclass(eq=False)
+class Executor:
+    """
+    An executor as its worker sees it.
+
+    Attributes:
+        pid: of the process; also its process group.
+        in_hand: what was sent and has not come to its end, in the order sent.
+        retiring: it takes no more work.
+        known: runs whose plans it has.
+        printed: the last lines, with the job that printed each.
+        death: how the pool killed it, and
+        doomed: for which job.
+        status: how it ended, as told by its forkserver; None where that is gone.
+    """
+
+    number: int
+    slot: Slot
+    temp: Path
+    generation: int
+    status: "asyncio.Future[int | None]"
+    pid: int = 0
+    in_hand: dict[int, Assignment] = field(default_factory=dict[int, Assignment])
+    sent: int = 0
+    retiring: bool = False
+    closed: bool = False
+    printed: Printed = field(default_factory=lambda: Printed(maxlen=LOG_TAIL))
+    known: set[str] = field(default_factory=set[str])
+    death: Death | None = None
+    doomed: int | None = None
+    born: float = field(default_factory=time.monotonic)
+    transport: asyncio.Transport | None = None
+    pipes: "list[asyncio.Future[None]]" = field(default_factory=lambda: list["asyncio.Future[None]"]())
+
+    @property
+    def load(self) -> int:
+        """
+        How many assignments it has in hand.
+        """
+        return len(self.in_hand)
+
+    @property
+    def running(self) -> tuple[int, float] | None:
+        """
+        The job that it is at, and since when on the monotonic clock.
+        """
+        now = None if self.closed else self.slot.read()
+        return now if now is not None and now[0] in self.in_hand else None
+
+    def write(self, message: tuple[Any, ...]) -> None:
+        """
+        Say something to it, if it still listens.
+        """
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(frame(message))
+
+    def abort(self) -> None:
+        """
+        Listen no more.
+        """
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.abort()
+
+    def ended(self, status: int | None) -> None:
+        """
+        Take in how it ended.
+        """
+        if not self.status.done():
+            self.status.set_result(status)
+
+    def kill(self) -> None:
+        """
+        End it now.
+        """
+        reaped = self.status.done() and self.status.result() is not None  # its number may be another's
+        if self.pid and not self.closed and not reaped:
+            kill_group(self.pid)
+
+    def verdict(self, culprit: Assignment | None) -> Death:
+        """
+        How it ended, from the view of the job that it was at.
+        """
+        tail = tuple(text for job, text in self.printed if job is None or culprit is None or job == culprit.job)
+        if self.death is not None:
+            kind, because = self.death.kind, self.death.because
+            if kind != "killed" and (culprit is None or culprit.job != self.doomed):
+                # The job that it was to die for had ended, and another had begun.
+                kind, because = "killed", f"{kind} of job {self.doomed}"
+            return Death(kind, "SIGKILL", rss=self.death.rss, because=because, log_tail=tail)
+        status = self.status.result() if self.status.done() else None
+        if status is None:
+            return Death("signal", because="how it ended is not known", log_tail=tail)
+        code = os.waitstatus_to_exitcode(status)
+        if code < 0:
+            return Death("signal", signal_name(-code), log_tail=tail)
+        return Death("exit", code=code, log_tail=tail)
+
+
+class Listener(Protocol):
+    """
+    Who is told. Called from the event loop, and must not block.
+    """
+
+    def handed(self, executor: "Executor", handovers: Sequence[Handover]) -> None:
+        """
+        An executor handed over: ends of jobs, and parts of streams, which it wants acknowledged.
+        """
+        ...
+
+    def died(
+        self, executor: "Executor", culprit: Assignment | None, reason: Death, returned: Sequence[Assignment]
+    ) -> None:
+        """
+        An executor ended before its work did.
+
+        Args:
+            culprit: what it was running, or None where it ran nothing.
+            reason: how it ended; it is the culprit's doing unless the kind is `killed`.
+            returned: what else it had in hand: not started, or finished and not yet handed over.
+        """
+        ...
+
+    def line(self, executor: "Executor | None", stream: Stream, text: str, job: Assignment | None) -> None:
+        """
+        A line was printed; by the forkserver where the executor is None.
+        """
+        ...
+
+    def ready(self) -> None:
+        """
+        There is a new executor, or one became free.
+        """
+        ...

@@ -1,0 +1,53 @@
+"""
+Folders for temporary files that do not outlive the process that they belong to, even where it is killed.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import socket
+import time
+from pathlib import Path
+
+
+class TempFolder:
+    """
+    A folder of this process for its executors' temporary files. A lock says that it is in use, so that the next pool
+    removes what a killed one left.
+    """
+
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+        self.path = parent / f"{socket.gethostname()}-{os.getpid()}-{time.monotonic_ns()}"
+        self._lock: int | None = None
+
+    def open(self) -> None:
+        """
+        Make it, and remove those that nobody holds.
+        """
+        self._parent.mkdir(parents=True, exist_ok=True)
+        for other in self._parent.iterdir():
+            with contextlib.suppress(OSError):
+                _remove_unheld(other)
+        self.path.mkdir()
+        self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def close(self) -> None:
+        """
+        Remove it.
+        """
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _remove_unheld(folder: Path) -> None:
+    lock = os.open(folder / ".lock", os.O_RDWR)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
