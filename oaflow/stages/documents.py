@@ -161,7 +161,8 @@ def read_workbook(path: Path, mime: str, desk: Desk) -> Content:
 
 def _sheets(result: "ExtractionResult") -> str:
     # The library's own text joins cells by blanks, so that two names become one.
-    names: list[str] = list(dict(result.metadata).get("sheet_names") or [])
+    known: Mapping[str, Any] = dict(result.metadata)
+    names: list[str] = list(known.get("sheet_names") or [])
     pieces: list[str] = []
     for table in result.tables:
         title = names[table.page_number - 1] if 0 < table.page_number <= len(names) else ""
