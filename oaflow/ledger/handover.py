@@ -307,27 +307,24 @@ async def unregister(connection: Connection, worker: int) -> None:
     Take out a worker that holds no job any more.
     """
     await connection.execute(
-        "WITH gone AS (DELETE FROM oaflow.workers WHERE id = %(id)s) DELETE FROM procrastinate_workers WHERE id = %(id)s",
+        "WITH gone AS (DELETE FROM oaflow.workers WHERE id = %(id)s)"
+        " DELETE FROM procrastinate_workers WHERE id = %(id)s",
         {"id": worker},
     )
 
 
-async def pause(connection: Connection, reason: str) -> list[str]:
+async def pause(connection: Connection, reason: str) -> None:
     """
     Mark all running runs as paused, with the reason.
     """
-    async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(
-            "UPDATE oaflow.runs SET state = 'paused', reason = %s WHERE state = 'running' RETURNING id", (reason,)
-        )
-        return [run for (run,) in await cursor.fetchall()]
+    await connection.execute("UPDATE oaflow.runs SET state = 'paused', reason = %s WHERE state = 'running'", (reason,))
 
 
-async def unpause(connection: Connection, runs: Sequence[str]) -> None:
+async def unpause(connection: Connection, reason: str) -> None:
     """
-    Let paused runs go on.
+    Let runs go on that were paused for a reason that begins so.
     """
     await connection.execute(
-        "UPDATE oaflow.runs SET state = 'running', reason = NULL WHERE state = 'paused' AND id = ANY (%s)",
-        (list(runs),),
+        "UPDATE oaflow.runs SET state = 'running', reason = NULL WHERE state = 'paused' AND starts_with(reason, %s)",
+        (reason,),
     )

@@ -10,11 +10,12 @@ WEIGHT = 0.1
 
 class Pace:
     """
-    Running means of service times, by stage and over all.
+    Running means of service times in seconds, by stage, and over all as `mean`.
     """
 
     def __init__(self) -> None:
         self._by_stage: dict[tuple[str, str], float] = {}
+        self.mean = 0.05
 
     def saw(self, run: str, stage: str, seconds: float) -> None:
         """
@@ -23,6 +24,7 @@ class Pace:
         key = (run, stage)
         mean = self._by_stage.get(key)
         self._by_stage[key] = seconds if mean is None else mean + WEIGHT * (seconds - mean)
+        self.mean += WEIGHT * (seconds - self.mean)
 
     def ahead(self, run: str, stage: str) -> int:
         """

@@ -8,6 +8,9 @@ from pathlib import Path
 
 GIB = 1024**3
 
+# How every sentence here begins.
+DISK = "the disk of "
+
 
 def full(folders: Iterable[Path]) -> str | None:
     """
@@ -19,5 +22,5 @@ def full(folders: Iterable[Path]) -> str | None:
         except FileNotFoundError:
             continue
         if usage.free < min(usage.total * 0.05, GIB):
-            return f"the disk of {folder} is full: {usage.free // 1024**2} MiB of {usage.total // 1024**2} MiB are free"
+            return f"{DISK}{folder} is full: {usage.free // 1024**2} MiB of {usage.total // 1024**2} MiB are free"
     return None

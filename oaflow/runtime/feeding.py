@@ -1,0 +1,43 @@
+"""
+Which executor gets which job. Pure.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+Job = TypeVar("Job")
+Place = TypeVar("Place")
+
+
+def share(
+    jobs: deque[Job], loads: dict[Place, int], *, ahead: Callable[[Job], int], busy: Iterable[Place]
+) -> dict[Place, list[Job]]:
+    """
+    Take jobs from the front and give them to the places with the least in hand.
+
+    Args:
+        jobs: what waits; what finds no place stays, in order.
+        loads: how much each place has in hand; counted up here.
+        ahead: how many jobs like this one a place may have in hand. Where that is 1, nothing is put behind it.
+        busy: places that get nothing, because something slow runs there.
+    """
+    shares: dict[Place, list[Job]] = {}
+    closed = set(busy)
+    kept: list[Job] = []
+    while jobs:
+        if len(closed) == len(loads):
+            break
+        job = jobs.popleft()
+        most = ahead(job)
+        places = [place for place, load in loads.items() if load < most and place not in closed]
+        if not places:
+            kept.append(job)
+            continue
+        place = min(places, key=loads.__getitem__)
+        loads[place] += 1
+        shares.setdefault(place, []).append(job)
+        if most == 1:
+            closed.add(place)
+    jobs.extendleft(reversed(kept))
+    return shares

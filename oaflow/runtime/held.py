@@ -1,0 +1,159 @@
+"""
+Jobs that a worker owns, and the runs that they belong to. Data, and what is read off it; nothing here waits.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from oaflow.jobs import read_job
+from oaflow.ledger.handover import Claimed, Successor
+from oaflow.model import Retry
+from oaflow.plan import BoundPlan, BoundStage
+from oaflow.runtime.messages import Assignment, Death
+
+
+@dataclass(slots=True)
+class Passage:
+    """
+    A run as this worker knows it. `held` counts its jobs in hand.
+    """
+
+    id: str
+    plan: BoundPlan
+    dataset: str
+    state: str
+    held: int = 0
+
+    @property
+    def cancelled(self) -> bool:
+        """
+        Whether its results are dropped.
+        """
+        return self.state == "cancelled"
+
+
+@dataclass(slots=True)
+class Held:
+    """
+    A job in hand. `acknowledged` holds what an async stream waits for, by position.
+    """
+
+    row: Claimed
+    passage: Passage
+    stage: BoundStage
+    parent: int | None
+    acknowledged: dict[int, asyncio.Event] = field(default_factory=dict[int, asyncio.Event])
+
+    def assignment(self, chunks: Sequence[tuple[int, str, int]] = ()) -> Assignment:
+        """
+        The attempt at this job, as an executor gets it.
+        """
+        return Assignment(
+            job=self.row.id,
+            attempt=self.row.attempts,
+            run=self.passage.id,
+            stage=self.stage.name,
+            args=self.row.args.encode(),
+            timeout=self.stage.timeout,
+            memory=self.stage.memory,
+            chunks=tuple(chunks),
+        )
+
+    @property
+    def documents(self) -> list[str]:
+        """
+        The ids of the documents that it carries.
+        """
+        return list(read_job(orjson.loads(self.row.args)).documents)
+
+    @property
+    def repeats_stream(self) -> bool:
+        """
+        Whether an earlier attempt may have handed over parts of a stream.
+        """
+        return self.row.attempts > 0 and self.stage.emit == "stream"
+
+    def diverted(self, to: BoundStage, error: Mapping[str, Any]) -> Successor:
+        """
+        The job as it arrived, on its way to an `on_error` stage, with what went wrong in its context.
+        """
+        args = orjson.loads(self.row.args)
+        context = args.setdefault("payload", {}).setdefault("context", {})
+        context["error"] = {
+            "stage": self.stage.name,
+            "type": error.get("type"),
+            "message": error.get("message"),
+            "attempts": self.row.retries + self.row.crashes + 1,
+        }
+        mark = {"run": self.passage.id, "stage": to.name, "parent": self.row.id}
+        context["oaflow"] = {**context.get("oaflow", {}), **mark}
+        args |= {"queue": to.queue, "task": to.task}
+        return Successor(to.queue, to.task, to.name, to.priority, orjson.dumps(args))
+
+
+def mark_of(args: str) -> Mapping[str, Any]:
+    """
+    What oaflow wrote into the context of a job: run, stage, depth and parent; empty where it wrote nothing.
+    """
+    payload = orjson.loads(args).get("payload") or {}
+    mark = (payload.get("context") or {}).get("oaflow")
+    return mark if isinstance(mark, dict) else {}
+
+
+def unknown_stage(name: str, row: Claimed) -> BoundStage:
+    """
+    Stands in for a stage that the plan does not have, so that its job can be failed by name.
+    """
+    return BoundStage(
+        name=name,
+        task=row.task,
+        queue=row.queue,
+        edges=(),
+        dropped=(),
+        options={},
+        retry=Retry(max=0),
+        timeout=None,
+        memory=None,
+        priority=row.priority,
+        on_error=None,
+        emit="success",
+        external=False,
+        origin=name,
+    )
+
+
+def timeout_error(stage: BoundStage) -> dict[str, Any]:
+    """
+    What history keeps of an attempt that was ended by its time limit.
+    """
+    return {
+        "type": "Timeout",
+        "message": f"stage {stage.name!r} was not done after {stage.timeout or 0:g} s",
+        "fingerprint": f"{stage.name}:Timeout",
+    }
+
+
+def crash_error(death: Death) -> dict[str, Any]:
+    """
+    What history keeps of an attempt whose process died: the signal, the memory, and the last lines that it printed.
+    """
+    if death.kind == "memory":
+        how = f"was killed at {(death.rss or 0) / 1024**2:.0f} MiB, above its memory limit"
+    elif death.signal:
+        how = f"was killed by {death.signal}"
+    else:
+        how = f"ended with exit code {death.code}"
+    error: dict[str, Any] = {
+        "type": "Crash",
+        "message": f"the process that ran the job {how}",
+        "fingerprint": f"Crash:{death.kind}:{death.signal or death.code}",
+    }
+    if death.signal:
+        error["signal"] = death.signal
+    if death.log_tail:
+        error["log"] = list(death.log_tail)
+    return error

@@ -1,0 +1,129 @@
+"""
+Which runs there are to work on, by which plans, and which of their tasks this worker can run.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+
+from oaflow.ledger import handover as ledger
+from oaflow.ledger.wire import Wire
+from oaflow.plan import FORMAT, Plan, bind
+from oaflow.runtime.held import Passage
+from oaflow.runtime.messages import Probe
+
+log = logging.getLogger(__name__)
+
+NOT_PROBED = Probe(ok=False)
+
+
+class Passages:
+    """
+    The runs that a worker knows.
+
+    Args:
+        wire: to the database.
+        probe: finds out what a fresh process thinks of tasks.
+        know, forget: told of each bound plan, and of runs that are over.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        probe: Callable[[Iterable[str]], Awaitable[dict[str, Probe]]],
+        know: Callable[[str, bytes], None],
+        forget: Callable[[str], None],
+    ) -> None:
+        self._wire, self._probe, self._tell, self._forget = wire, probe, know, forget
+        self._plans: dict[str, Plan] = {}
+        self._known: dict[str, Passage] = {}
+        self._probes: dict[str, Probe] = {}
+        self.pairs: list[tuple[str, str]] = []
+        self.skip: list[str] = []
+
+    def __iter__(self) -> Iterator[Passage]:
+        return iter(self._known.values())
+
+    def get(self, run: str) -> Passage | None:
+        """
+        A run that is known, without asking.
+        """
+        return self._known.get(run)
+
+    def probe_of(self, task: str) -> Probe:
+        """
+        What is known of a task here.
+        """
+        return self._probes.get(task, NOT_PROBED)
+
+    @property
+    def tasks(self) -> list[str]:
+        """
+        The tasks that this worker can run.
+        """
+        return sorted(task for task, probe in self._probes.items() if probe.ok)
+
+    @property
+    def async_tasks(self) -> list[str]:
+        """
+        Those of them that run in the worker's own loop.
+        """
+        return [task for task in self.tasks if self._probes[task].is_async]
+
+    async def find(self, run: str) -> Passage | None:
+        """
+        A run by its id; None where the database does not have it, or its plan is of a format that is not known here.
+        """
+        if run not in self._known:
+            found = await self._wire.send("run", ledger.read_run, run)
+            if found is None or found.format != FORMAT:
+                return None
+            self._know(found)
+        return self._known[run]
+
+    async def refresh(self) -> tuple[bool, bool]:
+        """
+        Learn of runs that began or ended, and so of what there is to claim.
+
+        Returns:
+            Whether there are new pairs to claim, and whether there are new tasks.
+        """
+        found = await self._wire.send("runs", ledger.open_runs)
+        runs = [self._know(run) for run in found if run.format == FORMAT]
+        self._drop_all_but({run.id for run in runs})
+        self.skip = [run.id for run in runs if run.state != "running"]
+        stages = [
+            stage for run in runs if run.state == "running" for stage in run.plan.stages.values() if not stage.external
+        ]
+        fresh = sorted({stage.task for stage in stages} - self._probes.keys())
+        if fresh:
+            self._take_in(await self._probe(fresh))
+        pairs = {(stage.queue, stage.task) for stage in stages if self.probe_of(stage.task).ok}
+        changed = pairs != set(self.pairs)
+        self.pairs = sorted(pairs)
+        return changed, bool(fresh)
+
+    def _take_in(self, probes: Mapping[str, Probe]) -> None:
+        for task, probe in probes.items():
+            if not probe.ok:
+                log.error("task %s cannot run here: %s", task, probe.error)
+        self._probes |= probes
+
+    def _know(self, found: ledger.OpenRun) -> Passage:
+        if found.id not in self._known:
+            if found.plan not in self._plans:
+                self._plans[found.plan] = Plan.model_validate(found.definition)
+            bound = bind(self._plans[found.plan], found.params)
+            self._known[found.id] = Passage(found.id, bound, found.dataset, found.state)
+            self._tell(found.id, bound.to_json())
+        passage = self._known[found.id]
+        passage.state = found.state
+        return passage
+
+    def _drop_all_but(self, opened: set[str]) -> None:
+        for passage in list(self._known.values()):
+            if passage.id not in opened and not passage.held:
+                del self._known[passage.id]
+                self._forget(passage.id)
+        used = {passage.plan.digest for passage in self._known.values()}
+        self._plans = {digest: plan for digest, plan in self._plans.items() if digest in used}

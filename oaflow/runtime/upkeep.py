@@ -1,0 +1,77 @@
+"""
+What a worker does beside its jobs: takes back what dead workers held, closes what a kill left open, watches the disks.
+"""
+
+import asyncio
+import logging
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from oaflow.ledger import handover as ledger
+from oaflow.ledger.wire import Refused, Wire
+from oaflow.runtime.room import DISK, full
+from oaflow.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ROWS_EVERY = 30.0  # seconds between two comparisons of counters and rows
+ROOM_EVERY = 2.0
+
+
+class Upkeep:
+    """
+    Two loops, started and cancelled by the dispatcher.
+
+    Args:
+        wire: to the database.
+        settings: of the worker.
+        changed: called when there may be something new to do.
+    """
+
+    def __init__(self, wire: Wire, settings: Settings, changed: Callable[[], None]) -> None:
+        self._wire, self._settings, self._changed = wire, settings, changed
+        self.no_room: str | None = None
+
+    async def recover(self) -> None:
+        """
+        Every heartbeat: recovery in every worker, and the sweeper; both let one worker in at a time.
+        """
+        settings = self._settings
+        rows_at = time.monotonic() + ROWS_EVERY
+        while True:
+            await asyncio.sleep(settings.heartbeat)
+            began = time.monotonic()
+            rows = began >= rows_at
+            try:
+                await self._wire.send("recover", ledger.recover, settings.dead_after, [], settings.crashes)
+                await self._wire.send("sweep", ledger.sweep, rows)
+            except Refused:
+                log.exception("upkeep")
+            if rows:
+                # Reading all live rows takes its time on a deep queue: it gets at most a twentieth of it.
+                rows_at = time.monotonic() + max(ROWS_EVERY, 20 * (time.monotonic() - began))
+            self._changed()
+
+    async def watch_room(self) -> None:
+        """
+        Every two seconds: where a disk is full, runs pause and say so; they go on when there is room again.
+        """
+        home = self._settings.home
+        folders = [home, self._settings.archive_path or home / "archive", Path(tempfile.gettempdir())]
+        # By host, so that the next worker here lets go on what one that was killed here had paused.
+        host = f"{socket.gethostname()}: "
+        full_before: bool | None = None
+        while True:
+            problem = full(folders)
+            self.no_room = problem
+            if problem and not full_before:
+                log.error("%s; nothing is claimed until there is room", problem)
+                await self._wire.send("pause", ledger.pause, host + problem)
+            elif not problem and full_before is not False:
+                await self._wire.send("unpause", ledger.unpause, host + DISK)
+                self._changed()
+            full_before = bool(problem)
+            await asyncio.sleep(ROOM_EVERY)
