@@ -134,12 +134,10 @@ def _missing(pipeline: Pipeline, name: str, stage: Stage, option: str, spans: Sp
     value = stage.options[option]
     for param in references(value) if isinstance(value, str) else ():
         declared = pipeline.params.get(param)
-        if (
-            declared is not None
-            and value == f"${{params.{param}}}"
-            and not declared.required
-            and declared.default is None
-        ):
+        if declared is None or value != f"${{params.{param}}}":
+            continue
+        # What a run works on is never left out: without a value for the positional param no run begins.
+        if not declared.required and not declared.positional and declared.default is None:
             message = f"{stage.task!r} needs option {option!r}, and param {param!r} may be without a value"
             help = f"give param {param!r} a default, or say `required: true`"
             yield Diagnostic(rules.MISSING_OPTION, message, spans.value("stages", name, "with", option), help)

@@ -22,7 +22,6 @@ def check_params(
     env: Mapping[str, str] | None = None,
     remembered: Mapping[str, Any] | None = None,
     folder: Path | None = None,
-    home: Path | None = None,
 ) -> dict[str, Any]:
     """
     The value of every param of a run, as JSON holds it: durations in seconds, sizes in bytes, paths absolute texts.
@@ -35,7 +34,6 @@ def check_params(
         env: the environment of the process that starts the run.
         remembered: the values of the dataset's last run; only params that say `remember` look here.
         folder: what relative paths are relative to; None: the current folder.
-        home: what they are relative to in defaults, which is the pipeline file's folder; None: the same.
 
     Raises:
         UsageError: an unknown param, one that needs a value and has none, or a value of the wrong type.
@@ -47,8 +45,7 @@ def check_params(
     values: dict[str, Any] = {}
     for name, param in plan.params.items():
         source, value = _first_given(name, param, given, env or {}, remembered or {})
-        at = home or base if value is param.default else base
-        values[name] = None if value is None else _read_param(name, param, value, source, at)
+        values[name] = None if value is None else _read_param(name, param, value, source, base)
     missing = [name for name, param in plan.params.items() if param.required and values[name] in (None, [])]
     if missing:
         raise _missing_params(missing, plan)

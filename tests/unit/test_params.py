@@ -132,13 +132,14 @@ def test_a_bad_value_from_the_environment_names_the_variable():
         check(PlannedParam(type="int", env="WORKERS"), env={"WORKERS": "many"})
 
 
-def test_paths_are_absolute_texts_relative_to_the_current_folder_and_defaults_to_the_file():
+def test_paths_are_absolute_texts_relative_to_the_current_folder():
     param = PlannedParam(type="path", default="texts")
-    places = {"folder": Path("/here"), "home": Path("/pipelines")}
+    here = {"folder": Path("/here")}
 
-    assert check(param, "a/../b", **places) == "/here/b"
-    assert check(param, Path("/abs/x"), **places) == "/abs/x"
-    assert check(param, **places) == "/pipelines/texts"
+    assert check(param, "a/../b", **here) == "/here/b"
+    assert check(param, Path("/abs/x"), **here) == "/abs/x"
+    assert check(param, **here) == "/here/texts"
+    assert check(param, "b") == str(Path.cwd() / "b")
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), min_size=1))

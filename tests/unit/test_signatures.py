@@ -149,6 +149,7 @@ def test_an_option_that_must_be_given_cannot_come_from_a_param_without_a_value()
     ]
     assert told(text % "{required: true}", needs) == []
     assert told(text % "{default: y}", needs) == []
+    assert told(text % "{positional: true}", needs) == []
 
 
 @pytest.mark.parametrize(
