@@ -30,7 +30,8 @@ import orjson
 
 from oaflow.jobs import Bindings
 from oaflow.plan import BoundPlan
-from oaflow.runtime.execution import Attempt, execute, refused
+from oaflow.runtime.attempt import Attempt, refused
+from oaflow.runtime.execution import execute
 from oaflow.runtime.frames import Frames, frame, plain_handover, read_assignment
 from oaflow.runtime.functions import Loaded, TaskError, load
 from oaflow.runtime.lines import MARK

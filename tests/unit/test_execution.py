@@ -17,7 +17,7 @@ from oaflow.errors import Reject
 from oaflow.jobs import Bindings, DatasetJob
 from oaflow.model import STAGE_ATTRIBUTE, Out, StageOptions
 from oaflow.plan import PlannedEdge
-from oaflow.runtime import execution
+from oaflow.runtime import attempt as attempts
 from oaflow.runtime.execution import execute, execute_async
 from oaflow.runtime.functions import Loaded, TaskError, load
 from oaflow.runtime.messages import Assignment, Handover
@@ -270,7 +270,7 @@ def numbers(parts: list[Handover], stage: str = "end") -> list[int]:
 @given(st.integers(0, 350), st.integers(0, 4), st.integers(1, 120))
 def test_a_repeated_stream_hands_over_exactly_what_was_not_handed_over(count, survived, size):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(execution, "CHUNK_JOBS", size)  # where an earlier attempt cut is not where this one would
+        patch.setattr(attempts, "CHUNK_JOBS", size)  # where an earlier attempt cut is not where this one would
         first = attempt(stream_of(count), stage="stream")
     kept = recorded(first)[:survived]
     second = attempt(stream_of(count), stage="stream", chunks=kept)
@@ -311,7 +311,7 @@ def test_a_part_of_which_nothing_is_routed_has_its_position_too():
 
 
 def test_a_slow_stream_is_handed_over_as_it_comes(monkeypatch):
-    monkeypatch.setattr(execution, "CHUNK_SECONDS", 0.01)
+    monkeypatch.setattr(attempts, "CHUNK_SECONDS", 0.01)
 
     def function(job):
         for number in range(3):
@@ -342,7 +342,7 @@ def test_async_functions_and_generators_are_executed_alike():
 
 
 def test_an_async_stream_does_not_wait_while_it_rests(monkeypatch):
-    monkeypatch.setattr(execution, "CHUNK_SECONDS", 0.02)
+    monkeypatch.setattr(attempts, "CHUNK_SECONDS", 0.02)
 
     async def function(job):
         for number in range(4):

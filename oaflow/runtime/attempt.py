@@ -1,0 +1,278 @@
+"""
+The state of one attempt at a job, from reading it to the last hand-over. Whoever calls the function drives it.
+"""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec
+
+import orjson
+
+from oaflow.errors import JobError, Reject, RouteError
+from oaflow.jobs import AnyJob, Bindings, pack, read_job, settle
+from oaflow.plan import BoundPlan, BoundStage
+from oaflow.runtime.complaints import EmissionError, StreamDiffersError, TooManyJobsError
+from oaflow.runtime.functions import Loaded, TaskError
+from oaflow.runtime.messages import Assignment, Handover, Next
+from oaflow.runtime.router import Loss, Routed, edges_of, route, stage_of
+from oaflow.runtime.streams import Earlier, fingerprint
+from oaflow.runtime.troubles import describe
+
+# Handed over together at the end; more belongs in a stream.
+MOST_AT_ONCE = 10_000
+
+# A part of a stream is cut at whichever comes first.
+CHUNK_JOBS = 100
+CHUNK_SECONDS = 0.2
+
+P = ParamSpec("P")
+
+
+class Attempt:
+    """
+    The state of one attempt: what was emitted and not yet handed over.
+
+    `lock` is held where that changes: a thread that hands over what `overdue` answers holds it until that is sent.
+    """
+
+    def __init__(self, assignment: Assignment, plan: BoundPlan, loaded: Loaded, job_bytes: int) -> None:
+        self.started = time.time()
+        self.assignment, self.plan, self.loaded = assignment, plan, loaded
+        self.stage_name = assignment.stage
+        self._job_bytes = job_bytes
+        self._job: AnyJob | None = None
+        self._bindings: Bindings | None = None
+        self._earlier = Earlier(assignment.chunks)
+        self.lock = threading.Lock()
+        self._position = 0
+        self._closed = False
+        self._begin_part()
+
+    def _begin_part(self) -> None:
+        self._pending: list[tuple[str, AnyJob]] = []
+        self._count = 0
+        self._hash = hashlib.sha256()
+        self._since = time.monotonic()
+        self._wanted = self._earlier.at(self._position)
+        self._most = min(CHUNK_JOBS, self._earlier.room(self._position))
+
+    @property
+    def stage(self) -> BoundStage:
+        """
+        The stage of the plan.
+        """
+        return stage_of(self.plan, self.stage_name)
+
+    @property
+    def job(self) -> AnyJob:
+        """
+        The job, once it is read.
+        """
+        assert self._job is not None
+        return self._job
+
+    def read(self) -> AnyJob:
+        """
+        The job that was assigned.
+        """
+        self._job = read_job(orjson.loads(self.assignment.args), self.loaded.model)
+        return self._job
+
+    def begin(self, bindings: Bindings) -> None:
+        """
+        Take what the job can reach, and say what it is about.
+        """
+        self._bindings = bindings
+        documents = self.job.documents
+        bindings.document = documents[0] if len(documents) == 1 else None
+
+    def call(self) -> Any:
+        """
+        Call the function.
+        """
+        return self.loaded.function(self.job, **self.loaded.arguments(self.stage.options))
+
+    def add(self, port: str, job: AnyJob) -> Handover | None:
+        """
+        Take one emitted job; answers a part of the stream where it is time to hand one over.
+        """
+        if self.stage.emit != "stream":
+            if len(self._pending) == MOST_AT_ONCE:
+                raise TooManyJobsError(self.stage_name, MOST_AT_ONCE)
+            self._pending.append((port, job))
+            return None
+        self._hash.update(self._refusing(fingerprint, port, job))
+        if self._wanted is None:
+            job = self._packed(port, job)
+            with self.lock:
+                self._count += 1
+                self._pending.append((port, job))
+                return self._cut("chunk") if self._waited() or self._count >= self._most else None
+        self._count += 1
+        count, digest = self._wanted
+        if self._count == count:
+            if self._digest() != digest:
+                raise StreamDiffersError(self.stage_name, self._position, count)
+            self._position += count
+            self._begin_part()
+        return None
+
+    def overdue(self) -> Handover | None:
+        """
+        A part of the stream that has waited long enough, while the function is busy with the next. To be called, and
+        what it answers to be sent, under `lock`.
+        """
+        return self._cut("chunk") if self.patience() == 0 and not self._closed else None
+
+    def patience(self) -> float | None:
+        """
+        Seconds until something is overdue; None where nothing waits.
+        """
+        if self.stage.emit != "stream" or not self._pending:
+            return None
+        return max(0.0, self._since + CHUNK_SECONDS - time.monotonic())
+
+    def _waited(self) -> bool:
+        return time.monotonic() - self._since >= CHUNK_SECONDS
+
+    def last(self) -> Handover:
+        """
+        What is left, together with the end of the job. What the job wrote to the store is finished before.
+        """
+        if self.stage.emit != "stream":
+            pending = [(port, self._packed(port, job)) for port, job in self._pending]
+            return self._settled(self._handover("done", pending))
+        if self._wanted is not None:
+            raise StreamDiffersError(self.stage_name, self._position, self._wanted[0])
+        if (missing := self._earlier.beyond(self._position + self._count)) is not None:
+            raise StreamDiffersError(self.stage_name, *missing)
+        with self.lock:
+            self._closed = True
+            return self._settled(self._cut("done"))
+
+    def _settled(self, last: Handover) -> Handover:
+        # Only when all of it can be handed over: what earlier attempts wrote must not go because of a wrong port.
+        settle(self.job)
+        return last
+
+    def failed(self, error: BaseException) -> Handover:
+        """
+        The end of an attempt that went wrong. What it emitted and did not hand over is gone, notes included.
+        """
+        with self.lock:
+            self._closed = True
+        detail: dict[str, Any] = {"error": describe(error, self.stage_name, self.loaded.function)}
+        if self._job is not None and self._job.documents:
+            detail["documents"] = self._job.documents
+        # A repetition would come to the same: refused by the author, or a mistake in what was returned.
+        final = isinstance(error, Reject | RouteError | TaskError) or self._job is None
+        return self._message("failed", detail, final=final)
+
+    def _cut(self, outcome: str) -> Handover:
+        part = self._handover(outcome, self._pending, self._position, self._digest())
+        self._position += self._count
+        self._begin_part()
+        return part
+
+    def _digest(self) -> str:
+        # The number of jobs is in it: `size` of the table counts successors, which are others than what was emitted.
+        return f"{self._count}:{self._hash.hexdigest()}"
+
+    def _handover(
+        self,
+        outcome: str,
+        pending: list[tuple[str, AnyJob]],
+        position: int | None = None,
+        digest: str | None = None,
+    ) -> Handover:
+        routed = route(
+            self.plan, self.stage_name, self.job, pending, run=self.assignment.run, job_id=self.assignment.job
+        )
+        successors = tuple(
+            Next(way.queue, way.task, way.stage, way.priority, self._refusing(_written, way.job))
+            for way in routed.routes
+        )
+        return self._message(
+            outcome, self._account(routed), successors, position, digest, warning=_stray(routed, self.stage_name)
+        )
+
+    def _packed(self, port: str, job: AnyJob) -> AnyJob:
+        return pack(job, self._job_bytes) if edges_of(self.stage, port) else job
+
+    def _refusing(self, write: Callable[P, bytes], *args: P.args, **kwargs: P.kwargs) -> bytes:
+        try:
+            return write(*args, **kwargs)
+        except JobError as problem:
+            raise EmissionError(self.stage_name, problem) from problem
+
+    def _account(self, routed: Routed) -> dict[str, Any]:
+        detail: dict[str, Any] = {}
+        if routed.routes:
+            detail["handed"] = [(way.stage, way.documents) for way in routed.routes]
+        if routed.losses:
+            detail["lost"] = [(loss.kind, loss.port, loss.reason, loss.documents) for loss in routed.losses]
+            detail |= _counted(routed.losses)
+        if documents := self.job.documents:
+            detail["documents"] = documents
+        if self._bindings is not None and (notes := self._bindings.notes):
+            taken = list(notes)
+            detail["notes"] = [
+                {"kind": note.kind, "document": note.document, "name": note.name, "reason": note.reason}
+                for note in taken
+            ]
+            del notes[: len(taken)]  # not clear(): the function may have noted more meanwhile
+        return detail
+
+    def _message(
+        self,
+        outcome: Any,
+        detail: dict[str, Any],
+        successors: tuple[Next, ...] = (),
+        position: int | None = None,
+        digest: str | None = None,
+        *,
+        final: bool = False,
+        warning: str | None = None,
+    ) -> Handover:
+        return Handover(
+            job=self.assignment.job,
+            outcome=outcome,
+            started=self.started,
+            ended=time.time(),
+            detail=orjson.dumps(detail) if detail else b"{}",
+            next=successors,
+            position=position,
+            digest=digest,
+            version=self.loaded.version,
+            final=final,
+            warning=warning,
+        )
+
+
+def refused(assignment: Assignment, error: BaseException) -> Handover:
+    """
+    The end of an attempt that could not even begin.
+    """
+    now = time.time()
+    detail = orjson.dumps({"error": describe(error, assignment.stage, None)})
+    return Handover(assignment.job, "failed", now, now, detail, final=isinstance(error, TaskError))
+
+
+def _written(job: AnyJob) -> bytes:
+    return orjson.dumps(job.to_wire())
+
+
+def _counted(losses: Iterable[Loss]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for loss in losses:
+        counts[loss.kind] = counts.get(loss.kind, 0) + 1
+    return counts
+
+
+def _stray(routed: Routed, stage: str) -> str | None:
+    if routed.stray is None:
+        return None
+    queue, task = routed.stray
+    return f"stage {stage!r} returned a job for queue {queue!r}, task {task!r}; in a pipeline the plan decides"

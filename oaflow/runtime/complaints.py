@@ -1,0 +1,84 @@
+"""
+What can be wrong with what a stage returned. None of it is repeated: a repetition would return the same.
+
+    RouteError
+    |- NotAJobError            something else than a job
+    |- TooManyJobsError        more than is handed over together
+    |- StreamDiffersError      a repeated stream is not the same
+    `- EmissionError           a job that cannot be written
+    TimeoutError
+    `- StageTimeoutError       an async stage took too long; this one may be repeated
+"""
+
+from typing import Any
+
+from oaflow.errors import JobError, RouteError
+from oaflow.runtime.troubles import storable
+
+
+class NotAJobError(RouteError):
+    """
+    A stage returned something that is no job.
+    """
+
+    def __init__(self, stage: str, value: Any) -> None:
+        self.stage, self.found = stage, type(value).__name__
+        super().__init__(
+            f"stage {stage!r} returned {self.found} {_short(value)}, which is no job",
+            help="a stage returns a job, Out(port, job), an iterable of these, or None",
+        )
+
+
+class TooManyJobsError(RouteError):
+    """
+    A stage returned more jobs than are handed over together.
+    """
+
+    def __init__(self, stage: str, most: int) -> None:
+        self.stage, self.most = stage, most
+        super().__init__(
+            f"stage {stage!r} returned more than {most:,} jobs, which are handed over together under 'emit: success'",
+            help="say 'emit: stream' for the stage, and yield the jobs",
+        )
+
+
+class StreamDiffersError(RouteError):
+    """
+    A repeated attempt at a stream does not repeat what earlier attempts handed over.
+    """
+
+    def __init__(self, stage: str, position: int, size: int) -> None:
+        self.stage, self.position, self.size = stage, position, size
+        super().__init__(
+            f"stage {stage!r} repeated its stream, and it differs from what was handed over: the first difference is "
+            f"in jobs {position} to {position + size - 1}",
+            help="a stage with 'emit: stream' yields the same jobs in the same order each time",
+        )
+
+
+class EmissionError(RouteError):
+    """
+    A returned job cannot be written.
+    """
+
+    def __init__(self, stage: str, problem: JobError) -> None:
+        self.stage, self.problem = stage, problem
+        super().__init__(f"stage {stage!r} returned a job that cannot be sent: {problem}", help=problem.help)
+
+
+class StageTimeoutError(TimeoutError):
+    """
+    An async stage took longer than its `timeout`.
+    """
+
+    def __init__(self, stage: str, seconds: float) -> None:
+        self.stage, self.seconds = stage, seconds
+        super().__init__(f"stage {stage!r} took longer than its timeout of {seconds:g} s")
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:
+        return ""
+    return storable(text if len(text) <= 80 else text[:77] + "...")

@@ -1,0 +1,67 @@
+"""
+How a stream is told apart from another: the parts that were handed over, and the digest of a part. Pure.
+"""
+
+import sys
+from collections.abc import Iterable
+from typing import Any, cast
+
+import orjson
+
+from oaflow.jobs import AnyJob
+
+
+class Earlier:
+    """
+    The parts of a stream that earlier attempts handed over, by position.
+    """
+
+    def __init__(self, chunks: Iterable[tuple[int, str, int]]) -> None:
+        self._parts = {position: (int(digest.partition(":")[0]), digest) for position, digest, _ in chunks}
+
+    def at(self, position: int) -> tuple[int, str] | None:
+        """
+        How many jobs begin here that were handed over together, and their digest.
+        """
+        return self._parts.get(position)
+
+    def room(self, position: int) -> int:
+        """
+        How many jobs lie between a position and the next part that was handed over.
+        """
+        later = [other - position for other in self._parts if other > position]
+        return min(later, default=sys.maxsize)
+
+    def beyond(self, position: int) -> tuple[int, int] | None:
+        """
+        Position and size of the first part at or after a position.
+        """
+        later = [(other, count) for other, (count, _) in self._parts.items() if other >= position]
+        return min(later, default=None)
+
+
+def fingerprint(port: str, job: AnyJob) -> bytes:
+    """
+    An emitted job as bytes that are the same whenever the same is emitted.
+
+    Lists of texts in entities are sorted: what is a set in followthemoney comes in another order from another process.
+    oaflow's own mark is left out, since a job that is run again in a later round has another id.
+    """
+    wire = job.to_wire()
+    wire.pop("batch", None)
+    payload: Any = dict(wire.get("payload") or {})
+    if "entities" in payload:
+        payload["entities"] = [_sorted(entity) for entity in payload["entities"]]
+    if isinstance(context := payload.get("context"), dict):
+        payload["context"] = {key: value for key, value in cast("dict[str, Any]", context).items() if key != "oaflow"}
+    return orjson.dumps([port, wire | {"payload": payload}], option=orjson.OPT_SORT_KEYS)
+
+
+def _sorted(entity: Any) -> Any:
+    match entity:
+        case dict():
+            return {key: _sorted(value) for key, value in cast("dict[str, Any]", entity).items()}
+        case list() if all(isinstance(value, str) for value in cast("list[Any]", entity)):
+            return sorted(cast("list[str]", entity))
+        case _:
+            return entity

@@ -1,0 +1,84 @@
+"""
+An exception as history keeps it. Pure.
+"""
+
+import hashlib
+import os
+import sysconfig
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+_MOST_TEXT = 50_000
+
+
+def describe(error: BaseException, stage: str, function: Callable[..., Any] | None) -> dict[str, Any]:
+    """
+    An exception as history keeps it: type, message, traceback of the author's frames, fingerprint.
+    """
+    frames = _author_frames(error.__traceback__, function)
+    shown = traceback.TracebackException(type(error), error, _first_of(error.__traceback__), compact=True)
+    kind = type(error)
+    known = kind.__module__ == "builtins" or kind.__module__.startswith("oaflow.")
+    name = kind.__qualname__ if known else f"{kind.__module__}.{kind.__qualname__}"
+    place = frames[-1] if frames else stage
+    told: dict[str, Any] = {
+        "type": name,
+        "message": storable(_said(error)),
+        "traceback": storable("".join(shown.format())),
+        "fingerprint": hashlib.sha256(f"{stage}\n{name}\n{place}".encode(errors="replace")).hexdigest()[:12],
+    }
+    if help := getattr(error, "help", None):
+        told["help"] = storable(str(help))
+    return told
+
+
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_MACHINERY = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_STAGES = os.path.join(_OWN, "stages") + os.sep
+_NOT_AUTHORS = tuple(
+    {os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+)
+
+
+def _author_frames(trace: TracebackType | None, function: Callable[..., Any] | None) -> list[str]:
+    """
+    `file:function` of the frames that the author of the stage wrote, the innermost last.
+    """
+    package = getattr(function, "__module__", None) or ""
+    package = package.partition(".")[0]
+    frames: list[str] = []
+    for frame, _ in traceback.walk_tb(trace):
+        file = frame.f_code.co_filename
+        module = str(frame.f_globals.get("__name__", ""))
+        ours = file.startswith(_OWN) and not file.startswith(_STAGES)
+        foreign = ours or file.startswith(_NOT_AUTHORS) or file.startswith("<frozen")
+        if not foreign or (not ours and module.partition(".")[0] == package):
+            frames.append(f"{module}:{frame.f_code.co_qualname}")
+    return frames
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # an author's exception may fail at that, too
+        return ""
+
+
+def _first_of(trace: TracebackType | None) -> TracebackType | None:
+    """
+    The traceback without the frames of the machinery that called the function; none where nothing else is left.
+    """
+    rest = trace
+    while rest is not None and rest.tb_frame.f_code.co_filename.startswith(_MACHINERY):
+        rest = rest.tb_next
+    return rest
+
+
+def storable(text: str) -> str:
+    """
+    A text as Postgres can store it, without NUL and lone surrogates, and not without end.
+    """
+    text = text.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
+    return text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT // 2]}\n[...]\n{text[-_MOST_TEXT // 2 :]}"
