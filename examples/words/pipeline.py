@@ -1,5 +1,5 @@
 """
-The same pipeline as `pipeline.yml`, in Python: both have the same plan. Run: `oaflow run pipeline:words` in this folder.
+The pipeline of `pipeline.yml` in Python: both have one plan. In this folder: `oaflow run pipeline:words -d words`.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ words = Pipeline(
     description="The most frequent words of each text file in a folder.",
     params={
         "folder": Param(Path, default="texts", help="The folder with the files"),
-        "result": Param(Path, help="Where the results go; beside the files where nothing is said"),
+        "result": Param(Path, default="results", help="The folder for what was found"),
         "at_least": Param(int, default=4, help="How long a word must be"),
     },
     stages={

@@ -33,13 +33,14 @@ def count(job: Job, *, at_least: int = 4) -> Job:
 
 
 @stage
-def report(job: Job, *, result: str | None = None) -> None:
-    """Write a file's words to the result, a file beside it that is replaced as a whole."""
-    source = Path(job.context["file"])
-    folder = Path(result) if result else source.parent
+def report(job: Job, *, result: str) -> None:
+    """Write a file's words to a file of that name in the result folder."""
+    folder = Path(result)
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"{times:5} {word}" for word, times in job.context.get("words", {}).items()]
-    (folder / f"{source.name}.words").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    # Written as a whole: a job may run twice, and then the second time changes nothing.
+    name = Path(job.context["file"]).name
+    (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def told(job: Job, **context: object) -> Job:
