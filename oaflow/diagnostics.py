@@ -2,7 +2,7 @@
 What a check has to say: a rule, a place, a sentence, and the next thing to type. Data only: nothing here prints.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -110,6 +110,18 @@ class Spans:
 
 # What was declared in Python has paths and no lines.
 NO_SPANS = Spans()
+
+
+def in_order(found: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """
+    By place in the file, each once: what an alias repeats is written once, and so is its mistake.
+    """
+    once: dict[object, Diagnostic] = {}
+    for one in found:
+        # Where nothing has a line, the path is the place, and the order of the checks remains.
+        place = (one.span.line, one.span.column) if one.span.line else one.span.path
+        once.setdefault((one.code, one.message, place), one)
+    return sorted(once.values(), key=lambda one: (one.span.line, one.span.column))
 
 
 def errors(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:

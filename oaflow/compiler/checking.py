@@ -13,7 +13,7 @@ from oaflow.compiler.graph import check_graph
 from oaflow.compiler.names import check_names
 from oaflow.compiler.planning import plan_of
 from oaflow.compiler.shape import parse_pipeline
-from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans, errors
+from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans, errors, in_order
 from oaflow.errors import UsageError
 from oaflow.loader import load
 from oaflow.model import Pipeline
@@ -97,9 +97,9 @@ def check_pipeline(
     for phase in (check_names, check_graph):
         found += phase(pipeline, spans)
         if errors(found):
-            return Checked(None, pipeline, _sorted(found))
+            return Checked(None, pipeline, tuple(in_order(found)))
     if inspect is None:
-        return Checked(plan_of(pipeline, {}), pipeline, _sorted(found))
+        return Checked(plan_of(pipeline, {}), pipeline, tuple(in_order(found)))
     # Not at the top: it brings the table of schemata, which a check without imports has no use for.
     from oaflow.compiler.signatures import check_functions
 
@@ -107,7 +107,7 @@ def check_pipeline(
     found += check_functions(pipeline, answers, spans)
     seen = {task: answer for task, answer in answers.items() if isinstance(answer, Inspected)}
     plan = None if errors(found) else plan_of(pipeline, seen)
-    return Checked(plan, pipeline, _sorted(found), True, seen)
+    return Checked(plan, pipeline, tuple(in_order(found)), True, seen)
 
 
 def compile_pipeline(pipeline: Pipeline, spans: Spans = NO_SPANS, inspect: Inspect | None = None) -> Plan:
@@ -124,8 +124,3 @@ def compile_pipeline(pipeline: Pipeline, spans: Spans = NO_SPANS, inspect: Inspe
     if checked.plan is None:
         raise PipelineError(pipeline.name, checked.diagnostics)
     return checked.plan
-
-
-def _sorted(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    # Stable: where nothing has a line, the order of the checks remains.
-    return tuple(sorted(found, key=lambda one: (one.span.line, one.span.column)))

@@ -47,6 +47,25 @@ def reached_from(graph: Graph, sources: Iterable[str]) -> set[str]:
     return reached
 
 
+def without_ends(graph: Graph) -> Graph:
+    """
+    What is left when stages that nothing leads to are taken away again and again: empty exactly if there is no cycle.
+
+    Linear, where looking for a way back from every stage is not.
+    """
+    led_to = dict.fromkeys(graph, 0)
+    for targets in graph.values():
+        for target in targets:
+            led_to[target] += 1
+    ends = [name for name, count in led_to.items() if count == 0]
+    for name in ends:
+        for target in graph[name]:
+            led_to[target] -= 1
+            if led_to[target] == 0:
+                ends.append(target)
+    return {name: targets for name, targets in graph.items() if led_to[name]}
+
+
 def path_between(graph: Graph, start: str, end: str) -> list[str] | None:
     """
     A shortest way of at least one step, both ends included; None where there is none.
@@ -119,9 +138,9 @@ def cycles(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     """
     Ways back to the same stage on which no edge says `recurse`: each group of stages once, with a shortest way.
     """
-    graph = graph_of(pipeline, recurse=False, on_error=False)
+    graph = without_ends(graph_of(pipeline, recurse=False, on_error=False))
     told: set[str] = set()
-    for name in pipeline.stages:
+    for name in graph:
         way = None if name in told else path_between(graph, name, name)
         if way is None:
             continue

@@ -71,7 +71,7 @@ def _stage(pipeline: Pipeline, name: str, stage: Stage, found: Inspected) -> Pla
         dropped=stage.dropped,
         options=stage.options,
         on_error=stage.on_error,
-        emit=stage.emit or defaults.emit or options.emit,
+        emit=stage.emit or (None if stage.external else defaults.emit) or options.emit,
         enabled=stage.enabled,
         external=stage.external,
         origin=None if stage.origin == f"{pipeline.name}/{name}" else stage.origin,

@@ -11,7 +11,7 @@ from oaflow.compiler.edges import DROP, read_next
 from oaflow.compiler.params import read_params
 from oaflow.compiler.reading import PARAM, TASK, Reader, shortened, spelled
 from oaflow.compiler.rules import shape as rules
-from oaflow.diagnostics import NO_SPANS, Diagnostic, Path, Spans, errors
+from oaflow.diagnostics import NO_SPANS, Diagnostic, Path, Spans, errors, in_order
 from oaflow.model import LANGUAGE, Defaults, Edge, Pipeline, Repeat, Stage
 
 PIPELINE_KEYS = ("oaflow", "pipeline", "description", "params", "defaults", "start", "stages")
@@ -48,7 +48,7 @@ def parse_pipeline(data: Mapping[str, Any], spans: Spans = NO_SPANS) -> tuple[Pi
     """
     reader = Reader(spans)
     pipeline = _pipeline(reader, data)
-    found = sorted(reader.found, key=lambda diagnostic: (diagnostic.span.line, diagnostic.span.column))
+    found = in_order(reader.found)
     return (None if errors(found) else pipeline), found
 
 

@@ -5,16 +5,21 @@ The phases in order, and the plan at their end.
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from oaflow.compiler import PipelineError, check_data, check_file, compile_pipeline, parse_pipeline
 from oaflow.compiler.functions import Inspected, InspectionError, Parameter
 from oaflow.compiler.planning import plan_of
+from oaflow.diagnostics import errors
 from oaflow.loader import load_text
 from oaflow.model import Retry, StageOptions
 from oaflow.plan import Plan
+from oaflow.rendering import FORMS, render
 
 ROOT = Path(__file__).parents[3]
 INGEST = ROOT / "pipelines" / "ingest.yml"
@@ -54,6 +59,48 @@ def test_a_phase_with_mistakes_is_the_last_one():
 
     assert [one.code for one in check_data(shape).diagnostics] == ["OAF108"]
     assert [one.code for one in check_data(names).diagnostics] == ["OAF201"]
+
+
+def test_a_mistake_that_an_alias_repeats_is_told_once():
+    text = """
+    pipeline: p
+    start: [a, b]
+    stages:
+      a: {task: m.a, retry: &r {max: often}}
+      b: {task: m.b, retry: *r}
+    """
+    loaded = load_text(text)
+
+    assert [one.code for one in check_data(loaded.data, loaded.spans).diagnostics] == ["OAF103"]
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 6))
+def test_no_change_to_a_pipeline_is_more_than_a_list_of_mistakes(random: Random, changes: int):
+    words = INGEST.read_text().split(" ")
+    for _ in range(changes):
+        at = random.randrange(len(words))
+        words[at] = random.choice(
+            [*words, "", "}", "drop", "params.source", "${params.source}", "{to: index}", "\n", "1"]
+        )
+    text = " ".join(words)
+    loaded = load_text(text, "ingest.yml")
+    found = loaded.diagnostics
+    if loaded.data is not None:
+        checked = check_data(loaded.data, loaded.spans)
+        found = checked.diagnostics
+        assert (checked.plan is None) == bool(errors(found))
+    for one in found:
+        lines = text.split("\n")
+        assert one.span.line <= len(lines)
+        assert one.span.source == (lines[one.span.line - 1] if one.span.line else "")
+    for form in FORMS:
+        render(found, form)
+
+
+def test_thousands_of_stages_are_checked_in_no_time():
+    stages = {f"s{n}": {"task": "m.f", "next": f"s{n + 1}"} for n in range(5000)} | {"s5000": {"task": "m.f"}}
+
+    assert check_data({"pipeline": "p", "stages": stages}).diagnostics == ()
 
 
 def test_functions_are_asked_once_each_and_external_ones_never():

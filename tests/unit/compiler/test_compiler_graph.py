@@ -8,7 +8,7 @@ import networkx as nx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oaflow.compiler.graph import check_graph, graph_of, path_between, reached_from
+from oaflow.compiler.graph import check_graph, graph_of, path_between, reached_from, without_ends
 from oaflow.compiler.planning import plan_of
 from oaflow.diagnostics import NO_SPANS
 from oaflow.errors import UsageError
@@ -72,6 +72,14 @@ def test_reachability_is_what_networkx_says(pipeline: Pipeline):
                 assert nx.is_path(theirs, way)
             elif name != other:
                 assert way is None
+
+
+@given(pipelines())
+def test_what_is_left_without_ends_is_nothing_exactly_if_there_is_no_cycle(pipeline: Pipeline):
+    left = without_ends(graph_of(pipeline))
+
+    assert (not left) == nx.is_directed_acyclic_graph(networkx_of(pipeline))
+    assert all(target in left for targets in left.values() for target in targets)
 
 
 @given(pipelines())

@@ -264,8 +264,8 @@ def test_tuples_and_lists_are_the_same_in_the_python_form():
 
 
 WORDS = """
-task next to port recurse with retry max enabled queue external timeout stages params pipeline read drop default type list
-of defaults start on_error emit
+task next to port recurse with retry max enabled queue external timeout stages params pipeline read drop default type
+list of defaults start on_error emit
 """
 words = st.sampled_from(WORDS.split())
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | words | st.text(max_size=5) | st.just("${params.a}")
