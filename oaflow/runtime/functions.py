@@ -5,11 +5,11 @@ From a task's name to the function behind it, and what is to be known of it befo
 import hashlib
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import Any, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -86,21 +86,23 @@ def load(task: str) -> Loaded:
         raise TaskError(task, f"module {module_name!r} has no function {name!r}")
     if stage_options(function) is None:
         raise TaskError(task, "is not decorated with @stage", help="from oaflow import stage")
-    return _loaded(task, function, version_of(module))
+    return _loaded(task, function, version_of(function))
 
 
-def version_of(module: ModuleType) -> str:
+def version_of(function: Function) -> str:
     """
-    Which code this is: the version of its distribution, or the module's own, and a short hash of the module's source.
+    Which code this is: the version of its distribution or package, and a short hash of the source that it stands in.
     """
-    top = module.__name__.partition(".")[0]
+    inner = inspect.unwrap(function)
+    top = inner.__module__.partition(".")[0]
     try:
         release = metadata.version(top)
     except metadata.PackageNotFoundError:
-        release = str(getattr(module, "__version__", ""))
+        release = str(getattr(sys.modules.get(top), "__version__", ""))
     try:
-        source = Path(module.__file__ or "").read_bytes()
-    except OSError:
+        # Not of the module by its name: a function may say that it stands where its package shows it.
+        source = Path(inner.__code__.co_filename).read_bytes()
+    except (AttributeError, OSError):
         return release
     digest = hashlib.sha256(source).hexdigest()[:8]
     return f"{release}+{digest}" if release else digest

@@ -11,6 +11,9 @@ from oaflow.stages.extracting import extract
 from oaflow.stages.indexing import index
 from oaflow.stages.quarantining import quarantine
 
+# What the stages load on first use: the forkserver does so once for all executors.
+__preload__ = ("followthemoney", "kreuzberg")
+
 __all__ = ["analyze", "crawl", "extract", "index", "quarantine"]
 
 for _function in (analyze, crawl, extract, index, quarantine):
