@@ -50,7 +50,7 @@ def load(path: FilePath) -> Loaded:
     """
     Read a pipeline file.
     """
-    name = _shown(path)
+    name = shown_path(path)
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -95,7 +95,7 @@ def load_text(text: str, name: str | None = None) -> Loaded:
     return Loaded(None if errors(found) else data, Spans(name, composer.values, composer.keys), found)
 
 
-def _shown(path: FilePath) -> str:
+def shown_path(path: FilePath) -> str:
     """
     The path as short as it can be typed here.
     """

@@ -24,7 +24,7 @@ def as_text(diagnostics: Sequence[Diagnostic]) -> str:
     """
     With source line, caret and help, an empty line between two.
     """
-    return "\n\n".join(_text(diagnostic) for diagnostic in diagnostics)
+    return "\n\n".join("\n".join(text_lines(diagnostic)) for diagnostic in diagnostics)
 
 
 def as_concise(diagnostics: Sequence[Diagnostic]) -> str:
@@ -58,11 +58,12 @@ FORMS: Mapping[str, Callable[[Sequence[Diagnostic]], str]] = {
 
 def as_object(diagnostic: Diagnostic) -> dict[str, Any]:
     """
-    A diagnostic as JSON holds it. Lines and columns count from 1, ends are exclusive; null where there are none.
+    A diagnostic as JSON holds it. Lines and columns count from 1, ends are exclusive; null where there are none. `path`
+    are the keys and positions that lead to the place.
     """
     return {
         "code": diagnostic.code,
-        "rule": diagnostic.rule.slug,
+        "slug": diagnostic.rule.slug,
         "severity": diagnostic.rule.severity,
         "message": diagnostic.message,
         "help": diagnostic.help,
@@ -78,10 +79,13 @@ def _span_object(span: Span) -> dict[str, Any]:
         "end_line": span.end_line,
         "end_column": span.end_column,
     }
-    return {"file": span.file, "path": span.dotted or None} | {key: value or None for key, value in places.items()}
+    return {"file": span.file, "path": list(span.path)} | {key: value or None for key, value in places.items()}
 
 
-def _text(diagnostic: Diagnostic) -> str:
+def text_lines(diagnostic: Diagnostic) -> list[str]:
+    """
+    One diagnostic with source line, caret and help.
+    """
     rule, span = diagnostic.rule, diagnostic.span
     lines = [f"{rule.severity}[{rule.code}] {rule.slug}: {visible(diagnostic.message)}"]
     if span.file is not None or span.path:
@@ -95,7 +99,7 @@ def _text(diagnostic: Diagnostic) -> str:
             lines.append(f"  note: {visible(label)}: {_place(at)}")
     if diagnostic.help is not None:
         lines.append(f"  help: {visible(diagnostic.help)}")
-    return "\n".join(lines)
+    return lines
 
 
 def _place(span: Span) -> str:

@@ -126,12 +126,17 @@ def load(source: Source, *, imports: bool = True) -> Program:
     from oaflow.compiler import check_data, check_file
     from oaflow.compiler.functions import Inspector, import_folders
     from oaflow.compiler.named import load_pipeline
+    from oaflow.loader import shown_path
 
     if source.file is not None:
         checked = check_file(source.file, imports=imports)
     else:
         named = load_pipeline(f"{source.module}:{source.name}")
-        checked = check_data(named.data, Spans(named.file), Inspector(import_folders()) if imports else None)
+        checked = check_data(
+            named.data,
+            Spans(None if named.file is None else shown_path(Path(named.file))),
+            Inspector(import_folders()) if imports else None,
+        )
     return Program(source, checked.plan, checked.diagnostics)
 
 

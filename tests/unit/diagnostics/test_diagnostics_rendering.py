@@ -86,18 +86,18 @@ def test_json_holds_everything_and_null_where_there_is_nothing():
     first, second = json.loads(render([one, bare], "json"))
     assert first == {
         "code": "OAF201",
-        "rule": "unknown-stage",
+        "slug": "unknown-stage",
         "severity": "error",
         "message": "no stage is named 'analyse'",
         "help": "h",
         "file": "pipelines/ingest.yml",
-        "path": "stages.x",
+        "path": ["stages", "x"],
         "line": 24,
         "column": 16,
         "end_line": 24,
         "end_column": 23,
         "notes": [
-            {"message": "here", "file": "p.yml", "path": "a", "line": 2, "column": 1, "end_line": 2, "end_column": 3}
+            {"message": "here", "file": "p.yml", "path": ["a"], "line": 2, "column": 1, "end_line": 2, "end_column": 3}
         ],
     }
     assert second["severity"] == "warning"
