@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+import uvloop
 
 from tests.integration.pools import MODULE, assigned, pool_of, until
 
@@ -392,3 +393,21 @@ def test_an_import_that_goes_wrong_is_one_sentence_and_harms_no_other(tmp_path, 
             assert found[f"{MODULE}.act"].ok
 
     run(body())
+
+
+def test_all_of_it_works_in_the_loop_that_workers_run(tmp_path):
+    async def body():
+        async with pool_of(tmp_path, size=2) as (pool, heard):
+            await pool.probe([f"{MODULE}.act"])
+            await until(lambda: len(pool.executors) == 2)
+            first, second = pool.executors
+            pool.send(first, [assigned(1, "fine"), assigned(2, "segfault"), assigned(3, "fine")])
+            pool.send(second, [assigned(4, "loop", timeout=0.3)])
+            await until(lambda: len(heard.deaths) == 2)
+            assert {death.signal or death.kind for _, _, death, _ in heard.deaths} == {"SIGSEGV", "SIGKILL"}
+            os.kill(pool.forkserver, signal.SIGKILL)
+            await until(lambda: len(pool.executors) == 2 and pool.forkserver)
+            pool.send(pool.executors[0], [assigned(5, "shout")])
+            await until(lambda: 5 in heard.done())
+
+    uvloop.run(body())
