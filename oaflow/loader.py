@@ -51,6 +51,9 @@ def load(path: FilePath) -> Loaded:
     Read a pipeline file.
     """
     name = shown_path(path)
+    if path.suffix == ".py" and path.is_file():
+        help = f"a pipeline in Python is named by its module: {path.stem}:NAME"
+        return _refused(rules.SYNTAX, f"{name!r} is Python, not YAML", name, help)
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):

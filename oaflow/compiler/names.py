@@ -55,7 +55,10 @@ def _common(said: Stage | Defaults, path: Path, pipeline: Pipeline, spans: Spans
         (key, getattr(said, key), (*path, key)) for key in ("timeout", "memory", "priority")
     ]
     if isinstance(said.retry, Repeat):
-        members += [(key, getattr(said.retry, key), (*path, "retry", key)) for key in ("max", "base", "cap")]
+        for key in ("max", "base", "cap"):
+            place = (*path, "retry", key)
+            # `retry: 3` has no key `max` of its own.
+            members.append((key, getattr(said.retry, key), place if place in spans.values else place[:-1]))
     for key, value, place in members:
         if isinstance(value, str) and (whole := WHOLE.fullmatch(value)):
             yield from _param_fits(whole[1], key, place, pipeline, spans)

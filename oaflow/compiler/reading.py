@@ -279,9 +279,10 @@ class Reader:
             return reference or None
         found = seconds(value)
         if found is None or math.isinf(found):
-            example = f"{value}s" if isinstance(value, str) and value.isdigit() else "500ms, 2s, 30m, 1h30m"
+            meant = _duration_meant(value)
+            help = f"write {meant}" if meant else "durations are written like 500ms, 2s, 30m, 1h30m"
             message = f"{_last(path)!r} must be a duration, and is {kind_of(value)}"
-            self.report(rules.BAD_DURATION, message, path, help=f"durations are written like {example}")
+            self.report(rules.BAD_DURATION, message, path, help=help)
             return None
         if above_zero and found == 0:
             self.report(rules.OUT_OF_RANGE, f"{_last(path)!r} must be longer than nothing", path)
@@ -406,6 +407,20 @@ def _suggested(value: str, pattern: re.Pattern[str]) -> str | None:
     plain = unicodedata.normalize("NFKD", value.lower()).encode("ascii", "ignore").decode()
     mended = re.sub(r"[^a-z0-9_]+", "_" if pattern is PARAM else "-", plain).strip("-_")
     return f"write {mended!r}" if mended != value and pattern.fullmatch(mended) else None
+
+
+def _duration_meant(value: object) -> str | None:
+    """
+    `30 minutes` as durations are written.
+    """
+    found = re.fullmatch(r"\s*([0-9]+)\s*([a-z]+)\.?\s*", value.lower()) if isinstance(value, str) else None
+    for words, unit in ((("sec", "secs"), "s"), (("min", "mins"), "m"), (("hr", "hrs"), "h")):
+        if found and found[2] in words:
+            return f"{found[1]}{unit}"
+    for word, unit in (("second", "s"), ("minute", "m"), ("hour", "h"), ("day", "d"), ("week", "w")):
+        if found and found[2].removesuffix("s") == word:
+            return f"{found[1]}{unit}"
+    return None
 
 
 def _mended_reference(wrong: str) -> str:

@@ -276,6 +276,13 @@ def test_a_folder_names_the_pipelines_in_it(tmp_path: Path):
     assert "letters.yml" in str(load(tmp_path).diagnostics[0].help)
 
 
+def test_a_file_of_python_says_how_its_pipelines_are_named(tmp_path: Path):
+    path = tmp_path / "letters.py"
+    path.write_text("letters = Pipeline('letters', stages={})")
+
+    assert load(path).diagnostics[0].help == "a pipeline in Python is named by its module: letters:NAME"
+
+
 def test_a_file_over_a_mebibyte_is_not_read_on(tmp_path: Path):
     path = tmp_path / "p.yml"
     path.write_bytes(b"#" * (2**20 + 1))
