@@ -17,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 import oaflow
 from oaflow.postgres import locks
-from oaflow.postgres.account import server_account
+from oaflow.postgres.account import Account, server_account
 from oaflow.postgres.address import Address, locate, named
 from oaflow.postgres.cluster import Cluster, Pulse, reachable
 from oaflow.postgres.disks import refuse_network_disk
@@ -25,6 +25,9 @@ from oaflow.postgres.layout import Layout, layout
 from oaflow.postgres.problems import ServerProblem
 from oaflow.postgres.schema import check, migrate
 from oaflow.settings import Settings
+
+# Where this code is, for the process that watches: it starts in another folder.
+_CODE = Path(oaflow.__file__).parent.parent
 
 
 class Server:
@@ -112,7 +115,7 @@ class Server:
             self._watch = subprocess.Popen(
                 [sys.executable, "-m", "oaflow.postgres.watch", str(self._layout.root)],
                 cwd="/",
-                env={**os.environ, "PYTHONPATH": str(Path(oaflow.__file__).parent.parent)},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_CODE), *sys.path[1:]])},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -164,6 +167,7 @@ def _make_room(layout: Layout) -> None:
     refuse_network_disk(layout.root)
     try:
         account = server_account(layout.data)
+        _look_ahead(home, account)
         mode = 0o711 if account.foreign else 0o700
         for path in reversed([layout.root, home, *home.parents]):
             if not path.exists():
@@ -179,17 +183,19 @@ def _make_room(layout: Layout) -> None:
             f"the data folder {error.filename or home} cannot be used: {error.strerror}",
             help="set OAFLOW_HOME to a folder that you may write to",
         ) from error
-    if account.foreign and not reachable(layout.root, account):
+
+
+def _look_ahead(home: Path, account: Account) -> None:
+    """
+    Sees that the account of the server can come as far as the home, before anything is made there.
+    """
+    parents = [path for path in home.parents if path.exists()]
+    if account.foreign and parents and not reachable(parents[0], account):
+        closed = [path for path in reversed(parents) if not reachable(path, account)]
         raise ServerProblem(
-            f"PostgreSQL runs as {account.name!r} when you are root, and {account.name!r} cannot enter "
-            f"{_barrier(home)}",
+            f"PostgreSQL runs as {account.name!r} when you are root, and {account.name!r} cannot enter {closed[0]}",
             help="set OAFLOW_HOME to a folder below one that everybody may enter, as /var/lib/oaflow",
         )
-
-
-def _barrier(home: Path) -> Path:
-    parents = [path for path in reversed(home.absolute().parents) if not path.stat().st_mode & 0o001]
-    return parents[0] if parents else home
 
 
 def _ensure_database(address: Address) -> None:

@@ -50,7 +50,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), **(environment or {})},
         )
 
     def enters(self) -> "Command":
@@ -369,6 +369,7 @@ def test_as_root_a_folder_on_the_way_that_nobody_may_enter_is_named(home):
     with pytest.raises(EnvironmentProblem, match=f"'nobody' cannot enter {closed}") as problem, Server(closed / "home"):
         pass
     assert problem.value.exit_code == 3
+    assert list(closed.iterdir()) == []
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 
 
