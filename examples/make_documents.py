@@ -622,7 +622,7 @@ def archives() -> dict[str, bytes]:
                 b"logs/week_12.txt": text("Week 12: at the quay. Written: 12000. Captain V. Sokolov.\n"),
                 # A name that is not UTF-8: here it reaches every system, as a file of its own it would not.
                 "logs/Aufträge für März.txt".encode("latin-1"): text("Aufträge: keine. Stichwort: Turmfalke.\n"),
-                b"logs/index.html": html("Logs", "<p>Two weeks of MV Grey Heron</p>"),
+                b"logs/index.html": html("Logs", "<p>A fortnight of MV Grey Heron</p>"),
             }
         ),
         "archives/minutes.txt.gz": gzip_bytes(text("Minutes of 8 January 2024: nobody was against it. Puffin.\n")),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from followthemoney import registry
+from followthemoney.property import Property
 from followthemoney.proxy import EntityProxy
 
 from oaflow.entities.query import Term
@@ -77,7 +78,7 @@ def rows(entity: EntityProxy) -> Iterator[Row]:
         name = entity.first("fileName", quiet=True) or entity.caption
         # A file's name is shown beside the passage; in it, there is room for more.
         shown = name if schema.is_a("Document") else None
-        about = "\n".join(value for value in _short_values(entity) if value != shown)
+        about = " · ".join(value for value in _short_values(entity) if value != shown)
         yield Row(entity.id, 0, entity.id, schema.name, name, None, _vector(_names(entity), words(fold(about))), about)
     for part, block in enumerate(_blocks(_long_values(entity)), start=1):
         vector = _vector((), block.words)
@@ -212,20 +213,29 @@ def _page(entity: EntityProxy) -> int | None:
 
 
 def _names(entity: EntityProxy) -> list[str]:
-    names = [entity.caption, *entity.names]
-    for prop in ("fileName", "title"):
-        names.extend(entity.get(prop, quiet=True))
+    # What an entity is called; names that are mentioned in a document are not the document's.
+    names = [entity.caption]
+    for prop, value in entity.itervalues():
+        if prop.name in ("fileName", "title") or (prop.type is registry.name and not _is_mention(prop)):
+            names.append(value)
     return list(dict.fromkeys(names))
 
 
 def _short_values(entity: EntityProxy) -> Iterator[str]:
     silent = _SILENT_TYPES | _SILENT_OF_DOCUMENTS if entity.schema.is_a("Document") else _SILENT_TYPES
     seen: set[str] = set()
-    for prop, value in entity.itervalues():
+    featured = entity.schema.featured
+    # What says most about it first (the subject of a mail), what was found in its text last.
+    ordered = sorted(entity.itervalues(), key=lambda pair: (_is_mention(pair[0]), pair[0].name not in featured))
+    for prop, value in ordered:
         if prop.type.name in silent or prop.name in _SILENT or prop.type is registry.text or value in seen:
             continue
         seen.add(value)
         yield value
+
+
+def _is_mention(prop: Property) -> bool:
+    return prop.name.endswith("Mentioned")
 
 
 def _long_values(entity: EntityProxy) -> Iterator[str]:

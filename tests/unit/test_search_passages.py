@@ -64,6 +64,13 @@ def test_names_and_mentions_are_searchable_and_check_sums_are_not():
     assert re.search(r"'q3':1A", row.words)
 
 
+def test_a_name_that_a_document_mentions_is_not_the_documents_own():
+    own, *_ = rows(entity("PlainText", "d", fileName="x.txt", namesMentioned="Jana Novák"))
+    person, *_ = rows(entity("Person", "p", name="Jana Novák"))
+    assert re.search(r"'novak':\d+A", person.words)
+    assert re.search(r"'novak':\d+(?!A)\b", own.words)
+
+
 def test_html_is_read_where_there_is_no_text():
     page = entity("HyperText", "d", fileName="x.html", bodyHtml="<p>Har<b>bour</b></p><script>var hidden</script>")
     stored = set().union(*(lexemes(row.words) for row in rows(page)))
