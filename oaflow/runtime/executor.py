@@ -199,6 +199,7 @@ class _Executor:
             self._flush()  # nothing finished waits behind what may be slow
         since = time.monotonic()
         self._out.job = self._err.job = assignment.job
+        sys.stdout, sys.stderr = self._out.text, self._err.text  # whatever the job before has put there
         self._slot.begin(assignment.job, since)
         try:
             # In a context of its own: what a stage leaves bound does not reach the next job.
@@ -300,19 +301,25 @@ class _Spoken(io.RawIOBase):
     def fileno(self) -> int:
         return self._fd
 
+    def close(self) -> None:
+        """
+        Not for a stage to do: the next job prints, too.
+        """
+
     def write(self, data: Any, /) -> int:
         if self._marked != self.job:
             self._all(b"%s%d\n" % (MARK, self.job))
             self._marked = self.job
-        return os.write(self._fd, data)
+        return self._some(data)
 
     def rest(self) -> None:
         """
         The job is over.
         """
-        if self.text.closed:  # a stage may close what it was given
+        try:
+            self.text.flush()
+        except ValueError:  # a stage has closed it
             self.text = _text(self)
-        self.text.flush()
         self.job = 0
         if self._marked:
             self._all(b"%s0\n" % MARK)
@@ -320,7 +327,16 @@ class _Spoken(io.RawIOBase):
 
     def _all(self, data: bytes) -> None:
         while data:
-            data = data[os.write(self._fd, data) :]
+            data = data[self._some(data) :]
+
+    def _some(self, data: Any) -> int:
+        while True:
+            try:
+                return os.write(self._fd, data)
+            except BlockingIOError:  # programs that a stage starts may have made the pipe so
+                select.select([], [self._fd], [])
+            except OSError:  # a stage has closed it: what it prints is lost, its result is not
+                return len(data)
 
 
 def _text(raw: _Spoken) -> io.TextIOWrapper:

@@ -105,13 +105,20 @@ def start_another(job: DatasetJob) -> None:
     segfault(job)
 
 
+def silence(job: DatasetJob) -> DatasetJob:
+    sys.stdout.close()
+    sys.stderr = None  # type: ignore[assignment]
+    os.set_blocking(2, False)
+    return job.with_entities([])
+
+
 def reject(job: DatasetJob) -> None:
     raise Reject("not worth it")
 
 
 ACTS = {
     function.__name__: function
-    for function in (fine, segfault, leave, sys_exit, loop, sleep, hog, shout, litter, litter_and_die, reject)
+    for function in (fine, segfault, leave, sys_exit, loop, sleep, hog, shout, litter, litter_and_die, reject, silence)
 } | {"start_another": start_another}
 
 

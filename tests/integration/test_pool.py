@@ -145,6 +145,17 @@ def test_a_stage_that_prints_ten_megabytes_corrupts_nothing_and_its_lines_are_it
     run(body())
 
 
+def test_a_stage_that_closes_its_output_silences_only_itself(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            pool.send(pool.executors[0], [assigned(1, "silence"), assigned(2, "shout"), assigned(3, "fine")])
+            await until(lambda: len(heard.done()) == 3)
+            assert {handover.outcome for handover in heard.handovers} == {"done"}
+            await until(lambda: ("stderr", "to stderr", 2) in heard.lines)
+
+    run(body())
+
+
 def test_a_line_belongs_to_the_job_that_prints_it(tmp_path):
     async def body():
         async with pool_of(tmp_path) as (pool, heard):
