@@ -17,7 +17,7 @@ from oaflow.stages.mentions import frequent
 _LONGEST = 1_000_000
 
 # Mail and web addresses: what is written small in them is no word of the language.
-_ADDRESS = re.compile(r"https?://\S+|www\.\S+|[\w.+-]+@[\w.-]+")
+_ADDRESS = re.compile(r"https?://\S+|www\.\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w.-]{1,255}")
 
 _WORD = r"[^\W\d_][\w'’&.-]*"
 _TOKEN = re.compile(rf"{_WORD}|\S")
@@ -136,9 +136,10 @@ def _sort(run: list[str], small: frozenset[str], companies: list[str], people: l
     if not run:
         return
     name = " ".join(run)
-    if len(run) > 1 and len(name) <= 200 and (found := _companies(name)):
+    if len(run) > 1 and len(name) <= 300:
+        found, rest = _companies(name)
         companies.extend(found)
-        return
+        run = rest.split() if found else run
     for part in _apart(run):
         _sort_person(part, people, others)
 
@@ -180,9 +181,10 @@ def _is_plain(words: list[str]) -> bool:
     return all(len(word) > 1 and not any(character.isdigit() for character in word) for word in words)
 
 
-def _companies(name: str) -> list[str]:
+def _companies(name: str) -> tuple[list[str], str]:
     """
-    The names in a run of words that end with a legal form, or the run itself where it starts with one.
+    The names in a run of words that end with a legal form, or the run itself where it starts with one; and what is
+    left behind them.
     """
     from rigour.names import extract_org_types
 
@@ -195,9 +197,9 @@ def _companies(name: str) -> list[str]:
             continue
         if at == 0:
             # ООО Ромашка, PT Maju: the form stands first.
-            return [name] if len(name.split()) > len(form.split()) else []
+            return ([name], "") if len(name.split()) > len(form.split()) else ([], "")
         before = name[start:at].strip(" ,&")
         if before:
             names.append(f"{before} {form}")
         start = at + len(form)
-    return names
+    return names, name[start:].strip(" ,.&")

@@ -66,10 +66,11 @@ def _wide(data: bytes) -> str | None:
     if len(sample) < 4 or b"\x00" not in sample:
         return None
     even, odd = sample[0::2].count(0), sample[1::2].count(0)
-    if odd > len(sample) / 10 and even < odd / 10:
-        return "utf-16-le"
-    if even > len(sample) / 10 and odd < even / 10:
-        return "utf-16-be"
+    for encoding, zeros, others in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+        if zeros > len(sample) / 10 and others < zeros / 10:
+            text = sample.decode(encoding, "replace")
+            # Tables of small numbers have as many NULs, and are no text.
+            return encoding if len(_UNWANTED.findall(text)) * 50 < len(text) else None
     return None
 
 

@@ -1,0 +1,147 @@
+"""
+What is mentioned is found, and what only looks alike is not.
+"""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oaflow.stages import mentions
+from oaflow.stages.languages import language_of
+from oaflow.stages.names import names_in, people_of
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Write to Anna.Keller+x@example.org.", ["anna.keller+x@example.org"]),
+        ("a@b, @home, x@y@z", []),
+        ("<a@example.org>;b@example.co.uk", ["a@example.org", "b@example.co.uk"]),
+    ],
+)
+def test_mail_addresses(text, found):
+    assert mentions.emails(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("IBAN DE89 3704 0044 0532 0130 00 BIC", ["DE89370400440532013000"]),
+        ("GB29NWBK60161331926819, and", ["GB29NWBK60161331926819"]),
+        ("DE89 3704 0044 0532 0130 01", []),
+        ("AB12 is a seat", []),
+    ],
+)
+def test_account_numbers_need_a_right_check_sum(text, found):
+    assert mentions.ibans(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Call +44 20 7946 0117 now", ["+442079460117"]),
+        ("Tel. +49 (0) 30 23125-014", ["+493023125014"]),
+        ("0049 30 23125014", ["+493023125014"]),
+        ("2024-03-04 12000 13000", []),
+        ("020 7946 0117", []),
+    ],
+)
+def test_telephone_numbers_are_international(text, found):
+    assert mentions.phones(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from 203.0.113.41:8080 and 2001:db8::1", ["203.0.113.41", "2001:db8::1"]),
+        ("at 12:30:45, version 1.2.3, 999.1.1.1, 1.2.3.4.5", []),
+    ],
+)
+def test_ip_addresses(text, found):
+    assert mentions.addresses(text) == found
+
+
+def test_a_web_address_ends_before_the_end_of_the_sentence():
+    text = "See https://example.org/a_(b), (http://example.org/x?y=1). And www.example.net/z!"
+
+    assert mentions.urls(text) == ["https://example.org/a_(b)", "http://example.org/x?y=1", "www.example.net/z"]
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "found"),
+    [
+        ("From Germany to the United Arab Emirates", "eng", ["de", "ae"]),
+        ("Die Schweiz und Österreich", "deu", ["ch", "at"]),
+        ("Россия и Китай", "rus", ["ru", "cn"]),
+        ("从瑞士到德国", "zho", ["ch", "de"]),
+        ("the china plate, a turkey, the island, IT and IN", "eng", []),
+        ("The Island is far", "eng", []),
+    ],
+)
+def test_countries_are_found_in_the_language_of_the_text(text, language, found):
+    assert sorted(mentions.countries(text, language)) == sorted(found)
+
+
+def test_numbers_say_where_they_are_from():
+    assert set(mentions.countries("", None, ["+442079460117"], ["DE89370400440532013000"])) == {"gb", "de"}
+
+
+def test_companies_and_people_are_told_by_their_forms_and_titles():
+    found = names_in(
+        "Dear Marta, Northlight Dredging Ltd paid Nordlicht GmbH & Co. KG. Ask Dr. Anna Keller and Mr Chen Wei."
+    )
+
+    assert found.companies == ["Northlight Dredging Ltd", "Nordlicht GmbH & Co. KG"]
+    assert found.people == ["Anna Keller", "Chen Wei"]
+
+
+def test_two_companies_side_by_side_are_two():
+    assert names_in("Northlight Ltd Baltmar Holding GmbH").companies == ["Northlight Ltd", "Baltmar Holding GmbH"]
+
+
+def test_the_first_word_of_a_sentence_is_no_name_where_it_is_a_word_elsewhere():
+    assert names_in("Money Laundering Report was late. The money was gone.").others == ["Laundering Report"]
+
+
+def test_people_in_mail_headers():
+    assert people_of(["Anna Keller <a@example.org>", "b@example.org", '"Office" <o@example.org>']) == ["Anna Keller"]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("The company transferred the money last week.", "eng"),
+        ("Die Firma hat das Geld letzte Woche überwiesen.", "deu"),
+        ("Компания перевела деньги на счет на прошлой неделе.", "rus"),
+        ("Компанія переказала гроші на рахунок минулого тижня.", "ukr"),
+        ("حولت الشركة الأموال إلى حساب في زيورخ", "ara"),
+        ("该公司上周将资金转入一个账户。", "zho"),
+        ("12 000 EUR", None),
+        ("", None),
+    ],
+)
+def test_languages(text, language):
+    assert language_of(text) == language
+
+
+@given(st.text(max_size=300))
+def test_no_text_makes_any_of_them_fail(text):
+    for find in (mentions.emails, mentions.urls, mentions.ibans, mentions.phones, mentions.addresses, names_in):
+        find(text)
+    mentions.countries(text, "eng")
+    language_of(text)
+
+
+@pytest.mark.parametrize("unit", ["A", "A1 ", "1.", "+1 ", "a@", "AB12 ", "Ab Cd ", "http://", ":1", "(", "x.y-"])
+def test_time_grows_with_the_text_and_not_with_its_square(unit):
+    text = unit * (200_000 // len(unit))
+    begun = time.perf_counter()
+
+    for find in (mentions.emails, mentions.urls, mentions.ibans, mentions.phones, mentions.addresses, names_in):
+        find(text)
+    mentions.countries(text, "eng")
+
+    # A hang guard: the slowest takes a second on an idle machine, a square would take hours.
+    assert time.perf_counter() - begun < 30
