@@ -515,7 +515,8 @@ class Dispatcher:
                     parent=held.parent,
                     started=handover.started,
                     ended=handover.ended,
-                    position=handover.position,
+                    # The last part goes with the end of the job: nothing will ask for it again.
+                    position=handover.position if handover.outcome == "chunk" else None,
                     digest=handover.digest,
                     version=handover.version,
                     detail=handover.detail,

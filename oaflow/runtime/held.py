@@ -73,9 +73,10 @@ class Held:
     @property
     def repeats_stream(self) -> bool:
         """
-        Whether an earlier attempt may have handed over parts of a stream.
+        Whether an earlier attempt may have handed over parts of a stream. Not told by the number of the attempt: a job
+        that was given back at a stop spends none, and one that runs again in a later round has a new row.
         """
-        return self.row.attempts > 0 and self.stage.emit == "stream"
+        return self.stage.emit == "stream"
 
     def diverted(self, to: BoundStage, error: Mapping[str, Any]) -> Successor:
         """
