@@ -14,7 +14,7 @@ from oaflow.jobs.bindings import EntityWriter, Note, current
 from oaflow.jobs.errors import ForbiddenValueError, InvalidJobError, ReservedKeyError
 from oaflow.jobs.names import readable_name
 from oaflow.jobs.values import refuse_forbidden
-from oaflow.jobs.wire import RESERVED, cleaned
+from oaflow.jobs.wire import RESERVED, as_written, cleaned
 from oaflow.schemata import is_a
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ class Job(BaseModel):
 
     def __init__(self, **data: Any) -> None:
         _validate(self, data)
-        payload = self._data
-        refuse_forbidden(payload, "payload")
+        refuse_forbidden(self._fields)
         for key in RESERVED:
             if key in self.context:
                 raise ReservedKeyError(key)
@@ -48,7 +47,12 @@ class Job(BaseModel):
     def _data(self) -> dict[str, Any]:
         # A subclass may give its payload a model of its own.
         payload = cast(Any, self.payload)
-        return payload.model_dump(mode="json") if isinstance(payload, BaseModel) else payload
+        return payload.model_dump() if isinstance(payload, BaseModel) else payload
+
+    @property
+    def _fields(self) -> dict[str, Any]:
+        # An absent batch is left out: it would be the only null in most jobs, and a null has to be looked at.
+        return {name: value for name, value in vars(self).items() if value is not None} | {"payload": self._data}
 
     @property
     def context(self) -> dict[str, Any]:
@@ -80,12 +84,16 @@ class Job(BaseModel):
         Raises:
             ForbiddenValueError: where the payload was changed since it was checked, or is no JSON.
         """
+        if (data := as_written(self._fields)) is not None:
+            return data
+        # Before pydantic sees it, which writes NaN as null.
+        refuse_forbidden(self._fields)
         try:
             data = self.model_dump(mode="json")
         except (PydanticSerializationError, UnicodeError) as error:
-            refuse_forbidden(self._data, "payload")
             raise ForbiddenValueError("payload", str(error)) from error
-        refuse_forbidden(data, type(self).__name__)
+        # Again: what an object became may hold what is forbidden.
+        refuse_forbidden(data)
         return cleaned(data)
 
     def defer(self, app: Any = None, *, priority: int | None = None) -> None:

@@ -22,7 +22,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _LEAST, _GREATEST = -(2**63), 2**64 - 1
 
 
-def refuse_forbidden(value: Any, place: str) -> None:
+def refuse_forbidden(value: Any, place: str = "") -> None:
     """
     Look through a value at any depth.
 
@@ -30,7 +30,7 @@ def refuse_forbidden(value: Any, place: str) -> None:
 
     Args:
         value: what a job or an entity holds.
-        place: what the value is called in the message, such as `payload`.
+        place: what the value is called in the message; without one, the keys of a mapping are the places.
 
     Raises:
         ForbiddenValueError: with the place of the first such value.
@@ -64,8 +64,8 @@ def _forbidden(value: Any, place: str) -> Iterator[tuple[str, str]]:
                 yield place, "an integer of more than 64 bits"
         case Mapping():
             for key, item in value.items():
-                yield from _forbidden(key, f"a key of {place}")
-                yield from _forbidden(item, f"{place}.{key}")
+                yield from _forbidden(key, f"a key of {place or 'the job'}")
+                yield from _forbidden(item, f"{place}.{key}" if place else str(key))
         case list() | tuple() | set() | frozenset():
             for index, item in enumerate(value):
                 yield from _forbidden(item, f"{place}[{index}]")

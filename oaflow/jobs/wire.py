@@ -2,11 +2,31 @@
 The form of a job in `procrastinate_jobs.args`, byte for byte what openaleph-procrastinate writes. Pure.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 # Services expand `**job.context` into calls that have these arguments already.
 RESERVED = ("batch", "queue", "task", "dataset", "entities", "app", "cls")
+
+# What makes a job a case for `cleaned`, or for a look at its values. A text may hold these too: then it was in vain.
+_UNUSUAL = re.compile(rb'null|:""|:\{\}|\\u0000')
+_PLAIN_ONLY = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+
+
+def as_written(data: dict[str, Any]) -> dict[str, Any] | None:
+    """
+    A copy of the data, where it is JSON already and `cleaned` would change nothing; else None.
+
+    One dump, one search and one load: a tenth of the time that looking at each value takes, and nearly all jobs are so.
+    """
+    try:
+        raw = orjson.dumps(data, option=_PLAIN_ONLY)
+    except TypeError:
+        return None
+    return None if _UNUSUAL.search(raw) else orjson.loads(raw)
 
 
 def cleaned(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,14 @@ def test_what_only_looks_like_it_is_taken(value):
     assert Job(queue="q", task="t", payload={"a": [value]}).payload == {"a": [value]}
 
 
+@pytest.mark.parametrize("field", ["queue", "task", "dataset", "batch"])
+def test_a_nul_in_a_field_is_refused_with_its_name(field):
+    with pytest.raises(ForbiddenValueError) as caught:
+        DatasetJob(**({"queue": "q", "task": "t", "dataset": "d"} | {field: "a\0"}))
+
+    assert caught.value.place == field
+
+
 def test_a_nul_in_an_entity_is_refused_with_the_entity_and_the_property():
     with pytest.raises(ForbiddenValueError) as caught:
         job_with(DOCUMENT, {"id": "b", "schema": "Person", "properties": {"name": ["Ada", "Bo\0b"]}})
@@ -181,6 +189,17 @@ class Order(BaseModel):
     context: dict[str, str] = {}
 
 
+def test_nan_in_a_typed_payload_is_refused():
+    class Reading(BaseModel):
+        value: float
+
+    class ReadingJob(Job):
+        payload: Reading
+
+    with pytest.raises(ForbiddenValueError, match=r"payload\.value holds NaN"):
+        ReadingJob(queue="q", task="t", payload={"value": math.nan})
+
+
 class OrderJob(Job):
     payload: Order  # pyright: ignore[reportIncompatibleVariableOverride]
 
@@ -206,3 +225,12 @@ def test_any_job_is_an_annotation_for_both():
 
     job = job_with(PERSON)
     assert stage(job) is job
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, "\ud800", "\0"])
+def test_what_was_put_in_afterwards_is_refused_whatever_it_is(value):
+    job = Job(queue="q", task="t")
+    job.payload["a"] = [value]
+
+    with pytest.raises(ForbiddenValueError, match=r"payload\.a\[0\]"):
+        job.to_wire()

@@ -3,13 +3,15 @@ The wire format: what is written, and that what is read is the same.
 """
 
 import json
+from datetime import date
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oaflow.jobs import DatasetJob, Job, read_job
-from oaflow.jobs.wire import cleaned
+from oaflow.jobs.wire import as_written, cleaned
 
 SAMPLE = json.loads("""
 {"queue":"ingest","task":"ingestors.tasks.ingest","dataset":"collection_1","batch":"b1",
@@ -74,3 +76,20 @@ def test_reading_what_was_written_and_writing_it_again_changes_nothing(payload):
 
     assert read_job(written).to_wire() == written
     assert json.loads(json.dumps(written)) == written
+
+
+@given(st.dictionaries(st.sampled_from("abc"), values, max_size=3))
+def test_the_short_way_writes_what_the_long_way_writes(payload):
+    data = {"queue": "q", "payload": payload}
+
+    assert as_written(data) in (None, cleaned(data))
+
+
+def test_a_value_that_pydantic_turns_into_json_is_plain_when_it_is_written():
+    day, unique = date(2026, 11, 24), UUID(int=1)
+
+    assert Job(queue="q", task="t", payload={"day": day, "id": unique, "of": (1, 2)}).to_wire()["payload"] == {
+        "day": "2026-11-24",
+        "id": str(unique),
+        "of": [1, 2],
+    }
