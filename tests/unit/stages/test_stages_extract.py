@@ -270,6 +270,7 @@ def test_every_sample_is_read_or_says_why_not(bindings, job, shelf, path):
 
     for each in (*onward, *children):
         json.dumps(each.to_wire())
+    bindings.origin = "ingest/analyze"
     for each in onward:
         list(analyze(each))
     entity = document_of(shelf, onward[0])
