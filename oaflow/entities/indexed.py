@@ -3,14 +3,16 @@ The entity store together with the search over it, as a job reaches them.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from followthemoney.proxy import EntityProxy
 from psycopg import Connection
 
 from oaflow.entities import search
 from oaflow.entities.statements import text
 from oaflow.entities.store import EntityStore
+
+if TYPE_CHECKING:
+    from followthemoney.proxy import EntityProxy
 
 
 class IndexedStore(EntityStore):
@@ -35,7 +37,7 @@ class IndexedStore(EntityStore):
         if self._search is not self:
             self._search.close()
 
-    def index(self, dataset: str, entities: Iterable[EntityProxy], documents: Iterable[str] = ()) -> None:
+    def index(self, dataset: str, entities: "Iterable[EntityProxy]", documents: Iterable[str] = ()) -> None:
         """
         Make entities findable, each in place of what was indexed of it before.
 
@@ -48,7 +50,7 @@ class IndexedStore(EntityStore):
         for document in documents:
             self._search.run(dataset, "index", lambda c, document=document: self._prune(c, dataset, document, found))
 
-    def _prune(self, connection: Connection[Any], dataset: str, document: str, fresh: list[EntityProxy]) -> None:
+    def _prune(self, connection: Connection[Any], dataset: str, document: str, fresh: "list[EntityProxy]") -> None:
         rows = connection.execute(text("search_parts"), {"dataset": dataset, "document": document}).fetchall()
         parts = {str(part) for (part,) in rows}
         rest = parts.difference(entity.id or "" for entity in fresh)

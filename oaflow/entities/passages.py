@@ -6,14 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
-
-from followthemoney import registry
-from followthemoney.property import Property
-from followthemoney.proxy import EntityProxy
+from typing import TYPE_CHECKING, NamedTuple
 
 from oaflow.entities.query import Term
 from oaflow.entities.words import Folded, Word, fold, is_pair_begun, words
+
+if TYPE_CHECKING:
+    from followthemoney.property import Property
+    from followthemoney.proxy import EntityProxy
 
 # A lexeme keeps at most 255 positions, at most 16383 high: a block within both has every phrase of its text. 16 kB are
 # 2,500 English words; the 100 kB that a tsvector of 1 MB would allow lost the phrases of its second half.
@@ -62,7 +62,7 @@ class Passage:
     marks: tuple[tuple[int, int], ...]
 
 
-def rows(entity: EntityProxy) -> Iterator[Row]:
+def rows(entity: "EntityProxy") -> Iterator[Row]:
     """
     The rows of one entity: its names and short properties first, then its text, block by block.
 
@@ -202,7 +202,7 @@ def _merged(found: Iterable[_Mark], start: int, end: int) -> list[tuple[int, int
     return merged
 
 
-def _page(entity: EntityProxy) -> int | None:
+def _page(entity: "EntityProxy") -> int | None:
     if entity.schema.name != "Page":
         return None
     value = entity.first("index")
@@ -212,42 +212,42 @@ def _page(entity: EntityProxy) -> int | None:
         return None
 
 
-def _names(entity: EntityProxy) -> list[str]:
+def _names(entity: "EntityProxy") -> list[str]:
     # What an entity is called; names that are mentioned in a document are not the document's.
     names = [entity.caption]
     for prop, value in entity.itervalues():
-        if prop.name in ("fileName", "title") or (prop.type is registry.name and not _is_mention(prop)):
+        if prop.name in ("fileName", "title") or (prop.type.name == "name" and not _is_mention(prop)):
             names.append(value)
     return list(dict.fromkeys(names))
 
 
-def _short_values(entity: EntityProxy) -> Iterator[str]:
+def _short_values(entity: "EntityProxy") -> Iterator[str]:
     silent = _SILENT_TYPES | _SILENT_OF_DOCUMENTS if entity.schema.is_a("Document") else _SILENT_TYPES
     seen: set[str] = set()
     featured = entity.schema.featured
     # What says most about it first (the subject of a mail), what was found in its text last.
     ordered = sorted(entity.itervalues(), key=lambda pair: (_is_mention(pair[0]), pair[0].name not in featured))
     for prop, value in ordered:
-        if prop.type.name in silent or prop.name in _SILENT or prop.type is registry.text or value in seen:
+        if prop.type.name in silent or prop.name in _SILENT or prop.type.name == "text" or value in seen:
             continue
         seen.add(value)
         yield value
 
 
-def _is_mention(prop: Property) -> bool:
+def _is_mention(prop: "Property") -> bool:
     return prop.name.endswith("Mentioned")
 
 
-def _long_values(entity: EntityProxy) -> Iterator[str]:
+def _long_values(entity: "EntityProxy") -> Iterator[str]:
     spoke = False
     for prop in sorted(entity.iterprops(), key=lambda prop: _TEXT.index(prop.name) if prop.name in _TEXT else 99):
-        if prop.type is registry.text:
+        if prop.type.name == "text":
             for value in entity.get(prop):
                 spoke = True
                 yield value
     if not spoke:
         for prop in entity.iterprops():
-            if prop.type is registry.html:
+            if prop.type.name == "html":
                 yield from (_TAG.sub(" ", value) for value in entity.get(prop))
 
 

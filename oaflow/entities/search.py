@@ -9,9 +9,8 @@ page that has most of them.
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from followthemoney.proxy import EntityProxy
 from psycopg import Connection
 from psycopg.rows import namedtuple_row
 
@@ -19,6 +18,9 @@ from oaflow.entities.passages import marks, passage, rows
 from oaflow.entities.query import Term, terms, tsquery
 from oaflow.entities.statements import text
 from oaflow.entities.words import fold, words
+
+if TYPE_CHECKING:
+    from followthemoney.proxy import EntityProxy
 
 # Entities that are replaced in one transaction. Their rows pass one by one, whatever the size of a text.
 _GROUP = 200
@@ -70,7 +72,7 @@ class Missing:
     near: tuple[str, ...]
 
 
-def index(connection: Connection[Any], dataset: str, entities: Iterable[EntityProxy]) -> int:
+def index(connection: Connection[Any], dataset: str, entities: "Iterable[EntityProxy]") -> int:
     """
     Makes entities findable, each in place of what was indexed under its id before.
 
@@ -183,7 +185,7 @@ def _near(connection: Connection[Any], dataset: str, term: Term) -> tuple[str, .
     return tuple(dict.fromkeys(near))
 
 
-def _groups(entities: Iterable[EntityProxy]) -> Iterator[dict[str, EntityProxy]]:
+def _groups(entities: "Iterable[EntityProxy]") -> "Iterator[dict[str, EntityProxy]]":
     group: dict[str, EntityProxy] = {}
     for entity in entities:
         if entity.id is None:

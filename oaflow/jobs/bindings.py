@@ -83,6 +83,12 @@ class Entities(Protocol):
         """
         ...
 
+    def spoke(self, dataset: str, origin: str, run: str) -> bool:
+        """
+        Whether an origin had said anything about a dataset when this was first asked in a run.
+        """
+        ...
+
     def load(self, dataset: str, ids: Iterable[str]) -> "Iterator[EntityProxy]":
         """
         The merged entities with these ids, in their order; what is not in the store is left out.
@@ -146,6 +152,7 @@ class Bindings:
         notes: what the job said about documents, in order.
         document: the id of the job's one source document, or None where there is not exactly one. What is written
             then stands for all that this origin says about it, and replaces what was said before.
+        fresh_in: the run in which nobody has begun this job before, or None where somebody may have.
         lasting: whether these serve the whole program. Then every writer is made anew and notes are not kept.
     """
 
@@ -156,6 +163,7 @@ class Bindings:
     temp: Path | None = None
     notes: list[Note] = field(default_factory=list)
     document: str | None = None
+    fresh_in: str | None = None
     lasting: bool = False
     writers: dict[tuple[str, str], EntityWriter] = field(default_factory=dict)
 
@@ -251,7 +259,16 @@ def settle(job: "Job") -> None:
     """
     bindings = current()
     dataset = getattr(job, "dataset", None)
-    if dataset is not None and bindings.document is not None:
+    if dataset is not None and bindings.document is not None and not _never_said(bindings, dataset):
         bindings.writer(dataset)
     for writer in bindings.writers.values():
         writer.settle()
+
+
+def _never_said(bindings: Bindings, dataset: str) -> bool:
+    """
+    Whether there can be nothing to delete: nobody has begun this job before, and its origin had said nothing about
+    the dataset when this process first met it in the run. Saves stages that write nothing a statement a job.
+    """
+    run = bindings.fresh_in
+    return run is not None and not bindings.entities.spoke(dataset, bindings.origin, run)

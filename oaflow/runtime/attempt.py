@@ -87,6 +87,7 @@ class Attempt:
         self._bindings = bindings
         documents = self.job.documents
         bindings.document = documents[0] if len(documents) == 1 else None
+        bindings.fresh_in = None if self.assignment.attempt else self.assignment.run
 
     def call(self) -> Any:
         """

@@ -493,6 +493,8 @@ class Dispatcher:
         chunk = handover.outcome == "chunk"
         if not chunk:
             self._pace.saw(held.passage.id, held.stage.name, handover.ended - handover.started)
+        if handover.warning:
+            self._warn(held, handover.warning)
         if held.passage.cancelled:
             if chunk:
                 self._acknowledge(held, handover.position or 0)
@@ -527,6 +529,17 @@ class Dispatcher:
                 )
             )
 
+    def _warn(self, held: Held, warning: str) -> None:
+        """
+        Say something once for each stage of a run.
+        """
+        key = (held.stage.name, warning)
+        if key not in held.passage.warned:
+            held.passage.warned.add(key)
+            log.warning("run %s: %s", held.passage.id, warning)
+            run, stage = held.passage.id, held.stage.name
+            self._log.write(run, stage=stage, job=held.row.id, stream="warning", text=warning)
+
     def _trouble(
         self,
         held: Held,
@@ -553,7 +566,6 @@ class Dispatcher:
         verdict = judge(
             trouble,
             held.stage,
-            held.passage.plan,
             retries=held.row.retries,
             crashes=held.row.crashes,
             most_crashes=self._options.settings.crashes,
@@ -561,9 +573,9 @@ class Dispatcher:
         match verdict:
             case Again(charge, delay):
                 self._complete(held, charge, kept, started=started, delay=delay, version=version)
-            case Divert(to):
-                kept["handed"] = [[to.name, documents]]
-                successors = (held.diverted(to, error),)
+            case Divert():
+                successors = tuple(filter(None, [held.diverted(error)]))
+                kept["handed"] = [[successor.stage, documents] for successor in successors]
                 self._complete(held, "diverted", kept, started=started, version=version, successors=successors)
             case Fail():
                 self._complete(held, "failed", kept, started=started, version=version)

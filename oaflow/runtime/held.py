@@ -14,12 +14,13 @@ from oaflow.ledger.handover import Claimed, Successor
 from oaflow.model import Retry
 from oaflow.plan import BoundPlan, BoundStage
 from oaflow.runtime.messages import Assignment, Death
+from oaflow.runtime.router import divert
 
 
 @dataclass(slots=True)
 class Passage:
     """
-    A run as this worker knows it. `held` counts its jobs in hand.
+    A run as this worker knows it. `held` counts its jobs in hand, `warned` keeps what was said once.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Passage:
     dataset: str
     state: str
     held: int = 0
+    warned: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     @property
     def cancelled(self) -> bool:
@@ -78,22 +80,16 @@ class Held:
         """
         return self.stage.emit == "stream"
 
-    def diverted(self, to: BoundStage, error: Mapping[str, Any]) -> Successor:
+    def diverted(self, error: Mapping[str, Any]) -> Successor | None:
         """
-        The job as it arrived, on its way to an `on_error` stage, with what went wrong in its context.
+        The job as it arrived, on its way to the `on_error` stage of its own; None where there is none.
         """
-        args = orjson.loads(self.row.args)
-        context = args.setdefault("payload", {}).setdefault("context", {})
-        context["error"] = {
-            "stage": self.stage.name,
-            "type": error.get("type"),
-            "message": error.get("message"),
-            "attempts": self.row.retries + self.row.crashes + 1,
-        }
-        mark = {"run": self.passage.id, "stage": to.name, "parent": self.row.id}
-        context["oaflow"] = {**context.get("oaflow", {}), **mark}
-        args |= {"queue": to.queue, "task": to.task}
-        return Successor(to.queue, to.task, to.name, to.priority, orjson.dumps(args))
+        attempts = self.row.retries + self.row.crashes + 1
+        run, job = self.passage.id, read_job(orjson.loads(self.row.args))
+        way = divert(self.passage.plan, self.stage.name, job, error, attempts=attempts, run=run, job_id=self.row.id)
+        if way is None:
+            return None
+        return Successor(way.queue, way.task, way.stage, way.priority, orjson.dumps(way.job.to_wire()))
 
 
 def mark_of(args: str) -> Mapping[str, Any]:

@@ -21,7 +21,14 @@ class JobLog:
         self._files: dict[str, BinaryIO] = {}
 
     def write(
-        self, run: str | None, *, stage: str | None, job: int | None, stream: str, text: str, documents: list[str] | None = None
+        self,
+        run: str | None,
+        *,
+        stage: str | None,
+        job: int | None,
+        stream: str,
+        text: str,
+        documents: list[str] | None = None,
     ) -> None:
         """
         Append one line. Lines that belong to no run go to `worker.jsonl`.

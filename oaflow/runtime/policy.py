@@ -5,7 +5,7 @@ What becomes of an attempt that went wrong: again, aside, or under failures. Pur
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from oaflow.plan import BoundPlan, BoundStage
+from oaflow.plan import BoundStage
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,6 @@ class Divert:
     """
     The job goes as it arrived to the `on_error` stage.
     """
-
-    to: BoundStage
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class Trouble:
 
 
 def judge(
-    trouble: Trouble, stage: BoundStage, plan: BoundPlan, *, retries: int, crashes: int, most_crashes: int
+    trouble: Trouble, stage: BoundStage, *, retries: int, crashes: int, most_crashes: int
 ) -> Again | Divert | Fail:
     """
     Decide over an attempt that went wrong.
@@ -57,7 +55,6 @@ def judge(
     Args:
         trouble: what happened.
         stage: where.
-        plan: the plan of the run, for the stage that `on_error` names.
         retries: repetitions that the job has used.
         crashes: crashes that it is charged with, without this one.
         most_crashes: the crash that fails a job.
@@ -70,4 +67,4 @@ def judge(
         case "error" if not trouble.final and retries < stage.retry.max:
             return Again("retried", stage.retry.delay(retries + 1))
         case _:
-            return Divert(plan.stages[stage.on_error]) if stage.on_error else Fail()
+            return Divert() if stage.on_error else Fail()

@@ -131,8 +131,9 @@ BEGIN
                AND (p_jobs IS NULL OR f.job = ANY (p_jobs))
              ORDER BY f.id) o
     ), ins AS (
-        INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args)
-        SELECT id, queue, task, priority, args FROM again ORDER BY id
+        -- attempts 1: of attempt 0 it is known that nobody has begun the job before
+        INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args, attempts)
+        SELECT id, queue, task, priority, args, 1 FROM again ORDER BY id
     ), resolved AS (
         UPDATE oaflow.failures f SET resolved_at = now() FROM again WHERE f.id = again.failure
     ), moved AS (
