@@ -370,6 +370,10 @@ class _Composer:
         self._note(rules.BINARY, f"YAML does not allow the character {code}", span, "take it out")
 
 
+# How a quote is written inside of a text in such quotes.
+_QUOTED = {"'": "''", '"': '\\"'}
+
+
 def _guess(line: str, problem: str) -> str | None:
     """
     The most likely repair of a syntax error, from the line that it was noticed in.
@@ -377,6 +381,8 @@ def _guess(line: str, problem: str) -> str | None:
     value = line.partition(": ")[2].strip()
     if value[:1] in ("@", "`", "%", "*", "&"):
         return f"put the value in quotes: '{value}'"
+    if value[:1] in _QUOTED and value.count(value[0]) > 1:
+        return f"inside of a quoted text a quote is written {_QUOTED[value[0]]}"
     if "mapping values are not allowed" in problem:
         return "a value with `: ` in it stands in quotes; or the line is indented too far"
     if "expected ',' or" in problem:

@@ -35,7 +35,8 @@ def read_next(reader: Reader, value: object, path: Path) -> tuple[tuple[Edge, ..
                 if target == DROP and port is not None:
                     dropped.append(port)
                 else:
-                    edges += _edges(reader, target, (*path, str(key)), port)
+                    # A name that is wrong was told; it still tells two ports apart.
+                    edges += _edges(reader, target, (*path, str(key)), port or str(key))
         elif any(key not in EDGE_KEYS and key not in LATER_EDGE_KEYS for key in ports):
             for key in ports:
                 if key in EDGE_KEYS or key in LATER_EDGE_KEYS:

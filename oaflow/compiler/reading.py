@@ -125,10 +125,10 @@ class Reader:
 
     def wrong_type(self, value: object, path: Path, wanted: str, help: str | None = None) -> None:
         if value is None:
-            message = f"{_last(path)!r} is empty, and must be {wanted}"
+            message = f"{_called(path)} is empty, and must be {wanted}"
             self.report(rules.WRONG_TYPE, message, path, key=True, help=help or "give it a value, or take the key out")
         else:
-            self.report(rules.WRONG_TYPE, f"{_last(path)!r} must be {wanted}, and is {kind_of(value)}", path, help=help)
+            self.report(rules.WRONG_TYPE, f"{_called(path)} must be {wanted}, and is {kind_of(value)}", path, help=help)
 
     def mapping(
         self,
@@ -401,6 +401,8 @@ _RULES_OF: Mapping[re.Pattern[str], str] = {
 
 
 def _suggested(value: str, pattern: re.Pattern[str]) -> str | None:
+    if pattern is NAME and all(NAME.fullmatch(part.strip()) for part in value.split(",")) and "," in value:
+        return f"several are a list: [{value}]"
     if pattern is TASK:
         dotted = value.replace(":", ".").replace("/", ".").removesuffix(".py")
         return f"write {dotted!r}" if dotted != value and TASK.fullmatch(dotted) else None
@@ -434,6 +436,9 @@ def _mended_reference(wrong: str) -> str:
     )
 
 
+def _called(path: Path) -> str:
+    return repr(_last(path)) if path else "a pipeline"
+
+
 def _last(path: Path) -> str:
-    words = [part for part in path if isinstance(part, str)]
-    return words[-1] if words else "the file"
+    return next((part for part in reversed(path) if isinstance(part, str)), "pipeline")

@@ -34,6 +34,21 @@ NOT_EXTERNAL = ("retry", "timeout", "memory", "concurrency", "rate")
 # The services expand a job's context as keyword arguments at every hop: these keys would crash them after their work.
 CONTEXT_KEYS = ("batch", "queue", "task", "dataset", "entities", "app", "cls", "oaflow")
 
+# What people look for who know other programs, and where it is found here.
+ELSEWHERE: Mapping[str, str] = {
+    "name": "the name of a stage is the key that it stands under",
+    **dict.fromkeys(
+        ("needs", "depends_on", "after", "from", "inputs"),
+        "data flows forward: write `next` at the stage before",
+    ),
+    **dict.fromkeys(("options", "args", "kwargs", "config", "params", "arguments"), "options stand under `with`"),
+    **dict.fromkeys(("retries", "max_retries", "attempts"), "did you mean 'retry'?"),
+    **dict.fromkeys(("function", "uses", "run", "call"), "did you mean 'task'?"),
+    **dict.fromkeys(("if", "when", "disabled"), "did you mean 'enabled'?"),
+    **dict.fromkeys(("ports", "edges", "to", "outputs"), "where output goes stands under `next`"),
+    "env": "a function reads the environment of its worker; a param can be read from it: `env` under `params`",
+}
+
 RESERVED_STAGES = (DROP, "run", "default")
 
 EMITS = ("success", "stream")
@@ -116,7 +131,7 @@ def _stages(reader: Reader, members: Mapping[str, Any]) -> dict[str, Stage]:
         reader.report(rules.NO_STAGES, "the pipeline has no stages", ("stages",), key=True, help=help)
         return {}
     if not isinstance(value, Mapping):
-        reader.wrong_type(value, ("stages",), "a mapping from names to stages")
+        reader.wrong_type(value, ("stages",), "a mapping from names to stages", "stages: {NAME: {task: ...}, ...}")
         return {}
     stages: dict[str, Stage] = {}
     for key, data in cast("Mapping[Any, object]", value).items():
@@ -133,7 +148,9 @@ def _stage(reader: Reader, name: str, data: object, path: Path) -> Stage | None:
     external = isinstance(data, Mapping) and cast("Mapping[str, object]", data).get("external") is True
     later = [key for key in LATER_STAGE_KEYS if not external or key not in NOT_EXTERNAL]
     known = (*STAGE_KEYS, *NOT_EXTERNAL) if external else STAGE_KEYS
-    members = reader.mapping(data, path, f"stage {name!r}", tuple(dict.fromkeys(known)), later=later)
+    members = reader.mapping(
+        data, path, f"stage {name!r}", tuple(dict.fromkeys(known)), later=later, elsewhere=ELSEWHERE
+    )
     if not isinstance(data, Mapping):
         return None
     said: dict[str, Any] = {}
@@ -266,7 +283,7 @@ def _on_error(reader: Reader, value: object, path: Path) -> str | None:
         return None
     if isinstance(value, str):
         return reader.name(value, path, "a stage")
-    reader.wrong_type(value, path, "the name of one stage")
+    reader.wrong_type(value, path, "the name of one stage", "on_error: STAGE")
     return None
 
 
