@@ -270,5 +270,5 @@ def _never_said(bindings: Bindings, dataset: str) -> bool:
     Whether there can be nothing to delete: nobody has begun this job before, and its origin had said nothing about
     the dataset when this process first met it in the run. Saves stages that write nothing a statement a job.
     """
-    run = bindings.fresh_in
-    return run is not None and not bindings.entities.spoke(dataset, bindings.origin, run)
+    run, key = bindings.fresh_in, (dataset, bindings.origin)
+    return run is not None and key not in bindings.writers and not bindings.entities.spoke(*key, run)

@@ -36,8 +36,12 @@ class Store:
     An entity store that remembers what was done, in order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, earlier: bool = False) -> None:
         self.done: list[Any] = []
+        self.earlier = earlier
+
+    def spoke(self, dataset: str, origin: str, run: str) -> bool:
+        return self.earlier
 
     def writer(self, dataset: str, origin: str, fragment: str = "default", replace: bool = False) -> Any:
         store = self
@@ -61,8 +65,8 @@ class Store:
 
 
 class World:
-    def __init__(self) -> None:
-        self.store = Store()
+    def __init__(self, *, earlier: bool = False) -> None:
+        self.store = Store(earlier=earlier)
         self.bindings: Bindings | None = None
         self.left_with: Any = "never"
 
@@ -217,6 +221,19 @@ def test_what_does_not_travel_is_in_the_store_before_the_last_flush_and_that_bef
     assert world.store.done == [("add", "p", "doc"), ("settle", "doc")]
     assert b"bodyText" not in done.next[0].args
     assert orjson.loads(done.detail)["documents"] == ["doc"]
+
+
+@pytest.mark.parametrize(
+    ("attempts", "earlier", "settled"),
+    [(0, False, []), (0, True, [("settle", "doc")]), (1, False, [("settle", "doc")])],
+)
+def test_an_attempt_that_wrote_nothing_is_settled_where_there_may_be_something_to_delete(attempts, earlier, settled):
+    world = World(earlier=earlier)
+    document = {"id": "doc", "schema": "Document", "properties": {}}
+    arrived = DatasetJob(dataset="d", queue="q", task="t", payload={"entities": [document]})
+    assignment = Assignment(5, attempts, "run-1", "act", orjson.dumps(arrived.to_wire()))
+    list(execute(assignment, PLAN, loaded(lambda job: None), world))
+    assert world.store.done == settled
 
 
 def test_nothing_is_settled_where_the_attempt_fails():
