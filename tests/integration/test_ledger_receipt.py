@@ -60,7 +60,8 @@ class Story:
         lost: str | None = None,
         notes: list[dict[str, str]] | None = None,
     ) -> int:
-        self.connection.execute("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = %s", [job])
+        claim = "UPDATE procrastinate_jobs SET status = 'doing' WHERE id = %s RETURNING attempts"
+        ((attempt,),) = self.connection.execute(claim, [job]).fetchall()
         detail: dict[str, Any] = {"documents": list(documents), "notes": notes or []}
         if to is not None:
             detail["handed"] = [[to, list(documents)]]
@@ -75,7 +76,7 @@ class Story:
                 "worker": None,
                 "shard": 1,
                 "ids": [job],
-                "attempts": [0],
+                "attempts": [attempt],
                 "outcomes": [outcome],
                 "runs": [self.run],
                 "stages": [stage],
