@@ -1,0 +1,182 @@
+"""
+The installed command as a subprocess, and pipelines of the stages beside this file.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import oaflow
+
+HERE = Path(__file__).parent
+ROOT = Path(oaflow.__file__).parent.parent
+
+# Ten times what is expected: a guard against hanging, and no measurement.
+PATIENCE = 120.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """
+    How a command ended.
+    """
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> str:
+        """
+        The sentence after `error:`.
+        """
+        (line,) = [line for line in self.err.splitlines() if line.startswith("error:")]
+        return line.removeprefix("error:").strip()
+
+    @property
+    def help(self) -> str:
+        """
+        The line after `help:`, or nothing.
+        """
+        lines = [line for line in self.err.splitlines() if line.startswith("help:")]
+        return lines[-1].removeprefix("help:").strip() if lines else ""
+
+
+class Command:
+    """
+    `oaflow` in a folder, with an environment of its own.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.environment = dict(environment)
+
+    def __call__(self, *arguments: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Result:
+        done = subprocess.run(
+            [sys.executable, "-m", "oaflow", *arguments],
+            cwd=self.folder,
+            env=self.environment | dict(env or {}),
+            input=stdin.encode(),
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "oaflow", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def pipeline(self, name: str, stages: Mapping[str, Mapping[str, Any]], **keys: Any) -> str:
+        """
+        Writes a pipeline of test stages; JSON is YAML.
+        """
+        path = self.folder / f"{name}.yml"
+        whole = {
+            key: {
+                "task": f"stages_for_tests.{value.get('task', key)}",
+                **{k: v for k, v in value.items() if k != "task"},
+            }
+            for key, value in stages.items()
+        }
+        path.write_text(json.dumps({"pipeline": name, **keys, "stages": whole}, indent=1))
+        return path.name
+
+
+@pytest.fixture
+def clean_environment() -> dict[str, str]:
+    kept = {
+        key: value for key, value in os.environ.items() if not key.startswith(("OAFLOW_", "PG", "ARCHIVE_", "FTM_"))
+    }
+    foreign = ("PROCRASTINATE_DB_URI", "OPENALEPH_DB_URI", "ALEPH_DATABASE_URI", "DEBUG", "COLUMNS")
+    path = os.pathsep.join([str(HERE), str(ROOT)])
+    return {key: value for key, value in kept.items() if key not in foreign} | {
+        "PYTHONPATH": path,
+        "OAFLOW_HEARTBEAT": "1",
+        "OAFLOW_DEAD_AFTER": "4",
+        "OAFLOW_EXECUTORS": "2",
+    }
+
+
+@pytest.fixture
+def cli(tmp_path: Path, database: str, clean_environment: dict[str, str]) -> Command:
+    """
+    The command with a database that is migrated and empty; workers are there with `--workers 1` only.
+    """
+    return Command(tmp_path, clean_environment | {"OAFLOW_DB_URI": database, "OAFLOW_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def offline(tmp_path: Path, clean_environment: dict[str, str]) -> Command:
+    """
+    The command where any use of a database would fail at once.
+    """
+    nobody = "postgresql://nobody@127.0.0.1:1/nothing"
+    return Command(tmp_path, clean_environment | {"OAFLOW_DB_URI": nobody, "OAFLOW_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def private(tmp_path: Path, home: Path, clean_environment: dict[str, str]) -> Command:
+    """
+    The command with a home of its own, where it starts the private server.
+    """
+    return Command(tmp_path, clean_environment | {"OAFLOW_HOME": str(home)})
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], Any]], Any]:
+    """
+    Waits until something holds, and gives it back.
+    """
+
+    def wait(condition: Callable[[], Any]) -> Any:
+        limit = time.monotonic() + PATIENCE
+        while time.monotonic() < limit:
+            if found := condition():
+                return found
+            time.sleep(0.1)
+        raise AssertionError("it never happened")
+
+    return wait
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[[subprocess.Popen[str]], subprocess.Popen[str]]]:
+    """
+    Sees to it that what a test started is gone afterwards.
+    """
+    processes: list[subprocess.Popen[str]] = []
+
+    def keep(process: subprocess.Popen[str]) -> subprocess.Popen[str]:
+        processes.append(process)
+        return process
+
+    yield keep
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()

@@ -1,0 +1,5 @@
+"""
+A module that cannot be imported.
+"""
+
+raise RuntimeError("no configuration was found")

@@ -1,0 +1,126 @@
+"""
+Stages that do what stages should not do, and some that behave.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from oaflow import DatasetJob, Out, Reject, stage
+
+
+@stage(emit="stream")
+def source(job: DatasetJob, *, count: int = 5, named: list[str] | None = None) -> Iterator[DatasetJob]:
+    """Name so many documents."""
+    for number, name in enumerate(named or [f"file{number}.txt" for number in range(count)]):
+        job.found(f"doc-{number}", name)
+        yield job.with_entities(
+            [{"id": f"doc-{number}", "schema": "Document", "properties": {"fileName": [f"file{number}.txt"]}}]
+        )
+
+
+@stage
+def work(job: DatasetJob, *, seconds: float = 0.0, log: str | None = None) -> DatasetJob:
+    """Take some time, and note that it was done."""
+    time.sleep(seconds)
+    if log is not None:
+        with open(log, "a") as lines:
+            lines.write(f"{job.documents[0]}\n")
+    return job
+
+
+@stage(ports=("default", "other"))
+def ports(job: DatasetJob) -> Out:
+    """Emit on a port of its own."""
+    return Out("other", job)
+
+
+@stage
+def end(job: DatasetJob) -> None:
+    """Return nothing."""
+
+
+@stage(retry=0)
+def fails(job: DatasetJob, *, on: list[str] | None = None) -> DatasetJob:
+    """Raise, for some documents or for all."""
+    if on is None or job.documents[0] in on:
+        raise ValueError(f"cannot read [bold]{job.documents[0]}\x1b[31m")
+    return job
+
+
+@stage(retry=0)
+def fails_once(job: DatasetJob, *, marker: str) -> DatasetJob:
+    """Raise the first time, for every document."""
+    path = f"{marker}-{job.documents[0]}"
+    if not os.path.exists(path):
+        with open(path, "w"):
+            pass
+        raise ValueError("not yet")
+    return job
+
+
+@stage
+def rejects(job: DatasetJob) -> None:
+    """Refuse for good."""
+    raise Reject("this will never work")
+
+
+@stage(retry=0)
+def returns_a_number(job: DatasetJob) -> Any:
+    """Return what is no job."""
+    return 42
+
+
+@stage(retry=0)
+def yields_then_raises(job: DatasetJob) -> Iterator[DatasetJob]:
+    """Yield, and then raise: nothing of it may be handed over."""
+    yield job
+    raise RuntimeError("half-way")
+
+
+@stage(retry=0)
+def returns_too_many(job: DatasetJob) -> list[DatasetJob]:
+    """Return one job more than a hand-over takes."""
+    return [job.with_entities([])] * 10_001
+
+
+@stage(retry=0, timeout="1s")
+def never_returns(job: DatasetJob) -> None:
+    """Loop for ever."""
+    while True:
+        pass
+
+
+@stage
+def sleeps(job: DatasetJob) -> None:
+    """Take an hour."""
+    time.sleep(3600)
+
+
+@stage(retry=0)
+def exits(job: DatasetJob) -> None:
+    """End the process."""
+    os._exit(7)
+
+
+@stage(retry=0)
+def crashes(job: DatasetJob, *, on: list[str] | None = None) -> DatasetJob:
+    """Crash, for some documents or for all."""
+    if on is None or job.documents[0] in on:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return job
+
+
+@stage
+def prints(job: DatasetJob, *, lines: int = 20_000) -> DatasetJob:
+    """Print a lot, to both."""
+    for number in range(lines):
+        print(f"line {number} of [bold]{job.documents[0]}")
+    os.write(2, b"\x1b[31mto stderr\n")
+    return job
+
+
+def undecorated(job: DatasetJob) -> None:
+    """Not a stage."""

@@ -1,0 +1,251 @@
+"""
+Bad input: one clear sentence with the name in it and the next thing to type, the exit code, and no traceback.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.conftest import Command, Result
+
+
+def refused(result: Result, code: int, *words: str) -> None:
+    assert result.code == code, result.err
+    assert "Traceback" not in result.err + result.out
+    for word in words:
+        assert word in result.err, result.err
+    assert result.out == ""
+
+
+def chain(cli: Command, name: str = "chain", **params: Any) -> str:
+    return cli.pipeline(
+        name,
+        {"source": {"with": {"count": "${params.count}"}, "next": "end"}, "end": {}},
+        params={
+            "count": {"type": "int", "default": 2},
+            "folder": {"type": "path", "positional": True},
+            "mode": {"type": "choice", "choices": ["fast", "slow"], "default": "fast"},
+            **params,
+        },
+    )
+
+
+def test_a_pipeline_that_is_not_there_suggests_one_that_is(offline: Command) -> None:
+    result = offline("run", "ingset", "-d", "demo")
+
+    refused(result, 2)
+    assert result.error == "no pipeline is named 'ingset'"
+    assert result.help == "did you mean 'ingest'?"
+
+
+def test_a_file_that_is_not_there_suggests_its_neighbour(offline: Command) -> None:
+    chain(offline)
+
+    result = offline("run", "chian.yml", "-d", "demo")
+
+    refused(result, 2, "'chian.yml'")
+    assert result.help == "did you mean 'chain.yml'?"
+
+
+def test_a_folder_is_no_pipeline(offline: Command) -> None:
+    (offline.folder / "things").mkdir()
+    (offline.folder / "things" / "one.yml").write_text("pipeline: one")
+
+    result = offline("run", "things/", "-d", "demo")
+
+    refused(result, 2, "'things/' is a folder")
+    assert "one.yml" in result.help
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"\x00\x01\x02\xff\xfe", "not text"),
+        (b"", "nothing"),
+        ("pipeline: a\ndescription: für\n".encode("latin-1"), "UTF-8"),
+    ],
+    ids=["binary", "empty", "latin-1"],
+)
+def test_a_file_that_is_no_pipeline_says_what_it_is(offline: Command, content: bytes, word: str) -> None:
+    (offline.folder / "odd.yml").write_bytes(content)
+
+    result = offline("run", "odd.yml", "-d", "demo")
+
+    refused(result, 2, "odd.yml", word)
+
+
+@pytest.mark.parametrize("name", ["", "Demo", "my-data", "a b", "ü", "x" * 64, 'a"; DROP TABLE', "../etc"], ids=repr)
+def test_a_dataset_name_that_the_store_cannot_hold_is_refused(offline: Command, name: str) -> None:
+    result = offline("run", chain(offline), "-d", name)
+
+    refused(result, 2, "dataset")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-p", "cuont=3"], ["no param 'cuont'", "did you mean 'count'?"]),
+        (["-p", "count=three"], ["'count'", "'three'", "whole number"]),
+        (["-p", "mode=fats"], ["'mode'", "'fats'", "did you mean 'fast'?"]),
+        (["-p", "count=1", "-p", "count=2"], ["'count'", "2 times"]),
+        (["-p", "count"], ["KEY=VALUE", "'count'"]),
+        (["nowhere"], ["folder: there is no file or folder", "nowhere"]),
+        (["--at", "ned"], ["no stage is named 'ned'", "did you mean 'end'?"]),
+        (["--max-failed", "many"], ["--max-failed is 'many'"]),
+        (["-i", "nothing.json"], ["there is no file 'nothing.json'"]),
+        (["--first", "3"], ["--first", "-i FILE"]),
+        (["--resume", "--new"], ["exclude each other"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_is_wrong_with_the_command_is_said_before_anything_starts(
+    offline: Command, arguments: list[str], words: list[str]
+) -> None:
+    result = offline("run", chain(offline), "-d", "demo", *arguments)
+
+    refused(result, 2, *words)
+
+
+def test_a_missing_param_shows_what_to_type(cli: Command) -> None:
+    name = chain(cli, token_file={"type": "string", "required": True})
+
+    result = cli("run", name, "-d", "demo")
+
+    refused(result, 2, "'token_file'")
+    assert "-p token_file=VALUE" in result.help
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("stages_for_tests.nothing", ["OAF403", "nothing"]),
+        ("stages_for_tests.undecorated", ["OAF404", "undecorated"]),
+        ("raises_at_import.stage", ["OAF402", "no configuration was found"]),
+        ("no_such_module.stage", ["OAF401", "no_such_module"]),
+    ],
+)
+def test_a_stage_function_that_cannot_be_used_is_shown_with_its_place(
+    offline: Command, task: str, words: list[str]
+) -> None:
+    (offline.folder / "p.yml").write_text(f"pipeline: p\nstages:\n  one:\n    task: {task}\n")
+
+    result = offline("run", "p.yml", "-d", "demo")
+
+    refused(result, 2, *words, "p.yml:4:11")
+
+
+def test_an_external_stage_cannot_be_run_yet(cli: Command) -> None:
+    (cli.folder / "p.yml").write_text(
+        "pipeline: p\nstages:\n  one:\n    task: stages_for_tests.source\n    next: two\n"
+        "  two:\n    task: there.translate\n    queue: translate\n    external: true\n"
+    )
+
+    result = cli("run", "p.yml", "-d", "demo")
+
+    refused(result, 2, "'two'", "not yet")
+    assert cli("status").code == 2  # nothing was started
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"id": "a"',
+        '["a"]',
+        '{"schema": "Document"}',
+        '{"id": "a", "schema": "Document", "properties": {"x": ["\\u0000"]}}',
+    ],
+)
+def test_a_line_that_is_no_entity_is_named_by_its_number(cli: Command, line: str) -> None:
+    (cli.folder / "in.json").write_text('{"id": "ok", "schema": "Document", "properties": {}}\n\n' + line + "\n")
+
+    result = cli("run", chain(cli), "-d", "demo", "-i", "in.json", "--at", "end", "--workers", "1")
+
+    assert result.code == 2
+    assert "line 3 of in.json" in result.error
+    assert cli("status", "--json").json["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("command", ["status", "failures", "receipt", "logs", "resume", "retry", "cancel"])
+def test_a_run_that_is_not_there_names_the_latest(cli: Command, command: str) -> None:
+    refused(cli(command, "nothing-aaaaaa"), 2, "there is no run 'nothing-aaaaaa'", "help:")
+
+
+@pytest.mark.parametrize("command", ["status", "failures", "receipt", "logs", "retry"])
+def test_without_any_run_it_says_how_to_start_one(cli: Command, command: str) -> None:
+    refused(cli(command), 2, "there is no run yet", "oaflow run")
+
+
+@pytest.mark.parametrize("command", [["search", "x"], ["entities"]])
+def test_a_dataset_that_is_not_there_is_named(cli: Command, command: list[str]) -> None:
+    refused(cli(*command, "-d", "nothing"), 2, "there is no dataset 'nothing'")
+
+
+def test_a_database_that_cannot_be_reached_is_named_with_where_its_address_came_from(offline: Command) -> None:
+    result = offline("run", chain(offline), "-d", "demo")
+
+    refused(result, 3, "127.0.0.1", "OAFLOW_DB_URI")
+
+
+def test_a_database_that_is_not_migrated_says_what_to_type(offline: Command, empty_database: str) -> None:
+    result = offline("run", chain(offline), "-d", "demo", env={"OAFLOW_DB_URI": empty_database})
+
+    refused(result, 3, "OAFLOW_DB_URI", "oaflow db migrate")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_data_folder_without_rights_is_named(offline: Command, tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+
+    result = offline(
+        "run", chain(offline), "-d", "demo", env={"OAFLOW_DB_URI": "", "OAFLOW_HOME": str(closed / "home")}
+    )
+
+    refused(result, 3, str(closed))
+
+
+def test_a_data_folder_that_is_a_file_is_named(offline: Command, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+
+    result = offline(
+        "run", chain(offline), "-d", "demo", env={"OAFLOW_DB_URI": "", "OAFLOW_HOME": str(tmp_path / "taken")}
+    )
+
+    refused(result, 3, str(tmp_path / "taken"))
+
+
+def test_a_setting_that_is_no_number_is_named(offline: Command) -> None:
+    result = offline("status", env={"OAFLOW_EXECUTORS": "many"})
+
+    refused(result, 3, "OAFLOW_EXECUTORS", "'many'")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["runn"], ["did you mean 'run'?"]),
+        (["run"], ["'PIPELINE'", "oaflow run --help"]),
+        (["check", "ingest", "-f", "xml"], ["no format 'xml'", "concise"]),
+        (["graph", "ingest", "-f", "svg", "--no-such"], ["--no-such"]),
+        (["explain", "OAF999"], ["'OAF999'"]),
+        (["receipt", "--list", "faild"], ["no line 'faild'", "did you mean 'failed'?"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_a_command_that_is_mistyped_says_so_in_a_sentence(
+    offline: Command, arguments: list[str], words: list[str]
+) -> None:
+    result = offline(*arguments)
+
+    assert result.code == 2
+    assert "Traceback" not in result.err
+    for word in words:
+        assert word.lower() in result.err.lower()
+
+
+def test_debug_shows_where_an_error_came_from(offline: Command) -> None:
+    result = offline("run", "ingset", "-d", "demo", "--debug")
+
+    assert "Traceback" in result.err
