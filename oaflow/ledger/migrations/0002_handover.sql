@@ -230,7 +230,9 @@ BEGIN
          WHERE o.id = ANY (p_dead) OR w.id IS NULL OR w.last_heartbeat < now() - p_timeout
     ), lost AS MATERIALIZED (
         SELECT j.id, j.attempts, j.args #> '{payload,context,oaflow}' AS mark, j.queue_name, j.task_name, j.priority, j.args,
-               coalesce(j.task_name = ANY (d.async_tasks), false) AS unsure,
+               -- where somebody else deleted the worker's row, its job no longer says which worker that was
+               coalesce(j.task_name = ANY (d.async_tasks),
+                        EXISTS (SELECT 1 FROM dead g WHERE g.id IS NULL AND j.task_name = ANY (g.async_tasks))) AS unsure,
                coalesce(c.suspect, false) AS suspect, coalesce(c.crashes, 0) AS crashes
           FROM procrastinate_jobs j
           LEFT JOIN dead d ON d.id = j.worker_id LEFT JOIN oaflow.charges c ON c.job = j.id

@@ -73,6 +73,14 @@ BEGIN
         LOOP
             IF oaflow.vanish_v1(r.id) > 0 THEN run := r.id; event := 'vanished'; RETURN NEXT; END IF;
         END LOOP;
+        -- What was given back to a run after it was cancelled: nobody claims it.
+        FOR r IN
+            SELECT u.id FROM oaflow.runs u
+             WHERE u.state = 'cancelled' AND u.finished_at > now() - interval '1 day'
+               AND (SELECT coalesce(sum(k.open), 0) FROM oaflow.counters k WHERE k.run = u.id) > 0
+        LOOP
+            IF oaflow.cancel_v1(r.id, NULL) > 0 THEN run := r.id; event := 'cancelled'; RETURN NEXT; END IF;
+        END LOOP;
     END IF;
     FOR r IN
         SELECT u.id FROM oaflow.runs u

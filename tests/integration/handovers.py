@@ -1,0 +1,191 @@
+"""
+A run whose jobs the tests claim and complete themselves, by the very statements that a worker sends.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+import psycopg
+
+from oaflow.ledger.handover import CLAIM, COMPLETE, Completion, Successor, json_array, numbers, texts
+
+RUN = "ledger-aaaaaa"
+OUTCOMES = ("done", "failed", "diverted", "cancelled")
+
+
+def args_of(stage: str, run: str = RUN, document: str | None = None) -> dict[str, Any]:
+    entities = [{"id": document, "schema": "Document", "properties": {}}] if document else []
+    return {"payload": {"entities": entities, "context": {"oaflow": {"run": run, "stage": stage}}}}
+
+
+class Book:
+    """
+    One run in a database, with what a worker would do to it.
+    """
+
+    def __init__(self, uri: str, run: str = RUN) -> None:
+        self.connection: psycopg.Connection[Any] = psycopg.connect(uri, autocommit=True)
+        self.run = run
+        self.sql("INSERT INTO oaflow.plans VALUES ('d', 1, 'ledger', '{}') ON CONFLICT DO NOTHING")
+        self.sql("INSERT INTO oaflow.runs (id, pipeline, plan, dataset) VALUES (%s, 'ledger', 'd', 'x')", run)
+
+    def sql(self, statement: Any, *values: Any) -> list[tuple[Any, ...]]:
+        cursor = self.connection.execute(statement, values or None)
+        return cursor.fetchall() if cursor.description else []
+
+    def one(self, statement: Any, *values: Any) -> Any:
+        ((value,),) = self.sql(statement, *values)
+        return value
+
+    def worker(self, *, async_tasks: Sequence[str] = (), silent: float = 0.0) -> int:
+        worker = self.one(
+            "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - make_interval(secs => %s)) RETURNING id",
+            silent,
+        )
+        self.sql(
+            "INSERT INTO oaflow.workers (id, host, pid, program, formats, async_tasks) VALUES (%s, 'h', 1, 'p', '{1}', %s)",
+            worker,
+            list(async_tasks),
+        )
+        return worker
+
+    def enter(self, count: int = 1, *, stage: str = "a", priority: int = 50, seal: bool = True) -> list[int]:
+        before = self.one("SELECT coalesce(max(id), 0) FROM procrastinate_jobs")
+        documents = [f"{stage}-{number}" for number in range(count)]
+        args = orjson.dumps([args_of(stage, self.run, document) for document in documents]).decode()
+        self.sql(
+            "SELECT oaflow.enter_v1(%s, %s, %s, %s, %s, %s::jsonb, %s::jsonb, %s)",
+            self.run, ["q"] * count, [f"t.{stage}"] * count, [stage] * count, [priority] * count, args,
+            orjson.dumps([[document] for document in documents]).decode(), seal,
+        )  # fmt: skip
+        return [id for (id,) in self.sql("SELECT id FROM procrastinate_jobs WHERE id > %s ORDER BY id", before)]
+
+    def claim(
+        self, worker: int, most: int = 100, *, tasks: Sequence[str] = ("t.a", "t.b"), skip: Sequence[str] = ()
+    ) -> list[Any]:
+        values = {
+            "worker": worker,
+            "queues": ["q"] * len(tasks),
+            "tasks": list(tasks),
+            "most": most,
+            "skip": list(skip),
+        }
+        return self.connection.execute(CLAIM, values).fetchall()
+
+    def claimed(self, worker: int, most: int = 100) -> list[int]:
+        return [row[0] for row in self.claim(worker, most)]
+
+    def done(self, job: int, outcome: str = "done", *, attempt: int = 0, follow: int = 0, **more: Any) -> Completion:
+        stage = more.pop("stage", "a")
+        successors = tuple(
+            Successor("q", "t.b", "b", 50, orjson.dumps(args_of("b", self.run, f"b-{number}")))
+            for number in range(follow)
+        )
+        detail: dict[str, Any] = more.pop("detail", {})
+        if successors:
+            detail = {**detail, "handed": [["b", [f"b-{number}"]] for number in range(follow)]}
+        return Completion(
+            job, attempt, outcome, self.run, stage, None, 1.0, 2.0, detail=orjson.dumps(detail), successors=successors,
+            **more,
+        )  # fmt: skip
+
+    def complete(self, worker: int, *items: Completion) -> dict[int, str]:
+        return dict(self.connection.execute(COMPLETE, parameters(worker, items)).fetchall())
+
+    def job(self, job: int) -> tuple[Any, ...]:
+        """
+        Status, attempts and worker of a row.
+        """
+        return self.sql("SELECT status::text, attempts, worker_id FROM procrastinate_jobs WHERE id = %s", job)[0]
+
+    def charge(self, job: int) -> tuple[Any, ...] | None:
+        """
+        Retries, crashes and suspicion.
+        """
+        found = self.sql("SELECT retries, crashes, suspect FROM oaflow.charges WHERE job = %s", job)
+        return found[0] if found else None
+
+    def state(self) -> str:
+        return self.one("SELECT state FROM oaflow.runs WHERE id = %s", self.run)
+
+    def counters(self) -> Mapping[str, Mapping[str, int]]:
+        return counters(self.connection, self.run)
+
+    def recover(self, *dead: int, timeout: str = "30 s", crashes: int = 3) -> dict[int, str]:
+        rows = self.sql(
+            "SELECT job, outcome FROM oaflow.recover_v1(%s::interval, %s::bigint[], %s)", timeout, list(dead), crashes
+        )
+        return dict(rows)  # type: ignore[arg-type]  # two columns
+
+
+NAMES = ("open", "done", "failed", "unmatched", "dropped", "ended", "diverted", "vanished")
+
+
+def counters(connection: psycopg.Connection[Any], run: str) -> dict[str, dict[str, int]]:
+    """
+    What the counters of a run say, without zeros.
+    """
+    rows = connection.execute(
+        "SELECT stage, sum(open)::int, sum(done)::int, sum(failed)::int, sum(unmatched)::int, sum(dropped)::int,"
+        " sum(ended)::int, sum(diverted)::int, sum(vanished)::int FROM oaflow.counters WHERE run = %s GROUP BY stage",
+        (run,),
+    ).fetchall()
+    found = {stage: {n: v for n, v in zip(NAMES, values, strict=True) if v} for stage, *values in rows}
+    return {stage: values for stage, values in found.items() if values}
+
+
+def recount(connection: psycopg.Connection[Any], run: str) -> dict[str, dict[str, int]]:
+    """
+    The same, counted from the rows that wait or run and from the history: another way to the same numbers.
+    """
+    rows = connection.execute(
+        """
+        WITH ended AS (SELECT stage, outcome, detail FROM oaflow.hops WHERE run = %(run)s AND stage IS NOT NULL),
+        counted AS (
+            SELECT args #>> '{payload,context,oaflow,stage}' AS stage, 'open' AS name, count(*) AS n
+              FROM procrastinate_jobs
+             WHERE status IN ('todo', 'doing') AND args #>> '{payload,context,oaflow,run}' = %(run)s GROUP BY 1
+            UNION ALL SELECT stage, outcome, count(*) FROM ended
+             WHERE outcome IN ('done', 'failed', 'diverted', 'vanished') GROUP BY 1, 2
+            UNION ALL SELECT e.stage, CASE loss ->> 0 WHEN 'too_deep' THEN 'failed' ELSE loss ->> 0 END, count(*)
+              FROM ended e, jsonb_array_elements(e.detail -> 'lost') loss GROUP BY 1, 2
+            UNION ALL SELECT handed ->> 0, 'failed', -count(*) FROM oaflow.hops h, jsonb_array_elements(h.detail -> 'handed') handed
+             WHERE h.run = %(run)s AND h.outcome = 'reopened' GROUP BY 1)
+        SELECT stage, name, sum(n)::int FROM counted GROUP BY 1, 2
+        """,
+        {"run": run},
+    ).fetchall()
+    found: dict[str, dict[str, int]] = {}
+    for stage, name, number in rows:
+        if number:
+            found.setdefault(stage, {})[name] = number
+    return found
+
+
+def parameters(worker: int, items: Iterable[Completion]) -> dict[str, Any]:
+    items = list(items)
+    pairs = [(item.job, successor) for item in items for successor in item.successors]
+    return {
+        "worker": worker,
+        "shard": worker % 64,
+        "ids": numbers(i.job for i in items),
+        "attempts": numbers(i.attempt for i in items),
+        "outcomes": texts(i.outcome for i in items),
+        "runs": texts(i.run for i in items),
+        "stages": texts(i.stage for i in items),
+        "parents": numbers(i.parent for i in items),
+        "started": numbers(i.started for i in items),
+        "ended": numbers(i.ended for i in items),
+        "delays": numbers(i.delay for i in items),
+        "positions": numbers(i.position for i in items),
+        "digests": texts(i.digest for i in items),
+        "versions": texts(i.version for i in items),
+        "details": json_array(i.detail for i in items),
+        "next_parents": numbers(parent for parent, _ in pairs),
+        "next_queues": texts(s.queue for _, s in pairs),
+        "next_tasks": texts(s.task for _, s in pairs),
+        "next_stages": texts(s.stage for _, s in pairs),
+        "next_priorities": numbers(s.priority for _, s in pairs),
+        "next_args": json_array(s.args for _, s in pairs),
+    }

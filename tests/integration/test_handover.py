@@ -1,0 +1,510 @@
+"""
+The hand-over's SQL, statement by statement, on a real server.
+"""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.integration.handovers import COMPLETE, OUTCOMES, Book, counters, parameters, recount
+
+
+@pytest.fixture
+def book(database: str) -> Iterator[Book]:
+    made = Book(database)
+    yield made
+    assert made.counters() == recount(made.connection, made.run), "counters and recount differ"
+    made.connection.close()
+
+
+STATUS = {
+    "done": "succeeded",
+    "failed": "failed",
+    "diverted": "failed",
+    "cancelled": "aborted",
+    "retried": "todo",
+    "crashed": "todo",
+    "paused": "todo",
+}
+
+
+@pytest.mark.parametrize("outcome", STATUS)
+def test_an_outcome_moves_row_counter_and_history_together(book: Book, outcome: str) -> None:
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+
+    answers = book.complete(worker, book.done(job, outcome, follow=int(outcome in ("done", "diverted"))))
+
+    assert answers == {job: "applied"}
+    assert book.job(job) == (STATUS[outcome], 1, None)
+    opened = 0 if outcome in OUTCOMES else 1
+    assert book.counters().get("a", {}).get("open", 0) == opened
+    assert [o for (o,) in book.sql("SELECT outcome FROM oaflow.hops WHERE job = %s", job)] == [outcome]
+    assert book.counters().get("b", {}).get("open", 0) == int(outcome in ("done", "diverted"))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "charge"), [("retried", (1, 0, False)), ("crashed", (0, 1, False)), ("paused", None)]
+)
+def test_what_goes_back_is_charged_for_what_it_did(book: Book, outcome: str, charge: tuple[Any, ...] | None) -> None:
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+
+    book.complete(worker, book.done(job, outcome))
+
+    assert book.charge(job) == charge
+
+
+def test_a_job_that_ends_leaves_no_charge(book: Book) -> None:
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+    book.complete(worker, book.done(job, "retried"))
+    book.claim(worker)
+    book.complete(worker, book.done(job, attempt=1))
+
+    assert book.charge(job) is None
+
+
+def test_a_retry_waits_for_its_delay(book: Book) -> None:
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+    book.complete(worker, book.done(job, "retried", delay=60.0))
+
+    assert book.claimed(worker) == []
+
+    book.sql("UPDATE procrastinate_jobs SET scheduled_at = now() - interval '1 s'")
+    assert book.claimed(worker) == [job]
+
+
+def test_a_completion_sent_again_says_already_and_changes_nothing(book: Book) -> None:
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+    item = book.done(job, follow=3)
+    book.complete(worker, item)
+    before = book.counters()
+
+    assert book.complete(worker, item) == {job: "already"}
+
+    assert book.counters() == before
+    assert book.one("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 't.b'") == 3
+
+
+def test_a_completion_of_another_attempt_or_worker_is_fenced(book: Book) -> None:
+    worker, other = book.worker(), book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+
+    assert book.complete(worker, book.done(job, attempt=1, follow=1)) == {job: "fenced"}
+    assert book.complete(other, book.done(job, follow=1)) == {job: "fenced"}
+    assert book.job(job) == ("doing", 0, worker)
+    assert book.counters() == {"a": {"open": 1}}
+
+
+def test_a_completion_of_a_row_that_was_deleted_says_gone(book: Book) -> None:
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+    book.sql("DELETE FROM procrastinate_jobs WHERE id = %s", job)
+
+    assert book.complete(worker, book.done(job, follow=2)) == {job: "gone"}
+    assert book.counters() == {"a": {"open": 1}}
+    book.one("SELECT oaflow.vanish_v1(%s)", book.run)
+
+
+def test_a_group_is_answered_one_by_one(book: Book) -> None:
+    worker, other = book.worker(), book.worker()
+    first, second, third, fourth = book.enter(4)
+    book.claim(worker, 3)
+    book.claim(other)
+    book.complete(worker, book.done(third))
+    book.sql("DELETE FROM procrastinate_jobs WHERE id = %s", second)
+
+    answers = book.complete(worker, *(book.done(job, follow=2) for job in (fourth, first, second)), book.done(third))
+
+    assert answers == {first: "applied", second: "gone", third: "already", fourth: "fenced"}
+    assert book.counters() == {"a": {"open": 2, "done": 2}, "b": {"open": 2}}
+    book.one("SELECT oaflow.vanish_v1(%s)", book.run)
+
+
+def test_successors_keep_their_order_and_their_parents(book: Book) -> None:
+    worker = book.worker()
+    jobs = book.enter(2)
+    book.claim(worker)
+
+    book.complete(worker, *(book.done(job, follow=3) for job in jobs))
+
+    rows = book.sql("SELECT successors, detail FROM oaflow.hops WHERE outcome = 'done' ORDER BY job")
+    for successors, detail in rows:
+        documents = [
+            book.one("SELECT args #>> '{payload,entities,0,id}' FROM procrastinate_jobs WHERE id = %s", id)
+            for id in successors
+        ]
+        assert [[name] for name in documents] == [handed[1] for handed in detail["handed"]]
+
+
+def test_losses_are_counted_by_kind(book: Book) -> None:
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+    lost = [[kind, "p", "because", [kind]] for kind in ("unmatched", "dropped", "dropped", "ended", "too_deep")]
+
+    book.complete(
+        worker,
+        book.done(job, detail={"lost": lost, "unmatched": 1, "dropped": 2, "ended": 1, "too_deep": 1}),
+    )
+
+    assert book.counters() == {"a": {"done": 1, "unmatched": 1, "dropped": 2, "ended": 1, "failed": 1}}
+    assert book.sql("SELECT type, documents FROM oaflow.failures") == [("TooDeep", ["too_deep"])]
+
+
+# -- streams ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_part_of_a_stream_sent_twice_is_handed_over_once(book: Book) -> None:
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+    part = book.done(job, "chunk", follow=2, position=0, digest="one")
+
+    assert book.complete(worker, part) == {job: "applied"}
+    assert book.complete(worker, part) == {job: "already"}
+    assert book.complete(worker, book.done(job, "chunk", follow=2, position=0, digest="two")) == {job: "fenced"}
+
+    assert book.job(job) == ("doing", 0, worker)
+    assert book.counters() == {"a": {"open": 1}, "b": {"open": 2}}
+
+
+def test_the_parts_of_a_stream_are_kept_until_it_is_done(book: Book) -> None:
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+    book.complete(worker, book.done(job, "chunk", follow=1, position=0, digest="one"))
+    book.complete(worker, book.done(job, "failed"))
+    assert book.one("SELECT count(*) FROM oaflow.chunks WHERE job = %s", job) == 1
+
+    assert book.one("SELECT oaflow.reopen_v1(%s, NULL)", book.run) == 1
+
+    ((new, position, digest),) = book.sql("SELECT job, position, digest FROM oaflow.chunks")
+    assert (position, digest) == (0, "one")
+    assert new != job
+    assert new in book.claimed(worker)
+    book.complete(worker, book.done(new, follow=1, attempt=book.job(new)[1]))
+    assert book.one("SELECT count(*) FROM oaflow.chunks") == 0
+
+
+def test_a_part_of_a_stream_takes_back_crashes_and_suspicion(book: Book) -> None:
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+    book.sql("INSERT INTO oaflow.charges VALUES (%s, 1, 2, true)", job)
+
+    book.complete(worker, book.done(job, "chunk", position=0, digest="one"))
+
+    assert book.charge(job) == (1, 0, False)
+
+
+# -- claims ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_takes_pairs_of_queue_and_task_and_nothing_else(book: Book) -> None:
+    worker = book.worker()
+    mine = book.enter(2)
+    book.enter(2, stage="other")
+    book.sql("INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('elsewhere', 't.a'), ('q', 'theirs')")
+    book.sql("INSERT INTO procrastinate_jobs (queue_name, task_name, lock) VALUES ('q', 't.a', 'locked')")
+
+    assert book.claimed(worker) == mine
+
+
+def test_a_claim_takes_the_best_priority_first_and_then_the_oldest(book: Book) -> None:
+    worker = book.worker()
+    low, high, middle = book.enter(2, priority=10), book.enter(2, priority=90), book.enter(2)
+    book.sql("UPDATE procrastinate_jobs SET scheduled_at = now() - interval '1 s' WHERE id = %s", middle[0])
+
+    assert book.claimed(worker, 3) == [*high, middle[0]]
+    assert book.claimed(worker, 3) == [middle[1], *low]
+
+
+def test_a_claim_leaves_runs_that_are_paused(book: Book, database: str) -> None:
+    worker = book.worker()
+    book.enter(2)
+    other = Book(database, "ledger-bbbbbb")
+    theirs = other.enter(2)
+
+    assert [row[0] for row in book.claim(worker, skip=[book.run])] == theirs
+    other.connection.close()
+
+
+def test_two_claims_at_once_share_and_never_wait(book: Book, database: str) -> None:
+    first, second = book.worker(), book.worker()
+    jobs = book.enter(10)
+    with psycopg.connect(database) as held:
+        held.execute("SELECT id FROM procrastinate_jobs WHERE id = ANY (%s) FOR UPDATE", (jobs[:4],))
+        assert book.claimed(first, 3) == jobs[4:7]
+        assert book.claimed(second, 10) == jobs[7:]
+
+
+def test_a_job_that_is_given_back_has_spent_nothing(book: Book) -> None:
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+
+    assert book.one("SELECT oaflow.release_v1(%s, %s)", worker, [job]) == 1
+
+    assert book.job(job) == ("todo", 0, None)
+
+
+def test_a_claim_whose_answer_was_lost_comes_back_in_two_beats(book: Book) -> None:
+    worker = book.worker()
+    kept, lost = book.enter(2)
+    book.claim(worker)
+    beat = "SELECT alive, reclaimed, suspects FROM oaflow.heartbeat_v1(%s, %s::bigint[], %s::bigint[])"
+
+    assert book.sql(beat, worker, [kept], []) == [(True, [], [lost])]
+    assert book.sql(beat, worker, [kept], [lost]) == [(True, [lost], [])]
+
+    assert book.job(kept) == ("doing", 0, worker)
+    assert book.job(lost) == ("todo", 1, None)
+
+
+def test_a_worker_without_a_row_learns_that_it_is_dead(book: Book) -> None:
+    worker = book.worker()
+    book.recover(worker)
+
+    assert book.sql("SELECT alive FROM oaflow.heartbeat_v1(%s, '{}', '{}')", worker) == [(False,)]
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        book.enter()
+        book.claim(worker)
+
+
+# -- recovery --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["by name", "by silence", "by a pruned row"])
+def test_the_jobs_of_a_dead_worker_come_back_uncharged(book: Book, how: str) -> None:
+    dead, alive = book.worker(silent=60 if how == "by silence" else 0), book.worker()
+    jobs = book.enter(4)
+    book.claim(dead, 3)
+    book.claim(alive)
+    if how == "by a pruned row":
+        book.sql("DELETE FROM procrastinate_workers WHERE id = %s", dead)
+
+    found = book.recover(*[dead] if how == "by name" else [])
+
+    assert found == dict.fromkeys(jobs[:3], "orphaned")
+    assert [book.job(job) for job in jobs] == [("todo", 1, None)] * 3 + [("doing", 0, alive)]
+    assert [book.charge(job) for job in jobs] == [None] * 4
+    assert book.sql("SELECT id FROM oaflow.workers") == book.sql("SELECT id FROM procrastinate_workers") == [(alive,)]
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_async_jobs_of_a_dead_worker_are_suspects_then_charged_then_poison(book: Book, pruned: bool) -> None:
+    (job,) = book.enter()
+
+    def dies() -> dict[int, str]:
+        worker = book.worker(async_tasks=["t.a"])
+        assert book.claimed(worker) == [job]
+        if pruned:
+            book.sql("DELETE FROM procrastinate_workers WHERE id = %s", worker)
+        return book.recover(*[] if pruned else [worker])
+
+    assert dies() == {job: "orphaned"}
+    assert book.charge(job) == (0, 0, True)  # others were in the worker too
+    assert dies() == {job: "orphaned"}
+    assert book.charge(job) == (0, 1, True)  # it was alone
+    dies()
+    assert dies() == {job: "failed"}
+
+    assert book.charge(job) is None
+    assert book.counters() == {"a": {"failed": 1}}
+    assert book.sql("SELECT type, attempts FROM oaflow.failures") == [("Crash", 4)]
+    assert book.one("SELECT oaflow.reopen_v1(%s, NULL)", book.run) == 1
+
+
+def test_a_late_result_of_a_worker_declared_dead_is_dropped(book: Book) -> None:
+    late, other = book.worker(), book.worker()
+    (job,) = book.enter()
+    book.claim(late)
+    book.recover(late)
+    book.claim(other)
+
+    assert book.complete(late, book.done(job, follow=1)) == {job: "fenced"}
+    assert book.complete(other, book.done(job, attempt=1, follow=1)) == {job: "applied"}
+    assert book.counters()["b"] == {"open": 1}
+
+
+def test_recovery_leaves_what_is_not_ours(book: Book) -> None:
+    theirs = book.one("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 d') RETURNING id")
+    book.sql(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, status, worker_id) VALUES ('q', 'theirs', 'doing', %s),"
+        " ('q', 'theirs', 'doing', NULL)",
+        theirs,
+    )
+
+    assert book.recover(theirs) == {}
+    assert book.one("SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'") == 2
+    assert book.one("SELECT count(*) FROM procrastinate_workers") == 1
+
+
+# -- the end of a run ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_ends_when_its_source_is_exhausted_and_nothing_is_open(book: Book) -> None:
+    worker = book.worker()
+    (job,) = book.enter(seal=False)
+    book.claim(worker)
+    book.complete(worker, book.done(job))
+    assert book.one("SELECT oaflow.close_v1(%s)", book.run) is None
+
+    book.enter(0, seal=True)
+
+    assert book.one("SELECT oaflow.close_v1(%s)", book.run) == "finished"
+    assert book.one("SELECT oaflow.close_v1(%s)", book.run) is None
+
+
+def test_of_two_transactions_that_finish_together_one_ends_the_run(book: Book, database: str) -> None:
+    first, second = book.worker(), book.worker()
+    for _ in range(20):
+        one, two = book.enter(2)
+        book.claim(first, 1)
+        book.claim(second, 1)
+        book.sql("UPDATE oaflow.runs SET state = 'running'")
+        gate = threading.Barrier(2)
+        answers: list[Any] = []
+
+        def finish(worker: int, job: int, gate: threading.Barrier = gate, answers: list[Any] = answers) -> None:
+            with psycopg.connect(database) as connection:
+                connection.execute(COMPLETE, parameters(worker, [book.done(job)]))
+                gate.wait(10)  # neither sees what the other did
+                connection.commit()
+                answers.append(connection.execute("SELECT oaflow.close_v1(%s)", (book.run,)).fetchone())
+
+        threads = [threading.Thread(target=finish, args=pair) for pair in ((first, one), (second, two))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(map(str, answers)) == ["('finished',)", "(None,)"]
+
+
+def test_the_sweeper_ends_what_a_kill_left_open(book: Book) -> None:
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+    book.complete(worker, book.done(job))  # and killed before it could ask
+
+    assert book.sql("SELECT * FROM oaflow.sweep_v1(false)") == [(book.run, "finished")]
+
+
+def test_rows_that_somebody_deletes_are_named_and_the_run_is_incomplete(book: Book) -> None:
+    worker = book.worker()
+    waits, runs, ends = book.enter(3)
+    book.claim(worker)
+    book.complete(worker, book.done(ends, follow=1), book.done(waits, "paused"))
+    book.claim(worker)
+    book.complete(worker, book.done(waits, "paused", attempt=1))
+    (child,) = book.one("SELECT successors FROM oaflow.hops WHERE job = %s AND outcome = 'done'", ends)
+    book.sql("DELETE FROM procrastinate_jobs WHERE id = ANY (%s)", [waits, runs, child])
+
+    events = book.sql("SELECT * FROM oaflow.sweep_v1(true)")
+
+    assert events == [(book.run, "vanished"), (book.run, "incomplete")]
+    named = book.sql("SELECT job, stage, parent, documents FROM oaflow.hops WHERE outcome = 'vanished' ORDER BY job")
+    assert named == [(waits, "a", None, ["a-0"]), (runs, "a", None, ["a-1"]), (child, "b", ends, ["b-0"])]
+    assert book.counters() == {"a": {"done": 1, "vanished": 2}, "b": {"vanished": 1}}
+
+
+def test_rows_of_jobs_that_ended_may_be_deleted(book: Book) -> None:
+    worker = book.worker()
+    book.enter(3)
+    book.complete(worker, *(book.done(job) for job in book.claimed(worker, 2)))
+    book.sql("DELETE FROM procrastinate_jobs WHERE status = 'succeeded'")
+
+    assert book.sql("SELECT * FROM oaflow.sweep_v1(true)") == []
+    assert book.one("SELECT oaflow.vanish_v1(%s)", book.run) == 0
+
+
+def test_a_cancelled_run_takes_out_what_waits_and_lets_what_runs_end(book: Book) -> None:
+    worker = book.worker()
+    running, _ = book.enter(2)
+    book.claim(worker, 1)
+
+    assert book.one("SELECT oaflow.cancel_v1(%s, 'by me')", book.run) == 1
+
+    assert book.state() == "cancelled"
+    assert book.counters() == {"a": {"open": 1}}
+    book.complete(worker, book.done(running, "cancelled"))
+    assert book.counters() == {}
+
+
+def test_what_comes_back_to_a_cancelled_run_is_taken_out_by_the_sweeper(book: Book) -> None:
+    worker = book.worker()
+    (running,) = book.enter()
+    book.claim(worker)
+    book.one("SELECT oaflow.cancel_v1(%s, 'by me')", book.run)
+    book.recover(worker)
+
+    book.sql("SELECT * FROM oaflow.sweep_v1(true)")
+
+    assert book.job(running)[0] == "cancelled"
+    assert book.counters() == {}
+
+
+def test_a_new_round_sends_what_failed_again(book: Book) -> None:
+    worker = book.worker()
+    jobs = book.enter(3)
+    book.claim(worker)
+    book.complete(
+        worker, *(book.done(job, "failed", detail={"documents": [f"d{job}"]}) for job in jobs[:2]), book.done(jobs[2])
+    )
+    assert book.one("SELECT oaflow.close_v1(%s)", book.run) == "finished"
+
+    assert book.one("SELECT oaflow.reopen_v1(%s, %s)", book.run, [jobs[0]]) == 1
+
+    assert book.state() == "running"
+    assert book.counters() == {"a": {"open": 1, "failed": 1, "done": 1}}
+    (again,) = book.claimed(worker)
+    assert again not in jobs
+    assert book.complete(worker, book.done(again, attempt=book.job(again)[1])) == {again: "applied"}
+    assert book.one("SELECT oaflow.close_v1(%s)", book.run) == "finished"
+    assert book.one("SELECT oaflow.reopen_v1(%s, %s)", book.run, [jobs[0]]) == 0
+
+
+def test_history_needs_no_partition_of_the_day(book: Book) -> None:
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+    book.complete(worker, book.done(job))
+
+    tables = {table for (table,) in book.sql("SELECT tableoid::regclass::text FROM oaflow.hops")}
+    assert {table.rpartition(".")[2] for table in tables} == {"hops_default"}
+
+
+def test_counters_of_many_mixed_fates_equal_a_recount(book: Book) -> None:
+    worker = book.worker()
+    book.enter(60)
+    fates = ["done", "failed", "retried", "diverted", "crashed", "paused", "cancelled"]
+    for turn in range(8):
+        rows = book.claim(worker, 40)
+        items = [
+            book.done(
+                row[0],
+                fate := "done" if turn == 7 else fates[(row[0] + turn) % len(fates)],
+                attempt=row[5],
+                stage=row[2].removeprefix("t."),
+                follow=int(fate == "diverted" or (fate == "done" and row[2] == "t.a")),
+            )
+            for row in rows
+        ]
+        book.complete(worker, *items)
+        book.complete(worker, *items)
+
+        assert counters(book.connection, book.run) == recount(book.connection, book.run)
