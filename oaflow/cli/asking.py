@@ -111,6 +111,8 @@ def failures(
         if first is not None and first.traceback:
             for line in first.traceback.rstrip().splitlines()[-8:]:
                 console.print(f"  [dim]│ {escape(line)}[/]")
+        if first is not None and first.detail and first.detail.get("help"):
+            console.print(f"  [cyan]help:[/] {escape(first.detail['help'])}")
         if first is not None and first.detail and first.detail.get("log"):
             tail = first.detail["log"]
             printed = tail if isinstance(tail, list) else str(tail).splitlines()

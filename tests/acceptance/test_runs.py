@@ -1,0 +1,168 @@
+"""
+Runs through the installed command: what is printed, what is counted, and how it ends.
+"""
+
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.acceptance.conftest import PATIENCE, Command
+
+Keep = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
+
+RUN = ("-d", "demo", "--workers", "1")
+
+STATUS_FIELDS = ["run", "pipeline", "plan", "dataset", "state", "seconds", "stages"]
+COUNTERS = ["open", "done", "failed", "unmatched", "dropped", "ended", "diverted", "vanished"]
+
+
+def chain(cli: Command, middle: str = "work", count: int = 5, **keys: Any) -> str:
+    return cli.pipeline(
+        "chain",
+        {
+            "source": {"with": {"count": count}, "next": "middle"},
+            "middle": {"task": middle, "next": "end", **keys},
+            "end": {},
+        },
+    )
+
+
+def test_run_prints_one_object_whose_counts_are_of_jobs(cli: Command) -> None:
+    result = cli("run", chain(cli), *RUN, "--json")
+
+    assert result.code == 0, result.err
+    assert list(result.json) == STATUS_FIELDS
+    assert result.json["state"] == "finished"
+    assert list(result.json["stages"]) == ["source", "middle", "end"]
+    assert list(result.json["stages"]["end"]) == COUNTERS
+    assert [stage["done"] for stage in result.json["stages"].values()] == [1, 5, 5]
+    assert cli("status", "--json").json["stages"] == result.json["stages"]
+    receipt = cli("receipt", "--json")
+    assert receipt.code == 0
+    assert (receipt.json["found"], receipt.json["ended"], receipt.json["balanced"]) == (5, 5, True)
+
+
+@pytest.mark.parametrize(
+    ("task", "word"),
+    [
+        ("rejects", "this will never work"),
+        ("returns_a_number", "42"),
+        ("yields_then_raises", "half-way"),
+        ("returns_too_many", "stream"),
+        ("never_returns", "1"),
+        ("exits", "7"),
+        ("crashes", "SIGSEGV"),
+    ],
+)
+def test_a_stage_that_does_not_behave_is_a_failure_with_its_reason(cli: Command, task: str, word: str) -> None:
+    keys = {"retry": 0}
+    result = cli("run", chain(cli, task, count=1, **keys), *RUN, "--json")
+
+    assert result.code == 1, result.err
+    assert result.json["stages"]["middle"]["failed"] == 1
+    assert result.json["stages"]["end"]["done"] == 0
+    failure = cli("failures", "--json").json
+    assert word in failure["message"] + str((failure["detail"] or {}).get("help"))
+    assert word in cli("failures").out
+    assert cli("receipt", "--json").json["failed"] == 1
+
+
+def test_names_from_data_are_printed_and_never_obeyed(cli: Command) -> None:
+    names = ["report[/red].pdf", "two\nlines.txt", "esc\x1b[31m.txt", "t\u00e9l.txt", "doc.txt"]
+    name = cli.pipeline("odd", {"source": {"with": {"named": names}, "next": "fails"}, "fails": {}})
+
+    result = cli("run", name, *RUN)
+
+    assert result.code == 1
+    for text in (result.out, cli("failures").out, cli("receipt", "--list", "failed").out):
+        assert "report[/red].pdf" in text
+        assert "two\\nlines.txt" in text
+        assert "\x1b" not in text
+    assert f"oaflow retry {cli('status', '--json').json['run']}" in result.out
+
+
+def test_failures_within_the_limit_exit_with_0(cli: Command) -> None:
+    name = chain(cli, "fails", **{"with": {"on": ["doc-1"]}})
+
+    assert cli("run", name, *RUN).code == 1
+    assert cli("run", name, *RUN, "--max-failed", "1").code == 0
+    assert cli("run", name, *RUN, "--max-failed", "20%").code == 0
+    assert cli("run", name, *RUN, "--max-failed", "19%").code == 1
+
+
+def test_retry_sends_what_failed_again_in_a_new_round(cli: Command) -> None:
+    name = chain(cli, "fails_once", **{"with": {"marker": str(cli.folder / "seen")}})
+    assert cli("run", name, *RUN).code == 1
+
+    result = cli("retry", "--workers", "1", "--json")
+
+    assert result.code == 0, result.err
+    assert [stage["failed"] for stage in result.json["stages"].values()] == [0, 0, 0]
+    assert cli("receipt", "--json").json["ended"] == 5
+
+
+def test_a_signal_drains_and_resume_goes_on_and_nothing_is_done_twice(
+    cli: Command, started: Keep, until: Callable[[Callable[[], Any]], Any]
+) -> None:
+    log = cli.folder / "log"
+    name = chain(cli, "work", count=30, **{"with": {"seconds": 0.2, "log": str(log)}})
+    process = started(cli.start("run", name, *RUN))
+    until(lambda: log.exists() and len(log.read_text().splitlines()) >= 4)
+
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+
+    assert process.returncode == 130, err
+    run = cli("status", "--json").json
+    assert run["state"] == "interrupted"
+    assert f"continue: oaflow resume {run['run']}" in err
+    unfinished = cli("run", name, *RUN)
+    assert unfinished.code == 2
+    assert "--resume" in unfinished.help
+    assert cli("resume", "--workers", "1").code == 0
+    assert sorted(log.read_text().splitlines()) == sorted(f"doc-{number}" for number in range(30))
+
+
+def test_a_second_signal_stops_at_once_and_loses_nothing(
+    cli: Command, started: Keep, until: Callable[[Callable[[], Any]], Any]
+) -> None:
+    log = cli.folder / "log"
+    name = chain(cli, "work", count=10, **{"with": {"seconds": 1.5, "log": str(log)}})
+    process = started(cli.start("run", name, *RUN))
+    until(log.exists)
+
+    process.send_signal(signal.SIGTERM)
+    until(lambda: "SIGTERM" in process.stderr.readline() if process.stderr else True)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE)
+
+    assert process.returncode == 130
+    assert cli("run", name, *RUN, "--resume").code == 0
+    receipt = cli("receipt", "--json").json
+    assert (receipt["ended"], receipt["balanced"]) == (10, True)
+
+
+def test_jobs_that_nobody_can_run_are_named_with_what_to_type(cli: Command, started: Keep) -> None:
+    process = started(cli.start("run", chain(cli), "-d", "demo"))
+    assert process.stderr is not None
+
+    lines = iter(process.stderr.readline, "")
+    line = next(line for line in lines if "no live worker" in line)
+
+    assert "stages_for_tests.source" in line
+    assert "queue source" in line
+    assert "oaflow worker" in next(lines)
+    assert cli("cancel").code == 0
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+
+
+def test_the_private_server_is_started_for_a_run_and_stopped_after_it(private: Command) -> None:
+    result = private("run", chain(private), "-d", "demo", "--json")
+
+    assert result.code == 0, result.err
+    assert result.json["state"] == "finished"
+    assert not list((private.folder / "home").glob("postgres/data/postmaster.pid"))
