@@ -6,6 +6,8 @@ SHELL := /bin/sh
 
 # The Python that is here is used, never one that uv would bring.
 export UV_PYTHON_DOWNLOADS := never
+# Behind a proxy with a certificate of its own, the system knows it; pip asks the system too.
+export UV_SYSTEM_CERTS := true
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
