@@ -76,17 +76,6 @@ class Pulse(Enum):
     silent = 2
 
 
-@dataclass(frozen=True)
-class Postmaster:
-    """
-    What `postmaster.pid` says. Hearsay: see `Cluster.owner`.
-    """
-
-    pid: int
-    socket: str
-    status: str
-
-
 @dataclass
 class Cluster:
     """
@@ -190,19 +179,15 @@ class Cluster:
         After a restart of the machine or of a container the pid in the file may belong to anybody. A postmaster
         lives in its data directory.
         """
-        noted = self.postmaster()
-        if noted is None:
-            return None
-        return noted_process if (noted_process := _process(noted.pid)) and self._lives_here(noted_process) else None
+        noted = self._noted()
+        process = None if noted is None else _process(noted)
+        return process if process and self._lives_here(process) else None
 
-    def postmaster(self) -> Postmaster | None:
-        """
-        What the pid file says, or None where there is none, or none that can be read.
-        """
+    def _noted(self) -> int | None:
+        # Bytes: the file names the folder too, which may be written in Latin-1.
         try:
-            lines = (self.layout.data / "postmaster.pid").read_text().splitlines()
-            return Postmaster(int(lines[0]), lines[4] if len(lines) > 4 else "", (lines[7:] or [""])[0].strip())
-        except (OSError, ValueError, IndexError):
+            return int((self.layout.data / "postmaster.pid").read_bytes().partition(b"\n")[0])
+        except (OSError, ValueError):
             return None
 
     def _run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -293,8 +278,8 @@ class Cluster:
         # Postgres itself clears the file of a dead process, and looks at its shared memory first. What would stop it
         # is a living stranger with that pid (or a zombie that nobody reaps, in a container without an init), and a
         # file that a full disk cut short.
-        noted = self.postmaster()
-        if noted is None or psutil.pid_exists(noted.pid):
+        noted = self._noted()
+        if noted is None or psutil.pid_exists(noted):
             (self.layout.data / "postmaster.pid").unlink(missing_ok=True)
         socket = self.layout.socket / f".s.PGSQL.{PORT}"
         for path in (socket, socket.with_name(f"{socket.name}.lock")):

@@ -257,6 +257,10 @@ def test_it_starts_where_no_language_is_set(home, monkeypatch):
 def test_a_home_may_have_any_name(home, name):
     with Server(home / name) as server:
         psycopg.connect(server.address.uri).close()
+        owner = Cluster(layout(home / name)).owner()
+        assert owner is not None
+    # A zombie, where nothing reaps: dead, too.
+    assert not owner.is_running() or owner.status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_long_path_has_a_short_socket_that_is_gone_afterwards(home):
