@@ -215,6 +215,19 @@ async def release(connection: Connection, worker: int, jobs: Sequence[int]) -> N
     await connection.execute("SELECT oaflow.release_v1(%s, %s::bigint[])", (worker, list(jobs)))
 
 
+async def alone(connection: Connection, worker: int, job: int, attempt: int) -> None:
+    """
+    Say that a suspect begins to run, and nothing else does: if this worker dies now, it was the one.
+    """
+    await connection.execute(
+        "INSERT INTO oaflow.charges (job, suspect, alone)"
+        " SELECT id, true, attempts FROM procrastinate_jobs"
+        " WHERE id = %s AND worker_id = %s AND attempts = %s AND status::text = 'doing'"
+        " ON CONFLICT (job) DO UPDATE SET alone = excluded.alone",
+        (job, worker, attempt),
+    )
+
+
 async def close(connection: Connection, runs: Sequence[str]) -> list[tuple[str, str]]:
     """
     End those of the runs that are quiet. To be called after the commit of a hand-over that left no successor.

@@ -12,7 +12,7 @@ import socket
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
@@ -96,13 +96,14 @@ class Dispatcher:
         self._held: dict[int, Held] = {}
         self._buffer: deque[Held] = deque()
         self._suspects: deque[Held] = deque()
+        self._alone: int | None = None  # the suspect that runs, or ran last
         self._running: dict[int, asyncio.Task[None]] = {}
         self._loaded: dict[str, Loaded] = {}
         self._quiet: set[str] = set()
         self._pace = Pace()
         self._wake = asyncio.Event()
         self._more = self._stale = True
-        self._stopping = False
+        self._stopping = self._starting_over = False
         self._claiming_since = float("inf")
         self._loops: list[asyncio.Task[None]] = []
         self._sends: set[asyncio.Task[None]] = set()
@@ -193,10 +194,25 @@ class Dispatcher:
         tasks, async_tasks = self._passages.tasks, self._passages.async_tasks
         await self._wire.send("advertise", ledger.advertise, self.worker, tasks, async_tasks)
 
-    async def _start_over(self) -> None:
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._sends.add(task)
+        task.add_done_callback(self._sends.discard)
+
+    async def _start_over(self, worker: int) -> None:
         """
-        Declared dead: the jobs in hand are others' now. Drop all of it and register anew.
+        Declared dead: the jobs in hand are others' now. Drop all of it and register anew. Heart and claims may both
+        learn of it; the second finds it done.
         """
+        if worker != self.worker or self._starting_over:
+            return
+        self._starting_over = True
+        try:
+            await self._begin_anew()
+        finally:
+            self._starting_over = False
+
+    async def _begin_anew(self) -> None:
         log.error("worker %s was declared dead; its jobs are dropped, and it registers anew", self.worker)
         for task in self._running.values():
             task.cancel()
@@ -237,7 +253,8 @@ class Dispatcher:
         In the heart's thread: what a beat learned.
         """
         if self._loop is not None and not beat.alive and not self._stopping:
-            self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._start_over()))
+            worker = self.worker
+            self._loop.call_soon_threadsafe(lambda: self._aside(self._start_over(worker)))
 
     def _forget(self, run: str) -> None:
         self._pool.forget(run)
@@ -252,10 +269,13 @@ class Dispatcher:
                 await self._turn()
             except Refused as refused:
                 if refused.worker_gone:
-                    await self._start_over()
+                    await self._start_over(self.worker)
                 else:
                     log.exception("claiming failed")
                     await asyncio.sleep(1)
+            except Exception:  # one run that cannot be read must not stop a worker that looks alive
+                log.exception("claiming failed")
+                await asyncio.sleep(1)
             if self._may_claim():
                 continue
             try:
@@ -290,7 +310,7 @@ class Dispatcher:
         """
         How many jobs to claim now: about 200 ms of work ahead, none while too many answers are outstanding.
         """
-        if self._completer.waiting > UNANSWERED or self._suspects:
+        if self._completer.waiting > UNANSWERED or self._suspects or self._alone in self._running:
             return 0
         slots = self._options.executors + (ASYNC_SLOTS if self._passages.async_tasks else 0)
         wanted = min(BUFFER, max(slots, int(slots * BUFFER_SECONDS / max(self._pace.mean, 1e-5))))
@@ -337,8 +357,11 @@ class Dispatcher:
         """
         if self._completer.waiting > UNANSWERED or self._stopping:
             return
+        if self._alone in self._running:
+            return
         if self._suspects:  # alone: where the worker dies of it, it is the one
             if not self._busy():
+                self._alone = self._suspects[0].row.id
                 self._run_async(self._suspects.popleft())
             return
         waiting: deque[Held] = deque()
@@ -360,9 +383,7 @@ class Dispatcher:
         self._buffer.extend([*rest, *in_loop])
         for executor, group in shares.items():
             if any(held.repeats_stream for held in group):
-                task = asyncio.create_task(self._send_with_chunks(executor, group))
-                self._sends.add(task)
-                task.add_done_callback(self._sends.discard)
+                self._aside(self._send_with_chunks(executor, group))
             else:
                 self._pool.send(executor, [held.assignment() for held in group])
 
@@ -401,6 +422,8 @@ class Dispatcher:
         """
         began = time.time()
         try:
+            if held.row.suspect:
+                await self._wire.send("alone", ledger.alone, self.worker, held.row.id, held.row.attempts)
             async for handover in self._handovers(held, await self._chunks(held)):
                 if handover.outcome == "chunk" and handover.position is not None:
                     taken = held.acknowledged[handover.position] = asyncio.Event()
@@ -616,8 +639,8 @@ class Dispatcher:
         The database answered.
         """
         held = self._held.get(completion.job)
-        if held is None:
-            return
+        if held is None or held.row.attempts != completion.attempt:
+            return  # let go since; where it is in hand again, that is another attempt
         taken = answer in ("applied", "already")
         if not taken:
             log.warning("the %s of job %s was not taken: it is %s", completion.outcome, completion.job, answer)
@@ -628,7 +651,7 @@ class Dispatcher:
                 self._abandon(held)
             return
         self._let_go(held)
-        if completion.successors:
+        if completion.successors or completion.outcome in ("retried", "crashed", "paused"):
             self._more = True
         elif completion.outcome in ("done", "failed", "cancelled"):
             self._quiet.add(completion.run)

@@ -67,11 +67,14 @@ class Upkeep:
         while True:
             problem = full(folders)
             self.no_room = problem
-            if problem and not full_before:
-                log.error("%s; nothing is claimed until there is room", problem)
-                await self._wire.send("pause", ledger.pause, host + problem)
-            elif not problem and full_before is not False:
-                await self._wire.send("unpause", ledger.unpause, host + DISK)
-                self._changed()
-            full_before = bool(problem)
+            try:
+                if problem and not full_before:
+                    log.error("%s; nothing is claimed until there is room", problem)
+                    await self._wire.send("pause", ledger.pause, host + problem)
+                elif not problem and full_before is not False:
+                    await self._wire.send("unpause", ledger.unpause, host + DISK)
+                    self._changed()
+                full_before = bool(problem)
+            except Refused:
+                log.exception("upkeep")
             await asyncio.sleep(ROOM_EVERY)

@@ -2,13 +2,14 @@
 A run whose jobs the tests claim and complete themselves, by the very statements that a worker sends.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 import psycopg
 
-from oaflow.ledger.handover import CLAIM, COMPLETE, Completion, Successor, json_array, numbers, texts
+from oaflow.ledger.handover import CLAIM, COMPLETE, Completion, Successor, alone, json_array, numbers, texts
 
 RUN = "ledger-aaaaaa"
 OUTCOMES = ("done", "failed", "diverted", "cancelled")
@@ -26,7 +27,7 @@ class Book:
 
     def __init__(self, uri: str, run: str = RUN) -> None:
         self.connection: psycopg.Connection[Any] = psycopg.connect(uri, autocommit=True)
-        self.run = run
+        self.run, self.uri = run, uri
         self.sql("INSERT INTO oaflow.plans VALUES ('d', 1, 'ledger', '{}') ON CONFLICT DO NOTHING")
         self.sql("INSERT INTO oaflow.runs (id, pipeline, plan, dataset) VALUES (%s, 'ledger', 'd', 'x')", run)
 
@@ -40,11 +41,13 @@ class Book:
 
     def worker(self, *, async_tasks: Sequence[str] = (), silent: float = 0.0) -> int:
         worker = self.one(
-            "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - make_interval(secs => %s)) RETURNING id",
+            "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - make_interval(secs => %s))"
+            " RETURNING id",
             silent,
         )
         self.sql(
-            "INSERT INTO oaflow.workers (id, host, pid, program, formats, async_tasks) VALUES (%s, 'h', 1, 'p', '{1}', %s)",
+            "INSERT INTO oaflow.workers (id, host, pid, program, formats, async_tasks)"
+            " VALUES (%s, 'h', 1, 'p', '{1}', %s)",
             worker,
             list(async_tasks),
         )
@@ -106,6 +109,17 @@ class Book:
         found = self.sql("SELECT retries, crashes, suspect FROM oaflow.charges WHERE job = %s", job)
         return found[0] if found else None
 
+    def alone(self, worker: int, job: int) -> None:
+        """
+        As a worker says before it runs a suspect.
+        """
+        asyncio.run(self._alone(worker, job))
+
+    async def _alone(self, worker: int, job: int) -> None:
+        attempt = self.job(job)[1]
+        async with await psycopg.AsyncConnection.connect(self.uri, autocommit=True) as connection:
+            await alone(connection, worker, job, attempt)
+
     def state(self) -> str:
         return self.one("SELECT state FROM oaflow.runs WHERE id = %s", self.run)
 
@@ -150,7 +164,8 @@ def recount(connection: psycopg.Connection[Any], run: str) -> dict[str, dict[str
              WHERE outcome IN ('done', 'failed', 'diverted', 'vanished') GROUP BY 1, 2
             UNION ALL SELECT e.stage, CASE loss ->> 0 WHEN 'too_deep' THEN 'failed' ELSE loss ->> 0 END, count(*)
               FROM ended e, jsonb_array_elements(e.detail -> 'lost') loss GROUP BY 1, 2
-            UNION ALL SELECT handed ->> 0, 'failed', -count(*) FROM oaflow.hops h, jsonb_array_elements(h.detail -> 'handed') handed
+            UNION ALL SELECT handed ->> 0, 'failed', -count(*)
+              FROM oaflow.hops h, jsonb_array_elements(h.detail -> 'handed') handed
              WHERE h.run = %(run)s AND h.outcome = 'reopened' GROUP BY 1)
         SELECT stage, name, sum(n)::int FROM counted GROUP BY 1, 2
         """,

@@ -280,8 +280,8 @@ def test_a_worker_without_a_row_learns_that_it_is_dead(book: Book) -> None:
     book.recover(worker)
 
     assert book.sql("SELECT alive FROM oaflow.heartbeat_v1(%s, '{}', '{}')", worker) == [(False,)]
+    book.enter()
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
-        book.enter()
         book.claim(worker)
 
 
@@ -312,6 +312,8 @@ def test_async_jobs_of_a_dead_worker_are_suspects_then_charged_then_poison(book:
     def dies() -> dict[int, str]:
         worker = book.worker(async_tasks=["t.a"])
         assert book.claimed(worker) == [job]
+        if book.charge(job) is not None:
+            book.alone(worker, job)
         if pruned:
             book.sql("DELETE FROM procrastinate_workers WHERE id = %s", worker)
         return book.recover(*[] if pruned else [worker])
@@ -327,6 +329,18 @@ def test_async_jobs_of_a_dead_worker_are_suspects_then_charged_then_poison(book:
     assert book.counters() == {"a": {"failed": 1}}
     assert book.sql("SELECT type, attempts FROM oaflow.failures") == [("Crash", 4)]
     assert book.one("SELECT oaflow.reopen_v1(%s, NULL)", book.run) == 1
+
+
+def test_suspects_that_were_held_beside_the_one_that_ran_are_not_charged(book: Book) -> None:
+    jobs = book.enter(3)
+    for _ in range(5):
+        worker = book.worker(async_tasks=["t.a"])
+        book.claim(worker)
+        if (book.charge(jobs[0]) or (0, 0))[1] < 2:
+            book.alone(worker, jobs[0])
+        book.recover(worker)
+
+    assert [book.charge(job) for job in jobs] == [(0, 2, True), (0, 0, True), (0, 0, True)]
 
 
 def test_a_late_result_of_a_worker_declared_dead_is_dropped(book: Book) -> None:

@@ -93,12 +93,14 @@ CREATE TABLE oaflow.failures (
 CREATE INDEX failures_of_run ON oaflow.failures (run, id) WHERE resolved_at IS NULL;
 
 -- What an open job has cost so far. `retries` is compared with retry.max, `crashes` with OAFLOW_CRASHES; a `suspect`
--- was running in a process that died with several jobs in it, and runs alone next time.
+-- was running in a process that died with several jobs in it, and runs alone next time; `alone` is the attempt that began
+-- so: what a dead worker merely held beside it is not to blame.
 CREATE TABLE oaflow.charges (
     job     bigint PRIMARY KEY,
     retries integer NOT NULL DEFAULT 0,
     crashes integer NOT NULL DEFAULT 0,
-    suspect boolean NOT NULL DEFAULT false
+    suspect boolean NOT NULL DEFAULT false,
+    alone   integer
 );
 
 -- Parts of a stream that were handed over, so that a repeated attempt skips them.

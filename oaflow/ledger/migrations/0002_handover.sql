@@ -216,8 +216,8 @@ $$;
 -- Takes back the jobs of dead workers: those in p_dead (children whose end was seen) and those silent for p_timeout.
 -- Only oaflow's own: jobs of workers registered here, and stage jobs whose worker row is gone altogether.
 -- attempts + 1 fences the old owner and says nothing about blame. A sync stage ran in a process of its own and is not
--- charged. An async stage may have taken the worker down: those are suspects, and run alone next time; one that was a
--- suspect already ran alone, and is charged with the crash; at p_crashes it fails.
+-- charged. An async stage may have taken the worker down: those are suspects, and run alone next time; one that ran
+-- alone is charged with the crash; at p_crashes it fails.
 CREATE FUNCTION oaflow.recover_v1(p_timeout interval, p_dead bigint[], p_crashes integer)
 RETURNS TABLE (job bigint, run text, outcome text)
 LANGUAGE plpgsql AS $$
@@ -233,7 +233,7 @@ BEGIN
                -- where somebody else deleted the worker's row, its job no longer says which worker that was
                coalesce(j.task_name = ANY (d.async_tasks),
                         EXISTS (SELECT 1 FROM dead g WHERE g.id IS NULL AND j.task_name = ANY (g.async_tasks))) AS unsure,
-               coalesce(c.suspect, false) AS suspect, coalesce(c.crashes, 0) AS crashes
+               coalesce(c.suspect AND c.alone = j.attempts, false) AS guilty, coalesce(c.crashes, 0) AS crashes
           FROM procrastinate_jobs j
           LEFT JOIN dead d ON d.id = j.worker_id LEFT JOIN oaflow.charges c ON c.job = j.id
          WHERE j.status = 'doing'
@@ -241,7 +241,7 @@ BEGIN
                 OR (j.worker_id IS NULL AND j.args #> '{payload,context,oaflow,run}' IS NOT NULL))
          ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
     ), judged AS MATERIALIZED (
-        SELECT lost.*, (unsure AND suspect AND crashes + 1 >= p_crashes) AS poison FROM lost
+        SELECT lost.*, (unsure AND guilty AND crashes + 1 >= p_crashes) AS poison FROM lost
     ), back AS (
         UPDATE procrastinate_jobs j
            SET status = CASE WHEN g.poison THEN 'failed' ELSE 'todo' END::procrastinate_job_status,
@@ -249,7 +249,7 @@ BEGIN
           FROM judged g WHERE j.id = g.id
     ), charged AS (
         INSERT INTO oaflow.charges AS k (job, crashes, suspect)
-        SELECT g.id, g.suspect::int, true FROM judged g WHERE g.unsure AND NOT g.poison
+        SELECT g.id, g.guilty::int, true FROM judged g WHERE g.unsure AND NOT g.poison
         ON CONFLICT (job) DO UPDATE SET crashes = k.crashes + excluded.crashes, suspect = true
     ), settled AS (
         DELETE FROM oaflow.charges k USING judged g WHERE k.job = g.id AND g.poison

@@ -1,0 +1,86 @@
+"""
+Stages that keep cores busy, and that end the process they run in.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from oaflow import DatasetJob, stage
+
+
+def _number(job: DatasetJob) -> int:
+    return int(job.documents[0].rpartition("-")[2])
+
+
+@stage(emit="stream")
+def source(job: DatasetJob, *, count: int = 5, seconds: float = 0.0, turn: str | None = None) -> Iterator[DatasetJob]:
+    """Name so many documents. With `turn`, a file of a number: each attempt begins elsewhere."""
+    first = 0
+    if turn is not None:
+        first = int(Path(turn).read_text())
+        Path(turn).write_text(str(first + 1))
+    for number in range(count):
+        time.sleep(seconds)
+        name = f"doc-{first}-{number}" if turn is not None else f"doc-{number}"
+        job.found(name, f"{name}.txt")
+        yield job.with_entities([{"id": name, "schema": "Document", "properties": {}}])
+
+
+@stage
+def note(job: DatasetJob, *, log: str, seconds: float = 0.0) -> DatasetJob:
+    """Take some time, and append the document to a file."""
+    time.sleep(seconds)
+    with open(log, "a") as lines:
+        lines.write(f"{job.documents[0]}\n")
+    return job
+
+
+@stage
+def spin(job: DatasetJob, *, seconds: float = 1.0) -> DatasetJob:
+    """Keep a core busy."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+    return job
+
+
+@stage
+def segfaults(job: DatasetJob, *, on: list[int]) -> DatasetJob:
+    """End the process at some documents."""
+    if _number(job) in on:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return job
+
+
+@stage
+def hoards(job: DatasetJob) -> DatasetJob:
+    """Take more and more memory."""
+    held = [bytearray(16 << 20)]
+    while True:
+        held.append(bytearray(b"x" * (16 << 20)))
+        time.sleep(0.02)
+
+
+@stage(retry=2)
+def raises(job: DatasetJob) -> DatasetJob:
+    """Raise each time."""
+    raise ValueError("never")
+
+
+@stage
+async def kills_worker(job: DatasetJob, *, on: int, seconds: float = 1.0) -> DatasetJob:
+    """End the worker itself at one document, while others rest."""
+    if _number(job) == on:
+        await asyncio.sleep(seconds / 4)
+        os.kill(os.getpid(), signal.SIGKILL)
+    await asyncio.sleep(seconds)
+    return job
+
+
+@stage
+def end(job: DatasetJob) -> None:
+    """Return nothing."""
