@@ -72,6 +72,13 @@ def raises(job: DatasetJob) -> DatasetJob:
 
 
 @stage
+async def breathes(job: DatasetJob) -> DatasetJob:
+    """Rest for a moment in the worker's own loop."""
+    await asyncio.sleep(0.005)
+    return job
+
+
+@stage
 async def kills_worker(job: DatasetJob, *, on: int, seconds: float = 1.0) -> DatasetJob:
     """End the worker itself at one document, while others rest."""
     if _number(job) == on:

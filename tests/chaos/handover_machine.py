@@ -12,7 +12,14 @@ import orjson
 import psycopg
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from oaflow.ledger.handover import CLAIM, CLOSE, COMPLETE, Completion, Successor, json_array, numbers, texts
 
@@ -50,7 +57,9 @@ def parameters(worker: int, items: list[Completion]) -> dict[str, Any]:
 
 def args_of(stage: str, root: int, part: int | None = None) -> bytes:
     mark = {"run": RUN, "stage": stage}
-    return orjson.dumps({"queue": "q", "task": stage, "root": root, "part": part, "payload": {"context": {"oaflow": mark}}})
+    return orjson.dumps(
+        {"queue": "q", "task": stage, "root": root, "part": part, "payload": {"context": {"oaflow": mark}}}
+    )
 
 
 class HandoverMachine(RuleBasedStateMachine):
@@ -77,7 +86,8 @@ class HandoverMachine(RuleBasedStateMachine):
         n = len(self.roots)
         self.sql(
             "SELECT oaflow.enter_v1(%s, %s, %s, %s, %s, %s::jsonb, %s::jsonb, true)",
-            RUN, ["q"] * n, ["s1"] * n, ["s1"] * n, [50] * n, args, orjson.dumps([[f"doc{r}"] for r in self.roots]).decode(),
+            RUN, ["q"] * n, ["s1"] * n, ["s1"] * n, [50] * n, args,
+            orjson.dumps([[f"doc{r}"] for r in self.roots]).decode(),
         )  # fmt: skip
         self.workers = [self.register() for _ in range(3)]
         self.held: dict[int, dict[int, tuple[int, str, int, int | None, int]]] = {w: {} for w in self.workers}
@@ -87,7 +97,8 @@ class HandoverMachine(RuleBasedStateMachine):
     def register(self) -> int:
         worker = self.sql("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")[0][0]
         self.sql(
-            "INSERT INTO oaflow.workers (id, host, pid, program, formats, async_tasks) VALUES (%s, 'h', 1, 'p', '{1}', '{s2}')",
+            "INSERT INTO oaflow.workers (id, host, pid, program, formats, async_tasks)"
+            " VALUES (%s, 'h', 1, 'p', '{1}', '{s2}')",
             worker,
         )
         return worker
@@ -132,7 +143,8 @@ class HandoverMachine(RuleBasedStateMachine):
         before = {
             row[0]: row[1:]
             for row in self.sql(
-                "SELECT id, status::text, attempts, worker_id FROM procrastinate_jobs WHERE id = ANY (%s)", [i.job for i in items]
+                "SELECT id, status::text, attempts, worker_id FROM procrastinate_jobs WHERE id = ANY (%s)",
+                [i.job for i in items],
             )
         }
         chunks = set(self.sql("SELECT job, position FROM oaflow.chunks"))
@@ -145,7 +157,11 @@ class HandoverMachine(RuleBasedStateMachine):
         self.sent = [*self.sent, (worker, items)][-6:]
         return answers
 
-    @rule(index=WORKERS, n=st.integers(1, 4), outcome=st.sampled_from(["done", "done", "done", "retried", "crashed", "paused"]))
+    @rule(
+        index=WORKERS,
+        n=st.integers(1, 4),
+        outcome=st.sampled_from(["done", "done", "done", "retried", "crashed", "paused"]),
+    )
     def complete(self, index: int, n: int, outcome: str) -> None:
         worker = self.workers[index]
         items = [self.completion(job, held, outcome) for job, held in list(self.held[worker].items())[:n]]
@@ -178,7 +194,9 @@ class HandoverMachine(RuleBasedStateMachine):
         """Killed or stopped: recovery runs, by silence or by name; the worker may still believe it holds its jobs."""
         worker = self.workers[index]
         if not seen:
-            self.sql("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour' WHERE id = %s", worker)
+            self.sql(
+                "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour' WHERE id = %s", worker
+            )
         self.sql("SELECT * FROM oaflow.recover_v1(interval '30 s', %s::bigint[], 1000)", [worker] if seen else [])
 
     @rule(index=WORKERS)
@@ -240,7 +258,9 @@ class HandoverMachine(RuleBasedStateMachine):
         open_rows = dict(
             self.sql("SELECT task_name, count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing') GROUP BY 1")
         )
-        counted = dict(self.sql("SELECT stage, sum(open)::bigint FROM oaflow.counters GROUP BY 1 HAVING sum(open) <> 0"))
+        counted = dict(
+            self.sql("SELECT stage, sum(open)::bigint FROM oaflow.counters GROUP BY 1 HAVING sum(open) <> 0")
+        )
         assert counted == open_rows
 
     @invariant()
@@ -264,7 +284,9 @@ class HandoverMachine(RuleBasedStateMachine):
                 break
             self.complete(0, 10, "done")
         self.connection.execute(CLOSE, {"runs": [RUN]})
-        ended = self.sql("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 's3' AND status = 'succeeded'")[0][0]
+        ended = self.sql("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 's3' AND status = 'succeeded'")[0][
+            0
+        ]
         expected = sum(3 if root >= 100 else 1 for root in self.roots)
         assert ended == expected, f"{ended} of {expected} chains came to their end"
         assert self.sql("SELECT state FROM oaflow.runs")[0][0] == "finished"
