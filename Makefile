@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock compat-env newcomer clean
+.PHONY: help demo test lint format lock pictures reference compat-env newcomer clean
 
 # The Python that is here is used, never one that uv would bring.
 export UV_PYTHON_DOWNLOADS := never
@@ -36,6 +36,13 @@ lint: $(VENV)/dev.stamp  ## style, types and the rooms
 format: $(VENV)/dev.stamp  ## put the code into shape
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+pictures: $(VENV)/run.stamp  ## draw docs/pictures from what the program prints
+	$(PYTHON) tools/make_pictures.py
+
+reference: $(VENV)/run.stamp  ## write the pages of docs/reference that are made from the program
+	$(PYTHON) tools/make_rules.py
+	$(PYTHON) tools/make_reference.py
 
 lock: $(VENV)/uv.stamp  ## choose versions anew: from pyproject.toml and locks/*.in
 	scripts/lock $(UV)

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     )
     debug: bool = Field(default=False, validation_alias=AliasChoices("OAFLOW_DEBUG", "DEBUG"))
     executors: int | None = Field(
-        default=None, ge=1, description="processes that run sync stages; None: as many as cores"
+        default=None, ge=1, description="processes that run sync stages; as many as cores where it is not set"
     )
     crashes: int = Field(default=3, ge=1, description="crashes without progress that fail a job")
     job_bytes: int = Field(default=16_000, ge=0, description="entities above this size travel as stubs")

@@ -1,0 +1,78 @@
+"""
+Every command and every piece of code in the documentation does what the page says.
+"""
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.samples import Page, blocks
+
+ROOT = Path(__file__).parents[2]
+
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+# Made from the examples of the rules, each of which is checked there.
+TESTED_ELSEWHERE = {ROOT / "docs/reference/rules.md": ROOT / "tests/unit/compiler/test_compiler_rules.py"}
+WITH_SAMPLES = [page for page in PAGES if page not in TESTED_ELSEWHERE and list(blocks(page.read_text("utf-8")))]
+
+
+@pytest.fixture
+def environment(home: Path, tmp_path: Path) -> dict[str, str]:
+    """
+    What a reader has: `oaflow` and `python` as commands, and an empty home.
+    """
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    python = shlex.quote(sys.executable)
+    for name, command in (("oaflow", f"{python} -m oaflow"), ("python", python), ("pytest", f"{python} -m pytest")):
+        (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (programs / name).chmod(0o755)
+    return {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": str(home),
+        "OAFLOW_HOME": str(home),
+        "LANG": "C.UTF-8",
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+    }
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """
+    Where the page's commands are typed: README in the repository, an example in its folder, all else in an empty one.
+    """
+    page: Path = request.node.callspec.params["page"]
+    place = tmp_path / "place"
+    if page.parent.parent == ROOT / "examples":
+        shutil.copytree(page.parent, place, ignore=shutil.ignore_patterns("results", "__pycache__"))
+    else:
+        place.mkdir()
+        if page.name == "README.md":
+            (place / "examples").symlink_to(ROOT / "examples")
+    return place
+
+
+@pytest.mark.parametrize("page", WITH_SAMPLES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_samples_of_a_page_do_what_it_says(page: Path, folder: Path, environment: dict[str, str]):
+    read = Page(page.read_text(encoding="utf-8"), folder, environment)
+
+    for mistake in read.mistakes():
+        pytest.fail(f"{page.relative_to(ROOT)}, {mistake}", pytrace=False)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_command_stands_in_an_indented_block_that_is_not_run(page: Path):
+    starts = ("    oaflow ", "    $ ", "    pip ", "    make ", "    from ", "    import ")
+
+    assert [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith(starts)] == []
+
+
+def test_what_is_tested_elsewhere_is_tested():
+    assert [test for test in TESTED_ELSEWHERE.values() if not test.exists()] == []

@@ -1,0 +1,110 @@
+"""
+Write docs/reference/commands.md and settings.md from the program itself: `python tools/make_reference.py`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import AliasChoices
+from pydantic_settings import BaseSettings
+
+from oaflow.cli.main import app
+from oaflow.settings import Settings
+from oaflow.stages.limits import Limits
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
+
+# What the fields do not say of themselves.
+MEANINGS = {
+    "home": "the folder of database, archive and logs",
+    "db_uri": "the PostgreSQL to use; without it a private one is started",
+    "entities_uri": "the database of the `ftm_` tables, where it is another one",
+    "archive_type": "where files are kept: `file`, `s3`, `gs` or `anystore`",
+    "archive_path": "the folder of `file`",
+    "archive_bucket": "the bucket of `s3` and `gs`",
+    "archive_uri": "the address of `anystore`",
+    "publication_bucket": "servicelayer's bucket for what is published",
+    "debug": "show where in the program an error came from",
+}
+DEFAULTS = {"home": "`/var/lib/oaflow` as root, else `$XDG_DATA_HOME/oaflow`", "archive_path": "`OAFLOW_HOME/archive`"}
+
+COMMANDS_HEAD = """\
+# Commands
+
+What `--help` of each command says. This page is made by `tools/make_reference.py`.
+
+Data go to stdout, remarks to stderr. `--json` prints data as JSON: one object, or one a line where there are many.
+Exit codes: 0 fine; 1 work failed, or mistakes were found; 2 the command is wrong; 3 the environment; 130 interrupted
+([more](../how-to/when-something-failed.md#exit-codes)).
+
+## JSON
+
+| command | prints |
+|---|---|
+| `run`, `retry`, `resume`, `status` | `run`, `pipeline`, `plan`, `dataset`, `state` (`running`, `paused`, \
+`interrupted`, `finished`, `incomplete`, `cancelled`), `seconds`, `stages`: by name `open`, `done`, `failed`, \
+`unmatched`, `dropped`, `ended`, `diverted`, `vanished`, which count jobs |
+| `receipt` | `run`, `found`, `indexed`, `unreadable`, `unchanged`, `ended`, `diverted`, `failed`, `skipped`, \
+`dropped`, `unmatched`, `vanished`, `balanced`: documents |
+| `search` | a hit a line: `file`, `page`, `passage`, `entity`, `schema`, `score` |
+| `failures` | a failed job a line |
+| `entities` | an entity a line, as FollowTheMoney JSON, also without `--json` |
+"""
+
+SETTINGS_HEAD = """\
+# Settings
+
+Environment variables, read when a command starts. Where a row names several, the first that is set counts; the
+others are those that OpenAleph deployments set already. This page is made by `tools/make_reference.py`.
+"""
+
+
+def commands_page() -> str:
+    """
+    The help pages of all commands.
+    """
+    return COMMANDS_HEAD + "".join(_pages("oaflow", typer.main.get_command(app), None))
+
+
+def _pages(path: str, command: Any, parent: Any) -> Iterator[str]:
+    # The width is stated: it would be the terminal's.
+    context = command.make_context(
+        path.rpartition(" ")[2], [], parent=parent, resilient_parsing=True, terminal_width=90, max_content_width=90
+    )
+    yield f"\n## {path}\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
+    for name, below in getattr(command, "commands", {}).items():
+        yield from _pages(f"{path} {name}", below, context)
+
+
+def settings_page() -> str:
+    """
+    The settings of the program, and those of the ready-made stages.
+    """
+    return "\n".join(
+        [
+            SETTINGS_HEAD,
+            *_table(Settings),
+            "\n## Limits of the stage `extract`\n",
+            "Sizes may be written as `512MiB`, times as `10m`.\n",
+            *_table(Limits),
+            "",
+        ]
+    )
+
+
+def _table(settings: type[BaseSettings]) -> Iterator[str]:
+    yield "| variable | meaning | default |"
+    yield "|---|---|---|"
+    for name, field in settings.model_fields.items():
+        alias = field.validation_alias
+        names = alias.choices if isinstance(alias, AliasChoices) else [f"OAFLOW_{name.upper()}"]
+        default = DEFAULTS.get(name) or ("" if field.default is None else f"`{field.default}`")
+        meaning = field.description or MEANINGS[name]
+        yield f"| {', '.join(f'`{one}`' for one in names)} | {meaning} | {default} |"
+
+
+if __name__ == "__main__":
+    (FOLDER / "commands.md").write_text(commands_page(), encoding="utf-8")
+    (FOLDER / "settings.md").write_text(settings_page(), encoding="utf-8")
