@@ -258,6 +258,13 @@ async def sweep(connection: Connection, rows: bool) -> list[tuple[str, str]]:
         return list(await cursor.fetchall())
 
 
+async def make_partitions(connection: Connection, days: int) -> None:
+    """
+    See that history has a partition for each of the coming days.
+    """
+    await connection.execute("SELECT oaflow.partitions_v1(%s)", (days,))
+
+
 async def open_runs(connection: Connection) -> list[OpenRun]:
     """
     All runs that are not at their end, with their plans.

@@ -140,7 +140,12 @@ class Dispatcher:
         self._completer.start(self.worker)
         self._heart.start(self.worker)
         await self._pool.start()
-        for loop in (self._claim_loop(), self._upkeep.recover(), self._upkeep.watch_room()):
+        for loop in (
+            self._claim_loop(),
+            self._upkeep.recover(),
+            self._upkeep.watch_room(),
+            self._upkeep.make_partitions(),
+        ):
             self._loops.append(asyncio.create_task(loop, name=f"oaflow {loop.__name__}"))
         return self.worker
 

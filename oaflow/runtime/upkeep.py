@@ -19,11 +19,13 @@ log = logging.getLogger(__name__)
 
 ROWS_EVERY = 30.0  # seconds between two comparisons of counters and rows
 ROOM_EVERY = 2.0
+PARTITIONS_EVERY = 3600.0
+DAYS_AHEAD = 7
 
 
 class Upkeep:
     """
-    Two loops, started and cancelled by the dispatcher.
+    Three loops, started and cancelled by the dispatcher.
 
     Args:
         wire: to the database.
@@ -54,6 +56,17 @@ class Upkeep:
                 # Reading all live rows takes its time on a deep queue: it gets at most a twentieth of it.
                 rows_at = time.monotonic() + max(ROWS_EVERY, 20 * (time.monotonic() - began))
             self._changed()
+
+    async def make_partitions(self) -> None:
+        """
+        Every hour: partitions of the history for the coming days. Without one, rows go to the default partition.
+        """
+        while True:
+            try:
+                await self._wire.send("partitions", ledger.make_partitions, DAYS_AHEAD)
+            except Refused as refused:  # a role that may not make tables: then `oaflow db migrate` made the last ones
+                log.info("no new partitions: %s", refused)
+            await asyncio.sleep(PARTITIONS_EVERY)
 
     async def watch_room(self) -> None:
         """
