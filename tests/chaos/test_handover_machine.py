@@ -5,13 +5,11 @@ from tests.chaos.handover_machine import run_machine
 
 # Breaks the SQL on purpose: (function, what stands there, what is put in its place).
 MUTATIONS = {
-    "without the fence on attempts": ("complete_v1", "AND j.attempts = c.attempt AND j.worker_id", "AND j.worker_id"),
     "without the guard on successors": (
         "complete_v1",
         "JOIN lk ON lk.id = u.parent ORDER BY",
         "LEFT JOIN lk ON true ORDER BY",
     ),
-    "without the fence on the worker": ("complete_v1", "AND j.worker_id IS NOT DISTINCT FROM p_worker", ""),
 }
 
 

@@ -108,6 +108,28 @@ def test_a_completion_of_another_attempt_or_worker_is_fenced(book: Book) -> None
     assert book.counters() == {"a": {"open": 1}}
 
 
+# What is taken out, and the test that has to fail then.
+MUTATIONS = {
+    "attempt": ("complete_v1", "AND j.attempts = c.attempt AND j.worker_id IS NOT", "AND j.worker_id IS NOT"),
+    "worker": ("complete_v1", "AND j.worker_id IS NOT DISTINCT FROM p_worker", ""),
+}
+
+
+@pytest.mark.parametrize("fence", MUTATIONS)
+def test_that_test_fails_without_a_fence(book: Book, fence: str) -> None:
+    function, old, new = MUTATIONS[fence]
+    text = book.one(
+        "SELECT pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+        " WHERE n.nspname = 'oaflow' AND p.proname = %s",
+        function,
+    )
+    assert old in text, "the mutation no longer fits the function"
+    book.sql(text.replace(old, new))
+
+    with pytest.raises(AssertionError):
+        test_a_completion_of_another_attempt_or_worker_is_fenced(book)
+
+
 def test_a_completion_of_a_row_that_was_deleted_says_gone(book: Book) -> None:
     worker = book.worker()
     (job,) = book.enter()
@@ -522,3 +544,76 @@ def test_counters_of_many_mixed_fates_equal_a_recount(book: Book) -> None:
         book.complete(worker, *items)
 
         assert counters(book.connection, book.run) == recount(book.connection, book.run)
+
+
+# -- what it costs on a full table ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def crowded(book: Book) -> Book:
+    """
+    1,000 rows that are doing, as many dead ones of before, and 20,000 of another queue with a higher priority.
+    """
+    book.sql(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, priority, args)"
+        " SELECT 'others', 'their.task', 90, '{}' FROM generate_series(1, 20000)"
+    )
+    worker = book.worker()
+    for _ in range(2):
+        jobs = book.enter(1000)
+        for _ in range(10):
+            book.claim(worker, 100)
+        if len(book.sql("SELECT 1 FROM procrastinate_jobs WHERE status = 'doing'")) == 1000:
+            book.complete(worker, *(book.done(job) for job in jobs))
+    book.enter(200)
+    book.sql("ANALYZE procrastinate_jobs")
+    return book
+
+
+def plans_of(book: Book, act: Any) -> list[str]:
+    """
+    The plans of all statements inside the functions that an act calls.
+    """
+    heard: list[str] = []
+
+    def hear(notice: psycopg.errors.Diagnostic) -> None:
+        heard.append(str(notice.message_primary))
+
+    book.sql("LOAD 'auto_explain'")
+    book.sql("SET auto_explain.log_min_duration = 0")
+    book.sql("SET auto_explain.log_nested_statements = on")
+    book.sql("SET auto_explain.log_level = notice")
+    book.sql("SET auto_explain.log_analyze = on")
+    book.connection.add_notice_handler(hear)
+    act()
+    book.sql("SET auto_explain.log_min_duration = -1")
+    return [text for text in heard if "procrastinate_jobs j" in text]
+
+
+def test_claims_and_completions_go_by_their_indexes_on_a_full_table(crowded: Book) -> None:
+    worker = crowded.worker()
+    for _ in range(6):  # past the custom plans of a connection, to the generic one
+        claimed: list[int] = []
+        (fetch,) = plans_of(crowded, lambda claimed=claimed: claimed.extend(crowded.claimed(worker, 10)))
+        (complete,) = plans_of(
+            crowded, lambda claimed=claimed: crowded.complete(worker, *(crowded.done(job, follow=1) for job in claimed))
+        )
+        assert len(claimed) == 10
+
+        assert "oaflow_ready" in fetch
+        assert "oaflow_due" in fetch
+        for text in (fetch, complete):
+            assert "Seq Scan on procrastinate_jobs" not in text, text
+            assert "procrastinate_jobs_lock_idx" not in text, text
+        assert "procrastinate_jobs_pkey" in complete
+
+
+def test_without_our_indexes_claims_and_completions_are_slower_and_right(crowded: Book) -> None:
+    crowded.sql("DROP INDEX oaflow_ready, oaflow_due")
+    worker = crowded.worker()
+
+    claimed = crowded.claimed(worker, 50)
+    answers = crowded.complete(worker, *(crowded.done(job, follow=1) for job in claimed))
+
+    assert len(claimed) == 50
+    assert set(answers.values()) == {"applied"}
