@@ -15,7 +15,7 @@ from rich.text import Text
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
-COLUMNS = 100
+COLUMNS = 110
 
 # Red, green, yellow, blue, magenta, cyan.
 _COLOURS = [(224, 108, 117), (126, 190, 116), (229, 192, 123), (97, 155, 235), (198, 120, 221), (86, 182, 194)]

@@ -93,8 +93,11 @@ def agrees(shown: tuple[str, ...], printed: str) -> bool:
     Whether a command printed what the page shows: `...` stands for anything, in a line or for whole lines; widths of
     spaces, durations and ids of runs are not compared.
     """
-    pattern = re.escape(_levelled("\n".join(shown)))
-    return re.fullmatch(pattern.replace(re.escape("..."), r"[\s\S]*?"), _levelled(printed)) is not None
+    pattern = ""
+    for line in _levelled("\n".join(shown)).splitlines():
+        inside = re.escape(line).replace(re.escape("..."), r"[\s\S]*?")
+        pattern += r"(?:[^\n]*\n)*?" if line == "..." else rf"{inside}\n"
+    return re.fullmatch(pattern, _levelled(printed) + "\n") is not None
 
 
 def _levelled(text: str) -> str:
@@ -166,6 +169,8 @@ class Page:
             for there, here in self._runs.items():
                 command = command.replace(there, here)
             status, printed = self._run(["bash", "-c", command])
+            for there, here in self._runs.items():
+                printed = printed.replace(here, there)
             expected = int(block.options.get("exit", 0)) if one is commands[-1] else 0
             if status != expected:
                 yield f"{command!r} ended with {status}, not {expected}:\n{printed}"

@@ -33,7 +33,7 @@ def _anchors(page: Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_of_a_page_leads_somewhere(page: Path):
     wrong: list[str] = []
-    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+    for target in re.findall(r"(?:\]\(|src=\")([^)\s\"]+)", page.read_text("utf-8")):
         path, _, anchor = target.partition("#")
         if "://" in target:
             continue

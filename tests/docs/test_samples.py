@@ -26,6 +26,7 @@ def test_commands_are_told_from_what_they_print():
 
 def test_dots_stand_for_anything_and_nothing_else_does():
     assert agrees(("...", "three"), "one\ntwo\nthree\n")
+    assert agrees(("...", "one", "..."), "one\n")
     assert agrees(("one ... three",), "one two three")
     assert not agrees(("...", "three"), "one\ntwo\n")
     assert not agrees(("one",), "one\ntwo\n")
