@@ -168,7 +168,7 @@ def test_the_jobs_of_a_dead_worker_come_back_and_a_poison_fails(ledger):
     )
     [(again, attempt)] = ledger.fetch()
     assert again == job
-    ledger.rows("INSERT INTO oaflow.charges (job, suspect, alone) VALUES (%s, true, %s) RETURNING job", job, attempt)
+    ledger.rows("UPDATE oaflow.charges SET alone = %s WHERE job = %s AND suspect RETURNING job", attempt, job)
     assert ledger.rows(recover, [ledger.worker]) == [(job, RUN, "failed")]
     assert ledger.counters() == {"fetch": (0, 0, 1, 0)}
     assert ledger.rows("SELECT type FROM oaflow.failures") == [("Crash",)]
