@@ -326,8 +326,11 @@ class Dispatcher:
         worker = self.worker
         self._claiming_since = time.monotonic()
         try:
+            # Before the claim, not after it: what is heard while it is on the wire may be jobs that it did not see, and
+            # they would wait for the next poll (1 s of the 3 s that a small run took).
+            self._more = False
             rows = await self._wire.send("claim", ledger.claim, worker, self._passages.pairs, most, self._passages.skip)
-            self._more = len(rows) >= most
+            self._more |= len(rows) >= most
             strangers = [row.id for row in rows if not await self._take(row)]
         finally:
             self._claiming_since = float("inf")
@@ -650,6 +653,9 @@ class Dispatcher:
         if not taken:
             log.warning("the %s of job %s was not taken: it is %s", completion.outcome, completion.job, answer)
         if completion.outcome == "chunk":
+            self._more |= bool(completion.successors)
+            if self._may_claim():
+                self._wake.set()
             if taken:
                 self._acknowledge(held, completion.position or 0)
             else:
