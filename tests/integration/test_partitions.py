@@ -15,7 +15,9 @@ def connection(database: str):
 
 
 def partitions(connection: psycopg.Connection[Any]) -> set[str]:
-    rows = connection.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'oaflow.hops'::regclass")
+    rows = connection.execute(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'oaflow.hops'::regclass"
+    )
     return {name for (name,) in rows.fetchall()}
 
 
