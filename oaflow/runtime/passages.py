@@ -38,6 +38,7 @@ class Passages:
         self._plans: dict[str, Plan] = {}
         self._known: dict[str, Passage] = {}
         self._probes: dict[str, Probe] = {}
+        self._unreadable: set[str] = set()
         self.pairs: list[tuple[str, str]] = []
         self.skip: list[str] = []
 
@@ -78,7 +79,7 @@ class Passages:
             found = await self._wire.send("run", ledger.read_run, run)
             if found is None or found.format != FORMAT:
                 return None
-            self._know(found)
+            return self._read(found)
         return self._known[run]
 
     async def refresh(self) -> tuple[bool, bool]:
@@ -89,7 +90,8 @@ class Passages:
             Whether there are new pairs to claim, and whether there are new tasks.
         """
         found = await self._wire.send("runs", ledger.open_runs)
-        runs = [self._know(run) for run in found if run.format == FORMAT]
+        read = [self._read(run) for run in found if run.format == FORMAT]
+        runs = [run for run in read if run is not None]
         self._drop_all_but({run.id for run in runs})
         self.skip = [run.id for run in runs if run.state != "running"]
         stages = [
@@ -108,6 +110,18 @@ class Passages:
             if not probe.ok:
                 log.error("task %s cannot run here: %s", task, probe.error)
         self._probes |= probes
+
+    def _read(self, found: ledger.OpenRun) -> Passage | None:
+        """
+        A run of the database; None where its plan or its params cannot be read: that must not stop the others.
+        """
+        try:
+            return self._know(found)
+        except Exception as problem:
+            if found.id not in self._unreadable:
+                self._unreadable.add(found.id)
+                log.error("run %s cannot be read: %s", found.id, problem)
+            return None
 
     def _know(self, found: ledger.OpenRun) -> Passage:
         if found.id not in self._known:

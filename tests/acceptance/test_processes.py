@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from oaflow.plan import FORMAT
 from tests.acceptance.conftest import PATIENCE, Command, Result
 from tests.integration.handovers import counters, recount
 
@@ -112,7 +113,7 @@ def noting(cli: Command) -> Iterator[str]:
 
 
 def test_as_many_executors_are_busy_as_there_are_cores(cli: Command, started: Started, until: Until) -> None:
-    running = started(cli.start("run", chain(cli, "spin", 40, {"seconds": 0.2}), *RUN, "--json"))
+    running = started(cli.start("run", chain(cli, "spin", 20, {"seconds": 0.2}), *RUN, "--json"))
 
     def busy() -> int:
         return sum(
@@ -231,7 +232,9 @@ def test_what_fails_goes_to_its_error_stage(cli: Command) -> None:
 
 
 def test_an_async_stage_that_kills_its_worker_fails_alone(cli: Command) -> None:
-    result = cli("run", chain(cli, "kills_worker", 21, {"on": 7, "seconds": 0.4}), *RUN, "--json")
+    result = cli(
+        "run", chain(cli, "kills_worker", 21, {"on": 7, "seconds": 0.4}), *RUN, "--json", env={"OAFLOW_CRASHES": "2"}
+    )
 
     assert result.code == 1, result.err
     assert result.json["stages"]["end"]["done"] == 20
@@ -369,6 +372,19 @@ def test_the_stock_worker_runs_stages_and_leaves_what_is_not_ours(
     assert query(cli, "SELECT DISTINCT status::text FROM procrastinate_jobs WHERE task_name = 'their.task'") == [
         ("todo",)
     ]
+
+
+def test_a_run_that_cannot_be_read_stops_no_other(cli: Command, noting: str) -> None:
+    with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
+        connection.execute("INSERT INTO oaflow.plans VALUES ('broken', %s, 'broken', '{}')", (FORMAT,))
+        connection.execute(
+            "INSERT INTO oaflow.runs (id, pipeline, plan, dataset) VALUES ('b-aaaaaa', 'b', 'broken', 'x')"
+        )
+
+    result = cli("run", noting, *RUN, "--json")
+
+    assert result.code == 0, result.err
+    assert result.json["stages"]["end"]["done"] == 60
 
 
 def test_two_runs_at_once_share_the_private_server(private: Command, started: Started) -> None:
