@@ -167,8 +167,9 @@ def receipt(
             elif line == "unreadable" and number:
                 rows.append([Text("    of these unreadable", "dim"), Text(f"{number:,}", "dim")])
         console = screen()
-        if not account.found:
-            remark(f"no document was found in run {clean(found.id)}: none of its stages crawls")
+        if not account.found and not sum(account.counts.values()):
+            remark(f"run {clean(found.id)} has no documents to account for: none of its stages crawls")
+            return 0 if account.balanced else 1
         console.print(table([(f"documents of {clean(found.id)}", False), ("", True)], rows))
         console.print()
     if account.balanced:
@@ -204,7 +205,8 @@ def logs(
             say_json(line)
         else:
             where = " ".join(str(line[key]) for key in ("stage", "job") if line.get(key) is not None)
-            write(f"{clean(where)}: {clean(line.get('text', ''))}\n")
+            for text in str(line.get("text", "")).splitlines() or [""]:
+                write(f"{clean(where)}: {clean(text)}\n")
     if not at_all:
         remark(f"the stages of run {clean(found)} printed nothing ({clean(file)})")
     return 0

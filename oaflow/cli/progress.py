@@ -88,7 +88,7 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
                 case Begun():
                     for line in event.remarks:
                         remark(clean(line))
-                    remark(f"run {event.run}" + (f": {count(event.jobs, 'first job')}" if event.jobs else ""), "bold")
+                    remark(f"run {event.run}" + (f": {count(event.jobs, 'job')} to begin with" if event.jobs else ""), "bold")
                 case Said():
                     remark(clean(event.text))
                 case Progress():

@@ -60,7 +60,7 @@ def search(settings: Settings, dataset: str, words: str, limit: int = 20) -> Fou
 
 def entities(settings: Settings, dataset: str, schema: str | None = None) -> Iterator[dict[str, Any]]:
     """
-    The merged entities of a dataset as FollowTheMoney JSON, sorted by id.
+    The merged entities of a dataset as FollowTheMoney JSON, sorted by id, and within: two exports can be compared.
 
     Args:
         schema: only those of this schema, or of one that descends from it.
@@ -82,7 +82,12 @@ def entities(settings: Settings, dataset: str, schema: str | None = None) -> Ite
         if dataset not in known:
             raise NoSuchDatasetError(dataset, known)
         for entity in store.iterate(dataset, schema):
-            yield entity.to_dict()
+            yield _in_order(entity.to_dict())
+
+
+def _in_order(entity: dict[str, Any]) -> dict[str, Any]:
+    properties = {name: sorted(values) for name, values in sorted(entity["properties"].items())}
+    return dict(sorted({**entity, "properties": properties}.items()))
 
 
 @contextmanager
