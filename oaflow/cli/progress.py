@@ -88,7 +88,8 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
                 case Begun():
                     for line in event.remarks:
                         remark(clean(line))
-                    remark(f"run {event.run}" + (f": {count(event.jobs, 'job')} to begin with" if event.jobs else ""), "bold")
+                    begins = f": {count(event.jobs, 'job')} to begin with" if event.jobs else ""
+                    remark(f"run {event.run}{begins}", "bold")
                 case Said():
                     remark(clean(event.text))
                 case Progress():
