@@ -188,7 +188,8 @@ class Pool:
         """
         Those that take work.
         """
-        return [executor for executor in self._executors if not executor.retiring]
+        # Not before its wire is laid: what is written then goes nowhere, and the plan of its run with it.
+        return [executor for executor in self._executors if not executor.retiring and executor.transport is not None]
 
     @property
     def forkserver(self) -> int | None:
@@ -311,7 +312,8 @@ class Pool:
         coming = sum(
             1 for birth in self._starting.values() if birth.executor is not None and not birth.executor.retiring
         )
-        for _ in range(self._size - len(self.executors) - coming):
+        there = sum(1 for executor in self._executors if not executor.retiring)
+        for _ in range(self._size - there - coming):
             self._start_executor(server)
 
     def _start_executor(self, server: "Server") -> None:

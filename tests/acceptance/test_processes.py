@@ -233,7 +233,7 @@ def test_what_fails_goes_to_its_error_stage(cli: Command) -> None:
 
 def test_an_async_stage_that_kills_its_worker_fails_alone(cli: Command) -> None:
     result = cli(
-        "run", chain(cli, "kills_worker", 21, {"on": 7, "seconds": 0.4}), *RUN, "--json", env={"OAFLOW_CRASHES": "2"}
+        "run", chain(cli, "kills_worker", 21, {"on": 7, "seconds": 0.15}), *RUN, "--json", env={"OAFLOW_CRASHES": "2"}
     )
 
     assert result.code == 1, result.err

@@ -85,6 +85,11 @@ def nothing_lost_or_doubled(uri: str, count: int) -> Counter[str]:
             " UNION ALL SELECT job FROM oaflow.charges UNION ALL SELECT job FROM oaflow.chunks"
         ).fetchall()
         assert stuck == []
+        charged = connection.execute(
+            "SELECT stage, detail -> 'error' ->> 'type', detail -> 'error' ->> 'message', count(*)"
+            " FROM oaflow.hops WHERE outcome = 'retried' GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT 5"
+        ).fetchall()
+        assert charged == [], "a kill is no fault of the function"
         return Counter(dict(connection.execute("SELECT outcome, count(*)::int FROM oaflow.hops GROUP BY 1").fetchall()))
 
 
