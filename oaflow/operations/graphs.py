@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from oaflow.errors import OaflowError
 from oaflow.graph import Graph
 from oaflow.graph import graph_of as drawn_from
-from oaflow.operations.starting import without_required
+from oaflow.operations.programs import without_required
 from oaflow.plan import Plan, bind, check_params
 
 

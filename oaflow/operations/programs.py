@@ -160,6 +160,14 @@ def with_absolute_defaults(plan: Plan, source: Source) -> Plan:
     return plan.model_copy(update={"params": {name: moved(param) for name, param in plan.params.items()}})
 
 
+def without_required(plan: Plan) -> Plan:
+    """
+    The plan with no param required: what was given is looked at before it is known what the last run used.
+    """
+    params = {name: param.model_copy(update={"required": False}) for name, param in plan.params.items()}
+    return plan.model_copy(update={"params": params})
+
+
 def package_pipelines() -> Path | None:
     """
     The folder of the pipelines that come with oaflow: in the package, or beside it in a checkout.

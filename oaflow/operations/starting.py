@@ -17,7 +17,7 @@ from oaflow.errors import JobError, UsageError
 from oaflow.jobs import DatasetJob, pack
 from oaflow.ledger import runs as ledger
 from oaflow.ledger.runs import OPEN_STATES, FirstJob, Run
-from oaflow.operations.programs import Source, sample_documents, with_absolute_defaults
+from oaflow.operations.programs import Source, sample_documents, with_absolute_defaults, without_required
 from oaflow.plan import BoundPlan, Plan, bind, check_params
 from oaflow.plan.params import close_to
 from oaflow.runtime.router import Route
@@ -114,14 +114,6 @@ def precheck(plan: Plan, request: Request) -> None:
         raise UsageError("--first takes the first entities of -i FILE, and there is no -i", help="add -i FILE")
     if request.entities not in (None, "-") and not Path(str(request.entities)).is_file():
         raise UsageError(f"there is no file {request.entities!r} to read entities from", help="-i -  reads stdin")
-
-
-def without_required(plan: Plan) -> Plan:
-    """
-    The plan with no param required: for looking at what was given before it is known what the last run used.
-    """
-    params = {name: param.model_copy(update={"required": False}) for name, param in plan.params.items()}
-    return plan.model_copy(update={"params": params})
 
 
 def settle(plan: Plan, source: Source, request: Request, last: Run | None) -> tuple[dict[str, Any], list[str]]:
