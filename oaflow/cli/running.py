@@ -64,34 +64,26 @@ def run(
     from oaflow.cli.verdicts import Limits
     from oaflow.compiler.functions import import_folders
     from oaflow.errors import UsageError
-    from oaflow.operations import running
+    from oaflow.operations.crew import crew_of
     from oaflow.operations.programs import load, locate
-    from oaflow.operations.starting import Request
 
     limits = Limits.read(max_failed, strict)
     if resume and new:
         raise UsageError("--resume and --new exclude each other")
-    source = locate(pipeline)
-    program = load(source)
-    show_mistakes(program)
-    request = Request(
-        dataset=dataset,
-        inputs=tuple(inputs or ()),
-        params=params_of(param or ()),
-        entities=entities,
-        at=at,
-        first=first,
-    )
-    events = running.run(
-        settings(),
-        program,
-        request,
-        mode="resume" if resume else "new" if new else "ask",
-        choose=_choose,
-        workers=workers,
-        folders=import_folders(source.file),
-    )
-    return _show(events, limits, json)
+    source, given, known = locate(pipeline), params_of(param or ()), settings()
+    with crew_of(known, workers, import_folders(source.file)) as crew:
+        # What opens connections takes a while to load; the workers do so meanwhile.
+        from oaflow.operations import running
+        from oaflow.operations.starting import Request
+
+        program = load(source)
+        show_mistakes(program)
+        request = Request(
+            dataset=dataset, inputs=tuple(inputs or ()), params=given, entities=entities, at=at, first=first
+        )
+        mode = "resume" if resume else "new" if new else "ask"
+        events = running.run(known, program, request, mode=mode, choose=_choose, crew=crew)
+        return _show(events, limits, json)
 
 
 def resume(run: RunId = None, workers: Workers = None, json: Json = False) -> int:
@@ -100,9 +92,13 @@ def resume(run: RunId = None, workers: Workers = None, json: Json = False) -> in
     """
     from oaflow.cli.verdicts import Limits
     from oaflow.compiler.functions import import_folders
-    from oaflow.operations import running
+    from oaflow.operations.crew import crew_of
 
-    return _show(running.resume(settings(), run, workers=workers, folders=import_folders()), Limits(), json)
+    known = settings()
+    with crew_of(known, workers, import_folders()) as crew:
+        from oaflow.operations import running
+
+        return _show(running.resume(known, run, crew=crew), Limits(), json)
 
 
 def retry(
@@ -118,10 +114,13 @@ def retry(
     """
     from oaflow.cli.verdicts import Limits
     from oaflow.compiler.functions import import_folders
-    from oaflow.operations import running
+    from oaflow.operations.crew import crew_of
 
-    events = running.retry(settings(), run, stage=stage, workers=workers, folders=import_folders())
-    return _show(events, Limits(), json)
+    known = settings()
+    with crew_of(known, workers, import_folders()) as crew:
+        from oaflow.operations import running
+
+        return _show(running.retry(known, run, stage=stage, crew=crew), Limits(), json)
 
 
 def cancel(run: RunId = None, json: Json = False) -> int:

@@ -43,24 +43,28 @@ def worker(
     """
     from oaflow.cli.output import remark
     from oaflow.compiler.functions import import_folders
-    from oaflow.operations import running
+    from oaflow.operations.crew import Crew
     from oaflow.runtime.supervisor import Died, Ended, Registered
 
-    for event in running.worker(settings(), count=workers, executors=executors, folders=import_folders()):
-        match event:
-            case Registered():
-                remark(f"worker {event.worker} is ready (pid {event.pid})")
-            case Died():
-                how = f"by signal {-event.code}" if event.code < 0 else f"with exit code {event.code}"
-                remark(f"worker process {event.pid} ended {how}; another takes its place", "yellow")
-            case Ended():
-                remark(
-                    f"worker process {event.pid} is drained"
-                    if event.code == 0
-                    else f"worker process {event.pid} was ended"
-                )
-            case _:
-                pass
+    known = settings()
+    with Crew(known, workers, executors=executors, folders=import_folders()) as crew:
+        from oaflow.operations import running
+
+        for event in running.worker(known, crew):
+            match event:
+                case Registered():
+                    remark(f"worker {event.worker} is ready (pid {event.pid})")
+                case Died():
+                    how = f"by signal {-event.code}" if event.code < 0 else f"with exit code {event.code}"
+                    remark(f"worker process {event.pid} ended {how}; another takes its place", "yellow")
+                case Ended():
+                    remark(
+                        f"worker process {event.pid} is drained"
+                        if event.code == 0
+                        else f"worker process {event.pid} was ended"
+                    )
+                case _:
+                    pass
     return 0
 
 

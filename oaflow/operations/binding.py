@@ -13,7 +13,6 @@ from oaflow.entities.indexed import IndexedStore
 from oaflow.files import Archive, ArchiveOptions
 from oaflow.jobs import Bindings
 from oaflow.plan import BoundPlan
-from oaflow.postgres import locate, open_database
 from oaflow.runtime.queue import ProgramQueue
 from oaflow.settings import Settings
 
@@ -58,6 +57,8 @@ def _of_process(settings_json: str) -> tuple[IndexedStore, Archive, ProgramQueue
     settings = Settings.model_validate_json(settings_json)
 
     def address() -> str:  # the server is up: a worker runs
+        from oaflow.postgres import locate
+
         return locate(settings).uri
 
     return _store(settings, address), archive_of(settings), ProgramQueue(address)
@@ -89,6 +90,8 @@ def _address(settings: Settings):
 
     @cache
     def found() -> str:
+        from oaflow.postgres import open_database  # what starts servers, executors need not load
+
         # Entered for as long as the program lives: the private server runs while somebody uses it.
         return stack.enter_context(open_database(settings)).uri
 

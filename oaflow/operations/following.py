@@ -121,7 +121,15 @@ class _Link:
             self._connection = psycopg.connect(
                 self._database.address.uri, autocommit=True, application_name="oaflow follow", connect_timeout=5
             )
+            self._connection.execute("LISTEN oaflow")
         return self._connection
+
+    def wait(self, seconds: float) -> None:
+        """
+        Waits, but no longer than until a run begins or ends.
+        """
+        for _ in self.get().notifies(timeout=seconds, stop_after=1):
+            pass
 
     def close(self) -> None:
         if self._connection is not None:
@@ -189,13 +197,12 @@ def follow(
                     if names - told:
                         yield Waits(tuple(waiting))
                     told = names
+                link.wait(_LOOK)
             except psycopg.OperationalError as error:
                 if not away:
                     away = True
                     yield Unreachable(_reason(error))
                 sleep(_RETRY)
-                continue
-            sleep(_LOOK)
         signal = interrupts.last.name if interrupts.last is not None else "SIGINT"
         if supervisor is not None:
             yield Draining(signal)

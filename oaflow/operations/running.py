@@ -2,12 +2,10 @@
 Run, resume, retry, cancel, and the worker: what starts processes and follows them, as streams of events.
 """
 
-import os
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from psycopg import Connection
@@ -17,7 +15,8 @@ from oaflow.errors import UsageError
 from oaflow.ledger import runs as ledger
 from oaflow.ledger.runs import Run
 from oaflow.ledger.workers import recover
-from oaflow.operations.databases import Database, connection, database, logs_folder
+from oaflow.operations.crew import Crew
+from oaflow.operations.databases import Database, connection, database
 from oaflow.operations.following import Event, follow
 from oaflow.operations.programs import Program
 from oaflow.operations.starting import (
@@ -32,8 +31,7 @@ from oaflow.operations.starting import (
     unfinished,
 )
 from oaflow.operations.states import bound_plan, wanted_run
-from oaflow.plan import BoundPlan
-from oaflow.runtime.supervisor import Died, Ended, Interrupts, Supervisor, worker_command
+from oaflow.runtime.supervisor import Died, Ended, Interrupts, Supervisor
 from oaflow.runtime.supervisor import Event as WorkerEvent
 from oaflow.settings import Settings
 
@@ -59,16 +57,14 @@ def run(
     *,
     mode: Mode = "ask",
     choose: Choose = lambda run: None,
-    workers: int | None = None,
-    folders: tuple[Path, ...] = (),
+    crew: Crew,
 ) -> Iterator[Event | Begun | Said]:
     """
     Starts a run, or goes on with the one that has not ended, and follows it.
 
     Args:
         mode: what to do with a run of this pipeline and dataset that has not ended; `ask` asks `choose`.
-        workers: worker processes of this command; None: one with the private server, none with another.
-        folders: where workers look for the modules of stages, besides what is installed.
+        crew: the workers of this command.
 
     Raises:
         UsageError: the command or the pipeline is wrong; nothing was started.
@@ -102,12 +98,10 @@ def run(
                     yield Said(remark)
                 begun = begin(made, plan, bound, request, values)
         yield begun
-        yield from _followed(opened, begun.run, begun.bound, workers, folders)
+        yield from _followed(opened, begun, crew)
 
 
-def resume(
-    settings: Settings, run: str | None, *, workers: int | None = None, folders: tuple[Path, ...] = ()
-) -> Iterator[Event | Begun | Said]:
+def resume(settings: Settings, run: str | None, *, crew: Crew) -> Iterator[Event | Begun | Said]:
     """
     Goes on with a run, whatever stopped it.
 
@@ -131,7 +125,7 @@ def resume(
                 )
             begun = _go_on(made, found)
         yield begun
-        yield from _followed(opened, begun.run, begun.bound, workers, folders)
+        yield from _followed(opened, begun, crew)
 
 
 def retry(
@@ -139,8 +133,7 @@ def retry(
     run: str | None,
     *,
     stage: str | None = None,
-    workers: int | None = None,
-    folders: tuple[Path, ...] = (),
+    crew: Crew,
 ) -> Iterator[Event | Begun | Said]:
     """
     Sends what failed in a run again, in a new round, and follows it.
@@ -165,7 +158,7 @@ def retry(
                 raise UsageError(f"nothing failed{where} in run {found.id!r} that could be sent again")
             begun = Begun(found.id, bound, number, (f"sent {number} failed job{'' if number == 1 else 's'} again",))
         yield begun
-        yield from _followed(opened, begun.run, begun.bound, workers, folders)
+        yield from _followed(opened, begun, crew)
 
 
 def cancel(settings: Settings, run: str | None) -> tuple[Run, int]:
@@ -188,14 +181,14 @@ def cancel(settings: Settings, run: str | None) -> tuple[Run, int]:
         return wanted_run(made, found.id), number
 
 
-def worker(
-    settings: Settings, *, count: int = 1, executors: int | None = None, folders: tuple[Path, ...] = ()
-) -> Iterator[WorkerEvent]:
+def worker(settings: Settings, crew: Crew) -> Iterator[WorkerEvent]:
     """
     Runs workers until a signal comes: the first drains, the second kills.
     """
     with database(settings) as opened, Interrupts() as interrupts:
-        supervisor = _supervisor(settings, count, executors, folders)
+        supervisor = crew.begin()
+        if supervisor is None:
+            return
         try:
             while not interrupts.count:
                 for event in supervisor.poll():
@@ -215,25 +208,21 @@ def _go_on(made: Connection[Any], run: Run) -> Begun:
     return Begun(run.id, bound, 0, (f"going on with run {run.id}",))
 
 
-def _followed(
-    opened: Database, run: str, bound: BoundPlan, workers: int | None, folders: tuple[Path, ...]
-) -> Iterator[Event]:
-    count = workers if workers is not None else int(opened.embedded)
-    with Interrupts() as interrupts, _workers(opened, count, folders) as supervisor:
-        yield from follow(opened, run, bound, supervisor=supervisor, interrupts=interrupts)
+def _followed(opened: Database, begun: Begun, crew: Crew) -> Iterator[Event]:
+    with Interrupts() as interrupts, _at_work(opened, crew) as supervisor:
+        yield from follow(opened, begun.run, begun.bound, supervisor=supervisor, interrupts=interrupts)
 
 
 @contextmanager
-def _workers(opened: Database, count: int, folders: tuple[Path, ...]) -> Generator[Supervisor | None]:
+def _at_work(opened: Database, crew: Crew) -> Generator[Supervisor | None]:
     """
     Workers for the time of a block. At its end they are drained; where it ends with an error, what they held is given
     back all the same.
     """
-    if count == 0:
+    supervisor = crew.begin()
+    if supervisor is None:
         yield None
         return
-    settings = opened.settings
-    supervisor = _supervisor(settings, count, None, folders)
     try:
         yield supervisor
     finally:
@@ -241,25 +230,4 @@ def _workers(opened: Database, count: int, folders: tuple[Path, ...]) -> Generat
         gone = [id for event in left if isinstance(event, Ended | Died) and event.code for id in event.workers]
         if gone:
             with opened.connect() as made:
-                recover(made, gone, settings.dead_after, settings.crashes)
-
-
-def _supervisor(settings: Settings, count: int, executors: int | None, folders: tuple[Path, ...]) -> Supervisor:
-    each = executors or settings.executors or max(1, (os.cpu_count() or 1) // count)
-    return Supervisor(
-        worker_command(each), count=count, logs=logs_folder(settings), environment=_environment(settings, folders)
-    )
-
-
-def _environment(settings: Settings, folders: tuple[Path, ...]) -> Mapping[str, str]:
-    """
-    What workers are started with: the same settings, also where they did not come from the environment.
-    """
-    environment = dict(os.environ)
-    environment["OAFLOW_HOME"] = str(settings.home.absolute())
-    if settings.db_uri:
-        environment["OAFLOW_DB_URI"] = settings.db_uri
-    path = [*map(str, folders), *filter(None, [environment.get("PYTHONPATH")])]
-    if path:
-        environment["PYTHONPATH"] = os.pathsep.join(path)
-    return environment
+                recover(made, gone, opened.settings.dead_after, opened.settings.crashes)

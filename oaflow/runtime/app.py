@@ -29,7 +29,7 @@ class FlowApp(procrastinate.App):
 
     def __init__(self, connector: procrastinate.PsycopgConnector, **options: Any) -> None:
         super().__init__(connector=connector, **options)
-        self.job_manager = FlowJobManager(connector, plain_tasks=self._plain_tasks)
+        self.flow = self.job_manager = FlowJobManager(connector, plain_tasks=self._plain_tasks)
 
     def _plain_tasks(self) -> list[str]:
         return [str(name) for name in self.tasks]

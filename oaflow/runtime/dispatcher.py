@@ -131,15 +131,20 @@ class Dispatcher:
 
     # -- life ------------------------------------------------------------------------------------------------------
 
-    async def start(self) -> int:
+    async def prepare(self) -> None:
         """
-        Register, start executors and loops, and return the worker's id.
+        Start the executors, which takes longer than all the rest. The database is not asked for anything yet.
         """
         self._loop = asyncio.get_running_loop()
+        await self._pool.start()
+
+    async def start(self) -> int:
+        """
+        Register, start the loops, and return the worker's id. To be prepared before.
+        """
         await self._register()
         self._completer.start(self.worker)
         self._heart.start(self.worker)
-        await self._pool.start()
         for loop in (
             self._claim_loop(),
             self._upkeep.recover(),
@@ -148,6 +153,15 @@ class Dispatcher:
         ):
             self._loops.append(asyncio.create_task(loop, name=f"oaflow {loop.__name__}"))
         return self.worker
+
+    async def dismiss(self) -> None:
+        """
+        End what `prepare` started, where nothing was begun.
+        """
+        await self._pool.stop()
+        self._completer.stop()
+        self._log.close()
+        self._temp.cleanup()
 
     def stop_claiming(self) -> None:
         """

@@ -35,14 +35,14 @@ def main(argv: Sequence[str]) -> NoReturn:
     Serve the worker at the other end of the descriptor.
 
     Args:
-        argv: the descriptor; and what PYTHONPATH was before the pool put this package on it, if it was set.
+        argv: the descriptor; where modules are looked for, as JSON; and what PYTHONPATH was before the pool put this
+            package on it, if it was set.
     """
     del os.environ["PYTHONPATH"]
-    if len(argv) > 1:
-        os.environ["PYTHONPATH"] = argv[1]
+    if len(argv) > 2:
+        os.environ["PYTHONPATH"] = argv[2]
     link = socket.socket(fileno=int(argv[0]))
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # a stage may lie in the current folder
+    sys.path[:] = json.loads(argv[1])
     _Forkserver(link).serve()
     os._exit(0)
 

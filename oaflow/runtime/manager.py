@@ -42,12 +42,27 @@ class FlowJobManager(manager.JobManager):
     def _pool(self) -> Any:
         return cast("Any", self.connector).pool
 
+    async def prepare(self) -> Dispatcher:
+        """
+        Make the dispatcher and start its processes. No database is needed for that.
+        """
+        self.dispatcher = Dispatcher(self._wire, self.options or Options.from_environment())
+        await self.dispatcher.prepare()
+        return self.dispatcher
+
     async def register_worker(self) -> int:
         """
         Register, and start the dispatcher of this worker.
         """
-        self.dispatcher = Dispatcher(self._wire, self.options or Options.from_environment())
-        return await self.dispatcher.start()
+        return await (self.dispatcher or await self.prepare()).start()
+
+    async def dismiss(self) -> None:
+        """
+        Undo `prepare`, where no worker was registered.
+        """
+        if self.dispatcher is not None:
+            await self.dispatcher.dismiss()
+            self.dispatcher = None
 
     async def unregister_worker(self, worker_id: int) -> None:
         """

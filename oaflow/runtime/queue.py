@@ -6,8 +6,6 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
-import procrastinate
-
 from oaflow.jobs import Job
 
 
@@ -45,6 +43,8 @@ class ProgramQueue:
         # the worker's business, and a synchronous call may come from any thread.
         with self._lock:
             if self._app is None:
+                import procrastinate  # half of what an executor would load, and few of them defer anything
+
                 connector = procrastinate.SyncPsycopgConnector(
                     conninfo=self._conninfo(), min_size=1, max_size=1, kwargs={"application_name": "oaflow defer"}
                 )

@@ -4,6 +4,7 @@ The worker's end of a forkserver: starts it, asks it, hears what it reports, and
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -43,7 +44,9 @@ class Server:
         self._link, theirs = socket.socketpair()
         self._link.setblocking(False)
         out, out_theirs = os.pipe()
-        command = [sys.executable, "-m", "oaflow.runtime.forkserver", str(theirs.fileno())]
+        # Modules are looked for where this process looks, and last in the current folder, where a stage may lie.
+        path = json.dumps(list(dict.fromkeys([folder or os.getcwd() for folder in sys.path] + [os.getcwd()])))
+        command = [sys.executable, "-P", "-m", "oaflow.runtime.forkserver", str(theirs.fileno()), path]
         if "PYTHONPATH" in os.environ:
             command.append(os.environ["PYTHONPATH"])
         self._process = subprocess.Popen(

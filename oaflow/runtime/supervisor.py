@@ -93,7 +93,25 @@ class _Child:
     started: float
     slot: int
     workers: list[int] = field(default_factory=list[int])
+    gate: int | None = None
     rest: bytes = b""
+
+    def begin(self) -> None:
+        """
+        It may use the database now.
+        """
+        if self.gate is not None:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self.gate, b"\n")
+            self.close()
+
+    def close(self) -> None:
+        """
+        Closes what was kept open for it to wait at.
+        """
+        if self.gate is not None:
+            os.close(self.gate)
+            self.gate = None
 
     def hear(self) -> Iterator[Mapping[str, Any]]:
         """
@@ -138,6 +156,7 @@ class Supervisor:
         self._now = now
         self._children: list[_Child] = []
         self._stopping = False
+        self._begun = True
         self._early = 0
 
     @property
@@ -153,6 +172,21 @@ class Supervisor:
         The ids under which the workers that run are known in the database.
         """
         return tuple(worker for child in self._children for worker in child.workers)
+
+    def prepare(self) -> None:
+        """
+        Starts the workers before there is a database: they load what they need, and wait for `begin`.
+        """
+        self._begun = False
+        self.poll()
+
+    def begin(self) -> None:
+        """
+        The database is there: workers that wait for it go on.
+        """
+        self._begun = True
+        for child in self._children:
+            child.begin()
 
     def poll(self) -> list[Event]:
         """
@@ -215,13 +249,15 @@ class Supervisor:
         slot = next(number for number in range(1, self._count + 1) if number not in taken)
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"worker-{os.getpid()}-{slot}.log"
+        waits = [] if self._begun else ["--wait"]
+        stdin, gate = os.pipe() if waits else (subprocess.DEVNULL, None)
         read, write = os.pipe()
         os.set_blocking(read, False)
         try:
             with log.open("ab") as output:
                 process = subprocess.Popen(
-                    [*self._command, "--control", str(write)],
-                    stdin=subprocess.DEVNULL,
+                    [*self._command, "--control", str(write), *waits],
+                    stdin=stdin,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=self._environment,
@@ -232,14 +268,19 @@ class Supervisor:
                 )
         except BaseException:
             os.close(read)
+            if gate is not None:
+                os.close(gate)
             raise
         finally:
             os.close(write)
-        self._children.append(_Child(process, read, log, self._now(), slot))
+            if gate is not None:
+                os.close(stdin)
+        self._children.append(_Child(process, read, log, self._now(), slot, gate=gate))
         return Started(process.pid)
 
     def _buried(self, child: _Child, code: int) -> Event:
         self._children.remove(child)
+        child.close()
         os.close(child.control)
         # The group may still hold executors of a worker that was killed.
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -253,15 +294,18 @@ class Supervisor:
         return Died(child.process.pid, code, tuple(child.workers))
 
 
-def worker_command(executors: int | None = None, name: str | None = None) -> tuple[str, ...]:
+def worker_command(executors: int | None = None, folders: Sequence[Path] = ()) -> tuple[str, ...]:
     """
     What a worker process runs.
+
+    Args:
+        folders: where modules are looked for, after all others. The current folder is one only if it is among them.
     """
-    command = [sys.executable, "-m", "oaflow.runtime.worker"]
+    command = [sys.executable, "-P", "-m", "oaflow.runtime.worker"]
     if executors is not None:
         command += ["--executors", str(executors)]
-    if name is not None:
-        command += ["--name", name]
+    for folder in folders:
+        command += ["--folder", str(folder)]
     return tuple(command)
 
 

@@ -2,7 +2,8 @@
 One worker process: `python -m oaflow.runtime.worker`. A supervisor starts it; it imports no stage but async ones.
 
 The first SIGTERM or SIGINT drains, the second ends at once. What the supervisor must know goes as JSON lines over
-`--control FD`: under which ids it is registered, and that it has drained.
+`--control FD`: under which ids it is registered, and that it has drained. With `--wait` it starts its processes at
+once, and uses the database from when there is a byte on stdin; where stdin ends instead, it was not needed.
 """
 
 import argparse
@@ -30,42 +31,79 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--control", type=int, default=None, help="descriptor for what the supervisor must know")
     parser.add_argument("--grace", type=float, default=10.0)
     parser.add_argument("--queues", default=None, help="plain tasks of these queues only, comma separated")
+    parser.add_argument("--folder", action="append", default=[], help="where modules are looked for, after all others")
+    parser.add_argument("--wait", action="store_true", help="begin when there is a byte on stdin")
     return parser.parse_args(argv)
 
 
-async def work(options: Options, queues: list[str] | None = None) -> None:
+async def work(options: Options, queues: list[str] | None = None, *, wait: bool = False) -> None:
     """
     Run a worker until it is told to stop.
+
+    Args:
+        wait: use the database from when there is a byte on stdin.
     """
-    app = make_app(options.conninfo)
-    app.job_manager.options = options  # pyright: ignore[reportAttributeAccessIssue] - a FlowJobManager
     loop = asyncio.get_running_loop()
-    async with app.open_async():
-        running = asyncio.create_task(
-            app.run_worker_async(
-                queues=cast("Any", queues),  # None means all, which its annotation does not say
-                concurrency=10,
-                install_signal_handlers=False,
-                shutdown_graceful_timeout=options.grace,
-            )
-        )
-        told = 0
+    running = asyncio.create_task(_work(options, queues, wait))
+    told = 0
 
-        def stop() -> None:
-            nonlocal told
-            told += 1
-            if told == 1:
-                running.cancel()
-            else:
-                os._exit(143)
+    def stop() -> None:
+        nonlocal told
+        told += 1
+        if told == 1:
+            running.cancel()
+        else:
+            os._exit(143)
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        await running
+    except asyncio.CancelledError:
+        if not told:
+            raise
+
+
+async def _work(options: Options, queues: list[str] | None, wait: bool) -> None:
+    app = make_app(options.conninfo)
+    manager = app.flow
+    manager.options = options
+    if wait:
+        begun = False
         try:
-            await running
-        except asyncio.CancelledError:
-            if not told:
-                raise
+            await manager.prepare()
+            begun = await _byte_on_stdin()
+        finally:
+            if not begun:
+                await manager.dismiss()
+        if not begun:
+            return
+    async with app.open_async():
+        await app.run_worker_async(
+            queues=cast("Any", queues),  # None means all, which its annotation does not say
+            concurrency=10,
+            install_signal_handlers=False,
+            shutdown_graceful_timeout=options.grace,
+        )
+
+
+async def _byte_on_stdin() -> bool:
+    """
+    Wait for it; False where stdin ended.
+    """
+    loop = asyncio.get_running_loop()
+    came: asyncio.Future[bool] = loop.create_future()
+
+    def read() -> None:
+        loop.remove_reader(0)
+        if not came.done():
+            came.set_result(bool(os.read(0, 1)))
+
+    loop.add_reader(0, read)
+    try:
+        return await came
+    finally:
+        loop.remove_reader(0)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,6 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parse, run, and return the exit code: 0 when drained.
     """
     given = arguments(sys.argv[1:] if argv is None else argv)
+    # Behind all others: an `email.py` beside a pipeline must not stand in for the standard library's.
+    sys.path.extend(folder for folder in given.folder if folder not in sys.path)
     settings = Settings()
     logging.basicConfig(
         level=logging.DEBUG if settings.debug else logging.WARNING,
@@ -100,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         runner = uvloop.run
     except ImportError:
         runner = asyncio.run
-    runner(work(options, queues))
+    runner(work(options, queues, wait=given.wait))
     tell(event="drained")
     return 0
 

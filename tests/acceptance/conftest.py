@@ -23,6 +23,11 @@ ROOT = Path(oaflow.__file__).parent.parent
 # Ten times what is expected: a guard against hanging, and no measurement.
 PATIENCE = 120.0
 
+MODULE = (sys.executable, "-m", "oaflow")
+
+# As the script of an installation does: Python itself puts the current folder first for `-m`, before oaflow is asked.
+INSTALLED = (sys.executable, "-P", "-m", "oaflow")
+
 
 @dataclass(frozen=True)
 class Result:
@@ -64,9 +69,15 @@ class Command:
         self.folder = folder
         self.environment = dict(environment)
 
-    def __call__(self, *arguments: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Result:
+    def __call__(
+        self,
+        *arguments: str,
+        stdin: str = "",
+        env: Mapping[str, str] | None = None,
+        program: tuple[str, ...] = MODULE,
+    ) -> Result:
         done = subprocess.run(
-            [sys.executable, "-m", "oaflow", *arguments],
+            [*program, *arguments],
             cwd=self.folder,
             env=self.environment | dict(env or {}),
             input=stdin.encode(),

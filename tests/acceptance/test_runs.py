@@ -2,6 +2,7 @@
 Runs through the installed command: what is printed, what is counted, and how it ends.
 """
 
+import json
 import signal
 import subprocess
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import PATIENCE, Command
+from tests.acceptance.conftest import INSTALLED, PATIENCE, Command
 
 Keep = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
 
@@ -166,3 +167,21 @@ def test_the_private_server_is_started_for_a_run_and_stopped_after_it(private: C
     assert result.code == 0, result.err
     assert result.json["state"] == "finished"
     assert not list((private.folder / "home").glob("postgres/data/postmaster.pid"))
+
+
+def test_a_file_beside_the_pipeline_does_not_stand_in_for_the_standard_library(cli: Command) -> None:
+    for name in ("email", "json", "asyncio", "platform"):
+        (cli.folder / f"{name}.py").write_text("raise SystemExit('the wrong one')\n")
+    (cli.folder / "mine.py").write_text(
+        "import email.message\n"
+        "from oaflow import DatasetJob, stage\n"
+        "@stage\n"
+        "def own(job: DatasetJob) -> None:\n"
+        "    email.message.EmailMessage()\n"
+    )
+    (cli.folder / "shadow.yml").write_text(json.dumps({"pipeline": "shadow", "stages": {"own": {"task": "mine.own"}}}))
+
+    result = cli("run", "shadow.yml", *RUN, "--json", program=INSTALLED)
+
+    assert result.code == 0, result.err
+    assert result.json["stages"]["own"]["done"] == 1

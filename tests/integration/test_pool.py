@@ -394,7 +394,7 @@ def test_a_probe_says_what_a_task_is(tmp_path):
 )
 def test_an_import_that_goes_wrong_is_one_sentence_and_harms_no_other(tmp_path, monkeypatch, source, said):
     (tmp_path / "sulky.py").write_text(source)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
 
     async def body():
         async with pool_of(tmp_path / "home") as (pool, _):

@@ -1,0 +1,83 @@
+"""
+The worker processes of one command. They are started before the database is, and before the pipeline is checked: what
+they import takes longer than both.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import oaflow
+from oaflow.runtime.supervisor import Supervisor, worker_command
+from oaflow.settings import Settings
+
+
+class Crew:
+    """
+    Workers for the time of a block; at its end none is left.
+
+    Args:
+        settings: of the command; the workers get the same.
+        count: worker processes; 0 where they are elsewhere.
+        executors: of each; None: what the settings say, else the cores of the machine, shared.
+        folders: where modules of stages are looked for, after what is installed.
+    """
+
+    def __init__(
+        self, settings: Settings, count: int, *, executors: int | None = None, folders: tuple[Path, ...] = ()
+    ) -> None:
+        each = executors or settings.executors or max(1, (os.cpu_count() or 1) // max(count, 1))
+        self._logs = settings.home / "logs"
+        self._supervisor: Supervisor | None = None
+        if count:
+            self._supervisor = Supervisor(
+                worker_command(each, folders), count=count, logs=self._logs, environment=_environment(settings)
+            )
+
+    def begin(self) -> Supervisor | None:
+        """
+        The database is there: the workers may use it.
+        """
+        if self._supervisor is not None:
+            self._supervisor.begin()
+        return self._supervisor
+
+    def __enter__(self) -> Self:
+        # Nothing is made in a data folder that nobody has looked at: the first time they are started with the rest.
+        if self._supervisor is not None and os.access(self._logs, os.W_OK | os.X_OK):
+            self._supervisor.prepare()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._supervisor is not None:
+            self._supervisor.stop()
+
+
+def crew_of(settings: Settings, workers: int | None, folders: tuple[Path, ...]) -> Crew:
+    """
+    The workers of a command that follows a run.
+
+    Args:
+        workers: how many; None: one with the private server, none with another, where they are elsewhere.
+    """
+    count = workers if workers is not None else int(settings.db_uri is None)
+    return Crew(settings, count, folders=folders)
+
+
+def _environment(settings: Settings) -> Mapping[str, str]:
+    """
+    What workers are started with: the same settings, also where they did not come from the environment, and the same
+    oaflow, also where it is not installed.
+    """
+    environment = dict(os.environ)
+    environment["OAFLOW_HOME"] = str(settings.home.absolute())
+    if settings.db_uri:
+        environment["OAFLOW_DB_URI"] = settings.db_uri
+    root = Path(oaflow.__file__).parent.parent
+    if root.name not in ("site-packages", "dist-packages"):
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [environment.get("PYTHONPATH"), str(root)]))
+    return environment
