@@ -34,7 +34,7 @@ def print_summary(status: RunStatus, account: Account | None) -> None:
     console.print()
     console.print(headline(status))
     console.print()
-    console.print(stage_table(status))
+    console.print(stage_table(status, account))
     if account is None:
         return
     for line in documents_line(account.receipt):
@@ -73,11 +73,16 @@ def headline(status: RunStatus) -> Text:
     return line
 
 
-def stage_table(status: RunStatus) -> Any:
+def stage_table(status: RunStatus, account: Account | None = None) -> Any:
     """
     Jobs by stage; columns that are empty all the way down are left out, but for the first two.
+
+    Args:
+        account: what became of the documents. Where none of them merely ended, that jobs ended is no news: `index`
+            returns its job, for pipelines in which something follows it.
     """
-    shown = [name for name in COUNTERS if name == "done" or status.total(name)]
+    news = account is None or not account.receipt.found or bool(account.receipt.counts.get("ended"))
+    shown = [name for name in COUNTERS if name == "done" or (status.total(name) and (name != "ended" or news))]
     columns = [("stage", False), *((name, True) for name in shown)]
     rows: list[list[object]] = []
     for name, stage in status.stages.items():
@@ -174,8 +179,8 @@ def print_details(details: Details) -> None:
         console.print("[bold]running:[/]")
         for job in details.running:
             names = ", ".join(escape(shortened(name, 40)) for name in job.names)
-            since = f" for at most {duration(job.seconds)}" if job.seconds is not None else ""
-            console.print(f"  {escape(job.stage)} job {job.job}{since} {names}".rstrip())
+            since = f", since {duration(job.seconds)}" if job.seconds is not None else ""
+            console.print(f"  {escape(job.stage)} job {job.job}{since}, worker {job.worker}  {names}".rstrip())
     for job in details.waiting:
         since = f", for {duration(job.seconds)}" if job.seconds is not None else ""
         what = f"task {escape(job.task)} of queue {escape(job.queue)}"

@@ -126,7 +126,7 @@ class EntityStore:
             if len(self._spoke) >= _MOST_ORIGINS:
                 self._spoke.clear()
             statement = for_table("spoke", table_name(dataset))
-            self._spoke[key] = bool(self._rows(dataset, statement, {"origin": origin}))
+            self._spoke[key] = bool(self.rows(dataset, statement, {"origin": origin}))
         return self._spoke[key]
 
     def load(self, dataset: str, ids: Iterable[str]) -> "Iterator[EntityProxy]":
@@ -223,7 +223,7 @@ class EntityStore:
 
     def _merged(self, dataset: str, table: str, ids: list[str]) -> "dict[str, EntityProxy]":
         merged: dict[str, EntityProxy] = {}
-        for id, origin, data in self._rows(dataset, for_table("fragments", table), {"ids": ids}):
+        for id, origin, data in self.rows(dataset, for_table("fragments", table), {"ids": ids}):
             entity = _proxy(dataset, id, origin, data)
             if (known := merged.get(id)) is None:
                 merged[id] = entity
@@ -232,10 +232,13 @@ class EntityStore:
         return merged
 
     def _ids(self, dataset: str, table: str, after: str) -> list[str]:
-        rows = self._rows(dataset, for_table("ids", table), {"after": after, "limit": BATCH})
+        rows = self.rows(dataset, for_table("ids", table), {"after": after, "limit": BATCH})
         return [id for (id,) in rows]
 
-    def _rows(self, dataset: str, statement: Composed, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def rows(self, dataset: str, statement: Composed, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """
+        What a query answers; nothing where the dataset has no table.
+        """
         try:
             return self.run(dataset, "read", lambda connection: connection.execute(statement, values).fetchall())
         except UndefinedTable:

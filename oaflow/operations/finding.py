@@ -4,7 +4,7 @@ Search and entities of a dataset.
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from oaflow.errors import UsageError
@@ -45,13 +45,15 @@ def search(settings: Settings, dataset: str, words: str, limit: int = 20) -> Fou
     from oaflow.entities.datasets import table_name
     from oaflow.entities.search import search as find
     from oaflow.entities.search import suggest
+    from oaflow.entities.ways import ways
 
     table_name(dataset)
     with database(settings) as opened, opened.connect() as made:
         hits = find(made, dataset, words, limit=limit)
-        if hits:
-            return Found(hits, [])
         with _store(settings, opened.address.uri) as store:
+            if hits:
+                before = ways(store, dataset, [hit.entity for hit in hits])
+                return Found([_placed(hit, before.get(hit.entity, "")) for hit in hits], [])
             known = store.datasets()
         if dataset not in known:
             raise NoSuchDatasetError(dataset, known)
@@ -88,6 +90,14 @@ def entities(settings: Settings, dataset: str, schema: str | None = None) -> Ite
 def _in_order(entity: dict[str, Any]) -> dict[str, Any]:
     properties = {name: sorted(values) for name, values in sorted(entity["properties"].items())}
     return dict(sorted({**entity, "properties": properties}.items()))
+
+
+def _placed(hit: Any, before: str) -> Any:
+    """
+    A hit whose file is shown with the folders and archives that it lies in.
+    """
+    marks = tuple((start + len(before), end + len(before)) for start, end in hit.file_marks)
+    return replace(hit, file=before + hit.file, file_marks=marks)
 
 
 @contextmanager

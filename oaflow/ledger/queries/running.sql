@@ -1,7 +1,8 @@
--- Jobs of a run in somebody's hands. Since when: its own last hop (an earlier attempt), else its parent's, else the
--- run's beginning. That is when it was sent, so an upper bound of how long it runs.
+-- Jobs of a run in somebody's hands. Since when: when it was last claimed, which procrastinate notes; where its events
+-- were deleted, its own last hop (an earlier attempt), else its parent's, else the run's beginning. So an upper bound.
 SELECT j.id AS job, j.args #>> '{payload,context,oaflow,stage}' AS stage, j.worker_id AS worker,
        extract(epoch FROM clock_timestamp() - coalesce(
+           (SELECT max(e.at) FROM procrastinate_events e WHERE e.job_id = j.id AND e.type = 'started'),
            (SELECT max(h.at) FROM oaflow.hops h WHERE h.run = %(run)s AND h.job = j.id),
            (SELECT max(h.at) FROM oaflow.hops h WHERE h.run = %(run)s
                AND h.job = CASE WHEN jsonb_typeof(j.args #> '{payload,context,oaflow,parent}') = 'number'
