@@ -15,6 +15,8 @@ UV := $(VENV)/bin/uv
 # Processes that run tests: as many as cores.
 WORKERS ?= auto
 TESTS ?= tests
+SIZE ?= full
+BENCH ?=
 
 help:  ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -26,6 +28,10 @@ demo: $(VENV)/run.stamp  ## ingest the sample documents, and search in them
 test: $(VENV)/dev.stamp  ## the tests; TESTS=tests/unit for some of them
 	@scripts/need-tesseract
 	$(PYTHON) -m pytest -n $(WORKERS) $(TESTS)
+
+bench: $(VENV)/dev.stamp  ## the measurements of docs/performance.md; SIZE=small is quicker, BENCH=chain is one of them
+	@scripts/need-tesseract
+	$(PYTHON) -m benchmarks $(BENCH) --size $(SIZE)
 
 lint: $(VENV)/dev.stamp  ## style, types and the rooms
 	$(VENV)/bin/ruff check .

@@ -1,0 +1,67 @@
+"""
+`python -m benchmarks [NAME ...] [--size small|full] [--rounds N] [--results FOLDER]`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.harness import Report, markdown, table
+
+NAMES = ("startup", "chain", "cores", "crashes", "ingest", "memory", "kills", "demo")
+
+
+def main(argv: Sequence[str]) -> int:
+    """
+    Measure, print, write; 1 where a target was missed.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all, where none is given")
+    parser.add_argument("--size", choices=("tiny", "small", "full"), default="small")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
+    given = parser.parse_args(argv)
+    if unknown := set(given.names) - set(NAMES):
+        parser.error(f"there is no benchmark {sorted(unknown)[0]!r}; there are: {', '.join(NAMES)}")
+    missed = False
+    for name in given.names or NAMES:
+        report = import_module(f"benchmarks.{name}").measure(given.size, given.rounds)
+        print(table(report), end="\n\n", flush=True)
+        keep(report, given.size, given.results)
+        missed |= any(figure.met is False for figure in report.figures)
+    return int(missed)
+
+
+def keep(report: Report, size: str, folder: Path) -> None:
+    """
+    Write a report as JSON, and as a table for the docs.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "size": size,
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "system": _system(),
+        "python": platform.python_version(),
+    }
+    whole = {**report.as_json(), "about": about}
+    (folder / f"{report.name}-{size}.json").write_text(json.dumps(whole, indent=1, default=str) + "\n")
+    (folder / f"{report.name}-{size}.md").write_text(markdown(report) + "\n")
+
+
+def _system() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except OSError:
+        return platform.platform()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

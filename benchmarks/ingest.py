@@ -1,0 +1,130 @@
+"""
+The whole ingest pipeline against kreuzberg alone, in as many processes, over the same files.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import psutil
+
+from benchmarks import documents
+from benchmarks.ground import ROOT, Ground, command, ground
+from benchmarks.harness import Figure, Report, Size, Target, interleaved, ratios
+from benchmarks.watch import Watch, processor_time
+
+SCANS: dict[Size, int] = {"tiny": 2, "small": 12, "full": 60}
+SMALL: dict[Size, int] = {"tiny": 30, "small": 400, "full": 2_000}
+
+Taken = tuple[float, float]  # seconds; CPU seconds
+
+
+def measure(size: Size, rounds: int) -> Report:
+    """
+    Documents a second of both, and CPU seconds a document of both.
+    """
+    processes = psutil.cpu_count() or 1
+    counts = {"scans": SCANS[size], "small files": SMALL[size]}
+    figures: list[Figure] = []
+    with ground() as place:
+        folders = {
+            "scans": documents.scans(place.folder / "scans", counts["scans"]),
+            "small files": documents.small_files(place.folder / "small", counts["small files"]),
+        }
+        for name, folder in folders.items():
+            count = counts[name]
+            variants: dict[str, Callable[[], Taken]] = {
+                "alone": partial(_alone, folder, processes),
+                "whole": partial(_whole, place, folder, processes, count),
+            }
+            found = interleaved(variants, rounds)
+            rates = {key: tuple(count / seconds for seconds, _ in taken) for key, taken in found.items()}
+            used = {key: tuple(1000 * cpu / count for _, cpu in taken) for key, taken in found.items()}
+            above = tuple(whole - alone for whole, alone in zip(used["whole"], used["alone"], strict=True))
+            figures += [
+                Figure(f"{name} ({count:,}): kreuzberg alone", "documents/s", rates["alone"]),
+                Figure(f"{name}: oaflow run ingest", "documents/s", rates["whole"]),
+                Figure(f"{name}: ratio", "times", ratios(rates["whole"], rates["alone"]), Target("at least", 0.8)),
+                Figure(f"{name}: CPU of kreuzberg alone", "ms/document", used["alone"]),
+                Figure(f"{name}: CPU above it", "ms/document", above, Target("at most", 15.0)),
+            ]
+    return Report(
+        "ingest",
+        f"documents a second, {processes} processes each",
+        tuple(figures),
+        (
+            "Both from nothing to the end: processes started, libraries loaded. CPU above: of oaflow's processes and the"
+            " database, less kreuzberg's.",
+        ),
+    )
+
+
+def _alone(folder: Path, processes: int) -> Taken:
+    files = sorted(str(path) for path in folder.rglob("*") if path.is_file())
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.perf_counter()
+    # spawn: what this process has loaded is not a gift to those.
+    with get_context("spawn").Pool(processes) as pool:
+        lengths = pool.map(read_alone, files, chunksize=max(1, min(20, len(files) // processes // 4)))
+        pool.close()
+        pool.join()
+    seconds = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if not all(lengths):
+        raise RuntimeError(f"kreuzberg read nothing in {files[lengths.index(0)]}")
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def read_alone(path: str) -> int:
+    """
+    What kreuzberg makes of a file with the options that `extract` gives it, and nothing else; the length of the text.
+    """
+    from kreuzberg import extract_file_sync
+
+    from oaflow.stages import documents as stage
+    from oaflow.stages.desk import Desk
+    from oaflow.stages.limits import Limits
+    from oaflow.stages.ocr import languages, muted
+
+    desk = Desk(Limits(), Path(path).parent, time.monotonic() + 600)
+    types = {
+        ".txt": "text/plain",
+        ".html": "text/html",
+        ".png": "image/png",
+        ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    }
+    mime = types[Path(path).suffix]
+    ocr = languages(desk.limits.ocr_languages) if mime == "image/png" else None
+    with muted():
+        # Its own function for the options, so that they cannot drift apart.
+        return len(extract_file_sync(path, mime, stage._config(desk, ocr=ocr)).content)  # noqa: SLF001
+
+
+def _whole(place: Ground, folder: Path, processes: int, count: int) -> Taken:
+    """
+    `oaflow run` with workers of its own, on a database of its own. Its time is from the start of the command to the end.
+    """
+    address = place.database("ingest")
+    before = processor_time(place.postmaster)
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command("run", "ingest", "--dataset", f"bench{os.getpid()}", "--workers", "1", "--json", str(folder)),
+        env=place.environment(OAFLOW_DB_URI=address, OAFLOW_EXECUTORS=str(processes)),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with Watch(psutil.Process(process.pid)) as watch:
+        out, _ = process.communicate()
+    seconds = time.perf_counter() - began
+    status = json.loads(out)
+    if process.returncode != 0 or status["stages"]["index"]["done"] < count:
+        raise RuntimeError(f"the run ended with exit code {process.returncode}: {status}")
+    return seconds, watch.processor + processor_time(place.postmaster) - before

@@ -1,0 +1,51 @@
+"""
+Memory of each kind of process while many small files pass.
+"""
+
+import os
+import subprocess
+
+import psutil
+
+from benchmarks import documents
+from benchmarks.ground import ROOT, command, ground
+from benchmarks.harness import Figure, Report, Size, Target
+from benchmarks.watch import ROLES, Watch, quarters
+
+FILES: dict[Size, int] = {"tiny": 50, "small": 1_000, "full": 10_000}
+
+MB = 1_000_000
+
+
+def measure(size: Size, rounds: int) -> Report:
+    """
+    One run, whatever the rounds. Resident memory as `ps` shows it: what processes share is counted in each.
+    """
+    count = FILES[size]
+    cores = psutil.cpu_count() or 1
+    with ground() as place:
+        folder = documents.small_files(place.folder / "small", count)
+        address = place.database("memory")
+        process = subprocess.Popen(
+            command("run", "ingest", "--dataset", f"bench{os.getpid()}", "--workers", "1", "--json", str(folder)),
+            env=place.environment(OAFLOW_DB_URI=address, OAFLOW_EXECUTORS=str(cores)),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        with Watch(psutil.Process(process.pid)) as watch:
+            code = process.wait()
+    if code != 0:
+        raise RuntimeError(f"the run ended with exit code {code}")
+    figures: list[Figure] = []
+    for role in ROLES:
+        second, last = quarters(watch.resident[role])
+        largest = "the largest executor" if role == "executor" else role
+        figures += [
+            Figure(f"{largest}: most", "MB", (watch.most[role] / MB,), Target("at most", 400.0)),
+            # Flat: what a process holds in the last quarter it held in the second, but for a tenth.
+            Figure(f"{largest}: last quarter to second", "times", (last / second,), Target("at most", 1.1)),
+        ]
+    series = {role: watch.resident[role][:: max(1, len(watch.resident[role]) // 200)] for role in ROLES}
+    return Report("memory", f"resident memory while {count:,} small files pass", tuple(figures), raw={"series": series})

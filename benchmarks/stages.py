@@ -1,0 +1,70 @@
+"""
+Stages that do nothing, or one thing, so that what is measured is what stands around them.
+"""
+
+import os
+import signal
+import time
+from hashlib import sha256
+
+from oaflow import DatasetJob, stage
+
+
+@stage
+def a(job: DatasetJob) -> DatasetJob:
+    """Hand on."""
+    return job
+
+
+@stage
+def b(job: DatasetJob) -> DatasetJob:
+    """Hand on."""
+    return job
+
+
+@stage
+def c(job: DatasetJob) -> None:
+    """End."""
+
+
+@stage
+async def async_a(job: DatasetJob) -> DatasetJob:
+    """Hand on."""
+    return job
+
+
+@stage
+async def async_b(job: DatasetJob) -> DatasetJob:
+    """Hand on."""
+    return job
+
+
+@stage
+async def async_c(job: DatasetJob) -> None:
+    """End."""
+
+
+@stage
+def burn(job: DatasetJob, *, turns: int = 1000) -> None:
+    """Keep a core busy with a fixed amount of work."""
+    work(turns)
+
+
+def work(turns: int) -> None:
+    """
+    Work that Python does, under its lock, with nothing of it in the kernel.
+    """
+    data = b"oaflow" * 200
+    for _ in range(turns):
+        data = sha256(data).digest() * 40
+
+
+@stage
+def crash(job: DatasetJob, *, every: int = 0, seconds: float = 0.0) -> DatasetJob:
+    """Take some time; die of one document in so many."""
+    number = int(job.documents[0].removeprefix("doc-"))
+    if seconds:
+        time.sleep(seconds)
+    if every and number % every == every // 2:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return job
