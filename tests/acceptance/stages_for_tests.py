@@ -124,3 +124,11 @@ def prints(job: DatasetJob, *, lines: int = 20_000) -> DatasetJob:
 
 def undecorated(job: DatasetJob) -> None:
     """Not a stage."""
+
+
+@stage
+def keeps(job: DatasetJob) -> None:
+    """Write what came."""
+    with job.get_writer() as writer:
+        for entity in job.get_entities():
+            writer.add(entity)
