@@ -30,7 +30,9 @@ def escape(text: object) -> str:
     """
     from rich.markup import escape as escape_markup
 
-    return escape_markup(clean(text))
+    escaped = escape_markup(clean(text))
+    # Backslashes at the end are doubled for the mark that may follow, and printed double where none does.
+    return f"{escaped}[none][/none]" if escaped.endswith("\\") else escaped
 
 
 def _harmless(letter: str) -> bool:

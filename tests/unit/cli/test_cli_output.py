@@ -1,0 +1,73 @@
+"""
+What text from data looks like on a screen.
+"""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from oaflow.cli.output import clean, count, duration, escape, pairs, shortened, table
+
+names = st.text(st.characters(exclude_categories=()), max_size=40)
+
+
+@given(names)
+def test_a_cleaned_text_is_one_printable_line(text):
+    shown = clean(text)
+
+    assert all(letter.isprintable() or letter == "\u3000" for letter in shown)
+    assert len(shown.splitlines()) <= 1
+
+
+@given(st.text(st.sampled_from("abc[]/\\ red=#:é漢"), max_size=20))
+def test_an_escaped_text_is_printed_by_rich_as_it_is(text):
+    stream = io.StringIO()
+    Console(file=stream, width=500, highlight=False, soft_wrap=True).print(f"<{escape(text)}>")
+
+    assert stream.getvalue() == f"<{clean(text)}>\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("report[/red].pdf", "report[/red].pdf"),
+        ("two\nlines.txt", "two\\nlines.txt"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("\u202efdp.exe", "\\u202efdp.exe"),
+        ("\udce9t\udce9", "\\udce9t\\udce9"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_shown_as_an_escape(name, shown):
+    assert clean(name) == shown
+
+
+@given(names, st.integers(1, 60))
+def test_a_shortened_text_fits_and_says_that_it_goes_on(text, width):
+    shown = shortened(text, width)
+
+    assert len(shown) <= width
+    assert shown == clean(text) or shown.endswith("…")
+
+
+def test_cells_of_a_table_are_text_and_no_markup():
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(table([("name", False), ("jobs", True)], [("[bold]a[/]\x07", 3)]))
+
+    assert "[bold]a[/]\\x07" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(-1, "0.0 s"), (0.84, "0.8 s"), (12.4, "12 s"), (60, "1 min"), (185, "3 min 5 s"), (7800, "2 h 10 min")],
+)
+def test_a_duration_is_as_exact_as_one_wants_to_know(seconds, shown):
+    assert duration(seconds) == shown
+
+
+def test_numbers_agree_with_their_nouns():
+    assert count(1, "job") == "1 job"
+    assert count(1200, "entity", "entities") == "1,200 entities"
+    assert pairs({"done": 1200, "failed": 0, "open": 1}) == "1,200 done, 1 open"

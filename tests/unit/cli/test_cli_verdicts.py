@@ -1,0 +1,105 @@
+"""
+From how a run ended to an exit code.
+"""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oaflow.cli.progress import Pace, sentences
+from oaflow.cli.verdicts import Limits, exit_code
+from oaflow.errors import UsageError
+from oaflow.ledger.runs import Run, StageProgress
+from oaflow.ledger.workers import Waiting
+from oaflow.operations.following import Paused, Progress, Unreachable, Waits, WorkerDied
+from oaflow.operations.states import RunStatus
+
+
+def run_of(state="finished", **values):
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    given = {"id": "p-abc234", "pipeline": "p", "plan": "d", "dataset": "x", "params": {}, "state": state}
+    rest = {"reason": None, "round": 1, "sealed": True, "created_at": now, "finished_at": None, "seconds": 1.0}
+    return Run(**{**given, **rest, **values})
+
+
+def status_of(state="finished", **counts):
+    names = ("open", "done", "failed", "unmatched", "dropped", "ended", "diverted", "vanished")
+    return RunStatus(run_of(state), {"a": StageProgress(stage="a", **{name: counts.get(name, 0) for name in names})})
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000))
+def test_failures_are_fine_up_to_the_number_that_was_given(failed, most):
+    code = exit_code(status_of(failed=failed), 0, Limits.read(str(most), strict=False), interrupted=False)
+
+    assert code == int(failed > most)
+
+
+@given(st.integers(0, 1000), st.integers(1, 1000), st.integers(0, 100))
+def test_failures_are_fine_up_to_a_percentage_of_the_documents(failed, documents, percent):
+    code = exit_code(status_of(failed=failed), documents, Limits.read(f"{percent}%", strict=False), interrupted=False)
+
+    assert code == int(failed > documents * percent // 100)
+
+
+@pytest.mark.parametrize("text", ["", "many", "-1", "101%", "-2%", "1.5", "%", "nan%"])
+def test_a_limit_that_is_no_number_is_refused_with_an_example(text):
+    with pytest.raises(UsageError, match="must be a number or a percentage") as error:
+        Limits.read(text, strict=False)
+    assert "2%" in str(error.value.help)
+
+
+def test_unmatched_jobs_are_a_failure_only_where_it_is_strict():
+    status = status_of(unmatched=1)
+
+    assert exit_code(status, 0, Limits(), interrupted=False) == 0
+    assert exit_code(status, 0, Limits(strict=True), interrupted=False) == 1
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "interrupted", "incomplete", "cancelled"])
+def test_only_a_finished_run_is_fine(state):
+    assert exit_code(status_of(state), 0, Limits(failures=9), interrupted=False) == 1
+
+
+def test_an_interrupted_command_says_so_whatever_failed():
+    assert exit_code(status_of("interrupted", failed=3), 0, Limits(), interrupted=True) == 130
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=20))
+def test_a_percentage_never_goes_back_and_is_100_only_at_the_end(steps):
+    clock = iter(range(1000))
+    pace = Pace(now=lambda: float(next(clock)))
+    shown = []
+    for opened, done in steps:
+        line = pace.look(Progress(status_of("running", open=opened, done=done), exhausted=True))
+        if "%" in line:
+            shown.append(int(line.split(" ")[0]))
+    line = pace.look(Progress(status_of("finished", done=1), exhausted=True))
+
+    assert shown == sorted(shown)
+    assert all(percent < 100 for percent in shown)
+    assert line.startswith("100 %")
+
+
+def test_without_an_end_of_the_source_there_is_no_percentage():
+    line = Pace(now=lambda: 0.0).look(Progress(status_of("running", open=2, done=1), exhausted=False))
+
+    assert line == "3 found · 1 done · 0.0/s"
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (Waits((Waiting("q", "m.f", 3.0),)), ("m.f", "queue q", "oaflow worker")),
+        (WorkerDied(7, -9, 1), ("process 7", "signal 9")),
+        (Unreachable("gone\x1b[31m"), ("the database is away", "gone\\x1b[31m")),
+        (Paused("host: disk full"), ("paused", "disk full")),
+        (Paused(None), ("goes on",)),
+    ],
+)
+def test_what_a_run_waits_for_is_said_in_a_sentence(event, words):
+    said = "\n".join(sentences(event))
+
+    for word in words:
+        assert word in said

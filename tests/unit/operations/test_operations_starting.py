@@ -1,0 +1,92 @@
+"""
+What is refused before a run begins, and where its entities come from.
+"""
+
+import json
+
+import pytest
+
+from oaflow.errors import UsageError
+from oaflow.operations.programs import locate
+from oaflow.operations.starting import Request, precheck, read_entities
+from oaflow.operations.states import in_order
+from oaflow.plan import Plan, PlannedEdge, PlannedParam, PlannedStage, bind
+
+
+def plan_of(**stages):
+    return Plan(
+        pipeline="p",
+        start=("a",),
+        params={
+            "source": PlannedParam(type="list", of="path", positional=True, required=True),
+            "most": PlannedParam(type="int", default=1),
+        },
+        stages={name: PlannedStage(task=f"m.{name}", queue=name, edges=edges) for name, edges in stages.items()},
+    )
+
+
+PLAN = plan_of(a=(PlannedEdge(to="b"),), b=())
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (Request("d", params={"moost": ("1",)}), ("moost", "most")),
+        (Request("d", params={"most": ("many",)}), ("most",)),
+        (Request("d", inputs=("/nowhere/at/all",)), ("/nowhere/at/all",)),
+        (Request("d", at="bb"), ("bb", "'b'")),
+        (Request("d", first=3), ("--first", "-i")),
+        (Request("d", entities="/no/such.json"), ("/no/such.json",)),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_one_sentence_with_the_name(request_, words):
+    with pytest.raises(UsageError) as error:
+        precheck(PLAN, request_)
+    said = f"{error.value} {error.value.help}"
+    for word in words:
+        assert word in said
+
+
+def test_a_required_param_may_be_missing_as_the_last_run_may_have_it():
+    precheck(PLAN, Request("d", params={"most": ("2",)}))
+
+
+def test_entities_are_read_line_by_line_and_empty_lines_are_no_mistake(tmp_path):
+    file = tmp_path / "e.json"
+    one = {"id": "a", "schema": "Person", "properties": {}}
+    file.write_text(f"{json.dumps(one)}\n\n   \n{json.dumps(one | {'id': 'b'})}")
+
+    assert [entity["id"] for entity in read_entities(str(file))] == ["a", "b"]
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"id": "a"}', '{"id": 1, "schema": "Person"}', "null"])
+def test_a_line_that_is_no_entity_is_named_by_its_number(tmp_path, line):
+    file = tmp_path / "e.json"
+    file.write_text(f'{{"id": "a", "schema": "Person", "properties": {{}}}}\n{line}\n')
+
+    with pytest.raises(UsageError, match="line 2 of"):
+        list(read_entities(str(file)))
+
+
+def test_stages_are_in_the_order_in_which_documents_pass_them():
+    plan = plan_of(
+        a=(PlannedEdge(to="c"), PlannedEdge(to="a", port="children", recurse=3)),
+        b=(),
+        c=(PlannedEdge(to="b"),),
+    )
+
+    assert in_order(bind(plan, {"source": [], "most": 1})) == ("a", "c", "b")
+
+
+def test_a_name_is_looked_up_here_before_it_is_in_the_package(tmp_path):
+    own = tmp_path / "pipelines" / "ingest.yml"
+    own.parent.mkdir()
+    own.write_text("pipeline: ingest")
+
+    assert locate("ingest", tmp_path).file == own
+    assert not locate("ingest", tmp_path).packaged
+    assert locate("ingest", tmp_path / "elsewhere").packaged
+    assert locate("mine.pipes:first", tmp_path).module == "mine.pipes"
+    with pytest.raises(UsageError) as error:
+        locate("ingset", tmp_path)
+    assert "'ingest'" in str(error.value.help)
