@@ -59,7 +59,7 @@ def measure(size: Size, rounds: int) -> Report:
         f"documents a second, {processes} processes each",
         tuple(figures),
         (
-            "Both from nothing to the end: processes started, libraries loaded. CPU above: of oaflow's processes and the"
+            "Both from nothing to the end: processes started, libraries loaded. CPU above: that of oaflow and of the"
             " database, less kreuzberg's.",
         ),
     )
@@ -103,12 +103,12 @@ def read_alone(path: str) -> int:
     ocr = languages(desk.limits.ocr_languages) if mime == "image/png" else None
     with muted():
         # Its own function for the options, so that they cannot drift apart.
-        return len(extract_file_sync(path, mime, stage._config(desk, ocr=ocr)).content)  # noqa: SLF001
+        return len(extract_file_sync(path, mime, stage._config(desk, ocr=ocr)).content)
 
 
 def _whole(place: Ground, folder: Path, processes: int, count: int) -> Taken:
     """
-    `oaflow run` with workers of its own, on a database of its own. Its time is from the start of the command to the end.
+    `oaflow run` with a worker and a database of its own, timed from the start of the command to its end.
     """
     address = place.database("ingest")
     before = processor_time(place.postmaster)
