@@ -4,6 +4,7 @@ Where everything is printed: data on stdout, remarks on stderr, and text from da
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -14,6 +15,8 @@ from oaflow.errors import OaflowError
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+_OPENING = re.compile(r"(\\*)(\[|\Z)")
 
 
 def clean(text: object) -> str:
@@ -28,11 +31,15 @@ def escape(text: object) -> str:
     """
     The same for a text that rich prints: what looks like its markup is text too (`report[/red].pdf`).
     """
-    from rich.markup import escape as escape_markup
+    # Not rich's own `escape`: it prints the backslashes at the end of a name twice, and loses one before a bracket. A mark
+    # that changes nothing keeps a bracket from being read with what follows it.
+    return _OPENING.sub(_unread, clean(text))
 
-    escaped = escape_markup(clean(text))
-    # Backslashes at the end are doubled for the mark that may follow, and printed double where none does.
-    return f"{escaped}[none][/none]" if escaped.endswith("\\") else escaped
+
+def _unread(found: "re.Match[str]") -> str:
+    slashes, bracket = found.groups()
+    apart = f"{slashes * 2}[none][/none]" if slashes else ""
+    return f"{apart}[[none][/none]" if bracket else apart
 
 
 def _harmless(letter: str) -> bool:
