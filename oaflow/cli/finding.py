@@ -37,9 +37,7 @@ def search(
     """
     Find documents that have all of the words; exit code 1 where there is none.
     """
-    from rich.text import Text
-
-    from oaflow.cli.output import clean, remark, say_json, screen
+    from oaflow.cli.output import clean, remark, say_indented, say_json, screen
     from oaflow.operations import finding
 
     # A word with blanks in it was quoted in the shell: it is a phrase.
@@ -56,7 +54,7 @@ def search(
         title.append(f"  {hit.schema}", "dim")
         console.print(title)
         if hit.passage:
-            console.print(Text("  ").append_text(_marked(hit.passage, hit.marks, "")))
+            say_indented(_marked(hit.passage, hit.marks, ""))
     if found.hits:
         return 0
     remark(f"no document of dataset {clean(dataset)} has all of: {clean(query)}")

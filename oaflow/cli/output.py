@@ -15,6 +15,7 @@ from oaflow.errors import OaflowError
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 _OPENING = re.compile(r"(\\*)(\[|\Z)")
 
@@ -31,8 +32,8 @@ def escape(text: object) -> str:
     """
     The same for a text that rich prints: what looks like its markup is text too (`report[/red].pdf`).
     """
-    # Not rich's own `escape`: it prints the backslashes at the end of a name twice, and loses one before a bracket. A mark
-    # that changes nothing keeps a bracket from being read with what follows it.
+    # Not rich's own `escape`: it prints the backslashes at the end of a name twice, and loses one before a bracket. A
+    # mark that changes nothing keeps a bracket from being read with what follows it.
     return _OPENING.sub(_unread, clean(text))
 
 
@@ -143,6 +144,17 @@ def table(columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[object]])
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
     return made
+
+
+def say_indented(text: "Text", by: int = 2) -> None:
+    """
+    Prints a text to stdout with all its lines indented; where no terminal breaks lines, it is one.
+    """
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = screen()
+    console.print(Padding(text, (0, 0, 0, by)) if console.is_terminal else Text(" " * by).append_text(text))
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

@@ -72,6 +72,8 @@ def doctor(json: Json = False) -> int:
     """
     Look at the environment and the database; exit code 3 where something is wrong.
     """
+    from rich.table import Table
+
     from oaflow.cli.output import escape, say_json, screen
     from oaflow.operations.checkup import examine
 
@@ -83,9 +85,14 @@ def doctor(json: Json = False) -> int:
         if json:
             say_json({"level": finding.level, "what": finding.what, "text": finding.text, "help": finding.help})
             continue
-        console.print(f"{marks[finding.level]} [bold]{escape(finding.what):<14}[/] {escape(finding.text)}")
+        # Without a terminal a finding is one line, whatever its length.
+        rows = Table.grid(padding=(0, 1), pad_edge=False)
+        rows.add_column(width=16, no_wrap=True)
+        rows.add_column(overflow="fold")
+        rows.add_row(f"{marks[finding.level]} [bold]{escape(finding.what)}[/]", escape(finding.text))
         if finding.level != "fine" and finding.help:
-            console.print(f"  {'':<14} [cyan]help:[/] {escape(finding.help)}")
+            rows.add_row("", f"[cyan]help:[/] {escape(finding.help)}")
+        console.print(rows, width=None if console.is_terminal else 4000)
     return 3 if wrong else 0
 
 

@@ -3,6 +3,7 @@ The end of a run, and a run on demand: its stages, its documents, what failed, a
 """
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 from rich.text import Text
@@ -166,6 +167,15 @@ def next_steps(status: RunStatus, account: Account) -> Iterator[str]:
         yield f"oaflow status {run.id}"
 
 
+def _clock(ago: float) -> str:
+    """
+    The time of day so many seconds ago, here; with the date where that was not today.
+    """
+    now = datetime.now()
+    then = now - timedelta(seconds=ago)
+    return f"{then:%H:%M:%S}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M}"
+
+
 def print_details(details: Details) -> None:
     """
     How a run stands: what `oaflow status` shows.
@@ -179,7 +189,7 @@ def print_details(details: Details) -> None:
         console.print("[bold]running:[/]")
         for job in details.running:
             names = ", ".join(escape(shortened(name, 40)) for name in job.names)
-            since = f", since {duration(job.seconds)}" if job.seconds is not None else ""
+            since = f", since {_clock(job.seconds)} ({duration(job.seconds)})" if job.seconds is not None else ""
             console.print(f"  {escape(job.stage)} job {job.job}{since}, worker {job.worker}  {names}".rstrip())
     for job in details.waiting:
         since = f", for {duration(job.seconds)}" if job.seconds is not None else ""
