@@ -85,14 +85,18 @@ def doctor(json: Json = False) -> int:
         if json:
             say_json({"level": finding.level, "what": finding.what, "text": finding.text, "help": finding.help})
             continue
-        # Without a terminal a finding is one line, whatever its length.
-        rows = Table.grid(padding=(0, 1), pad_edge=False)
-        rows.add_column(width=16, no_wrap=True)
-        rows.add_column(overflow="fold")
-        rows.add_row(f"{marks[finding.level]} [bold]{escape(finding.what)}[/]", escape(finding.text))
+        rows = [(f"{marks[finding.level]} [bold]{escape(finding.what):<14}[/]", escape(finding.text))]
         if finding.level != "fine" and finding.help:
-            rows.add_row("", f"[cyan]help:[/] {escape(finding.help)}")
-        console.print(rows, width=None if console.is_terminal else 4000)
+            rows.append((" " * 16, f"[cyan]help:[/] {escape(finding.help)}"))
+        for head, text in rows:
+            if not console.is_terminal:  # one line, whatever its length
+                console.print(f"{head} {text}")
+                continue
+            grid = Table.grid(padding=(0, 1))
+            grid.add_column(width=16, no_wrap=True)
+            grid.add_column(overflow="fold")
+            grid.add_row(head, text)
+            console.print(grid)
     return 3 if wrong else 0
 
 
