@@ -44,10 +44,7 @@ def measure(size: Size, rounds: int) -> Report:
             Figure(f"{jobs:,} jobs: innocent ones that failed", "jobs", (innocent,), Target("exactly", 0)),
             Figure(f"{jobs:,} jobs", "s", (seconds,)),
         ),
-        (
-            "A crash is tried again until OAFLOW_CRASHES (3), with the waits that `retry` says; those are not lost time"
-            " of other documents, but they are in the seconds above.",
-        ),
+        ("A job that crashes runs again until OAFLOW_CRASHES (3); each of these crashes is in the seconds.",),
     )
 
 
