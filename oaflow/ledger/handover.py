@@ -94,7 +94,7 @@ class Beat:
 
 CLAIM = """
 SELECT id, queue, task, priority, args::text AS args, attempts, retries, crashes, suspect
-  FROM oaflow.fetch_v1(%(worker)s, %(queues)s::text[], %(tasks)s::text[], %(most)s, %(skip)s::text[])
+  FROM oaflow.fetch_v1(%(worker)s, %(queues)s::text[], %(tasks)s::text[], %(most)s, %(runs)s::text[])
 """
 
 COMPLETE = """
@@ -151,10 +151,10 @@ def json_array(items: Iterable[bytes]) -> str:
 
 
 async def claim(
-    connection: Connection, worker: int, pairs: Sequence[tuple[str, str]], most: int, skip: Sequence[str] = ()
+    connection: Connection, worker: int, pairs: Sequence[tuple[str, str]], most: int, runs: Sequence[str]
 ) -> list[Claimed]:
     """
-    Claim up to `most` jobs of the given (queue, task) pairs, best priority first, none of the runs to skip.
+    Claim up to `most` jobs of the given (queue, task) pairs, of the given runs, best priority first.
     """
     async with connection.cursor(row_factory=class_row(Claimed)) as cursor:
         await cursor.execute(
@@ -164,7 +164,7 @@ async def claim(
                 "queues": [queue for queue, _ in pairs],
                 "tasks": [task for _, task in pairs],
                 "most": most,
-                "skip": list(skip),
+                "runs": list(runs),
             },
         )
         return await cursor.fetchall()
@@ -237,14 +237,14 @@ async def close(connection: Connection, runs: Sequence[str]) -> list[tuple[str, 
         return [(run, state) for run, state in await cursor.fetchall() if state]
 
 
-async def recover(connection: Connection, silence: float, dead: Sequence[int], crashes: int) -> int:
+async def recover(connection: Connection, silence: float) -> int:
     """
-    Take back the jobs of workers that are dead or silent for `silence` seconds.
+    Take back the jobs of workers that are silent for `silence` seconds.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(
-            "SELECT job FROM oaflow.recover_v1(make_interval(secs => %s), %s::bigint[], %s)",
-            (silence, list(dead), crashes),
+            "SELECT job FROM oaflow.recover_v1(make_interval(secs => %s), '{}')",
+            (silence,),
         )
         return len(await cursor.fetchall())
 

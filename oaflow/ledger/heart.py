@@ -2,6 +2,7 @@
 The heartbeat of a worker: a thread with a connection of its own, so that blocking code in the event loop stops nothing.
 """
 
+import asyncio
 import logging
 import threading
 import time
@@ -14,6 +15,8 @@ from psycopg.rows import tuple_row
 from oaflow.ledger.handover import Beat
 
 log = logging.getLogger(__name__)
+
+SHORTEST_LIMIT = 2.0  # seconds that a beat may take at least
 
 BEAT = "SELECT alive, reclaimed, suspects FROM oaflow.heartbeat_v1(%s, %s::bigint[], %s::bigint[])"
 
@@ -62,27 +65,38 @@ class Heart:
             self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        connection: psycopg.Connection[Any] | None = None
-        while not self._stop.wait(self._interval):
-            try:
-                if connection is None or connection.closed:
-                    connection = psycopg.connect(
-                        self._conninfo(), autocommit=True, application_name="oaflow heartbeat", connect_timeout=5
-                    )
-                self._told(self._beat(connection))
-            except psycopg.Error as problem:
-                log.warning("no heartbeat: %s", str(problem).splitlines()[:1])
-                if connection is not None:
-                    connection.close()
-        if connection is not None:
-            connection.close()
+        # A loop of its own in a thread of its own: a beat on a half-open connection must end, and a synchronous one
+        # cannot be told to.
+        asyncio.run(self._beats())
 
-    def _beat(self, connection: psycopg.Connection[Any]) -> Beat:
+    async def _beats(self) -> None:
+        connection: psycopg.AsyncConnection[Any] | None = None
+        limit = max(self._interval, SHORTEST_LIMIT)
+        while not await asyncio.to_thread(self._stop.wait, self._interval):
+            try:
+                async with asyncio.timeout(limit):
+                    if connection is None or connection.closed:
+                        connection = await psycopg.AsyncConnection.connect(
+                            self._conninfo(), autocommit=True, application_name="oaflow heartbeat", connect_timeout=5
+                        )
+                    beat = await self._beat(connection)
+            except (psycopg.Error, TimeoutError, OSError) as problem:
+                log.warning("no heartbeat: %s", str(problem).splitlines()[:1] or type(problem).__name__)
+                if connection is not None:
+                    await connection.close()
+                connection = None
+            else:
+                self._told(beat)
+        if connection is not None:
+            await connection.close()
+
+    async def _beat(self, connection: psycopg.AsyncConnection[Any]) -> Beat:
         worker, mine, oldest = self.worker, list(self._mine()), self._oldest()
         # Leaked: seen one beat ago already, not in hand, and no claim that could still bring it is on the wire.
         leaked = [job for job, seen in self._seen.items() if job not in mine and seen < oldest]
-        with connection.cursor(row_factory=tuple_row) as cursor:
-            row = cursor.execute(BEAT, (worker, mine, leaked)).fetchone()
+        async with connection.cursor(row_factory=tuple_row) as cursor:
+            await cursor.execute(BEAT, (worker, mine, leaked))
+            row = await cursor.fetchone()
         assert row is not None
         now = time.monotonic()
         self._seen = {job: self._seen.get(job, now) for job in row[2]}

@@ -86,12 +86,12 @@ def running(connection: Connection[Any], run: str, limit: int = 20) -> list[Runn
         return cursor.execute(sql("running"), {"run": run, "limit": limit}).fetchall()
 
 
-def recover(connection: Connection[Any], dead: Iterable[int], silent: float, crashes: int) -> int:
+def recover(connection: Connection[Any], dead: Iterable[int], silent: float) -> int:
     """
     Takes back what workers had that are known to be dead, and deletes their rows.
 
     Returns:
         how many jobs came back.
     """
-    row = connection.execute(sql("recover"), {"dead": sorted(dead), "silent": silent, "crashes": crashes}).fetchone()
+    row = connection.execute(sql("recover"), {"dead": sorted(dead), "silent": silent}).fetchone()
     return cast(int, row[0]) if row else 0

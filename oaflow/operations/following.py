@@ -177,7 +177,7 @@ def follow(
             try:
                 connection = link.get()
                 if dead:
-                    recover(connection, dead, settings.dead_after, settings.crashes)
+                    recover(connection, dead, settings.dead_after)
                     dead.clear()
                 status = status_of(connection, _found(connection, run), order)
                 if away:
@@ -213,7 +213,7 @@ def follow(
             connection = link.get()
             if supervisor is not None:
                 # What was killed has given nothing back.
-                recover(connection, dead, settings.dead_after, settings.crashes)
+                recover(connection, dead, settings.dead_after)
                 # Marked last: a run whose last job ended meanwhile is finished, and stays so.
                 mark(connection, run, "interrupted", f"by {signal}")
             status = status_of(connection, _found(connection, run), order)

@@ -195,7 +195,7 @@ def worker(settings: Settings, crew: Crew) -> Iterator[WorkerEvent]:
                     yield event
                     if isinstance(event, Died) and event.workers:
                         with opened.connect() as made:
-                            recover(made, event.workers, settings.dead_after, settings.crashes)
+                            recover(made, event.workers, settings.dead_after)
                 time.sleep(0.1)
             yield from supervisor.stop(hurry=lambda: interrupts.count > 1)
         finally:
@@ -230,4 +230,4 @@ def _at_work(opened: Database, crew: Crew) -> Generator[Supervisor | None]:
         gone = [id for event in left if isinstance(event, Ended | Died) and event.code for id in event.workers]
         if gone:
             with opened.connect() as made:
-                recover(made, gone, opened.settings.dead_after, opened.settings.crashes)
+                recover(made, gone, opened.settings.dead_after)

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
@@ -26,12 +27,13 @@ from oaflow.ledger.handover import Beat, Claimed, Completion, Successor
 from oaflow.ledger.heart import Heart
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.plan import FORMAT
+from oaflow.runtime.claims import Claims
 from oaflow.runtime.completer import Completer
 from oaflow.runtime.execution import execute_async
 from oaflow.runtime.executors import Executor
 from oaflow.runtime.feeding import share
 from oaflow.runtime.functions import Loaded, load
-from oaflow.runtime.held import Held, crash_error, mark_of, timeout_error, unknown_stage
+from oaflow.runtime.held import Held, crash_error, mark_of, timeout_error, unknown_stage, worker_crash_error
 from oaflow.runtime.joblog import JobLog
 from oaflow.runtime.messages import Assignment, Death, Handover
 from oaflow.runtime.pace import Pace
@@ -63,6 +65,7 @@ class Options:
         binder: `module:function` that gives a job what it can reach.
         grace: seconds that running jobs get at a graceful stop.
         registered: called with each id under which this worker is registered.
+        only: the run to work on, or None for all that there are.
     """
 
     settings: Settings
@@ -71,6 +74,7 @@ class Options:
     binder: str = "oaflow.operations.binding:for_job"
     grace: float = 10.0
     registered: Callable[[int], None] | None = None
+    only: str | None = None
 
     @classmethod
     def from_environment(cls) -> "Options":
@@ -88,7 +92,13 @@ class Dispatcher:
     One worker's claims, executors and hand-overs, from registration to drain. It is the pool's `Listener`.
     """
 
-    def __init__(self, wire: Wire, options: Options) -> None:
+    def __init__(self, wire: Wire, options: Options, *, plain: AbstractSet[int] = frozenset()) -> None:
+        """
+        Args:
+            wire: to the database.
+            options: of the worker.
+            plain: jobs of plain tasks that this worker has in hand besides.
+        """
         settings = options.settings
         self._wire, self._options = wire, options
         self._settings_json = settings.model_dump_json()
@@ -104,7 +114,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._more = self._stale = True
         self._stopping = self._starting_over = False
-        self._claiming_since = float("inf")
+        self.claims = Claims()
         self._loops: list[asyncio.Task[None]] = []
         self._sends: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -116,8 +126,8 @@ class Dispatcher:
         self._heart = Heart(
             options.conninfo,
             settings.heartbeat,
-            mine=lambda: list(self._held),
-            oldest=lambda: self._claiming_since,
+            mine=lambda: [*list(self._held), *list(plain)],
+            oldest=lambda: self.claims.oldest,
             told=self._told,
         )
         self._pool = Pool(
@@ -127,7 +137,9 @@ class Dispatcher:
             binder=options.binder,
             settings_json=self._settings_json,
         )
-        self._passages = Passages(wire, probe=self._pool.probe, know=self._pool.know, forget=self._forget)
+        self._passages = Passages(
+            wire, probe=self._pool.probe, know=self._pool.know, forget=self._forget, only=options.only
+        )
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -310,44 +322,49 @@ class Dispatcher:
             self._more |= new_pairs
             if new_tasks:
                 await self._advertise()
-        if self._may_claim():
-            await self._claim(self._room())
+        for in_loop in (True, False):
+            if self._may_claim_of(in_loop):
+                await self._claim(in_loop)
         self._feed()
         if self._quiet:
             await self._close_quiet()
 
     def _may_claim(self) -> bool:
+        return self._may_claim_of(True) or self._may_claim_of(False)
+
+    def _may_claim_of(self, in_loop: bool) -> bool:
         return (
             self._more
             and not self._stopping
-            and bool(self._passages.pairs)
             and self._upkeep.no_room is None
-            and self._room() > 0
+            and bool(self._passages.pairs(in_loop=in_loop))
+            and self._room(in_loop) > 0
         )
 
-    def _room(self) -> int:
+    def _room(self, in_loop: bool) -> int:
         """
-        How many jobs to claim now: about 200 ms of work ahead, none while too many answers are outstanding.
+        How many jobs to claim now, of async stages or of the others: about 200 ms of work ahead, so one a slot of slow
+        ones; none while too many answers are outstanding.
         """
         if self._completer.waiting > UNANSWERED or self._suspects or self._alone in self._running:
             return 0
-        slots = self._options.executors + (ASYNC_SLOTS if self._passages.async_tasks else 0)
-        wanted = min(BUFFER, max(slots, int(slots * BUFFER_SECONDS / max(self._pace.mean, 1e-5))))
-        waiting = len(self._buffer)
+        slots = ASYNC_SLOTS if in_loop else self._options.executors
+        wanted = min(BUFFER, max(slots, self._pace.within(BUFFER_SECONDS, slots, in_loop=in_loop)))
+        waiting = sum(self._in_loop(held) is in_loop for held in self._buffer)
         return wanted - waiting if waiting <= wanted // 2 else 0
 
-    async def _claim(self, most: int) -> None:
-        worker = self.worker
-        self._claiming_since = time.monotonic()
-        try:
+    def _in_loop(self, held: Held) -> bool:
+        return self._passages.probe_of(held.stage.task).is_async
+
+    async def _claim(self, in_loop: bool) -> None:
+        worker, most, pairs = self.worker, self._room(in_loop), self._passages.pairs(in_loop=in_loop)
+        with self.claims.sent():
             # Before the claim, not after it: what is heard while it is on the wire may be jobs that it did not see, and
             # they would wait for the next poll (1 s of the 3 s that a small run took).
             self._more = False
-            rows = await self._wire.send("claim", ledger.claim, worker, self._passages.pairs, most, self._passages.skip)
+            rows = await self._wire.send("claim", ledger.claim, worker, pairs, most, self._passages.runs)
             self._more |= len(rows) >= most
             strangers = [row.id for row in rows if not await self._take(row)]
-        finally:
-            self._claiming_since = float("inf")
         if strangers:
             await self._wire.send("release", ledger.release, worker, strangers)
 
@@ -365,7 +382,9 @@ class Dispatcher:
         if planned is None:
             message = f"the plan of run {run} has no stage {stage!r}; it has: {', '.join(passage.plan.stages)}"
             self._complete(held, "failed", {"error": {"type": "UnknownStageError", "message": message}})
-        elif row.suspect and self._passages.probe_of(row.task).is_async:
+        elif row.crashes >= self._options.settings.crashes:
+            self._trouble(held, Trouble("crash", worker_crash_error(row.crashes)), time.time())
+        elif row.suspect and self._in_loop(held):
             self._suspects.append(held)
         else:
             self._buffer.append(held)
@@ -391,14 +410,12 @@ class Dispatcher:
             held = self._buffer.popleft()
             if held.passage.cancelled:
                 self._complete(held, "cancelled")
-            elif not self._passages.probe_of(held.stage.task).is_async:
-                waiting.append(held)
-            elif len(self._running) < ASYNC_SLOTS:
+            elif self._in_loop(held) and len(self._running) < ASYNC_SLOTS:
                 self._run_async(held)
             else:
                 waiting.append(held)
-        in_loop = [held for held in waiting if self._passages.probe_of(held.stage.task).is_async]
-        rest = deque(held for held in waiting if not self._passages.probe_of(held.stage.task).is_async)
+        in_loop = [held for held in waiting if self._in_loop(held)]
+        rest = deque(held for held in waiting if not self._in_loop(held))
         loads = {executor: executor.load for executor in self._pool.executors}
         busy = [executor for executor in loads if any(self._is_slow(job) for job in executor.in_hand)]
         shares = share(rest, loads, ahead=self._ahead, busy=busy)
@@ -417,11 +434,12 @@ class Dispatcher:
         return held is None or self._ahead(held) == 1
 
     async def _send_with_chunks(self, executor: Executor, group: Sequence[Held]) -> None:
-        assignments = [held.assignment(await self._chunks(held)) for held in group]
+        assignments = {held.row.id: held.assignment(await self._chunks(held)) for held in group}
+        still = [held for held in group if self._held.get(held.row.id) is held]
         if executor in self._pool.executors:
-            self._pool.send(executor, assignments)
+            self._pool.send(executor, [assignments[held.row.id] for held in still])
         else:
-            self._buffer.extendleft(held for held in reversed(group) if held.row.id in self._held)
+            self._buffer.extendleft(reversed(still))
             self._wake.set()
 
     async def _chunks(self, held: Held) -> Sequence[tuple[int, str, int]]:
@@ -484,8 +502,14 @@ class Dispatcher:
         """
         for handover in handovers:
             held = self._held.get(handover.job)
-            if held is not None:
+            if held is None:
+                continue
+            try:
                 self._take_handover(held, handover)
+            except Exception as problem:  # the others of this message must not be lost with it
+                log.exception("job %s", held.row.id)
+                error = {"type": type(problem).__name__, "message": str(problem)}
+                self._complete(held, "failed", {"error": error})
         self._feed()
         if self._may_claim():
             self._wake.set()
@@ -537,7 +561,8 @@ class Dispatcher:
     def _take_handover(self, held: Held, handover: Handover) -> None:
         chunk = handover.outcome == "chunk"
         if not chunk:
-            self._pace.saw(held.passage.id, held.stage.name, handover.ended - handover.started)
+            seconds = handover.ended - handover.started
+            self._pace.saw(held.passage.id, held.stage.name, seconds, in_loop=self._in_loop(held))
         if handover.warning:
             self._warn(held, handover.warning)
         if held.passage.cancelled:
@@ -548,8 +573,10 @@ class Dispatcher:
         elif handover.outcome == "failed":
             detail = orjson.loads(handover.detail)
             error = detail.get("error", {})
-            kind = "room" if str(error.get("message", "")).startswith(NO_SPACE) else "error"
-            trouble = Trouble(kind, error, handover.final)
+            no_space = str(error.get("message", "")).startswith(NO_SPACE)
+            if no_space:
+                self._upkeep.report_full(f"{held.stage.name}: {error['message']}")
+            trouble = Trouble("room" if no_space else "error", error, handover.final)
             self._trouble(held, trouble, handover.started, detail=detail, version=handover.version)
         else:
             self._completer.put(

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from oaflow.errors import OaflowError
 from oaflow.jobs import read_job
 from oaflow.ledger.handover import Claimed, Successor
 from oaflow.model import Retry
@@ -68,9 +69,12 @@ class Held:
     @property
     def documents(self) -> list[str]:
         """
-        The ids of the documents that it carries.
+        The ids of the documents that it carries; none where what it carries cannot be read.
         """
-        return list(read_job(orjson.loads(self.row.args)).documents)
+        try:
+            return list(read_job(orjson.loads(self.row.args)).documents)
+        except (OaflowError, ValueError):
+            return []
 
     @property
     def repeats_stream(self) -> bool:
@@ -96,9 +100,10 @@ def mark_of(args: str) -> Mapping[str, Any]:
     """
     What oaflow wrote into the context of a job: run, stage, depth and parent; empty where it wrote nothing.
     """
-    payload = orjson.loads(args).get("payload") or {}
-    mark = (payload.get("context") or {}).get("oaflow")
-    return mark if isinstance(mark, dict) else {}
+    found = orjson.loads(args)
+    for key in ("payload", "context", "oaflow"):  # others write rows too, of any shape
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def unknown_stage(name: str, row: Claimed) -> BoundStage:
@@ -131,6 +136,17 @@ def timeout_error(stage: BoundStage) -> dict[str, Any]:
         "type": "Timeout",
         "message": f"stage {stage.name!r} was not done after {stage.timeout or 0:g} s",
         "fingerprint": f"{stage.name}:Timeout",
+    }
+
+
+def worker_crash_error(crashes: int) -> dict[str, Any]:
+    """
+    What history keeps of a job that took its worker down, so often.
+    """
+    return {
+        "type": "Crash",
+        "message": f"the worker died with this job in it, {crashes} times",
+        "fingerprint": "Crash:worker",
     }
 
 

@@ -15,7 +15,7 @@ import orjson
 from procrastinate import connector, exceptions, jobs, manager
 
 from oaflow.ledger.plain import claim_plain
-from oaflow.ledger.wire import Wire
+from oaflow.ledger.wire import Refused, Wire
 from oaflow.runtime.dispatcher import Dispatcher, Options
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ class FlowJobManager(manager.JobManager):
         self.options: Options | None = None
         self.dispatcher: Dispatcher | None = None
         self._wire = Wire(self._pool)
+        # Plain jobs in hand: the heart of this worker answers for them too.
+        self._plain: set[int] = set()
 
     def _pool(self) -> Any:
         return cast("Any", self.connector).pool
@@ -46,7 +48,7 @@ class FlowJobManager(manager.JobManager):
         """
         Make the dispatcher and start its processes. No database is needed for that.
         """
-        self.dispatcher = Dispatcher(self._wire, self.options or Options.from_environment())
+        self.dispatcher = Dispatcher(self._wire, self.options or Options.from_environment(), plain=self._plain)
         await self.dispatcher.prepare()
         return self.dispatcher
 
@@ -87,10 +89,38 @@ class FlowJobManager(manager.JobManager):
         """
         Claim the next job of a plain task of this app; stages and other people's tasks are left alone.
         """
-        names = self._plain_tasks()
-        worker = self.dispatcher.worker if self.dispatcher else worker_id
-        row = await self._wire.send("claim", claim_plain, worker, list(queues) if queues else None, names)
-        return jobs.Job.from_row(row) if row else None
+        dispatcher = self.dispatcher
+        if dispatcher is None:
+            return None
+        wanted = list(queues) if queues else None
+        with dispatcher.claims.sent():
+            try:
+                row = await self._wire.send("claim", claim_plain, dispatcher.worker, wanted, self._plain_tasks())
+            except Refused as refused:  # declared dead: the dispatcher learns of it, too, and registers anew
+                log.warning("no plain task is claimed: %s", refused)
+                return None
+            if row is None:
+                return None
+            self._plain.add(row["id"])
+        return jobs.Job.from_row(row)
+
+    async def finish_job(self, job: jobs.Job, status: jobs.Status, delete_job: bool) -> None:
+        """
+        End a plain job.
+        """
+        try:
+            await super().finish_job(job, status, delete_job)
+        finally:
+            self._plain.discard(job.id or 0)
+
+    async def retry_job(self, job: jobs.Job, *arguments: Any, **named: Any) -> None:
+        """
+        Put a plain job back.
+        """
+        try:
+            await super().retry_job(job, *arguments, **named)
+        finally:
+            self._plain.discard(job.id or 0)
 
     async def listen_for_jobs(
         self, *, on_notification: manager.NotificationCallback, queues: Iterable[str] | None = None

@@ -10,21 +10,27 @@ WEIGHT = 0.1
 
 class Pace:
     """
-    Running means of service times in seconds, by stage, and over all as `mean`.
+    Running means of service times in seconds: by stage, and of all async and of all other stages.
     """
 
     def __init__(self) -> None:
         self._by_stage: dict[tuple[str, str], float] = {}
-        self.mean = 0.05
+        self._means = {True: 0.05, False: 0.05}
 
-    def saw(self, run: str, stage: str, seconds: float) -> None:
+    def saw(self, run: str, stage: str, seconds: float, *, in_loop: bool) -> None:
         """
         Take in how long one attempt took.
         """
         key = (run, stage)
         mean = self._by_stage.get(key)
         self._by_stage[key] = seconds if mean is None else mean + WEIGHT * (seconds - mean)
-        self.mean += WEIGHT * (seconds - self.mean)
+        self._means[in_loop] += WEIGHT * (seconds - self._means[in_loop])
+
+    def within(self, seconds: float, slots: int, *, in_loop: bool) -> int:
+        """
+        How many jobs so many slots do in so many seconds.
+        """
+        return int(slots * seconds / max(self._means[in_loop], 1e-5))
 
     def ahead(self, run: str, stage: str) -> int:
         """

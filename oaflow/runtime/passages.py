@@ -24,6 +24,7 @@ class Passages:
         wire: to the database.
         probe: finds out what a fresh process thinks of tasks.
         know, forget: told of each bound plan, and of runs that are over.
+        only: the run to work on, or None for all.
     """
 
     def __init__(
@@ -33,14 +34,16 @@ class Passages:
         probe: Callable[[Iterable[str]], Awaitable[dict[str, Probe]]],
         know: Callable[[str, bytes], None],
         forget: Callable[[str], None],
+        only: str | None = None,
     ) -> None:
         self._wire, self._probe, self._tell, self._forget = wire, probe, know, forget
+        self._only = only
         self._plans: dict[str, Plan] = {}
         self._known: dict[str, Passage] = {}
         self._probes: dict[str, Probe] = {}
         self._unreadable: set[str] = set()
-        self.pairs: list[tuple[str, str]] = []
-        self.skip: list[str] = []
+        self.runs: list[str] = []
+        self._pairs: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
 
     def __iter__(self) -> Iterator[Passage]:
         return iter(self._known.values())
@@ -90,20 +93,28 @@ class Passages:
             Whether there are new pairs to claim, and whether there are new tasks.
         """
         found = await self._wire.send("runs", ledger.open_runs)
-        read = [self._read(run) for run in found if run.format == FORMAT]
+        read = [self._read(run) for run in found if run.format == FORMAT and self._only in (None, run.id)]
         runs = [run for run in read if run is not None]
         self._drop_all_but({run.id for run in runs})
-        self.skip = [run.id for run in runs if run.state != "running"]
-        stages = [
-            stage for run in runs if run.state == "running" for stage in run.plan.stages.values() if not stage.external
-        ]
+        running = [run for run in runs if run.state == "running"]
+        self.runs = [run.id for run in running]
+        stages = [stage for run in running for stage in run.plan.stages.values() if not stage.external]
         fresh = sorted({stage.task for stage in stages} - self._probes.keys())
         if fresh:
             self._take_in(await self._probe(fresh))
         pairs = {(stage.queue, stage.task) for stage in stages if self.probe_of(stage.task).ok}
-        changed = pairs != set(self.pairs)
-        self.pairs = sorted(pairs)
-        return changed, bool(fresh)
+        before = self._pairs
+        self._pairs = {
+            in_loop: sorted(pair for pair in pairs if self.probe_of(pair[1]).is_async is in_loop)
+            for in_loop in (True, False)
+        }
+        return before != self._pairs, bool(fresh)
+
+    def pairs(self, *, in_loop: bool) -> list[tuple[str, str]]:
+        """
+        The queues and tasks to claim: of async stages, or of those that run in executors.
+        """
+        return self._pairs[in_loop]
 
     def _take_in(self, probes: Mapping[str, Probe]) -> None:
         for task, probe in probes.items():

@@ -7,7 +7,7 @@ import logging
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from oaflow.ledger import handover as ledger
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 ROWS_EVERY = 30.0  # seconds between two comparisons of counters and rows
 ROOM_EVERY = 2.0
+REPORT_HOLDS = 10.0  # seconds that a full disk reported by a job is believed
 PARTITIONS_EVERY = 3600.0
 DAYS_AHEAD = 7
 
@@ -36,6 +37,7 @@ class Upkeep:
     def __init__(self, wire: Wire, settings: Settings, changed: Callable[[], None]) -> None:
         self._wire, self._settings, self._changed = wire, settings, changed
         self.no_room: str | None = None
+        self._reported: tuple[float, str] | None = None
 
     async def recover(self) -> None:
         """
@@ -48,7 +50,7 @@ class Upkeep:
             began = time.monotonic()
             rows = began >= rows_at
             try:
-                await self._wire.send("recover", ledger.recover, settings.dead_after, [], settings.crashes)
+                await self._wire.send("recover", ledger.recover, settings.dead_after)
                 await self._wire.send("sweep", ledger.sweep, rows)
             except Refused:
                 log.exception("upkeep")
@@ -68,6 +70,19 @@ class Upkeep:
                 log.info("no new partitions: %s", refused)
             await asyncio.sleep(PARTITIONS_EVERY)
 
+    def report_full(self, problem: str) -> None:
+        """
+        A job found a disk full, perhaps one that is not watched: nothing is claimed for a while, then tried again.
+        """
+        self.no_room = f"{DISK}a job is full: {problem}"
+        self._reported = (time.monotonic(), self.no_room)
+
+    def _problem(self, folders: Sequence[Path]) -> str | None:
+        if self._reported is not None and time.monotonic() - self._reported[0] < REPORT_HOLDS:
+            return self._reported[1]
+        self._reported = None
+        return full(folders)
+
     async def watch_room(self) -> None:
         """
         Every two seconds: where a disk is full, runs pause and say so; they go on when there is room again.
@@ -78,7 +93,7 @@ class Upkeep:
         host = f"{socket.gethostname()}: "
         full_before: bool | None = None
         while True:
-            problem = full(folders)
+            problem = self._problem(folders)
             self.no_room = problem
             try:
                 if problem and not full_before:

@@ -104,7 +104,7 @@ class HandoverMachine(RuleBasedStateMachine):
         return worker
 
     def claim(self, worker: int, most: int) -> list[Any]:
-        values = {"worker": worker, "queues": ["q"] * 3, "tasks": list(STAGES), "most": most, "skip": []}
+        values = {"worker": worker, "queues": ["q"] * 3, "tasks": list(STAGES), "most": most, "runs": [RUN]}
         return self.connection.execute(CLAIM, values).fetchall()
 
     @rule(index=WORKERS, most=st.integers(1, 4))
@@ -197,13 +197,13 @@ class HandoverMachine(RuleBasedStateMachine):
             self.sql(
                 "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour' WHERE id = %s", worker
             )
-        self.sql("SELECT * FROM oaflow.recover_v1(interval '30 s', %s::bigint[], 1000)", [worker] if seen else [])
+        self.sql("SELECT * FROM oaflow.recover_v1(interval '30 s', %s::bigint[])", [worker] if seen else [])
 
     @rule(index=WORKERS)
     def pruned_by_others(self, index: int) -> None:
         """Stock procrastinate deletes a silent worker's row; its jobs are left 'doing' under nobody."""
         self.sql("DELETE FROM procrastinate_workers WHERE id = %s", self.workers[index])
-        self.sql("SELECT * FROM oaflow.recover_v1(interval '30 s', '{}', 1000)")
+        self.sql("SELECT * FROM oaflow.recover_v1(interval '30 s', '{}')")
 
     @rule(index=WORKERS)
     def replace(self, index: int) -> None:
@@ -275,7 +275,7 @@ class HandoverMachine(RuleBasedStateMachine):
         if not hasattr(self, "roots"):
             return
         self.sql("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
-        self.sql("SELECT * FROM oaflow.recover_v1(interval '30 s', '{}', 1000)")
+        self.sql("SELECT * FROM oaflow.recover_v1(interval '30 s', '{}')")
         self.workers[0] = self.register()
         self.held = {self.workers[0]: {}}
         for _ in range(200):  # liveness: one healthy worker drains everything

@@ -54,7 +54,7 @@ def pipeline(cli: Command, count: int, seconds: float = 0.005) -> str:
 
 
 def workers_of(root: int) -> list[int]:
-    return [pid for pid, (command, _) in tree(root).items() if "oaflow.runtime.worker" in command]
+    return [pid for pid, command in tree(root).items() if "oaflow.runtime.worker" in command]
 
 
 def nothing_lost_or_doubled(uri: str, count: int) -> Counter[str]:

@@ -65,14 +65,14 @@ class Book:
         return [id for (id,) in self.sql("SELECT id FROM procrastinate_jobs WHERE id > %s ORDER BY id", before)]
 
     def claim(
-        self, worker: int, most: int = 100, *, tasks: Sequence[str] = ("t.a", "t.b"), skip: Sequence[str] = ()
+        self, worker: int, most: int = 100, *, tasks: Sequence[str] = ("t.a", "t.b"), runs: Sequence[str] = ()
     ) -> list[Any]:
         values = {
             "worker": worker,
             "queues": ["q"] * len(tasks),
             "tasks": list(tasks),
             "most": most,
-            "skip": list(skip),
+            "runs": list(runs) or [self.run],
         }
         return self.connection.execute(CLAIM, values).fetchall()
 
@@ -126,11 +126,9 @@ class Book:
     def counters(self) -> Mapping[str, Mapping[str, int]]:
         return counters(self.connection, self.run)
 
-    def recover(self, *dead: int, timeout: str = "30 s", crashes: int = 3) -> dict[int, str]:
-        rows = self.sql(
-            "SELECT job, outcome FROM oaflow.recover_v1(%s::interval, %s::bigint[], %s)", timeout, list(dead), crashes
-        )
-        return dict(rows)  # type: ignore[arg-type]  # two columns
+    def recover(self, *dead: int, timeout: str = "30 s") -> set[int]:
+        rows = self.sql("SELECT job FROM oaflow.recover_v1(%s::interval, %s::bigint[])", timeout, list(dead))
+        return {job for (job,) in rows}
 
 
 NAMES = ("open", "done", "failed", "unmatched", "dropped", "ended", "diverted", "vanished")

@@ -1,23 +1,25 @@
 -- The hand-over and the claim. All of it is fenced, and so can be sent again after a lost answer.
 -- plpgsql where it is hot: it keeps its plan for the connection, which SQL functions do from Postgres 18 on only.
 
--- Claims up to p_k jobs of the given (queue, task) pairs for a worker, none of the runs in p_skip (paused, interrupted).
+-- Claims up to p_k jobs of the given (queue, task) pairs for a worker, of the runs in p_runs only: what else stands under
+-- these names is not ours, or paused. A worker without a row, one that was declared dead, claims nothing.
 -- One index probe a pair: other queues' backlog, scheduled jobs and held locks cost nothing. Stages use no locks here.
 -- This reads no table that grows with finished work.
-CREATE FUNCTION oaflow.fetch_v1(p_worker bigint, p_queues text[], p_tasks text[], p_k integer, p_skip text[])
+CREATE FUNCTION oaflow.fetch_v1(p_worker bigint, p_queues text[], p_tasks text[], p_k integer, p_runs text[])
 RETURNS TABLE (id bigint, queue text, task text, priority integer, args jsonb, attempts integer,
                retries integer, crashes integer, suspect boolean)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    WITH pair AS (SELECT * FROM unnest(p_queues, p_tasks) AS u (queue, task)),
+    WITH me AS MATERIALIZED (SELECT w.id FROM procrastinate_workers w WHERE w.id = p_worker FOR KEY SHARE),
+    pair AS (SELECT * FROM unnest(p_queues, p_tasks) AS u (queue, task)),
     ready AS MATERIALIZED (
         SELECT x.id, x.priority FROM pair CROSS JOIN LATERAL (
             SELECT j.id, j.priority FROM procrastinate_jobs j
              WHERE j.status = 'todo' AND j.lock IS NULL AND j.scheduled_at IS NULL
                AND j.queue_name = pair.queue AND j.task_name = pair.task
-               AND (cardinality(p_skip) = 0 OR NOT j.args #>> '{payload,context,oaflow,run}' = ANY (p_skip))
+               AND j.args #>> '{payload,context,oaflow,run}' = ANY (p_runs)
              -- (-priority), not priority DESC: the planner would take procrastinate's own index and walk other queues
              ORDER BY (-j.priority), j.id LIMIT p_k FOR UPDATE OF j SKIP LOCKED) x
     ), due AS MATERIALIZED (
@@ -25,13 +27,13 @@ BEGIN
             SELECT j.id, j.priority FROM procrastinate_jobs j
              WHERE j.status = 'todo' AND j.lock IS NULL AND j.scheduled_at <= now()
                AND j.queue_name = pair.queue AND j.task_name = pair.task
-               AND (cardinality(p_skip) = 0 OR NOT j.args #>> '{payload,context,oaflow,run}' = ANY (p_skip))
+               AND j.args #>> '{payload,context,oaflow,run}' = ANY (p_runs)
              ORDER BY j.scheduled_at LIMIT p_k FOR UPDATE OF j SKIP LOCKED) x
     ), pick AS MATERIALIZED (
         SELECT m.id FROM (SELECT * FROM ready UNION ALL SELECT * FROM due) m ORDER BY m.priority DESC, m.id LIMIT p_k
     ), taken AS (
         UPDATE procrastinate_jobs j SET status = 'doing', worker_id = p_worker
-          FROM pick WHERE j.id = pick.id
+          FROM pick CROSS JOIN me WHERE j.id = pick.id
         RETURNING j.id, j.queue_name, j.task_name, j.priority, j.args, j.attempts
     )
     SELECT t.id, t.queue_name::text, t.task_name::text, t.priority, t.args, t.attempts,
@@ -45,7 +47,7 @@ END $$;
 -- A job counts only where its row is still 'doing', at the attempt seen at fetch, and this worker's. outcome:
 --   done, failed, diverted, cancelled  the job ends; a diverted job has its on_error stage as successor
 --   retried, crashed                   the job goes back, after p_delays seconds
---   paused                             the job goes back and is not charged: a disk was full
+--   paused                             the same, and it is not charged: a disk was full, or the worker stops
 --   chunk                              a part of a stream; the job goes on
 -- No two members of one call may be of one job.
 -- p_details is an array beside p_ids: {documents, handed, lost, error, notes, unmatched, dropped, ended}.
@@ -84,7 +86,7 @@ BEGIN
                              WHEN 'failed' THEN 'failed' WHEN 'diverted' THEN 'failed'
                              ELSE 'todo' END::procrastinate_job_status,
                attempts = j.attempts + 1, abort_requested = false, worker_id = NULL,
-               scheduled_at = CASE WHEN lk.outcome IN ('retried', 'crashed')
+               scheduled_at = CASE WHEN lk.outcome IN ('retried', 'crashed', 'paused')
                                    THEN CASE WHEN lk.delay > 0 THEN now() + make_interval(secs => lk.delay) END
                                    ELSE j.scheduled_at END
           FROM lk WHERE j.id = lk.id AND lk.outcome <> 'chunk'
@@ -214,12 +216,13 @@ LANGUAGE sql AS $$
 $$;
 
 -- Takes back the jobs of dead workers: those in p_dead (children whose end was seen) and those silent for p_timeout.
--- Only oaflow's own: jobs of workers registered here, and stage jobs whose worker row is gone altogether.
+-- Only oaflow's own: jobs of workers registered here, and stage jobs whose worker has no row any more (whether a foreign
+-- key set them to NULL or not: OpenAleph drops it).
 -- attempts + 1 fences the old owner and says nothing about blame. A sync stage ran in a process of its own and is not
 -- charged. An async stage may have taken the worker down: those are suspects, and run alone next time; one that ran
--- alone is charged with the crash; at p_crashes it fails.
-CREATE FUNCTION oaflow.recover_v1(p_timeout interval, p_dead bigint[], p_crashes integer)
-RETURNS TABLE (job bigint, run text, outcome text)
+-- alone is charged with the crash. What too many crashes mean is decided by the worker that claims the job.
+CREATE FUNCTION oaflow.recover_v1(p_timeout interval, p_dead bigint[])
+RETURNS TABLE (job bigint, run text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
@@ -229,50 +232,34 @@ BEGIN
         SELECT w.id, o.async_tasks FROM oaflow.workers o LEFT JOIN procrastinate_workers w ON w.id = o.id
          WHERE o.id = ANY (p_dead) OR w.id IS NULL OR w.last_heartbeat < now() - p_timeout
     ), lost AS MATERIALIZED (
-        SELECT j.id, j.attempts, j.args #> '{payload,context,oaflow}' AS mark, j.queue_name, j.task_name, j.priority, j.args,
+        SELECT j.id, j.attempts, j.args #> '{payload,context,oaflow}' AS mark,
                -- where somebody else deleted the worker's row, its job no longer says which worker that was
                coalesce(j.task_name = ANY (d.async_tasks),
                         EXISTS (SELECT 1 FROM dead g WHERE g.id IS NULL AND j.task_name = ANY (g.async_tasks))) AS unsure,
-               coalesce(c.suspect AND c.alone = j.attempts, false) AS guilty, coalesce(c.crashes, 0) AS crashes
+               coalesce(c.suspect AND c.alone = j.attempts, false) AS guilty
           FROM procrastinate_jobs j
           LEFT JOIN dead d ON d.id = j.worker_id LEFT JOIN oaflow.charges c ON c.job = j.id
          WHERE j.status = 'doing'
            AND (d.id IS NOT NULL
-                OR (j.worker_id IS NULL AND j.args #> '{payload,context,oaflow,run}' IS NOT NULL))
+                OR (j.args #>> '{payload,context,oaflow,run}' IS NOT NULL
+                    AND NOT EXISTS (SELECT 1 FROM procrastinate_workers w WHERE w.id = j.worker_id)))
          ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
-    ), judged AS MATERIALIZED (
-        SELECT lost.*, (unsure AND guilty AND crashes + 1 >= p_crashes) AS poison FROM lost
     ), back AS (
         UPDATE procrastinate_jobs j
-           SET status = CASE WHEN g.poison THEN 'failed' ELSE 'todo' END::procrastinate_job_status,
-               attempts = j.attempts + 1, worker_id = NULL, abort_requested = false
-          FROM judged g WHERE j.id = g.id
+           SET status = 'todo', attempts = j.attempts + 1, worker_id = NULL, abort_requested = false
+          FROM lost l WHERE j.id = l.id
     ), charged AS (
         INSERT INTO oaflow.charges AS k (job, crashes, suspect)
-        SELECT g.id, g.guilty::int, true FROM judged g WHERE g.unsure AND NOT g.poison
+        SELECT l.id, l.guilty::int, true FROM lost l WHERE l.unsure
         ON CONFLICT (job) DO UPDATE SET crashes = k.crashes + excluded.crashes, suspect = true
-    ), settled AS (
-        DELETE FROM oaflow.charges k USING judged g WHERE k.job = g.id AND g.poison
     ), hop AS (
-        INSERT INTO oaflow.hops (run, stage, job, attempt, outcome, worker, detail)
-        SELECT g.mark ->> 'run', g.mark ->> 'stage', g.id, g.attempts,
-               CASE WHEN g.poison THEN 'failed' ELSE 'orphaned' END, NULL, NULL
-          FROM judged g WHERE g.mark ? 'run'
-    ), cnt AS (
-        INSERT INTO oaflow.counters AS k (run, stage, shard, open, failed)
-        SELECT g.mark ->> 'run', g.mark ->> 'stage', 0, -count(*), count(*)
-          FROM judged g WHERE g.poison AND g.mark ? 'run' GROUP BY 1, 2 ORDER BY 1, 2
-        ON CONFLICT (run, stage, shard) DO UPDATE SET open = k.open + excluded.open, failed = k.failed + excluded.failed
-    ), failure AS (
-        INSERT INTO oaflow.failures (run, stage, job, queue, task, priority, args, type, message, attempts)
-        SELECT g.mark ->> 'run', g.mark ->> 'stage', g.id, g.queue_name, g.task_name, g.priority, g.args,
-               'Crash', 'the worker died with this job in it, ' || p_crashes || ' times', g.attempts + 1
-          FROM judged g WHERE g.poison AND g.mark ? 'run' ON CONFLICT (job) DO NOTHING
+        INSERT INTO oaflow.hops (run, stage, job, attempt, outcome)
+        SELECT l.mark ->> 'run', l.mark ->> 'stage', l.id, l.attempts, 'orphaned' FROM lost l WHERE l.mark ? 'run'
     ), gone AS (
         DELETE FROM oaflow.workers o USING dead d WHERE o.id = d.id OR (d.id IS NULL AND NOT EXISTS (
             SELECT 1 FROM procrastinate_workers w WHERE w.id = o.id))
     ), gone_too AS (
         DELETE FROM procrastinate_workers w USING dead d WHERE w.id = d.id
     )
-    SELECT g.id, g.mark ->> 'run', CASE WHEN g.poison THEN 'failed' ELSE 'orphaned' END FROM judged g;
+    SELECT l.id, l.mark ->> 'run' FROM lost l;
 END $$;

@@ -20,7 +20,8 @@ BEGIN
     RETURN answer;
 END $$;
 
--- Finds by name the open jobs of a run whose rows are gone: handed over in some hop, ended in none, no row left.
+-- Finds by name the open jobs of a run that are gone: handed over in some hop, ended in none, and no row left that waits
+-- or runs (it was deleted, or somebody else cancelled it).
 -- One statement, so that hops, counters and rows are of one snapshot.
 CREATE FUNCTION oaflow.vanish_v1(p_run text) RETURNS bigint
 LANGUAGE plpgsql AS $$
@@ -34,7 +35,7 @@ BEGIN
          WHERE h.run = p_run AND h.successors IS NOT NULL
     ), lost AS MATERIALIZED (
         SELECT DISTINCT ON (a.id) a.* FROM handed a
-         WHERE NOT EXISTS (SELECT 1 FROM procrastinate_jobs j WHERE j.id = a.id)
+         WHERE NOT EXISTS (SELECT 1 FROM procrastinate_jobs j WHERE j.id = a.id AND j.status IN ('todo', 'doing'))
            AND NOT EXISTS (SELECT 1 FROM oaflow.hops e WHERE e.run = p_run AND e.job = a.id
                               AND e.outcome IN ('done', 'failed', 'diverted', 'cancelled', 'vanished'))
     ), hop AS (

@@ -1,0 +1,35 @@
+"""
+Claims that are on the wire. What one of them may still bring is not lost, though nobody has it in hand yet.
+"""
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+
+class Claims:
+    """
+    When the claims were sent that are not answered yet. Read by the heart, in its own thread.
+    """
+
+    def __init__(self) -> None:
+        self._sent: dict[object, float] = {}
+
+    @contextmanager
+    def sent(self) -> Generator[None]:
+        """
+        A claim is on the wire for the time of the block.
+        """
+        token = object()
+        self._sent[token] = time.monotonic()
+        try:
+            yield
+        finally:
+            del self._sent[token]
+
+    @property
+    def oldest(self) -> float:
+        """
+        When the oldest of them was sent, on the monotonic clock; infinity where there is none.
+        """
+        return min(list(self._sent.values()), default=float("inf"))
