@@ -322,9 +322,13 @@ class Dispatcher:
             self._more |= new_pairs
             if new_tasks:
                 await self._advertise()
-        for in_loop in (True, False):
-            if self._may_claim_of(in_loop):
-                await self._claim(in_loop)
+        kinds = [in_loop for in_loop in (True, False) if self._may_claim_of(in_loop)]
+        if kinds:
+            # Before the claims, not after them: what is heard while they are on the wire may be jobs that they did not
+            # see, and these would wait for the next poll (1 s of the 3 s that a small run took).
+            self._more = False
+        for in_loop in kinds:
+            await self._claim(in_loop)
         self._feed()
         if self._quiet:
             await self._close_quiet()
@@ -359,9 +363,6 @@ class Dispatcher:
     async def _claim(self, in_loop: bool) -> None:
         worker, most, pairs = self.worker, self._room(in_loop), self._passages.pairs(in_loop=in_loop)
         with self.claims.sent():
-            # Before the claim, not after it: what is heard while it is on the wire may be jobs that it did not see, and
-            # they would wait for the next poll (1 s of the 3 s that a small run took).
-            self._more = False
             rows = await self._wire.send("claim", ledger.claim, worker, pairs, most, self._passages.runs)
             self._more |= len(rows) >= most
             strangers = [row.id for row in rows if not await self._take(row)]
