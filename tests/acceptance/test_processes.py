@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -59,31 +60,27 @@ def balanced(cli: Command) -> None:
     assert cli("receipt", "--json").json["balanced"] is True
 
 
-def tree(root: int) -> dict[int, tuple[str, float]]:
+def tree(root: int) -> dict[int, str]:
     """
-    The processes below one: command line and seconds of CPU.
+    The processes below one, with their command lines. Not asked of `ps`, which cuts lines and is not everywhere.
     """
-    out = subprocess.run(
-        ["ps", "-eo", "pid=,ppid=,cputimes=,stat=,args="], capture_output=True, text=True, check=True
-    ).stdout
-    rows = [line.split(None, 4) for line in out.splitlines()]
-    below, found = {root}, {}
-    for _ in range(6):
-        for pid, parent, seconds, state, command in (row for row in rows if len(row) == 5):
-            if int(parent) in below and not state.startswith("Z"):
-                below.add(int(pid))
-                found[int(pid)] = (command, float(seconds))
+    found: dict[int, str] = {}
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(root).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):  # psutil.ZombieProcess is one
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    found[process.pid] = " ".join(process.cmdline())
     return found
 
 
 def worker_of(root: int) -> int | None:
-    return next((pid for pid, (command, _) in tree(root).items() if "oaflow.runtime.worker" in command), None)
+    return next((pid for pid, command in tree(root).items() if "oaflow.runtime.worker" in command), None)
 
 
 def forkserver_of(root: int) -> int | None:
     worker = worker_of(root)
     found = tree(worker) if worker else {}
-    children = [pid for pid, (command, _) in found.items() if "oaflow.runtime.forkserver" in command]
+    children = [pid for pid, command in found.items() if "oaflow.runtime.forkserver" in command]
     return min(children, default=None)
 
 
@@ -116,10 +113,11 @@ def test_as_many_executors_are_busy_as_there_are_cores(cli: Command, started: St
     running = started(cli.start("run", chain(cli, "spin", 20, {"seconds": 0.2}), *RUN, "--json"))
 
     def busy() -> int:
-        return sum(
-            Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "R"
-            for pid in executors_of(running.pid)
-        )
+        found = 0
+        for pid in executors_of(running.pid):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += psutil.Process(pid).status() == psutil.STATUS_RUNNING
+        return found
 
     until(lambda: busy() == 2)
     assert ended(running).code == 0

@@ -44,7 +44,8 @@ def make(name: str) -> Path:
     target = folder(name)
     if python(name) is None:
         shutil.rmtree(target, ignore_errors=True)
-        uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
+        locked = Path(sys.executable).parent / "uv"
+        uv = str(locked) if locked.exists() else shutil.which("uv") or "uv"
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(target)], check=True)
         install = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(target / "bin" / "python")]
         subprocess.run([*install, str(HERE / f"{name}.txt")], check=True)
