@@ -107,13 +107,31 @@ class Job(BaseModel):
         if app is None:
             current("queue").queue.defer(self, priority=priority)
         else:
-            self._deferrer(app, priority).defer(**self.to_wire())
+            self._deferrer(app, priority).defer(**self._by_hand())
 
     async def defer_async(self, app: Any, *, priority: int | None = None) -> None:
         """
         As `defer`, for async functions.
         """
-        await self._deferrer(app, priority).defer_async(**self.to_wire())
+        await self._deferrer(app, priority).defer_async(**self._by_hand())
+
+    def _by_hand(self) -> dict[str, Any]:
+        """
+        The wire form of a job that no hand-over counts: without the mark of the run whose stage made it, and without
+        its batch. With them, a worker would take it for a job of the run, which then never ends.
+        """
+        wire = self.to_wire()
+        payload = dict(wire.get("payload") or {})
+        context = dict(payload.get("context") or {})
+        mark = context.pop("oaflow", None)
+        if mark is None:
+            return wire
+        if isinstance(mark, dict) and wire.get("batch") == cast("dict[str, Any]", mark).get("run"):
+            wire.pop("batch", None)
+        payload.pop("context", None)
+        payload |= {"context": context} if context else {}
+        wire.pop("payload", None)
+        return wire | ({"payload": payload} if payload else {})
 
     def _deferrer(self, app: Any, priority: int | None) -> Any:
         return app.configure_task(self.task, queue=self.queue, priority=self.priority if priority is None else priority)

@@ -36,12 +36,13 @@ class Crew:
                 worker_command(each, folders), count=count, logs=self._logs, environment=_environment(settings)
             )
 
-    def begin(self) -> Supervisor | None:
+    def begin(self, run: str | None = None) -> Supervisor | None:
         """
-        The database is there: the workers may use it.
+        The database is there: the workers may use it. Those of a run work on that one only: another run may have stages
+        of the same names, from another folder.
         """
         if self._supervisor is not None:
-            self._supervisor.begin()
+            self._supervisor.begin(run)
         return self._supervisor
 
     def __enter__(self) -> Self:

@@ -23,6 +23,7 @@ from oaflow.operations.starting import (
     Begun,
     Request,
     UnfinishedRunError,
+    UnsealedRunError,
     begin,
     bound_for_run,
     last_run,
@@ -203,23 +204,25 @@ def worker(settings: Settings, crew: Crew) -> Iterator[WorkerEvent]:
 
 
 def _go_on(made: Connection[Any], run: Run) -> Begun:
+    if not run.sealed:
+        raise UnsealedRunError(run)
     bound = bound_plan(made, run)
     ledger.mark(made, run.id, "running")
     return Begun(run.id, bound, 0, (f"going on with run {run.id}",))
 
 
 def _followed(opened: Database, begun: Begun, crew: Crew) -> Iterator[Event]:
-    with Interrupts() as interrupts, _at_work(opened, crew) as supervisor:
+    with Interrupts() as interrupts, _at_work(opened, crew, begun.run) as supervisor:
         yield from follow(opened, begun.run, begun.bound, supervisor=supervisor, interrupts=interrupts)
 
 
 @contextmanager
-def _at_work(opened: Database, crew: Crew) -> Generator[Supervisor | None]:
+def _at_work(opened: Database, crew: Crew, run: str) -> Generator[Supervisor | None]:
     """
     Workers for the time of a block. At its end they are drained; where it ends with an error, what they held is given
     back all the same.
     """
-    supervisor = crew.begin()
+    supervisor = crew.begin(run)
     if supervisor is None:
         yield None
         return

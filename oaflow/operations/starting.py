@@ -5,7 +5,7 @@ Starting a run: what is wrong with the command is refused here, before anything 
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -42,6 +42,19 @@ class UnfinishedRunError(UsageError):
         super().__init__(
             f"run {run.id!r} of this pipeline and dataset has not ended (it is {run.state})",
             help="add --resume to go on with it, or --new to cancel it and start afresh",
+        )
+
+
+class UnsealedRunError(UsageError):
+    """
+    Whoever started the run was gone before its input was read to the end: nobody can go on with the rest.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        super().__init__(
+            f"the input of run {run.id!r} was not read to the end, so there is no going on with it",
+            help=f"oaflow run {run.pipeline} -d {run.dataset} -i FILE --new",
         )
 
 
@@ -194,20 +207,28 @@ def begin(
         UsageError: the entities cannot be read; the run is cancelled then.
     """
     ledger.store_plan(connection, plan.digest, plan.format, plan.pipeline, plan.canonical())
-    run = ledger.start_run(connection, plan.pipeline, plan.digest, request.dataset, values)
     stages = (request.at,) if request.at is not None else bound.start
-    number = 0
-    try:
-        for jobs in _in_groups(_first_jobs(bound, stages, request, run), _JOBS_PER_STATEMENT):
-            number += ledger.enter(connection, run, jobs, seal=False)
-    except BaseException as error:
-        ledger.cancel(connection, run, f"its first jobs could not be sent: {error}")
-        raise
-    # Sealed last and apart, so that a run whose input breaks off half-way never looks finished.
-    ledger.enter(connection, run, (), seal=True)
+    # All or nothing, where the first jobs are few; a stream of entities is too long for one transaction.
+    with connection.transaction() if request.entities is None else nullcontext():
+        run = ledger.start_run(connection, plan.pipeline, plan.digest, request.dataset, values)
+        number = _enter(connection, run, _first_jobs(bound, stages, request, run))
     if number == 0:
         ledger.close(connection, run)
     return Begun(run, bound, number, tuple(remarks))
+
+
+def _enter(connection: Connection[Any], run: str, jobs: Iterable[FirstJob]) -> int:
+    number = 0
+    try:
+        for group in _in_groups(jobs, _JOBS_PER_STATEMENT):
+            number += ledger.enter(connection, run, group, seal=False)
+    except BaseException as error:
+        with suppress(Exception):  # what went wrong is the news; a run that stays unsealed says so when it is resumed
+            ledger.cancel(connection, run, f"its first jobs could not be sent: {error}")
+        raise
+    # Sealed last and apart, so that a run whose input breaks off half-way never looks finished.
+    ledger.enter(connection, run, (), seal=True)
+    return number
 
 
 def _first_jobs(bound: BoundPlan, stages: Iterable[str], request: Request, run: str) -> Iterator[FirstJob]:

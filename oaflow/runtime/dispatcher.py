@@ -50,7 +50,6 @@ UNANSWERED = 300  # completions that may wait for an answer before no more work 
 BUFFER = 100  # claimed and not started, at most
 BUFFER_SECONDS = 0.2
 IDLE_POLL = 1.0
-NO_SPACE = ("[Errno 28]", "No space left on device")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +148,12 @@ class Dispatcher:
         """
         self._loop = asyncio.get_running_loop()
         await self._pool.start()
+
+    def work_only(self, run: str) -> None:
+        """
+        Work on one run. To be said before `start`.
+        """
+        self._passages.only = run
 
     async def start(self) -> int:
         """
@@ -574,10 +579,10 @@ class Dispatcher:
         elif handover.outcome == "failed":
             detail = orjson.loads(handover.detail)
             error = detail.get("error", {})
-            no_space = str(error.get("message", "")).startswith(NO_SPACE)
-            if no_space:
+            full = bool(error.get("full"))
+            if full:
                 self._upkeep.report_full(f"{held.stage.name}: {error['message']}")
-            trouble = Trouble("room" if no_space else "error", error, handover.final)
+            trouble = Trouble("room" if full else "error", error, handover.final)
             self._trouble(held, trouble, handover.started, detail=detail, version=handover.version)
         else:
             self._completer.put(

@@ -37,7 +37,7 @@ class Passages:
         only: str | None = None,
     ) -> None:
         self._wire, self._probe, self._tell, self._forget = wire, probe, know, forget
-        self._only = only
+        self.only = only
         self._plans: dict[str, Plan] = {}
         self._known: dict[str, Passage] = {}
         self._probes: dict[str, Probe] = {}
@@ -93,7 +93,7 @@ class Passages:
             Whether there are new pairs to claim, and whether there are new tasks.
         """
         found = await self._wire.send("runs", ledger.open_runs)
-        read = [self._read(run) for run in found if run.format == FORMAT and self._only in (None, run.id)]
+        read = [self._read(run) for run in found if run.format == FORMAT and self.only in (None, run.id)]
         runs = [run for run in read if run is not None]
         self._drop_all_but({run.id for run in runs})
         running = [run for run in runs if run.state == "running"]

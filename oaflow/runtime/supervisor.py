@@ -96,13 +96,13 @@ class _Child:
     gate: int | None = None
     rest: bytes = b""
 
-    def begin(self) -> None:
+    def begin(self, run: str | None) -> None:
         """
-        It may use the database now.
+        It may use the database now, and works on this run, or on all.
         """
         if self.gate is not None:
             with contextlib.suppress(BrokenPipeError):
-                os.write(self.gate, b"\n")
+                os.write(self.gate, (run or "").encode() + b"\n")
             self.close()
 
     def close(self) -> None:
@@ -157,6 +157,7 @@ class Supervisor:
         self._children: list[_Child] = []
         self._stopping = False
         self._begun = True
+        self._run: str | None = None
         self._early = 0
 
     @property
@@ -180,13 +181,13 @@ class Supervisor:
         self._begun = False
         self.poll()
 
-    def begin(self) -> None:
+    def begin(self, run: str | None = None) -> None:
         """
-        The database is there: workers that wait for it go on.
+        The database is there: workers that wait for it go on, with this run, or with all.
         """
-        self._begun = True
+        self._begun, self._run = True, run
         for child in self._children:
-            child.begin()
+            child.begin(run)
 
     def poll(self) -> list[Event]:
         """
@@ -250,13 +251,14 @@ class Supervisor:
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"worker-{os.getpid()}-{slot}.log"
         waits = [] if self._begun else ["--wait"]
+        only = ["--run", self._run] if self._run else []
         stdin, gate = os.pipe() if waits else (subprocess.DEVNULL, None)
         read, write = os.pipe()
         os.set_blocking(read, False)
         try:
             with log.open("ab") as output:
                 process = subprocess.Popen(
-                    [*self._command, "--control", str(write), *waits],
+                    [*self._command, "--control", str(write), *waits, *only],
                     stdin=stdin,
                     stdout=output,
                     stderr=subprocess.STDOUT,

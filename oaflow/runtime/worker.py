@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import logging
 import os
+import select
 import signal
 import sys
 from collections.abc import Sequence
@@ -32,7 +33,8 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--grace", type=float, default=10.0)
     parser.add_argument("--queues", default=None, help="plain tasks of these queues only, comma separated")
     parser.add_argument("--folder", action="append", default=[], help="where modules are looked for, after all others")
-    parser.add_argument("--wait", action="store_true", help="begin when there is a byte on stdin")
+    parser.add_argument("--run", default=None, help="work on this run only")
+    parser.add_argument("--wait", action="store_true", help="begin when there is a line on stdin: the run, or nothing")
     return parser.parse_args(argv)
 
 
@@ -41,7 +43,7 @@ async def work(options: Options, queues: list[str] | None = None, *, wait: bool 
     Run a worker until it is told to stop.
 
     Args:
-        wait: use the database from when there is a byte on stdin.
+        wait: use the database from when there is a line on stdin; it names the run to work on, or is empty for all.
     """
     loop = asyncio.get_running_loop()
     running = asyncio.create_task(_work(options, queues, wait))
@@ -69,15 +71,17 @@ async def _work(options: Options, queues: list[str] | None, wait: bool) -> None:
     manager = app.flow
     manager.options = options
     if wait:
-        begun = False
+        line = None
         try:
-            await manager.prepare()
-            begun = await _byte_on_stdin()
+            dispatcher = await manager.prepare()
+            line = await _line_on_stdin()
         finally:
-            if not begun:
+            if line is None:
                 await manager.dismiss()
-        if not begun:
+        if line is None:
             return
+        if line:
+            dispatcher.work_only(line)
     async with app.open_async():
         await app.run_worker_async(
             queues=cast("Any", queues),  # None means all, which its annotation does not say
@@ -87,17 +91,18 @@ async def _work(options: Options, queues: list[str] | None, wait: bool) -> None:
         )
 
 
-async def _byte_on_stdin() -> bool:
+async def _line_on_stdin() -> str | None:
     """
-    Wait for it; False where stdin ended.
+    Wait for it; None where stdin ended.
     """
     loop = asyncio.get_running_loop()
-    came: asyncio.Future[bool] = loop.create_future()
+    came: asyncio.Future[str | None] = loop.create_future()
 
     def read() -> None:
         loop.remove_reader(0)
+        data = os.read(0, select.PIPE_BUF)  # written at once, so read at once
         if not came.done():
-            came.set_result(bool(os.read(0, 1)))
+            came.set_result(data.decode().strip() if data else None)
 
     loop.add_reader(0, read)
     try:
@@ -132,6 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         given.executors or settings.executors or os.cpu_count() or 1,
         grace=given.grace,
         registered=lambda worker: tell(event="registered", worker=worker),
+        only=given.run,
     )
     queues = given.queues.split(",") if given.queues else None
     try:

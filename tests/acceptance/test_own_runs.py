@@ -1,0 +1,88 @@
+"""
+The workers of a command work on its own run; what a stage defers by hand is no job of the run.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.acceptance.conftest import PATIENCE, Command
+
+STAGES = """
+from pathlib import Path
+from oaflow import DatasetJob, stage
+
+@stage
+def begin(job: DatasetJob):
+    return [job.with_entities([{"id": f"e{n}", "schema": "Thing", "properties": {}}], n=n) for n in range(20)]
+
+@stage
+def work(job: DatasetJob, *, out: str) -> None:
+    with (Path(out) / f"{job.dataset}.txt").open("a") as file:
+        file.write("WHO\\n")
+
+@stage
+def by_hand(job: DatasetJob):
+    job.model_copy(update={"queue": "elsewhere", "task": "other.task"}).defer()
+    return job
+"""
+
+PIPELINE = {
+    "pipeline": "own",
+    "params": {"out": {"type": "path", "required": True}},
+    "stages": {
+        "begin": {"task": "mine.begin", "next": "work"},
+        "work": {"task": "mine.work", "with": {"out": "${params.out}"}},
+    },
+}
+
+
+def folder(cli: Command, name: str, pipeline: dict[str, Any] = PIPELINE) -> Command:
+    place = cli.folder / name
+    place.mkdir()
+    (place / "mine.py").write_text(STAGES.replace("WHO", name))
+    (place / "own.yml").write_text(json.dumps(pipeline))
+    return Command(place, cli.environment)
+
+
+def test_no_job_of_a_run_is_done_by_the_code_of_another_ones_folder(
+    cli: Command, started: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    options = ["own.yml", "--workers", "1", "-p", f"out={tmp_path}", "-d"]
+    both = [started(folder(cli, name).start("run", *options, name)) for name in ("one", "two")]
+
+    for process in both:
+        _, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, err
+    for name in ("one", "two"):
+        assert (tmp_path / f"{name}.txt").read_text().split() == [name] * 20
+
+
+def test_a_job_that_a_stage_defers_by_hand_does_not_count_and_the_run_ends(cli: Command, database: str) -> None:
+    stages = {"begin": {"task": "mine.begin", "next": "by_hand"}, "by_hand": {"task": "mine.by_hand"}}
+    there = folder(cli, "one", {"pipeline": "own", "stages": stages})
+
+    result = there("run", "own.yml", "-d", "x", "--workers", "1", "--json")
+
+    assert result.code == 0, result.err
+    assert result.json["stages"]["by_hand"]["done"] == 20
+    with psycopg.connect(database) as connection:
+        rows = connection.execute("SELECT args FROM procrastinate_jobs WHERE queue_name = 'elsewhere'").fetchall()
+    assert len(rows) == 20
+    assert all("oaflow" not in json.dumps(args) and "batch" not in args for (args,) in rows)
+
+
+def test_a_run_whose_input_was_cut_off_says_so_instead_of_waiting(cli: Command, database: str) -> None:
+    there = folder(cli, "one")
+    assert there("run", "own.yml", "-d", "x", "--workers", "1", "-p", f"out={cli.folder}").code == 0
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("UPDATE oaflow.runs SET sealed = false, state = 'running', finished_at = NULL")
+
+    result = there("resume")
+
+    assert result.code == 2
+    assert "was not read to the end" in result.error
+    assert result.help == "oaflow run own -d x -i FILE --new"
