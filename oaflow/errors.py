@@ -7,9 +7,11 @@ What can go wrong, each with the facts of its case. The sentence is written once
     |- EnvironmentProblem      exit 3: database, folders, rights
     |- JobError                a job that cannot be built, read or sent
     |- RouteError              what a stage returned has no way to go
+    |- NoRoomError             a disk is full: the run pauses, and nobody is charged
     `- (further families are listed by the module that owns them)
 """
 
+from errno import EDQUOT, ENOSPC
 from typing import ClassVar
 
 
@@ -55,6 +57,31 @@ class JobError(OaflowError):
     """
     A job that cannot be built, read or sent.
     """
+
+
+class NoRoomError(OaflowError):
+    """
+    A disk is full. Not an OSError, which readers of damaged files take for the file's own trouble.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        self.what, self.reason = what, reason
+        super().__init__(f"no room for {what}: {reason}", help="df -h")
+
+
+def says_full(error: BaseException | None) -> bool:
+    """
+    Whether an error, or what it came from, says that a disk is full: here, or that of the database.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, NoRoomError) or (isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT)):
+            return True
+        if getattr(error, "sqlstate", None) == "53100":  # disk_full
+            return True
+        error = error.__cause__
+    return False
 
 
 class RouteError(OaflowError):

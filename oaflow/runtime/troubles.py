@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from oaflow.errors import says_full
+
 _MOST_TEXT = 50_000
 
 
@@ -29,6 +31,8 @@ def describe(error: BaseException, stage: str, function: Callable[..., Any] | No
         "traceback": storable("".join(shown.format())),
         "fingerprint": hashlib.sha256(f"{stage}\n{name}\n{place}".encode(errors="replace")).hexdigest()[:12],
     }
+    if says_full(error):
+        told["full"] = True
     if help := getattr(error, "help", None):
         told["help"] = storable(str(help))
     return told

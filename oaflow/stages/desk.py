@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Protocol
 
+from oaflow.errors import NoRoomError, says_full
 from oaflow.stages.content import Unreadable
 from oaflow.stages.limits import Limits
 
@@ -133,8 +134,10 @@ class Meter:
                     if size > self._desk.limits.file_bytes:
                         raise TooLarge(too_large(self._desk.limits))
                     handle.write(chunk)
-        except BaseException:
+        except BaseException as error:
             target.unlink(missing_ok=True)
+            if says_full(error):
+                raise NoRoomError("what a file unpacks to", str(error)) from error
             raise
         return size
 

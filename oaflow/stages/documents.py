@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oaflow.errors import NoRoomError, says_full
 from oaflow.stages.archives import ENCRYPTED
 from oaflow.stages.content import Content, Unreadable
 from oaflow.stages.desk import Desk
@@ -66,6 +67,9 @@ def _extract(source: Path | bytes, mime: str, config: "ExtractionConfig") -> "Ex
     except ExtractionTimeoutError as error:
         raise Unreadable("time: reading took longer than OAFLOW_READ_TIME allows") from error
     except (KreuzbergError, OSError, ValueError, RuntimeError) as error:
+        # The Rust side's words for ENOSPC, which reaches Python in errors of several kinds.
+        if says_full(error) or "No space left on device" in str(error):
+            raise NoRoomError("what a document is read with", str(error)) from error
         raise Unreadable(_reason(error)) from error
     except BaseException as error:
         # A panic of the Rust side arrives as a BaseException of its own. It is about this file, not about the program.

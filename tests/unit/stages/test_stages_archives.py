@@ -8,12 +8,14 @@ import io
 import lzma
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
+from oaflow.errors import NoRoomError
 from oaflow.stages.archives import shown, unpack
 from oaflow.stages.content import Unreadable
-from oaflow.stages.desk import desk
+from oaflow.stages.desk import Desk, desk
 from oaflow.stages.limits import Limits
 
 _TYPES = {"zip": "application/zip", "tar": "application/x-tar", "gz": "application/gzip"}
@@ -181,3 +183,25 @@ def test_a_name_in_utf8_without_the_flag_is_read_as_it_was_written(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"Xxx.txt", "Zü.txt".encode()))
 
     assert members(path)[0] == [("Zü.txt", b"x")]
+
+
+@pytest.mark.parametrize("ending", ["zip", "tar", "tgz", "gz"])
+def test_a_full_disk_is_no_damage_of_the_archive(tmp_path, monkeypatch, ending):
+    path = tmp_path / f"x.{ending}"
+    if ending == "zip":
+        zip_of(path, _FILES)
+    elif ending == "gz":
+        path.write_bytes(gzip.compress(b"words"))
+    else:
+        tar_of(path, _FILES, "w:gz" if ending == "tgz" else "w")
+    monkeypatch.setattr(Desk, "paper", lambda desk: _Full(desk.temp / "0.part"))
+
+    with pytest.raises(NoRoomError, match="no room for what a file unpacks to"):
+        members(path)
+
+
+class _Full(type(Path())):
+    """A file on a disk without room."""
+
+    def open(self, *args, **kwargs):
+        raise OSError(28, "No space left on device", str(self))
