@@ -206,14 +206,13 @@ def test_a_data_folder_without_rights_is_named(offline: Command, tmp_path: Path)
     refused(result, 3, str(closed))
 
 
-def test_a_data_folder_that_is_a_file_is_named(offline: Command, tmp_path: Path) -> None:
-    (tmp_path / "taken").write_text("")
+def test_a_data_folder_that_is_a_file_is_named(offline: Command, home: Path) -> None:
+    taken = home.parent / f"{home.name}-taken"  # where the server's account may enter; the test's own folder is closed
+    taken.write_text("")
 
-    result = offline(
-        "run", chain(offline), "-d", "demo", env={"OAFLOW_DB_URI": "", "OAFLOW_HOME": str(tmp_path / "taken")}
-    )
+    result = offline("run", chain(offline), "-d", "demo", env={"OAFLOW_DB_URI": "", "OAFLOW_HOME": str(taken)})
 
-    refused(result, 3, str(tmp_path / "taken"))
+    refused(result, 3, str(taken))
 
 
 def test_a_setting_that_is_no_number_is_named(offline: Command) -> None:

@@ -68,8 +68,7 @@ def test_both_forms_pass_every_check_and_are_one_plan(monkeypatch):
 def test_the_code_in_the_readme_runs(monkeypatch):
     monkeypatch.chdir(FOLDER)
     monkeypatch.syspath_prepend(str(FOLDER))
-    code = re.findall(r"(?:^    .*\n|^\n)+", (FOLDER / "README.md").read_text(), re.MULTILINE)
-    program = "\n".join(line[4:] for line in code[-1].splitlines())
+    (program,) = re.findall(r"^```python\n(.*?)^```", (FOLDER / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 
     assert "assert" in program
     exec(program, {})
