@@ -4,6 +4,7 @@ What a user of pip gets: the wheel alone holds the program, its pipelines and it
 
 import configparser
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -37,8 +38,7 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     The wheel as packagers build it: from the sdist, which is whole if this one is.
     """
     folder = tmp_path_factory.mktemp("source")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
+    shutil.unpack_archive(sdist, folder)
     (source,) = folder.iterdir()
     return built(source, tmp_path_factory.mktemp("wheel"), "wheel")
 
