@@ -13,6 +13,7 @@ from oaflow.ledger.failures import Cluster
 from oaflow.ledger.receipts import Receipt
 from oaflow.ledger.runs import COUNTERS
 from oaflow.operations.states import Account, Details, RunStatus
+from oaflow.runtime.room import GOES_ON
 
 _STYLES = {
     "finished": "bold green",
@@ -202,5 +203,7 @@ def print_details(details: Details) -> None:
         console.print(f"[yellow]stage {escape(stage)} met two versions of its code:[/] {met}")
     if details.abandoned:
         console.print("[yellow]nobody works on it[/]: its workers have ended with the command that started them")
-    if details.abandoned or details.status.run.state in ("interrupted", "paused"):
-        console.print(f"[bold]continue:[/] oaflow resume {escape(details.status.run.id)}")
+    run = details.status.run
+    waits_for_room = run.state == "paused" and GOES_ON in (run.reason or "")
+    if details.abandoned or (run.state in ("interrupted", "paused") and not waits_for_room):
+        console.print(f"[bold]continue:[/] oaflow resume {escape(run.id)}")

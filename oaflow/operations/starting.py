@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -14,7 +14,8 @@ import orjson
 from psycopg import Connection
 
 from oaflow.errors import JobError, UsageError
-from oaflow.jobs import DatasetJob, pack
+from oaflow.jobs import DatasetJob, current, pack
+from oaflow.jobs import bind as reach
 from oaflow.ledger import runs as ledger
 from oaflow.ledger.runs import OPEN_STATES, FirstJob, Run
 from oaflow.operations.programs import Source, sample_documents, with_absolute_defaults, without_required
@@ -22,6 +23,7 @@ from oaflow.plan import BoundPlan, Plan, bind, check_params
 from oaflow.plan.params import close_to
 from oaflow.runtime.router import Route
 from oaflow.runtime.router import enter as route_first
+from oaflow.schemata import SCHEMATA, is_a
 
 # Entities of `-i FILE` that go into one first job.
 ENTITIES_PER_JOB = 100
@@ -238,9 +240,16 @@ def _first_jobs(bound: BoundPlan, stages: Iterable[str], request: Request, run: 
             yield _first(bound, stage, request.dataset, run, [])
         return
     entities = _limited(read_entities(request.entities), request.first)
+    reached = replace(current(), origin=f"{bound.pipeline}/input")
     for group in _in_groups(entities, ENTITIES_PER_JOB):
+        # In the store before the job is there, so that the first stage can load them as any other can.
+        with reached.writer(request.dataset) as writer:
+            for entity in group:
+                writer.add(entity)
         for stage in entries:
-            yield _first(bound, stage, request.dataset, run, group)
+            with reach(reached):
+                job = _first(bound, stage, request.dataset, run, group)
+            yield job
 
 
 def _first(bound: BoundPlan, stage: str, dataset: str, run: str, entities: list[dict[str, Any]]) -> FirstJob:
@@ -273,6 +282,11 @@ def _entities(lines: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
         if not isinstance(entity, dict) or not all(isinstance(entity.get(key), str) for key in ("id", "schema")):
             raise UsageError(
                 f"line {number} of {name} is no FtM entity: it needs id and schema", help="one FtM entity a line"
+            )
+        if not is_a(entity["schema"], entity["schema"]):
+            raise UsageError(
+                f"line {number} of {name} is no FtM entity: no schema is named {entity['schema']!r}",
+                help=close_to(entity["schema"], SCHEMATA) or "one FtM entity a line",
             )
         try:
             DatasetJob(dataset="check", queue="check", task="check", payload={"entities": [entity]})

@@ -194,7 +194,7 @@ def details_of(connection: Connection[Any], run: Run, silent: float, *, private:
     for version in run_versions(connection, run.id):
         met.setdefault(version.stage, []).append(version)
     going = run.state == "running"
-    abandoned = going and private and not workers(connection, silent)
+    abandoned = run.state in ("running", "paused") and private and not workers(connection, silent)
     return Details(
         status=status,
         abandoned=abandoned,

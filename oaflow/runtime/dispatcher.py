@@ -581,7 +581,7 @@ class Dispatcher:
             error = detail.get("error", {})
             full = bool(error.get("full"))
             if full:
-                self._upkeep.report_full(f"{held.stage.name}: {error['message']}")
+                self._upkeep.report_full(held.stage.name, str(error["message"]))
             trouble = Trouble("room" if full else "error", error, handover.final)
             self._trouble(held, trouble, handover.started, detail=detail, version=handover.version)
         else:

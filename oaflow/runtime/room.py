@@ -11,6 +11,9 @@ GIB = 1024**3
 # How every sentence here begins.
 DISK = "the disk of "
 
+# And how it ends, where a run is paused for it.
+GOES_ON = "the run goes on by itself when there is room (df -h)"
+
 
 def full(folders: Iterable[Path]) -> str | None:
     """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from oaflow.ledger import handover as ledger
 from oaflow.ledger.wire import Refused, Wire
-from oaflow.runtime.room import DISK, full
+from oaflow.runtime.room import DISK, GOES_ON, full
 from oaflow.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -70,11 +70,11 @@ class Upkeep:
                 log.info("no new partitions: %s", refused)
             await asyncio.sleep(PARTITIONS_EVERY)
 
-    def report_full(self, problem: str) -> None:
+    def report_full(self, stage: str, problem: str) -> None:
         """
         A job found a disk full, perhaps one that is not watched: nothing is claimed for a while, then tried again.
         """
-        self.no_room = f"{DISK}a job is full: {problem}"
+        self.no_room = f"{DISK}a job of stage {stage} is full: {problem}"
         self._reported = (time.monotonic(), self.no_room)
 
     def _problem(self, folders: Sequence[Path]) -> str | None:
@@ -88,7 +88,8 @@ class Upkeep:
         Every two seconds: where a disk is full, runs pause and say so; they go on when there is room again.
         """
         home = self._settings.home
-        folders = [home, self._settings.archive_path or home / "archive", Path(tempfile.gettempdir())]
+        archive = self._settings.archive_path or home / "archive"
+        folders = [home, archive, home / "temp", Path(tempfile.gettempdir())]
         # By host, so that the next worker here lets go on what one that was killed here had paused.
         host = f"{socket.gethostname()}: "
         full_before: bool | None = None
@@ -96,9 +97,11 @@ class Upkeep:
             problem = self._problem(folders)
             self.no_room = problem
             try:
-                if problem and not full_before:
-                    log.error("%s; nothing is claimed until there is room", problem)
-                    await self._wire.send("pause", ledger.pause, host + problem)
+                if problem:
+                    if not full_before:
+                        log.error("%s; nothing is claimed until there is room", problem)
+                    # Each time: a run that was begun meanwhile waits, too.
+                    await self._wire.send("pause", ledger.pause, f"{host}{problem}; {GOES_ON}")
                 elif not problem and full_before is not False:
                     await self._wire.send("unpause", ledger.unpause, host + DISK)
                     self._changed()

@@ -3,6 +3,7 @@ Stages that do what stages should not do, and some that behave.
 """
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -132,3 +133,18 @@ def keeps(job: DatasetJob) -> None:
     with job.get_writer() as writer:
         for entity in job.get_entities():
             writer.add(entity)
+
+
+@stage
+def loads(job: DatasetJob, *, out: str) -> None:
+    """Say what the store has of the entities that came."""
+    with open(out, "a") as lines:
+        for entity in job.load_entities():
+            lines.write(f"{entity.id} {' '.join(entity.get('bodyText', quiet=True))[:40]}\n")
+
+
+@stage
+def takes_away(job: DatasetJob, *, folder: str) -> DatasetJob:
+    """Delete the source: whoever comes later finds nothing there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return job
