@@ -26,6 +26,10 @@ _PR_SET_PDEATHSIG = 1
 _SOON = 3.0
 _TIMES = 3
 
+# Whoever sends these wants the worker gone, and says nothing of whether it can start. A fault of its own, such as
+# SIGSEGV in a library that it loads, is a signal too, and does.
+_FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
+
 # A worker's own limit for running jobs is 10 s; what it needs besides to give back and to say goodbye.
 DRAIN_SECONDS = 15.0
 
@@ -289,7 +293,8 @@ class Supervisor:
             os.killpg(child.process.pid, signal.SIGKILL)
         if self._stopping:
             return Ended(child.process.pid, code, tuple(child.workers))
-        self._early = self._early + 1 if self._now() - child.started < _SOON and not child.workers else 0
+        if -code not in _FROM_OUTSIDE:
+            self._early = self._early + 1 if self._now() - child.started < _SOON and not child.workers else 0
         if self._early >= _TIMES:
             self._stopping = True
             raise WorkerDoesNotStartError(code, child.log, tail_of(child.log))
