@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock pictures reference compat-env newcomer clean
+.PHONY: help demo test lint format lock pictures reference compat-env newcomer clean bench
 
 # The Python that is here is used, never one that uv would bring.
 export UV_PYTHON_DOWNLOADS := never
