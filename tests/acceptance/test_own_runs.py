@@ -3,13 +3,14 @@ The workers of a command work on its own run; what a stage defers by hand is no 
 """
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from tests.acceptance.conftest import PATIENCE, Command
+from tests.acceptance.conftest import MODULE, PATIENCE, Command
 
 STAGES = """
 from pathlib import Path
@@ -75,14 +76,59 @@ def test_a_job_that_a_stage_defers_by_hand_does_not_count_and_the_run_ends(cli: 
     assert all("oaflow" not in json.dumps(args) and "batch" not in args for (args,) in rows)
 
 
-def test_a_run_whose_input_was_cut_off_says_so_instead_of_waiting(cli: Command, database: str) -> None:
-    there = folder(cli, "one")
-    assert there("run", "own.yml", "-d", "x", "--workers", "1", "-p", f"out={cli.folder}").code == 0
-    with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("UPDATE oaflow.runs SET sealed = false, state = 'running', finished_at = NULL")
+ENTITY = json.dumps({"id": "e", "schema": "Thing", "properties": {}}) + "\n"
 
-    result = there("resume")
+
+def runs(database: str) -> list[tuple[str, bool, str]]:
+    with psycopg.connect(database) as connection:
+        return connection.execute("SELECT id, sealed, state FROM oaflow.runs ORDER BY created_at").fetchall()
+
+
+def test_a_run_that_is_killed_while_it_reads_its_input_cannot_be_resumed_but_begun_anew(
+    cli: Command, database: str, started: Callable[[Any], Any], until: Callable[[Callable[[], Any]], Any]
+) -> None:
+    there = folder(cli, "one")
+    given = ["-d", "x", "--workers", "1", "-p", f"out={cli.folder}"]
+    running = started(
+        subprocess.Popen(
+            [*MODULE, "run", "own.yml", "-i", "-", *given],
+            cwd=there.folder,
+            env=there.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+    )
+    running.stdin.write(ENTITY)
+    running.stdin.flush()
+    (cut,) = until(lambda: runs(database))
+    running.kill()
+    running.wait()
+
+    result = there("resume", cut[0])
 
     assert result.code == 2
     assert "was not read to the end" in result.error
     assert result.help == "oaflow run own -d x -i FILE --new"
+
+    (there.folder / "entities.jsonl").write_text(ENTITY)
+    again = there("run", "own.yml", "-i", "entities.jsonl", "--new", *given)
+
+    assert again.code == 0, again.err
+    assert [(sealed, state) for _, sealed, state in runs(database)] == [(False, "cancelled"), (True, "finished")]
+
+
+def test_a_run_whose_connection_is_cut_with_its_first_jobs_leaves_nothing(cli: Command, database: str) -> None:
+    there = folder(cli, "one")
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$"
+        )
+        connection.execute("CREATE TRIGGER cut BEFORE INSERT ON procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION cut()")
+
+    result = there("run", "own.yml", "-d", "x", "--workers", "1", "-p", f"out={cli.folder}")
+
+    assert result.code != 0
+    assert runs(database) == []
