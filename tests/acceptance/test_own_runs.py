@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.acceptance.conftest import MODULE, PATIENCE, Command
 
@@ -49,9 +50,12 @@ def folder(cli: Command, name: str, pipeline: dict[str, Any] = PIPELINE) -> Comm
     return Command(place, cli.environment)
 
 
+@pytest.mark.parametrize("prepared", [False, True])
 def test_no_job_of_a_run_is_done_by_the_code_of_another_ones_folder(
-    cli: Command, started: Callable[[Any], Any], tmp_path: Path
+    cli: Command, started: Callable[[Any], Any], tmp_path: Path, prepared: bool
 ) -> None:
+    if prepared:  # where the data folder is there, workers are started before the run has an id, and hear it later
+        (cli.folder / "home" / "logs").mkdir(parents=True)
     options = ["own.yml", "--workers", "1", "-p", f"out={tmp_path}", "-d"]
     both = [started(folder(cli, name).start("run", *options, name)) for name in ("one", "two")]
 
