@@ -72,6 +72,19 @@ class Ground:
             **more,
         }
 
+    def ingest(self, folder: Path, address: str, executors: int) -> "subprocess.Popen[bytes]":
+        """
+        `oaflow run ingest` over a folder, begun, with a worker of its own; its `--json` answer comes on stdout.
+        """
+        return subprocess.Popen(
+            command("run", "ingest", "--dataset", f"bench{os.getpid()}", "--workers", "1", "--json", str(folder)),
+            env=self.environment(OAFLOW_DB_URI=address, OAFLOW_EXECUTORS=str(executors)),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
 
 @contextmanager
 def ground() -> Generator[Ground]:

@@ -3,9 +3,7 @@ The whole ingest pipeline against kreuzberg alone, in as many processes, over th
 """
 
 import json
-import os
 import resource
-import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import documents
-from benchmarks.ground import ROOT, Ground, command, ground
+from benchmarks.ground import Ground, ground
 from benchmarks.harness import Figure, Report, Size, Target, interleaved, ratios
 from benchmarks.watch import Watch, processor_time
 
@@ -113,14 +111,7 @@ def _whole(place: Ground, folder: Path, processes: int, count: int) -> Taken:
     address = place.database("ingest")
     before = processor_time(place.postmaster)
     began = time.perf_counter()
-    process = subprocess.Popen(
-        command("run", "ingest", "--dataset", f"bench{os.getpid()}", "--workers", "1", "--json", str(folder)),
-        env=place.environment(OAFLOW_DB_URI=address, OAFLOW_EXECUTORS=str(processes)),
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+    process = place.ingest(folder, address, processes)
     with Watch(psutil.Process(process.pid)) as watch:
         out, _ = process.communicate()
     seconds = time.perf_counter() - began

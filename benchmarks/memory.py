@@ -2,13 +2,10 @@
 Memory of each kind of process while many small files pass.
 """
 
-import os
-import subprocess
-
 import psutil
 
 from benchmarks import documents
-from benchmarks.ground import ROOT, command, ground
+from benchmarks.ground import ground
 from benchmarks.harness import Figure, Report, Size, Target
 from benchmarks.watch import ROLES, Watch, quarters
 
@@ -26,18 +23,11 @@ def measure(size: Size, rounds: int) -> Report:
     with ground() as place:
         folder = documents.small_files(place.folder / "small", count)
         address = place.database("memory")
-        process = subprocess.Popen(
-            command("run", "ingest", "--dataset", f"bench{os.getpid()}", "--workers", "1", "--json", str(folder)),
-            env=place.environment(OAFLOW_DB_URI=address, OAFLOW_EXECUTORS=str(cores)),
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        process = place.ingest(folder, address, cores)
         with Watch(psutil.Process(process.pid)) as watch:
-            code = process.wait()
-    if code != 0:
-        raise RuntimeError(f"the run ended with exit code {code}")
+            process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError(f"the run ended with exit code {process.returncode}")
     figures: list[Figure] = []
     for role in ROLES:
         second, last = quarters(watch.resident[role])

@@ -12,7 +12,7 @@ from oaflow.compiler.params import read_params
 from oaflow.compiler.reading import PARAM, TASK, Reader, shortened, spelled
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import NO_SPANS, Diagnostic, Path, Spans, errors, in_order
-from oaflow.model import LANGUAGE, Defaults, Edge, Pipeline, Repeat, Stage
+from oaflow.model import LANGUAGE, Defaults, Pipeline, Repeat, Stage
 
 PIPELINE_KEYS = ("oaflow", "pipeline", "description", "params", "defaults", "start", "stages")
 LATER_PIPELINE_KEYS = ("tests",)
@@ -325,10 +325,3 @@ def _origin(reader: Reader, value: object, path: Path) -> str | None:
         reader.report(rules.BAD_NAME, message, path)
         return None
     return text
-
-
-def target_place(stage: str, edge: Edge) -> Path:
-    """
-    Where the author wrote the target of an edge.
-    """
-    return ("stages", stage, *edge.place)

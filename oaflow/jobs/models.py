@@ -107,15 +107,15 @@ class Job(BaseModel):
         if app is None:
             current("queue").queue.defer(self, priority=priority)
         else:
-            self._deferrer(app, priority).defer(**self._by_hand())
+            self._deferrer(app, priority).defer(**self.by_hand())
 
     async def defer_async(self, app: Any, *, priority: int | None = None) -> None:
         """
         As `defer`, for async functions.
         """
-        await self._deferrer(app, priority).defer_async(**self._by_hand())
+        await self._deferrer(app, priority).defer_async(**self.by_hand())
 
-    def _by_hand(self) -> dict[str, Any]:
+    def by_hand(self) -> dict[str, Any]:
         """
         The wire form of a job that no hand-over counts: without the mark of the run whose stage made it, and without
         its batch. With them, a worker would take it for a job of the run, which then never ends.

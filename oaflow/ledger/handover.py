@@ -170,41 +170,45 @@ async def claim(
         return await cursor.fetchall()
 
 
+def completion_values(worker: int, shard: int, items: Sequence[Completion]) -> dict[str, Any]:
+    """
+    What `COMPLETE` is sent with: an array for each column, the successors beside them.
+    """
+    pairs = [(item.job, successor) for item in items for successor in item.successors]
+    return {
+        "worker": worker,
+        "shard": shard,
+        "ids": numbers(item.job for item in items),
+        "attempts": numbers(item.attempt for item in items),
+        "outcomes": texts(item.outcome for item in items),
+        "runs": texts(item.run for item in items),
+        "stages": texts(item.stage for item in items),
+        "parents": numbers(item.parent for item in items),
+        "started": numbers(item.started for item in items),
+        "ended": numbers(item.ended for item in items),
+        "delays": numbers(item.delay for item in items),
+        "positions": numbers(item.position for item in items),
+        "digests": texts(item.digest for item in items),
+        "versions": texts(item.version for item in items),
+        "details": json_array(item.detail for item in items),
+        "next_parents": numbers(parent for parent, _ in pairs),
+        "next_queues": texts(successor.queue for _, successor in pairs),
+        "next_tasks": texts(successor.task for _, successor in pairs),
+        "next_stages": texts(successor.stage for _, successor in pairs),
+        "next_priorities": numbers(successor.priority for _, successor in pairs),
+        "next_args": json_array(successor.args for _, successor in pairs),
+    }
+
+
 async def complete(connection: Connection, worker: int, shard: int, items: Sequence[Completion]) -> dict[int, str]:
     """
     Finish attempts and hand over what they returned, all in one statement.
 
     Returns:
-        For each job `applied`, `already`, `fenced` or `gone`; of several parts of one stream, the worst.
+        For each job `applied`, `already`, `fenced` or `gone`.
     """
-    pairs = [(item.job, successor) for item in items for successor in item.successors]
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(
-            COMPLETE,
-            {
-                "worker": worker,
-                "shard": shard,
-                "ids": numbers(item.job for item in items),
-                "attempts": numbers(item.attempt for item in items),
-                "outcomes": texts(item.outcome for item in items),
-                "runs": texts(item.run for item in items),
-                "stages": texts(item.stage for item in items),
-                "parents": numbers(item.parent for item in items),
-                "started": numbers(item.started for item in items),
-                "ended": numbers(item.ended for item in items),
-                "delays": numbers(item.delay for item in items),
-                "positions": numbers(item.position for item in items),
-                "digests": texts(item.digest for item in items),
-                "versions": texts(item.version for item in items),
-                "details": json_array(item.detail for item in items),
-                "next_parents": numbers(parent for parent, _ in pairs),
-                "next_queues": texts(successor.queue for _, successor in pairs),
-                "next_tasks": texts(successor.task for _, successor in pairs),
-                "next_stages": texts(successor.stage for _, successor in pairs),
-                "next_priorities": numbers(successor.priority for _, successor in pairs),
-                "next_args": json_array(successor.args for _, successor in pairs),
-            },
-        )
+        await cursor.execute(COMPLETE, completion_values(worker, shard, items))
         return dict(await cursor.fetchall())
 
 

@@ -50,9 +50,16 @@ class Database:
 def database(settings: Settings) -> Generator[Database]:
     """
     The database of the settings, for the time of a command.
+
+    Raises:
+        EnvironmentProblem: it cannot be used, or was lost on the way.
     """
     with open_database(settings) as address:
-        yield Database(address, settings)
+        try:
+            yield Database(address, settings)
+        except psycopg.OperationalError as error:
+            reason = str(error).strip().splitlines()[:1] or ["no reason given"]
+            raise EnvironmentProblem(f"{address} was lost on the way: {reason[0]}", help="oaflow doctor") from error
 
 
 @contextmanager

@@ -3,7 +3,7 @@ Which runs there are to work on, by which plans, and which of their tasks this w
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from oaflow.ledger import handover as ledger
 from oaflow.ledger.wire import Wire
@@ -44,9 +44,6 @@ class Passages:
         self._unreadable: set[str] = set()
         self.runs: list[str] = []
         self._pairs: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
-
-    def __iter__(self) -> Iterator[Passage]:
-        return iter(self._known.values())
 
     def get(self, run: str) -> Passage | None:
         """

@@ -92,7 +92,7 @@ def _wrapped(app: "App", function: "Callable[..., Any]", name: str, with_context
             value = await _collected(called) if isinstance(called, AsyncIterable) else await called
             for (queue, task, priority), group in _groups(returned_jobs(name, value)):
                 deferrer = app.configure_task(task, queue=queue, priority=priority)
-                await deferrer.batch_defer_async(*[job.to_wire() for job in group])
+                await deferrer.batch_defer_async(*[job.by_hand() for job in group])
             return None
 
         return run_async
@@ -103,7 +103,7 @@ def _wrapped(app: "App", function: "Callable[..., Any]", name: str, with_context
             return function(*args, **row)
         value = function(*args, read_job(row, wanted()))
         for (queue, task, priority), group in _groups(returned_jobs(name, value)):
-            app.configure_task(task, queue=queue, priority=priority).batch_defer(*[job.to_wire() for job in group])
+            app.configure_task(task, queue=queue, priority=priority).batch_defer(*[job.by_hand() for job in group])
         return None
 
     return run

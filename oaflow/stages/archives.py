@@ -77,7 +77,7 @@ def _zip(path: Path, desk: Desk) -> Iterator[Member]:
     meter = Meter(desk, path.stat().st_size)
     try:
         archive = zipfile.ZipFile(path)
-    except (*DAMAGED, NotImplementedError) as error:
+    except (*DAMAGED, NotImplementedError) as error:  # zipfile's word for a ZIP of a version that it does not know
         raise Unreadable(f"truncated or damaged: {_said(error)}") from error
     with archive:
         meter.expect(sum(info.file_size for info in archive.infolist()))
@@ -103,7 +103,7 @@ def _zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, desk: Desk, meter: 
             member.path = paper
         except TooLarge as error:
             member.error = error.reason
-        except NotImplementedError as error:
+        except NotImplementedError as error:  # zipfile's word for a compression that it does not know
             member.error = f"packed in a way that cannot be read: {_said(error)}"
         except (*DAMAGED, RuntimeError) as error:
             member.error = f"damaged: {_said(error)}"

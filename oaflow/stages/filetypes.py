@@ -178,7 +178,8 @@ def _zipped(path: Path, named: str | None) -> str:
             if "[Content_Types].xml" in names:
                 return _openxml(names, named)
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError):
-        # Cut or encrypted: the name is the best there is, and its reader will say what is wrong.
+        # Cut, encrypted, or packed as zipfile does not know (NotImplementedError): the name is the best there is, and
+        # its reader will say what is wrong.
         if named is not None and named not in ("text/plain", UNKNOWN):
             return named
     if named is not None and named.startswith(

@@ -134,5 +134,7 @@ def test_a_run_whose_connection_is_cut_with_its_first_jobs_leaves_nothing(cli: C
 
     result = there("run", "own.yml", "-d", "x", "--workers", "1", "-p", f"out={cli.folder}")
 
-    assert result.code != 0
+    assert result.code == 3
+    assert "was lost on the way" in result.error
+    assert result.help == "oaflow doctor"
     assert runs(database) == []

@@ -21,38 +21,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from oaflow.ledger.handover import CLAIM, CLOSE, COMPLETE, Completion, Successor, json_array, numbers, texts
+from oaflow.ledger.handover import CLAIM, CLOSE, COMPLETE, Completion, Successor, completion_values, json_array
 
 STAGES = ("s1", "s2", "s3")
 RUN = "machine-aaaaaa"
 WORKERS = st.integers(0, 2)
-
-
-def parameters(worker: int, items: list[Completion]) -> dict[str, Any]:
-    pairs = [(item.job, successor) for item in items for successor in item.successors]
-    return {
-        "worker": worker,
-        "shard": worker % 64,
-        "ids": numbers(i.job for i in items),
-        "attempts": numbers(i.attempt for i in items),
-        "outcomes": texts(i.outcome for i in items),
-        "runs": texts(i.run for i in items),
-        "stages": texts(i.stage for i in items),
-        "parents": numbers(i.parent for i in items),
-        "started": numbers(i.started for i in items),
-        "ended": numbers(i.ended for i in items),
-        "delays": numbers(i.delay for i in items),
-        "positions": numbers(i.position for i in items),
-        "digests": texts(i.digest for i in items),
-        "versions": texts(i.version for i in items),
-        "details": json_array(i.detail for i in items),
-        "next_parents": numbers(parent for parent, _ in pairs),
-        "next_queues": texts(s.queue for _, s in pairs),
-        "next_tasks": texts(s.task for _, s in pairs),
-        "next_stages": texts(s.stage for _, s in pairs),
-        "next_priorities": numbers(s.priority for _, s in pairs),
-        "next_args": json_array(s.args for _, s in pairs),
-    }
 
 
 def args_of(stage: str, root: int, part: int | None = None) -> bytes:
@@ -148,7 +121,7 @@ class HandoverMachine(RuleBasedStateMachine):
             )
         }
         chunks = set(self.sql("SELECT job, position FROM oaflow.chunks"))
-        answers = dict(self.connection.execute(COMPLETE, parameters(worker, items)).fetchall())
+        answers = dict(self.connection.execute(COMPLETE, completion_values(worker, worker % 64, items)).fetchall())
         for item in items:
             owner = before.get(item.job) == ("doing", item.attempt, worker)
             if item.outcome == "chunk":

@@ -3,13 +3,13 @@ A run whose jobs the tests claim and complete themselves, by the very statements
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 import psycopg
 
-from oaflow.ledger.handover import CLAIM, COMPLETE, Completion, Successor, alone, json_array, numbers, texts
+from oaflow.ledger.handover import CLAIM, COMPLETE, Completion, Successor, alone, completion_values
 
 RUN = "ledger-aaaaaa"
 OUTCOMES = ("done", "failed", "diverted", "cancelled")
@@ -94,7 +94,7 @@ class Book:
         )  # fmt: skip
 
     def complete(self, worker: int, *items: Completion) -> dict[int, str]:
-        return dict(self.connection.execute(COMPLETE, parameters(worker, items)).fetchall())
+        return dict(self.connection.execute(COMPLETE, completion_values(worker, worker % 64, items)).fetchall())
 
     def job(self, job: int) -> tuple[Any, ...]:
         """
@@ -174,31 +174,3 @@ def recount(connection: psycopg.Connection[Any], run: str) -> dict[str, dict[str
         if number:
             found.setdefault(stage, {})[name] = number
     return found
-
-
-def parameters(worker: int, items: Iterable[Completion]) -> dict[str, Any]:
-    items = list(items)
-    pairs = [(item.job, successor) for item in items for successor in item.successors]
-    return {
-        "worker": worker,
-        "shard": worker % 64,
-        "ids": numbers(i.job for i in items),
-        "attempts": numbers(i.attempt for i in items),
-        "outcomes": texts(i.outcome for i in items),
-        "runs": texts(i.run for i in items),
-        "stages": texts(i.stage for i in items),
-        "parents": numbers(i.parent for i in items),
-        "started": numbers(i.started for i in items),
-        "ended": numbers(i.ended for i in items),
-        "delays": numbers(i.delay for i in items),
-        "positions": numbers(i.position for i in items),
-        "digests": texts(i.digest for i in items),
-        "versions": texts(i.version for i in items),
-        "details": json_array(i.detail for i in items),
-        "next_parents": numbers(parent for parent, _ in pairs),
-        "next_queues": texts(s.queue for _, s in pairs),
-        "next_tasks": texts(s.task for _, s in pairs),
-        "next_stages": texts(s.stage for _, s in pairs),
-        "next_priorities": numbers(s.priority for _, s in pairs),
-        "next_args": json_array(s.args for _, s in pairs),
-    }

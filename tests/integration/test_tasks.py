@@ -83,6 +83,18 @@ def test_a_job_is_taken_for_a_job_and_not_for_an_iterable_of_its_fields(app, row
     assert rows()[1:] == [("next", "elsewhere.task", "todo", 50, 0)]
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_what_a_plain_task_returns_is_no_job_of_a_run(app, database, kind):
+    marked = Job(queue="next", task="t", payload={"context": {"oaflow": {"run": "r-aaaaaa", "stage": "s"}, "x": 1}})
+    registered = task(app=app, name="t")(returning(lambda: marked)[kind])
+
+    work(app, job_for(registered))
+
+    with psycopg.connect(database) as connection:
+        row = connection.execute("SELECT args FROM procrastinate_jobs WHERE queue_name = 'next'").fetchone()
+    assert row == ({"queue": "next", "task": "t", "payload": {"context": {"x": 1}}},)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_tasks_of_oaflows_own_app_are_tasks_alike(database, rows, kind):
