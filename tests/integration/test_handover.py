@@ -456,7 +456,7 @@ def test_of_two_transactions_that_finish_together_one_ends_the_run(book: Book, d
 
         def finish(worker: int, job: int, gate: threading.Barrier = gate, answers: list[Any] = answers) -> None:
             with psycopg.connect(database) as connection:
-                connection.execute(COMPLETE, completion_values(worker, 0, [book.done(job)]))
+                connection.execute(COMPLETE, completion_values(worker, worker % 64, [book.done(job)]))
                 gate.wait(10)  # neither sees what the other did
                 connection.commit()
                 answers.append(connection.execute("SELECT oaflow.close_v1(%s)", (book.run,)).fetchone())
