@@ -2,6 +2,7 @@
 The entity store on a real Postgres.
 """
 
+import json
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oaflow.entities.datasets import LONGEST, DatasetNameError, table_name
+from oaflow.entities.statements import for_table
 from oaflow.entities.store import BATCH, EntityStore, EntityStoreError, MissingIdError
 from oaflow.jobs import ForbiddenValueError
 
@@ -42,6 +44,11 @@ def rows(connection, dataset="d"):
 
 def names(store, *ids, dataset="d"):
     return {entity.id: sorted(entity.get("name")) for entity in store.load(dataset, ids)}
+
+
+def waits_for_a_lock(connection):
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return connection.execute(query).fetchone() == (1,)
 
 
 def test_what_was_written_is_read_back(store):
@@ -421,6 +428,28 @@ def test_writers_of_the_same_entities_in_any_order_do_not_stop_each_other(databa
     assert problems == []
     with EntityStore(database) as store:
         assert len(list(store.load("d", ids))) == 200
+
+
+def test_an_attempt_that_waited_for_a_later_one_does_not_make_its_entities_look_old(store, database, connection):
+    statement = for_table("write", table_name("d"))
+    with store.writer("d", "o", "doc", replace=True) as first:
+        first.add(person("a", "A"))
+    scope = {"origin": "o", "fragment": "doc", "begun": None}
+    row = {"id": "a", "origin": "o", "fragment": "doc", "entity": person("a", "A")}
+
+    with psycopg.connect(database) as later, ThreadPoolExecutor(1) as pool:
+        later.execute(f"SELECT FROM {table_name('d')} FOR UPDATE")
+        slower = store.writer("d", "o", "doc", replace=True)
+        slower.add(person("a", "A"))
+        written = pool.submit(slower.flush)
+        while not written.done() and not waits_for_a_lock(connection):
+            pass
+        ((begun,),) = later.execute(statement, {**scope, "rows": json.dumps([row])}).fetchall()
+        later.commit()
+        written.result(30)
+        later.execute(for_table("settle", table_name("d")), {**scope, "begun": begun})
+
+    assert names(store, "a") == {"a": ["A"]}
 
 
 def test_threads_may_share_a_store(store):

@@ -4,6 +4,9 @@
 -- no timestamp of the attempt lies before it. It lies after all that is there under the writer's own origin and
 -- fragment (`origin` is null where nothing is to be replaced), whatever the clock says; so what is older than `begun`
 -- is exactly what this attempt did not write.
+--
+-- A row that is overwritten gets its time once it is locked, not before the wait for that lock: else what a slower
+-- attempt of the same job writes over the row of a later one would look older than the later one's `begun`.
 WITH begun AS (
     SELECT coalesce(
         %(begun)s::timestamp,
@@ -18,6 +21,8 @@ WITH begun AS (
     SELECT r.id, r.origin, r.fragment, greatest(begun.at, clock_timestamp() AT TIME ZONE 'UTC'), r.entity
     FROM json_to_recordset(%(rows)s::json) AS r (id text, origin text, fragment text, entity jsonb), begun
     ORDER BY r.id, r.origin, r.fragment
-    ON CONFLICT (id, origin, fragment) DO UPDATE SET entity = excluded.entity, timestamp = excluded.timestamp
+    ON CONFLICT (id, origin, fragment) DO UPDATE SET
+        entity = excluded.entity,
+        timestamp = greatest(excluded.timestamp, clock_timestamp() AT TIME ZONE 'UTC')
 )
 SELECT at FROM begun
