@@ -94,7 +94,7 @@ class Beat:
 
 CLAIM = """
 SELECT id, queue, task, priority, args::text AS args, attempts, retries, crashes, suspect
-  FROM oaflow.fetch_v1(%(worker)s, %(queues)s::text[], %(tasks)s::text[], %(most)s, %(runs)s::text[])
+  FROM oaflow.fetch_v2(%(worker)s, %(queues)s::text[], %(tasks)s::text[], %(runs)s::text[], %(most)s)
 """
 
 COMPLETE = """
@@ -151,20 +151,20 @@ def json_array(items: Iterable[bytes]) -> str:
 
 
 async def claim(
-    connection: Connection, worker: int, pairs: Sequence[tuple[str, str]], most: int, runs: Sequence[str]
+    connection: Connection, worker: int, triples: Sequence[tuple[str, str, str]], most: int
 ) -> list[Claimed]:
     """
-    Claim up to `most` jobs of the given (queue, task) pairs, of the given runs, best priority first.
+    Claim up to `most` jobs of the given (queue, task, run) triples, best priority first.
     """
     async with connection.cursor(row_factory=class_row(Claimed)) as cursor:
         await cursor.execute(
             CLAIM,
             {
                 "worker": worker,
-                "queues": [queue for queue, _ in pairs],
-                "tasks": [task for _, task in pairs],
+                "queues": [queue for queue, _, _ in triples],
+                "tasks": [task for _, task, _ in triples],
+                "runs": [run for _, _, run in triples],
                 "most": most,
-                "runs": list(runs),
             },
         )
         return await cursor.fetchall()

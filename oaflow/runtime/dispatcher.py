@@ -323,8 +323,8 @@ class Dispatcher:
     async def _turn(self) -> None:
         if self._stale:
             self._stale = False
-            new_pairs, new_tasks = await self._passages.refresh()
-            self._more |= new_pairs
+            other_triples, new_tasks = await self._passages.refresh()
+            self._more |= other_triples
             if new_tasks:
                 await self._advertise()
         kinds = [in_loop for in_loop in (True, False) if self._may_claim_of(in_loop)]
@@ -346,7 +346,7 @@ class Dispatcher:
             self._more
             and not self._stopping
             and self._upkeep.no_room is None
-            and bool(self._passages.pairs(in_loop=in_loop))
+            and bool(self._passages.triples(in_loop=in_loop))
             and self._room(in_loop) > 0
         )
 
@@ -366,9 +366,9 @@ class Dispatcher:
         return self._passages.probe_of(held.stage.task).is_async
 
     async def _claim(self, in_loop: bool) -> None:
-        worker, most, pairs = self.worker, self._room(in_loop), self._passages.pairs(in_loop=in_loop)
+        worker, most, triples = self.worker, self._room(in_loop), self._passages.triples(in_loop=in_loop)
         with self.claims.sent():
-            rows = await self._wire.send("claim", ledger.claim, worker, pairs, most, self._passages.runs)
+            rows = await self._wire.send("claim", ledger.claim, worker, triples, most)
             self._more |= len(rows) >= most
             strangers = [row.id for row in rows if not await self._take(row)]
         if strangers:

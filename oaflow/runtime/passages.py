@@ -42,8 +42,7 @@ class Passages:
         self._known: dict[str, Passage] = {}
         self._probes: dict[str, Probe] = {}
         self._unreadable: set[str] = set()
-        self.runs: list[str] = []
-        self._pairs: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
+        self._triples: dict[bool, list[tuple[str, str, str]]] = {True: [], False: []}
 
     def get(self, run: str) -> Passage | None:
         """
@@ -87,31 +86,34 @@ class Passages:
         Learn of runs that began or ended, and so of what there is to claim.
 
         Returns:
-            Whether there are new pairs to claim, and whether there are new tasks.
+            Whether there is something else to claim now, and whether there are new tasks.
         """
         found = await self._wire.send("runs", ledger.open_runs)
         read = [self._read(run) for run in found if run.format == FORMAT and self.only in (None, run.id)]
         runs = [run for run in read if run is not None]
         self._drop_all_but({run.id for run in runs})
-        running = [run for run in runs if run.state == "running"]
-        self.runs = [run.id for run in running]
-        stages = [stage for run in running for stage in run.plan.stages.values() if not stage.external]
-        fresh = sorted({stage.task for stage in stages} - self._probes.keys())
+        triples = {
+            (stage.queue, stage.task, run.id)
+            for run in runs
+            if run.state == "running"
+            for stage in run.plan.stages.values()
+            if not stage.external
+        }
+        fresh = sorted({task for _, task, _ in triples} - self._probes.keys())
         if fresh:
             self._take_in(await self._probe(fresh))
-        pairs = {(stage.queue, stage.task) for stage in stages if self.probe_of(stage.task).ok}
-        before = self._pairs
-        self._pairs = {
-            in_loop: sorted(pair for pair in pairs if self.probe_of(pair[1]).is_async is in_loop)
-            for in_loop in (True, False)
-        }
-        return before != self._pairs, bool(fresh)
+        before, self._triples = self._triples, {True: [], False: []}
+        for triple in sorted(triples):
+            probe = self.probe_of(triple[1])
+            if probe.ok:
+                self._triples[probe.is_async].append(triple)
+        return before != self._triples, bool(fresh)
 
-    def pairs(self, *, in_loop: bool) -> list[tuple[str, str]]:
+    def triples(self, *, in_loop: bool) -> list[tuple[str, str, str]]:
         """
-        The queues and tasks to claim: of async stages, or of those that run in executors.
+        What to claim, by queue, task and run: of async stages, or of those that run in executors.
         """
-        return self._pairs[in_loop]
+        return self._triples[in_loop]
 
     def _take_in(self, probes: Mapping[str, Probe]) -> None:
         for task, probe in probes.items():

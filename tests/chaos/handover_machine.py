@@ -77,7 +77,7 @@ class HandoverMachine(RuleBasedStateMachine):
         return worker
 
     def claim(self, worker: int, most: int) -> list[Any]:
-        values = {"worker": worker, "queues": ["q"] * 3, "tasks": list(STAGES), "most": most, "runs": [RUN]}
+        values = {"worker": worker, "queues": ["q"] * 3, "tasks": list(STAGES), "runs": [RUN] * 3, "most": most}
         return self.connection.execute(CLAIM, values).fetchall()
 
     @rule(index=WORKERS, most=st.integers(1, 4))

@@ -67,12 +67,13 @@ class Book:
     def claim(
         self, worker: int, most: int = 100, *, tasks: Sequence[str] = ("t.a", "t.b"), runs: Sequence[str] = ()
     ) -> list[Any]:
+        pairs = [(task, run) for task in tasks for run in runs or [self.run]]
         values = {
             "worker": worker,
-            "queues": ["q"] * len(tasks),
-            "tasks": list(tasks),
+            "queues": ["q"] * len(pairs),
+            "tasks": [task for task, _ in pairs],
+            "runs": [run for _, run in pairs],
             "most": most,
-            "runs": list(runs) or [self.run],
         }
         return self.connection.execute(CLAIM, values).fetchall()
 

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import psycopg
 import pytest
 
 from oaflow.ledger.handover import COMPLETE, completion_values
-from tests.integration.handovers import OUTCOMES, Book, counters, recount
+from tests.integration.handovers import OUTCOMES, Book, args_of, counters, recount
 
 
 @pytest.fixture
@@ -264,6 +265,25 @@ def test_a_claim_takes_jobs_of_the_runs_that_are_named_and_of_no_other(book: Boo
 
     assert [row[0] for row in book.claim(worker, runs=[other.run])] == theirs
     other.connection.close()
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_claim_of_several_runs_takes_the_best_priority_of_all_of_them(
+    book: Book, database: str, indexed: bool
+) -> None:
+    if not indexed:
+        book.sql("DROP INDEX oaflow_run_ready, oaflow_run_due")
+    other, paused = Book(database, "ledger-bbbbbb"), Book(database, "ledger-cccccc")
+    paused.enter(5, priority=99)
+    middle, low, high = book.enter(2), other.enter(2, priority=10), other.enter(2, priority=90)
+    book.sql("UPDATE procrastinate_jobs SET scheduled_at = now() - interval '1 s' WHERE id = %s", middle[0])
+    worker, runs = book.worker(), [book.run, other.run]
+
+    assert [row[0] for row in book.claim(worker, 3, runs=runs)] == [*high, middle[0]]
+    assert [row[0] for row in book.claim(worker, runs=runs)] == [middle[1], *low]
+
+    other.connection.close()
+    paused.connection.close()
 
 
 def test_two_claims_at_once_share_and_never_wait(book: Book, database: str) -> None:
@@ -595,11 +615,18 @@ def test_counters_of_many_mixed_fates_equal_a_recount(book: Book) -> None:
 @pytest.fixture
 def crowded(book: Book) -> Book:
     """
-    1,000 rows that are doing, as many dead ones of before, and 20,000 of another queue with a higher priority.
+    1,000 rows that are doing, as many dead ones of before, 20,000 of another queue, and 20,000 of a paused run on the
+    same queues and tasks, some of them given back: all of a higher priority than what there is to claim.
     """
     book.sql(
         "INSERT INTO procrastinate_jobs (queue_name, task_name, priority, args)"
         " SELECT 'others', 'their.task', 90, '{}' FROM generate_series(1, 20000)"
+    )
+    book.sql(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, priority, args, scheduled_at)"
+        " SELECT 'q', CASE n %% 2 WHEN 0 THEN 't.a' ELSE 't.b' END, 80, %s, CASE WHEN n %% 10 = 0 THEN now() END"
+        "   FROM generate_series(1, 20000) n",
+        orjson.dumps(args_of("a", "ledger-paused")).decode(),
     )
     worker = book.worker()
     for _ in range(2):
@@ -643,8 +670,10 @@ def test_claims_and_completions_go_by_their_indexes_on_a_full_table(crowded: Boo
         )
         assert len(claimed) == 10
 
-        assert "oaflow_ready" in fetch
-        assert "oaflow_due" in fetch
+        assert "oaflow_run_ready" in fetch
+        assert "oaflow_run_due" in fetch
+        assert "Rows Removed by Filter" not in fetch, "other runs' backlog is walked over"
+        assert "Sort Key: ((- j" not in fetch, "all that waits is read and sorted"
         for text in (fetch, complete):
             assert "Seq Scan on procrastinate_jobs" not in text, text
             assert "procrastinate_jobs_lock_idx" not in text, text
@@ -652,7 +681,7 @@ def test_claims_and_completions_go_by_their_indexes_on_a_full_table(crowded: Boo
 
 
 def test_without_our_indexes_claims_and_completions_are_slower_and_right(crowded: Book) -> None:
-    crowded.sql("DROP INDEX oaflow_ready, oaflow_due")
+    crowded.sql("DROP INDEX oaflow_run_ready, oaflow_run_due")
     worker = crowded.worker()
 
     claimed = crowded.claimed(worker, 50)

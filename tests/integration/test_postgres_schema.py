@@ -60,7 +60,7 @@ def test_a_migration_names_each_step_and_a_second_one_has_none(empty_database):
     named = [str(step) for step in migrate(empty_database)]
 
     assert named[:2] == ["procrastinate schema.sql", "oaflow 0001_tables.sql"]
-    assert "index oaflow_ready on procrastinate_jobs" in named
+    assert "index oaflow_run_ready on procrastinate_jobs" in named
     assert migrate(empty_database) == []
     assert check(empty_database).indexes == ()
 
@@ -106,10 +106,10 @@ def test_a_database_that_openaleph_set_up_before_is_not_altered(empty_database):
 
 def test_openaleph_may_come_afterwards_and_drop_every_index_that_it_does_not_know(empty_database):
     migrate(empty_database)
-    run(empty_database, *OPENALEPH, "DROP INDEX oaflow_ready", "DROP INDEX oaflow_due")
+    run(empty_database, *OPENALEPH, "DROP INDEX oaflow_run_ready", "DROP INDEX oaflow_run_due")
 
-    assert check(empty_database).indexes == ("oaflow_ready", "oaflow_due")  # slower, and no error
-    assert [step.name for step in migrate(empty_database)] == ["oaflow_ready", "oaflow_due"]
+    assert check(empty_database).indexes == ("oaflow_run_ready", "oaflow_run_due")  # slower, and no error
+    assert [step.name for step in migrate(empty_database)] == ["oaflow_run_ready", "oaflow_run_due"]
 
 
 def test_procrastinate_is_upgraded_on_the_own_server_only(empty_database):
@@ -142,11 +142,11 @@ def test_the_whole_schema_and_all_its_migrations_are_the_same(empty_database, da
 def test_an_index_that_was_interrupted_is_made_again(database):
     run(
         database,
-        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'oaflow_ready'::regclass",
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'oaflow_run_ready'::regclass",
     )
-    assert check(database).indexes == ("oaflow_ready",)
+    assert check(database).indexes == ("oaflow_run_ready",)
 
-    assert [step.name for step in migrate(database)] == ["oaflow_ready"]
+    assert [step.name for step in migrate(database)] == ["oaflow_run_ready"]
     assert check(database).indexes == ()
 
 
@@ -253,5 +253,5 @@ def test_every_connection_says_who_it_is(database):
 
 
 def test_the_index_file_has_the_form_that_is_read():
-    assert [script.name for script in scripts.index_scripts()] == ["oaflow_ready", "oaflow_due"]
+    assert [script.name for script in scripts.index_scripts()] == ["oaflow_run_ready", "oaflow_run_due"]
     assert all(script.text.startswith("CREATE INDEX CONCURRENTLY IF NOT EXISTS") for script in scripts.index_scripts())
