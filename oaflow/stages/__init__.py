@@ -11,9 +11,17 @@ from oaflow.stages.extracting import extract
 from oaflow.stages.indexing import index
 from oaflow.stages.quarantining import quarantine
 
-# What the stages load on first use: the forkserver does so once for all executors. numpy, below py3langid, is not here:
-# importing it starts threads.
-__preload__ = ("followthemoney", "rigour.names", "phonenumbers", "babel", "chardet", "stdnum.iban", "kreuzberg")
+# What the stages load on first use: the forkserver does so once for all executors.
+__preload__ = (
+    "followthemoney",
+    "rigour.names",
+    "phonenumbers",
+    "babel",
+    "chardet",
+    "stdnum.iban",
+    "kreuzberg",
+    "oaflow.stages.preloaded",
+)
 
 __all__ = ["analyze", "crawl", "extract", "index", "quarantine"]
 

@@ -2,7 +2,12 @@
 In which language a text is.
 """
 
+import lzma
+import os
+from array import array
 from functools import cache
+from io import BytesIO
+from shutil import copyfileobj
 from typing import Any
 
 # More does not change the answer, and costs a millisecond for each 10,000 letters.
@@ -16,16 +21,45 @@ _SHORTEST_IDEOGRAPHS = 4
 # ones ended at 0.04.
 _CERTAIN = 0.12
 
+_PIECE = 1024**2
+
 
 @cache
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+def identifier() -> Any:
+    """
+    py3langid with its own model, without the labels that are not wanted here.
+    """
+    # OpenBLAS starts a thread for each core where it is not told otherwise; cores are shared out by executors.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import numpy
+    from py3langid.langid import MODEL_DIR, MODEL_FILE, LanguageIdentifier
 
-    identifier: Any = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    # Labels of two letters are the world's written languages. The rest are mostly close kin of one of these (Wu of
-    # Chinese, Moroccan of Arabic, Nigerian Pidgin of English), and take part of its certainty away.
-    identifier.set_languages([label for label in identifier.labels if len(label) == 2])
-    return identifier
+    # Not with its own loader, which unpacks 65 MB into the temp folder.
+    unpacked = BytesIO()
+    with lzma.open(MODEL_DIR / MODEL_FILE) as packed:
+        copyfileobj(packed, unpacked, _PIECE)
+    unpacked.seek(0)
+    with numpy.load(unpacked, allow_pickle=False) as model:
+        labels: list[str] = model["classes"].tolist()
+        # Labels of two letters are the world's written languages. The rest are mostly close kin of one of these (Wu of
+        # Chinese, Moroccan of Arabic, Nigerian Pidgin of English), and take part of its certainty away.
+        kept = [at for at, label in enumerate(labels) if len(label) == 2]
+        return LanguageIdentifier(
+            model["ptc"][:, kept],
+            model["pc"][kept],
+            [labels[at] for at in kept],
+            _packed(model["nextmove"]),
+            _packed(model["out_feat"]),
+            norm_probs=True,
+            tk_row=_packed(model["nextmove_row"]),
+        )
+
+
+def _packed(numbers: Any) -> "array[int]":
+    # Python's arrays give Python's numbers, which are shifted in the search and must not overflow.
+    packed = array(numbers.dtype.char)
+    packed.frombytes(memoryview(numbers).cast("B"))
+    return packed
 
 
 def language_of(text: str) -> str | None:
@@ -39,7 +73,7 @@ def language_of(text: str) -> str | None:
     ideographs = sum("\u3040" <= character <= "\u9fff" or "\uac00" <= character <= "\ud7a3" for character in sample)
     if letters < _SHORTEST and ideographs < _SHORTEST_IDEOGRAPHS:
         return None
-    label, certainty = _identifier().classify(sample)
+    label, certainty = identifier().classify(sample)
     return registry.language.clean(label) if certainty >= _CERTAIN else None
 
 

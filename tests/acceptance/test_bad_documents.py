@@ -342,17 +342,7 @@ def test_a_run_waits_for_room_on_a_full_disk_and_loses_nothing(
         (source / "all.zip").write_bytes(buffer.getvalue())
     # A private mount namespace: nothing is left where the test is killed.
     prepare = f'mount -t tmpfs -o size=64m none "$0" && head -c {ballast}M /dev/zero > "$0/ballast" && exec "$@"'
-    # Without `analyze`, whose model of languages needs 65 MB of temp itself.
-    stages = {
-        "crawl": {"task": "oaflow.stages.crawl", "with": {"source": [str(source)]}, "next": "extract"},
-        "extract": {
-            "task": "oaflow.stages.extract",
-            "next": {"default": "index", "children": {"to": "extract", "recurse": 16}},
-        },
-        "index": {"task": "oaflow.stages.index"},
-    }
-    (cli.folder / "plain.yml").write_text(json.dumps({"pipeline": "plain", "stages": stages}))
-    command = [sys.executable, "-m", "oaflow", "run", "plain.yml", *RUN]
+    command = [sys.executable, "-m", "oaflow", "run", "ingest", str(source), *RUN]
     process = started(
         subprocess.Popen(
             ["unshare", "--mount", "sh", "-c", prepare, str(small), *command],

@@ -2,14 +2,17 @@
 What is mentioned is found, and what only looks alike is not.
 """
 
+import subprocess
+import sys
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from oaflow.stages import mentions
-from oaflow.stages.languages import language_of
+from oaflow.stages.languages import identifier, language_of
 from oaflow.stages.names import names_in, people_of
 
 
@@ -124,6 +127,27 @@ def test_people_in_mail_headers():
 )
 def test_languages(text, language):
     assert language_of(text) == language
+
+
+def test_the_model_of_languages_is_loaded_without_writing_a_byte_to_any_disk():
+    # A limit on the size of files stops a write into one without a name too; pipes are not touched by it.
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+        "from oaflow.stages.languages import identifier, language_of; "
+        "print(language_of('The company transferred the money last week.'))"
+    )
+
+    said = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert said.stdout.strip() == "eng", said.stderr
+
+
+@pytest.mark.parametrize("text", ["Die Firma hat das Geld überwiesen.", "Компания перевела деньги.", "资金转入", "12"])
+def test_the_model_answers_as_the_one_that_its_library_loads_itself(text):
+    theirs = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    theirs.set_languages([label for label in theirs.labels if len(label) == 2])
+
+    assert identifier().rank(text) == theirs.rank(text)
 
 
 @given(st.text(max_size=300))
