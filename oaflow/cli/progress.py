@@ -2,6 +2,7 @@
 A run while it goes on: a live table where there is a terminal, plain lines where there is none.
 """
 
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -127,9 +128,8 @@ def sentences(event: object) -> Iterator[str]:
             for job in waiting:
                 yield f"no live worker can run task {clean(job.task)} of queue {clean(job.queue)}: its jobs wait"
                 yield "help:  oaflow worker   (where that task's module is installed)"
-        case WorkerDied(pid=pid, code=code):
-            how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-            yield f"worker process {pid} ended {how}; its jobs come back, and another takes its place"
+        case WorkerDied(pid=pid, code=code, pause=pause):
+            yield from of_a_death(pid, code, pause)
         case Unreachable(reason=reason):
             yield f"the database is away ({shortened(reason)}); the run waits for it"
         case Reachable():
@@ -142,6 +142,19 @@ def sentences(event: object) -> Iterator[str]:
             yield f"{signal}: nothing more is begun, what runs may end (10 s); once more stops at once"
         case _:
             return
+
+
+def of_a_death(pid: int, code: int, pause: float) -> Iterator[str]:
+    """
+    What is said about a worker process that ended unasked, and whose successor is started after so many seconds.
+    """
+    how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+    if not pause:
+        yield f"worker process {pid} ended {how}; its jobs come back, and another takes its place"
+        return
+    yield f"worker process {pid} ended {how}, as the one before it; another is started in {duration(pause)}"
+    if -code == signal.SIGKILL:
+        yield "help:  where memory is short, fewer processes: OAFLOW_EXECUTORS=1"
 
 
 def _where(status: RunStatus) -> str:

@@ -42,6 +42,7 @@ def worker(
     Work on the jobs of all runs, until a signal comes: the first drains, the second stops at once.
     """
     from oaflow.cli.output import remark
+    from oaflow.cli.progress import of_a_death
     from oaflow.compiler.functions import import_folders
     from oaflow.operations.crew import Crew
     from oaflow.runtime.supervisor import Died, Ended, Registered
@@ -55,8 +56,8 @@ def worker(
                 case Registered():
                     remark(f"worker {event.worker} is ready (pid {event.pid})")
                 case Died():
-                    how = f"by signal {-event.code}" if event.code < 0 else f"with exit code {event.code}"
-                    remark(f"worker process {event.pid} ended {how}; another takes its place", "yellow")
+                    for line in of_a_death(event.pid, event.code, event.pause):
+                        remark(line, "yellow")
                 case Ended():
                     remark(
                         f"worker process {event.pid} is drained"

@@ -50,12 +50,13 @@ class Waits:
 @dataclass(frozen=True, slots=True)
 class WorkerDied:
     """
-    A worker process ended unasked; its jobs came back, and another one takes its place.
+    A worker process ended unasked; its jobs came back, and another one takes its place, after `pause` seconds.
     """
 
     pid: int
     code: int
     jobs: int
+    pause: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ def follow(
                 for event in supervisor.poll():
                     if isinstance(event, Died):
                         dead.update(event.workers)
-                        yield WorkerDied(event.pid, event.code, len(event.workers))
+                        yield WorkerDied(event.pid, event.code, len(event.workers), event.pause)
             if interrupts.count:
                 break
             try:

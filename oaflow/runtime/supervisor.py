@@ -30,6 +30,10 @@ _TIMES = 3
 # SIGSEGV in a library that it loads, is a signal too, and does.
 _FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 
+# Seconds until the next is started, when one after the other was killed before it had registered: by the out-of-memory
+# killer, say, which another one at once would only call again. The first is replaced at once; the last goes on.
+_PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+
 # A worker's own limit for running jobs is 10 s; what it needs besides to give back and to say goodbye.
 DRAIN_SECONDS = 15.0
 
@@ -67,12 +71,14 @@ class Registered:
 @dataclass(frozen=True, slots=True)
 class Died:
     """
-    A worker process ended unasked. `workers` are the ids that it had; a negative code is a signal.
+    A worker process ended unasked. `workers` are the ids that it had; a negative code is a signal. Another is started
+    after `pause` seconds.
     """
 
     pid: int
     code: int
     workers: tuple[int, ...]
+    pause: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,8 @@ class _Child:
 
 class Supervisor:
     """
-    A number of worker processes, kept alive. Nothing happens between two calls of `poll`.
+    A number of worker processes, kept alive: one that is killed is replaced, and where one after the other is killed
+    before it has registered, later and later. Nothing happens between two calls of `poll`.
 
     Args:
         command: what a worker process runs; the control descriptor is appended as `--control FD`.
@@ -163,6 +170,8 @@ class Supervisor:
         self._begun = True
         self._run: str | None = None
         self._early = 0
+        self._killed = 0
+        self._not_before = now()
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -207,11 +216,12 @@ class Supervisor:
                 worker = message.get("worker")
                 if message.get("event") == "registered" and isinstance(worker, int):
                     child.workers.append(worker)
-                    self._early = 0
+                    self._early = self._killed = 0
+                    self._not_before = self._now()
                     events.append(Registered(child.process.pid, worker))
             if code is not None:
                 events.append(self._buried(child, code))
-        while not self._stopping and len(self._children) < self._count:
+        while not self._stopping and len(self._children) < self._count and self._now() >= self._not_before:
             events.append(self._start())
         return events
 
@@ -293,12 +303,21 @@ class Supervisor:
             os.killpg(child.process.pid, signal.SIGKILL)
         if self._stopping:
             return Ended(child.process.pid, code, tuple(child.workers))
-        if -code not in _FROM_OUTSIDE:
-            self._early = self._early + 1 if self._now() - child.started < _SOON and not child.workers else 0
+        now = self._now()
+        if -code in _FROM_OUTSIDE:
+            self._not_before = max(self._not_before, now + self._pause(child))
+        else:
+            self._early = self._early + 1 if now - child.started < _SOON and not child.workers else 0
         if self._early >= _TIMES:
             self._stopping = True
             raise WorkerDoesNotStartError(code, child.log, tail_of(child.log))
-        return Died(child.process.pid, code, tuple(child.workers))
+        return Died(child.process.pid, code, tuple(child.workers), max(0.0, self._not_before - now))
+
+    def _pause(self, child: _Child) -> float:
+        if child.workers:
+            return 0.0
+        self._killed += 1
+        return _PAUSES[min(self._killed, len(_PAUSES)) - 1]
 
 
 def worker_command(executors: int | None = None, folders: Sequence[Path] = ()) -> tuple[str, ...]:

@@ -19,8 +19,9 @@ from oaflow.operations.states import RunStatus
 
 def run_of(state="finished", **values):
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    given = {"id": "p-abc234", "pipeline": "p", "plan": "d", "dataset": "x", "params": {}, "state": state}
-    rest = {"reason": None, "round": 1, "sealed": True, "created_at": now, "finished_at": None, "seconds": 1.0}
+    given = {"id": "p-abc234", "pipeline": "p", "plan": "d", "dataset": "x", "state": state}
+    rest = {"params": {}, "folders": [], "reason": None, "round": 1, "sealed": True}
+    rest |= {"created_at": now, "finished_at": None, "seconds": 1.0}
     return Run(**{**given, **rest, **values})
 
 
@@ -92,7 +93,8 @@ def test_without_an_end_of_the_source_there_is_no_percentage():
     ("event", "words"),
     [
         (Waits((Waiting("q", "m.f", 3.0),)), ("m.f", "queue q", "oaflow worker")),
-        (WorkerDied(7, -9, 1), ("process 7", "signal 9")),
+        (WorkerDied(7, -9, 1), ("process 7", "signal 9", "another takes its place")),
+        (WorkerDied(7, -9, 0, 4.0), ("process 7", "signal 9", "another is started in 4.0 s", "OAFLOW_EXECUTORS")),
         (Unreachable("gone\x1b[31m"), ("the database is away", "gone\\x1b[31m")),
         (Paused("host: disk full"), ("paused", "disk full")),
         (Paused(None), ("goes on",)),
