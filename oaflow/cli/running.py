@@ -71,7 +71,8 @@ def run(
     if resume and new:
         raise UsageError("--resume and --new exclude each other")
     source, given, known = locate(pipeline), params_of(param or ()), settings()
-    with crew_of(known, workers, import_folders(source.file)) as crew:
+    folders = import_folders(source.file)
+    with crew_of(known, workers, folders) as crew:
         # What opens connections takes a while to load; the workers do so meanwhile.
         from oaflow.operations import running
         from oaflow.operations.starting import Request
@@ -79,7 +80,13 @@ def run(
         program = load(source)
         show_mistakes(program)
         request = Request(
-            dataset=dataset, inputs=tuple(inputs or ()), params=given, entities=entities, at=at, first=first
+            dataset=dataset,
+            inputs=tuple(inputs or ()),
+            params=given,
+            entities=entities,
+            at=at,
+            first=first,
+            folders=folders,
         )
         mode = "resume" if resume else "new" if new else "ask"
         events = running.run(known, program, request, mode=mode, choose=_choose, crew=crew)
@@ -91,11 +98,10 @@ def resume(run: RunId = None, workers: Workers = None, json: Json = False) -> in
     Go on with a run, whatever stopped it.
     """
     from oaflow.cli.verdicts import Limits
-    from oaflow.compiler.functions import import_folders
     from oaflow.operations.crew import crew_of
 
     known = settings()
-    with crew_of(known, workers, import_folders()) as crew:
+    with crew_of(known, workers) as crew:
         from oaflow.operations import running
 
         return _show(running.resume(known, run, crew=crew), Limits(), json)
@@ -113,11 +119,10 @@ def retry(
     Send what failed in a run again, and follow it.
     """
     from oaflow.cli.verdicts import Limits
-    from oaflow.compiler.functions import import_folders
     from oaflow.operations.crew import crew_of
 
     known = settings()
-    with crew_of(known, workers, import_folders()) as crew:
+    with crew_of(known, workers) as crew:
         from oaflow.operations import running
 
         return _show(running.retry(known, run, stage=stage, crew=crew), Limits(), json)
@@ -156,6 +161,9 @@ def _choose(run: "Run") -> Literal["resume", "new"] | None:
     if not interactive():
         return None
     remark(f"run {clean(run.id)} of this pipeline and dataset has not ended: {run.state}, {duration(run.seconds)} old")
+    if run.cut:
+        remark(clean(run.reason))
+        return "new" if typer.confirm("cancel it, and start anew?", default=True, err=True) else None
     answer = typer.prompt("continue it? [Y]es, [n]ew run instead, [q]uit", default="y", show_default=False, err=True)
     match answer.strip().lower()[:1]:
         case "y":

@@ -205,5 +205,7 @@ def print_details(details: Details) -> None:
         console.print("[yellow]nobody works on it[/]: its workers have ended with the command that started them")
     run = details.status.run
     waits_for_room = run.state == "paused" and GOES_ON in (run.reason or "")
-    if details.abandoned or (run.state in ("interrupted", "paused") and not waits_for_room):
+    if run.cut:
+        console.print(f"[bold]start it anew:[/] {escape(run.anew)}")
+    elif details.abandoned or (run.state in ("interrupted", "paused") and not waits_for_room):
         console.print(f"[bold]continue:[/] oaflow resume {escape(run.id)}")

@@ -24,7 +24,8 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 @dataclass(frozen=True, slots=True)
 class Run:
     """
-    One passage of work through a plan, as the table has it. `seconds` is its age, or how long it took.
+    One passage of work through a plan, as the table has it. `seconds` is its age, or how long it took; `folders` are
+    where the modules of its stages lie on the machine that it was started on.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Run:
     plan: str
     dataset: str
     params: Mapping[str, Any]
+    folders: Sequence[str]
     state: State
     reason: str | None
     round: int
@@ -46,6 +48,20 @@ class Run:
         Whether it is to go on.
         """
         return self.state in OPEN_STATES
+
+    @property
+    def cut(self) -> bool:
+        """
+        Whether who started it was gone before its input was read to the end: nobody can go on with the rest.
+        """
+        return self.state == "interrupted" and not self.sealed
+
+    @property
+    def anew(self) -> str:
+        """
+        What starts one in place of a run that was cut off.
+        """
+        return f"oaflow run {self.pipeline} -d {self.dataset} -i FILE --new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +168,20 @@ def new_run_id(pipeline: str) -> str:
 
 
 def start_run(
-    connection: Connection[Any], pipeline: str, plan: str, dataset: str, params: Mapping[str, Any], tries: int = 5
+    connection: Connection[Any],
+    pipeline: str,
+    plan: str,
+    dataset: str,
+    params: Mapping[str, Any],
+    *,
+    folders: Sequence[str] = (),
+    tries: int = 5,
 ) -> str:
     """
     Makes the row of a run that has no jobs yet, not sealed.
+
+    Args:
+        folders: absolute, where modules of its stages are looked for.
 
     Returns:
         its id.
@@ -167,7 +193,14 @@ def start_run(
             with connection.transaction():
                 connection.execute(
                     sql("insert_run"),
-                    {"run": run, "pipeline": pipeline, "plan": plan, "dataset": dataset, "params": body},
+                    {
+                        "run": run,
+                        "pipeline": pipeline,
+                        "plan": plan,
+                        "dataset": dataset,
+                        "params": body,
+                        "folders": list(folders),
+                    },
                 )
             return run
         except errors.UniqueViolation:

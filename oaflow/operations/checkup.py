@@ -125,7 +125,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
                 if run.state == "running":
                     yield Finding("fine", "run", f"{run.id} is running")
                 else:
-                    yield Finding("note", "run", f"{run.id} is {run.state}", f"oaflow resume {run.id}")
+                    then = run.anew if run.cut else f"oaflow resume {run.id}"
+                    yield Finding("note", "run", f"{run.id} is {run.state}", then)
                 if not live and opened.embedded:
                     continue
                 for job in waiting_of(made, run, bound_plan(made, run), settings.dead_after):

@@ -22,33 +22,48 @@ class Crew:
         settings: of the command; the workers get the same.
         count: worker processes; 0 where they are elsewhere.
         executors: of each; None: what the settings say, else the cores of the machine, shared.
-        folders: where modules of stages are looked for, after what is installed.
+        folders: where modules of stages are looked for, after what is installed. None: that is known with the run, and
+            no worker is started before.
     """
 
     def __init__(
-        self, settings: Settings, count: int, *, executors: int | None = None, folders: tuple[Path, ...] = ()
+        self, settings: Settings, count: int, *, executors: int | None = None, folders: tuple[Path, ...] | None = ()
     ) -> None:
-        each = executors or settings.executors or max(1, (os.cpu_count() or 1) // max(count, 1))
+        self._settings, self._count, self._folders = settings, count, folders
+        self._executors = executors or settings.executors or max(1, (os.cpu_count() or 1) // max(count, 1))
         self._logs = settings.home / "logs"
         self._supervisor: Supervisor | None = None
-        if count:
-            self._supervisor = Supervisor(
-                worker_command(each, folders), count=count, logs=self._logs, environment=_environment(settings)
-            )
 
-    def begin(self, run: str | None = None) -> Supervisor | None:
+    def begin(self, run: str | None = None, folders: tuple[Path, ...] = ()) -> Supervisor | None:
         """
         The database is there: the workers may use it. Those of a run work on that one only: another run may have stages
         of the same names, from another folder.
+
+        Args:
+            folders: where modules of this run's stages are looked for besides, after the others.
         """
+        wanted = tuple(dict.fromkeys([*(self._folders or ()), *folders]))
+        if self._supervisor is not None and wanted != self._folders:
+            self._supervisor.stop()  # what is prepared does not look there
+            self._supervisor = None
+        if self._supervisor is None:
+            self._supervisor = self._made(wanted)
         if self._supervisor is not None:
             self._supervisor.begin(run)
         return self._supervisor
 
+    def _made(self, folders: tuple[Path, ...]) -> Supervisor | None:
+        if not self._count:
+            return None
+        command = worker_command(self._executors, folders)
+        return Supervisor(command, count=self._count, logs=self._logs, environment=_environment(self._settings))
+
     def __enter__(self) -> Self:
         # Nothing is made in a data folder that nobody has looked at: the first time they are started with the rest.
-        if self._supervisor is not None and os.access(self._logs, os.W_OK | os.X_OK):
-            self._supervisor.prepare()
+        if self._folders is not None and os.access(self._logs, os.W_OK | os.X_OK):
+            self._supervisor = self._made(self._folders)
+            if self._supervisor is not None:
+                self._supervisor.prepare()
         return self
 
     def __exit__(
@@ -58,12 +73,13 @@ class Crew:
             self._supervisor.stop()
 
 
-def crew_of(settings: Settings, workers: int | None, folders: tuple[Path, ...]) -> Crew:
+def crew_of(settings: Settings, workers: int | None, folders: tuple[Path, ...] | None = None) -> Crew:
     """
     The workers of a command that follows a run.
 
     Args:
         workers: how many; None: one with the private server, none with another, where they are elsewhere.
+        folders: where modules of stages are looked for; None: where those of the run are.
     """
     count = workers if workers is not None else int(settings.db_uri is None)
     return Crew(settings, count, folders=folders)

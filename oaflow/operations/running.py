@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from psycopg import Connection
@@ -21,6 +22,7 @@ from oaflow.operations.following import Event, follow
 from oaflow.operations.programs import Program
 from oaflow.operations.starting import (
     Begun,
+    EnteringRunError,
     Request,
     UnfinishedRunError,
     UnsealedRunError,
@@ -31,7 +33,7 @@ from oaflow.operations.starting import (
     settle,
     unfinished,
 )
-from oaflow.operations.states import bound_plan, wanted_run
+from oaflow.operations.states import bound_plan, folders_from_here, folders_of, wanted_run
 from oaflow.runtime.supervisor import Died, Ended, Interrupts, Supervisor
 from oaflow.runtime.supervisor import Event as WorkerEvent
 from oaflow.settings import Settings
@@ -81,7 +83,7 @@ def run(
                 decided = choose(old) if mode == "ask" else mode
                 if decided is None:
                     raise UnfinishedRunError(old)
-                begun = _go_on(made, old) if decided == "resume" else None
+                begun = _go_on(made, old, folders_of(old)) if decided == "resume" else None
             elif mode == "resume":
                 raise UsageError(
                     f"there is no unfinished run of pipeline {plan.pipeline!r} on dataset {request.dataset!r}",
@@ -124,7 +126,7 @@ def resume(settings: Settings, run: str | None, *, crew: Crew) -> Iterator[Event
                     if found.state != "cancelled"
                     else "oaflow run starts a new one",
                 )
-            begun = _go_on(made, found)
+            begun = _go_on(made, found, folders_from_here(found))
         yield begun
         yield from _followed(opened, begun, crew)
 
@@ -150,6 +152,7 @@ def retry(
             bound = bound_plan(made, found)
             if found.state == "cancelled":
                 raise UsageError(f"run {found.id!r} was cancelled", help="oaflow run starts a new one")
+            _refuse_unsealed(found)
             if stage is not None and stage not in bound.stages:
                 raise UsageError(f"run {found.id!r} has no stage {stage!r}", help=f"it has: {', '.join(bound.stages)}")
             jobs = None if stage is None else [failure.job for failure in failures(made, found.id, stage=stage)]
@@ -157,7 +160,8 @@ def retry(
             if number == 0:
                 where = f" at stage {stage!r}" if stage is not None else ""
                 raise UsageError(f"nothing failed{where} in run {found.id!r} that could be sent again")
-            begun = Begun(found.id, bound, number, (f"sent {number} failed job{'' if number == 1 else 's'} again",))
+            again = f"sent {number} failed job{'' if number == 1 else 's'} again"
+            begun = Begun(found.id, bound, number, (again,), folders_from_here(found))
         yield begun
         yield from _followed(opened, begun, crew)
 
@@ -203,26 +207,31 @@ def worker(settings: Settings, crew: Crew) -> Iterator[WorkerEvent]:
             supervisor.stop(0)
 
 
-def _go_on(made: Connection[Any], run: Run) -> Begun:
-    if not run.sealed:
-        raise UnsealedRunError(run)
+def _go_on(made: Connection[Any], run: Run, folders: tuple[Path, ...]) -> Begun:
+    _refuse_unsealed(run)
     bound = bound_plan(made, run)
     ledger.mark(made, run.id, "running")
-    return Begun(run.id, bound, 0, (f"going on with run {run.id}",))
+    return Begun(run.id, bound, 0, (f"going on with run {run.id}",), folders)
+
+
+def _refuse_unsealed(run: Run) -> None:
+    if run.sealed:
+        return
+    raise UnsealedRunError(run) if run.cut else EnteringRunError(run)
 
 
 def _followed(opened: Database, begun: Begun, crew: Crew) -> Iterator[Event]:
-    with Interrupts() as interrupts, _at_work(opened, crew, begun.run) as supervisor:
+    with Interrupts() as interrupts, _at_work(opened, crew, begun) as supervisor:
         yield from follow(opened, begun.run, begun.bound, supervisor=supervisor, interrupts=interrupts)
 
 
 @contextmanager
-def _at_work(opened: Database, crew: Crew, run: str) -> Generator[Supervisor | None]:
+def _at_work(opened: Database, crew: Crew, begun: Begun) -> Generator[Supervisor | None]:
     """
     Workers for the time of a block. At its end they are drained; where it ends with an error, what they held is given
     back all the same.
     """
-    supervisor = crew.begin(run)
+    supervisor = crew.begin(begun.run, begun.folders)
     if supervisor is None:
         yield None
         return

@@ -43,7 +43,9 @@ class UnfinishedRunError(UsageError):
         self.run = run
         super().__init__(
             f"run {run.id!r} of this pipeline and dataset has not ended (it is {run.state})",
-            help="add --resume to go on with it, or --new to cancel it and start afresh",
+            help="add --new to cancel it and start afresh; its input is gone, so there is no going on with it"
+            if run.cut
+            else "add --resume to go on with it, or --new to cancel it and start afresh",
         )
 
 
@@ -56,7 +58,20 @@ class UnsealedRunError(UsageError):
         self.run = run
         super().__init__(
             f"the input of run {run.id!r} was not read to the end, so there is no going on with it",
-            help=f"oaflow run {run.pipeline} -d {run.dataset} -i FILE --new",
+            help=run.anew,
+        )
+
+
+class EnteringRunError(UsageError):
+    """
+    Whoever started the run still reads its input.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        super().__init__(
+            f"the command that started run {run.id!r} still reads its input, and follows it",
+            help=f"oaflow status {run.id}",
         )
 
 
@@ -86,6 +101,7 @@ class Request:
         entities: a file with FtM entities, one a line; `-` is stdin.
         at: the stage that the first jobs go to, in place of the entries.
         first: only so many of the entities of `entities`.
+        folders: where modules of stages are looked for, beside what is installed; kept with the run.
         environment: where params that name a variable look.
     """
 
@@ -95,19 +111,21 @@ class Request:
     entities: str | None = None
     at: str | None = None
     first: int | None = None
+    folders: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
     """
-    A run that has begun, or goes on.
+    A run that has begun, or goes on. `folders` are where its workers look for modules, beside what is installed.
     """
 
     run: str
     bound: BoundPlan
     jobs: int
     remarks: tuple[str, ...] = ()
+    folders: tuple[Path, ...] = ()
 
 
 def precheck(plan: Plan, request: Request) -> None:
@@ -212,11 +230,12 @@ def begin(
     stages = (request.at,) if request.at is not None else bound.start
     # All or nothing, where the first jobs are few; a stream of entities is too long for one transaction.
     with connection.transaction() if request.entities is None else nullcontext():
-        run = ledger.start_run(connection, plan.pipeline, plan.digest, request.dataset, values)
+        folders = _storable(request.folders)
+        run = ledger.start_run(connection, plan.pipeline, plan.digest, request.dataset, values, folders=folders)
         number = _enter(connection, run, _first_jobs(bound, stages, request, run))
     if number == 0:
         ledger.close(connection, run)
-    return Begun(run, bound, number, tuple(remarks))
+    return Begun(run, bound, number, tuple(remarks), request.folders)
 
 
 def _enter(connection: Connection[Any], run: str, jobs: Iterable[FirstJob]) -> int:
@@ -293,6 +312,13 @@ def _entities(lines: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
         except JobError as error:
             raise UsageError(f"line {number} of {name} cannot travel: {error}") from None
         yield entity
+
+
+def _storable(folders: Iterable[Path]) -> list[str]:
+    """
+    Folders as the database holds them; one whose name is not UTF-8 it cannot.
+    """
+    return [os.fsdecode(name) for name in map(os.fsencode, folders) if name.decode(errors="ignore").encode() == name]
 
 
 def _limited(entities: Iterator[dict[str, Any]], most: int | None) -> Iterator[dict[str, Any]]:

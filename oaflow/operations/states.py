@@ -4,6 +4,7 @@ How a run stands: what `run`, `status` and `resume` show.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
@@ -127,6 +128,20 @@ def bound_plan(connection: Connection[Any], run: Run) -> BoundPlan:
     if stored is None:
         raise UsageError(f"the plan of run {run.id!r} is gone", help="oaflow doctor")
     return bind(Plan.model_validate(stored.definition), run.params)
+
+
+def folders_of(run: Run) -> tuple[Path, ...]:
+    """
+    Where the modules of a run's stages lie, as far as these folders are on this machine.
+    """
+    return tuple(folder for folder in map(Path, run.folders) if folder.is_dir())
+
+
+def folders_from_here(run: Run) -> tuple[Path, ...]:
+    """
+    The same, and after them the current folder.
+    """
+    return tuple(dict.fromkeys([*folders_of(run), Path.cwd()]))
 
 
 def index_stages(bound: BoundPlan) -> tuple[str, ...]:

@@ -107,14 +107,32 @@ def test_a_run_that_is_killed_while_it_reads_its_input_cannot_be_resumed_but_beg
     running.stdin.write(ENTITY)
     running.stdin.flush()
     (cut,) = until(lambda: runs(database))
+    # While it reads, the run goes on, and is nobody else's.
+    assert there("status", "--json").json["state"] == "running"
+    other = there("resume", cut[0])
+    assert (other.code, other.help) == (2, f"oaflow status {cut[0]}")
+    assert "still reads its input" in other.error
     running.kill()
     running.wait()
+    until(lambda: there("status", "--json").json["state"] == "interrupted")  # when the server has seen that it is gone
 
-    result = there("resume", cut[0])
+    shown = there("status")
+    assert "before it had read its input to the end" in shown.out
+    assert "start it anew: oaflow run own -d x -i FILE --new" in shown.out
+    assert "resume" not in shown.out
+    assert "interrupted" in there("status", "--all").out
+    assert "help: oaflow run own -d x -i FILE --new" in there("doctor").out
+    for command in ("resume", "retry"):
+        result = there(command, cut[0])
 
-    assert result.code == 2
-    assert "was not read to the end" in result.error
-    assert result.help == "oaflow run own -d x -i FILE --new"
+        assert result.code == 2
+        assert "was not read to the end" in result.error
+        assert result.help == "oaflow run own -d x -i FILE --new"
+
+    unsaid = there("run", "own.yml", "-i", "-", *given)
+    assert unsaid.code == 2
+    assert unsaid.help.startswith("add --new")
+    assert "--resume" not in unsaid.help
 
     (there.folder / "entities.jsonl").write_text(ENTITY)
     again = there("run", "own.yml", "-i", "entities.jsonl", "--new", *given)
