@@ -2,18 +2,21 @@
 Statements that are sent until they are answered.
 
 Everything that workers send is fenced in the database, so after a cut connection, a restart of the server or a lost
-answer the same statement is simply sent again.
+answer the same statement is simply sent again. One that the server is still at is waited for.
 """
 
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 import psycopg.errors
 import psycopg_pool
+
+from oaflow.ledger.unanswered import Statement, end, is_worked_on
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -71,7 +74,8 @@ class Wire:
 
     Args:
         pool: gives the connections.
-        timeout: seconds after which a statement without an answer is sent again; a half-open connection would hang.
+        timeout: seconds after which the server is asked about a statement without an answer. It is sent again where
+            the server is not at it any more, or does not answer that either: a half-open connection would hang.
     """
 
     def __init__(self, pool: Callable[[], Pool], *, timeout: float = 20.0) -> None:
@@ -93,11 +97,15 @@ class Wire:
             Refused: the statement itself is not acceptable.
         """
         delay = 0.05
+        before: Statement | None = None
         while True:
             try:
-                async with asyncio.timeout(self._timeout):
-                    async with self._pool().connection() as connection:
-                        answer = await call(connection, *arguments, **named)
+                async with self._pool().connection(timeout=self._timeout) as connection:
+                    if before is not None:
+                        async with asyncio.timeout(self._timeout):
+                            await end(connection, before, self._timeout)
+                    before = Statement(connection.info.backend_pid, time.monotonic())
+                    answer = await self._answer(what, connection, call(connection, *arguments, **named))
                 self.away_since = None
                 return answer
             except TRANSIENT as problem:
@@ -108,3 +116,22 @@ class Wire:
                 raise Refused(problem) from problem
             await asyncio.sleep(delay * (0.5 + random.random()))
             delay = min(delay * 2, 2.0)
+
+    async def _answer(self, what: str, connection: psycopg.AsyncConnection[Any], call: Awaitable[T]) -> T:
+        """
+        The answer of a call that is on the wire.
+
+        Raises:
+            TimeoutError: there will be none.
+        """
+        answer = asyncio.ensure_future(call)
+        try:
+            while not (await asyncio.wait({answer}, timeout=self._timeout))[0]:
+                if not await is_worked_on(connection, self._timeout) and not answer.done():
+                    raise TimeoutError(f"no answer for {self._timeout:g} s, and the server is not at it")
+                log.info("%s takes longer than %g s; the server is at it", what, self._timeout)
+            return await answer
+        finally:
+            if not answer.done():  # psycopg cancels it on the server, or closes the connection
+                answer.cancel()
+                await asyncio.gather(answer, return_exceptions=True)
