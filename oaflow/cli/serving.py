@@ -2,6 +2,7 @@
 `worker`, `doctor`, `db`: for who keeps it running.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -103,22 +104,46 @@ def doctor(json: Json = False) -> int:
 
 def migrate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    entity_indexes: Annotated[
+        bool | None,
+        typer.Option(
+            "--entity-indexes/--no-entity-indexes",
+            help="Whether entity tables that others made get the index that they lack; in a terminal it is asked.",
+        ),
+    ] = None,
 ) -> int:
     """
     Bring the database to this program's schema.
     """
-    from oaflow.cli.output import clean, remark, say
+    from oaflow.cli.output import clean, count, interactive, remark, say
     from oaflow.operations.schema import db_migrate
 
-    address, steps = db_migrate(settings(), dry_run=dry_run)
+    def wanted(tables: Sequence[str]) -> bool:
+        if entity_indexes is not None or dry_run or not interactive():
+            return bool(entity_indexes)
+        for line in lacking(tables):
+            remark(line, "yellow")
+        return typer.confirm(f"make {'it' if len(tables) == 1 else 'them'}?", default=True, err=True)
+
+    done = db_migrate(settings(), dry_run=dry_run, wanted=wanted)
+    steps = [*map(str, done.steps), *(f"index on {table} (origin, fragment)" for table in done.indexed)]
     for step in steps:
         say(clean(step))
-    verb = "to be done" if dry_run else "done"
-    remark(
-        f"{clean(address)}: "
-        + (f"{len(steps)} step{'' if len(steps) == 1 else 's'} {verb}" if steps else "nothing to do")
-    )
+    what = f"{count(len(steps), 'step')} {'to be done' if dry_run else 'done'}" if steps else "nothing to do"
+    remark(f"{clean(done.address)}: {what}")
+    if entity_indexes is None:
+        for line in lacking(done.left.names):
+            remark(line, "yellow")
+        if done.left.names:
+            remark("help:  oaflow db migrate --entity-indexes")
+    if done.left.problem:
+        remark(f"the entity store could not be looked at: {clean(done.left.problem)}", "yellow")
     return 0
+
+
+def lacking(tables: Sequence[str]) -> Iterator[str]:
+    for table in tables:
+        yield f"{table} has no index on (origin, fragment): to replace what was said about a document all of it is read"
 
 
 def check(json: Json = False) -> int:
@@ -128,14 +153,19 @@ def check(json: Json = False) -> int:
     from oaflow.cli.output import clean, remark, say, say_json
     from oaflow.operations.schema import db_check
 
-    address, state = db_check(settings())
+    address, state, tables = db_check(settings())
     if json:
-        say_json({"postgres": state.release, "migrations": list(state.applied), "indexes_missing": list(state.indexes)})
+        facts = {"postgres": state.release, "migrations": list(state.applied), "indexes_missing": list(state.indexes)}
+        say_json({**facts, "entity_indexes_missing": list(tables.names)})
         return 0
     say(f"PostgreSQL\t{state.release}")
     for name in state.applied:
         say(f"oaflow\t{clean(name)}")
     for name in state.indexes:
         remark(f"index {clean(name)} is not there; claims are slower", "yellow")
+    for line in lacking(tables.names):
+        remark(line, "yellow")
+    if tables.problem:
+        remark(f"the entity store could not be looked at: {clean(tables.problem)}", "yellow")
     remark(f"{clean(address)}: fine")
     return 0

@@ -3,6 +3,7 @@ Which datasets the store can hold, and what their tables are called. Pure.
 """
 
 import re
+from hashlib import sha256
 
 from oaflow.errors import UsageError
 
@@ -38,6 +39,15 @@ def table_name(dataset: str) -> str:
     if _NAME.fullmatch(dataset) is None or len(dataset) > LONGEST:
         raise DatasetNameError(dataset, _suggestion(dataset))
     return _PREFIX + dataset
+
+
+def index_name(table: str) -> str:
+    """
+    What the index is called that oaflow adds to a table that others made: told apart also where the table's own name is
+    as long as a name can be.
+    """
+    whole = f"{table}_origin_fragment_idx"
+    return whole if len(whole) <= 63 else f"{_PREFIX}{sha256(table.encode()).hexdigest()[:16]}_origin_fragment_idx"
 
 
 def _suggestion(dataset: str) -> str | None:

@@ -8,6 +8,8 @@ from typing import LiteralString, cast
 
 from psycopg.sql import SQL, Composed, Identifier
 
+from oaflow.entities.datasets import index_name
+
 
 @cache
 def text(name: str) -> LiteralString:
@@ -21,6 +23,6 @@ def text(name: str) -> LiteralString:
 @cache
 def for_table(name: str, table: str) -> Composed:
     """
-    A named query over one table; the name is quoted.
+    A named query over one table, and the index that oaflow adds to those of others; the names are quoted.
     """
-    return SQL(text(name)).format(table=Identifier(table))
+    return SQL(text(name)).format(table=Identifier(table), index=Identifier(index_name(table)))

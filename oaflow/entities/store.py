@@ -167,10 +167,11 @@ class EntityStore:
 
     def add_index(self, dataset: str) -> None:
         """
-        Make the index that `has_index` looks for.
+        Make the index that `has_index` looks for. Others go on writing meanwhile.
         """
-        statement = for_table("create_index", table_name(dataset))
-        self.run(dataset, "make an index on", lambda connection: connection.execute(statement))
+        for name in ("drop_index", "add_index"):
+            statement = for_table(name, table_name(dataset))
+            self.run(dataset, "make an index on", lambda c, statement=statement: c.execute(statement))
 
     def datasets(self) -> list[str]:
         """

@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from oaflow.errors import EnvironmentProblem
 from oaflow.settings import Settings
+
+if TYPE_CHECKING:
+    from oaflow.postgres import Address
 
 Level = Literal["fine", "note", "problem"]
 
@@ -95,6 +98,22 @@ def _ocr() -> Iterator[Finding]:
     yield Finding("note", "OCR languages", "none: scanned pages are not read", "apt install tesseract-ocr")
 
 
+def _entities(settings: Settings, address: "Address") -> Iterator[Finding]:
+    from oaflow.operations.schema import tables_without_index
+
+    tables = tables_without_index(settings, address)
+    if tables.problem:
+        problem = f"the entity store could not be looked at: {tables.problem}"
+        yield Finding("problem", "entities", problem, "export FTM_FRAGMENTS_URI=postgresql://...")
+    for table in tables.names:
+        yield Finding(
+            "note",
+            "entities",
+            f"{table} has no index on (origin, fragment): replacing reads all of it",
+            "oaflow db migrate --entity-indexes",
+        )
+
+
 def _database(settings: Settings) -> Iterator[Finding]:
     from oaflow.ledger.runs import OPEN_STATES, recent_runs
     from oaflow.ledger.workers import workers
@@ -111,6 +130,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
                 yield Finding(
                     "note", "indexes", f"not there: {', '.join(state.indexes)}; claims are slower", "oaflow db migrate"
                 )
+            yield from _entities(settings, opened.address)
             live = workers(made, settings.dead_after)
             for one in live:
                 yield Finding(

@@ -1,13 +1,57 @@
 """
-The database's schema: bringing it up to date, and looking whether it is.
+The schema of a database: bringing it up to date, and looking whether it is.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
+from oaflow.entities.datasets import table_name
+from oaflow.entities.store import EntityStore, EntityStoreError
+from oaflow.errors import EnvironmentProblem
 from oaflow.postgres import Address, Applied, SchemaState, check, locate, migrate, open_server
 from oaflow.postgres.schema import inspect
 from oaflow.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """
+    Fragment tables without the index by which what was said about a document is found, to replace it: others made them.
+
+    Attributes:
+        names: of the tables.
+        problem: why nobody could look, or None.
+    """
+
+    names: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """
+    What was done, or (in a dry run) is to be done.
+
+    Attributes:
+        indexed: tables of others that got their index.
+        left: those that have none, as nobody asked for it.
+    """
+
+    address: Address
+    steps: tuple[Applied, ...]
+    indexed: tuple[str, ...]
+    left: Tables
+
+
+class IndexNotMadeError(EnvironmentProblem):
+    """
+    A table of others did not get its index.
+    """
+
+    def __init__(self, table: str, reason: str) -> None:
+        self.table, self.reason = table, reason
+        super().__init__(f"{table} got no index: {reason}", help="as who owns it: oaflow db migrate --entity-indexes")
 
 
 @contextmanager
@@ -23,24 +67,62 @@ def _reached(settings: Settings) -> Generator[Address]:
         yield address
 
 
-def db_migrate(settings: Settings, *, dry_run: bool = False) -> tuple[Address, list[Applied]]:
+def db_migrate(
+    settings: Settings, *, dry_run: bool = False, wanted: Callable[[Sequence[str]], bool] = lambda tables: False
+) -> Migrated:
     """
     Brings the database to this program's schema, or says what that would take.
 
-    Returns:
-        the database, and each step.
+    Args:
+        wanted: asked once whether tables that others made shall get their index, where some have none.
+
+    Raises:
+        DatabaseProblem: it cannot be brought there.
+        IndexNotMadeError: a table did not get its index; all before it is done.
     """
     with _reached(settings) as address:
-        return address, migrate(address, dry_run=dry_run, own=address.embedded)
+        steps = tuple(migrate(address, dry_run=dry_run, own=address.embedded))
+        tables = tables_without_index(settings, address)
+        if not tables.names or not wanted(tables.names):
+            return Migrated(address, steps, (), tables)
+        if not dry_run:
+            _add_indexes(settings, address, tables.names)
+        return Migrated(address, steps, tables.names, Tables())
 
 
-def db_check(settings: Settings) -> tuple[Address, SchemaState]:
+def db_check(settings: Settings) -> tuple[Address, SchemaState, Tables]:
     """
-    Looks at the schema of the database.
+    Looks at the schema of the database, and at the tables of the entity store.
 
     Raises:
         DatabaseProblem: this program cannot work with it.
     """
     with _reached(settings) as address:
         check(address)
-        return address, inspect(address)
+        return address, inspect(address), tables_without_index(settings, address)
+
+
+def tables_without_index(settings: Settings, address: Address) -> Tables:
+    """
+    Looks at the tables of the entity store, which may be in another database than the rest.
+    """
+    try:
+        with _store(settings, address) as store:
+            found = [table_name(name) for name in store.datasets() if not store.has_index(name)]
+    except EntityStoreError as error:
+        return Tables(problem=error.reason)
+    return Tables(tuple(found))
+
+
+def _add_indexes(settings: Settings, address: Address, tables: Sequence[str]) -> None:
+    with _store(settings, address) as store:
+        for table in tables:
+            try:
+                store.add_index(table.removeprefix("ftm_"))
+            except EntityStoreError as error:
+                raise IndexNotMadeError(table, error.reason) from error
+
+
+def _store(settings: Settings, address: Address) -> EntityStore:
+    # No patience: somebody waits for the answer, and can ask again.
+    return EntityStore(settings.entities_uri or address.uri, application_name="oaflow migrate", patience=0)

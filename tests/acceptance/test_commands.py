@@ -44,7 +44,13 @@ def people(cli: Command, number: int) -> str:
     return "people.json"
 
 
-def terminal(cli: Command, *arguments: str, answer: str = "", env: Mapping[str, str] | None = None) -> tuple[int, str]:
+def terminal(
+    cli: Command,
+    *arguments: str,
+    answer: str = "",
+    question: bytes = b"continue it?",
+    env: Mapping[str, str] | None = None,
+) -> tuple[int, str]:
     """
     A command in a terminal of its own: its exit code, and all that was to be seen.
     """
@@ -70,7 +76,7 @@ def terminal(cli: Command, *arguments: str, answer: str = "", env: Mapping[str, 
                 if not piece:
                     break
                 seen += piece
-            if answer and b"continue it?" in seen:
+            if answer and question in seen:
                 os.write(ours, f"{answer}\n".encode())
                 answer = ""
         return process.wait(PATIENCE), seen.decode(errors="replace")

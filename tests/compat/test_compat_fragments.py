@@ -95,6 +95,12 @@ def test_in_a_table_that_they_made_we_overwrite_and_replace(fragments, store, ur
     assert ("b", "o", "doc-1") in keys()
     assert not store.has_index("d")
 
+    store.add_index("d")
+
+    assert store.has_index("d")
+    fragments("put_fragments", {"uri": uri, "dataset": "d", "entities": FRAGMENTS})
+    assert ("a", "ingest/extract", "doc-1") in keys()
+
 
 def test_in_a_table_that_we_made_they_overwrite(fragments, store, uri, keys):
     put(store, FRAGMENTS)

@@ -292,6 +292,43 @@ def test_the_index_is_used_and_a_table_of_others_is_found_to_lack_it(store, conn
     assert store.has_index("theirs")
 
 
+def test_an_index_that_was_interrupted_is_made_again(store, connection):
+    store.make_table("d")
+    connection.execute("CREATE TABLE ftm_theirs (LIKE ftm_d)")
+    store.add_index("theirs")
+    # As CREATE INDEX CONCURRENTLY leaves it where it is killed; that needs a superuser, which the test is.
+    connection.execute(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ftm_theirs_origin_fragment_idx'::regclass"
+    )
+    assert not store.has_index("theirs")
+
+    store.add_index("theirs")
+
+    assert store.has_index("theirs")
+    left = connection.execute("SELECT count(*) FROM pg_indexes WHERE tablename = 'ftm_theirs'").fetchone()
+    assert left == (1,)
+
+
+def test_two_tables_with_the_longest_names_get_an_index_each(store, connection):
+    for ending in "ab":
+        dataset = "x" * (LONGEST - 1) + ending
+        store.make_table(dataset)
+        connection.execute(f"DROP INDEX {only_index(connection, dataset)}")
+        assert not store.has_index(dataset)
+
+        store.add_index(dataset)
+
+    assert all(store.has_index(dataset) for dataset in store.datasets())
+
+
+def only_index(connection, dataset):
+    row = connection.execute(
+        "SELECT indexname FROM pg_indexes WHERE tablename = %s AND indexdef LIKE '%%(origin, fragment)'",
+        [f"ftm_{dataset}"],
+    ).fetchone()
+    return row[0]
+
+
 def test_a_table_that_was_dropped_under_a_writer_is_made_again(store, connection):
     with store.writer("d", "o") as writer:
         writer.add(person("a", "A"))
