@@ -12,7 +12,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, cast
@@ -59,7 +59,7 @@ def unpack(path: Path, name: str, mime: str, desk: Desk) -> Content:
     elif mime == "application/x-tar":
         members = _tar(path, desk)
     else:
-        members = _zip(path, desk)
+        members = zip_members(path, desk, Meter(desk, path.stat().st_size), lambda _: True)
     return Content("Package", members=_numbered(members))
 
 
@@ -73,17 +73,21 @@ def _numbered(members: Iterator[Member]) -> Iterator[Member]:
         yield member
 
 
-def _zip(path: Path, desk: Desk) -> Iterator[Member]:
-    meter = Meter(desk, path.stat().st_size)
+def zip_members(path: Path, desk: Desk, meter: Meter, wanted: Callable[[str], bool]) -> Iterator[Member]:
+    """
+    Members of a ZIP, unpacked one by one while they are asked for.
+
+    Args:
+        wanted: whether a member's name, as the archive has it, is.
+    """
     try:
         archive = zipfile.ZipFile(path)
     except (*DAMAGED, NotImplementedError) as error:  # zipfile's word for a ZIP of a version that it does not know
         raise Unreadable(f"truncated or damaged: {_said(error)}") from error
     with archive:
-        meter.expect(sum(info.file_size for info in archive.infolist()))
-        for info in archive.infolist():
-            if info.is_dir():
-                continue
+        members = [info for info in archive.infolist() if not info.is_dir() and wanted(info.filename)]
+        meter.expect(sum(info.file_size for info in members))
+        for info in members:
             meter.enter()
             yield from _zipped(archive, info, desk, meter)
 

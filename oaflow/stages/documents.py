@@ -15,6 +15,7 @@ from oaflow.errors import NoRoomError, says_full
 from oaflow.stages.archives import ENCRYPTED
 from oaflow.stages.content import Content, Unreadable
 from oaflow.stages.desk import Desk
+from oaflow.stages.embedded import attached, objects
 from oaflow.stages.ocr import NO_LANGUAGES, languages, muted
 from oaflow.stages.texts import cleaned, decoded
 
@@ -150,7 +151,9 @@ def read_office(path: Path, mime: str, desk: Desk) -> Content:
     if "iwork" in mime and not result.content.strip():
         # Those of 2009 and before, and the newest, come out empty.
         raise Unreadable(f"no reader for this version of {mime}")
-    return Content("Pages", text=_with_inner(result), properties=facts(result.metadata))
+    members = objects(path, desk)
+    text = _with_inner(result) if members is None else cleaned(result.content)
+    return Content("Pages", text=text, properties=facts(result.metadata), members=members)
 
 
 def read_workbook(path: Path, mime: str, desk: Desk) -> Content:
@@ -160,7 +163,9 @@ def read_workbook(path: Path, mime: str, desk: Desk) -> Content:
     if "iwork" in mime:
         return Content("Workbook", text=read_office(path, mime, desk).text)
     result = _extract(path, mime, _config(desk))
-    return Content("Workbook", text=_sheets(result) or _with_inner(result), properties=facts(result.metadata))
+    members = objects(path, desk)
+    text = _sheets(result) or (_with_inner(result) if members is None else cleaned(result.content))
+    return Content("Workbook", text=text, properties=facts(result.metadata), members=members)
 
 
 def _sheets(result: "ExtractionResult") -> str:
@@ -179,7 +184,7 @@ def _sheets(result: "ExtractionResult") -> str:
 
 def read_message(path: Path, mime: str, desk: Desk) -> Content:
     """
-    A mail in Outlook's own format. The text of its attachments is part of its text: their bytes are not given.
+    A mail in Outlook's own format, and what is attached.
     """
     result = _extract(path, mime, _config(desk))
     known: Mapping[str, Any] = dict(result.metadata)
@@ -190,7 +195,7 @@ def read_message(path: Path, mime: str, desk: Desk) -> Content:
     _add(properties, "messageId", str(known.get("message_id") or "").strip("<>"))
     if match := _DATE.match(str(known.get("created_at") or "")):
         properties["date"] = [match[0]]
-    return Content("Email", text=_with_inner(result), properties=properties)
+    return Content("Email", text=cleaned(result.content), properties=properties, members=attached(path, desk))
 
 
 def read_listed(path: Path, mime: str, desk: Desk) -> Content:

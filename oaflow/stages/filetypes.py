@@ -122,6 +122,13 @@ def named_type(name: str) -> str | None:
     return mime
 
 
+def extension_of(mime: str) -> str | None:
+    """
+    The ending of names of a type, with its dot, or None.
+    """
+    return _BY_NAME.guess_extension(mime)
+
+
 def file_type(path: Path, name: str) -> str:
     """
     The MIME type of a file.
