@@ -164,6 +164,8 @@ def receipt(
         for line, number in account.as_json().items():
             if line in account.counts and (number or line == "indexed"):
                 rows.append([f"  {line}", f"{number:,}"])
+                if line == "dropped" and account.cancelled:
+                    rows.append([Text("    of these cancelled", "dim"), Text(f"{account.cancelled:,}", "dim")])
             elif line == "unreadable" and number:
                 rows.append([Text("    of these unreadable", "dim"), Text(f"{number:,}", "dim")])
         console = screen()

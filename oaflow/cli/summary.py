@@ -106,8 +106,11 @@ def documents_line(receipt: Receipt) -> Iterator[Text]:
     parts: list[str] = []
     for line, number in sorted(receipt.counts.items(), key=lambda item: item[0] != "indexed"):
         if number:
-            unread = f" ({receipt.unreadable:,} of them unreadable)" if line == "indexed" and receipt.unreadable else ""
-            parts.append(f"{number:,} {line}{unread}")
+            part = {"indexed": ("unreadable", receipt.unreadable), "dropped": ("cancelled", receipt.cancelled)}.get(
+                line
+            )
+            of_them = f" ({part[1]:,} of them {part[0]})" if part is not None and part[1] else ""
+            parts.append(f"{number:,} {line}{of_them}")
     rest = receipt.found - sum(receipt.counts.values())
     if rest:
         parts.append(f"{rest:,} not yet accounted for")

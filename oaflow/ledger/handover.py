@@ -11,6 +11,8 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, tuple_row
 
+from oaflow.ledger.statements import sql
+
 Connection = AsyncConnection[Any]
 
 
@@ -255,11 +257,19 @@ async def recover(connection: Connection, silence: float) -> int:
 
 async def sweep(connection: Connection, rows: bool) -> list[tuple[str, str]]:
     """
-    Close what a kill left in between; with `rows`, also find jobs whose rows somebody deleted.
+    Close what a kill left in between; with `rows`, also find jobs whose rows somebody deleted, and take out what ended
+    runs left behind.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute("SELECT run, event FROM oaflow.sweep_v1(%s)", (rows,))
+        await cursor.execute("SELECT run, event FROM oaflow.sweep_v2(%s)", (rows,))
         return list(await cursor.fetchall())
+
+
+async def cancel_rest(connection: Connection) -> None:
+    """
+    Take out what came back to runs after they were cancelled.
+    """
+    await connection.execute(sql("cancel_rest"))
 
 
 async def make_partitions(connection: Connection, days: int) -> None:

@@ -34,13 +34,15 @@ class DocumentLine:
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """
-    What became of the documents of a run. `open` is the number of jobs that have not ended.
+    What became of the documents of a run. `open` is the number of jobs that have not ended; `cancelled` are those among
+    the dropped that were on their way when the run was cancelled.
     """
 
     run: str
     found: int
     counts: Mapping[Line, int]
     unreadable: int
+    cancelled: int
     open: int
 
     @property
@@ -84,14 +86,15 @@ def receipt(connection: Connection[Any], run: str, index_stages: Iterable[str]) 
         rows = cursor.execute(sql("receipt"), {"run": run, "index": sorted(index_stages)}).fetchall()
         still = cursor.execute(sql("open_jobs"), {"run": run}).fetchone()
     counts: dict[Line, int] = dict.fromkeys(LINES, 0)
-    found = unreadable = 0
-    for line, documents, unread in rows:
+    found = unreadable = cancelled = 0
+    for line, documents, unread, stopped in rows:
         found += documents
+        cancelled += stopped
         if line is not None:
             counts[line] = documents
         if line == "indexed":
             unreadable = unread
-    return Receipt(run, found, counts, unreadable, still[0] if still else 0)
+    return Receipt(run, found, counts, unreadable, cancelled, still[0] if still else 0)
 
 
 def documents(

@@ -88,10 +88,12 @@ def running(connection: Connection[Any], run: str, limit: int = 20) -> list[Runn
 
 def recover(connection: Connection[Any], dead: Iterable[int], silent: float) -> int:
     """
-    Takes back what workers had that are known to be dead, and deletes their rows.
+    Takes back what workers had that are known to be dead, and deletes their rows. What comes back to a run that was
+    cancelled meanwhile is taken out of it.
 
     Returns:
         how many jobs came back.
     """
     row = connection.execute(sql("recover"), {"dead": sorted(dead), "silent": silent}).fetchone()
+    connection.execute(sql("cancel_rest"))
     return cast(int, row[0]) if row else 0

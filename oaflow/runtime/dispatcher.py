@@ -209,6 +209,7 @@ class Dispatcher:
             self._complete(held, "paused")
         await self._completer.idle()
         await self._close_quiet()
+        await self._wire.send("cancel", ledger.cancel_rest)
         for task in self._loops:
             task.cancel()
         self._heart.stop()

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +14,19 @@ import pytest
 from tests.acceptance.conftest import INSTALLED, PATIENCE, Command
 
 Keep = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
+Until = Callable[[Callable[[], Any]], Any]
 
 RUN = ("-d", "demo", "--workers", "1")
 
 STATUS_FIELDS = ["run", "pipeline", "plan", "dataset", "state", "seconds", "stages"]
 COUNTERS = ["open", "done", "failed", "unmatched", "dropped", "ended", "diverted", "vanished"]
+
+
+def lines_of(path: Path) -> Callable[[], int]:
+    """
+    Counts the lines of a file that is being written.
+    """
+    return lambda: len(path.read_text().splitlines()) if path.exists() else 0
 
 
 def chain(cli: Command, middle: str = "work", count: int = 5, **keys: Any) -> str:
@@ -144,6 +153,66 @@ def test_a_second_signal_stops_at_once_and_loses_nothing(
     assert cli("run", name, *RUN, "--resume").code == 0
     receipt = cli("receipt", "--json").json
     assert (receipt["ended"], receipt["balanced"]) == (10, True)
+
+
+def test_a_run_that_was_interrupted_twice_and_cancelled_in_the_middle_has_a_receipt_that_balances(
+    cli: Command, started: Keep, until: Until
+) -> None:
+    name = cli.pipeline(
+        "chain",
+        {
+            "source": {"with": {"count": 600}, "next": "work"},  # a minute of work: it is not waited for
+            "work": {"with": {"seconds": 0.2, "log": str(cli.folder / "log")}, "next": "end"},
+            "end": {"priority": 80},
+        },
+    )
+    worked = lines_of(cli.folder / "log")
+    for command in ("run", "resume"):
+        arguments = (name, *RUN) if command == "run" else ("--workers", "1")
+        before = worked()
+        process = started(cli.start(command, *arguments))
+        until(lambda before=before: worked() > before + 2)
+        process.send_signal(signal.SIGINT)
+        if command == "resume":
+            process.send_signal(signal.SIGINT)  # at once, with jobs in hand
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == 130
+    before = worked()
+    process = started(cli.start("resume", "--workers", "1"))
+    until(lambda: worked() > before + 2)
+
+    assert cli("cancel").code == 0
+    process.communicate(timeout=PATIENCE)
+
+    result = cli("receipt", "--json")
+    receipt = result.json
+    assert (result.code, receipt["balanced"], receipt["found"]) == (0, True, 600)
+    assert receipt["ended"] > 0
+    assert receipt["dropped"] == 600 - receipt["ended"] > 0
+    text = cli("receipt")
+    assert text.code == 0
+    assert f"of these cancelled {receipt['dropped']}" in " ".join(text.out.split())
+    listed = cli("receipt", "--list", "dropped").out.splitlines()
+    assert len(listed) == receipt["dropped"]
+    assert all("cancelled before work was done" in line or "cancelled before end was done" in line for line in listed)
+
+
+def test_a_run_that_is_killed_where_it_stands_and_then_cancelled_balances_too(
+    cli: Command, started: Keep, until: Until
+) -> None:
+    name = cli.pipeline(
+        "slow", {"source": {"with": {"count": 6}, "next": "sleeps"}, "sleeps": {"next": "end"}, "end": {}}
+    )
+    process = started(cli.start("run", name, *RUN))
+    until(lambda: "sleeps job" in cli("status").out)
+
+    assert cli("cancel").code == 0  # the two that sleep do so for ever
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+
+    result = cli("receipt", "--json")
+    assert (result.code, result.json["dropped"], result.json["balanced"]) == (0, 6, True)
 
 
 def test_jobs_that_nobody_can_run_are_named_with_what_to_type(cli: Command, started: Keep) -> None:

@@ -205,7 +205,7 @@ class HandoverMachine(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        self.sql("SELECT * FROM oaflow.sweep_v1(true)")
+        self.sql("SELECT * FROM oaflow.sweep_v2(true)")
 
     @rule()
     def close(self) -> None:

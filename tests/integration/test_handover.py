@@ -224,6 +224,30 @@ def test_the_parts_of_a_stream_are_kept_until_it_is_done(book: Book) -> None:
     assert book.one("SELECT count(*) FROM oaflow.chunks") == 0
 
 
+@pytest.mark.parametrize("end", ["diverted", "cancelled", "cancelled where it waits", "deleted"])
+def test_the_parts_of_a_stream_that_nobody_will_ask_for_are_swept_away(book: Book, end: str) -> None:
+    worker = book.worker()
+    job, failed, live = book.enter(3)
+    book.claim(worker)
+    for one in (job, failed, live):
+        book.complete(worker, book.done(one, "chunk", follow=1, position=0, digest="one"))
+    book.complete(worker, book.done(failed, "failed"))
+    match end:
+        case "diverted":
+            book.complete(worker, book.done(job, end, follow=1))
+        case "cancelled":
+            book.complete(worker, book.done(job, end))
+        case "cancelled where it waits":
+            book.sql("SELECT oaflow.release_v1(%s, %s)", worker, [job])
+            book.sql("SELECT oaflow.cancel_v1(%s, 'by me')", book.run)
+        case _:
+            book.sql("DELETE FROM procrastinate_jobs WHERE id = %s", job)
+
+    book.sql("SELECT * FROM oaflow.sweep_v2(true)")
+
+    assert {row[0] for row in book.sql("SELECT job FROM oaflow.chunks")} == {failed, live}
+
+
 def test_a_part_of_a_stream_takes_back_crashes_and_suspicion(book: Book) -> None:
     worker = book.worker()
     (job,) = book.enter()
@@ -390,7 +414,7 @@ def test_a_job_that_others_ended_is_named_as_vanished(book: Book, how: str) -> N
     kept, gone = book.enter(2)
     book.sql("UPDATE procrastinate_jobs SET status = %s WHERE id = %s", how, gone)
 
-    book.sql("SELECT * FROM oaflow.sweep_v1(true)")
+    book.sql("SELECT * FROM oaflow.sweep_v2(true)")
 
     assert book.sql("SELECT job FROM oaflow.hops WHERE outcome = 'vanished'") == [(gone,)]
     assert book.job(kept)[0] == "todo"
@@ -495,7 +519,7 @@ def test_the_sweeper_ends_what_a_kill_left_open(book: Book) -> None:
     book.claim(worker)
     book.complete(worker, book.done(job))  # and killed before it could ask
 
-    assert book.sql("SELECT * FROM oaflow.sweep_v1(false)") == [(book.run, "finished")]
+    assert book.sql("SELECT * FROM oaflow.sweep_v2(false)") == [(book.run, "finished")]
 
 
 def test_rows_that_somebody_deletes_are_named_and_the_run_is_incomplete(book: Book) -> None:
@@ -508,7 +532,7 @@ def test_rows_that_somebody_deletes_are_named_and_the_run_is_incomplete(book: Bo
     (child,) = book.one("SELECT successors FROM oaflow.hops WHERE job = %s AND outcome = 'done'", ends)
     book.sql("DELETE FROM procrastinate_jobs WHERE id = ANY (%s)", [waits, runs, child])
 
-    events = book.sql("SELECT * FROM oaflow.sweep_v1(true)")
+    events = book.sql("SELECT * FROM oaflow.sweep_v2(true)")
 
     assert events == [(book.run, "vanished"), (book.run, "incomplete")]
     named = book.sql("SELECT job, stage, parent, documents FROM oaflow.hops WHERE outcome = 'vanished' ORDER BY job")
@@ -522,7 +546,7 @@ def test_rows_of_jobs_that_ended_may_be_deleted(book: Book) -> None:
     book.complete(worker, *(book.done(job) for job in book.claimed(worker, 2)))
     book.sql("DELETE FROM procrastinate_jobs WHERE status = 'succeeded'")
 
-    assert book.sql("SELECT * FROM oaflow.sweep_v1(true)") == []
+    assert book.sql("SELECT * FROM oaflow.sweep_v2(true)") == []
     assert book.one("SELECT oaflow.vanish_v1(%s)", book.run) == 0
 
 
@@ -546,10 +570,25 @@ def test_what_comes_back_to_a_cancelled_run_is_taken_out_by_the_sweeper(book: Bo
     book.one("SELECT oaflow.cancel_v1(%s, 'by me')", book.run)
     book.recover(worker)
 
-    book.sql("SELECT * FROM oaflow.sweep_v1(true)")
+    book.sql("SELECT * FROM oaflow.sweep_v2(true)")
 
     assert book.job(running)[0] == "cancelled"
     assert book.counters() == {}
+
+
+def test_what_is_handed_over_to_a_cancelled_run_is_taken_out_and_what_was_deleted_is_counted(book: Book) -> None:
+    worker = book.worker()
+    running, gone = book.enter(2)
+    book.claim(worker)
+    book.one("SELECT oaflow.cancel_v1(%s, 'by me')", book.run)
+    book.complete(worker, book.done(running, follow=2))
+    book.sql("DELETE FROM procrastinate_jobs WHERE id = %s", gone)
+
+    assert book.sql("SELECT oaflow.cancel_rest_v1()") == [(book.run,)]
+
+    assert book.counters() == {"a": {"done": 1, "vanished": 1}}
+    assert book.state() == "cancelled"
+    assert book.sql("SELECT oaflow.cancel_rest_v1()") == []
 
 
 def test_a_new_round_sends_what_failed_again(book: Book) -> None:

@@ -29,6 +29,8 @@ FATES: dict[Fate, str | None] = {
     "nothing returned": "ended",
     "unmatched": "unmatched",
     "dropped": "dropped",
+    "cancelled": "dropped",
+    "cancelled at work": "dropped",
     "open": None,
 }
 
@@ -43,9 +45,7 @@ class Story:
     run: str
 
     def enter(self, stage: str, *documents: str) -> int:
-        job = FirstJob(
-            stage, f"t.{stage}", stage, 50, {"payload": {"context": {"oaflow": {"run": self.run}}}}, documents
-        )
+        job = FirstJob(stage, f"t.{stage}", stage, 50, self._args(stage), documents)
         runs.enter(self.connection, self.run, [job], seal=False)
         return self._latest()
 
@@ -69,7 +69,7 @@ class Story:
             detail |= {"lost": [[lost, "default", f"because of {lost}", list(documents)]], lost: 1}
         if outcome == "failed":
             detail["error"] = {"type": "ValueError", "message": "no", "traceback": "...", "fingerprint": "f"}
-        following = [] if to is None else [orjson.dumps({"payload": {"context": {"oaflow": {"run": self.run}}}})]
+        following = [] if to is None else [orjson.dumps(self._args(to))]
         answer = self.connection.execute(
             handover.COMPLETE,
             {
@@ -130,6 +130,20 @@ class Story:
                 self.finish(job, "work", "done", (document,))
             case "ended" | "unmatched" | "dropped":
                 self.finish(job, "work", "done", (document,), lost=fate)
+            case (
+                "cancelled"
+            ):  # as cancel_v1 does it to what waits, but for this job alone: the others have their own fates
+                self.connection.execute("UPDATE procrastinate_jobs SET status = 'cancelled' WHERE id = %s", [job])
+                self.connection.execute(
+                    "INSERT INTO oaflow.hops (run, stage, job, outcome) VALUES (%s, 'work', %s, 'cancelled')",
+                    [self.run, job],
+                )
+                self.connection.execute(
+                    "UPDATE oaflow.counters SET open = open - 1 WHERE run = %s AND stage = 'work' AND shard = 0",
+                    [self.run],
+                )
+            case "cancelled at work":
+                self.finish(job, "work", "cancelled", ())
             case _:
                 pass
 
@@ -140,6 +154,9 @@ class Story:
     def line_of(self, document: str) -> str | None:
         found = receipts.documents(self.connection, self.run, ["index"])
         return next(one.line for one in found if one.document == document)
+
+    def _args(self, stage: str) -> dict[str, Any]:
+        return {"payload": {"context": {"oaflow": {"run": self.run, "stage": stage}}}}
 
     def _latest(self) -> int:
         row = self.connection.execute("SELECT max(id) FROM procrastinate_jobs").fetchone()
@@ -238,6 +255,31 @@ def test_a_document_whose_failed_job_is_sent_again_is_open_and_then_where_it_cam
     story.finish(index, "index", "done", ("doc",))
     assert story.line_of("doc") == "indexed"
     assert story.receipt().balanced
+
+
+def test_a_cancelled_run_balances_and_says_what_was_cancelled_where(story: Story) -> None:
+    story.find({"saved": "found", "waits": "found", "works": "unreadable", "failed": "found", "left": "skipped"})
+    story.live("saved", "indexed")
+    story.live("failed", "failed")
+    works = story.enter("work", "works")
+    extracted = story.finish(story.enter("extract", "waits"), "extract", "done", ("waits",), to="work")
+    story.connection.execute("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = %s", [works])
+    assert runs.cancel(story.connection, story.run, "by me") == 1
+    assert not story.receipt().balanced
+    story.finish(works, "work", "cancelled", ())
+
+    receipt = story.receipt()
+
+    assert extracted
+    assert {line: number for line, number in receipt.counts.items() if number} == {
+        "indexed": 1, "failed": 1, "dropped": 2, "skipped": 1,
+    }  # fmt: skip
+    assert (receipt.cancelled, receipt.balanced) == (2, True)
+    listed = receipts.documents(story.connection, story.run, ["index"], line="dropped")
+    assert [(one.document, one.reason) for one in listed] == [
+        ("waits", "cancelled before work was done"),
+        ("works", "cancelled before work was done"),
+    ]
 
 
 def test_a_receipt_of_nothing_balances(story: Story) -> None:

@@ -168,7 +168,7 @@ def test_deleted_jobs_are_found_by_name_and_the_run_ends_incomplete(ledger):
     ledger.enter(2)
     ledger.rows("DELETE FROM procrastinate_jobs RETURNING id")
 
-    assert set(ledger.rows("SELECT * FROM oaflow.sweep_v1(true)")) == {(RUN, "vanished"), (RUN, "incomplete")}
+    assert set(ledger.rows("SELECT * FROM oaflow.sweep_v2(true)")) == {(RUN, "vanished"), (RUN, "incomplete")}
     assert ledger.counters() == {"fetch": (0, 0, 0, 2)}
     assert ledger.rows("SELECT documents FROM oaflow.hops WHERE outcome = 'vanished' ORDER BY job") == [
         (["doc0"],),
