@@ -5,7 +5,7 @@ Which reader a file gets, by its type.
 from collections.abc import Callable
 from pathlib import Path
 
-from oaflow.stages import archives, documents, mails, slides, tables
+from oaflow.stages import archives, documents, mails, presentations, slides, tables
 from oaflow.stages.content import EMPTY, Content, Unreadable
 from oaflow.stages.desk import Desk, too_large
 from oaflow.stages.filetypes import ENCRYPTED_OFFICE
@@ -37,6 +37,8 @@ _READERS: dict[str, Reader] = {
     "application/vnd.oasis.opendocument.presentation": slides.read_slides,
     "application/vnd.oasis.opendocument.graphics": slides.read_slides,
 }
+
+_PRESENTATIONS = ("presentationml", "powerpoint.presentation.macroenabled", "powerpoint.slideshow.macroenabled")
 
 _SHEETS = ("spreadsheet", "ms-excel", "apple.numbers", "iwork-numbers")
 
@@ -120,6 +122,8 @@ def read_file(path: Path, name: str, mime: str, desk: Desk) -> Content:
             return documents.read_workbook(path, mime, desk)
         case "Audio" | "Video":
             raise Unreadable(f"no reader for {mime}")
+        case _ if any(kind in mime.lower() for kind in _PRESENTATIONS):
+            return presentations.read_presentation(path, mime, desk)
         case _ if documents.understood(mime):
             return documents.read_office(path, mime, desk)
         case _:
