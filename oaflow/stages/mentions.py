@@ -171,7 +171,7 @@ def countries(
     """
     from followthemoney.types import registry
 
-    coded = (registry.country.clean(account[:2]) for account in accounts)
+    coded = (_country(account[:2]) for account in accounts)
     called = (registry.phone.country_hint(number) for number in numbers)
     return frequent(code for code in (*_named(text, language), *coded, *called) if code)
 
@@ -196,13 +196,21 @@ def _named(text: str, language: str | None) -> Iterator[str]:
                 break
 
 
+def _country(code: str) -> str | None:
+    # Not `registry.country.clean`: for a code that it does not know (CLDR has several) it folds the names of all
+    # territories first, half a second in each executor.
+    from rigour.territories import get_territory
+
+    territory = get_territory(code)
+    return territory.ftm_country if territory else None
+
+
 @cache
 def _country_names(language: str | None) -> dict[str, str]:
     """
     Names of countries in small letters, and the FtM code of each.
     """
     from babel import Locale, UnknownLocaleError
-    from followthemoney.types import registry
 
     names = dict(_ALIASES)
     for tongue in dict.fromkeys(("en", language)):
@@ -211,7 +219,7 @@ def _country_names(language: str | None) -> dict[str, str]:
         except (UnknownLocaleError, ValueError):
             continue
         for code, name in (locale.territories if locale else {}).items():
-            country = registry.country.clean(code) if len(code) == 2 else None
+            country = _country(code) if len(code) == 2 else None
             if country and (len(name) > 3 or not name.isascii()):
                 names.setdefault(name.casefold().removesuffix(" sar china"), country)
     return names
