@@ -6,16 +6,16 @@ input, or deletes it, must not destroy the original.
 """
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
+from uuid import uuid4
 
 from oaflow.errors import OaflowError
 
@@ -88,7 +88,9 @@ class Archive:
             MissingBlobError: the archive does not have the file.
             ArchiveUnreachableError: the archive cannot be asked.
         """
-        with _folder(temp) as folder, self._fetched(content_hash, folder).open("rb") as handle:
+        # A file of our own disk needs no folder for a copy: for a small document, making one takes longer than reading.
+        place = nullcontext(temp) if self.options.kind == "file" else _folder(temp)
+        with place as folder, self._fetched(content_hash, folder).open("rb") as handle:
             yield handle
 
     @contextmanager
@@ -153,18 +155,15 @@ class Archive:
 
     @contextmanager
     def _incoming(self, root: Path) -> Generator[Path]:
+        # Not mkstemp, which makes files that only their owner reads: the archive is shared between services.
+        path = root / _INCOMING / uuid4().hex
         with self._reached():
-            folder = root / _INCOMING
-            folder.mkdir(exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=folder)
-            os.close(handle)
+            path.parent.mkdir(exist_ok=True)
         try:
-            # mkstemp makes files that only their owner reads; the archive is shared between services.
-            Path(name).chmod(0o644)
-            yield Path(name)
+            yield path
         finally:
             with suppress(OSError):
-                Path(name).unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
 
     def _has(self, content_hash: str, size: int) -> bool:
         # A file of another size is what a machine that lost power left behind: it is written again.
@@ -172,7 +171,7 @@ class Archive:
         with self._reached():
             return folder.is_dir() and any(file.stat().st_size == size for file in folder.iterdir())
 
-    def _fetched(self, content_hash: str, folder: Path) -> Path:
+    def _fetched(self, content_hash: str, folder: Path | None) -> Path:
         if self.options.kind == "file":
             self._root()
         with self._reached():

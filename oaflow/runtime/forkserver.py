@@ -168,12 +168,16 @@ def _preload(module: str) -> tuple[str, str | None, int]:
     Name, problem, and how many threads there are afterwards.
 
     A module that loads something heavy only when it is needed names it in `__preload__`, so that it is loaded once here
-    and not in every executor; what is not installed is left out.
+    and not in every executor: a module, or `module:function` to be called, such as one that keeps a model that it has
+    read. What is not installed is left out.
     """
     try:
         for name in getattr(import_module(module), "__preload__", ()):
             with contextlib.suppress(ImportError):
-                import_module(name)
+                place, _, function = name.partition(":")
+                loaded = import_module(place)
+                if function:
+                    getattr(loaded, function)()
     except BaseException as error:  # SystemExit too: the executor meets it again and says so for its job
         return module, f"{type(error).__name__}: {error}", _threads()
     return module, None, _threads()

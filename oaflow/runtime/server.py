@@ -21,6 +21,10 @@ from oaflow.runtime.lines import Lines
 
 STOP_SECONDS = 2.0
 
+# Cores are shared out by executors: a pool of threads in each would only fight the others. And numpy, where it starts
+# none, can be imported before the fork.
+_ONE_CORE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
 
 class Server:
     """
@@ -142,8 +146,9 @@ class Server:
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
     """
-    Where this very package is found first, also where it is not installed.
+    Where this very package is found first, also where it is not installed, and where libraries that count do so on one
+    core, unless it is set otherwise.
     """
     root = str(Path(oaflow.__file__).parent.parent)
     paths = given.get("PYTHONPATH")
-    return {**given, "PYTHONPATH": os.pathsep.join([root, paths] if paths else [root])}
+    return {**_ONE_CORE, **given, "PYTHONPATH": os.pathsep.join([root, paths] if paths else [root])}

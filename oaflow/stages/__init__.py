@@ -16,11 +16,11 @@ __preload__ = (
     "followthemoney",
     "rigour.names",
     "phonenumbers",
-    "babel",
     "chardet",
     "stdnum.iban",
     "kreuzberg",
-    "oaflow.stages.preloaded",
+    "oaflow.stages.languages:identifier",
+    "oaflow.stages.mentions:country_names",
 )
 
 __all__ = ["analyze", "crawl", "extract", "index", "quarantine"]

@@ -5,7 +5,7 @@ What the readers work with: the limits, a folder for what they unpack, and the t
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,21 +37,19 @@ class Desk:
     One document's share of time and disk.
 
     Attributes:
-        temp: a folder that is gone afterwards.
+        temp: where its folder is made, if it needs one; None for the system's.
         deadline: on the clock of `time.monotonic`.
         depth: how many containers the document came out of.
         ocr: whether text in images is wanted.
     """
 
     limits: Limits
-    temp: Path
+    temp: Path | None
     deadline: float
     depth: int = 0
     ocr: bool = True
-    _numbers: Iterator[int] = None  # pyright: ignore[reportAssignmentType] - set below
-
-    def __post_init__(self) -> None:
-        self._numbers = count()
+    _numbers: Iterator[int] = field(default_factory=count)
+    _folder: "TemporaryDirectory[str] | None" = None
 
     @property
     def seconds(self) -> float:
@@ -71,7 +69,17 @@ class Desk:
         """
         The path of a new file. The name is a number: what the member is called never touches the disk.
         """
-        return self.temp / f"{next(self._numbers)}.part"
+        if self._folder is None:
+            self._folder = TemporaryDirectory(prefix="oaflow-", dir=self.temp)
+        return Path(self._folder.name, f"{next(self._numbers)}.part")
+
+    def clear(self) -> None:
+        """
+        Take away what was written.
+        """
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
 
 
 @contextmanager
@@ -82,8 +90,11 @@ def desk(limits: Limits, temp: Path | None, *, depth: int = 0, ocr: bool = True)
     Args:
         temp: the job's own folder, or None for the system's.
     """
-    with TemporaryDirectory(prefix="oaflow-", dir=temp) as folder:
-        yield Desk(limits, Path(folder), time.monotonic() + limits.read_time, depth=depth, ocr=ocr)
+    place = Desk(limits, temp, time.monotonic() + limits.read_time, depth=depth, ocr=ocr)
+    try:
+        yield place
+    finally:
+        place.clear()
 
 
 class Meter:

@@ -59,7 +59,9 @@ def _extract(job: DatasetJob, reference: EntityFileReference, place: Desk) -> It
     entity: EntityProxy = reference.entity
     assert entity.id is not None  # checked where the job was built
     name = entity.first("fileName", quiet=True) or entity.id
-    with reference.get_localpath() as path:
+    # Not a copy: nothing here writes to the file.
+    with reference.open() as handle:
+        path = Path(handle.name)
         mime = _type(path, name, entity)
         try:
             content = read_file(path, name, mime, place)

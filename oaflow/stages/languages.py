@@ -3,7 +3,6 @@ In which language a text is.
 """
 
 import lzma
-import os
 from array import array
 from functools import cache
 from io import BytesIO
@@ -29,8 +28,6 @@ def identifier() -> Any:
     """
     py3langid with its own model, without the labels that are not wanted here.
     """
-    # OpenBLAS starts a thread for each core where it is not told otherwise; cores are shared out by executors.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import numpy
     from py3langid.langid import MODEL_DIR, MODEL_FILE, LanguageIdentifier
 

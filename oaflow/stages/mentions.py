@@ -177,7 +177,7 @@ def countries(
 
 
 def _named(text: str, language: str | None) -> Iterator[str]:
-    names = _country_names(language)
+    names = country_names(language)
     if any(_IDEOGRAPHS.match(name) for name in names):
         for name, code in names.items():
             if len(name) > 1 and _IDEOGRAPHS.match(name):
@@ -206,7 +206,7 @@ def _country(code: str) -> str | None:
 
 
 @cache
-def _country_names(language: str | None) -> dict[str, str]:
+def country_names(language: str | None = None) -> dict[str, str]:
     """
     Names of countries in small letters, and the FtM code of each.
     """
