@@ -37,19 +37,28 @@ class Desk:
     One document's share of time and disk.
 
     Attributes:
-        temp: where its folder is made, if it needs one; None for the system's.
+        place: where its folder is made, if it needs one; None for the system's.
         deadline: on the clock of `time.monotonic`.
         depth: how many containers the document came out of.
         ocr: whether text in images is wanted.
     """
 
     limits: Limits
-    temp: Path | None
+    place: Path | None
     deadline: float
     depth: int = 0
     ocr: bool = True
     _numbers: Iterator[int] = field(default_factory=count)
     _folder: "TemporaryDirectory[str] | None" = None
+
+    @property
+    def temp(self) -> Path:
+        """
+        A folder that is gone afterwards.
+        """
+        if self._folder is None:
+            self._folder = TemporaryDirectory(prefix="oaflow-", dir=self.place)
+        return Path(self._folder.name)
 
     @property
     def seconds(self) -> float:
@@ -69,9 +78,7 @@ class Desk:
         """
         The path of a new file. The name is a number: what the member is called never touches the disk.
         """
-        if self._folder is None:
-            self._folder = TemporaryDirectory(prefix="oaflow-", dir=self.temp)
-        return Path(self._folder.name, f"{next(self._numbers)}.part")
+        return self.temp / f"{next(self._numbers)}.part"
 
     def clear(self) -> None:
         """
