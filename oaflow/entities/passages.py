@@ -34,6 +34,7 @@ _SILENT_OF_DOCUMENTS = frozenset(("date", "number"))
 _SILENT = frozenset(
     ("generator", "crawler", "encoding", "processingAgent", "processingStatus", "messageId", "extension")
 )
+_ADDRESSED = re.compile(r"([^<>]+) <([^<>\s]+@[^<>\s]+)>")
 _TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 
@@ -231,6 +232,9 @@ def _short_values(entity: "EntityProxy") -> Iterator[str]:
         if prop.type.name in silent or prop.name in _SILENT or prop.type.name == "text" or value in seen:
             continue
         seen.add(value)
+        if addressed := _ADDRESSED.fullmatch(value):
+            # What was found in a header again is no news beside the header.
+            seen.update((addressed[1], addressed[2], addressed[2].lower()))
         yield value
 
 

@@ -39,6 +39,20 @@ _FACTS = {
     "language": "language",
     "publisher": "publisher",
 }
+# What programs write as an author or a title where nobody wrote one.
+_NOBODY = frozenset(
+    (
+        "anonymous",
+        "(anonymous)",
+        "untitled",
+        "(untitled)",
+        "unspecified",
+        "(unspecified)",
+        "unknown",
+        "openpyxl",
+        "python-docx",
+    )
+)
 _DATES = {"created_at": "authoredAt", "modified_at": "modifiedAt"}
 
 
@@ -256,6 +270,9 @@ def facts(metadata: Mapping[str, Any]) -> dict[str, list[str]]:
     properties: dict[str, list[str]] = {}
     for name, wanted in _FACTS.items():
         _add(properties, wanted, metadata.get(name))
+    for wanted in ("author", "title"):
+        if values := [value for value in properties.pop(wanted, []) if value.lower() not in _NOBODY]:
+            properties[wanted] = values
     for name, wanted in _DATES.items():
         if match := _DATE.match(str(metadata.get(name) or "")):
             properties[wanted] = [match[0]]

@@ -38,11 +38,22 @@ _GREETINGS = _set(
     "dear hello hi lieber liebe liebes geehrte geehrter cher chère chers estimado estimada querido caro cara"
 )
 
+# What stands behind these is a thing, where things are written large; no given name is spelt so (as Su, Una, My are).
+_ARTICLES = _set(
+    "this that your our their das die ein eine einem einen einer eines mein meine dein deine ihr ihre unser unsere "
+    "мой моя твой твоя наш наша ваш ваша этот эта"
+)
+
+# Heads of columns: no name has a currency in it.
+_CURRENCIES = _set("eur usd gbp chf rub cny jpy aed uah sek nok dkk pln czk huf try cad aud")
+
 _TITLES = _set(
     "mr mrs ms miss mx dr prof sir dame lord lady herr frau monsieur madame mme m. sr sra señor señora don doña "
     "signor signora ing mag г-н г-жа господин госпожа sheikh judge captain capt colonel general senator "
     "president minister капитан директор"
 )
+
+_NEVER_FIRST = _JOINERS | _GREETINGS | _ARTICLES
 
 
 @dataclass(slots=True)
@@ -167,12 +178,18 @@ def _sort_person(run: list[str], people: list[str], others: list[str]) -> None:
     rest = run[titles:]
     if titles and 1 < len(rest) <= 5 and _is_plain(rest):
         people.append(" ".join(rest).rstrip("."))
-    elif 2 <= len(rest) <= 4 and _is_plain(rest) and not all(word.isupper() for word in rest):
+    elif (
+        2 <= len(rest) <= 4 and _is_plain(rest) and not any(map(_is_currency, rest)) and not all(map(str.isupper, rest))
+    ):
         others.append(" ".join(rest).rstrip("."))
 
 
+def _is_currency(word: str) -> bool:
+    return word.isupper() and word.lower() in _CURRENCIES
+
+
 def _without_start(run: list[str], small: frozenset[str]) -> list[str]:
-    while run and (word := run[0].rstrip(".").lower()) not in _TITLES and word in small | _JOINERS | _GREETINGS:
+    while run and (word := run[0].rstrip(".").lower()) not in _TITLES and word in small | _NEVER_FIRST:
         run = run[1:]
     return run
 

@@ -71,6 +71,22 @@ def test_a_name_that_a_document_mentions_is_not_the_documents_own():
     assert re.search(r"'novak':\d+(?!A)\b", own.words)
 
 
+def test_a_person_with_an_address_is_shown_once_and_found_by_either():
+    mail = entity(
+        "Email",
+        "m",
+        **{"from": "Marta Kühn <M.Kuehn@example.org>"},
+        peopleMentioned=["Marta Kühn", "Marta"],
+        emailMentioned=["m.kuehn@example.org", "a@example.org"],
+    )
+
+    (row,) = rows(mail)
+
+    assert row.text.split(" · ")[0] == "Marta Kühn <M.Kuehn@example.org>"
+    assert sorted(row.text.split(" · ")[1:]) == ["Marta", "a@example.org"]
+    assert {"marta", "kuhn"} < lexemes(row.words)
+
+
 def test_html_is_read_where_there_is_no_text():
     page = entity("HyperText", "d", fileName="x.html", bodyHtml="<p>Har<b>bour</b></p><script>var hidden</script>")
     stored = set().union(*(lexemes(row.words) for row in rows(page)))

@@ -11,6 +11,7 @@ import pytest
 
 from oaflow.dsl import Out
 from oaflow.stages import analyze, crawl, extract, index, ocr, quarantine
+from oaflow.stages.documents import facts
 
 _SAMPLES = Path(__file__).parents[3] / "examples" / "documents"
 
@@ -276,3 +277,9 @@ def test_every_sample_is_read_or_says_why_not(bindings, job, shelf, path):
     entity = document_of(shelf, onward[0])
     text = [value for one in shelf.all() for value in one.get("bodyText", quiet=True)]
     assert text or children or entity.get("processingError") or len(entity.get("processingStatus")) > 1
+
+
+def test_what_programs_write_where_nobody_wrote_an_author_or_a_title_is_neither():
+    known = {"authors": ["anonymous", "Anna Keller"], "title": "(untitled)", "keywords": ["anonymous"]}
+
+    assert facts(known) == {"author": ["Anna Keller"], "keywords": ["anonymous"]}

@@ -13,7 +13,7 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from oaflow.stages import mentions
 from oaflow.stages.languages import identifier, language_of
-from oaflow.stages.names import names_in, people_of
+from oaflow.stages.names import Names, names_in, people_of
 
 
 @pytest.mark.parametrize(
@@ -127,6 +127,18 @@ def test_people_in_mail_headers():
 )
 def test_languages(text, language):
     assert language_of(text) == language
+
+
+@pytest.mark.parametrize(
+    "text", ["Item Quantity EUR", "Price USD", "Ein Schiff besitzen wir nicht.", "Твой Журавль.", "Your Box is full"]
+)
+def test_heads_of_tables_and_things_behind_an_article_are_no_names(text):
+    assert names_in(text) == Names()
+
+
+@pytest.mark.parametrize("name", ["Una Healy", "Su Wei", "My Nguyen", "Los Angeles"])
+def test_names_that_begin_like_an_article_stay_whole(name):
+    assert names_in(f"we saw {name}, who knows.").others == [name]
 
 
 def test_the_model_of_languages_is_loaded_without_writing_a_byte_to_any_disk():
