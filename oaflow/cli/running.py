@@ -49,7 +49,10 @@ def run(
     workers: Workers = None,
     at: Annotated[str | None, typer.Option("--at", metavar="STAGE", help="Start at this stage.")] = None,
     first: Annotated[
-        int | None, typer.Option("--first", min=1, metavar="N", help="Only the first N entities of -i FILE.")
+        int | None,
+        typer.Option(
+            "--first", min=1, metavar="N", help="Only the first N that the first stage sends on, or of -i FILE."
+        ),
     ] = None,
     max_failed: Annotated[
         str,

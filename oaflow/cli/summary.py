@@ -68,6 +68,8 @@ def headline(status: RunStatus) -> Text:
         f" after {duration(run.seconds)}" if ended else f", begun {duration(run.seconds)} ago",
         (f"  dataset {clean(run.dataset)}", "dim"),
     )
+    if run.first is not None:
+        line.append(f", the first {run.first:,} only", "yellow")
     if run.round > 1:
         line.append(f", round {run.round}", "dim")
     if run.reason:

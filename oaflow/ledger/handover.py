@@ -81,6 +81,7 @@ class OpenRun:
     params: dict[str, Any]
     dataset: str
     state: str
+    first: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +115,13 @@ SELECT r.id, oaflow.close_v1(r.id) AS state FROM unnest(%(runs)s::text[]) AS r (
 """
 
 OPEN_RUNS = """
-SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state
+SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state, r.first
   FROM oaflow.runs r JOIN oaflow.plans p ON p.digest = r.plan
  WHERE r.state IN ('running', 'paused', 'interrupted')
 """
 
 RUN = """
-SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state
+SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state, r.first
   FROM oaflow.runs r JOIN oaflow.plans p ON p.digest = r.plan WHERE r.id = %(run)s
 """
 

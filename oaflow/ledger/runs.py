@@ -25,7 +25,8 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 class Run:
     """
     One passage of work through a plan, as the table has it. `seconds` is its age, or how long it took; `folders` are
-    where the modules of its stages lie on the machine that it was started on.
+    where the modules of its stages lie on the machine that it was started on, `first` how many jobs are taken of what
+    its first jobs return (None: all).
     """
 
     id: str
@@ -34,6 +35,7 @@ class Run:
     dataset: str
     params: Mapping[str, Any]
     folders: Sequence[str]
+    first: int | None
     state: State
     reason: str | None
     round: int
@@ -175,6 +177,7 @@ def start_run(
     params: Mapping[str, Any],
     *,
     folders: Sequence[str] = (),
+    first: int | None = None,
     tries: int = 5,
 ) -> str:
     """
@@ -182,6 +185,7 @@ def start_run(
 
     Args:
         folders: absolute, where modules of its stages are looked for.
+        first: how many jobs are taken of what its first jobs return; None: all.
 
     Returns:
         its id.
@@ -200,6 +204,7 @@ def start_run(
                         "dataset": dataset,
                         "params": body,
                         "folders": list(folders),
+                        "first": first,
                     },
                 )
             return run

@@ -100,7 +100,7 @@ class Request:
         params: by name, each as often as it was given.
         entities: a file with FtM entities, one a line; `-` is stdin.
         at: the stage that the first jobs go to, in place of the entries.
-        first: only so many of the entities of `entities`.
+        first: only so many of the entities of `entities`, or, without it, of the jobs that each first job returns.
         folders: where modules of stages are looked for, beside what is installed; kept with the run.
         environment: where params that name a variable look.
     """
@@ -143,8 +143,6 @@ def precheck(plan: Plan, request: Request) -> None:
             f"no stage is named {request.at!r}",
             help=close_to(request.at, plan.stages) or f"its stages are: {', '.join(plan.stages)}",
         )
-    if request.first is not None and request.entities is None:
-        raise UsageError("--first takes the first entities of -i FILE, and there is no -i", help="add -i FILE")
     if request.entities not in (None, "-") and not Path(str(request.entities)).is_file():
         raise UsageError(f"there is no file {request.entities!r} to read entities from", help="-i -  reads stdin")
 
@@ -230,8 +228,15 @@ def begin(
     stages = (request.at,) if request.at is not None else bound.start
     # All or nothing, where the first jobs are few; a stream of entities is too long for one transaction.
     with connection.transaction() if request.entities is None else nullcontext():
-        folders = _storable(request.folders)
-        run = ledger.start_run(connection, plan.pipeline, plan.digest, request.dataset, values, folders=folders)
+        run = ledger.start_run(
+            connection,
+            plan.pipeline,
+            plan.digest,
+            request.dataset,
+            values,
+            folders=_storable(request.folders),
+            first=request.first if request.entities is None else None,
+        )
         number = _enter(connection, run, _first_jobs(bound, stages, request, run))
     if number == 0:
         ledger.close(connection, run)

@@ -47,6 +47,7 @@ class Attempt:
         self._earlier = Earlier(assignment.chunks)
         self.lock = threading.Lock()
         self._position = 0
+        self._emitted = 0
         self._closed = False
         self._begin_part()
 
@@ -99,6 +100,7 @@ class Attempt:
         """
         Take one emitted job; answers a part of the stream where it is time to hand one over.
         """
+        self._emitted += 1
         if self.stage.emit != "stream":
             if len(self._pending) == MOST_AT_ONCE:
                 raise TooManyJobsError(self.stage_name, MOST_AT_ONCE)
@@ -119,6 +121,13 @@ class Attempt:
             self._position += count
             self._begin_part()
         return None
+
+    @property
+    def enough(self) -> bool:
+        """
+        Whether no more is to be taken, as only the first jobs are wanted.
+        """
+        return self._emitted == self.assignment.first
 
     def overdue(self) -> Handover | None:
         """

@@ -51,9 +51,7 @@ def execute(
             attempt.begin(bindings)
             if begun is not None:
                 begun(attempt)
-            for port, new in emissions(attempt.stage.name, attempt.call()):
-                if (part := attempt.add(port, new)) is not None:
-                    yield part
+            yield from _taken(attempt, attempt.call())
             last = attempt.last()
     except GeneratorExit:
         raise
@@ -89,9 +87,8 @@ async def execute_async(
                 async for part in _parts(attempt, clock, cast("AsyncIterable[Any]", returned)):
                     yield part
             else:
-                for port, new in emissions(attempt.stage.name, returned):
-                    if (part := attempt.add(port, new)) is not None:
-                        yield part
+                for part in _taken(attempt, returned):
+                    yield part
             last = attempt.last()
     except (GeneratorExit, KeyboardInterrupt, asyncio.CancelledError):
         raise
@@ -99,6 +96,19 @@ async def execute_async(
         yield attempt.failed(error)
     else:
         yield last
+
+
+def _taken(attempt: Attempt, returned: Any) -> Iterator[Handover]:
+    """
+    Take what a function returned, or only the first jobs of it; the parts that are to be handed over on the way.
+    """
+    for port, new in emissions(attempt.stage.name, returned):
+        if (part := attempt.add(port, new)) is not None:
+            yield part
+        if attempt.enough:
+            if (close := getattr(returned, "close", None)) is not None:
+                close()  # a generator: what it holds open is closed now, within the bindings of its job
+            return
 
 
 async def _parts(attempt: Attempt, clock: "_Timeout", items: AsyncIterable[Any]) -> AsyncIterator[Handover]:
@@ -121,6 +131,8 @@ async def _parts(attempt: Attempt, clock: "_Timeout", items: AsyncIterable[Any])
             for port, new in emission(attempt.stage_name, item):
                 if (part := attempt.add(port, new)) is not None:
                     yield part
+            if attempt.enough:
+                return
     finally:
         if (close := getattr(source, "aclose", None)) is not None:
             await close()

@@ -54,7 +54,7 @@ def plain_assignment(a: Assignment) -> tuple[Any, ...]:
     """
     An assignment as plain data.
     """
-    return a.job, a.attempt, a.run, a.stage, a.args, a.timeout, a.memory, a.chunks
+    return a.job, a.attempt, a.run, a.stage, a.args, a.timeout, a.memory, a.chunks, a.first
 
 
 def read_assignment(data: tuple[Any, ...]) -> Assignment:

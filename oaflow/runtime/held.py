@@ -21,13 +21,15 @@ from oaflow.runtime.router import divert
 @dataclass(slots=True)
 class Passage:
     """
-    A run as this worker knows it. `held` counts its jobs in hand, `warned` keeps what was said once.
+    A run as this worker knows it. `first` is how many jobs are taken of what its first jobs return; `held` counts its
+    jobs in hand, `warned` keeps what was said once.
     """
 
     id: str
     plan: BoundPlan
     dataset: str
     state: str
+    first: int | None = None
     held: int = 0
     warned: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
@@ -64,6 +66,7 @@ class Held:
             timeout=self.stage.timeout,
             memory=self.stage.memory,
             chunks=tuple(chunks),
+            first=self.passage.first if self.parent is None else None,
         )
 
     @property

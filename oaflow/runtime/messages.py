@@ -22,6 +22,7 @@ class Assignment:
         timeout: seconds, or None.
         memory: bytes of resident size, or None.
         chunks: (position, digest, size) of what earlier attempts of a stream handed over, in the order of position.
+        first: only so many jobs of what the function returns are taken, and it is not asked for more; None: all.
     """
 
     job: int
@@ -32,6 +33,7 @@ class Assignment:
     timeout: float | None = None
     memory: int | None = None
     chunks: tuple[tuple[int, str, int], ...] = ()
+    first: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

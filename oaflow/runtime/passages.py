@@ -138,7 +138,7 @@ class Passages:
             if found.plan not in self._plans:
                 self._plans[found.plan] = Plan.model_validate(found.definition)
             bound = bind(self._plans[found.plan], found.params)
-            self._known[found.id] = Passage(found.id, bound, found.dataset, found.state)
+            self._known[found.id] = Passage(found.id, bound, found.dataset, found.state, found.first)
             self._tell(found.id, bound.to_json())
         passage = self._known[found.id]
         passage.state = found.state

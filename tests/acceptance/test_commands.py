@@ -106,6 +106,39 @@ def test_entities_from_stdin_and_only_the_first_of_them(cli: Command) -> None:
     assert len(cli("entities", "-d", "demo", "--schema", "Person").out.splitlines()) == 4
 
 
+def test_of_a_folder_only_the_first_documents_are_taken_and_the_receipt_says_so(cli: Command) -> None:
+    place = cli.folder / "source" / "below"
+    place.mkdir(parents=True)
+    for number in range(9):
+        (place / f"{number}.txt").write_text(f"word{number}")
+    (place / "2.link").symlink_to("nowhere")  # skipped, and found before the third
+    stages = {"crawl": {"task": "oaflow.stages.crawl", "with": {"source": ["source"]}, "next": "keeps"}, "keeps": {}}
+    whole = {"pipeline": "try", "stages": {**stages, "keeps": {"task": "oaflow.stages.index"}}}
+    whole["stages"]["crawl"]["with"]["source"] = [str(cli.folder / "source")]
+    (cli.folder / "try.yml").write_text(json.dumps(whole))
+
+    result = cli("run", "try.yml", *RUN, "--first", "3")
+
+    assert result.code == 0, result.err
+    assert "the first 3 only" in result.out
+    receipt = cli("receipt", "--json").json
+    assert {key: receipt[key] for key in ("found", "indexed", "skipped", "balanced")} == {
+        "found": 4, "indexed": 3, "skipped": 1, "balanced": True
+    }  # fmt: skip
+    names = {line.split("\t")[0] for line in cli("receipt", "--list", "all").out.splitlines()}
+    assert names == {f"source/below/{name}" for name in ("0.txt", "1.txt", "2.link", "2.txt")}
+
+
+def test_a_stage_in_the_middle_is_not_cut_to_the_first(cli: Command) -> None:
+    stages = {"source": {"with": {"count": 7}, "next": "many"}, "many": {"task": "source", "next": "end"}, "end": {}}
+    stages["many"]["with"] = {"count": 5}
+
+    result = cli("run", cli.pipeline("fan", stages), *RUN, "--first", "2", "--json")
+
+    assert result.code == 0, result.err
+    assert [result.json["stages"][name]["done"] for name in ("source", "many", "end")] == [1, 2, 10]
+
+
 def test_a_run_starts_at_the_stage_that_is_named(cli: Command) -> None:
     result = cli("run", chain(cli), *RUN, "--at", "middle", "-i", people(cli, 3), "--json")
 

@@ -85,14 +85,24 @@ def loaded(function: Any, is_async: bool = False) -> Loaded:
     return Loaded("m.act", function, is_async, "1+abc", None, {})
 
 
-def attempt(function: Any, *, stage: str = "act", chunks=(), world: World | None = None, **context: Any):
-    assignment = Assignment(5, 0, "run-1", stage, args_of(**context), chunks=tuple(chunks))
+def attempt(
+    function: Any,
+    *,
+    stage: str = "act",
+    chunks=(),
+    first: int | None = None,
+    world: World | None = None,
+    **context: Any,
+):
+    assignment = Assignment(5, 0, "run-1", stage, args_of(**context), chunks=tuple(chunks), first=first)
     return list(execute(assignment, PLAN, loaded(function), world or World()))
 
 
-def attempt_async(function: Any, *, stage: str = "act", chunks=(), timeout: float | None = None) -> list[Handover]:
+def attempt_async(
+    function: Any, *, stage: str = "act", chunks=(), timeout: float | None = None, first: int | None = None
+) -> list[Handover]:
     async def collected() -> list[Handover]:
-        assignment = Assignment(5, 0, "run-1", stage, args_of(), timeout=timeout, chunks=tuple(chunks))
+        assignment = Assignment(5, 0, "run-1", stage, args_of(), timeout=timeout, chunks=tuple(chunks), first=first)
         return [part async for part in execute_async(assignment, PLAN, loaded(function, True), World())]
 
     return asyncio.run(collected())
@@ -336,6 +346,56 @@ def test_a_slow_stream_is_handed_over_as_it_comes(monkeypatch):
             yield follow(job, number)
 
     assert [len(part.next) for part in attempt(function, stage="stream")] == [2, 2, 2, 0]
+
+
+# -- only the first ----------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 350), st.integers(1, 350), st.integers(0, 4))
+def test_of_a_stream_the_first_are_taken_also_when_it_is_repeated(count, first, survived):
+    whole = attempt(stream_of(count), stage="stream", first=first)
+    kept = recorded(whole)[:survived]
+    again = attempt(stream_of(count), stage="stream", chunks=kept, first=first)
+
+    assert numbers(whole) == list(range(min(count, first)))
+    assert again[-1].outcome == "done"
+    assert numbers(whole[: len(kept)]) + numbers(again) == numbers(whole)
+
+
+@pytest.mark.parametrize("stage", ["act", "stream"])
+def test_a_generator_is_not_asked_for_more_than_the_first_and_is_closed(stage):
+    done: list[Any] = []
+
+    def function(job):
+        try:
+            for number in range(9):
+                done.append(number)
+                yield follow(job, number)
+        finally:
+            done.append("closed")
+
+    async def alike(job):
+        try:
+            for number in range(9):
+                done.append(number)
+                yield follow(job, number)
+        finally:
+            done.append("closed")
+
+    assert numbers(attempt(function, stage=stage, first=3)) == [0, 1, 2]
+    assert done == [0, 1, 2, "closed"]
+    done.clear()
+    assert numbers(attempt_async(alike, stage=stage, first=3)) == [0, 1, 2]
+    assert done == [0, 1, 2, "closed"]
+
+
+def test_of_a_list_the_first_are_taken():
+    async def alike(job):
+        return [follow(job, number) for number in range(9)]
+
+    assert numbers(attempt(lambda job: [follow(job, number) for number in range(9)], first=3)) == [0, 1, 2]
+    assert numbers(attempt_async(alike, first=3)) == [0, 1, 2]
+    assert numbers(attempt(lambda job: follow(job, 7), first=3)) == [7]
 
 
 # -- async -------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from oaflow.operations.states import RunStatus
 def run_of(state="finished", **values):
     now = datetime(2026, 1, 1, tzinfo=UTC)
     given = {"id": "p-abc234", "pipeline": "p", "plan": "d", "dataset": "x", "state": state}
-    rest = {"params": {}, "folders": [], "reason": None, "round": 1, "sealed": True}
+    rest = {"params": {}, "folders": [], "first": None, "reason": None, "round": 1, "sealed": True}
     rest |= {"created_at": now, "finished_at": None, "seconds": 1.0}
     return Run(**{**given, **rest, **values})
 

@@ -35,7 +35,6 @@ PLAN = plan_of(a=(PlannedEdge(to="b"),), b=())
         (Request("d", params={"most": ("many",)}), ("most",)),
         (Request("d", inputs=("/nowhere/at/all",)), ("/nowhere/at/all",)),
         (Request("d", at="bb"), ("bb", "'b'")),
-        (Request("d", first=3), ("--first", "-i")),
         (Request("d", entities="/no/such.json"), ("/no/such.json",)),
     ],
 )
