@@ -315,7 +315,7 @@ def test_a_stage_that_prints_a_lot_spoils_neither_the_answer_nor_the_screen(cli:
     harmless(run, lines)
 
 
-@pytest.mark.parametrize("disk", ["archive", "temp"])
+@pytest.mark.parametrize("disk", ["archive", "temp", "TMPDIR"])
 def test_a_run_waits_for_room_on_a_full_disk_and_loses_nothing(
     cli: Command,
     source: Path,
@@ -323,13 +323,18 @@ def test_a_run_waits_for_room_on_a_full_disk_and_loses_nothing(
     started: Callable[[Any], Any],
     until: Callable[[Callable[[], Any]], Any],
 ) -> None:
-    small = cli.folder / ("small" if disk == "archive" else "home/temp")
+    small = cli.folder / ("home/temp" if disk == "temp" else "small")
     small.mkdir(parents=True)
     refuse_without_mounts()
     texts = {f"f{number}.txt": f"word{number} ".encode() * 100_000 for number in range(12)}
     if disk == "archive":
         cli.environment["ARCHIVE_PATH"] = str(small)
         ballast = 56
+        for name, data in texts.items():
+            (source / name).write_bytes(data)
+    elif disk == "TMPDIR":
+        cli.environment["TMPDIR"] = str(small)
+        ballast = 62
         for name, data in texts.items():
             (source / name).write_bytes(data)
     else:  # there is room for the archive, and not for the longest text in it beside
@@ -357,7 +362,7 @@ def test_a_run_waits_for_room_on_a_full_disk_and_loses_nothing(
 
     paused = until(lambda: (shown := cli("status")).code == 0 and " paused" in shown.out and shown.out)
 
-    assert "the disk of " in paused
+    assert (f"the disk of {small} is full" if disk == "TMPDIR" else "the disk of ") in paused
     assert "goes on by itself when there is room" in paused
     assert "oaflow resume" not in paused
     # Through the process's own view of the files: the mount is not in ours.

@@ -4,6 +4,7 @@ Real processes: what executors and workers that die, stall or are paused cost, a
 
 import contextlib
 import itertools
+import json
 import os
 import re
 import signal
@@ -370,6 +371,43 @@ def test_the_stock_worker_runs_stages_and_leaves_what_is_not_ours(
     assert query(cli, "SELECT DISTINCT status::text FROM procrastinate_jobs WHERE task_name = 'their.task'") == [
         ("todo",)
     ]
+
+
+def test_the_stock_worker_does_plain_tasks_beside_the_stages_of_a_run(
+    cli: Command, noting: str, started: Started, until: Until
+) -> None:
+    notes = cli.folder / "notes"
+    cli.environment |= {"PROCRASTINATE_APP": "plain_tasks.app", "PLAIN_NOTES": str(notes)}
+    procrastinate = [sys.executable, "-m", "procrastinate"]
+    worker = started(
+        subprocess.Popen(
+            [*procrastinate, "worker"],
+            cwd=cli.folder, env=cli.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )
+    )  # fmt: skip
+    running = started(cli.start("run", noting, "-d", "demo", "--workers", "0", "--json"))
+    until(lambda: noted(cli))
+    for number in range(3):
+        given = json.dumps({"queue": "plain", "task": "plain_tasks.first", "payload": {"n": number}})
+        subprocess.run(
+            [*procrastinate, "defer", "plain_tasks.first", given],
+            cwd=cli.folder, env=cli.environment, check=True, capture_output=True, timeout=PATIENCE,
+        )  # fmt: skip
+
+    result = ended(running)
+    until(lambda: notes.exists() and len(notes.read_text().splitlines()) == 9)
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=PATIENCE)
+
+    assert result.code == 0, result.err
+    assert result.json["stages"]["end"]["done"] == 60  # plain jobs are no jobs of the run
+    assert Counter(notes.read_text().splitlines()) == {
+        "first 0": 1, "first 1": 1, "first 2": 1, "second 0": 3, "second 1": 3
+    }  # fmt: skip
+    assert query(
+        cli, "SELECT status::text, count(*) FROM procrastinate_jobs WHERE queue_name = 'plain' GROUP BY 1"
+    ) == [("succeeded", 9)]
 
 
 def test_a_run_that_cannot_be_read_stops_no_other(cli: Command, noting: str) -> None:
