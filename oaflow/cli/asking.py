@@ -69,7 +69,7 @@ def failures(
     """
     Show what failed in a run, by cause; with --json every job, one a line.
     """
-    from oaflow.cli.output import clean, escape, remark, say_json, screen, shortened
+    from oaflow.cli.output import clean, escape, remark, say_hanging, say_json, screen, shortened
     from oaflow.cli.summary import cluster_line
     from oaflow.operations import reading
 
@@ -102,7 +102,7 @@ def failures(
     for cluster in clusters:
         if stage is not None and cluster.stage != stage:
             continue
-        console.print(cluster_line(cluster))
+        say_hanging(cluster_line(cluster))
         for name in cluster.names:
             console.print(f"  {escape(shortened(name, 100))}")
         if cluster.count > len(cluster.names) and cluster.names:

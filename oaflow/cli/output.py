@@ -146,6 +146,29 @@ def table(columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[object]])
     return made
 
 
+def hanging(text: "Text", width: int, first: int = 0, rest: int = 4) -> "list[Text]":
+    """
+    The lines of a text, no wider than `width`: the first is indented by `first`, those that go on by `rest`.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    lines = text.wrap(Console(width=width), max(width - max(first, rest), 1), overflow="fold")
+    return [Text(" " * (rest if number else first)).append_text(line) for number, line in enumerate(lines)]
+
+
+def say_hanging(text: "Text", first: int = 0, rest: int = 4) -> None:
+    """
+    Prints a text to stdout, broken to the width of the terminal; where there is none, it is one line.
+    """
+    from rich.text import Text
+
+    console = screen()
+    whole = [Text(" " * first).append_text(text)]
+    for line in hanging(text, console.width, first, rest) if console.is_terminal else whole:
+        console.print(line)
+
+
 def say_indented(text: "Text", by: int = 2) -> None:
     """
     Prints a text to stdout with all its lines indented; where no terminal breaks lines, it is one.

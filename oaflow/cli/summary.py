@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from oaflow.cli.output import clean, count, duration, escape, screen, shortened, table
+from oaflow.cli.output import clean, count, duration, escape, say_hanging, screen, shortened, table
 from oaflow.ledger.failures import Cluster
 from oaflow.ledger.receipts import Receipt
 from oaflow.ledger.runs import COUNTERS
@@ -26,6 +26,10 @@ _STYLES = {
 
 # Failures and unreadable documents that are named; the rest is counted.
 _NAMED = 5
+
+# What is longer is cut, in letters: a reason may be all that some parser said.
+_LONGEST = 400
+_LONGEST_NAME = 150
 
 
 def print_summary(status: RunStatus, account: Account | None) -> None:
@@ -128,8 +132,10 @@ def _print_unreadable(account: Account) -> None:
         return
     console.print("[yellow]unreadable[/] (indexed with their names, no failure of the run):")
     for document in account.unreadable[:_NAMED]:
-        reason = f"  [dim]{escape(shortened(document.reason, 60))}[/]" if document.reason else ""
-        console.print(f"  {escape(shortened(document.name, 60))}{reason}")
+        line = Text(shortened(document.name, _LONGEST_NAME))
+        if document.reason:
+            line.append(f"  {shortened(document.reason, _LONGEST)}", "dim")
+        say_hanging(line, 2, 6)
     rest = account.receipt.unreadable - min(len(account.unreadable), _NAMED)
     if rest > 0:
         console.print(f"  [dim]and {rest:,} more: oaflow receipt {account.receipt.run} --list unreadable[/]")
@@ -138,21 +144,24 @@ def _print_unreadable(account: Account) -> None:
 def _print_clusters(clusters: list[Cluster]) -> None:
     console = screen()
     for cluster in clusters[:_NAMED]:
-        console.print(cluster_line(cluster))
+        say_hanging(cluster_line(cluster))
         if cluster.names:
             more = cluster.count - len(cluster.names[:_NAMED])
-            names = ", ".join(escape(shortened(name, 40)) for name in cluster.names[:_NAMED])
-            console.print(f"  {names}{f' [dim]and {more:,} more[/]' if more > 0 else ''}")
+            line = Text(", ".join(shortened(name, _LONGEST_NAME) for name in cluster.names[:_NAMED]))
+            if more > 0:
+                line.append(f" and {more:,} more", "dim")
+            say_hanging(line, 2, 2)
     if len(clusters) > _NAMED:
         console.print(f"  [dim]and {len(clusters) - _NAMED:,} more causes[/]")
 
 
-def cluster_line(cluster: Cluster) -> str:
+def cluster_line(cluster: Cluster) -> Text:
     """
-    One cause of failures, as markup.
+    One cause of failures.
     """
     what = ": ".join(part for part in (cluster.type, cluster.message) if part)
-    return f"[red]{cluster.count:,} failed[/] at {escape(cluster.stage)}: {escape(shortened(what, 110))}"
+    where = f" at {clean(cluster.stage)}: {shortened(what, _LONGEST)}"
+    return Text.assemble((f"{cluster.count:,} failed", "red"), where)
 
 
 def next_steps(status: RunStatus, account: Account) -> Iterator[str]:

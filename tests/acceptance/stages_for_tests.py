@@ -52,6 +52,17 @@ def fails(job: DatasetJob, *, on: list[str] | None = None) -> DatasetJob:
 
 
 @stage(retry=0)
+def cannot_read(job: DatasetJob, *, reason: str) -> DatasetJob:
+    """Of the first document say that it is unreadable, and fail at the second."""
+    (document,) = job.documents
+    if document == "doc-0":
+        job.unreadable(document, "file0.txt", reason)
+    if document == "doc-1":
+        raise ValueError(reason)
+    return job
+
+
+@stage(retry=0)
 def fails_once(job: DatasetJob, *, marker: str) -> DatasetJob:
     """Raise the first time, for every document."""
     path = f"{marker}-{job.documents[0]}"

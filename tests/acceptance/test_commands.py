@@ -5,6 +5,7 @@ Each command and option through the installed program: what it prints where, and
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -185,6 +186,31 @@ def test_a_run_in_a_terminal_is_shown_in_colours_unless_told_otherwise(cli: Comm
     assert "finished" in plain
     assert "\x1b[3" not in plain
     assert "32m" not in plain
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_summary_shows_whole_reasons_within_the_width_of_the_terminal(cli: Command, width: int) -> None:
+    reason = " ".join(f"because-{number}" for number in range(20))
+    names = [f"{'folder/' * 9}file{number}.txt" for number in range(3)]
+    stages = {
+        "source": {"with": {"named": names}, "next": "middle"},
+        "middle": {"task": "cannot_read", "with": {"reason": reason}, "next": "end"},
+        "end": {},
+    }
+    name = cli.pipeline("chain", stages)
+    path = cli.folder / name
+    path.write_text(path.read_text().replace("stages_for_tests.end", "oaflow.stages.index"))
+
+    code, seen = terminal(cli, "run", name, *RUN, env={"COLUMNS": str(width), "NO_COLOR": "1"})
+
+    assert code == 1, seen
+    summary = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen[seen.index("unreadable") :]).replace("\r", "")
+    assert " ".join(summary.split()).count(reason) == 2
+    assert names[0] in summary
+    assert names[1] in summary
+    assert max(map(len, summary.splitlines())) <= width
+    # Where nobody looks a line stays a line, for grep.
+    assert f"at middle: ValueError: {reason}" in cli("failures").out
 
 
 @pytest.mark.parametrize(

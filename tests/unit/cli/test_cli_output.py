@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from rich.text import Text
 
-from oaflow.cli.output import clean, count, duration, escape, pairs, shortened, table
+from oaflow.cli.output import clean, count, duration, escape, hanging, pairs, shortened, table
 
 names = st.text(st.characters(exclude_categories=()), max_size=40)
 
@@ -50,6 +51,16 @@ def test_a_shortened_text_fits_and_says_that_it_goes_on(text, width):
 
     assert len(shown) <= width
     assert shown == clean(text) or shown.endswith("…")
+
+
+@given(st.lists(st.text("abcdefg", min_size=1, max_size=30), min_size=1, max_size=40), st.integers(20, 130))
+def test_a_hanging_text_loses_no_letter_and_fits(words, width):
+    lines = [line.plain for line in hanging(Text(" ".join(words)), width, first=2, rest=6)]
+
+    assert "".join(lines).replace(" ", "") == "".join(words)
+    assert all(len(line.rstrip()) <= width for line in lines)
+    assert lines[0].startswith("  ")
+    assert all(line.startswith(" " * 6) for line in lines[1:])
 
 
 def test_cells_of_a_table_are_text_and_no_markup():
