@@ -35,6 +35,7 @@ class Executor:
         printed: the last lines, with the job that printed each.
         death: how the pool killed it, and
         doomed: for which job.
+        greedy: the job whose programs were above its limit of memory at the last look.
         status: how it ended, as told by its forkserver; None where that is gone.
     """
 
@@ -52,6 +53,7 @@ class Executor:
     known: set[str] = field(default_factory=set[str])
     death: Death | None = None
     doomed: int | None = None
+    greedy: int | None = None
     born: float = field(default_factory=time.monotonic)
     transport: asyncio.Transport | None = None
     pipes: "list[asyncio.Future[None]]" = field(default_factory=lambda: list["asyncio.Future[None]"]())

@@ -107,7 +107,7 @@ class Death:
             `killed` the pool killed it for another reason, given in `because`.
         signal: name of the signal, as SIGSEGV.
         code: exit code.
-        rss: resident bytes when it was killed for memory.
+        rss: resident bytes when it was killed for memory, with those of the programs that its job had started.
         log_tail: the last lines that it printed.
     """
 

@@ -21,6 +21,7 @@ from oaflow.runtime.lines import Lines
 from oaflow.runtime.messages import Assignment, Death, Handover, Probe
 from oaflow.runtime.probing import Answers, listen
 from oaflow.runtime.processes import resident
+from oaflow.runtime.programs import memory_of_programs
 from oaflow.runtime.server import Server
 from oaflow.runtime.slot import Slot, new_slot
 from oaflow.runtime.temporary import TempFolder
@@ -442,17 +443,23 @@ class Pool:
             now = time.monotonic()
             for executor in list(self._executors):
                 if executor.death is None and (running := executor.running) is not None:
-                    self._look(executor, executor.in_hand[running[0]], now - running[1])
+                    self._look(executor, executor.in_hand[running[0]], running[1], now)
 
-    def _look(self, executor: Executor, assignment: Assignment, seconds: float) -> None:
-        if assignment.timeout is not None and seconds > assignment.timeout:
+    def _look(self, executor: Executor, assignment: Assignment, since: float, now: float) -> None:
+        if assignment.timeout is not None and now - since > assignment.timeout:
             self._kill(executor, "timeout", because=f"longer than {assignment.timeout:g} s")
         elif assignment.memory is not None:
-            rss = resident(executor.pid)
-            if rss > assignment.memory:
-                self._kill(executor, "memory", rss=rss, because=f"more than {assignment.memory} bytes")
-            elif rss > assignment.memory * FULL:
-                self._retire(executor)
+            self._look_at_memory(executor, assignment, assignment.memory, since)
+
+    def _look_at_memory(self, executor: Executor, assignment: Assignment, limit: int, since: float) -> None:
+        rss = resident(executor.pid)
+        programs = 0 if rss > limit else memory_of_programs(executor.pid, since, limit - rss)
+        # Twice: a program that is only just being started still has all that its parent has.
+        greedy_before, executor.greedy = executor.greedy, assignment.job if rss + programs > limit else None
+        if rss > limit or (executor.greedy is not None and executor.greedy == greedy_before):
+            self._kill(executor, "memory", rss=rss + programs, because=f"more than {limit} bytes")
+        elif rss > limit * FULL:
+            self._retire(executor)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -77,6 +77,39 @@ def hog(job: DatasetJob) -> None:
         held.append(bytearray(os.urandom(1 << 20)) * 16)
 
 
+EATS = (
+    "import os, time; held = [os.urandom(1 << 20) * 16 for _ in range(25)]; print('full', flush=True); time.sleep(60)"
+)
+
+
+def hog_elsewhere(job: DatasetJob) -> None:
+    # As soffice does: the program that is started starts another.
+    command = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {EATS!r}])"
+    subprocess.run([sys.executable, "-c", command], check=True)
+
+
+def hog_left_behind(job: DatasetJob) -> DatasetJob:
+    program = subprocess.Popen([sys.executable, "-c", EATS], stdout=subprocess.PIPE)
+    assert program.stdout is not None
+    program.stdout.readline()
+    return job.with_entities([])
+
+
+def forks(job: DatasetJob) -> DatasetJob:
+    held = os.urandom(1 << 20) * 100
+    children = []
+    for _ in range(8):
+        if not (child := os.fork()):
+            time.sleep(60)
+            os._exit(len(held) and 1)
+        children.append(child)
+    time.sleep(1)  # several looks
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return job.with_entities([])
+
+
 def shout(job: DatasetJob) -> DatasetJob:
     line = "x" * 99
     for _ in range(100_000):
@@ -118,8 +151,11 @@ def reject(job: DatasetJob) -> None:
 
 ACTS = {
     function.__name__: function
-    for function in (fine, segfault, leave, sys_exit, loop, sleep, hog, shout, litter, litter_and_die, reject, silence)
-} | {"start_another": start_another}
+    for function in (
+        *(fine, segfault, leave, sys_exit, loop, sleep, shout, litter, litter_and_die, reject, silence, start_another),
+        *(hog, hog_elsewhere, hog_left_behind, forks),
+    )
+}
 
 
 @stage

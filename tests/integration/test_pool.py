@@ -14,6 +14,9 @@ import orjson
 import pytest
 import uvloop
 
+from oaflow.runtime.held import crash_error
+from oaflow.runtime.processes import resident
+from oaflow.runtime.programs import descendants
 from tests.integration.pools import MODULE, assigned, pool_of, until
 
 SOON = 1.0
@@ -125,6 +128,46 @@ def test_a_stage_that_eats_memory_is_stopped_at_its_limit(tmp_path):
             assert (culprit.job, death.kind) == (1, "memory")
             assert death.rss is not None
             assert death.rss > 400 << 20
+
+    run(body())
+
+
+def test_the_programs_that_a_stage_starts_count_towards_its_limit_of_memory_and_end_with_it(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            (executor,) = pool.executors
+            pool.send(executor, [assigned(1, "hog_elsewhere", memory=300 << 20)])
+            await until(lambda: list(descendants(executor.pid)))
+            below = list(descendants(executor.pid))
+            await until(lambda: heard.deaths)
+            _, culprit, death, _ = heard.deaths[0]
+            assert culprit is not None
+            assert (culprit.job, death.kind) == (1, "memory")
+            assert death.rss is not None
+            assert death.rss > 300 << 20
+            assert "above its memory limit" in crash_error(death)["message"]
+            await until(lambda: not any(map(resident, below)))
+
+    run(body())
+
+
+def test_what_an_earlier_job_left_running_is_not_charged_to_a_later_one(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            later = [assigned(2, "sleep", seconds=1, memory=300 << 20)]
+            pool.send(pool.executors[0], [assigned(1, "hog_left_behind"), *later])
+            await until(lambda: len(heard.handovers) == 2 or heard.deaths)
+            assert [handover.outcome for handover in heard.handovers] == ["done", "done"]
+
+    run(body())
+
+
+def test_what_forked_processes_share_with_their_stage_is_counted_once(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            pool.send(pool.executors[0], [assigned(1, "forks", memory=400 << 20)])
+            await until(lambda: heard.handovers or heard.deaths)
+            assert [handover.outcome for handover in heard.handovers] == ["done"]
 
     run(body())
 
