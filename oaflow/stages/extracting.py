@@ -11,7 +11,7 @@ from oaflow.jobs import DatasetJob, EntityFileReference, current
 from oaflow.stages.content import Content, Member, Unreadable
 from oaflow.stages.desk import Desk, desk
 from oaflow.stages.filetypes import ENCRYPTED_OFFICE, file_type, named_type
-from oaflow.stages.limits import Limits
+from oaflow.stages.limits import Limits, limits
 from oaflow.stages.naming import member_id, page_id
 from oaflow.stages.reading import read_file, schema_of
 from oaflow.stages.texts import cleaned
@@ -33,14 +33,13 @@ def extract(job: DatasetJob, *, ocr: bool = True) -> Iterator[DatasetJob | Out]:
     Args:
         ocr: whether to read text in images, and in PDF pages without text.
     """
-    limits = Limits()
     for entity in job.get_entities():
         if entity.get("contentHash", quiet=True):
             continue
         # Without a file there is nothing to read: what is known of it goes on.
         yield job.with_entities([entity])
     for reference in job.get_file_references():
-        with desk(limits, current().temp, depth=depth_of(job), ocr=ocr) as place:
+        with desk(limits(), current().temp, depth=depth_of(job), ocr=ocr) as place:
             yield from _extract(job, reference, place)
 
 

@@ -2,6 +2,7 @@
 How much a document may cost, read from the environment where a stage starts.
 """
 
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -41,3 +42,11 @@ class Limits(BaseSettings):
     depth: int = Field(default=16, ge=1, description="archives within archives, attachments within mails")
     pages: int = Field(default=10_000, ge=1, description="pages of one document")
     ocr_languages: str = Field(default="eng", description="Tesseract's names, joined by +")
+
+
+@cache
+def limits() -> Limits:
+    """
+    The limits of this process.
+    """
+    return Limits()

@@ -7,7 +7,7 @@ Pure, but for the data that those libraries load. Every pattern is linear in the
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 # The most of one kind that a document may carry along; the most frequent are kept.
@@ -53,11 +53,19 @@ _LONGEST_NAME = 6
 _NOWHERE = ("0.", "255.")
 
 
-def frequent(found: Iterable[str]) -> list[str]:
+def frequent(found: Iterable[str], read: Callable[[str], str | None] = str) -> list[str]:
     """
     Each once, the most frequent first, at most `MOST`.
+
+    Args:
+        found: what was found, as often as it was found.
+        read: what each of them means, or None where it is not what it looks like; asked once for what occurs often.
     """
-    return [value for value, _ in Counter(found).most_common(MOST)]
+    counts: Counter[str] = Counter()
+    for value, count in Counter(found).items():
+        if (meant := read(value)) is not None:
+            counts[meant] += count
+    return [value for value, _ in counts.most_common(MOST)]
 
 
 def emails(text: str) -> list[str]:
@@ -66,15 +74,14 @@ def emails(text: str) -> list[str]:
     """
     from followthemoney.types import registry
 
-    candidates = (match[0].rstrip(".-_").lower() for match in _EMAIL.finditer(text))
-    return frequent(address for each in candidates if (address := registry.email.clean(each)))
+    return frequent((match[0].rstrip(".-_").lower() for match in _EMAIL.finditer(text)), registry.email.clean)
 
 
 def urls(text: str) -> list[str]:
     """
     Addresses of web pages.
     """
-    return frequent(_whole(match[0]) for match in _URL.finditer(text))
+    return frequent((match[0] for match in _URL.finditer(text)), _whole)
 
 
 def _whole(url: str) -> str:
@@ -88,12 +95,10 @@ def ibans(text: str) -> list[str]:
     """
     International bank account numbers, with a right check sum and length, without blanks.
     """
-    from stdnum import iban
-
-    return frequent(number for match in _IBAN.finditer(text) if (number := _iban(match[0], iban)))
+    return frequent((match[0] for match in _IBAN.finditer(text)), _iban)
 
 
-def _iban(candidate: str, library: object) -> str | None:
+def _iban(candidate: str) -> str | None:
     from stdnum import iban
     from stdnum.exceptions import ValidationError
 
@@ -111,7 +116,7 @@ def phones(text: str) -> list[str]:
     """
     Telephone numbers in international form, as E.164. A number without its country could be anything.
     """
-    return frequent(number for match in _PHONE.finditer(text) if (number := _phone(match[0])))
+    return frequent((match[0] for match in _PHONE.finditer(text)), _phone)
 
 
 def _phone(candidate: str) -> str | None:
@@ -133,7 +138,7 @@ def addresses(text: str) -> list[str]:
     """
     IP addresses.
     """
-    return frequent(address for match in _candidates(text) if (address := _address(match)))
+    return frequent(_candidates(text), _address)
 
 
 def _candidates(text: str) -> Iterator[str]:
@@ -178,11 +183,9 @@ def countries(
 
 def _named(text: str, language: str | None) -> Iterator[str]:
     names = country_names(language)
-    if any(_IDEOGRAPHS.match(name) for name in names):
-        for name, code in names.items():
-            if len(name) > 1 and _IDEOGRAPHS.match(name):
-                yield from [code] * text.count(name)
-    starts = frozenset(name.split()[0] for name in names)
+    for name in _written_without_blanks(language):
+        yield from [names[name]] * text.count(name)
+    starts = _first_words(language)
     words = list(_WORD.finditer(text))
     for at, word in enumerate(words):
         # A name is written large, in a script that has large letters: turkey and china are not countries.
@@ -223,3 +226,13 @@ def country_names(language: str | None = None) -> dict[str, str]:
             if country and (len(name) > 3 or not name.isascii()):
                 names.setdefault(name.casefold().removesuffix(" sar china"), country)
     return names
+
+
+@cache
+def _first_words(language: str | None) -> frozenset[str]:
+    return frozenset(name.split()[0] for name in country_names(language))
+
+
+@cache
+def _written_without_blanks(language: str | None) -> tuple[str, ...]:
+    return tuple(name for name in country_names(language) if len(name) > 1 and _IDEOGRAPHS.match(name))

@@ -15,6 +15,9 @@ _MARKS = (
     (b"\xfe\xff", "utf-16"),
 )
 
+# All bytes but control characters that no text has.
+_PRINTED = bytes(byte for byte in range(256) if byte >= 32 or byte in b"\t\n\r\x0c\x1b")
+
 # Enough to tell an encoding, and a tenth of a second at most.
 _SAMPLE = 64_000
 
@@ -94,5 +97,4 @@ def is_text(data: bytes) -> bool:
         return True
     if b"\x00" in data:
         return False
-    controls = sum(byte < 32 and byte not in b"\t\n\r\x0c\x1b" for byte in data)
-    return controls * 50 < len(data)
+    return len(data.translate(None, _PRINTED)) * 50 < len(data)

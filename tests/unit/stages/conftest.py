@@ -12,6 +12,7 @@ from followthemoney.proxy import EntityProxy
 
 from oaflow.files import Archive, ArchiveOptions
 from oaflow.jobs import Bindings, DatasetJob, bind
+from oaflow.stages.limits import limits
 
 
 class Shelf:
@@ -72,6 +73,7 @@ def shelf() -> Shelf:
 def bindings(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bindings]:
     monkeypatch.setenv("OAFLOW_HOME", str(tmp_path / "home"))
     archive = Archive(ArchiveOptions(path=tmp_path / "archive"))
+    limits.cache_clear()  # a process reads its environment once; here, each test is one
     with bind(Bindings(entities=shelf, files=archive, queue=None, origin="ingest/stage")) as bound:  # type: ignore[arg-type] # no stage here queues
         yield bound
 
