@@ -148,12 +148,19 @@ def test_objects_of_older_office_files_come_out_too(tmp_path):
         ]
 
 
-def test_objects_are_children_that_are_counted_and_limited(bindings, job, shelf, source, monkeypatch):
+@pytest.fixture
+def found(bindings, job, source):
+    """
+    A letter with three objects in it, crawled.
+    """
     parts = {f"word/embeddings/oleObject{n}.bin": native_object(f"{n}.txt", b"word %d" % n) for n in range(1, 4)}
     (source / "letter.docx").write_bytes(with_parts(letter("outer"), parts))
     (found,) = list(crawl(job.model_copy(update={"batch": None}), source=[str(source / "letter.docx")]))
     bindings.notes.clear()
+    return found
 
+
+def test_objects_are_children_that_are_counted(bindings, found):
     outs = list(extract(found))
 
     children = [entity for each in outs if isinstance(each, Out) for entity in each.job.entities]
@@ -164,8 +171,13 @@ def test_objects_are_children_that_are_counted_and_limited(bindings, job, shelf,
         "letter.docx/2.txt",
         "letter.docx/3.txt",
     ]
+
+
+def test_objects_beyond_the_limit_of_members_are_not_unpacked(bindings, found, monkeypatch):
     monkeypatch.setenv("OAFLOW_ARCHIVE_MEMBERS", "2")
+
     list(extract(found))
+
     assert next(note.reason for note in bindings.notes if note.kind == "unreadable").startswith("too many members")
 
 
