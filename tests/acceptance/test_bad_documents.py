@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import pytest
 
@@ -84,6 +85,29 @@ def test_odd_names_are_found_searched_and_printed_unharmed(cli: Command, source:
         harmless(hits)
         assert word in hits.out
         assert len(files_with(cli, word)) == 1
+
+
+def test_a_pdf_and_a_file_in_latin_1_among_good_ones_are_found_by_name_and_again_on_the_disk(
+    cli: Command, source: Path
+) -> None:
+    latin = "Büro/Größe.txt".encode("latin-1")
+    sample = ROOT / "examples/documents/odd/report[/red].pdf"
+    put(source, b"report[/red].pdf", sample.read_bytes())
+    put(source, latin, b"the quagga\n")
+    put(source, b"two\nlines.csv", b"animal\nokapi\n")
+
+    run = cli("run", "ingest", str(source), *RUN)
+
+    assert run.code == 0, run.err
+    assert balanced(cli)["indexed"] == 3
+    nightjar = cli("search", "nightjar", "-d", "demo")
+    harmless(run, nightjar)
+    assert nightjar.out.splitlines()[0] == "report[/red].pdf  page 1  Pages"
+    assert files_with(cli, "größe") == files_with(cli, "quagga") == ["Büro/Größe.txt"]
+    assert files_with(cli, "okapi") == ["two\nlines.csv"]
+    (entity,) = map(json.loads, cli("entities", "-d", "demo", "--schema", "PlainText").out.splitlines())
+    (url,) = entity["properties"]["sourceUrl"]
+    assert unquote_to_bytes(url.removeprefix("file://")) == os.path.join(os.fsencode(source), latin)
 
 
 def test_an_odd_name_that_cannot_be_read_is_named_in_the_summary(cli: Command, source: Path) -> None:
