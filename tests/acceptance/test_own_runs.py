@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from tests.acceptance.conftest import MODULE, PATIENCE, Command
+from tests.acceptance.test_commands import terminal
 
 STAGES = """
 from pathlib import Path
@@ -88,8 +89,9 @@ def runs(database: str) -> list[tuple[str, bool, str]]:
         return connection.execute("SELECT id, sealed, state FROM oaflow.runs ORDER BY created_at").fetchall()
 
 
+@pytest.mark.parametrize("asked", [False, True])
 def test_a_run_that_is_killed_while_it_reads_its_input_cannot_be_resumed_but_begun_anew(
-    cli: Command, database: str, started: Callable[[Any], Any], until: Callable[[Callable[[], Any]], Any]
+    cli: Command, database: str, started: Callable[[Any], Any], until: Callable[[Callable[[], Any]], Any], asked: bool
 ) -> None:
     there = folder(cli, "one")
     given = ["-d", "x", "--workers", "1", "-p", f"out={cli.folder}"]
@@ -135,9 +137,13 @@ def test_a_run_that_is_killed_while_it_reads_its_input_cannot_be_resumed_but_beg
     assert "--resume" not in unsaid.help
 
     (there.folder / "entities.jsonl").write_text(ENTITY)
-    again = there("run", "own.yml", "-i", "entities.jsonl", "--new", *given)
+    anew = ["run", "own.yml", "-i", "entities.jsonl", *given]
+    if asked:
+        code, seen = terminal(there, *anew, answer="y", question=b"start anew?")
+    else:
+        code, seen = (again := there(*anew, "--new")).code, again.err
 
-    assert again.code == 0, again.err
+    assert code == 0, seen
     assert [(sealed, state) for _, sealed, state in runs(database)] == [(False, "cancelled"), (True, "finished")]
 
 
