@@ -2,7 +2,8 @@
 Runs stages: claims jobs, feeds executors and async slots, and hands over what comes back.
 
 It stands beside procrastinate's Worker and never goes through it: the Worker's path costs five times the CPU a job.
-What is decided is decided in `policy`, `pace`, `feeding` and `router`; how it is sent, in `completer` and the ledger.
+What is decided is decided in `policy`, `pace`, `feeding` and `router`; what becomes of an attempt, in `outcomes`; how
+it is sent, in `completer` and the ledger.
 """
 
 import asyncio
@@ -12,18 +13,15 @@ import socket
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, assert_never
-
-import orjson
+from typing import Any
 
 from oaflow.ledger import handover as ledger
-from oaflow.ledger.handover import Beat, Claimed, Completion, Successor
+from oaflow.ledger.handover import Beat, Claimed, Completion
 from oaflow.ledger.heart import Heart
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.plan import FORMAT
@@ -36,12 +34,13 @@ from oaflow.runtime.functions import Loaded, load
 from oaflow.runtime.held import Held, crash_error, mark_of, timeout_error, unknown_stage, worker_crash_error
 from oaflow.runtime.joblog import JobLog
 from oaflow.runtime.messages import Assignment, Death, Handover
+from oaflow.runtime.options import Options
+from oaflow.runtime.outcomes import Outcomes
 from oaflow.runtime.pace import Pace
 from oaflow.runtime.passages import Passages
-from oaflow.runtime.policy import Again, Divert, Fail, Trouble, judge
+from oaflow.runtime.policy import Trouble
 from oaflow.runtime.pool import Pool
 from oaflow.runtime.upkeep import Upkeep
-from oaflow.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -50,40 +49,6 @@ UNANSWERED = 300  # completions that may wait for an answer before no more work 
 BUFFER = 100  # claimed and not started, at most
 BUFFER_SECONDS = 0.2
 IDLE_POLL = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """
-    What a worker needs to know; read once, at the edge.
-
-    Attributes:
-        settings: all settings.
-        conninfo: gives the address of the database, for the heartbeat's own connection.
-        executors: processes that run sync stages.
-        binder: `module:function` that gives a job what it can reach.
-        grace: seconds that running jobs get at a graceful stop.
-        registered: called with each id under which this worker is registered.
-        only: the run to work on, or None for all that there are.
-    """
-
-    settings: Settings
-    conninfo: Callable[[], str]
-    executors: int
-    binder: str = "oaflow.operations.binding:for_job"
-    grace: float = 10.0
-    registered: Callable[[int], None] | None = None
-    only: str | None = None
-
-    @classmethod
-    def from_environment(cls) -> "Options":
-        """
-        The options of a worker that somebody else started, as `procrastinate worker`.
-        """
-        from oaflow.postgres import locate
-
-        settings = Settings()
-        return cls(settings, lambda: locate(settings).uri, settings.executors or os.cpu_count() or 1)
 
 
 class Dispatcher:
@@ -138,6 +103,15 @@ class Dispatcher:
         )
         self._passages = Passages(
             wire, probe=self._pool.probe, know=self._pool.know, forget=self._forget, only=options.only
+        )
+        self._outcomes = Outcomes(
+            self._completer,
+            lines=self._log,
+            upkeep=self._upkeep,
+            passages=self._passages,
+            pace=self._pace,
+            acknowledge=self._acknowledge,
+            most_crashes=settings.crashes,
         )
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -206,7 +180,7 @@ class Dispatcher:
         await self._completer.idle()
         for held in list(self._held.values()):
             # Begun and cut off: a new attempt number, so that what it wrote is known to be an earlier attempt's.
-            self._complete(held, "paused")
+            self._outcomes.end(held, "paused")
         await self._completer.idle()
         await self._close_quiet()
         await self._wire.send("cancel", ledger.cancel_rest)
@@ -388,9 +362,9 @@ class Dispatcher:
         passage.held += 1
         if planned is None:
             message = f"the plan of run {run} has no stage {stage!r}; it has: {', '.join(passage.plan.stages)}"
-            self._complete(held, "failed", {"error": {"type": "UnknownStageError", "message": message}})
+            self._outcomes.end(held, "failed", {"error": {"type": "UnknownStageError", "message": message}})
         elif row.crashes >= self._options.settings.crashes:
-            self._trouble(held, Trouble("crash", worker_crash_error(row.crashes)), time.time())
+            self._outcomes.trouble(held, Trouble("crash", worker_crash_error(row.crashes)), time.time())
         elif row.suspect and self._in_loop(held):
             self._suspects.append(held)
         else:
@@ -416,7 +390,7 @@ class Dispatcher:
         while self._buffer:
             held = self._buffer.popleft()
             if held.passage.cancelled:
-                self._complete(held, "cancelled")
+                self._outcomes.end(held, "cancelled")
             elif self._in_loop(held) and len(self._running) < ASYNC_SLOTS:
                 self._run_async(held)
             else:
@@ -474,13 +448,14 @@ class Dispatcher:
             async for handover in self._handovers(held, await self._chunks(held)):
                 if handover.outcome == "chunk" and handover.position is not None:
                     taken = held.acknowledged[handover.position] = asyncio.Event()
-                    self._take_handover(held, handover)
+                    self._outcomes.take(held, handover)
                     await taken.wait()
                 else:
-                    self._take_handover(held, handover)
+                    self._outcomes.take(held, handover)
         except Exception as problem:
             log.exception("job %s", held.row.id)
-            self._trouble(held, Trouble("error", {"type": type(problem).__name__, "message": str(problem)}), began)
+            trouble = Trouble("error", {"type": type(problem).__name__, "message": str(problem)})
+            self._outcomes.trouble(held, trouble, began)
 
     def _handovers(self, held: Held, chunks: Sequence[tuple[int, str, int]]) -> AsyncIterator[Handover]:
         passage, stage = held.passage, held.stage
@@ -512,11 +487,11 @@ class Dispatcher:
             if held is None:
                 continue
             try:
-                self._take_handover(held, handover)
+                self._outcomes.take(held, handover)
             except Exception as problem:  # the others of this message must not be lost with it
                 log.exception("job %s", held.row.id)
                 error = {"type": type(problem).__name__, "message": str(problem)}
-                self._complete(held, "failed", {"error": error})
+                self._outcomes.end(held, "failed", {"error": error})
         self._feed()
         if self._may_claim():
             self._wake.set()
@@ -535,11 +510,12 @@ class Dispatcher:
             now = time.time()
             match reason.kind:
                 case "timeout":
-                    self._trouble(held, Trouble("error", timeout_error(held.stage)), now - (held.stage.timeout or 0))
+                    trouble = Trouble("error", timeout_error(held.stage))
+                    self._outcomes.trouble(held, trouble, now - (held.stage.timeout or 0))
                 case "killed":
                     back.insert(0, held)
                 case _:
-                    self._trouble(held, Trouble("crash", crash_error(reason)), now)
+                    self._outcomes.trouble(held, Trouble("crash", crash_error(reason)), now)
         self._buffer.extendleft(reversed(back))
         self._wake.set()
 
@@ -563,132 +539,7 @@ class Dispatcher:
         """
         self._wake.set()
 
-    # -- hand-over --------------------------------------------------------------------------------------------------
-
-    def _take_handover(self, held: Held, handover: Handover) -> None:
-        chunk = handover.outcome == "chunk"
-        if not chunk:
-            seconds = handover.ended - handover.started
-            self._pace.saw(held.passage.id, held.stage.name, seconds, in_loop=self._in_loop(held))
-        if handover.warning:
-            self._warn(held, handover.warning)
-        if held.passage.cancelled:
-            if chunk:
-                self._acknowledge(held, handover.position or 0)
-            else:
-                self._complete(held, "cancelled")
-        elif handover.outcome == "failed":
-            detail = orjson.loads(handover.detail)
-            error = detail.get("error", {})
-            full = bool(error.get("full"))
-            if full:
-                self._upkeep.report_full(held.stage.name, str(error["message"]))
-            trouble = Trouble("room" if full else "error", error, handover.final)
-            self._trouble(held, trouble, handover.started, detail=detail, version=handover.version)
-        else:
-            self._completer.put(
-                Completion(
-                    job=held.row.id,
-                    attempt=held.row.attempts,
-                    outcome=handover.outcome,
-                    run=held.passage.id,
-                    stage=held.stage.name,
-                    parent=held.parent,
-                    started=handover.started,
-                    ended=handover.ended,
-                    # The last part goes with the end of the job: nothing will ask for it again.
-                    position=handover.position if handover.outcome == "chunk" else None,
-                    digest=handover.digest,
-                    version=handover.version,
-                    detail=handover.detail,
-                    successors=tuple(
-                        Successor(following.queue, following.task, following.stage, following.priority, following.args)
-                        for following in handover.next
-                    ),
-                )
-            )
-
-    def _warn(self, held: Held, warning: str) -> None:
-        """
-        Say something once for each stage of a run.
-        """
-        key = (held.stage.name, warning)
-        if key not in held.passage.warned:
-            held.passage.warned.add(key)
-            log.warning("run %s: %s", held.passage.id, warning)
-            run, stage = held.passage.id, held.stage.name
-            self._log.write(run, stage=stage, job=held.row.id, stream="warning", text=warning)
-
-    def _trouble(
-        self,
-        held: Held,
-        trouble: Trouble,
-        started: float,
-        *,
-        detail: Mapping[str, Any] | None = None,
-        version: str | None = None,
-    ) -> None:
-        """
-        Decide over an attempt that went wrong, log it, and send what was decided.
-        """
-        error, documents = trouble.error, held.documents
-        version = self._passages.probe_of(held.row.task).version if version is None else version
-        kept: dict[str, Any] = {**(detail or {}), "error": error} | ({"documents": documents} if documents else {})
-        self._log.write(
-            held.passage.id,
-            stage=held.stage.name,
-            job=held.row.id,
-            stream="error",
-            text=error.get("traceback") or f"{error.get('type', 'error')}: {error.get('message', '')}",
-            documents=documents,
-        )
-        verdict = judge(
-            trouble,
-            held.stage,
-            retries=held.row.retries,
-            crashes=held.row.crashes,
-            most_crashes=self._options.settings.crashes,
-        )
-        match verdict:
-            case Again(charge, delay):
-                self._complete(held, charge, kept, started=started, delay=delay, version=version)
-            case Divert():
-                successors = tuple(filter(None, [held.diverted(error)]))
-                kept["handed"] = [[successor.stage, documents] for successor in successors]
-                self._complete(held, "diverted", kept, started=started, version=version, successors=successors)
-            case Fail():
-                self._complete(held, "failed", kept, started=started, version=version)
-            case _:
-                assert_never(verdict)
-
-    def _complete(
-        self,
-        held: Held,
-        outcome: str,
-        detail: Mapping[str, Any] | None = None,
-        *,
-        started: float | None = None,
-        delay: float = 0.0,
-        version: str = "",
-        successors: tuple[Successor, ...] = (),
-    ) -> None:
-        now = time.time()
-        self._completer.put(
-            Completion(
-                job=held.row.id,
-                attempt=held.row.attempts,
-                outcome=outcome,
-                run=held.passage.id,
-                stage=held.stage.name,
-                parent=held.parent,
-                started=now if started is None else started,
-                ended=now,
-                delay=delay,
-                version=version,
-                detail=orjson.dumps(detail or {}),
-                successors=successors,
-            )
-        )
+    # -- what the database answers ------------------------------------------------------------------------------------
 
     def _settled(self, completion: Completion, answer: str) -> None:
         """

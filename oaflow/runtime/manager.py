@@ -16,7 +16,8 @@ from procrastinate import connector, exceptions, jobs, manager
 
 from oaflow.ledger.plain import claim_plain
 from oaflow.ledger.wire import Refused, Wire
-from oaflow.runtime.dispatcher import Dispatcher, Options
+from oaflow.runtime.dispatcher import Dispatcher
+from oaflow.runtime.options import Options
 
 log = logging.getLogger(__name__)
 

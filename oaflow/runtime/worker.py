@@ -19,7 +19,7 @@ from typing import Any, cast
 import orjson
 
 from oaflow.runtime.app import make_app
-from oaflow.runtime.dispatcher import Options
+from oaflow.runtime.options import Options
 from oaflow.settings import Settings
 
 

@@ -1,0 +1,43 @@
+"""
+What a worker needs to know, read once, at the edge.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from oaflow.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """
+    How a worker is to work.
+
+    Attributes:
+        settings: all settings.
+        conninfo: gives the address of the database, for the heartbeat's own connection.
+        executors: processes that run sync stages.
+        binder: `module:function` that gives a job what it can reach.
+        grace: seconds that running jobs get at a graceful stop.
+        registered: called with each id under which this worker is registered.
+        only: the run to work on, or None for all that there are.
+    """
+
+    settings: Settings
+    conninfo: Callable[[], str]
+    executors: int
+    binder: str = "oaflow.operations.binding:for_job"
+    grace: float = 10.0
+    registered: Callable[[int], None] | None = None
+    only: str | None = None
+
+    @classmethod
+    def from_environment(cls) -> "Options":
+        """
+        The options of a worker that somebody else started, as `procrastinate worker`.
+        """
+        from oaflow.postgres import locate
+
+        settings = Settings()
+        return cls(settings, lambda: locate(settings).uri, settings.executors or os.cpu_count() or 1)

@@ -1,0 +1,186 @@
+"""
+What becomes of an attempt: what it handed over, or what went wrong, is judged, logged, and sent.
+
+It decides by `policy` and keeps nothing: jobs in hand, and what the database answers, are the dispatcher's.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, assert_never
+
+import orjson
+
+from oaflow.ledger.handover import Completion, Successor
+from oaflow.runtime.completer import Completer
+from oaflow.runtime.held import Held
+from oaflow.runtime.joblog import JobLog
+from oaflow.runtime.messages import Handover
+from oaflow.runtime.pace import Pace
+from oaflow.runtime.passages import Passages
+from oaflow.runtime.policy import Again, Divert, Fail, Trouble, judge
+from oaflow.runtime.upkeep import Upkeep
+
+log = logging.getLogger(__name__)
+
+
+class Outcomes:
+    """
+    Turns ends of attempts into completions.
+
+    Args:
+        completer: sends them.
+        lines: the log of the jobs.
+        upkeep: is told of full disks.
+        passages: know the versions of tasks.
+        pace: learns how long attempts take.
+        acknowledge: called with the position of a part of a stream that nobody waits for any more.
+        most_crashes: of a job, after which it is failed.
+    """
+
+    def __init__(
+        self,
+        completer: Completer,
+        *,
+        lines: JobLog,
+        upkeep: Upkeep,
+        passages: Passages,
+        pace: Pace,
+        acknowledge: Callable[[Held, int], None],
+        most_crashes: int,
+    ) -> None:
+        self._completer, self._log, self._upkeep = completer, lines, upkeep
+        self._passages, self._pace = passages, pace
+        self._acknowledge, self._most_crashes = acknowledge, most_crashes
+
+    def take(self, held: Held, handover: Handover) -> None:
+        """
+        An attempt ended, or a part of a stream came.
+        """
+        chunk = handover.outcome == "chunk"
+        if not chunk:
+            seconds = handover.ended - handover.started
+            in_loop = self._passages.probe_of(held.stage.task).is_async
+            self._pace.saw(held.passage.id, held.stage.name, seconds, in_loop=in_loop)
+        if handover.warning:
+            self._warn(held, handover.warning)
+        if held.passage.cancelled:
+            if chunk:
+                self._acknowledge(held, handover.position or 0)
+            else:
+                self.end(held, "cancelled")
+        elif handover.outcome == "failed":
+            detail = orjson.loads(handover.detail)
+            error = detail.get("error", {})
+            full = bool(error.get("full"))
+            if full:
+                self._upkeep.report_full(held.stage.name, str(error["message"]))
+            trouble = Trouble("room" if full else "error", error, handover.final)
+            self.trouble(held, trouble, handover.started, detail=detail, version=handover.version)
+        else:
+            self._completer.put(
+                Completion(
+                    job=held.row.id,
+                    attempt=held.row.attempts,
+                    outcome=handover.outcome,
+                    run=held.passage.id,
+                    stage=held.stage.name,
+                    parent=held.parent,
+                    started=handover.started,
+                    ended=handover.ended,
+                    # The last part goes with the end of the job: nothing will ask for it again.
+                    position=handover.position if handover.outcome == "chunk" else None,
+                    digest=handover.digest,
+                    version=handover.version,
+                    detail=handover.detail,
+                    successors=tuple(
+                        Successor(following.queue, following.task, following.stage, following.priority, following.args)
+                        for following in handover.next
+                    ),
+                )
+            )
+
+    def _warn(self, held: Held, warning: str) -> None:
+        """
+        Say something once for each stage of a run.
+        """
+        key = (held.stage.name, warning)
+        if key not in held.passage.warned:
+            held.passage.warned.add(key)
+            log.warning("run %s: %s", held.passage.id, warning)
+            run, stage = held.passage.id, held.stage.name
+            self._log.write(run, stage=stage, job=held.row.id, stream="warning", text=warning)
+
+    def trouble(
+        self,
+        held: Held,
+        trouble: Trouble,
+        started: float,
+        *,
+        detail: Mapping[str, Any] | None = None,
+        version: str | None = None,
+    ) -> None:
+        """
+        Decide over an attempt that went wrong, log it, and send what was decided.
+        """
+        error, documents = trouble.error, held.documents
+        version = self._passages.probe_of(held.row.task).version if version is None else version
+        kept: dict[str, Any] = {**(detail or {}), "error": error} | ({"documents": documents} if documents else {})
+        self._log.write(
+            held.passage.id,
+            stage=held.stage.name,
+            job=held.row.id,
+            stream="error",
+            text=error.get("traceback") or f"{error.get('type', 'error')}: {error.get('message', '')}",
+            documents=documents,
+        )
+        verdict = judge(
+            trouble,
+            held.stage,
+            retries=held.row.retries,
+            crashes=held.row.crashes,
+            most_crashes=self._most_crashes,
+        )
+        match verdict:
+            case Again(charge, delay):
+                self.end(held, charge, kept, started=started, delay=delay, version=version)
+            case Divert():
+                successors = tuple(filter(None, [held.diverted(error)]))
+                kept["handed"] = [[successor.stage, documents] for successor in successors]
+                self.end(held, "diverted", kept, started=started, version=version, successors=successors)
+            case Fail():
+                self.end(held, "failed", kept, started=started, version=version)
+            case _:
+                assert_never(verdict)
+
+    def end(
+        self,
+        held: Held,
+        outcome: str,
+        detail: Mapping[str, Any] | None = None,
+        *,
+        started: float | None = None,
+        delay: float = 0.0,
+        version: str = "",
+        successors: tuple[Successor, ...] = (),
+    ) -> None:
+        """
+        Send what became of an attempt.
+        """
+        now = time.time()
+        self._completer.put(
+            Completion(
+                job=held.row.id,
+                attempt=held.row.attempts,
+                outcome=outcome,
+                run=held.passage.id,
+                stage=held.stage.name,
+                parent=held.parent,
+                started=now if started is None else started,
+                ended=now,
+                delay=delay,
+                version=version,
+                detail=orjson.dumps(detail or {}),
+                successors=successors,
+            )
+        )
