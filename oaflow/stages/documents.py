@@ -16,7 +16,7 @@ from oaflow.stages.archives import ENCRYPTED
 from oaflow.stages.content import Content, Unreadable
 from oaflow.stages.desk import Desk
 from oaflow.stages.embedded import attached, objects
-from oaflow.stages.ocr import NO_LANGUAGES, languages, muted
+from oaflow.stages.ocr import NO_LANGUAGES, give_back, languages, muted
 from oaflow.stages.texts import cleaned, decoded
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def read_pdf(path: Path, mime: str, desk: Desk) -> Content:
     blank = [number for number, text in enumerate(content.pages) if not text.strip()]
     if blank and desk.ocr:
         _read_scans(path, blank, content, desk)
+        give_back()
     return content
 
 
@@ -153,6 +154,7 @@ def read_image(path: Path, mime: str, desk: Desk) -> Content:
         return content
     with muted():
         result = _extract(path, mime, _config(desk, ocr=tongues))
+    give_back()
     content.text, content.properties = cleaned(result.content), facts(result.metadata)
     return content
 

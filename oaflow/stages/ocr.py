@@ -3,9 +3,10 @@ Whether text in images can be read here: kreuzberg brings Tesseract, but not the
 """
 
 import atexit
+import ctypes
 import os
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -76,6 +77,20 @@ def muted() -> Generator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+def give_back() -> None:
+    """
+    Return to the system what reading pictures took and does not need any more: a quarter to a third of the process.
+    """
+    if (trim := _trim()) is not None:
+        trim(0)
+
+
+@cache
+def _trim() -> Callable[[int], object] | None:
+    # glibc keeps what was freed, for good. Others (musl, macOS) have no such call, and need none.
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 @cache

@@ -2,8 +2,11 @@
 `extract`, `analyze`, `index` and `quarantine` as plain functions, over files made here and over the samples.
 """
 
+import ctypes
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -283,3 +286,29 @@ def test_what_programs_write_where_nobody_wrote_an_author_or_a_title_is_neither(
     known = {"authors": ["anonymous", "Anna Keller"], "title": "(untitled)", "keywords": ["anonymous"]}
 
     assert facts(known) == {"author": ["Anna Keller"], "keywords": ["anonymous"]}
+
+
+@needs_tesseract
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc alone keeps what was freed")
+def test_what_reading_pictures_took_is_given_back():
+    # In a process of its own, whose memory is of this alone: what a second trim frees was not given back.
+    code = """
+import ctypes, sys
+from pathlib import Path
+from psutil import Process
+from oaflow.stages.desk import desk
+from oaflow.stages.limits import Limits
+from oaflow.stages.reading import read_file
+for name, mime in (("invoice_0119_scan.pdf", "application/pdf"), ("bank_letter_scan.jpg", "image/jpeg")):
+    with desk(Limits(), None) as place:
+        read_file(Path(sys.argv[1]) / name, name, mime, place)
+    before = Process().memory_info().rss
+    ctypes.CDLL(None).malloc_trim(0)
+    print(before - Process().memory_info().rss)
+"""
+
+    run = [sys.executable, "-c", code, str(_SAMPLES / "money")]
+    kept = subprocess.run(run, capture_output=True, text=True, check=True, timeout=120).stdout
+
+    assert all(int(line) < 30 * 1024**2 for line in kept.split()), kept
+    assert len(kept.split()) == 2
