@@ -145,11 +145,16 @@ def as_mermaid(graph: Graph, *, styles: bool = True, direction: str = "TD") -> s
     """
     ids = _ids(graph)
     lines = [f"flowchart {direction}"]
+    # What a loop says stands in its stage: beside the loop, Mermaid lays it over other edges.
+    loops = {each.source: f"<br/>↻ {each.label}" for each in graph.arrows if styles and each.to == each.source}
     for node in graph.nodes:
         left, right = ("([", "])") if node.start else ("[[", "]]") if node.external and styles else ("[", "]")
-        lines.append(f"    {ids[node.name]}{left}{_mermaid_text(_told(node, styles))}{right}")
+        lines.append(
+            f"    {ids[node.name]}{left}{_mermaid_text(_told(node, styles) + loops.get(node.name, ''))}{right}"
+        )
     for number, arrow in enumerate(graph.arrows):
-        label = f"|{_mermaid_text(arrow.label)}|" if arrow.label else ""
+        inside = arrow.to == arrow.source and arrow.source in loops
+        label = f"|{_mermaid_text(arrow.label)}|" if arrow.label and not inside else ""
         if arrow.to is None:
             lines.append(f'    drop_{number}("dropped")')
             lines.append(f"    {ids[arrow.source]} -.->{label} drop_{number}")
