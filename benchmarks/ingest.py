@@ -20,6 +20,11 @@ from benchmarks.watch import Watch, processor_time
 SCANS: dict[Size, int] = {"tiny": 2, "small": 12, "full": 60}
 SMALL: dict[Size, int] = {"tiny": 30, "small": 400, "full": 2_000}
 
+# Reading a scan is work for seconds, beside which the rest must not show; reading a small file is not, and what is asked
+# for is what the rest costs.
+RATIO = {"scans": Target("at least", 0.8)}
+ABOVE = {"small files": Target("at most", 15.0)}
+
 Taken = tuple[float, float]  # seconds; CPU seconds
 
 
@@ -48,9 +53,9 @@ def measure(size: Size, rounds: int) -> Report:
             figures += [
                 Figure(f"{name} ({count:,}): kreuzberg alone", "documents/s", rates["alone"]),
                 Figure(f"{name}: oaflow run ingest", "documents/s", rates["whole"]),
-                Figure(f"{name}: ratio", "times", ratios(rates["whole"], rates["alone"]), Target("at least", 0.8)),
+                Figure(f"{name}: ratio", "times", ratios(rates["whole"], rates["alone"]), RATIO.get(name)),
                 Figure(f"{name}: CPU of kreuzberg alone", "ms/document", used["alone"]),
-                Figure(f"{name}: CPU above it", "ms/document", above, Target("at most", 15.0)),
+                Figure(f"{name}: CPU above it", "ms/document", above, ABOVE.get(name)),
             ]
     return Report(
         "ingest",
@@ -87,10 +92,10 @@ def read_alone(path: str) -> int:
 
     from oaflow.stages import documents as stage
     from oaflow.stages.desk import Desk
-    from oaflow.stages.limits import Limits
+    from oaflow.stages.limits import limits
     from oaflow.stages.ocr import languages, muted
 
-    desk = Desk(Limits(), Path(path).parent, time.monotonic() + 600)
+    desk = Desk(limits(), Path(path).parent, time.monotonic() + 600)
     types = {
         ".txt": "text/plain",
         ".html": "text/html",
