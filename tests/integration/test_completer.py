@@ -1,0 +1,86 @@
+"""
+Completions go to a real database in groups.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import orjson
+import pytest
+
+from oaflow.ledger.handover import Successor
+from oaflow.ledger.wire import Wire, autocommit, lean_pool
+from oaflow.runtime.completer import Completer
+from tests.integration.handovers import Book
+
+HANG = 60.0
+
+Answers: TypeAlias = "asyncio.Queue[tuple[int, str]]"
+
+
+@pytest.fixture
+def book(database: str) -> Iterator[Book]:
+    made = Book(database)
+    yield made
+    made.connection.close()
+
+
+async def sending(
+    book: Book, worker: int, act: Callable[[Completer, Answers], Awaitable[None]], **options: Any
+) -> None:
+    """
+    Let an act put completions into a completer of one lane, and read what becomes of them.
+    """
+    answers: Answers = asyncio.Queue()
+    async with lean_pool(conninfo=book.uri, min_size=1, configure=autocommit, open=False) as pool:
+        completer = Completer(
+            Wire(lambda: pool), lambda item, answer: answers.put_nowait((item.job, answer)), lanes=1, **options
+        )
+        completer.start(worker)
+        async with asyncio.timeout(HANG):
+            await act(completer, answers)
+        completer.stop()
+
+
+def test_what_comes_soon_after_a_statement_goes_out_together_with_what_follows(book: Book) -> None:
+    worker = book.worker()
+    first, second, third = book.enter(3)
+    book.claim(worker)
+
+    async def act(completer: Completer, answers: Answers) -> None:
+        completer.put(book.done(first))
+        assert await answers.get() == (first, "applied")
+        completer.put(book.done(second))
+        await asyncio.sleep(0.1)  # in which it would go alone
+        completer.put(book.done(third))
+        assert [await answers.get(), await answers.get()] == [(second, "applied"), (third, "applied")]
+
+    asyncio.run(sending(book, worker, act, pause=1.0))
+
+    groups = book.sql(
+        "SELECT array_agg(job ORDER BY job) FROM oaflow.hops WHERE job IS NOT NULL GROUP BY xmin::text ORDER BY 1"
+    )
+    assert groups == [([first],), ([second, third],)]
+
+
+def test_one_that_postgres_refuses_fails_alone_and_with_the_reason(book: Book) -> None:
+    worker = book.worker()
+    first, second, third = book.enter(3)
+    book.claim(worker)
+
+    async def act(completer: Completer, answers: Answers) -> None:
+        completer.put(book.done(first))
+        poison = Successor("q", "t.b", "b", 50, orjson.dumps({"payload": {"context": {"a": "\x00"}}}))
+        completer.put(replace(book.done(second), successors=(poison,)))
+        completer.put(book.done(third))
+        assert sorted([await answers.get() for _ in range(3)]) == [(job, "applied") for job in (first, second, third)]
+
+    asyncio.run(sending(book, worker, act))
+
+    assert [book.job(job)[0] for job in (first, second, third)] == ["succeeded", "failed", "succeeded"]
+    ((job, kind, message),) = book.sql("SELECT job, type, message FROM oaflow.failures")
+    assert (job, kind) == (second, "Refused")
+    assert "the database refused what stage 'a' returned" in message
+    assert book.counters() == {"a": {"done": 2, "failed": 1}}
