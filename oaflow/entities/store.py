@@ -220,6 +220,9 @@ class EntityStore:
             self._connection = psycopg.connect(
                 _plain(conninfo), autocommit=True, application_name=self.application_name, connect_timeout=10
             )
+            # A plan that was made while a dataset was small is kept while it grows: what finds rows by their keys must
+            # not have learnt to read the whole table.
+            self._connection.execute("SET enable_seqscan = off")
         return self._connection
 
     def _merged(self, dataset: str, table: str, ids: list[str]) -> "dict[str, EntityProxy]":

@@ -16,9 +16,11 @@ import socket
 import sys
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import import_module
+from types import ModuleType
 from typing import Any, NoReturn
 
 from oaflow.runtime.executor import Setup, serve
@@ -166,21 +168,26 @@ class _Forkserver:
 def _preload(module: str) -> tuple[str, str | None, int]:
     """
     Name, problem, and how many threads there are afterwards.
-
-    A module that loads something heavy only when it is needed names it in `__preload__`, so that it is loaded once here
-    and not in every executor: a module, or `module:function` to be called, such as one that keeps a model that it has
-    read. What is not installed is left out.
     """
     try:
-        for name in getattr(import_module(module), "__preload__", ()):
-            with contextlib.suppress(ImportError):
-                place, _, function = name.partition(":")
-                loaded = import_module(place)
-                if function:
-                    getattr(loaded, function)()
+        _load_late(import_module(module))
     except BaseException as error:  # SystemExit too: the executor meets it again and says so for its job
         return module, f"{type(error).__name__}: {error}", _threads()
     return module, None, _threads()
+
+
+def _load_late(module: ModuleType | None) -> None:
+    """
+    Load what a module loads only when it is needed and names in `__preload__`, so that it is loaded once and not in every
+    executor: a module, or `module:function` to be called, such as one that keeps a model that it has read. What is not
+    installed is left out.
+    """
+    for name in getattr(module, "__preload__", ()):
+        with contextlib.suppress(ImportError):
+            place, _, function = name.partition(":")
+            loaded = import_module(place)
+            if function:
+                getattr(loaded, function)()
 
 
 def _become_executor(link: int, slot: int, out: int, err: int, setup: Setup) -> NoReturn:
@@ -199,11 +206,14 @@ def _probe(answers: int, tasks: Sequence[str]) -> NoReturn:
     """
     In a child, so that what an import does harms nobody: one line of JSON before each task, and one after it.
     """
+    left: Counter[str] = Counter()
     with open(answers, "w", encoding="utf-8", errors="backslashreplace") as out:
         for task in tasks:
             print(json.dumps({"trying": task}), file=out, flush=True)
             probe, threads = _look(task)
-            print(json.dumps({"task": task, "threads": threads, **asdict(probe)}), file=out, flush=True)
+            # Of its module: the first task of one has imported it, and the others find its threads there.
+            left[_module_of(task)] += threads
+            print(json.dumps({"task": task, "threads": left[_module_of(task)], **asdict(probe)}), file=out, flush=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
@@ -213,12 +223,17 @@ def _look(task: str) -> tuple[Probe, int]:
     before = _threads()
     try:
         loaded = load(task)
+        _load_late(sys.modules.get(_module_of(task)))
     except TaskError as error:
         problem = f"{error}; {error.help}" if error.help else str(error)
         return Probe(False, error=problem), _threads() - before
     except BaseException as error:  # SystemExit, or worse
         return Probe(False, error=f"importing task {task!r} ended with {type(error).__name__}: {error}"), 0
     return Probe(True, loaded.is_async, loaded.version), _threads() - before
+
+
+def _module_of(task: str) -> str:
+    return task.rpartition(".")[0]
 
 
 def _threads() -> int:

@@ -449,6 +449,71 @@ def test_an_import_that_goes_wrong_is_one_sentence_and_harms_no_other(tmp_path, 
     run(body())
 
 
+LATE = """
+import os, threading
+from functools import cache
+from pathlib import Path
+from oaflow import Job, stage
+__preload__ = ("decimal", "not.installed", "late:model")
+
+@cache
+def model():
+    with Path(__file__).with_name("read.txt").open("a") as out:
+        print(os.getpid(), file=out)
+    {more}
+
+@stage
+def one(job: Job) -> None: ...
+
+@stage
+def other(job: Job) -> None: ...
+"""
+
+
+def late_module(folder, monkeypatch, more="pass"):
+    (folder / "late.py").write_text(LATE.format(more=more))
+    monkeypatch.syspath_prepend(str(folder))
+
+
+def test_what_a_module_loads_late_is_tried_aside_and_then_loaded_once_for_all_executors(tmp_path, monkeypatch):
+    late_module(tmp_path, monkeypatch)
+
+    async def body():
+        async with pool_of(tmp_path / "home", size=2) as (pool, _):
+            found = await pool.probe(["late.one", "late.other"])
+            assert all(each.ok for each in found.values())
+            await until(lambda: len(pool.executors) == 2)
+            aside, kept = map(int, (tmp_path / "read.txt").read_text().split())
+            assert kept == pool.forkserver != aside
+
+    run(body())
+
+
+def test_a_module_that_starts_threads_late_stays_out_of_the_forkserver(tmp_path, monkeypatch):
+    late_module(tmp_path, monkeypatch, "threading.Thread(target=threading.Event().wait, daemon=True).start()")
+
+    async def body():
+        async with pool_of(tmp_path / "home") as (pool, _):
+            found = await pool.probe(["late.one", "late.other"])
+            assert all(each.ok for each in found.values())
+            await until(lambda: pool.executors)
+            assert len(list(Path(f"/proc/{pool.forkserver}/task").iterdir())) == 1
+            assert str(pool.forkserver) not in (tmp_path / "read.txt").read_text()
+
+    run(body())
+
+
+def test_what_goes_wrong_in_loading_late_is_said_of_the_tasks_of_the_module(tmp_path, monkeypatch):
+    late_module(tmp_path, monkeypatch, "raise RuntimeError('no model here')")
+
+    async def body():
+        async with pool_of(tmp_path / "home") as (pool, _):
+            found = await pool.probe(["late.one"])
+            assert "RuntimeError: no model here" in str(found["late.one"].error)
+
+    run(body())
+
+
 def test_all_of_it_works_in_the_loop_that_workers_run(tmp_path):
     async def body():
         async with pool_of(tmp_path, size=2) as (pool, heard):
