@@ -280,6 +280,29 @@ async def make_partitions(connection: Connection, days: int) -> None:
     await connection.execute("SELECT oaflow.partitions_v1(%s)", (days,))
 
 
+async def forget(connection: Connection, days: int, rows: int) -> str | None:
+    """
+    Take out a portion of the history that is older than so many days: a partition, or so many rows of the default one.
+    Nothing of runs that have not ended.
+
+    Returns:
+        the table that it was taken from; None where nothing was.
+    """
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute("SELECT oaflow.forget_v1(%s, %s)", (days, rows))
+        row = await cursor.fetchone()
+        return row[0] if row else None
+
+
+async def open_run_ids(connection: Connection) -> frozenset[str]:
+    """
+    The ids of all runs that are not at their end.
+    """
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute("SELECT id FROM oaflow.runs WHERE state IN ('running', 'paused', 'interrupted')")
+        return frozenset(id for (id,) in await cursor.fetchall())
+
+
 async def open_runs(connection: Connection) -> list[OpenRun]:
     """
     All runs that are not at their end, with their plans.

@@ -140,7 +140,7 @@ class Dispatcher:
             self._claim_loop(),
             self._upkeep.recover(),
             self._upkeep.watch_room(),
-            self._upkeep.make_partitions(),
+            self._upkeep.keep_history(),
         ):
             self._loops.append(asyncio.create_task(loop, name=f"oaflow {loop.__name__}"))
         return self.worker

@@ -1,5 +1,6 @@
 """
-What a worker does beside its jobs: takes back what dead workers held, closes what a kill left open, watches the disks.
+What a worker does beside its jobs: takes back what dead workers held, closes what a kill left open, watches the disks,
+makes room for the history of the coming days and takes out that of days long gone.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from oaflow.ledger import handover as ledger
 from oaflow.ledger.wire import Refused, Wire
+from oaflow.runtime.oldlogs import remove_old_logs
 from oaflow.runtime.room import DISK, GOES_ON, full
 from oaflow.settings import Settings
 
@@ -20,8 +22,9 @@ log = logging.getLogger(__name__)
 ROWS_EVERY = 30.0  # seconds between two comparisons of counters and rows
 ROOM_EVERY = 2.0
 REPORT_HOLDS = 10.0  # seconds that a full disk reported by a job is believed
-PARTITIONS_EVERY = 3600.0
+HISTORY_EVERY = 3600.0
 DAYS_AHEAD = 7
+ROWS_AT_ONCE = 10_000  # of the default partition, a few hundredths of a second
 
 
 class Upkeep:
@@ -59,16 +62,25 @@ class Upkeep:
                 rows_at = time.monotonic() + max(ROWS_EVERY, 20 * (time.monotonic() - began))
             self._changed()
 
-    async def make_partitions(self) -> None:
+    async def keep_history(self) -> None:
         """
-        Every hour: partitions of the history for the coming days. Without one, rows go to the default partition.
+        Every hour: partitions of the history for the coming days (without one, rows go to the default partition), and
+        what is older than `OAFLOW_KEEP` days is taken out, with the logs of that age.
         """
+        keep = self._settings.keep
         while True:
             try:
                 await self._wire.send("partitions", ledger.make_partitions, DAYS_AHEAD)
+                while await self._wire.send("forget", ledger.forget, keep, ROWS_AT_ONCE):
+                    pass
             except Refused as refused:  # a role that may not make tables: then `oaflow db migrate` made the last ones
-                log.info("no new partitions: %s", refused)
-            await asyncio.sleep(PARTITIONS_EVERY)
+                log.info("no new partitions, and none dropped: %s", refused)
+            try:
+                open_runs = await self._wire.send("open runs", ledger.open_run_ids)
+                await asyncio.to_thread(remove_old_logs, self._settings.home / "logs", keep, time.time(), open_runs)
+            except Refused:
+                log.exception("upkeep")
+            await asyncio.sleep(HISTORY_EVERY)
 
     def report_full(self, stage: str, problem: str) -> None:
         """

@@ -3,12 +3,14 @@ Runs through the installed command: what is printed, what is counted, and how it
 """
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.acceptance.conftest import INSTALLED, PATIENCE, Command
@@ -254,3 +256,31 @@ def test_a_file_beside_the_pipeline_does_not_stand_in_for_the_standard_library(c
 
     assert result.code == 0, result.err
     assert result.json["stages"]["own"]["done"] == 1
+
+
+def test_a_worker_takes_out_history_and_logs_that_are_too_old(
+    cli: Command, started: Keep, until: Until, database: str
+) -> None:
+    cli.environment["OAFLOW_KEEP"] = "7"
+    logs = cli.folder / "home" / "logs"
+    logs.mkdir(parents=True)
+    for name in ("old-aaaaaa.jsonl", "new-aaaaaa.jsonl"):
+        (logs / name).write_text("{}\n")
+    os.utime(logs / "old-aaaaaa.jsonl", (1e9, 1e9))
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE oaflow.hops_20200101 PARTITION OF oaflow.hops"
+            " FOR VALUES FROM ('2020-01-01 00:00+00') TO ('2020-01-02 00:00+00')"
+        )
+        for days in (8, 6):
+            connection.execute(
+                "INSERT INTO oaflow.hops (at, run, outcome) VALUES (now() - make_interval(days => %s), %s, 'done')",
+                (days, f"{days} days"),
+            )
+
+        started(cli.start("worker", "--workers", "1"))
+        until(lambda: not (logs / "old-aaaaaa.jsonl").exists())
+
+        assert connection.execute("SELECT to_regclass('oaflow.hops_20200101')").fetchone() == (None,)
+        assert connection.execute("SELECT run FROM oaflow.hops").fetchall() == [("6 days",)]
+        assert (logs / "new-aaaaaa.jsonl").exists()

@@ -1,11 +1,16 @@
 """
-The history has a partition for each of the coming days, and needs none.
+The history has a partition for each of the coming days, and needs none; what is too old goes.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
+
+from oaflow.ledger.handover import COMPLETE, completion_values
+from oaflow.ledger.runs import OPEN_STATES
+from tests.integration.handovers import Book, counters, recount
 
 
 @pytest.fixture
@@ -50,3 +55,149 @@ def test_each_partition_has_the_index_of_the_history(connection):
         " AND tablename LIKE 'hops_%'"
     ).fetchone()
     assert rows == (9,)
+
+
+class OldDays:
+    """
+    History of days long gone: a partition for each, and rows of runs that have ended or not.
+    """
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+        for run, state in (("ended", "finished"), *((state, state) for state in OPEN_STATES)):
+            book.sql(
+                "INSERT INTO oaflow.runs (id, pipeline, plan, dataset, state) VALUES (%s, 'p', 'd', 'x', %s)",
+                run,
+                state,
+            )
+
+    def partition(self, ago: int) -> str:
+        name, begins, ends = self.book.sql(
+            "SELECT 'hops_' || to_char(day, 'YYYYMMDD'), day::text, (day + 1)::text"
+            " FROM (SELECT (now() AT TIME ZONE 'UTC')::date - %s::integer AS day) o",
+            ago,
+        )[0]
+        self.book.sql(
+            f"CREATE TABLE oaflow.{name} PARTITION OF oaflow.hops"
+            f" FOR VALUES FROM ('{begins} 00:00+00') TO ('{ends} 00:00+00')"
+        )
+        return name
+
+    def row(self, ago: int, run: str) -> None:
+        self.book.sql(
+            "INSERT INTO oaflow.hops (at, run, outcome) VALUES (now() - make_interval(days => %s), %s, 'done')",
+            ago,
+            run,
+        )
+
+    def forget(self, days: int = 90, rows: int = 1000) -> str | None:
+        return self.book.one("SELECT oaflow.forget_v1(%s, %s)", days, rows)
+
+    def left(self) -> list[tuple[str, int]]:
+        """
+        Run and age in days of all rows.
+        """
+        return self.book.sql("SELECT run, extract(day FROM now() - at)::int FROM oaflow.hops ORDER BY 2, 1")
+
+
+@pytest.fixture
+def book(database: str):
+    book = Book(database)
+    yield book
+    book.connection.close()
+
+
+@pytest.fixture
+def old(book: Book) -> OldDays:
+    return OldDays(book)
+
+
+def test_partitions_of_days_that_are_too_old_go_one_at_a_time_and_the_others_stay(old):
+    names = {ago: old.partition(ago) for ago in (89, 90, 91, 200)}
+    for ago in names:
+        old.row(ago, "ended")
+
+    assert [old.forget(), old.forget(), old.forget()] == [names[200], names[91], None]
+    # Of the day that is 90 days ago a part is younger.
+    assert old.left() == [("ended", 89), ("ended", 90)]
+
+
+@pytest.mark.parametrize("state", OPEN_STATES)
+def test_the_day_of_a_run_that_has_not_ended_stays_until_it_has(old, state):
+    name = old.partition(100)
+    old.row(100, "ended")
+    old.row(100, state)
+    old.row(300, state)  # in the default partition
+    old.row(300, "ended")
+
+    assert [old.forget(), old.forget()] == ["hops_default", None]
+    assert old.left() == [("ended", 100), (state, 100), (state, 300)]
+
+    old.book.sql("UPDATE oaflow.runs SET state = 'cancelled' WHERE id = %s", state)
+    assert [old.forget(), old.forget(), old.forget()] == [name, "hops_default", None]
+    assert old.left() == []
+
+
+def test_rows_of_the_default_partition_go_in_portions(old):
+    for _ in range(5):
+        old.row(91, "ended")
+    old.row(89, "ended")
+
+    taken = []
+    while old.forget(rows=2):
+        taken.append(len(old.left()))
+
+    assert taken == [4, 2, 1]
+    assert old.left() == [("ended", 89)]
+
+
+def test_history_is_kept_as_long_as_was_said(old):
+    old.partition(5)
+    old.row(5, "ended")
+
+    assert old.forget(5) is None
+    assert old.forget(4) is not None
+    assert old.left() == []
+
+
+def test_a_partition_is_left_alone_while_a_hand_over_is_at_the_history(old, book, database):
+    name = old.partition(100)
+    worker = book.worker()
+    (job,) = book.enter(1)
+    book.claim(worker)
+    with psycopg.connect(database) as other:
+        other.execute(COMPLETE, completion_values(worker, 0, [book.done(job)]))
+        assert old.forget() is None
+
+    assert old.forget() == name
+    assert book.counters() == {"a": {"done": 1}}
+
+
+def test_a_hand_over_that_comes_while_a_partition_is_dropped_waits_and_is_whole(old, book, database):
+    name = old.partition(100)
+    worker = book.worker()
+    (job,) = book.enter(1)
+    book.claim(worker)
+    with (
+        psycopg.connect(database) as other,
+        psycopg.connect(database, autocommit=True) as looking,
+        ThreadPoolExecutor() as thread,
+    ):
+        assert other.execute("SELECT oaflow.forget_v1(90, 1000)").fetchone() == (name,)
+        handed = thread.submit(book.complete, worker, book.done(job, follow=2))
+        while not looking.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
+            assert not handed.done()
+        other.commit()
+        handed.result()
+
+    assert book.counters() == {"a": {"done": 1}, "b": {"open": 2}}
+    assert counters(book.connection, book.run) == recount(book.connection, book.run)
+
+
+def test_two_workers_do_not_take_out_history_at_once(old, database):
+    names = [old.partition(ago) for ago in (101, 100)]
+    with psycopg.connect(database) as other:
+        assert other.execute("SELECT oaflow.forget_v1(90, 1000)").fetchone() == (names[0],)
+        assert old.forget() is None
+
+    assert old.forget() == names[1]

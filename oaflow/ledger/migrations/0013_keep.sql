@@ -1,0 +1,36 @@
+-- History is kept so many days; here is what takes out what is older, in portions.
+--
+-- The partition of a day goes as a whole, where all of the day is too old and no run that has not ended has rows in it: it
+-- may go on tomorrow, and what vanished is found from its history. Of the default partition rows go, so many at a time.
+-- One portion a call, so that each is a transaction of its own: dropping a partition keeps hand-overs out while it is
+-- waited for, and that is no longer than the timeout. Answers the table that it took from; NULL: there is nothing (more),
+-- or it was in use, or another worker is at it.
+CREATE FUNCTION oaflow.forget_v1(p_days integer, p_rows integer) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+    before timestamptz := now() - make_interval(days => p_days);
+    part text;
+    wanted boolean;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('oaflow.partitions')) THEN RETURN NULL; END IF;
+    SET LOCAL lock_timeout = '200ms';
+    FOR part IN
+        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+         WHERE i.inhparent = 'oaflow.hops'::regclass AND c.relname ~ '^hops_[0-9]{8}$'
+           AND right(c.relname, 8) < to_char(before AT TIME ZONE 'UTC', 'YYYYMMDD') ORDER BY c.relname
+    LOOP
+        EXECUTE format($q$
+            SELECT EXISTS (SELECT FROM oaflow.runs r WHERE r.state IN ('running', 'paused', 'interrupted')
+                              AND EXISTS (SELECT FROM oaflow.%I h WHERE h.run = r.id)) $q$, part) INTO wanted;
+        CONTINUE WHEN wanted;
+        EXECUTE format('DROP TABLE oaflow.%I', part);
+        RETURN part;
+    END LOOP;
+    DELETE FROM oaflow.hops_default h WHERE h.ctid = ANY (ARRAY(
+        SELECT o.ctid FROM oaflow.hops_default o
+         WHERE o.at < before AND NOT EXISTS (
+               SELECT FROM oaflow.runs r WHERE r.id = o.run AND r.state IN ('running', 'paused', 'interrupted'))
+         LIMIT p_rows));
+    RETURN CASE WHEN FOUND THEN 'hops_default' END;
+EXCEPTION WHEN lock_not_available THEN RETURN NULL;  -- the next hour will do
+END $$;
