@@ -22,6 +22,7 @@ from typing import Any
 from oaflow.compiler.functions import InspectionError, Parameter, module_of
 from oaflow.errors import OaflowError
 from oaflow.model import STAGE_ATTRIBUTE, stage_options
+from oaflow.packages import missing
 
 # What is wrong with a declaration is found in here, and stands in the author's file.
 _DSL = os.path.join(os.path.dirname(os.path.dirname(__file__)), "dsl")
@@ -82,7 +83,11 @@ def _find(name: str) -> dict[str, Any] | InspectionError:
     except AttributeError:
         return InspectionError("no-function", known=tuple(known_names(vars(module), ":" in name)))
     try:
-        return _pipeline(found, vars(module)) if ":" in name else _function(found)
+        if ":" in name:
+            return _pipeline(found, vars(module))
+        if absent := missing(module, attribute):
+            return InspectionError("not-installed", absent.sentence, help=absent.help)
+        return _function(found)
     # Whatever an author's object does when it is looked at is a finding about that object.
     except Exception as error:
         return InspectionError("not-callable", _raised(error))

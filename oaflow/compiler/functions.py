@@ -19,8 +19,19 @@ from typing import IO, Any, Literal, Protocol, cast
 from oaflow.model import StageOptions
 
 # What can be wrong with one function: its module is not there, raises at import, does not answer in time or kills the
-# process; the module has no such name; it is no function; it is not decorated; it is a `@task`.
-Problem = Literal["no-module", "import-failed", "timeout", "died", "no-function", "not-callable", "undecorated", "task"]
+# process; the module has no such name; it is no function; it is not decorated; it is a `@task`; what it will import is
+# not installed.
+Problem = Literal[
+    "no-module",
+    "import-failed",
+    "timeout",
+    "died",
+    "no-function",
+    "not-callable",
+    "undecorated",
+    "task",
+    "not-installed",
+]
 
 # Seconds for the import of one module. Large models take that long on a cold disk; nobody waits longer without asking.
 IMPORT_LIMIT = 30.0
@@ -59,12 +70,13 @@ class Inspected:
 class InspectionError:
     """
     Why a function could not be used. `detail` is one line (an exception's type and text); `known` are the names that
-    the module does have, for "did you mean".
+    the module does have, for "did you mean"; `help` is what its own module knows to type.
     """
 
     problem: Problem
     detail: str = ""
     known: tuple[str, ...] = ()
+    help: str = ""
 
 
 class Inspect(Protocol):
@@ -103,7 +115,7 @@ def import_folders(file: Path | None = None) -> tuple[Path, ...]:
 
 def _inspected(answer: Mapping[str, Any]) -> Inspected | InspectionError:
     if "problem" in answer:
-        return InspectionError(answer["problem"], answer["detail"], tuple(answer["known"]))
+        return InspectionError(answer["problem"], answer["detail"], tuple(answer["known"]), answer["help"])
     facts = dict(answer)
     return Inspected(
         options=StageOptions.model_validate_json(json.dumps(facts.pop("options"))),
@@ -134,7 +146,7 @@ def ask(names: Sequence[str], folders: Sequence[Path], limit: float) -> dict[str
                 case "answer":
                     answers[value[0]] = value[1]
                 case _:
-                    error = {"problem": kind, "detail": value, "known": ()}
+                    error = {"problem": kind, "detail": value, "known": (), "help": ""}
                     answers |= {name: error for name in waiting[at] if name not in answers}
         waiting = {module: group for module, group in waiting.items() if any(name not in answers for name in group)}
     return answers

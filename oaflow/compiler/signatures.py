@@ -79,6 +79,8 @@ def unusable(name: str, stage: Stage, error: InspectionError, spans: Spans) -> D
         case "task":
             rule, message = rules.UNDECORATED, f"{stage.task!r} is a @task function, and that is no stage"
             help = f"@stage instead of @task above `def {function}`: where its jobs go is the pipeline's business"
+        case "not-installed":
+            rule, message, help = rules.NOT_INSTALLED, f"stage {name!r} {error.detail}", error.help
     return Diagnostic(rule, message, spans.value("stages", name, "task"), help)
 
 

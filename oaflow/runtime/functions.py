@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from oaflow.errors import OaflowError
 from oaflow.jobs import Job
 from oaflow.model import stage_options
+from oaflow.packages import missing
 
 Function = Callable[..., Any]
 
@@ -72,7 +73,8 @@ def load(task: str) -> Loaded:
     Import the module of a task and look at its function.
 
     Raises:
-        TaskError: the module cannot be imported, or has no decorated function of that name.
+        TaskError: the module cannot be imported, or has no decorated function of that name, or what the function will
+            import is not installed.
     """
     module_name, _, name = task.rpartition(".")
     if not module_name:
@@ -86,6 +88,8 @@ def load(task: str) -> Loaded:
         raise TaskError(task, f"module {module_name!r} has no function {name!r}")
     if stage_options(function) is None:
         raise TaskError(task, "is not decorated with @stage", help="from oaflow import stage")
+    if absent := missing(module, name):
+        raise TaskError(task, absent.sentence, help=absent.help)
     return _loaded(task, function, version_of(function))
 
 

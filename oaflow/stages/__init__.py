@@ -23,6 +23,12 @@ __preload__ = (
     "oaflow.stages.mentions:country_names",
 )
 
+# Said before a run begins, and not by each of its documents.
+__needs__ = {
+    "extract": ("oaflow[documents]", ("kreuzberg", "olefile", "chardet")),
+    "analyze": ("oaflow[documents]", ("py3langid", "babel", "phonenumbers", "stdnum", "rigour")),
+}
+
 __all__ = ["analyze", "crawl", "extract", "index", "quarantine"]
 
 for _function in (analyze, crawl, extract, index, quarantine):

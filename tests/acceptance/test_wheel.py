@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
+import venv
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -56,6 +58,32 @@ def installed(tmp_path: Path, wheel: Path, home: Path, clean_environment: dict[s
     return Command(folder, clean_environment | environment)
 
 
+# A command, and the program to run it with.
+Plain = tuple[Command, tuple[str, ...]]
+
+# The packages of the extra `documents` that followthemoney does not bring.
+EXTRA = ("kreuzberg", "olefile", "py3langid")
+
+
+@pytest.fixture
+def plain(tmp_path: Path, wheel: Path, home: Path, clean_environment: dict[str, str]) -> Plain:
+    """
+    The command as `pip install oaflow` gives it, without the extra.
+    """
+    environment, folder = tmp_path / "environment", tmp_path / "empty"
+    folder.mkdir()
+    venv.create(environment, symlinks=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if not entry.name.startswith((*EXTRA, "oaflow", "_")) and entry.suffix != ".pth":
+            (packages / entry.name).symlink_to(entry)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+    command = Command(folder, {key: value for key, value in clean_environment.items() if key != "PYTHONPATH"})
+    command.environment["OAFLOW_HOME"] = str(home)
+    return command, (str(environment / "bin" / "python"), "-P", "-m", "oaflow")
+
+
 def names(path: Path) -> list[str]:
     """
     The files in a wheel or an sdist, as its reader sees them.
@@ -95,6 +123,22 @@ def test_the_wheel_alone_ingests_its_samples_in_an_empty_folder(installed: Comma
     hit: Result = installed("search", "sextant", "--dataset", "x", "--json")
     assert hit.code == 0, hit.err
     assert str(ROOT) not in hit.out
+
+
+def test_without_the_extra_ingest_is_refused_before_anything_starts(plain: Plain, home: Path) -> None:
+    command, program = plain
+
+    checked = command("check", "ingest", program=program)
+    run = command("run", "ingest", "-d", "x", program=program)
+
+    assert checked.code == 1
+    assert "stage 'extract' needs 'kreuzberg' and 'olefile', which are not installed" in checked.out
+    assert "stage 'analyze' needs 'py3langid', which is not installed" in checked.out
+    assert checked.out.count("pip install 'oaflow[documents]'") == 2
+    assert run.code == 2
+    assert checked.out.splitlines()[0] in run.err
+    assert run.help == "oaflow check ingest"
+    assert not list(home.iterdir()), "a server was started for it"
 
 
 def test_the_wheel_has_the_samples_and_pipelines_once_and_no_tests(wheel: Path) -> None:

@@ -477,6 +477,21 @@ def test_a_cancelled_async_stage_hands_over_nothing_and_is_closed():
 # -- functions ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_worker_does_not_take_a_task_that_will_not_find_what_it_imports(tmp_path, monkeypatch):
+    (tmp_path / "typist.py").write_text(
+        "from oaflow import stage\n"
+        "__needs__ = {'ribbons': ('typist[ink]', ('typewriter_ribbons',)), 'keys': ('typist', ('json',))}\n"
+        "@stage\ndef ribbons(job): ...\n@stage\ndef keys(job): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(TaskError, match="needs 'typewriter_ribbons', which is not installed") as caught:
+        load("typist.ribbons")
+
+    assert caught.value.help == "pip install 'typist[ink]'"
+    assert load("typist.keys").task == "typist.keys"
+
+
 def with_options(job: DatasetJob, *, source: list[Path], limit: float = 1.0) -> None: ...
 
 

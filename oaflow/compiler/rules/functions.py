@@ -135,3 +135,12 @@ UNKNOWN_SCHEMA = rule(
     `@stage(accepts=..., emits=...)` name schemata of followthemoney, each with all its descendants.
     """,
 )
+NOT_INSTALLED = rule(
+    "OAF416",
+    "not-installed",
+    "what the function of a stage imports when it runs is not installed",
+    """
+    A module that imports something only when it is needed says so in `__needs__`: by function, the package to install
+    and the modules that come with it. The ready-made stages `extract` and `analyze` need the extra `documents`.
+    """,
+)

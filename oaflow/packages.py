@@ -1,0 +1,48 @@
+"""
+What stage functions import only when they are called, and whether it is installed. Imports none of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import ModuleType
+
+# The attribute of a module that says so: by function, what to install, and the modules that are then there.
+NEEDS_ATTRIBUTE = "__needs__"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """
+    Modules that a function will import and that are not there, and what pip calls the package that brings them.
+    """
+
+    modules: tuple[str, ...]
+    package: str
+
+    @property
+    def sentence(self) -> str:
+        """
+        What is wrong, to stand after a name.
+        """
+        are = "is" if len(self.modules) == 1 else "are"
+        return f"needs {' and '.join(map(repr, self.modules))}, which {are} not installed"
+
+    @property
+    def help(self) -> str:
+        """
+        The next thing to type.
+        """
+        return f"pip install '{self.package}'"
+
+
+def missing(module: ModuleType, function: str) -> Missing | None:
+    """
+    What a function of a module will not find when it runs.
+    """
+    needs: Mapping[str, tuple[str, tuple[str, ...]]] = getattr(module, NEEDS_ATTRIBUTE, {})
+    if function not in needs:
+        return None
+    package, modules = needs[function]
+    absent = tuple(name for name in modules if find_spec(name) is None)
+    return Missing(absent, package) if absent else None
