@@ -3,6 +3,7 @@ The hand-over's SQL, statement by statement, on a real server.
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -119,7 +120,16 @@ MUTATIONS = {
 
 @pytest.mark.parametrize("fence", MUTATIONS)
 def test_that_test_fails_without_a_fence(book: Book, fence: str) -> None:
-    function, old, new = MUTATIONS[fence]
+    mutate(book, *MUTATIONS[fence])
+
+    with pytest.raises(AssertionError):
+        test_a_completion_of_another_attempt_or_worker_is_fenced(book)
+
+
+def mutate(book: Book, function: str, old: str, new: str) -> None:
+    """
+    Put something else into a function of the database.
+    """
     text = book.one(
         "SELECT pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
         " WHERE n.nspname = 'oaflow' AND p.proname = %s",
@@ -128,8 +138,44 @@ def test_that_test_fails_without_a_fence(book: Book, fence: str) -> None:
     assert old in text, "the mutation no longer fits the function"
     book.sql(text.replace(old, new))
 
-    with pytest.raises(AssertionError):
-        test_a_completion_of_another_attempt_or_worker_is_fenced(book)
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_two_groups_that_cross_do_not_wait_for_each_other_as_long_as_rows_are_locked_in_one_order(
+    book: Book, database: str, ordered: bool
+) -> None:
+    if not ordered:
+        mutate(book, "complete_v1", "ORDER BY c.id", "")
+    worker = book.worker()
+    jobs = book.enter(3)
+    book.claim(worker)
+    said: list[dict[int, str] | str] = []
+
+    def lane(shard: int, group: list[int]) -> None:
+        values = completion_values(worker, shard, [book.done(job, follow=1) for job in group])
+        with psycopg.connect(database, autocommit=True) as connection:
+            try:
+                said.append(dict(connection.execute(COMPLETE, values).fetchall()))
+            except psycopg.errors.DeadlockDetected:
+                said.append("deadlock")
+
+    lanes = [threading.Thread(target=lane, args=(n, group)) for n, group in enumerate([jobs, jobs[::-1]])]
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with psycopg.connect(database) as held:
+        # Both have begun, each at its own end, when the row in the middle lets them go on.
+        held.execute("SELECT id FROM procrastinate_jobs WHERE id = %s FOR UPDATE", (jobs[1],))
+        for each in lanes:
+            each.start()
+        limit = time.monotonic() + 30
+        while book.one(waiting) < 2:
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+    for each in lanes:
+        each.join()
+
+    assert ("deadlock" in said) is not ordered
+    applied = [answers for answers in said if answers == dict.fromkeys(jobs, "applied")]
+    assert len(applied) == 1
+    assert book.counters() == {"a": {"done": 3}, "b": {"open": 3}}
 
 
 def test_a_completion_of_a_row_that_was_deleted_says_gone(book: Book) -> None:
