@@ -17,7 +17,8 @@ ArrowKind = Literal["next", "error", "drop"]
 @dataclass(frozen=True, slots=True)
 class Node:
     """
-    A stage. `disabled` is the reason why it is off with the given params, or None; `counted` is how it stands in a run.
+    A stage. `disabled` is the reason why it is off with the given params, or None; `counted` is how it stands in a run;
+    `description` is one line for people.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Node:
     external: bool
     disabled: str | None
     counted: str | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ def graph_of(
     plan: Plan,
     disabled: Mapping[str, str] | None = None,
     counts: Mapping[str, Mapping[str, int]] | None = None,
+    descriptions: Mapping[str, str] | None = None,
 ) -> Graph:
     """
     The graph of a plan.
@@ -77,8 +80,9 @@ def graph_of(
     Args:
         disabled: the stages that are off, each with the reason (`BoundPlan.disabled`).
         counts: of a run, by stage: how many jobs are `open`, `done`, `failed`; what is 0 is not shown.
+        descriptions: what each stage is for. A plan has none: its digest does not depend on them.
     """
-    off, counted = disabled or {}, counts or {}
+    off, counted, described = disabled or {}, counts or {}, descriptions or {}
     return Graph(
         plan.pipeline,
         tuple(
@@ -91,6 +95,7 @@ def graph_of(
                 stage.external,
                 off.get(name),
                 ", ".join(f"{number} {word}" for word, number in counted.get(name, {}).items() if number) or None,
+                described.get(name),
             )
             for name, stage in plan.stages.items()
         ),
@@ -224,7 +229,7 @@ def as_dot(graph: Graph) -> str:
         '    edge [fontname="sans-serif", fontsize=9];',
     ]
     for node in graph.nodes:
-        facts = [f"tooltip={_quoted(node.task)}"]
+        facts = ["tooltip=" + _quoted("\n".join(filter(None, [node.description, node.task])))]
         facts += ["label=" + _quoted(f"{node.name}\n{node.counted}")] if node.counted else []
         facts += ["penwidth=2"] if node.start else []
         facts += ["peripheries=2"] if node.external else []

@@ -75,7 +75,7 @@ def main() -> None:
         }.items():
             shown = [(command, printed(command.removeprefix("oaflow "), home)) for command in commands]
             (PICTURES / f"{name}.svg").write_text(
-                picture(f"oaflow {name}", shown, 60 if name == "graph" else COLUMNS), encoding="utf-8"
+                picture(f"oaflow {name}", shown, 76 if name == "graph" else COLUMNS), encoding="utf-8"
             )
 
 

@@ -98,7 +98,7 @@ def graph(
         raise UsageError(f"there is no format {form!r}{later}", help=f"one of: {', '.join(forms)}")
     program = load(locate(pipeline), imports=False)
     show_mistakes(program)
-    picture = graph_of(program.checked(), params_of(param or ()))
+    picture = graph_of(program, params_of(param or ()))
     match form:
         case "mermaid":
             text = as_mermaid(picture)

@@ -3,32 +3,54 @@ A graph in the terminal: few stages as boxes, drawn by termaid, many as rails (s
 """
 
 import shutil
+from collections.abc import Iterator
+from textwrap import wrap
 
 from oaflow.graph import Graph, as_mermaid, printable
-from oaflow.rails import rails
+from oaflow.rails import in_order, rails
 
 # Above these termaid lays lines over each other, and arrows seem to start where they do not.
 MOST_BOXES = 5
 MOST_ARROWS = 8
 
+# Columns that a description takes at least.
+_LEAST_WORDS = 20
+
 
 def drawn(graph: Graph, width: int | None = None) -> str:
     """
-    The picture; below boxes also a line for each stage that is off or external.
+    The picture; below boxes also a line for each stage that is off or external; and what the stages are for.
 
     Args:
         width: columns that it may take; None: those of the terminal.
     """
+    columns = width or shutil.get_terminal_size((100, 24)).columns
     boxes = _boxes(graph) if len(graph.nodes) <= MOST_BOXES and len(graph.arrows) <= MOST_ARROWS else None
-    if boxes is None or not _fits(boxes, graph, width or shutil.get_terminal_size((100, 24)).columns):
-        return rails(graph)
+    described = "".join(f"{line}\n" for line in _described(graph, columns))
+    if boxes is None or not _fits(boxes, graph, columns):
+        return rails(graph) + described
     notes = [f"{node.name} is off: {node.disabled}" for node in graph.nodes if node.disabled]
     notes += [
         f"{node.name} runs in another service ({node.task}, queue {node.queue})"
         for node in graph.nodes
         if node.external
     ]
-    return "\n".join([*boxes, *(["", *map(printable, notes)] if notes else [])]) + "\n"
+    return "\n".join([*boxes, *(["", *map(printable, notes)] if notes else [])]) + "\n" + described
+
+
+def _described(graph: Graph, width: int) -> Iterator[str]:
+    """
+    What the stages are for, below a blank line: one a line, broken where the terminal is narrower.
+    """
+    told = [(printable(node.name), printable(node.description)) for node in in_order(graph) if node.description]
+    if told:
+        yield ""
+    widest = max((len(name) for name, _ in told), default=0)
+    # Beside a very long name there is no room for words.
+    room = max(width - widest - 2, _LEAST_WORDS)
+    for name, description in told:
+        for number, line in enumerate(wrap(description, room)):
+            yield f"{'' if number else name:<{widest}}  {line}"
 
 
 def _boxes(graph: Graph) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from oaflow.diagnostics import Diagnostic, Spans, errors
 from oaflow.errors import UsageError
+from oaflow.model import Pipeline
 from oaflow.plan import Plan, PlannedParam
 
 _SUFFIXES = (".yml", ".yaml")
@@ -65,12 +66,14 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class Program:
     """
-    A pipeline that was looked at: its plan, where it passed every check, and what there was to say.
+    A pipeline that was looked at: as it was declared, where its shape was right; its plan, where it passed every check;
+    and what there was to say.
     """
 
     source: Source
     plan: Plan | None
     diagnostics: tuple[Diagnostic, ...]
+    pipeline: Pipeline | None = None
 
     def checked(self) -> Plan:
         """
@@ -137,7 +140,7 @@ def load(source: Source, *, imports: bool = True) -> Program:
             Spans(None if named.file is None else shown_path(Path(named.file))),
             Inspector(import_folders()) if imports else None,
         )
-    return Program(source, checked.plan, checked.diagnostics)
+    return Program(source, checked.plan, checked.diagnostics, checked.pipeline)
 
 
 def with_absolute_defaults(plan: Plan, source: Source) -> Plan:

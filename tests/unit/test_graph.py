@@ -24,7 +24,16 @@ COUNTS = {"crawl": {"open": 1, "done": 300, "failed": 0}}
 
 assert [len(plan.stages) for plan in (THREE, TWELVE, THIRTY)] == [3, 12, 30]
 
-GRAPHS = {"3": graph_of(THREE), "12": graph_of(TWELVE, OFF, COUNTS), "30": graph_of(THIRTY, OFF)}
+DESCRIPTIONS = {
+    "files": "Name every file of a folder, one job each.",
+    "report": "Write the words of a file, the most frequent first, each with its number, to a file of that name.",
+}
+
+GRAPHS = {
+    "3": graph_of(THREE, descriptions=DESCRIPTIONS),
+    "12": graph_of(TWELVE, OFF, COUNTS),
+    "30": graph_of(THIRTY, OFF),
+}
 
 FORMS = {
     "terminal.txt": lambda graph: drawn(graph, 100),
@@ -51,7 +60,7 @@ def test_boxes_give_way_to_rails_where_the_terminal_is_narrow_and_where_stages_a
     few = GRAPHS["3"]
 
     assert "┌" in drawn(few, 80)
-    assert drawn(few, 20) == rails(few)
+    assert drawn(few, 20).startswith(rails(few))
     assert drawn(GRAPHS["12"], 1000) == rails(GRAPHS["12"])
 
 
