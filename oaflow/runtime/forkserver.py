@@ -178,9 +178,9 @@ def _preload(module: str) -> tuple[str, str | None, int]:
 
 def _load_late(module: ModuleType | None) -> None:
     """
-    Load what a module loads only when it is needed and names in `__preload__`, so that it is loaded once and not in every
-    executor: a module, or `module:function` to be called, such as one that keeps a model that it has read. What is not
-    installed is left out.
+    Load what a module loads only when it is needed and names in `__preload__`, so that it is loaded once and not in
+    every executor: a module, or `module:function` to be called, such as one that keeps a model that it has read. What
+    is not installed is left out.
     """
     for name in getattr(module, "__preload__", ()):
         with contextlib.suppress(ImportError):
