@@ -214,7 +214,7 @@ def print_details(details: Details) -> None:
         console.print("[bold cyan]help:[/]  oaflow worker   (where the module of that task is installed)")
     for stage, versions in details.mixed.items():
         met = ", ".join(f"{escape(version.version)} ({count(version.attempts, 'attempt')})" for version in versions)
-        console.print(f"[yellow]stage {escape(stage)} met two versions of its code:[/] {met}")
+        console.print(f"[yellow]stage {escape(stage)} met {len(versions)} versions of its code:[/] {met}")
     if details.abandoned:
         console.print("[yellow]nobody works on it[/]: its workers have ended with the command that started them")
     run = details.status.run

@@ -163,3 +163,29 @@ def test_the_folders_of_a_run_are_kept_with_it(project: Command, database: str) 
     with psycopg.connect(database) as connection:
         rows = connection.execute("SELECT folders FROM oaflow.runs").fetchall()
     assert rows == [([str(project.folder), str(project.folder / "wiring")],)]
+
+
+def test_status_shows_that_a_stage_met_two_versions_of_its_code(
+    project: Command, started: Started, until: Until, database: str
+) -> None:
+    run, log = interrupted(project, started, until)
+    before = len(log.read_text().splitlines())
+    assert "of its code" not in project("status", run).out
+    with (project.folder / "wiring" / "beside.py").open("a") as module:
+        module.write("# edited between the two\n")
+
+    result = project("resume", run, "--workers", "1", "--json")
+
+    assert result.code == 0, result.err
+    with psycopg.connect(database) as connection:
+        met = connection.execute(
+            "SELECT stage, version, count(*) FROM oaflow.hops WHERE run = %s AND outcome = 'done'"
+            " GROUP BY stage, version ORDER BY min(at)",
+            (run,),
+        ).fetchall()
+    ((begin, first, _), (one, old, some), (other, new, rest)) = met
+    assert (begin, one, other) == ("begin", "last", "last")
+    assert (first, some, rest) == (old, before, 12 - before)  # begin stands in the same file
+    assert old != new
+    said = [line for line in " ".join(project("status", run).out.split()).split("stage ") if "of its code" in line]
+    assert said == [f"last met 2 versions of its code: {old} ({some} attempts), {new} ({rest} attempts)"]
