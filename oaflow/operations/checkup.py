@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from oaflow.errors import EnvironmentProblem
+from oaflow.operations.vocabulary import differing_schemata
+from oaflow.schemata import FOLLOWTHEMONEY
 from oaflow.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ Level = Literal["fine", "note", "problem"]
 # Below the smaller of these a run pauses.
 _LEAST_FREE = 1024**3
 _LEAST_SHARE = 0.05
+
+# Schemata that are named; the rest is counted.
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     Looks at everything; a problem with one thing does not end it.
     """
     yield from _program()
+    yield from _schemata()
     yield from _folders(settings)
     yield from _ocr()
     yield from _database(settings)
@@ -61,6 +67,22 @@ def _program() -> Iterator[Finding]:
                 yield Finding(
                     "note", name, "not installed: the stages for documents need it", "pip install 'oaflow[documents]'"
                 )
+
+
+def _schemata() -> Iterator[Finding]:
+    try:
+        differing = differing_schemata()
+    except ImportError:  # said above
+        return
+    if differing:
+        more = f" and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
+        yield Finding(
+            "note",
+            "schemata",
+            f"the installed followthemoney differs from {FOLLOWTHEMONEY}, which oaflow checks against, in "
+            f"{', '.join(differing[:_NAMED])}{more}",
+            f"pip install followthemoney=={FOLLOWTHEMONEY}",
+        )
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:

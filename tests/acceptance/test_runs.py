@@ -227,6 +227,12 @@ def test_jobs_that_nobody_can_run_are_named_with_what_to_type(cli: Command, star
     assert "stages_for_tests.source" in line
     assert "queue source" in line
     assert "oaflow worker" in next(lines)
+    status, examined = cli("status"), cli("doctor")
+    assert "no live worker can run task stages_for_tests.source of queue source: its jobs wait, for" in status.out
+    assert "oaflow worker" in status.out
+    assert examined.code == 3
+    (finding,) = [line for line in examined.out.splitlines() if line.startswith("✗")]
+    assert "no live worker can run task stages_for_tests.source of queue source: jobs of chain-" in finding
     assert cli("cancel").code == 0
     process.communicate(timeout=PATIENCE)
     assert process.returncode == 1

@@ -1,0 +1,59 @@
+"""
+`doctor` where all is well, and where followthemoney is another than oaflow was made for.
+"""
+
+import json
+import sys
+from importlib.metadata import version
+
+from oaflow.schemata import FOLLOWTHEMONEY
+from tests.acceptance.conftest import Command
+
+# The command in a process in which the package's table of schemata was made from something else.
+OTHERWISE = """
+from oaflow import schemata
+schemata.PROPERTIES["Person"]["shoeSize"] = "number"
+schemata.SCHEMATA["Robot"] = ("Robot", "Thing")
+schemata.PROPERTIES["Robot"] = {}
+del schemata.SCHEMATA["Vessel"]
+schemata.ABSTRACT -= {"Thing"}
+from oaflow.cli.main import main
+main()
+"""
+
+
+def test_where_all_is_well_every_line_says_so_and_the_exit_code_is_0(cli: Command) -> None:
+    languages = cli.folder / "tessdata"
+    languages.mkdir()
+    for name in ("eng", "deu", "osd"):
+        (languages / f"{name}.traineddata").touch()
+    there = {"TESSDATA_PREFIX": str(languages), "TMPDIR": str(cli.folder)}
+
+    result = cli("doctor", "--json", env=there)
+
+    assert result.code == 0, result.out
+    found = {finding["what"]: finding for finding in map(json.loads, result.out.splitlines())}
+    text = {what: finding["text"] for what, finding in found.items()}
+    assert text["oaflow"].endswith(f"Python {sys.version.split()[0]}, {sys.platform}")
+    assert text["followthemoney"] == version("followthemoney")
+    assert text["data folder"].startswith(f"{cli.folder / 'home'}, ")
+    assert text["temp folder"].startswith(f"{cli.folder}, ")
+    assert text["temp folder"].endswith(" GiB free")
+    assert text["OCR languages"] == "deu, eng"
+    assert "PostgreSQL" in text["database"]
+    assert "(from OAFLOW_DB_URI)" in text["database"]
+    assert text["schema"].endswith("migrations applied, none pending")
+    # Nobody works here yet, which is news on a server of one's own, and nothing that is wrong.
+    assert [what for what, finding in found.items() if finding["level"] != "fine"] == ["workers"]
+    assert cli("doctor", env=there).out.count("✓") == len(found) - 1
+
+
+def test_another_followthemoney_than_the_package_was_made_for_is_named(cli: Command) -> None:
+    result = cli("doctor", program=(sys.executable, "-c", OTHERWISE))
+
+    assert result.code == 0, result.err
+    (line,) = [line for line in result.out.splitlines() if " schemata " in line]
+    assert line.startswith("!")
+    assert f"differs from {FOLLOWTHEMONEY}," in line
+    assert line.endswith("in Person, Robot, Thing, Vessel")
+    assert f"help: pip install followthemoney=={FOLLOWTHEMONEY}" in result.out
