@@ -179,17 +179,13 @@ def _choose(run: "Run") -> Literal["resume", "new"] | None:
 
 def show_mistakes(program: Any) -> None:
     """
-    Mistakes are shown as `check` shows them, each with its place, and end the command.
+    Mistakes and warnings are shown as `check` shows them, each with its place; mistakes end the command.
     """
-    from oaflow.operations.programs import PipelineMistakesError
-
-    try:
-        program.checked()
-    except PipelineMistakesError as error:
+    if program.diagnostics:
         from oaflow.cli.diagnostics import print_diagnostics
 
-        print_diagnostics(error.diagnostics, "text", to_stderr=True)
-        raise
+        print_diagnostics(program.diagnostics, "text", to_stderr=True)
+    program.checked()
 
 
 def _show(events: Iterator[Any], limits: Any, json: bool) -> int:
