@@ -118,7 +118,8 @@ def failures(
             printed = tail if isinstance(tail, list) else str(tail).splitlines()
             for line in printed[:_PRINTED]:
                 console.print(f"  [dim]printed: {escape(shortened(line, 100))}[/]")
-    remark(f"send them again: oaflow retry {found.id}")
+    if found.state != "cancelled" and any(job.again for job in jobs):
+        remark(f"send them again: oaflow retry {found.id}")
     return 0
 
 

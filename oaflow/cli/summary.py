@@ -174,7 +174,7 @@ def next_steps(status: RunStatus, account: Account) -> Iterator[str]:
         yield f"oaflow entities -d {run.dataset}"
     if account.clusters:
         yield f"oaflow failures {run.id}"
-        if run.state != "cancelled":
+        if run.state != "cancelled" and any(cluster.again for cluster in account.clusters):
             yield f"oaflow retry {run.id}"
     if account.receipt.found:
         yield f"oaflow receipt {run.id}"

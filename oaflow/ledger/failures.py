@@ -16,7 +16,8 @@ from oaflow.ledger.statements import sql
 @dataclass(frozen=True, slots=True)
 class Failure:
     """
-    A job that failed for good. `names` are those of its documents, as they were found.
+    A job that failed for good. `names` are those of its documents, as they were found; `again` says that it can be sent
+    again, as what lies too deep cannot.
     """
 
     job: int
@@ -30,6 +31,7 @@ class Failure:
     detail: Mapping[str, Any] | None
     attempts: int | None
     at: datetime
+    again: bool
     documents: list[str]
     names: list[str]
 
@@ -37,7 +39,8 @@ class Failure:
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """
-    Failures of one stage with one cause; message and names are those of the first few.
+    Failures of one stage with one cause; message and names are those of the first few; `again` of them can be sent
+    again.
     """
 
     stage: str
@@ -45,6 +48,7 @@ class Cluster:
     message: str | None
     fingerprint: str | None
     count: int
+    again: int
     jobs: list[int]
     names: list[str]
 

@@ -1,6 +1,8 @@
 -- What failed in a run and was not sent again since.
+-- What lies too deep was never a job: it cannot be sent again, as `reopen` has it.
 -- A job that was failed by the recovery of its dead worker has no list of documents: its entities name them.
 SELECT f.job, f.stage, f.round, f.task, f.type, f.message, f.traceback, f.fingerprint, f.detail, f.attempts, f.at,
+       f.args IS NOT NULL AND f.queue IS NOT NULL AS again,
        named.documents, named.names
   FROM oaflow.failures f
  CROSS JOIN LATERAL (
