@@ -228,8 +228,10 @@ def _apply(connection: Connection[Any], script: Script) -> None:
         return
     with connection.transaction():
         connection.execute(scripts.query("migrations"))
-        connection.execute(script.text.encode())
         whole = script == scripts.procrastinate_schema()
+        if whole:
+            connection.execute(scripts.query("beside"))
+        connection.execute(script.text.encode())
         for part in scripts.procrastinate_scripts() if whole else (script,):
             connection.execute(
                 scripts.query("record"),

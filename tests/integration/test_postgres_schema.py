@@ -104,6 +104,15 @@ def test_a_database_that_openaleph_set_up_before_is_not_altered(empty_database):
     assert ask(empty_database, "SELECT count(*) FROM pg_class WHERE relname = 'oap_index'") == [(1,)]
 
 
+def test_procrastinates_tables_stand_where_others_find_them_whatever_the_role_is_called(empty_database):
+    assert ask(empty_database, "SELECT current_user::text") == [("oaflow",)], "its schema comes first for this role"
+
+    migrate(empty_database)
+
+    places = "SELECT DISTINCT relnamespace::regnamespace::text FROM pg_class WHERE relname LIKE 'procrastinate%'"
+    assert ask(empty_database, places) == [("public",)]
+
+
 def test_openaleph_may_come_afterwards_and_drop_every_index_that_it_does_not_know(empty_database):
     migrate(empty_database)
     run(empty_database, *OPENALEPH, "DROP INDEX oaflow_run_ready", "DROP INDEX oaflow_run_due")
