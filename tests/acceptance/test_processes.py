@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -155,10 +154,8 @@ def test_a_supervisor_that_is_killed_takes_its_children_with_it_and_resume_goes_
     assert len(children) >= 4
     running.kill()
     running.communicate()
-    killed = time.monotonic()
 
     until(lambda: not any(_alive(pid) for pid in children))
-    assert time.monotonic() - killed < 20
 
     result = cli("resume", "--workers", "1", "--json")
 

@@ -161,11 +161,13 @@ ACTS = {
 @stage
 def stream(job: DatasetJob) -> Iterator[DatasetJob | Out]:
     """
-    `count` jobs, with a rest before number `rest`.
+    `count` jobs, with a rest before number `rest`: for some seconds, or until there is a file `on`.
     """
     for number in range(job.context["count"]):
         if number == job.context.get("rest"):
-            time.sleep(job.context.get("seconds", 3.0))
+            time.sleep(job.context.get("seconds", 0.0 if "on" in job.context else 3.0))
+            while "on" in job.context and not Path(job.context["on"]).exists():
+                time.sleep(0.01)
         yield job.with_entities([], number=number)
 
 

@@ -19,7 +19,8 @@ from oaflow.runtime.processes import resident
 from oaflow.runtime.programs import descendants
 from tests.integration.pools import MODULE, assigned, pool_of, until
 
-SOON = 1.0
+# Longer than any test waits: what is still there after that was not waited for.
+LONG = 120.0
 
 
 def alive(pid: int) -> bool:
@@ -110,7 +111,7 @@ def test_an_endless_loop_ends_at_its_timeout(tmp_path):
             began = time.monotonic()
             pool.send(pool.executors[0], [assigned(1, "loop", timeout=1.0), assigned(2, "fine")])
             await until(lambda: heard.deaths)
-            assert 1.0 <= time.monotonic() - began < 3.0
+            assert time.monotonic() - began >= 1.0
             _, culprit, death, returned = heard.deaths[0]
             assert culprit is not None
             assert (culprit.job, death.kind, [a.job for a in returned]) == (1, "timeout", [2])
@@ -355,11 +356,11 @@ def test_a_stream_waits_for_four_acknowledgements(tmp_path):
 def test_what_a_stream_has_yielded_does_not_wait_while_it_rests(tmp_path):
     async def body():
         async with pool_of(tmp_path) as (pool, heard):
-            began = time.monotonic()
-            pool.send(pool.executors[0], [assigned(1, "", stage="stream", count=15, rest=10, seconds=3.0)])
+            on = tmp_path / "go on"
+            pool.send(pool.executors[0], [assigned(1, "", stage="stream", count=15, rest=10, on=str(on))])
             await until(lambda: heard.handovers)
-            assert time.monotonic() - began < 2.0
             assert (heard.handovers[0].outcome, len(heard.handovers[0].next)) == ("chunk", 10)
+            on.touch()
             pool.acknowledge(1, 0)
             await until(lambda: heard.done() == [1])
             assert heard.handovers[1].position == 10
@@ -373,8 +374,8 @@ def test_a_result_does_not_wait_behind_a_slow_job(tmp_path):
         async with pool_of(tmp_path) as (pool, heard):
             pool.send(pool.executors[0], [assigned(job, "fine") for job in range(1, 6)])
             await until(lambda: len(heard.done()) == 5)
-            pool.send(pool.executors[0], [assigned(6, "fine"), assigned(7, "sleep", seconds=5)])
-            await until(lambda: heard.done()[-1] == 6, seconds=SOON)
+            pool.send(pool.executors[0], [assigned(6, "fine"), assigned(7, "sleep", seconds=LONG)])
+            await until(lambda: heard.done()[-1] == 6)
 
     run(body())
 
@@ -389,23 +390,21 @@ async def main():
         pool.send(pool.executors[0], [assigned(1, "sleep")])
         await until(lambda: pool.executors[0].running)
         print(pool.forkserver, *(executor.pid for executor in pool.executors), flush=True)
-        await asyncio.sleep(60)
+        await asyncio.sleep(120)
 
 asyncio.run(main())
 """
 
 
-def test_everything_ends_within_a_second_when_the_worker_is_gone(tmp_path):
+def test_everything_ends_when_the_worker_is_gone(tmp_path):
     worker = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert worker.stdout is not None
     pids = [int(word) for word in worker.stdout.readline().split()]
     assert len(pids) == 3
     worker.kill()
     worker.wait()
-    end = time.monotonic() + SOON
-    while any(map(alive, pids)) and time.monotonic() < end:
-        time.sleep(0.02)
-    assert not any(map(alive, pids))
+    # One of them is in a function that goes on for longer than this waits.
+    asyncio.run(until(lambda: not any(map(alive, pids))))
 
 
 def test_a_probe_says_what_a_task_is(tmp_path):
