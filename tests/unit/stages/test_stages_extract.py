@@ -5,6 +5,7 @@
 import ctypes
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -168,6 +169,30 @@ def test_a_bomb_is_an_entity_with_the_reason(bindings, job, source):
     assert onward.entities[0]["properties"]["processingError"][0].startswith("a bomb")
 
 
+def test_an_archive_that_takes_too_long_says_so(bindings, job, shelf, source, monkeypatch):
+    monkeypatch.setenv("OAFLOW_READ_TIME", "0.000001")  # over before the first member
+    zipped(source / "a.zip", **{"b.txt": "b"})
+
+    (onward,), children = extracted(job, source / "a.zip")
+
+    assert children == []
+    (reason,) = onward.entities[0]["properties"]["processingError"]
+    assert reason.startswith("time: unpacking took longer than")
+    assert unreadable(bindings) == {"a.zip": reason}
+
+
+def test_of_a_pdf_with_too_many_pages_the_first_are_read(bindings, job, shelf, monkeypatch):
+    monkeypatch.setenv("OAFLOW_PAGES", "1")
+
+    (onward,), _ = extracted(job, _SAMPLES / "tender" / "terms.pdf")
+
+    first, *pages = onward.entities
+    assert [page["properties"]["index"] for page in pages] == [["1"]]
+    (reason,) = first["properties"]["processingError"]
+    assert re.fullmatch(r"too many pages: the first 1 of [2-9] were read \(OAFLOW_PAGES\)", reason)
+    assert unreadable(bindings) == {"terms.pdf": reason}
+
+
 def test_extracting_twice_says_the_same(bindings, job, shelf, source):
     zipped(source / "a.zip", **{"x__b.txt": "b", "c.txt": "c"})
 
@@ -200,6 +225,16 @@ def test_text_in_images_and_scanned_pages_is_read_and_stderr_stays_clean(binding
     pages = [entity for entity in shelf.all() if entity.schema.name == "Page" and scan.id in entity.get("document")]
     assert "Northlight" in pages[0].first("bodyText")
     assert capfd.readouterr().err == ""
+
+
+@needs_tesseract
+def test_scanned_pages_that_take_too_long_are_not_read_and_that_is_said(bindings, job, shelf, monkeypatch):
+    monkeypatch.setenv("OAFLOW_READ_TIME", "0.000001")  # over before the first page
+
+    document(job, _SAMPLES / "money" / "invoice_0119_scan.pdf", shelf)
+
+    reason = "time: scanned pages from 1 on were not read (OAFLOW_READ_TIME)"
+    assert unreadable(bindings) == {"invoice_0119_scan.pdf": reason}
 
 
 def test_pages_are_entities_of_their_own(bindings, job, shelf):
