@@ -136,6 +136,30 @@ def vocabulary() -> dict[str, list[set[str]]]:
     return found
 
 
+# Who and what the story is about, in the letters and digits that each spelling of it has.
+RECURRING = {
+    "person": ("Jana Novák", "Dieter Vogt", "Tomás Ruiz"),
+    "company": ("Northlight Dredging", "Baltmar Holding", "Cedar Bay Trading", "Haixing Logistics"),
+    "address": ("17 Saltmarsh Lane", "3 Quay Road"),
+    "IBAN": ("GB29 NWBK 6016 1331 9268 19", "DE89 3704 0044 0532 0130 00", "AE07 0331 2345 6789 0123 456"),
+    "phone": ("+44 20 7946 0117", "+44 1632 960140"),
+}
+
+
+@pytest.fixture(scope="module")
+def letters() -> dict[str, str]:
+    """The text of each file and of all that is in it, nothing but letters and digits."""
+    texts: dict[str, str] = {}
+    for name, content in committed().items():
+        texts[name] = "\0".join(re.sub(r"[\W_]+", "", text) for _, text in pieces(name, content))
+    return texts
+
+
+@pytest.mark.parametrize("what", [what for kind in RECURRING.values() for what in kind])
+def test_who_and_what_the_story_is_about_is_in_three_files_or_more(what, letters):
+    assert sum(re.sub(r"[\W_]+", "", what) in text for text in letters.values()) >= 3
+
+
 def test_there_are_at_least_forty_and_they_are_small():
     files = committed()
     assert len(files) >= 40
