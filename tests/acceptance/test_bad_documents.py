@@ -170,24 +170,6 @@ def test_what_is_no_regular_file_is_skipped_with_its_reason(cli: Command, source
     }
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="for whom is not root the test itself runs")
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv (util-linux) gives up what lets root read all")
-def test_the_test_of_files_without_rights_runs_for_root_too(clean_environment: dict[str, str]) -> None:
-    without = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"]
-    tests = ["tests/unit/stages/test_stages_crawl.py", "-k", "without_the_right"]
-    done = subprocess.run(
-        [*without, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
-        cwd=ROOT,
-        env=clean_environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-
-    assert b"2 passed" in done.stdout, done.stdout.decode(errors="replace")
-
-
 def test_a_document_that_vanishes_between_crawl_and_extract_was_kept(cli: Command, source: Path) -> None:
     put(source, b"here.txt", b"the fleeting marmot")
     stages = {
@@ -339,7 +321,7 @@ def test_a_stage_that_prints_a_lot_spoils_neither_the_answer_nor_the_screen(cli:
     harmless(run, lines)
 
 
-@pytest.mark.parametrize("disk", ["archive", "temp", "TMPDIR"])
+@pytest.mark.parametrize("disk", ["archive", "temp", "TMPDIR", "home"])
 def test_a_run_waits_for_room_on_a_full_disk_and_loses_nothing(
     cli: Command,
     source: Path,
@@ -347,7 +329,7 @@ def test_a_run_waits_for_room_on_a_full_disk_and_loses_nothing(
     started: Callable[[Any], Any],
     until: Callable[[Callable[[], Any]], Any],
 ) -> None:
-    small = cli.folder / ("home/temp" if disk == "temp" else "small")
+    small = cli.folder / {"temp": "home/temp", "home": "home"}.get(disk, "small")
     small.mkdir(parents=True)
     refuse_without_mounts()
     texts = {f"f{number}.txt": f"word{number} ".encode() * 100_000 for number in range(12)}
@@ -356,8 +338,10 @@ def test_a_run_waits_for_room_on_a_full_disk_and_loses_nothing(
         ballast = 56
         for name, data in texts.items():
             (source / name).write_bytes(data)
-    elif disk == "TMPDIR":
-        cli.environment["TMPDIR"] = str(small)
+    elif disk in ("TMPDIR", "home"):
+        cli.environment["TMPDIR" if disk == "TMPDIR" else "ARCHIVE_PATH"] = str(
+            small if disk == "TMPDIR" else cli.folder / "archive"
+        )
         ballast = 62
         for name, data in texts.items():
             (source / name).write_bytes(data)

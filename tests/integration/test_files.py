@@ -156,11 +156,12 @@ def test_an_error_in_the_block_is_not_taken_for_one_of_the_archive(archive, sour
         fails()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_entered_is_unreachable(archive, source):
+def test_a_folder_that_may_not_be_entered_is_unreachable_without_the_right(archive, source):
     content_hash = archive.archive(source)
     archive.options.path.chmod(0o000)
     try:
+        if os.access(archive.options.path, os.R_OK):
+            pytest.skip("root reads every folder")
         with pytest.raises(ArchiveUnreachableError), archive.open(content_hash):
             pass
     finally:

@@ -262,10 +262,11 @@ def test_what_cannot_be_read_says_why(tmp_path: Path):
     assert codes(load(Path("nul\0.yml"))) == ["OAF001"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_rights_says_so(tmp_path: Path):
+def test_a_file_without_the_right_to_read_it_says_so(tmp_path: Path):
     path = tmp_path / "p.yml"
     path.touch(mode=0)
+    if os.access(path, os.R_OK):
+        pytest.skip("root reads every file")
 
     assert "permission denied" in load(path).diagnostics[0].message
 

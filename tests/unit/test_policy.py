@@ -2,7 +2,6 @@
 What becomes of an attempt that went wrong, as laws.
 """
 
-
 from hypothesis import given
 from hypothesis import strategies as st
 
