@@ -58,25 +58,33 @@ def run(
         str,
         typer.Option("--max-failed", metavar="N|P%", help="So many failures (or percent of documents) exit with 0."),
     ] = "0",
+    stop_after: Annotated[
+        str | None,
+        typer.Option(
+            "--stop-after", metavar="N|P%", help="Cancel after so many failures (or percent of documents); else never."
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where something was unmatched.")] = False,
     json: Json = False,
 ) -> int:
     """
     Run a pipeline over a dataset, and follow it to its end.
     """
-    from oaflow.cli.verdicts import Limits
+    from oaflow.cli.verdicts import Limits, read_stop_after
     from oaflow.compiler.functions import import_folders
     from oaflow.errors import UsageError
     from oaflow.operations.crew import crew_of
     from oaflow.operations.programs import load, locate
 
     limits = Limits.read(max_failed, strict)
+    most = read_stop_after(stop_after)
     if resume and new:
         raise UsageError("--resume and --new exclude each other")
     source, given, known = locate(pipeline), params_of(param or ()), settings()
     folders = import_folders(source.file)
     with crew_of(known, workers, folders) as crew:
         # What opens connections takes a while to load; the workers do so meanwhile.
+        from oaflow.ledger.runs import StopAfter
         from oaflow.operations import running
         from oaflow.operations.starting import Request
 
@@ -89,6 +97,7 @@ def run(
             entities=entities,
             at=at,
             first=first,
+            stop_after=StopAfter(*most) if most is not None else None,
             folders=folders,
         )
         mode = "resume" if resume else "new" if new else "ask"

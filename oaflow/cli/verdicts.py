@@ -26,25 +26,43 @@ class Limits:
         Raises:
             UsageError: it is neither.
         """
-        number = text.strip().removesuffix("%")
-        try:
-            if text.strip().endswith("%"):
-                percent = float(number)
-                if 0 <= percent <= 100:
-                    return cls(percent=percent, strict=strict)
-            elif int(number) >= 0:
-                return cls(failures=int(number), strict=strict)
-        except ValueError:
-            pass
-        raise UsageError(
-            f"--max-failed is {text!r}, and must be a number or a percentage", help="--max-failed 10, or 2%"
-        )
+        failures, percent = _read("--max-failed", text)
+        return cls(failures=failures or 0, percent=percent, strict=strict)
 
     def allowed(self, documents: int) -> int:
         """
         How many failures are fine.
         """
         return self.failures if self.percent is None else int(documents * self.percent / 100)
+
+
+def read_stop_after(text: str | None) -> tuple[int | None, float | None] | None:
+    """
+    From `--stop-after N|P%`: so many failures, or so many percent.
+
+    Raises:
+        UsageError: it is neither, or zero: that would stop before anything failed.
+    """
+    if text is None:
+        return None
+    failures, percent = _read("--stop-after", text)
+    if not failures and not percent:
+        raise UsageError(f"--stop-after is {text!r}, and must be above 0", help="--stop-after 1  stops at the first")
+    return failures, percent
+
+
+def _read(option: str, text: str) -> tuple[int | None, float | None]:
+    number = text.strip().removesuffix("%")
+    try:
+        if text.strip().endswith("%"):
+            percent = float(number)
+            if 0 <= percent <= 100:
+                return None, percent
+        elif int(number) >= 0:
+            return int(number), None
+    except ValueError:
+        pass
+    raise UsageError(f"{option} is {text!r}, and must be a number or a percentage", help=f"{option} 10, or 2%")
 
 
 def exit_code(status: Any, documents: int, limits: Limits, interrupted: bool) -> int:

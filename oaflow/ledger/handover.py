@@ -266,6 +266,15 @@ async def sweep(connection: Connection, rows: bool) -> list[tuple[str, str]]:
         return list(await cursor.fetchall())
 
 
+async def stop(connection: Connection) -> list[str]:
+    """
+    Cancel runs of which more has failed than they were begun with (`--stop-after`).
+    """
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute("SELECT oaflow.stop_v1(NULL)")
+        return [run for (run,) in await cursor.fetchall()]
+
+
 async def cancel_rest(connection: Connection) -> None:
     """
     Take out what came back to runs after they were cancelled.

@@ -101,6 +101,16 @@ class FirstJob:
 
 
 @dataclass(frozen=True, slots=True)
+class StopAfter:
+    """
+    After how much a run is given up: so many failures, or so many percent of the documents found. One of them is None.
+    """
+
+    failures: int | None = None
+    percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredPlan:
     """
     A plan as it was stored: canonical JSON, read back.
@@ -339,6 +349,30 @@ def cancel(connection: Connection[Any], run: str, reason: str) -> int:
     """
     row = connection.execute(sql("cancel"), {"run": run, "reason": reason}).fetchone()
     return cast(int, row[0]) if row else 0
+
+
+def stop_after(connection: Connection[Any], run: str, most: StopAfter, sources: Iterable[str]) -> None:
+    """
+    Says after how much a run is given up.
+
+    Args:
+        sources: the stages that its first jobs went to; percent are counted when these have no more to give.
+    """
+    connection.execute(
+        sql("stop_after"),
+        {"run": run, "failures": most.failures, "percent": most.percent, "sources": list(sources)},
+    )
+
+
+def stop(connection: Connection[Any], run: str) -> bool:
+    """
+    Cancels the run where too much of it has failed.
+
+    Returns:
+        whether it did.
+    """
+    row = connection.execute(sql("stop"), {"run": run}).fetchone()
+    return row is not None and row[0] > 0
 
 
 def hops(connection: Connection[Any], run: str, *, after: datetime | None = None, limit: int = 1000) -> list[Hop]:

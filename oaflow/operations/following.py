@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from oaflow.ledger.runs import Run, find_run, mark
+from oaflow.ledger.runs import Run, find_run, mark, stop
 from oaflow.ledger.workers import Waiting, recover
 from oaflow.operations.databases import Database
 from oaflow.operations.states import Account, NoSuchRunError, RunStatus, account_of, in_order, status_of, waiting_of
@@ -181,6 +181,9 @@ def follow(
                     recover(connection, dead, settings.dead_after)
                     dead.clear()
                 status = status_of(connection, _found(connection, run), order)
+                # Workers ask this too, every heartbeat: here it is sooner.
+                if status.total("failed") and stop(connection, run):
+                    status = status_of(connection, _found(connection, run), order)
                 if away:
                     away = False
                     yield Reachable()

@@ -84,6 +84,8 @@ def run(
                 if decided is None:
                     raise UnfinishedRunError(old)
                 begun = _go_on(made, old, folders_of(old)) if decided == "resume" else None
+                if begun is not None and request.stop_after is not None:
+                    ledger.stop_after(made, old.id, request.stop_after, begun.bound.start)
             elif mode == "resume":
                 raise UsageError(
                     f"there is no unfinished run of pipeline {plan.pipeline!r} on dataset {request.dataset!r}",

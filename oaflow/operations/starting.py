@@ -17,7 +17,7 @@ from oaflow.errors import JobError, UsageError
 from oaflow.jobs import DatasetJob, current, pack
 from oaflow.jobs import bind as reach
 from oaflow.ledger import runs as ledger
-from oaflow.ledger.runs import OPEN_STATES, FirstJob, Run
+from oaflow.ledger.runs import OPEN_STATES, FirstJob, Run, StopAfter
 from oaflow.operations.programs import Source, sample_documents, with_absolute_defaults, without_required
 from oaflow.plan import BoundPlan, Plan, bind, check_params
 from oaflow.plan.params import close_to
@@ -101,6 +101,7 @@ class Request:
         entities: a file with FtM entities, one a line; `-` is stdin.
         at: the stage that the first jobs go to, in place of the entries.
         first: only so many of the entities of `entities`, or, without it, of the jobs that each first job returns.
+        stop_after: after how much failure the run is given up; None: never.
         folders: where modules of stages are looked for, beside what is installed; kept with the run.
         environment: where params that name a variable look.
     """
@@ -111,6 +112,7 @@ class Request:
     entities: str | None = None
     at: str | None = None
     first: int | None = None
+    stop_after: StopAfter | None = None
     folders: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
@@ -237,6 +239,8 @@ def begin(
             folders=_storable(request.folders),
             first=request.first if request.entities is None else None,
         )
+        if request.stop_after is not None:
+            ledger.stop_after(connection, run, request.stop_after, stages)
         number = _enter(connection, run, _first_jobs(bound, stages, request, run))
     if number == 0:
         ledger.close(connection, run)

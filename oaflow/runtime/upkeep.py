@@ -44,7 +44,8 @@ class Upkeep:
 
     async def recover(self) -> None:
         """
-        Every heartbeat: recovery in every worker, and the sweeper; both let one worker in at a time.
+        Every heartbeat: recovery in every worker, and the sweeper; both let one worker in at a time. And runs of which
+        too much has failed are given up, also where nobody follows them.
         """
         settings = self._settings
         rows_at = time.monotonic() + ROWS_EVERY
@@ -55,6 +56,7 @@ class Upkeep:
             try:
                 await self._wire.send("recover", ledger.recover, settings.dead_after)
                 await self._wire.send("sweep", ledger.sweep, rows)
+                await self._wire.send("stop", ledger.stop)
             except Refused:
                 log.exception("upkeep")
             if rows:

@@ -290,3 +290,30 @@ def test_a_worker_takes_out_history_and_logs_that_are_too_old(
         assert connection.execute("SELECT to_regclass('oaflow.hops_20200101')").fetchone() == (None,)
         assert connection.execute("SELECT run FROM oaflow.hops").fetchall() == [("6 days",)]
         assert (logs / "new-aaaaaa.jsonl").exists()
+
+
+def test_a_run_is_cancelled_after_so_many_failures_and_its_receipt_balances(cli: Command) -> None:
+    # The jobs of `work` take twenty seconds with two executors: most of them still wait when the third has failed.
+    name = cli.pipeline(
+        "hopeless",
+        {
+            "source": {"with": {"count": 40}, "next": ["fails", "work"]},
+            "fails": {"with": {"on": ["doc-0", "doc-1", "doc-2"]}, "next": "end", "priority": 90},
+            "work": {"with": {"seconds": 1}, "next": "end", "priority": 10},
+            "end": {},
+        },
+    )
+
+    result = cli("run", name, *RUN, "--stop-after", "3", "--max-failed", "100")
+
+    assert result.code == 1, result.err
+    assert "cancelled" in result.out
+    assert "(--stop-after 3)" in result.out
+    assert "(--stop-after 3)" in cli("status").out
+    assert cli("status", "--json").json["state"] == "cancelled"
+    receipt = cli("receipt", "--json").json
+    assert (receipt["balanced"], receipt["found"]) == (True, 40)
+    assert receipt["failed"] == 3
+    assert receipt["dropped"] > 0
+    assert receipt["dropped"] + receipt["ended"] == 37
+    assert "cancelled before" in cli("receipt", "--list", "dropped").out

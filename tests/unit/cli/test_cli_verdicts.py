@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oaflow.cli.progress import Pace, sentences
-from oaflow.cli.verdicts import Limits, exit_code
+from oaflow.cli.verdicts import Limits, exit_code, read_stop_after
 from oaflow.errors import UsageError
 from oaflow.ledger.runs import Run, StageProgress
 from oaflow.ledger.workers import Waiting
@@ -49,6 +49,21 @@ def test_a_limit_that_is_no_number_is_refused_with_an_example(text):
     with pytest.raises(UsageError, match="must be a number or a percentage") as error:
         Limits.read(text, strict=False)
     assert "2%" in str(error.value.help)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [(None, None), ("1", (1, None)), ("20", (20, None)), (" 2.5% ", (None, 2.5)), ("100%", (None, 100.0))],
+)
+def test_when_to_stop_is_a_number_or_a_percentage(text, read):
+    assert read_stop_after(text) == read
+
+
+@pytest.mark.parametrize("text", ["", "many", "-1", "0", "0%", "101%", "1.5", "nan%"])
+def test_stopping_after_nothing_or_what_is_no_number_is_refused_with_an_example(text):
+    with pytest.raises(UsageError, match=r"--stop-after is .* and must be") as error:
+        read_stop_after(text)
+    assert "--stop-after" in str(error.value.help)
 
 
 def test_unmatched_jobs_are_a_failure_only_where_it_is_strict():
