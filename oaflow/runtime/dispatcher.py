@@ -10,14 +10,12 @@ import asyncio
 import logging
 import os
 import socket
-import tempfile
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from oaflow.ledger import handover as ledger
@@ -48,7 +46,6 @@ ASYNC_SLOTS = 50
 UNANSWERED = 300  # completions that may wait for an answer before no more work is started
 BUFFER = 100  # claimed and not started, at most
 BUFFER_SECONDS = 0.2
-IDLE_POLL = 1.0
 
 
 class Dispatcher:
@@ -82,8 +79,6 @@ class Dispatcher:
         self._loops: list[asyncio.Task[None]] = []
         self._sends: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        # Of all async jobs: what opens a file in it takes it away again, and a folder a job costs 0.4 ms.
-        self._temp = tempfile.TemporaryDirectory(prefix="oaflow-", ignore_cleanup_errors=True)
         self._log = JobLog(settings.home / "logs")
         self._completer = Completer(wire, self._settled)
         self._upkeep = Upkeep(wire, settings, self._changed)
@@ -152,7 +147,6 @@ class Dispatcher:
         await self._pool.stop()
         self._completer.stop()
         self._log.close()
-        self._temp.cleanup()
 
     def stop_claiming(self) -> None:
         """
@@ -173,10 +167,10 @@ class Dispatcher:
         deadline = time.monotonic() + self._options.grace
         while self._busy() and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
-        await self._pool.stop()
         for task in self._running.values():
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await self._pool.stop()  # and with it the folder of temporary files, also of those
         await self._completer.idle()
         for held in list(self._held.values()):
             # Begun and cut off: a new attempt number, so that what it wrote is known to be an earlier attempt's.
@@ -190,7 +184,6 @@ class Dispatcher:
         self._completer.stop()
         await self._wire.send("unregister", ledger.unregister, self.worker)
         self._log.close()
-        self._temp.cleanup()
 
     async def _register(self) -> None:
         self.worker = await self._wire.send(
@@ -290,7 +283,7 @@ class Dispatcher:
             if self._may_claim():
                 continue
             try:
-                async with asyncio.timeout(IDLE_POLL):
+                async with asyncio.timeout(self._options.poll):
                     await self._wake.wait()
             except TimeoutError:
                 self._more = True
@@ -461,10 +454,11 @@ class Dispatcher:
         passage, stage = held.passage, held.stage
         module, _, name = self._options.binder.partition(":")
         binder = getattr(import_module(module), name)
-        settings_json, temp = self._settings_json, Path(self._temp.name)
+        settings_json = self._settings_json
 
         def bindings(dataset: str | None) -> AbstractContextManager[Any]:
-            return binder(settings_json, passage.plan, stage.name, dataset, temp)
+            # One for all: decisions/executors.md.
+            return binder(settings_json, passage.plan, stage.name, dataset, self._pool.temp)
 
         if stage.task not in self._loaded:
             self._loaded[stage.task] = load(stage.task)

@@ -22,6 +22,7 @@ class Options:
         grace: seconds that running jobs get at a graceful stop.
         registered: called with each id under which this worker is registered.
         only: the run to work on, or None for all that there are.
+        poll: seconds until an idle worker looks for jobs by itself, where no notification came.
     """
 
     settings: Settings
@@ -31,6 +32,7 @@ class Options:
     grace: float = 10.0
     registered: Callable[[int], None] | None = None
     only: str | None = None
+    poll: float = 1.0
 
     @classmethod
     def from_environment(cls) -> "Options":

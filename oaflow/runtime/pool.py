@@ -89,6 +89,14 @@ class Pool:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watching: asyncio.Task[None] | None = None
 
+    @property
+    def temp(self) -> Path:
+        """
+        A folder for temporary files of the worker itself. It is there from `start` to `stop`, and where the worker is
+        killed, the next one here removes it.
+        """
+        return self._folder.path / "worker"
+
     # -- what the dispatcher sees ----------------------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -96,6 +104,7 @@ class Pool:
         Start the forkserver and ask it for executors. They appear one by one, and `ready` is called for each.
         """
         self._folder.open()
+        self.temp.mkdir()
         self._start_server()
         self._fill()
         self._watching = asyncio.create_task(self._watch(), name="oaflow pool")

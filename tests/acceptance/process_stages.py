@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from oaflow import DatasetJob, stage
+from oaflow.jobs import current
 
 
 def _number(job: DatasetJob) -> int:
@@ -36,6 +37,41 @@ def note(job: DatasetJob, *, log: str, seconds: float = 0.0) -> DatasetJob:
     time.sleep(seconds)
     with open(log, "a") as lines:
         lines.write(f"{job.documents[0]}\n")
+    return job
+
+
+@stage
+def writes(job: DatasetJob, *, log: str) -> DatasetJob:
+    """Write what came into the store, and append the document to a file."""
+    with job.get_writer() as writer:
+        for entity in job.get_entities():
+            writer.add(entity)
+    return note(job, log=log)
+
+
+@stage
+def begins(job: DatasetJob, *, log: str, seconds: float) -> DatasetJob:
+    """Append the document to a file first, and take some time then."""
+    with open(log, "a") as lines:
+        lines.write(f"{job.documents[0]}\n")
+    time.sleep(seconds)
+    return job
+
+
+@stage
+async def blocks(job: DatasetJob, *, log: str, seconds: float) -> DatasetJob:
+    """The same, and nothing else runs in the worker's loop for that time."""
+    return begins(job, log=log, seconds=seconds)
+
+
+@stage
+async def notes_its_folder(job: DatasetJob, *, log: str) -> DatasetJob:
+    """Make a file where the temporary files of jobs are, leave it there, and say where that is."""
+    folder = current().temp
+    assert folder is not None
+    (folder / "left").write_text("x")
+    with open(log, "a") as lines:
+        lines.write(f"{folder}\n")
     return job
 
 

@@ -23,8 +23,11 @@ def source(job: DatasetJob, *, count: int = 5, named: list[str] | None = None) -
 
 
 @stage
-def work(job: DatasetJob, *, seconds: float = 0.0, log: str | None = None) -> DatasetJob:
-    """Take some time, and note that it was done."""
+def work(job: DatasetJob, *, seconds: float = 0.0, log: str | None = None, begun: str | None = None) -> DatasetJob:
+    """Take some time, and note that it was done; with `begun`, another file tells when it was begun."""
+    if begun is not None:
+        with open(begun, "a"):
+            pass
     time.sleep(seconds)
     if log is not None:
         with open(log, "a") as lines:

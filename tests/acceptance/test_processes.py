@@ -110,16 +110,20 @@ def noting(cli: Command) -> Iterator[str]:
 
 
 def test_as_many_executors_are_busy_as_there_are_cores(cli: Command, started: Started, until: Until) -> None:
-    running = started(cli.start("run", chain(cli, "spin", 20, {"seconds": 0.2}), *RUN, "--json"))
+    del cli.environment["OAFLOW_EXECUTORS"]
+    cores = os.cpu_count() or 1
+    running = started(cli.start("run", chain(cli, "spin", 20 * cores, {"seconds": 0.2}), *RUN, "--json"))
 
-    def busy() -> int:
-        found = 0
+    def states() -> list[str]:
+        found: list[str] = []
         for pid in executors_of(running.pid):
             with contextlib.suppress(psutil.NoSuchProcess):
-                found += psutil.Process(pid).status() == psutil.STATUS_RUNNING
+                found.append(psutil.Process(pid).status())
         return found
 
-    until(lambda: busy() == 2)
+    # By then no children are left that only try out a module.
+    until(lambda: query(cli, "SELECT 1 FROM oaflow.hops WHERE stage = 'middle' LIMIT 1"))
+    until(lambda: states() == [psutil.STATUS_RUNNING] * cores)
     assert ended(running).code == 0
     balanced(cli)
 
@@ -201,6 +205,17 @@ def test_memory_above_the_limit_ends_the_job(cli: Command) -> None:
     assert result.code == 1
     ((message,),) = query(cli, "SELECT message FROM oaflow.failures")
     assert "memory limit" in message
+    balanced(cli)
+
+
+def test_an_attempt_that_runs_out_of_time_is_repeated_like_one_that_raised(cli: Command) -> None:
+    name = chain(cli, "spin", 1, {"seconds": 3600}, timeout="300ms", retry={"max": 1, "backoff": "none"})
+
+    result = cli("run", name, *RUN, "--json")
+
+    assert result.code == 1, result.err
+    outcomes = query(cli, "SELECT outcome FROM oaflow.hops WHERE stage = 'middle' ORDER BY attempt")
+    assert outcomes == [("retried",), ("failed",)]
     balanced(cli)
 
 

@@ -125,12 +125,14 @@ def test_a_signal_drains_and_resume_goes_on_and_nothing_is_done_twice(
     until(lambda: log.exists() and len(log.read_text().splitlines()) >= 4)
 
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=PATIENCE)
-
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     run = cli("status", "--json").json
     assert run["state"] == "interrupted"
     assert f"continue: oaflow resume {run['run']}" in err
+    middle = run["stages"]["middle"]
+    assert middle["open"] > 0
+    assert ["middle", str(middle["open"]), str(middle["done"])] in [line.split() for line in out.splitlines()]
     unfinished = cli("run", name, *RUN)
     assert unfinished.code == 2
     assert "--resume" in unfinished.help
@@ -141,20 +143,26 @@ def test_a_signal_drains_and_resume_goes_on_and_nothing_is_done_twice(
 def test_a_second_signal_stops_at_once_and_loses_nothing(
     cli: Command, started: Keep, until: Callable[[Callable[[], Any]], Any]
 ) -> None:
-    log = cli.folder / "log"
-    name = chain(cli, "work", count=10, **{"with": {"seconds": 1.5, "log": str(log)}})
+    log, begun = cli.folder / "log", cli.folder / "begun"
+    name = chain(cli, "work", count=2, **{"with": {"seconds": 4, "log": str(log), "begun": str(begun)}})
     process = started(cli.start("run", name, *RUN))
-    until(log.exists)
+    with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
+        until(begun.exists)
 
-    process.send_signal(signal.SIGTERM)
-    until(lambda: "SIGTERM" in process.stderr.readline() if process.stderr else True)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=PATIENCE)
+        process.send_signal(signal.SIGTERM)
+        until(lambda: "SIGTERM" in process.stderr.readline() if process.stderr else True)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=PATIENCE)
 
-    assert process.returncode == 130
+        assert process.returncode == 130
+        outcomes = "SELECT DISTINCT outcome FROM oaflow.hops WHERE stage = 'middle'"
+        # Killed in the middle. What may end in its time would have, and what is cut off after it is given back.
+        assert connection.execute(outcomes).fetchall() == [("orphaned",)]
+    assert not log.exists()
+    assert f"continue: oaflow resume {cli('status', '--json').json['run']}" in err
     assert cli("run", name, *RUN, "--resume").code == 0
     receipt = cli("receipt", "--json").json
-    assert (receipt["ended"], receipt["balanced"]) == (10, True)
+    assert (receipt["ended"], receipt["balanced"]) == (2, True)
 
 
 def test_a_run_that_was_interrupted_twice_and_cancelled_in_the_middle_has_a_receipt_that_balances(

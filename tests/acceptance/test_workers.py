@@ -1,0 +1,159 @@
+"""
+Workers that are alive: what their hearts, their connections and their ears are for.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.acceptance.conftest import PATIENCE, Command
+from tests.acceptance.test_processes import RUN, balanced, chain, ended, noted, query, tree
+
+Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
+Until = Callable[[Callable[[], Any]], Any]
+
+
+@pytest.fixture
+def hasty(cli: Command) -> Command:
+    """
+    The command where a worker that is silent for a moment is dead.
+    """
+    cli.environment |= {"OAFLOW_HEARTBEAT": "0.3", "OAFLOW_DEAD_AFTER": "1.5", "OAFLOW_EXECUTORS": "1"}
+    return cli
+
+
+def program(cli: Command, *command: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *command],
+        cwd=cli.folder,
+        env=cli.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_worker_whose_loop_is_blocked_for_longer_than_the_dead_are_silent_is_alive(hasty: Command) -> None:
+    name = chain(hasty, "blocks", 1, {"log": str(hasty.folder / "noted"), "seconds": 4.0})
+
+    result = hasty("run", name, "-d", "demo", "--workers", "2", "--json")
+
+    assert result.code == 0, result.err
+    assert noted(hasty) == {"doc-0": 1}
+    assert query(hasty, "SELECT outcome FROM oaflow.hops WHERE stage = 'middle'") == [("done",)]
+    balanced(hasty)
+
+
+def test_a_worker_that_drains_for_longer_than_the_dead_are_silent_is_alive(
+    hasty: Command, started: Started, until: Until
+) -> None:
+    name = chain(hasty, "begins", 1, {"log": str(hasty.folder / "noted"), "seconds": 4.0})
+    first = started(hasty.start("worker"))
+    until(lambda: query(hasty, "SELECT 1 FROM oaflow.workers"))
+    running = started(hasty.start("run", name, "-d", "demo", "--workers", "0", "--json"))
+    second = started(hasty.start("worker"))
+    until(lambda: noted(hasty) and len(query(hasty, "SELECT 1 FROM oaflow.workers")) == 2)
+    ((owner,),) = query(
+        hasty,
+        "SELECT w.pid FROM oaflow.workers w JOIN procrastinate_jobs j ON j.worker_id = w.id AND j.status = 'doing'",
+    )
+    mine = first if owner in tree(first.pid) else second
+
+    mine.send_signal(signal.SIGTERM)
+    result = ended(running)
+
+    assert ended(mine).code == 0
+    assert result.code == 0, result.err
+    assert noted(hasty) == {"doc-0": 1}
+    assert query(hasty, "SELECT outcome FROM oaflow.hops WHERE stage = 'middle'") == [("done",)]
+
+
+def test_a_worker_holds_six_connections_and_one_for_each_process_that_writes_entities(
+    cli: Command, started: Started, until: Until
+) -> None:
+    name = cli.pipeline(
+        "busy",
+        {
+            "source": {"with": {"count": 60}, "next": ["breathes", "writes"]},
+            "breathes": {"next": "end"},
+            "writes": {"with": {"log": str(cli.folder / "noted")}, "next": "hold"},
+            "hold": {"task": "begins", "priority": 10, "with": {"log": str(cli.folder / "held"), "seconds": 60.0}},
+            "end": {},
+        },
+    )
+    path = cli.folder / name
+    path.write_text(path.read_text().replace("stages_for_tests.", "process_stages."))
+    worker = started(cli.start("worker"))
+    running = started(cli.start("run", name, "-d", "demo", "--workers", "0"))
+    # Connections are kept: at this point all that were ever needed are there, and every process is held.
+    until(lambda: len(noted(cli)) == 60 and (cli.folder / "held").exists())
+
+    statement = "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
+    held = Counter(name for (name,) in query(cli, f"{statement} AND pid <> pg_backend_pid()"))
+
+    for process in (running, worker):
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # another one: two of the same may come as one
+        process.communicate(timeout=PATIENCE)
+    assert held.pop("oaflow follow") == 1  # the command's own
+    assert held.pop("oaflow entities") in (2, 3)  # two executors, and the worker itself, which runs async stages
+    assert held.total() <= 6, held
+    assert set(held) == {"oaflow worker", "oaflow heartbeat"}
+
+
+def test_a_worker_learns_of_runs_and_jobs_by_notification(cli: Command, started: Started, until: Until) -> None:
+    worker = started(program(cli, "-m", "patient_worker"))
+    listens = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%queue%'"
+    until(lambda: query(cli, listens))
+
+    name = chain(cli, "note", 200, {"log": str(cli.folder / "noted")})
+    result = cli("run", name, "-d", "demo", "--workers", "0", "--json")
+
+    assert result.code == 0, result.err
+    assert len(noted(cli)) == 200
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=PATIENCE)
+    balanced(cli)
+
+
+def test_the_stock_worker_runs_periodic_tasks_beside_the_stages_of_a_run(
+    cli: Command, started: Started, until: Until
+) -> None:
+    ticks, noting = cli.folder / "ticks", cli.folder / "noted"
+    cli.environment |= {"PROCRASTINATE_APP": "periodic_tasks.app", "TICKS": str(ticks)}
+    worker = started(program(cli, "-m", "procrastinate", "worker"))
+    name = chain(cli, "note", 40, {"log": str(noting), "seconds": 0.1})
+    running = started(cli.start("run", name, "-d", "demo", "--workers", "0", "--json"))
+    until(lambda: noted(cli))
+    before = len(ticks.read_text().splitlines()) if ticks.exists() else 0
+    until(lambda: ticks.exists() and len(ticks.read_text().splitlines()) >= before + 2)
+    beside = len(noted(cli))
+
+    result = ended(running)
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=PATIENCE)
+
+    assert beside < 40, "the run was over before the periodic task had run"
+    assert result.code == 0, result.err
+    assert result.json["stages"]["end"]["done"] == 40
+    seconds = ticks.read_text().splitlines()
+    assert len(seconds) == len(set(seconds))
+
+
+def test_the_temporary_files_of_async_stages_are_where_the_next_worker_finds_what_a_killed_one_left(
+    cli: Command,
+) -> None:
+    name = chain(cli, "notes_its_folder", 2, {"log": str(cli.folder / "noted")})
+
+    assert cli("run", name, *RUN, "--json").code == 0
+
+    (folder,) = noted(cli)
+    assert folder.startswith(f"{cli.folder / 'home/temp'}{os.sep}")
+    assert not list((cli.folder / "home/temp").iterdir())
