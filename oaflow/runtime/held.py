@@ -22,7 +22,7 @@ from oaflow.runtime.router import divert
 class Passage:
     """
     A run as this worker knows it. `first` is how many jobs are taken of what its first jobs return; `held` counts its
-    jobs in hand, `warned` keeps what was said once.
+    jobs in hand, `warned` keeps the stages that were warned of once.
     """
 
     id: str
@@ -31,7 +31,7 @@ class Passage:
     state: str
     first: int | None = None
     held: int = 0
-    warned: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    warned: set[str] = field(default_factory=set[str])
 
     @property
     def cancelled(self) -> bool:

@@ -104,9 +104,8 @@ class Outcomes:
         """
         Say something once for each stage of a run.
         """
-        key = (held.stage.name, warning)
-        if key not in held.passage.warned:
-            held.passage.warned.add(key)
+        if held.stage.name not in held.passage.warned:
+            held.passage.warned.add(held.stage.name)
             log.warning("run %s: %s", held.passage.id, warning)
             run, stage = held.passage.id, held.stage.name
             self._log.write(run, stage=stage, job=held.row.id, stream="warning", text=warning)
