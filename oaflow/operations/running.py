@@ -101,7 +101,7 @@ def run(
                     yield Said(f"run {old.id} is cancelled")
                 for remark in remarks:
                     yield Said(remark)
-                begun = begin(made, plan, bound, request, values)
+                begun = begin(made, plan, bound, request, values, settings.job_bytes)
         yield begun
         yield from _followed(opened, begun, crew)
 

@@ -218,10 +218,13 @@ def begin(
     bound: BoundPlan,
     request: Request,
     values: Mapping[str, Any],
-    remarks: Iterable[str] = (),
+    job_bytes: int,
 ) -> Begun:
     """
     Stores the plan, makes the run and sends its first jobs.
+
+    Args:
+        job_bytes: entities above this size travel as stubs.
 
     Raises:
         UsageError: the entities cannot be read; the run is cancelled then.
@@ -241,10 +244,10 @@ def begin(
         )
         if request.stop_after is not None:
             ledger.stop_after(connection, run, request.stop_after, stages)
-        number = _enter(connection, run, _first_jobs(bound, stages, request, run))
+        number = _enter(connection, run, _first_jobs(bound, stages, request, run, job_bytes))
     if number == 0:
         ledger.close(connection, run)
-    return Begun(run, bound, number, tuple(remarks), request.folders)
+    return Begun(run, bound, number, folders=request.folders)
 
 
 def _enter(connection: Connection[Any], run: str, jobs: Iterable[FirstJob]) -> int:
@@ -261,11 +264,13 @@ def _enter(connection: Connection[Any], run: str, jobs: Iterable[FirstJob]) -> i
     return number
 
 
-def _first_jobs(bound: BoundPlan, stages: Iterable[str], request: Request, run: str) -> Iterator[FirstJob]:
+def _first_jobs(
+    bound: BoundPlan, stages: Iterable[str], request: Request, run: str, job_bytes: int
+) -> Iterator[FirstJob]:
     entries = tuple(stages)
     if request.entities is None:
         for stage in entries:
-            yield _first(bound, stage, request.dataset, run, [])
+            yield _first(bound, stage, request.dataset, run, [], job_bytes)
         return
     entities = _limited(read_entities(request.entities), request.first)
     reached = replace(current(), origin=f"{bound.pipeline}/input")
@@ -276,15 +281,17 @@ def _first_jobs(bound: BoundPlan, stages: Iterable[str], request: Request, run: 
                 writer.add(entity)
         for stage in entries:
             with reach(reached):
-                job = _first(bound, stage, request.dataset, run, group)
+                job = _first(bound, stage, request.dataset, run, group, job_bytes)
             yield job
 
 
-def _first(bound: BoundPlan, stage: str, dataset: str, run: str, entities: list[dict[str, Any]]) -> FirstJob:
+def _first(
+    bound: BoundPlan, stage: str, dataset: str, run: str, entities: list[dict[str, Any]], job_bytes: int
+) -> FirstJob:
     target = bound.stages[stage]
     payload = {"entities": entities} if entities else {}
     job = DatasetJob(dataset=dataset, queue=target.queue, task=target.task, batch=run, payload=payload)
-    route: Route = route_first(bound, stage, pack(job), run=run)
+    route: Route = route_first(bound, stage, pack(job, job_bytes), run=run)
     return FirstJob(route.queue, route.task, route.stage, route.priority, route.job.to_wire(), route.documents)
 
 

@@ -162,3 +162,37 @@ def takes_away(job: DatasetJob, *, folder: str) -> DatasetJob:
     """Delete the source: whoever comes later finds nothing there."""
     shutil.rmtree(folder, ignore_errors=True)
     return job
+
+
+@stage
+def writes(job: DatasetJob, *, out: str, text: str) -> None:
+    """Append a line to a file."""
+    with open(out, "a") as lines:
+        lines.write(f"{text}\n")
+
+
+@stage
+def sees(job: DatasetJob, *, out: str) -> DatasetJob:
+    """Note what of its entities the job itself carries."""
+    with open(out, "a") as lines:
+        for entity in job.entities:
+            lines.write(f"{entity['id']} {','.join(entity['properties'])}\n")
+    return job
+
+
+@stage
+def strays(job: DatasetJob) -> DatasetJob:
+    """Name another queue each time, where in a pipeline the plan decides."""
+    return job.model_copy(update={"queue": f"for-{job.documents[0]}", "task": "others.task"})
+
+
+@stage(retry=0)
+def speaks(job: DatasetJob, *, marker: str) -> DatasetJob:
+    """Say what it does; fail the first time."""
+    path = f"{marker}-{job.documents[0]}"
+    tried = os.path.exists(path)
+    print(f"{'again' if tried else 'first'} {job.documents[0]}")
+    if not tried:
+        with open(path, "w"):
+            raise ValueError("not yet")
+    return job

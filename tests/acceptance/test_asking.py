@@ -1,0 +1,102 @@
+"""
+What can be asked about runs: their logs as they come, lists of runs and failures, and entities for other programs.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import PATIENCE, Command
+from tests.acceptance.test_commands import people
+
+RUN = ("-d", "demo", "--workers", "1")
+
+Keep = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
+
+
+def test_logs_are_followed_through_a_retry_and_failures_are_listed_by_stage(cli: Command, started: Keep) -> None:
+    stages = {
+        "source": {"with": {"count": 2}, "next": ["speaks", "fails"]},
+        "speaks": {"with": {"marker": str(cli.folder / "marker")}, "next": "end"},
+        "fails": {"next": "end"},
+        "end": {},
+    }
+    assert cli("run", cli.pipeline("told", stages), *RUN).code == 1
+    run = cli("status", "--json").json["run"]
+    lines = [json.loads(line) for line in cli("logs", "-n", "0", "--json").out.splitlines()]
+    spoken = [line for line in lines if line["stage"] == "speaks" and "Traceback" not in line["text"]]
+    assert {(line["run"], line["document"], line["text"]) for line in spoken} == {
+        (run, "doc-0", "first doc-0"),
+        (run, "doc-1", "first doc-1"),
+    }
+    failed = [json.loads(line) for line in cli("failures", "--json").out.splitlines()]
+    assert {line["job"] for line in spoken} == {job["job"] for job in failed if job["stage"] == "speaks"}
+
+    at_stage = cli("failures", "--stage", "fails", "--json"), cli("failures", "--stage", "fails")
+    assert [json.loads(line)["stage"] for line in at_stage[0].out.splitlines()] == ["fails", "fails"]
+    assert "failed at fails" in at_stage[1].out
+    assert "speaks" not in at_stage[1].out
+
+    follower = started(cli.start("logs", "-f", "-n", "1"))
+    assert follower.stdout is not None
+    assert follower.stdout.readline()  # what there was; the rest comes later
+    cli("retry", "--stage", "speaks", "--workers", "1")
+    spoken_later = (line.split(": ", 1)[1] for line in follower.stdout if ": again" in line)
+    assert {next(spoken_later), next(spoken_later)} == {"again doc-0\n", "again doc-1\n"}
+    assert follower.poll() is None
+
+    (listed,) = [json.loads(line) for line in cli("status", "--all", "--json").out.splitlines()]
+    assert listed == {"run": run, "pipeline": "told", "dataset": "demo", "state": "finished"}
+    assert run in cli("status", "--all").out
+
+
+def test_a_stage_that_names_other_queues_is_warned_of_once_in_a_run(cli: Command) -> None:
+    stages = {"source": {"with": {"count": 4}, "next": "strays"}, "strays": {"next": "end"}, "end": {}}
+    name = cli.pipeline("strays", stages)
+
+    for dataset in ("one", "two"):
+        result = cli("run", name, "-d", dataset, "--workers", "1", "--json")
+
+        assert result.code == 0, result.err
+        assert result.json["stages"]["end"]["done"] == 4  # the plan decides
+        lines = [json.loads(line) for line in cli("logs", "-n", "0", "--json").out.splitlines()]
+        (warning,) = [line for line in lines if line["stream"] == "warning"]
+        assert warning["stage"] == "strays"
+        assert "returned a job for queue 'for-doc-" in warning["text"]
+        assert "in a pipeline the plan decides" in warning["text"]
+
+
+@pytest.mark.parametrize(("most", "carried"), [("0", ""), ("16000", "name")])
+def test_entities_above_the_size_that_is_set_travel_as_stubs_from_the_first_job_on(
+    cli: Command, most: str, carried: str
+) -> None:
+    out = cli.folder / "seen"
+    stages = {"one": {"task": "sees", "with": {"out": str(out)}, "next": "two"}, "two": {"task": "sees"}}
+    stages["two"]["with"] = {"out": str(out)}
+
+    result = cli("run", cli.pipeline("sizes", stages), *RUN, "-i", people(cli, 1), env={"OAFLOW_JOB_BYTES": most})
+
+    assert result.code == 0, result.err
+    assert out.read_text() == f"p0 {carried}\n" * 2
+    if most == "0":
+        valid(cli, 1)
+
+
+def valid(cli: Command, number: int) -> None:
+    """
+    followthemoney's own program reads what `entities` writes, and finds nothing wrong.
+    """
+    written = cli("entities", "-d", "demo")
+    assert written.code == 0, written.err
+    ftm = Path(sys.executable).parent / "ftm"
+    read = subprocess.run(
+        [ftm, "validate"], input=written.out, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert read.returncode == 0, read.stderr
+    entities = [json.loads(line) for line in read.stdout.splitlines()]
+    assert len(entities) == number
+    assert {entity["properties"]["name"][0] for entity in entities} == {f"Person {n}" for n in range(number)}

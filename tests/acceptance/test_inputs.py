@@ -1,0 +1,62 @@
+"""
+What a run works on: params from the file, the environment and the last run, several starts, and the sample documents.
+"""
+
+import json
+
+from oaflow.operations.programs import package_pipelines
+from tests.acceptance.conftest import Command
+
+WORKER = ("--workers", "1")
+
+
+def test_a_run_has_several_starts_a_path_beside_its_file_and_a_param_from_the_environment(cli: Command) -> None:
+    place = cli.folder / "below"
+    place.mkdir()
+    options = {"out": "${params.out}", "text": "${params.word}"}
+    stages = {name: {"task": "stages_for_tests.writes", "with": options} for name in ("one", "two")}
+    params = {"out": {"type": "path", "default": "noted.txt"}, "word": {"env": "THE_WORD", "default": "none"}}
+    pipeline = {"pipeline": "starts", "params": params, "start": ["one", "two"], "stages": stages}
+    (place / "starts.yml").write_text(json.dumps(pipeline))
+
+    result = cli("run", "below/starts.yml", "-d", "demo", *WORKER, "--json", env={"THE_WORD": "heard"})
+
+    assert result.code == 0, result.err
+    assert [stage["done"] for stage in result.json["stages"].values()] == [1, 1]
+    assert (place / "noted.txt").read_text() == "heard\nheard\n"
+    assert not (cli.folder / "noted.txt").exists()
+
+
+def test_ingest_takes_the_folders_of_the_last_run_and_the_samples_for_a_new_dataset_only(cli: Command) -> None:
+    place = cli.folder / "papers"
+    place.mkdir()
+    (place / "note.txt").write_text("a heron stood in the shallows")
+    assert cli("run", "ingest", "-d", "papers", str(place), *WORKER).code == 0
+
+    again = cli("run", "ingest", "-d", "papers", *WORKER)
+    receipt = cli("receipt", "--json").json
+    fresh = cli("run", "ingest", "-d", "fresh", "--first", "1", *WORKER)
+
+    assert again.code == 0, again.err
+    assert f"source: {place}, as in the dataset's last run" in again.err
+    assert "sample documents" not in again.err
+    assert receipt["found"] == 1
+    assert fresh.code == 0, fresh.err
+    assert "no source was given: taking oaflow's own sample documents" in fresh.err
+    assert "examples/documents" in fresh.err or "samples" in fresh.err
+
+
+def test_a_pipeline_that_is_only_named_as_ingest_is_gets_no_samples(cli: Command) -> None:
+    own = package_pipelines()
+    assert own is not None
+    place = cli.folder / "pipelines"
+    place.mkdir()
+    (place / "ingest.yml").write_text((own / "ingest.yml").read_text())
+
+    for typed in ("ingest", "pipelines/ingest.yml"):
+        result = cli("run", typed, "-d", "fresh", *WORKER)
+
+        assert result.code == 2, result.err
+        assert result.error == "pipeline 'ingest' has nothing to work on: no source was given"
+        assert result.help == f"oaflow run {typed} -d fresh SOURCE..."
+    assert cli("status").error == "there is no run yet"
