@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.acceptance.conftest import PATIENCE, Command
 
@@ -288,6 +289,12 @@ def test_two_runs_at_once_each_have_their_own_account(cli: Command, started: Kee
 
 def test_a_migration_is_shown_before_it_is_made(offline: Command, empty_database: str) -> None:
     there = {"OAFLOW_DB_URI": empty_database}
+
+    refused = offline("status", env=there)
+    assert (refused.code, refused.out) == (3, "")
+    where = conninfo_to_dict(empty_database)
+    assert f"database {where['dbname']!r} on {where['host']} (from OAFLOW_DB_URI)" in refused.error
+    assert refused.help == "oaflow db migrate (--dry-run shows what it would do)"
 
     shown = offline("db", "migrate", "--dry-run", env=there)
 
