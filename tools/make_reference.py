@@ -48,8 +48,23 @@ Exit codes: 0 fine; 1 work failed, or mistakes were found; 2 the command is wron
 `unmatched`, `dropped`, `ended`, `diverted`, `vanished`, which count jobs |
 | `receipt` | `run`, `found`, `indexed`, `unreadable`, `unchanged`, `ended`, `diverted`, `failed`, `skipped`, \
 `dropped`, `unmatched`, `vanished`, `balanced`: documents |
+| `receipt --list` | a document a line: `document`, `name`, `line` (`open` where it has none yet), \
+`unreadable`, `reason` |
+| `status --all` | a run a line, the latest first: `run`, `pipeline`, `dataset`, `state` |
+| `cancel` | `run`, `state`, `waiting`: how many waiting jobs were taken out |
 | `search` | a hit a line: `file`, `page`, `passage`, `entity`, `schema`, `score` |
-| `failures` | a failed job a line |
+| `failures` | a failed job a line: `run`, `job`, `stage`, `task`, `type`, `message`, `attempts`, `at`, `documents`, \
+`names`, `fingerprint`, `traceback`, `detail` |
+| `logs` | a line that was printed a line: `at` (seconds since 1970), `run`, `stage`, `job`, `stream`, `text`, and \
+`document` where the job has one |
+| `check` | one list of mistakes and warnings: `code`, `slug`, `severity`, `message`, `help`, `notes`, and their \
+place: `file`, `path`, `line`, `column`, `end_line`, `end_column` |
+| `graph` | `pipeline`; `stages`: `name`, `task`, `queue`, `start`, `end`, `external`, `disabled` (why), \
+`counted`, `description`; `edges`: `from`, `to` (null: dropped), `port`, `kind` (`next`, `error`, `drop`), `recurse` |
+| `explain CODE` | `code`, `slug`, `severity`, `summary`, `explanation`, `example`, `repair` |
+| `explain` | a rule a line: `code`, `slug`, `summary` |
+| `doctor` | a finding a line: `level` (`fine`, `note`, `problem`), `what`, `text`, `help` |
+| `db check` | `postgres`, `migrations`, `indexes_missing`, `entity_indexes_missing` |
 | `entities` | an entity a line, as FollowTheMoney JSON, also without `--json` |
 """
 
