@@ -46,6 +46,7 @@ def print_summary(status: RunStatus, account: Account | None) -> None:
     for line in documents_line(account.receipt):
         console.print()
         console.print(line)
+    _print_vanished(status, account)
     _print_unreadable(account)
     _print_clusters(account.clusters)
     if status.total("unmatched"):
@@ -126,6 +127,20 @@ def documents_line(receipt: Receipt) -> Iterator[Text]:
     yield text
 
 
+def _print_vanished(status: RunStatus, account: Account) -> None:
+    console = screen()
+    for name, stage in status.stages.items():
+        if stage.vanished:
+            jobs, them = count(stage.vanished, "job"), "it" if stage.vanished == 1 else "them"
+            what = f"somebody deleted or cancelled {them} in the database"
+            console.print(f"[red]{jobs} of {escape(name)} vanished[/]: {what}")
+    for document in account.vanished[:_NAMED]:
+        say_hanging(Text(shortened(document.name, _LONGEST_NAME)), 2, 6)
+    rest = account.receipt.counts["vanished"] - min(len(account.vanished), _NAMED)
+    if rest > 0:
+        console.print(f"  [dim]and {rest:,} more: oaflow receipt {account.receipt.run} --list vanished[/]")
+
+
 def _print_unreadable(account: Account) -> None:
     console = screen()
     if not account.unreadable:
@@ -177,7 +192,7 @@ def next_steps(status: RunStatus, account: Account) -> Iterator[str]:
         if run.state != "cancelled" and any(cluster.again for cluster in account.clusters):
             yield f"oaflow retry {run.id}"
     if account.receipt.found:
-        yield f"oaflow receipt {run.id}"
+        yield f"oaflow receipt {run.id}{' --list vanished' if account.receipt.counts['vanished'] else ''}"
     if not account.receipt.found and not account.clusters:
         yield f"oaflow status {run.id}"
 

@@ -83,12 +83,13 @@ class Details:
 class Account:
     """
     What the end of a run is summed up with: its receipt, the causes of its failures, and the first few documents that
-    could not be read.
+    could not be read, and of those whose jobs somebody deleted.
     """
 
     receipt: Receipt
     clusters: list[Cluster]
     unreadable: list[DocumentLine]
+    vanished: list[DocumentLine]
 
 
 class NoSuchRunError(UsageError):
@@ -232,11 +233,12 @@ def account_of(connection: Connection[Any], run: str, bound: BoundPlan, first: i
     What became of the documents of a run.
 
     Args:
-        first: so many of the unreadable ones.
+        first: so many of the unreadable, and of the vanished ones.
     """
     stages = index_stages(bound)
     return Account(
         receipt(connection, run, stages),
         clusters(connection, run),
         documents(connection, run, stages, line="unreadable", limit=first),
+        documents(connection, run, stages, line="vanished", limit=first),
     )

@@ -371,6 +371,7 @@ def test_a_run_waits_for_room_on_a_full_disk_and_loses_nothing(
     paused = until(lambda: (shown := cli("status")).code == 0 and " paused" in shown.out and shown.out)
 
     assert (f"the disk of {small} is full" if disk == "TMPDIR" else "the disk of ") in paused
+    assert cli("status", "--json").json["state"] == "paused"
     assert "goes on by itself when there is room" in paused
     assert "oaflow resume" not in paused
     # Through the process's own view of the files: the mount is not in ours.

@@ -325,3 +325,37 @@ def test_a_run_is_cancelled_after_so_many_failures_and_its_receipt_balances(cli:
     assert receipt["dropped"] > 0
     assert receipt["dropped"] + receipt["ended"] == 37
     assert "cancelled before" in cli("receipt", "--list", "dropped").out
+
+
+def test_a_run_of_which_somebody_deleted_a_job_is_incomplete_and_names_the_document(
+    cli: Command, started: Keep, until: Until, database: str
+) -> None:
+    log = cli.folder / "log"
+    process = started(cli.start("run", chain(cli, count=30, **{"with": {"seconds": 0.2, "log": str(log)}}), *RUN))
+    until(lambda: lines_of(log)() >= 4)
+    process.send_signal(signal.SIGINT)  # what was claimed is given back
+    process.communicate(timeout=PATIENCE)
+    with psycopg.connect(database, autocommit=True) as connection:
+        found = connection.execute(
+            "DELETE FROM procrastinate_jobs WHERE id = ("
+            "  SELECT max(id) FROM procrastinate_jobs WHERE status = 'todo' AND task_name LIKE '%.work')"
+            " RETURNING args #>> '{payload,entities,0,id}'"
+        ).fetchone()
+    assert found is not None
+    (document,) = found
+
+    result = cli("resume", "--workers", "1")
+
+    assert result.code == 1, result.err
+    status = cli("status", "--json").json
+    assert status["state"] == "incomplete"
+    assert {name: stage["vanished"] for name, stage in status["stages"].items()} == {"source": 0, "middle": 1, "end": 0}
+    assert [stage["open"] for stage in status["stages"].values()] == [0, 0, 0]
+    said = " ".join(result.out.split())
+    name = document.replace("doc-", "file") + ".txt"
+    assert f"1 job of middle vanished: somebody deleted or cancelled it in the database {name}" in said
+    assert f"oaflow receipt {status['run']} --list vanished" in said
+    receipt = cli("receipt", "--json").json
+    assert (receipt["vanished"], receipt["ended"], receipt["balanced"]) == (1, 29, True)
+    assert name in cli("receipt", "--list", "vanished").out
+    assert document not in log.read_text().split()
