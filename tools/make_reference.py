@@ -64,6 +64,7 @@ place: `file`, `path`, `line`, `column`, `end_line`, `end_column` |
 | `explain CODE` | `code`, `slug`, `severity`, `summary`, `explanation`, `example`, `repair` |
 | `explain` | a rule a line: `code`, `slug`, `summary` |
 | `doctor` | a finding a line: `level` (`fine`, `note`, `problem`), `what`, `text`, `help` |
+| `db migrate` | `steps`: texts; `done`: false with `--dry-run`; `entity_indexes_missing` |
 | `db check` | `postgres`, `migrations`, `indexes_missing`, `entity_indexes_missing` |
 | `entities` | an entity a line, as FollowTheMoney JSON, also without `--json` |
 """

@@ -111,11 +111,12 @@ def migrate(
             help="Whether entity tables that others made get the index that they lack; in a terminal it is asked.",
         ),
     ] = None,
+    json: Json = False,
 ) -> int:
     """
     Bring the database to this program's schema.
     """
-    from oaflow.cli.output import clean, count, interactive, remark, say
+    from oaflow.cli.output import clean, count, interactive, remark, say, say_json
     from oaflow.operations.schema import db_migrate
 
     def wanted(tables: Sequence[str]) -> bool:
@@ -127,8 +128,12 @@ def migrate(
 
     done = db_migrate(settings(), dry_run=dry_run, wanted=wanted)
     steps = [*map(str, done.steps), *(f"index on {table} (origin, fragment)" for table in done.indexed)]
-    for step in steps:
-        say(clean(step))
+    if json:
+        missing = list(done.left.names)
+        say_json({"steps": steps, "done": not dry_run, "entity_indexes_missing": missing})
+    else:
+        for step in steps:
+            say(clean(step))
     what = f"{count(len(steps), 'step')} {'to be done' if dry_run else 'done'}" if steps else "nothing to do"
     remark(f"{clean(done.address)}: {what}")
     if entity_indexes is None:

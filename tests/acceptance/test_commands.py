@@ -301,8 +301,10 @@ def test_a_migration_is_shown_before_it_is_made(offline: Command, empty_database
     assert shown.code == 0, shown.err
     assert "0001" in shown.out
     assert offline("db", "check", env=there).code == 3
-    made = offline("db", "migrate", env=there)
+    made = offline("db", "migrate", "--json", env=there)
     assert made.code == 0, made.err
+    assert made.json["done"] is True
+    assert made.json["steps"] == shown.out.splitlines()
     checked = offline("db", "check", "--json", env=there)
     assert checked.code == 0, checked.err
     assert checked.json["indexes_missing"] == []
