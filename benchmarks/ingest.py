@@ -20,8 +20,8 @@ from benchmarks.watch import Watch, processor_time
 SCANS: dict[Size, int] = {"tiny": 2, "small": 12, "full": 60}
 SMALL: dict[Size, int] = {"tiny": 30, "small": 400, "full": 2_000}
 
-# Reading a scan is work for seconds, beside which the rest must not show; reading a small file is not, and what is asked
-# for is what the rest costs.
+# Reading a scan is work for seconds, beside which the rest must not show; reading a small file is not, and what is
+# asked for is what the rest costs.
 RATIO = {"scans": Target("at least", 0.8)}
 ABOVE = {"small files": Target("at most", 15.0)}
 
