@@ -13,9 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 import oaflow
+from oaflow.ledger.receipts import receipt
+from oaflow.ledger.runs import OPEN_STATES, recent_runs
+from oaflow.operations.states import bound_plan, index_stages
 
 HERE = Path(__file__).parent
 ROOT = Path(oaflow.__file__).parent.parent
@@ -130,11 +134,31 @@ def clean_environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def cli(tmp_path: Path, database: str, clean_environment: dict[str, str]) -> Command:
+def cli(
+    request: pytest.FixtureRequest, tmp_path: Path, database: str, clean_environment: dict[str, str]
+) -> Iterator[Command]:
     """
     The command with a database that is migrated and empty; workers are there with `--workers 1` only.
+
+    Afterwards every run in it that has ended must balance, unless the test is marked `unbalanced`.
     """
-    return Command(tmp_path, clean_environment | {"OAFLOW_DB_URI": database, "OAFLOW_HOME": str(tmp_path / "home")})
+    yield Command(tmp_path, clean_environment | {"OAFLOW_DB_URI": database, "OAFLOW_HOME": str(tmp_path / "home")})
+    if request.node.get_closest_marker("unbalanced") is None:
+        assert unbalanced(database) == []
+
+
+def unbalanced(database: str) -> list[str]:
+    """
+    What is wrong with the receipts of the runs of a database that have ended.
+    """
+    with psycopg.connect(database, autocommit=True) as connection:
+        ended = [run for run in recent_runs(connection, limit=1000) if run.state not in OPEN_STATES]
+        accounts = [receipt(connection, run.id, index_stages(bound_plan(connection, run))) for run in ended]
+    return [
+        f"{run.id} ({run.state}): {account}"
+        for run, account in zip(ended, accounts, strict=True)
+        if not account.balanced
+    ]
 
 
 @pytest.fixture

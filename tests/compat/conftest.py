@@ -21,6 +21,10 @@ def uri(database):
     """
     The test's database as SQLAlchemy takes it.
     """
+    return _uri(database)
+
+
+def _uri(database):
     parts = conninfo_to_dict(database)
     user, name = quote(str(parts["user"])), quote(str(parts["dbname"]))
     return f"postgresql://{user}@/{name}?host={quote(str(parts['host']))}&port={parts.get('port', 5432)}"
@@ -56,6 +60,15 @@ def oap(uri):
     Asks openaleph-procrastinate and ftmq.
     """
     return _side("oap", uri)
+
+
+@pytest.fixture
+def shared_oap(empty_database):
+    """
+    Asks openaleph-procrastinate about a database in which nobody has been yet.
+    """
+    # As every role but one named `oaflow`, for which oaflow's schema would come first.
+    return _side("oap", f"{_uri(empty_database)}&options=-csearch_path%3Dpublic")
 
 
 @pytest.fixture(params=["oap", "store"], ids=["ftmq", "followthemoney-store"])

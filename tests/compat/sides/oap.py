@@ -9,6 +9,8 @@ from anystore.util import clean_dict
 from followthemoney import model
 from ftmq.store.fragments import get_fragments
 from openaleph_procrastinate.app import make_app
+from openaleph_procrastinate.manage.db import get_db
+from openaleph_procrastinate.manage.status import get_dataset_status
 from openaleph_procrastinate.model import DatasetJob, Job
 from openaleph_procrastinate.tasks import task, unpack_job
 
@@ -85,7 +87,38 @@ def get_entities(options):
     return [entity.to_dict() for entity in fragments.iterate(entity_id=options.get("ids"))]
 
 
-COMMANDS = {function.__name__: function for function in (write, read, clean, defer, work, put_fragments, get_entities)}
+def init_db(options):
+    """
+    As the command `init-db` does.
+    """
+    get_db().configure()
+
+
+def ensure_indexes(options):
+    get_db().ensure_indexes()
+
+
+def status(options):
+    """
+    What its status says about a dataset, and about each batch in it.
+    """
+    found = get_dataset_status(options["dataset"], active_only=False)
+    return {batch.name: {queue.name: queue.succeeded for queue in batch.queues} for batch in found.batches}
+
+
+FUNCTIONS = (
+    write,
+    read,
+    clean,
+    defer,
+    work,
+    put_fragments,
+    get_entities,
+    init_db,
+    ensure_indexes,
+    status,
+)
+COMMANDS = {function.__name__: function for function in FUNCTIONS}
 
 if __name__ == "__main__":
     answer = COMMANDS[sys.argv[1]](json.load(sys.stdin))
