@@ -10,8 +10,8 @@ from tests.acceptance.conftest import Command
 
 def test_a_graph_says_what_its_stages_are_for(offline: Command) -> None:
     stages = {
-        "source": {"description": "Names them all", "next": ["work", "away", "theirs"]},
-        "work": {},
+        "source": {"description": "Names them all", "next": ["keeps", "away", "theirs"]},
+        "keeps": {},
         "away": {"task": "no_such_function"},
         "theirs": {"external": True, "queue": "theirs"},
     }
@@ -22,10 +22,10 @@ def test_a_graph_says_what_its_stages_are_for(offline: Command) -> None:
 
     assert drawn.code == 0, drawn.err
     said = drawn.out.partition("\n\n")[2].splitlines()[-2:]
-    assert said == ["source  Names them all", "work    Take some time, and note that it was done."]
+    assert said == ["source  Names them all", "keeps   Write what came."]
     assert stood == {
         "source": "Names them all",  # its own, before the docstring's
-        "work": "Take some time, and note that it was done.",
+        "keeps": "Write what came.",
         "away": None,  # not to be imported here, and drawn all the same
         "theirs": None,
     }
