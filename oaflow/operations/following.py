@@ -194,6 +194,8 @@ def follow(
                 if not status.run.open:
                     yield Finished(status, False, account_of(connection, run, bound))
                     return
+                if supervisor is not None and not supervisor.workers:
+                    asked = now()  # its own are on their way
                 if now() - asked >= _UNSERVED_AFTER:
                     asked = now()
                     waiting = waiting_of(connection, status.run, bound, settings.dead_after)
