@@ -12,8 +12,8 @@ export UV_SYSTEM_CERTS := true
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
-# Processes that run tests: as many as cores.
-WORKERS ?= auto
+# Processes that run tests: two for each core, since many of them wait for processes that they started.
+WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 TESTS ?= tests
 SIZE ?= full
 BENCH ?=
@@ -27,7 +27,7 @@ demo: $(VENV)/run.stamp  ## ingest the sample documents, and search in them
 
 test: $(VENV)/dev.stamp  ## the tests; TESTS=tests/unit for some of them
 	@scripts/need-tesseract
-	$(PYTHON) -m pytest -n $(WORKERS) $(TESTS)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 bench: $(VENV)/dev.stamp  ## the measurements of docs/performance.md; SIZE=small is quicker, BENCH=chain is one of them
 	@scripts/need-tesseract
