@@ -12,8 +12,8 @@ export UV_SYSTEM_CERTS := true
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
-# Processes that run tests: two for each core, since many of them wait for processes that they started.
-WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
+# Processes that run tests: three for each core, since many of them wait for processes that they started.
+WORKERS ?= $(shell expr 3 \* $$(getconf _NPROCESSORS_ONLN))
 TESTS ?= tests
 SIZE ?= full
 BENCH ?=

@@ -27,7 +27,7 @@ def test_the_tests_of_what_nobody_has_the_right_to_run_for_root_too(clean_enviro
     done = subprocess.run(
         [*without, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS, "-k", "without_the_right"],
         cwd=ROOT,
-        env=clean_environment,
+        env={name: value for name, value in clean_environment.items() if name != "PYTEST_ADDOPTS"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=PATIENCE,

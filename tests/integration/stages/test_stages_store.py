@@ -95,18 +95,6 @@ def test_the_samples_are_found_and_a_second_run_changes_nothing(run, database):
     assert ("notes.txt", None) in found(database, "old laptop Dieter")
 
 
-def test_the_last_word_of_a_text_of_20_mb_is_found(run, database, source):
-    with (source / "long.txt").open("w") as handle:
-        for number in range(2_000_000):
-            handle.write(f"word{number % 5000} ")
-        handle.write("zanzibarine")
-
-    run("ingest-aaaaaa").ingest(source)
-
-    assert (source / "long.txt").stat().st_size > 17_000_000
-    assert found(database, "zanzibarine") == [("long.txt", None)]
-
-
 def test_what_a_shorter_version_lost_is_gone_from_store_and_search(run, database, source):
     _pdf(source / "a.pdf", ["kittiwake", "oystercatcher"])
     run("ingest-aaaaaa").ingest(source)
