@@ -228,8 +228,9 @@ def test_a_stage_that_raises_is_tried_again_later_and_later_and_then_failed(cli:
     rows = query(cli, "SELECT outcome, started, ended FROM oaflow.hops WHERE stage = 'middle' ORDER BY attempt")
     assert [row[0] for row in rows] == ["retried", "retried", "failed"]
     waits = [(second[1] - first[2]).total_seconds() for first, second in itertools.pairwise(rows)]
+    # At least: how long they are on top of that is the machine's business, and what they should be a law of its own.
     assert waits[0] >= 0.1
-    assert waits[1] > waits[0] * 0.9
+    assert waits[1] >= 0.2
     balanced(cli)
 
 
