@@ -12,8 +12,7 @@ export UV_SYSTEM_CERTS := true
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
-# Processes that run tests: three for each core, since many of them wait for processes that they started. One test at a
-# time to each: the long ones come first (tests/acceptance), and the last are short (tests/unit), so that none is waited for.
+# Processes that run tests: three for each core, since many of them wait for processes that they started.
 WORKERS ?= $(shell expr 3 \* $$(getconf _NPROCESSORS_ONLN))
 TESTS ?= tests
 SIZE ?= full
@@ -28,7 +27,7 @@ demo: $(VENV)/run.stamp  ## ingest the sample documents, and search in them
 
 test: $(VENV)/dev.stamp  ## the tests; TESTS=tests/unit for some of them
 	@scripts/need-tesseract
-	$(PYTHON) -m pytest -n $(WORKERS) --maxschedchunk 1 $(TESTS)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 bench: $(VENV)/dev.stamp  ## the measurements of docs/performance.md; SIZE=small is quicker, BENCH=chain is one of them
 	@scripts/need-tesseract
