@@ -38,19 +38,16 @@ def guarded(home: Path) -> Iterator[str]:
         yield make_conninfo(server.address.uri, user="guest")
 
 
+def that_need_the_database(pipeline: str) -> tuple[list[str], ...]:
+    return (["run", pipeline, "-d", "x", "--workers", "1"], ["worker"], ["status"], ["db", "migrate"], ["db", "check"])
+
+
 def test_a_wrong_password_is_said_by_every_command_that_needs_the_database(offline: Command, guarded: str) -> None:
     (offline.folder / "home" / "logs").mkdir(parents=True)  # with it workers are started before the database is asked
     pipeline = offline.pipeline("one", {"source": {}})
     there = {"OAFLOW_DB_URI": make_conninfo(guarded, password="wrong-secret")}
-    commands = (
-        ["run", pipeline, "-d", "x", "--workers", "1"],
-        ["worker"],
-        ["status"],
-        ["db", "migrate"],
-        ["db", "check"],
-    )
 
-    for command in commands:
+    for command in that_need_the_database(pipeline):
         result = offline(*command, env=there)
 
         refused(result)
@@ -119,15 +116,8 @@ def older(database: str) -> Iterator[str]:
 
 def test_a_server_that_is_too_old_is_said_by_every_command_that_needs_it(offline: Command, older: str) -> None:
     pipeline = offline.pipeline("one", {"source": {}})
-    commands = (
-        ["run", pipeline, "-d", "x", "--workers", "1"],
-        ["worker"],
-        ["status"],
-        ["db", "migrate"],
-        ["db", "check"],
-    )
 
-    for command in commands:
+    for command in that_need_the_database(pipeline):
         result = offline(*command, env={"OAFLOW_DB_URI": older})
 
         refused(result)
