@@ -22,7 +22,7 @@ from tests.chaos.test_kills import SEED, Started, _wait, done, workers_of
 SAMPLES = ROOT / "examples" / "documents"
 
 # Mails with attachments, archives in archives, tables, several scripts: all that is read without OCR, which takes long.
-FOLDERS = ("archives", "languages", "mail", "press")
+FOLDERS = ("archives", "mail", "press")
 
 SEARCHES = ("sextant", "peregrine", "northlight")
 
