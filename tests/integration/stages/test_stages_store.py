@@ -2,6 +2,9 @@
 The stages over the real store, archive and search: what is written is found, and a second run changes nothing.
 """
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +96,21 @@ def test_the_samples_are_found_and_a_second_run_changes_nothing(run, database):
     assert found(database, "oystercatcher") == [("note.txt", None)]
     # In a file inside an archive inside an archive.
     assert ("notes.txt", None) in found(database, "old laptop Dieter")
+    valid(before)
+
+
+def valid(entities: list[dict[str, Any]]) -> None:
+    """
+    followthemoney's own program passes every one of them: documents, mails, pages, archives and whom they name.
+    """
+    ftm = Path(sys.executable).parent / "ftm"
+    lines = "".join(json.dumps(entity) + "\n" for entity in entities)
+    read = subprocess.run([ftm, "validate"], input=lines, capture_output=True, text=True, timeout=120, check=False)
+    assert read.returncode == 0, read.stderr
+    passed = [json.loads(line) for line in read.stdout.splitlines()]
+    assert {entity["id"] for entity in passed} == {entity["id"] for entity in entities}
+    assert {entity["schema"] for entity in passed} >= {"Pages", "Page", "Email", "Package", "HyperText", "Image"}
+    assert any("processingError" in entity["properties"] for entity in passed)
 
 
 def test_what_a_shorter_version_lost_is_gone_from_store_and_search(run, database, source):
