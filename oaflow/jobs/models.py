@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeAlias, cast
 
+import orjson
 from pydantic import BaseModel, ConfigDict, SkipValidation, ValidationError
 from pydantic_core import PydanticSerializationError
 
@@ -14,7 +15,7 @@ from oaflow.jobs.bindings import EntityWriter, Note, current
 from oaflow.jobs.errors import ForbiddenValueError, InvalidJobError, ReservedKeyError
 from oaflow.jobs.names import readable_name
 from oaflow.jobs.values import refuse_forbidden
-from oaflow.jobs.wire import RESERVED, as_written, cleaned
+from oaflow.jobs.wire import RESERVED, as_bytes, cleaned
 from oaflow.schemata import is_a
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Job(BaseModel):
     def _data(self) -> dict[str, Any]:
         # A subclass may give its payload a model of its own.
         payload = cast(Any, self.payload)
-        return payload.model_dump() if isinstance(payload, BaseModel) else payload
+        return payload if type(payload) is dict or not isinstance(payload, BaseModel) else payload.model_dump()
 
     @property
     def _fields(self) -> dict[str, Any]:
@@ -84,8 +85,8 @@ class Job(BaseModel):
         Raises:
             ForbiddenValueError: where the payload was changed since it was checked, or is no JSON.
         """
-        if (data := as_written(self._fields)) is not None:
-            return data
+        if (raw := as_bytes(self._fields)) is not None:
+            return orjson.loads(raw)
         # Before pydantic sees it, which writes NaN as null.
         refuse_forbidden(self._fields)
         try:
@@ -95,6 +96,16 @@ class Job(BaseModel):
         # Again: what an object became may hold what is forbidden.
         refuse_forbidden(data)
         return cleaned(data)
+
+    def to_json(self) -> bytes:
+        """
+        What `to_wire` gives, as JSON text.
+
+        Raises:
+            ForbiddenValueError: where the payload was changed since it was checked, or is no JSON.
+        """
+        raw = as_bytes(self._fields)
+        return orjson.dumps(self.to_wire()) if raw is None else raw
 
     def defer(self, app: Any = None, *, priority: int | None = None) -> None:
         """
@@ -253,7 +264,7 @@ class DatasetJob(Job):
         """
         The ids of the payload's entities that are documents, each once, in order.
         """
-        found = (entity["id"] for entity in self.entities if is_a(entity.get("schema", ""), "Document"))
+        found = [entity["id"] for entity in self.entities if is_a(entity.get("schema", ""), "Document")]
         return tuple(dict.fromkeys(found))
 
     def get_entities(self) -> "Iterator[EntityProxy]":

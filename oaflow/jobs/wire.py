@@ -16,17 +16,17 @@ _UNUSUAL = re.compile(rb'null|:""|:\{\}|\\u0000')
 _PLAIN_ONLY = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
-def as_written(data: dict[str, Any]) -> dict[str, Any] | None:
+def as_bytes(data: dict[str, Any]) -> bytes | None:
     """
-    A copy of the data, where it is JSON already and `cleaned` would change nothing; else None.
+    The data as JSON text, where it is JSON already and `cleaned` would change nothing; else None.
 
-    One dump, one search and one load: a tenth of the time that looking at each value takes, and nearly all jobs are so.
+    One dump and one search: a tenth of the time that looking at each value takes, and nearly all jobs are so.
     """
     try:
         raw = orjson.dumps(data, option=_PLAIN_ONLY)
     except TypeError:
         return None
-    return None if _UNUSUAL.search(raw) else orjson.loads(raw)
+    return None if _UNUSUAL.search(raw) else raw
 
 
 def cleaned(data: Mapping[str, Any]) -> dict[str, Any]:

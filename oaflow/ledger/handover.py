@@ -6,7 +6,7 @@ Every statement is fenced in the database, so each may be sent again after a los
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, tuple_row
@@ -16,10 +16,10 @@ from oaflow.ledger.statements import sql
 Connection = AsyncConnection[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """
-    A job that this worker owns now. `args` is JSON text; `attempts` is the fence.
+    A job that this worker owns now. `args` is JSON text, and `mark` the part of it that oaflow wrote: run, stage, depth
+    and parent; `attempts` is the fence.
     """
 
     id: int
@@ -27,14 +27,14 @@ class Claimed:
     task: str
     priority: int
     args: str
+    mark: str
     attempts: int
     retries: int
     crashes: int
     suspect: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Successor:
+class Successor(NamedTuple):
     """
     A job to insert together with the end of its parent. `args` is JSON text.
     """
@@ -46,8 +46,7 @@ class Successor:
     args: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(NamedTuple):
     """
     What became of one attempt; the outcomes are those of `oaflow.complete_v1`. Times are epoch seconds.
     """
@@ -96,7 +95,8 @@ class Beat:
 
 
 CLAIM = """
-SELECT id, queue, task, priority, args::text AS args, attempts, retries, crashes, suspect
+SELECT id, queue, task, priority, args::text, coalesce(args #>> '{payload,context,oaflow}', '{}'),
+       attempts, retries, crashes, suspect
   FROM oaflow.fetch_v2(%(worker)s, %(queues)s::text[], %(tasks)s::text[], %(runs)s::text[], %(most)s)
 """
 
@@ -159,7 +159,7 @@ async def claim(
     """
     Claim up to `most` jobs of the given (queue, task, run) triples, best priority first.
     """
-    async with connection.cursor(row_factory=class_row(Claimed)) as cursor:
+    async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(
             CLAIM,
             {
@@ -170,7 +170,7 @@ async def claim(
                 "most": most,
             },
         )
-        return await cursor.fetchall()
+        return [Claimed._make(row) for row in await cursor.fetchall()]
 
 
 def completion_values(worker: int, shard: int, items: Sequence[Completion]) -> dict[str, Any]:

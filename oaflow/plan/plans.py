@@ -197,6 +197,13 @@ class BoundStage(_Frozen):
         """
         return tuple(dict.fromkeys([*(edge.port for edge in self.edges), *self.dropped, *self.unwired]))
 
+    @cached_property
+    def edges_by_port(self) -> Mapping[str, tuple[PlannedEdge, ...]]:
+        """
+        The edges of each port that has any.
+        """
+        return {port: edges for port in self.ports if (edges := tuple(e for e in self.edges if e.port == port))}
+
     @property
     def end(self) -> bool:
         """

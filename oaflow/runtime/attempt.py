@@ -6,6 +6,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any, ParamSpec
 
 import orjson
@@ -43,23 +44,27 @@ class Attempt:
         self.stage_name = assignment.stage
         self._job_bytes = job_bytes
         self._job: AnyJob | None = None
+        self._documents: tuple[str, ...] = ()
         self._bindings: Bindings | None = None
         self._earlier = Earlier(assignment.chunks)
         self.lock = threading.Lock()
         self._position = 0
         self._emitted = 0
         self._closed = False
+        self._streams = (found := plan.stages.get(self.stage_name)) is not None and found.emit == "stream"
         self._begin_part()
 
     def _begin_part(self) -> None:
         self._pending: list[tuple[str, AnyJob]] = []
         self._count = 0
+        if not self._streams:
+            return
         self._hash = hashlib.sha256()
         self._since = time.monotonic()
         self._wanted = self._earlier.at(self._position)
         self._most = min(CHUNK_JOBS, self._earlier.room(self._position))
 
-    @property
+    @cached_property
     def stage(self) -> BoundStage:
         """
         The stage of the plan.
@@ -78,16 +83,16 @@ class Attempt:
         """
         The job that was assigned.
         """
-        self._job = read_job(orjson.loads(self.assignment.args), self.loaded.model)
-        return self._job
+        self._job = job = read_job(orjson.loads(self.assignment.args), self.loaded.model)
+        self._documents = job.documents
+        return job
 
     def begin(self, bindings: Bindings) -> None:
         """
         Take what the job can reach, and say what it is about.
         """
         self._bindings = bindings
-        documents = self.job.documents
-        bindings.document = documents[0] if len(documents) == 1 else None
+        bindings.document = self._documents[0] if len(self._documents) == 1 else None
         bindings.fresh_in = None if self.assignment.attempt else self.assignment.run
 
     def call(self) -> Any:
@@ -101,7 +106,7 @@ class Attempt:
         Take one emitted job; answers a part of the stream where it is time to hand one over.
         """
         self._emitted += 1
-        if self.stage.emit != "stream":
+        if not self._streams:
             if len(self._pending) == MOST_AT_ONCE:
                 raise TooManyJobsError(self.stage_name, MOST_AT_ONCE)
             self._pending.append((port, job))
@@ -140,7 +145,7 @@ class Attempt:
         """
         Seconds until something is overdue; None where nothing waits.
         """
-        if self.stage.emit != "stream" or not self._pending:
+        if not self._streams or not self._pending:
             return None
         return max(0.0, self._since + CHUNK_SECONDS - time.monotonic())
 
@@ -151,7 +156,7 @@ class Attempt:
         """
         What is left, together with the end of the job. What the job wrote to the store is finished before.
         """
-        if self.stage.emit != "stream":
+        if not self._streams:
             pending = [(port, self._packed(port, job)) for port, job in self._pending]
             return self._settled(self._handover("done", pending))
         if self._wanted is not None:
@@ -174,8 +179,8 @@ class Attempt:
         with self.lock:
             self._closed = True
         detail: dict[str, Any] = {"error": describe(error, self.stage_name, self.loaded.function)}
-        if self._job is not None and self._job.documents:
-            detail["documents"] = self._job.documents
+        if self._documents:
+            detail["documents"] = self._documents
         # A repetition would come to the same: refused by the author, or a mistake in what was returned.
         final = isinstance(error, Reject | RouteError | TaskError) or self._job is None
         return self._message("failed", detail, final=final)
@@ -200,10 +205,9 @@ class Attempt:
         routed = route(
             self.plan, self.stage_name, self.job, pending, run=self.assignment.run, job_id=self.assignment.job
         )
-        successors = tuple(
-            Next(way.queue, way.task, way.stage, way.priority, self._refusing(_written, way.job))
-            for way in routed.routes
-        )
+        successors = tuple([
+            Next(way.queue, way.task, way.stage, way.priority, self._refusing(way.job.to_json)) for way in routed.routes
+        ])
         return self._message(
             outcome, self._account(routed), successors, position, digest, warning=_stray(routed, self.stage_name)
         )
@@ -224,8 +228,8 @@ class Attempt:
         if routed.losses:
             detail["lost"] = [(loss.kind, loss.port, loss.reason, loss.documents) for loss in routed.losses]
             detail |= _counted(routed.losses)
-        if documents := self.job.documents:
-            detail["documents"] = documents
+        if self._documents:
+            detail["documents"] = self._documents
         if self._bindings is not None and (notes := self._bindings.notes):
             taken = list(notes)
             detail["notes"] = [
@@ -268,10 +272,6 @@ def refused(assignment: Assignment, error: BaseException) -> Handover:
     now = time.time()
     detail = orjson.dumps({"error": describe(error, assignment.stage, None)})
     return Handover(assignment.job, "failed", now, now, detail, final=isinstance(error, TaskError))
-
-
-def _written(job: AnyJob) -> bytes:
-    return orjson.dumps(job.to_wire())
 
 
 def _counted(losses: Iterable[Loss]) -> dict[str, int]:

@@ -5,7 +5,6 @@ Sends completions in groups: whatever queued up while the last statement was on 
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 import orjson
 
@@ -132,4 +131,4 @@ def _failed(item: Completion, refused: Refused) -> Completion:
     detail = orjson.loads(item.detail)
     error = {"type": "Refused", "message": f"the database refused what stage {item.stage!r} returned: {refused}"}
     kept = {"documents": detail["documents"]} if "documents" in detail else {}
-    return replace(item, outcome="failed", successors=(), position=None, detail=orjson.dumps(kept | {"error": error}))
+    return item._replace(outcome="failed", successors=(), position=None, detail=orjson.dumps(kept | {"error": error}))

@@ -12,11 +12,13 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any
+
+import orjson
 
 from oaflow.ledger import handover as ledger
 from oaflow.ledger.handover import Beat, Claimed, Completion
@@ -29,7 +31,7 @@ from oaflow.runtime.execution import execute_async
 from oaflow.runtime.executors import Executor
 from oaflow.runtime.feeding import share
 from oaflow.runtime.functions import Loaded, load
-from oaflow.runtime.held import Held, crash_error, mark_of, timeout_error, unknown_stage, worker_crash_error
+from oaflow.runtime.held import Held, crash_error, timeout_error, unknown_stage, worker_crash_error
 from oaflow.runtime.joblog import JobLog
 from oaflow.runtime.messages import Assignment, Death, Handover
 from oaflow.runtime.options import Options
@@ -38,11 +40,11 @@ from oaflow.runtime.pace import Pace
 from oaflow.runtime.passages import Passages
 from oaflow.runtime.policy import Trouble
 from oaflow.runtime.pool import Pool
+from oaflow.runtime.slots import SLOTS, Slots
 from oaflow.runtime.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
-ASYNC_SLOTS = 50
 UNANSWERED = 300  # completions that may wait for an answer before no more work is started
 BUFFER = 100  # claimed and not started, at most
 BUFFER_SECONDS = 0.2
@@ -66,10 +68,15 @@ class Dispatcher:
         self.worker = 0
         self._held: dict[int, Held] = {}
         self._buffer: deque[Held] = deque()
-        self._suspects: deque[Held] = deque()
-        self._alone: int | None = None  # the suspect that runs, or ran last
-        self._running: dict[int, asyncio.Task[None]] = {}
+        self._slots = Slots(
+            self._attempt,
+            closed=self._is_closed,
+            busy=lambda: any(executor.load for executor in self._pool.executors),
+            drop=lambda held: self._outcomes.end(held, "cancelled"),
+            freed=self._freed,
+        )
         self._loaded: dict[str, Loaded] = {}
+        self._binder: Callable[..., AbstractContextManager[Any]] | None = None
         self._quiet: set[str] = set()
         self._pace = Pace()
         self._wake = asyncio.Event()
@@ -160,16 +167,14 @@ class Dispatcher:
         Let running jobs end for the time of grace, give the rest back, send all answers, and unregister.
         """
         self.stop_claiming()
-        waiting = [*self._buffer, *self._suspects]
+        waiting = [*self._buffer, *self._slots.take_back()]
         self._buffer.clear()
-        self._suspects.clear()
         await self._give_back(waiting)
         deadline = time.monotonic() + self._options.grace
         while self._busy() and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
-        for task in self._running.values():
-            task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        self._slots.cancel_all()
+        await self._slots.empty()
         await self._pool.stop()  # and with it the folder of temporary files, also of those
         await self._completer.idle()
         for held in list(self._held.values()):
@@ -218,8 +223,7 @@ class Dispatcher:
 
     async def _begin_anew(self) -> None:
         log.error("worker %s was declared dead; its jobs are dropped, and it registers anew", self.worker)
-        for task in self._running.values():
-            task.cancel()
+        self._slots.cancel_all()
         for held in list(self._held.values()):
             self._let_go(held)
         for executor in list(self._pool.executors):
@@ -227,12 +231,12 @@ class Dispatcher:
                 self._pool.kill(executor, "the worker was declared dead")
         self._completer.forget()
         self._buffer.clear()
-        self._suspects.clear()
+        self._slots.take_back()
         await self._register()
         self._changed()
 
     def _busy(self) -> bool:
-        return bool(self._running) or any(executor.load for executor in self._pool.executors)
+        return bool(self._slots.running) or any(executor.load for executor in self._pool.executors)
 
     # -- what is heard ----------------------------------------------------------------------------------------------
 
@@ -323,15 +327,12 @@ class Dispatcher:
         How many jobs to claim now, of async stages or of the others: about 200 ms of work ahead, so one a slot of slow
         ones; none while too many answers are outstanding.
         """
-        if self._completer.waiting > UNANSWERED or self._suspects or self._alone in self._running:
+        if self._completer.waiting > UNANSWERED or self._slots.one_alone:
             return 0
-        slots = ASYNC_SLOTS if in_loop else self._options.executors
+        slots = SLOTS if in_loop else self._options.executors
         wanted = min(BUFFER, max(slots, self._pace.within(BUFFER_SECONDS, slots, in_loop=in_loop)))
-        waiting = sum(self._in_loop(held) is in_loop for held in self._buffer)
+        waiting = self._slots.waiting if in_loop else len(self._buffer)
         return wanted - waiting if waiting <= wanted // 2 else 0
-
-    def _in_loop(self, held: Held) -> bool:
-        return self._passages.probe_of(held.stage.task).is_async
 
     async def _claim(self, in_loop: bool) -> None:
         worker, most, triples = self.worker, self._room(in_loop), self._passages.triples(in_loop=in_loop)
@@ -343,7 +344,7 @@ class Dispatcher:
             await self._wire.send("release", ledger.release, worker, strangers)
 
     async def _take(self, row: Claimed) -> bool:
-        mark = mark_of(row.args)
+        mark = orjson.loads(row.mark)
         run, stage, parent = mark.get("run"), str(mark.get("stage")), mark.get("parent")
         passage = await self._passages.find(run) if isinstance(run, str) else None
         if passage is None:
@@ -358,8 +359,8 @@ class Dispatcher:
             self._outcomes.end(held, "failed", {"error": {"type": "UnknownStageError", "message": message}})
         elif row.crashes >= self._options.settings.crashes:
             self._outcomes.trouble(held, Trouble("crash", worker_crash_error(row.crashes)), time.time())
-        elif row.suspect and self._in_loop(held):
-            self._suspects.append(held)
+        elif self._passages.probe_of(held.stage.task).is_async:
+            self._slots.put(held)
         else:
             self._buffer.append(held)
         return True
@@ -368,37 +369,35 @@ class Dispatcher:
 
     def _feed(self) -> None:
         """
-        Give what was claimed to executors and async slots that have room.
+        Give what was claimed to slots and executors that have room.
         """
-        if self._completer.waiting > UNANSWERED or self._stopping:
+        self._slots.fill()
+        if self._is_closed() or self._slots.one_alone or not self._buffer:
             return
-        if self._alone in self._running:
-            return
-        if self._suspects:  # alone: where the worker dies of it, it is the one
-            if not self._busy():
-                self._alone = self._suspects[0].row.id
-                self._run_async(self._suspects.popleft())
-            return
-        waiting: deque[Held] = deque()
-        while self._buffer:
-            held = self._buffer.popleft()
-            if held.passage.cancelled:
-                self._outcomes.end(held, "cancelled")
-            elif self._in_loop(held) and len(self._running) < ASYNC_SLOTS:
-                self._run_async(held)
-            else:
-                waiting.append(held)
-        in_loop = [held for held in waiting if self._in_loop(held)]
-        rest = deque(held for held in waiting if not self._in_loop(held))
+        for held in [held for held in self._buffer if held.passage.cancelled]:
+            self._buffer.remove(held)
+            self._outcomes.end(held, "cancelled")
         loads = {executor: executor.load for executor in self._pool.executors}
         busy = [executor for executor in loads if any(self._is_slow(job) for job in executor.in_hand)]
-        shares = share(rest, loads, ahead=self._ahead, busy=busy)
-        self._buffer.extend([*rest, *in_loop])
+        shares = share(self._buffer, loads, ahead=self._ahead, busy=busy)
         for executor, group in shares.items():
             if any(held.repeats_stream for held in group):
                 self._aside(self._send_with_chunks(executor, group))
             else:
                 self._pool.send(executor, [held.assignment() for held in group])
+
+    def _is_closed(self) -> bool:
+        """
+        Whether no attempt is to be begun now.
+        """
+        return self._stopping or self._completer.waiting > UNANSWERED
+
+    def _freed(self) -> None:
+        """
+        An attempt has ended in a slot.
+        """
+        if self._more and not self._wake.is_set() and self._may_claim():
+            self._wake.set()
 
     def _ahead(self, held: Held) -> int:
         return self._pace.ahead(held.passage.id, held.stage.name)
@@ -418,17 +417,6 @@ class Dispatcher:
 
     async def _chunks(self, held: Held) -> Sequence[tuple[int, str, int]]:
         return await self._wire.send("chunks", ledger.chunks, held.row.id) if held.repeats_stream else ()
-
-    def _run_async(self, held: Held) -> None:
-        job = held.row.id
-        self._running[job] = asyncio.create_task(self._attempt(held), name=f"oaflow job {job}")
-        self._running[job].add_done_callback(lambda _: self._ended(job))
-
-    def _ended(self, job: int) -> None:
-        self._running.pop(job, None)
-        self._feed()
-        if self._may_claim():
-            self._wake.set()
 
     async def _attempt(self, held: Held) -> None:
         """
@@ -452,13 +440,14 @@ class Dispatcher:
 
     def _handovers(self, held: Held, chunks: Sequence[tuple[int, str, int]]) -> AsyncIterator[Handover]:
         passage, stage = held.passage, held.stage
-        module, _, name = self._options.binder.partition(":")
-        binder = getattr(import_module(module), name)
-        settings_json = self._settings_json
+        if self._binder is None:
+            module, _, name = self._options.binder.partition(":")
+            self._binder = getattr(import_module(module), name)
+        binder, settings_json, temp = self._binder, self._settings_json, self._pool.temp
 
         def bindings(dataset: str | None) -> AbstractContextManager[Any]:
             # One for all: decisions/executors.md.
-            return binder(settings_json, passage.plan, stage.name, dataset, self._pool.temp)
+            return binder(settings_json, passage.plan, stage.name, dataset, temp)
 
         if stage.task not in self._loaded:
             self._loaded[stage.task] = load(stage.task)
@@ -575,8 +564,7 @@ class Dispatcher:
         """
         job = held.row.id
         self._let_go(held)
-        if job in self._running:
-            self._running[job].cancel()
+        self._slots.cancel(job)
         for executor in list(self._pool.executors):
             if executor.running and executor.running[0] == job:
                 self._pool.kill(executor, "its job is another worker's now")

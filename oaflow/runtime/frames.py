@@ -14,6 +14,8 @@ from oaflow.runtime.messages import Assignment, Handover, Next
 
 _HEAD = struct.Struct("<I")
 
+_NEXT = Handover._fields.index("next")  # the one field that holds tuples of its own
+
 
 def frame(message: Any) -> bytes:
     """
@@ -54,30 +56,25 @@ def plain_assignment(a: Assignment) -> tuple[Any, ...]:
     """
     An assignment as plain data.
     """
-    return a.job, a.attempt, a.run, a.stage, a.args, a.timeout, a.memory, a.chunks, a.first
+    return tuple(a)
 
 
 def read_assignment(data: tuple[Any, ...]) -> Assignment:
     """
     What `plain_assignment` made.
     """
-    return Assignment(*data)
+    return Assignment._make(data)
 
 
 def plain_handover(h: Handover) -> tuple[Any, ...]:
     """
     A hand-over as plain data.
     """
-    following = tuple([(n.queue, n.task, n.stage, n.priority, n.args) for n in h.next])
-    return (
-        h.job, h.outcome, h.started, h.ended, h.detail, following,
-        h.position, h.digest, h.version, h.final, h.warning,
-    )  # fmt: skip
+    return (*h[:_NEXT], tuple([tuple(following) for following in h.next]), *h[_NEXT + 1 :])
 
 
 def read_handover(data: tuple[Any, ...]) -> Handover:
     """
     What `plain_handover` made.
     """
-    job, outcome, started, ended, detail, following, *rest = data
-    return Handover(job, outcome, started, ended, detail, tuple([Next(*n) for n in following]), *rest)
+    return Handover._make((*data[:_NEXT], tuple([Next._make(following) for following in data[_NEXT]]), *data[_NEXT + 1 :]))

@@ -96,17 +96,7 @@ class Held:
         way = divert(self.passage.plan, self.stage.name, job, error, attempts=attempts, run=run, job_id=self.row.id)
         if way is None:
             return None
-        return Successor(way.queue, way.task, way.stage, way.priority, orjson.dumps(way.job.to_wire()))
-
-
-def mark_of(args: str) -> Mapping[str, Any]:
-    """
-    What oaflow wrote into the context of a job: run, stage, depth and parent; empty where it wrote nothing.
-    """
-    found = orjson.loads(args)
-    for key in ("payload", "context", "oaflow"):  # others write rows too, of any shape
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
+        return Successor(way.queue, way.task, way.stage, way.priority, way.job.to_json())
 
 
 def unknown_stage(name: str, row: Claimed) -> BoundStage:

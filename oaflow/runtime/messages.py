@@ -1,15 +1,16 @@
 """
 What passes between the dispatcher, the pool and the executors. Data only: nothing here does anything.
+
+What there is of for each job is a named tuple: a frozen dataclass of this size takes 3 µs to make, four of them a job.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Outcome = Literal["done", "failed", "chunk"]
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """
     One attempt at one job.
 
@@ -36,8 +37,7 @@ class Assignment:
     first: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Next:
+class Next(NamedTuple):
     """
     A successor, as it goes into procrastinate_jobs; `args` is JSON text.
     """
@@ -49,8 +49,7 @@ class Next:
     args: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Handover:
+class Handover(NamedTuple):
     """
     What one attempt, or one part of a stream, gives to `oaflow.complete_v1`.
 

@@ -93,10 +93,7 @@ class Outcomes:
                     digest=handover.digest,
                     version=handover.version,
                     detail=handover.detail,
-                    successors=tuple(
-                        Successor(following.queue, following.task, following.stage, following.priority, following.args)
-                        for following in handover.next
-                    ),
+                    successors=tuple([Successor(*following) for following in handover.next]),
                 )
             )
 

@@ -169,14 +169,14 @@ def stage_of(plan: BoundPlan, stage: str) -> BoundStage:
     return found
 
 
-def edges_of(stage: BoundStage, port: str) -> list[PlannedEdge]:
+def edges_of(stage: BoundStage, port: str) -> tuple[PlannedEdge, ...]:
     """
     The edges that take what is emitted on a port; none where it is a loss.
 
     Raises:
         UnknownPortError: the plan does not wire the port.
     """
-    edges = [edge for edge in stage.edges if edge.port == port]
+    edges = stage.edges_by_port.get(port, ())
     if not edges and not stage.end and port not in stage.ports:
         raise UnknownPortError(stage.name, port, stage.ports)
     return edges

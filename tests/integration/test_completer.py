@@ -4,7 +4,6 @@ Completions go to a real database in groups.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import orjson
@@ -73,7 +72,7 @@ def test_one_that_postgres_refuses_fails_alone_and_with_the_reason(book: Book) -
     async def act(completer: Completer, answers: Answers) -> None:
         completer.put(book.done(first))
         poison = Successor("q", "t.b", "b", 50, orjson.dumps({"payload": {"context": {"a": "\x00"}}}))
-        completer.put(replace(book.done(second), successors=(poison,)))
+        completer.put(book.done(second)._replace(successors=(poison,)))
         completer.put(book.done(third))
         assert sorted([await answers.get() for _ in range(3)]) == [(job, "applied") for job in (first, second, third)]
 

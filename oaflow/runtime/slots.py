@@ -1,0 +1,156 @@
+"""
+Async stages in the worker's own loop: what waits for a slot, and what runs in one.
+
+A slot is one asyncio task that takes job after job: a task for each job would cost as much as what it is for.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from oaflow.runtime.held import Held
+
+SLOTS = 50
+
+# Jobs of a slot after which it lets others have a turn: stages that never wait would never yield.
+TURNS = 50
+
+
+class Slots:
+    """
+    The slots of one worker. A suspect (`charges`) runs alone: where the worker dies then, it was the one.
+
+    Args:
+        attempt: makes one attempt at a job, and raises nothing but its cancellation.
+        closed: whether nothing is to be begun now.
+        busy: whether something runs elsewhere, beside which no suspect is alone.
+        drop: takes a job that was claimed, and is not to be run any more.
+        freed: told of the end of each job.
+    """
+
+    def __init__(
+        self,
+        attempt: Callable[[Held], Coroutine[Any, Any, None]],
+        *,
+        closed: Callable[[], bool],
+        busy: Callable[[], bool],
+        drop: Callable[[Held], None],
+        freed: Callable[[], None],
+    ) -> None:
+        self._attempt, self._closed, self._busy, self._drop, self._freed = attempt, closed, busy, drop, freed
+        self._waiting: deque[Held] = deque()
+        self._suspects: deque[Held] = deque()
+        self._alone: int | None = None  # the suspect that runs, or ran last
+        self._running: dict[int, asyncio.Task[None]] = {}
+
+    @property
+    def waiting(self) -> int:
+        """
+        How many jobs wait for a slot, suspects left out.
+        """
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """
+        How many jobs run.
+        """
+        return len(self._running)
+
+    @property
+    def one_alone(self) -> bool:
+        """
+        Whether a suspect runs, or waits until nothing else does: then nothing else is to be begun.
+        """
+        return bool(self._suspects) or self._alone in self._running
+
+    def put(self, held: Held) -> None:
+        """
+        Take a job, to be run when it is its turn.
+        """
+        (self._suspects if held.row.suspect else self._waiting).append(held)
+
+    def put_first(self, held: Held) -> None:
+        """
+        Take a job that goes before all that waits.
+        """
+        self._waiting.appendleft(held)
+
+    def fill(self) -> None:
+        """
+        Begin what there is room for.
+        """
+        if self._closed() or self._alone in self._running:
+            return
+        if self._suspects:
+            if not self._running and not self._busy():
+                self._alone = self._suspects[0].row.id
+                self._begin(self._suspects.popleft())
+            return
+        while len(self._running) < SLOTS and (held := self._next()) is not None:
+            self._begin(held)
+
+    def take_back(self) -> list[Held]:
+        """
+        All that waits and is not begun; it is the caller's again.
+        """
+        back = [*self._waiting, *self._suspects]
+        self._waiting.clear()
+        self._suspects.clear()
+        return back
+
+    def cancel(self, job: int) -> None:
+        """
+        Cancel the attempt at one job, where it runs here.
+        """
+        if job in self._running:
+            self._running[job].cancel()
+
+    def cancel_all(self) -> None:
+        """
+        Cancel all attempts.
+        """
+        for task in self._running.values():
+            task.cancel()
+
+    async def empty(self) -> None:
+        """
+        Wait until no attempt runs.
+        """
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    def _begin(self, held: Held) -> None:
+        task = asyncio.create_task(self._work(held), name="oaflow slot")
+        self._running[held.row.id] = task
+        task.add_done_callback(self._over)
+
+    async def _work(self, first: Held) -> None:
+        held: Held | None = first
+        turns = 0
+        while held is not None:
+            job = held.row.id
+            await self._attempt(held)
+            task = self._running.pop(job)
+            self._freed()
+            turns += 1
+            if turns % TURNS == 0:
+                await asyncio.sleep(0)
+            if (held := self._next()) is not None:
+                self._running[held.row.id] = task
+
+    def _over(self, task: "asyncio.Task[None]") -> None:
+        for job in [job for job, other in self._running.items() if other is task]:
+            del self._running[job]  # it was cancelled
+            self._freed()
+        self.fill()
+
+    def _next(self) -> Held | None:
+        if self._closed() or self.one_alone:
+            return None
+        while self._waiting:
+            held = self._waiting.popleft()
+            if not held.passage.cancelled:
+                return held
+            self._drop(held)
+        return None
