@@ -36,7 +36,8 @@ class Claimed(NamedTuple):
 
 class Successor(NamedTuple):
     """
-    A job to insert together with the end of its parent. `args` is JSON text.
+    A job to insert together with the end of its parent. `args` is JSON text. One with an id is inserted as claimed by
+    the worker that sends it.
     """
 
     queue: str
@@ -44,6 +45,7 @@ class Successor(NamedTuple):
     stage: str
     priority: int
     args: bytes
+    id: int | None = None
 
 
 class Completion(NamedTuple):
@@ -105,7 +107,7 @@ SELECT job, answer FROM oaflow.complete_v1(
     %(worker)s, %(shard)s::smallint, %(ids)s::bigint[], %(attempts)s::int[], %(outcomes)s::text[], %(runs)s::text[],
     %(stages)s::text[], %(parents)s::bigint[], %(started)s::float8[], %(ended)s::float8[], %(delays)s::float8[],
     %(positions)s::int[], %(digests)s::text[], %(versions)s::text[], %(details)s::jsonb,
-    %(next_parents)s::bigint[], %(next_queues)s::text[], %(next_tasks)s::text[], %(next_stages)s::text[],
+    %(next_ids)s::bigint[], %(next_parents)s::bigint[], %(next_queues)s::text[], %(next_tasks)s::text[], %(next_stages)s::text[],
     %(next_priorities)s::int[], %(next_args)s::jsonb)
 """
 
@@ -194,6 +196,7 @@ def completion_values(worker: int, shard: int, items: Sequence[Completion]) -> d
         "digests": texts(item.digest for item in items),
         "versions": texts(item.version for item in items),
         "details": json_array(item.detail for item in items),
+        "next_ids": numbers(successor.id for _, successor in pairs),
         "next_parents": numbers(parent for parent, _ in pairs),
         "next_queues": texts(successor.queue for _, successor in pairs),
         "next_tasks": texts(successor.task for _, successor in pairs),
@@ -213,6 +216,15 @@ async def complete(connection: Connection, worker: int, shard: int, items: Seque
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(COMPLETE, completion_values(worker, shard, items))
         return dict(await cursor.fetchall())
+
+
+async def take_ids(connection: Connection, count: int) -> list[int]:
+    """
+    Take ids of future jobs from their sequence.
+    """
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute("SELECT nextval('procrastinate_jobs_id_seq') FROM generate_series(1, %s)", (count,))
+        return [id for (id,) in await cursor.fetchall()]
 
 
 async def release(connection: Connection, worker: int, jobs: Sequence[int]) -> None:

@@ -205,9 +205,12 @@ class Attempt:
         routed = route(
             self.plan, self.stage_name, self.job, pending, run=self.assignment.run, job_id=self.assignment.job
         )
-        successors = tuple([
-            Next(way.queue, way.task, way.stage, way.priority, self._refusing(way.job.to_json)) for way in routed.routes
-        ])
+        successors = tuple(
+            [
+                Next(way.queue, way.task, way.stage, way.priority, self._refusing(way.job.to_json))
+                for way in routed.routes
+            ]
+        )
         return self._message(
             outcome, self._account(routed), successors, position, digest, warning=_stray(routed, self.stage_name)
         )

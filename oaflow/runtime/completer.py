@@ -4,7 +4,7 @@ Sends completions in groups: whatever queued up while the last statement was on 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
 
@@ -19,7 +19,15 @@ GROUP = 100
 # halved the statements, and what they cost on both sides. The first after a rest goes at once.
 PAUSE = 0.01
 
+# The answer for a job that was failed, since Postgres did not take what it hands over.
+REFUSED = "refused"
+
 Settled = Callable[[Completion, str], None]
+Begin = Callable[[Sequence[Completion]], Awaitable[list[Completion]]]
+
+
+async def _as_they_are(group: Sequence[Completion]) -> list[Completion]:
+    return list(group)
 
 
 class Completer:
@@ -31,12 +39,15 @@ class Completer:
     Args:
         wire: to the database.
         settled: called with each completion and its answer; `refused` where Postgres did not take what it carries.
+        begin: called with each group before it is sent, and answers what is sent in its place.
         lanes: statements on the wire at the same time.
         pause: seconds from the beginning of a statement to the next one of its lane, unless a whole group waits.
     """
 
-    def __init__(self, wire: Wire, settled: Settled, *, lanes: int = 2, pause: float = PAUSE) -> None:
-        self._wire, self._settled, self._pause = wire, settled, pause
+    def __init__(
+        self, wire: Wire, settled: Settled, *, begin: Begin = _as_they_are, lanes: int = 2, pause: float = PAUSE
+    ) -> None:
+        self._wire, self._settled, self._begin, self._pause = wire, settled, begin, pause
         self._queues: list[asyncio.Queue[Completion]] = [asyncio.Queue() for _ in range(lanes)]
         self._tasks: list[asyncio.Task[None]] = []
         self.worker = 0
@@ -97,7 +108,7 @@ class Completer:
                 jobs.add(item.job)
                 group.append(item)
             began = loop.time()
-            await self._send(number, group)
+            await self._send(number, await self._begin(group))
             for _ in group:
                 queue.task_done()
             if queue.qsize() < GROUP and (rest := began + self._pause - loop.time()) > 0:
@@ -113,18 +124,19 @@ class Completer:
                     await self._send(number, [item])
                 return
             log.error("the hand-over of job %s was refused: %s", group[0].job, refused)
-            answers = await self._fail(shard, _failed(group[0], refused))
+            answers = {group[0].job: REFUSED} if await self._fail(shard, _failed(group[0], refused)) else {}
         for item in group:
             self.waiting -= 1
             self._settled(item, answers.get(item.job, "gone"))
 
-    async def _fail(self, shard: int, item: Completion) -> dict[int, str]:
+    async def _fail(self, shard: int, item: Completion) -> bool:
         worker = self.worker
         try:
-            return await self._wire.send("complete", complete, worker, shard, [item])
+            answers = await self._wire.send("complete", complete, worker, shard, [item])
         except Refused as refused:  # left to recovery, which finds it under a worker that no longer holds it
             log.error("the failure of job %s was refused too: %s", item.job, refused)
-            return {}
+            return False
+        return answers.get(item.job) in ("applied", "already")
 
 
 def _failed(item: Completion, refused: Refused) -> Completion:

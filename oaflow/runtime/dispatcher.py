@@ -21,12 +21,13 @@ from typing import Any
 import orjson
 
 from oaflow.ledger import handover as ledger
-from oaflow.ledger.handover import Beat, Claimed, Completion
+from oaflow.ledger.handover import Beat, Claimed, Completion, Successor
 from oaflow.ledger.heart import Heart
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.plan import FORMAT
 from oaflow.runtime.claims import Claims
 from oaflow.runtime.completer import Completer
+from oaflow.runtime.continuation import Continuation
 from oaflow.runtime.execution import execute_async
 from oaflow.runtime.executors import Executor
 from oaflow.runtime.feeding import share
@@ -46,8 +47,9 @@ from oaflow.runtime.upkeep import Upkeep
 log = logging.getLogger(__name__)
 
 UNANSWERED = 300  # completions that may wait for an answer before no more work is started
-BUFFER = 100  # claimed and not started, at most
+BUFFER = 200  # claimed and not started, at most
 BUFFER_SECONDS = 0.2
+LEAST = -(2**31)  # what a priority can be
 
 
 class Dispatcher:
@@ -80,19 +82,22 @@ class Dispatcher:
         self._quiet: set[str] = set()
         self._pace = Pace()
         self._wake = asyncio.Event()
+        self._feeding = False  # whether that is about to be done
         self._more = self._stale = True
+        self._waits = LEAST  # the priority of what still waits, at most, as the last claim saw it
         self._stopping = self._starting_over = False
         self.claims = Claims()
         self._loops: list[asyncio.Task[None]] = []
         self._sends: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._log = JobLog(settings.home / "logs")
-        self._completer = Completer(wire, self._settled)
+        self._continuation = Continuation(wire, self._may_continue)
+        self._completer = Completer(wire, self._settled, begin=self._continuation.begin)
         self._upkeep = Upkeep(wire, settings, self._changed)
         self._heart = Heart(
             options.conninfo,
             settings.heartbeat,
-            mine=lambda: [*list(self._held), *list(plain)],
+            mine=lambda: [*list(self._held), *self._continuation.on_wire, *list(plain)],
             oldest=lambda: self.claims.oldest,
             told=self._told,
         )
@@ -177,6 +182,9 @@ class Dispatcher:
         await self._slots.empty()
         await self._pool.stop()  # and with it the folder of temporary files, also of those
         await self._completer.idle()
+        await self._give_back(self._slots.take_back())  # continued by what was on the wire
+        await self._give_back([*self._buffer])
+        self._buffer.clear()
         for held in list(self._held.values()):
             # Begun and cut off: a new attempt number, so that what it wrote is known to be an earlier attempt's.
             self._outcomes.end(held, "paused")
@@ -329,16 +337,58 @@ class Dispatcher:
         """
         if self._completer.waiting > UNANSWERED or self._slots.one_alone:
             return 0
-        slots = SLOTS if in_loop else self._options.executors
-        wanted = min(BUFFER, max(slots, self._pace.within(BUFFER_SECONDS, slots, in_loop=in_loop)))
-        waiting = self._slots.waiting if in_loop else len(self._buffer)
+        wanted, waiting = self._wanted(in_loop), self._waiting(in_loop)
         return wanted - waiting if waiting <= wanted // 2 else 0
+
+    def _wanted(self, in_loop: bool) -> int:
+        slots = SLOTS if in_loop else self._options.executors
+        return min(BUFFER, max(slots, self._pace.within(BUFFER_SECONDS, slots, in_loop=in_loop)))
+
+    def _waiting(self, in_loop: bool) -> int:
+        return self._slots.waiting if in_loop else len(self._buffer)
+
+    def _may_continue(self, run: str, successor: Successor, on_wire: int) -> bool:
+        """
+        Whether this worker goes on with a successor itself: it can run it now, nothing that waits comes before it, and
+        half of the buffer is left to claims, so that the queue is never starved.
+        """
+        passage = self._passages.get(run)
+        if passage is None or passage.state != "running" or self._is_closed() or self._slots.one_alone:
+            return False
+        if successor.priority < self._waits or not self._passages.works_on(successor.queue, successor.task, run):
+            return False
+        in_loop = self._passages.probe_of(successor.task).is_async
+        return self._waiting(in_loop) + on_wire < self._wanted(in_loop) // 2
+
+    def _go_on(self, parent: Held, successors: Sequence[Successor]) -> None:
+        """
+        Take the successors of a job that are ours already.
+        """
+        passage = parent.passage
+        for successor in successors:
+            assert successor.id is not None
+            row = Claimed(
+                successor.id, successor.queue, successor.task, successor.priority, successor.args.decode(), "",
+                attempts=0, retries=0, crashes=0, suspect=False,
+            )  # fmt: skip
+            held = Held(row, passage, passage.plan.stages[successor.stage], parent.row.id)
+            self._held[row.id] = held
+            passage.held += 1
+            if self._passages.probe_of(row.task).is_async:
+                self._slots.put_first(held)
+            else:
+                self._buffer.appendleft(held)
+        if not self._feeding:  # once for all of a group of answers
+            self._feeding = True
+            asyncio.get_running_loop().call_soon(self._feed)
 
     async def _claim(self, in_loop: bool) -> None:
         worker, most, triples = self.worker, self._room(in_loop), self._passages.triples(in_loop=in_loop)
         with self.claims.sent():
             rows = await self._wire.send("claim", ledger.claim, worker, triples, most)
             self._more |= len(rows) >= most
+            # What is left behind is at most as urgent as the last that came.
+            self._waits = rows[-1].priority if len(rows) >= most else LEAST
             strangers = [row.id for row in rows if not await self._take(row)]
         if strangers:
             await self._wire.send("release", ledger.release, worker, strangers)
@@ -371,6 +421,7 @@ class Dispatcher:
         """
         Give what was claimed to slots and executors that have room.
         """
+        self._feeding = False
         self._slots.fill()
         if self._is_closed() or self._slots.one_alone or not self._buffer:
             return
@@ -528,14 +579,17 @@ class Dispatcher:
         """
         The database answered.
         """
+        continued = self._continuation.ended(completion)
         held = self._held.get(completion.job)
         if held is None or held.row.attempts != completion.attempt:
             return  # let go since; where it is in hand again, that is another attempt
         taken = answer in ("applied", "already")
+        if taken and continued:
+            self._go_on(held, continued)
         if not taken:
             log.warning("the %s of job %s was not taken: it is %s", completion.outcome, completion.job, answer)
         if completion.outcome == "chunk":
-            self._more |= bool(completion.successors)
+            self._more |= len(completion.successors) > len(continued)
             if self._may_claim():
                 self._wake.set()
             if taken:
@@ -544,9 +598,9 @@ class Dispatcher:
                 self._abandon(held)
             return
         self._let_go(held)
-        if completion.successors or completion.outcome in ("retried", "crashed", "paused"):
+        if len(completion.successors) > len(continued) or completion.outcome in ("retried", "crashed", "paused"):
             self._more = True
-        elif completion.outcome in ("done", "failed", "cancelled"):
+        elif not completion.successors and completion.outcome in ("done", "failed", "cancelled"):
             self._quiet.add(completion.run)
         if not held.passage.held or self._may_claim():
             self._wake.set()

@@ -77,4 +77,6 @@ def read_handover(data: tuple[Any, ...]) -> Handover:
     """
     What `plain_handover` made.
     """
-    return Handover._make((*data[:_NEXT], tuple([Next._make(following) for following in data[_NEXT]]), *data[_NEXT + 1 :]))
+    return Handover._make(
+        (*data[:_NEXT], tuple([Next._make(following) for following in data[_NEXT]]), *data[_NEXT + 1 :])
+    )

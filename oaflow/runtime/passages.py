@@ -43,6 +43,7 @@ class Passages:
         self._probes: dict[str, Probe] = {}
         self._unreadable: set[str] = set()
         self._triples: dict[bool, list[tuple[str, str, str]]] = {True: [], False: []}
+        self._claimed: frozenset[tuple[str, str, str]] = frozenset()
 
     def get(self, run: str) -> Passage | None:
         """
@@ -107,6 +108,7 @@ class Passages:
             probe = self.probe_of(triple[1])
             if probe.ok:
                 self._triples[probe.is_async].append(triple)
+        self._claimed = frozenset([*self._triples[True], *self._triples[False]])
         return before != self._triples, bool(fresh)
 
     def triples(self, *, in_loop: bool) -> list[tuple[str, str, str]]:
@@ -114,6 +116,12 @@ class Passages:
         What to claim, by queue, task and run: of async stages, or of those that run in executors.
         """
         return self._triples[in_loop]
+
+    def works_on(self, queue: str, task: str, run: str) -> bool:
+        """
+        Whether this worker claims jobs of a queue, a task and a run.
+        """
+        return (queue, task, run) in self._claimed
 
     def _take_in(self, probes: Mapping[str, Probe]) -> None:
         for task, probe in probes.items():

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import psycopg
 
-from oaflow.ledger.handover import CLAIM, COMPLETE, Completion, Successor, alone, completion_values
+from oaflow.ledger.handover import CLAIM, COMPLETE, Claimed, Completion, Successor, alone, completion_values
 
 RUN = "ledger-aaaaaa"
 OUTCOMES = ("done", "failed", "diverted", "cancelled")
@@ -66,7 +66,7 @@ class Book:
 
     def claim(
         self, worker: int, most: int = 100, *, tasks: Sequence[str] = ("t.a", "t.b"), runs: Sequence[str] = ()
-    ) -> list[Any]:
+    ) -> list[Claimed]:
         pairs = [(task, run) for task in tasks for run in runs or [self.run]]
         values = {
             "worker": worker,
@@ -75,10 +75,10 @@ class Book:
             "runs": [run for _, run in pairs],
             "most": most,
         }
-        return self.connection.execute(CLAIM, values).fetchall()
+        return [Claimed._make(row) for row in self.connection.execute(CLAIM, values).fetchall()]
 
     def claimed(self, worker: int, most: int = 100) -> list[int]:
-        return [row[0] for row in self.claim(worker, most)]
+        return [row.id for row in self.claim(worker, most)]
 
     def done(self, job: int, outcome: str = "done", *, attempt: int = 0, follow: int = 0, **more: Any) -> Completion:
         stage = more.pop("stage", "a")

@@ -333,7 +333,7 @@ def test_a_claim_takes_jobs_of_the_runs_that_are_named_and_of_no_other(book: Boo
     other = Book(database, "ledger-bbbbbb")
     theirs = other.enter(2)
 
-    assert [row[0] for row in book.claim(worker, runs=[other.run])] == theirs
+    assert [row.id for row in book.claim(worker, runs=[other.run])] == theirs
     other.connection.close()
 
 
@@ -349,8 +349,8 @@ def test_a_claim_of_several_runs_takes_the_best_priority_of_all_of_them(
     book.sql("UPDATE procrastinate_jobs SET scheduled_at = now() - interval '1 s' WHERE id = %s", middle[0])
     worker, runs = book.worker(), [book.run, other.run]
 
-    assert [row[0] for row in book.claim(worker, 3, runs=runs)] == [*high, middle[0]]
-    assert [row[0] for row in book.claim(worker, runs=runs)] == [middle[1], *low]
+    assert [row.id for row in book.claim(worker, 3, runs=runs)] == [*high, middle[0]]
+    assert [row.id for row in book.claim(worker, runs=runs)] == [middle[1], *low]
 
     other.connection.close()
     paused.connection.close()
@@ -437,7 +437,7 @@ def test_async_jobs_of_a_dead_worker_are_suspects_then_charged_then_poison(book:
         assert book.charge(job) == (0, crashes, True)  # it was alone
 
     # What that means is decided by who claims it: it knows on_error, and so do its counters.
-    assert [row[7] for row in book.claim(book.worker())] == [3]
+    assert [row.crashes for row in book.claim(book.worker())] == [3]
 
 
 @pytest.mark.parametrize("foreign_key", [True, False])
@@ -680,11 +680,11 @@ def test_counters_of_many_mixed_fates_equal_a_recount(book: Book) -> None:
         rows = book.claim(worker, 40)
         items = [
             book.done(
-                row[0],
-                fate := "done" if turn == 7 else fates[(row[0] + turn) % len(fates)],
-                attempt=row[5],
-                stage=row[2].removeprefix("t."),
-                follow=int(fate == "diverted" or (fate == "done" and row[2] == "t.a")),
+                row.id,
+                fate := "done" if turn == 7 else fates[(row.id + turn) % len(fates)],
+                attempt=row.attempts,
+                stage=row.task.removeprefix("t."),
+                follow=int(fate == "diverted" or (fate == "done" and row.task == "t.a")),
             )
             for row in rows
         ]
@@ -778,7 +778,7 @@ def test_a_connection_keeps_no_plan_that_is_good_for_small_tables_only(book: Boo
     worker = book.worker()
 
     def turn() -> None:
-        ((job, attempt),) = [(row[0], row[5]) for row in book.claim(worker, 1)]
+        ((job, attempt),) = [(row.id, row.attempts) for row in book.claim(worker, 1)]
         book.complete(worker, book.done(job, attempt=attempt, follow=1))
 
     # Statistics would make plans anew; a run of a minute has none.

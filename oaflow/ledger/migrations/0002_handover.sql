@@ -51,7 +51,8 @@ END $$;
 --   chunk                              a part of a stream; the job goes on
 -- No two members of one call may be of one job.
 -- p_details is an array beside p_ids: {documents, handed, lost, error, notes, unmatched, dropped, ended}.
--- The next jobs name their parent; p_next_args is one jsonb array beside p_next_parents.
+-- The next jobs name their parent; p_next_args is one jsonb array beside p_next_parents. One with an id, taken from the
+-- sequence before, is inserted as claimed by this worker.
 -- Answers, for each job: applied; already (an earlier send of the same had committed); fenced (somebody else owns the
 -- job now); gone (the row was deleted).
 CREATE FUNCTION oaflow.complete_v1(
@@ -59,7 +60,7 @@ CREATE FUNCTION oaflow.complete_v1(
     p_ids bigint[], p_attempts integer[], p_outcomes text[], p_runs text[], p_stages text[], p_parents bigint[],
     p_started float8[], p_ended float8[], p_delays float8[], p_positions integer[], p_digests text[],
     p_versions text[], p_details jsonb,
-    p_next_parents bigint[], p_next_queues text[], p_next_tasks text[], p_next_stages text[],
+    p_next_ids bigint[], p_next_parents bigint[], p_next_queues text[], p_next_tasks text[], p_next_stages text[],
     p_next_priorities integer[], p_next_args jsonb
 ) RETURNS TABLE (job bigint, answer text)
 LANGUAGE plpgsql AS $$
@@ -91,15 +92,18 @@ BEGIN
                                    ELSE j.scheduled_at END
           FROM lk WHERE j.id = lk.id AND lk.outcome <> 'chunk'
     ), n AS MATERIALIZED (
-        SELECT nextval('procrastinate_jobs_id_seq') AS id, o.* FROM (
+        SELECT coalesce(o.claimed, nextval('procrastinate_jobs_id_seq')) AS id, o.* FROM (
             SELECT u.*, lk.run FROM ROWS FROM (
-                unnest(p_next_parents), unnest(p_next_queues), unnest(p_next_tasks), unnest(p_next_stages),
+                unnest(p_next_ids), unnest(p_next_parents), unnest(p_next_queues), unnest(p_next_tasks), unnest(p_next_stages),
                 unnest(p_next_priorities), jsonb_array_elements(p_next_args)
-            ) WITH ORDINALITY AS u (parent, queue, task, stage, priority, args, ord)
+            ) WITH ORDINALITY AS u (claimed, parent, queue, task, stage, priority, args, ord)
             JOIN lk ON lk.id = u.parent ORDER BY u.ord) o
     ), ins AS (
-        INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args)
-        SELECT n.id, n.queue, n.task, n.priority, n.args FROM n ORDER BY n.ord
+        INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args, status, worker_id)
+        SELECT n.id, n.queue, n.task, n.priority, n.args,
+               CASE WHEN n.claimed IS NULL THEN 'todo' ELSE 'doing' END::procrastinate_job_status,
+               CASE WHEN n.claimed IS NOT NULL THEN p_worker END
+          FROM n ORDER BY n.ord
     ), succ AS MATERIALIZED (
         SELECT n.parent, array_agg(n.id ORDER BY n.ord) AS ids, count(*)::int AS size FROM n GROUP BY n.parent
     ), hop AS (

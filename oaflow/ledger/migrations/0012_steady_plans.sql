@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION oaflow.complete_v1(
     p_ids bigint[], p_attempts integer[], p_outcomes text[], p_runs text[], p_stages text[], p_parents bigint[],
     p_started float8[], p_ended float8[], p_delays float8[], p_positions integer[], p_digests text[],
     p_versions text[], p_details jsonb,
-    p_next_parents bigint[], p_next_queues text[], p_next_tasks text[], p_next_stages text[],
+    p_next_ids bigint[], p_next_parents bigint[], p_next_queues text[], p_next_tasks text[], p_next_stages text[],
     p_next_priorities integer[], p_next_args jsonb
 ) RETURNS TABLE (job bigint, answer text)
 LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
@@ -48,15 +48,18 @@ BEGIN
                      FROM lk WHERE lk.id = j.id)
          WHERE j.id = ANY (ARRAY(SELECT lk.id FROM lk WHERE lk.outcome <> 'chunk'))
     ), n AS MATERIALIZED (
-        SELECT nextval('procrastinate_jobs_id_seq') AS id, o.* FROM (
+        SELECT coalesce(o.claimed, nextval('procrastinate_jobs_id_seq')) AS id, o.* FROM (
             SELECT u.*, lk.run FROM ROWS FROM (
-                unnest(p_next_parents), unnest(p_next_queues), unnest(p_next_tasks), unnest(p_next_stages),
+                unnest(p_next_ids), unnest(p_next_parents), unnest(p_next_queues), unnest(p_next_tasks), unnest(p_next_stages),
                 unnest(p_next_priorities), jsonb_array_elements(p_next_args)
-            ) WITH ORDINALITY AS u (parent, queue, task, stage, priority, args, ord)
+            ) WITH ORDINALITY AS u (claimed, parent, queue, task, stage, priority, args, ord)
             JOIN lk ON lk.id = u.parent ORDER BY u.ord) o
     ), ins AS (
-        INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args)
-        SELECT n.id, n.queue, n.task, n.priority, n.args FROM n ORDER BY n.ord
+        INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args, status, worker_id)
+        SELECT n.id, n.queue, n.task, n.priority, n.args,
+               CASE WHEN n.claimed IS NULL THEN 'todo' ELSE 'doing' END::procrastinate_job_status,
+               CASE WHEN n.claimed IS NOT NULL THEN p_worker END
+          FROM n ORDER BY n.ord
     ), succ AS MATERIALIZED (
         SELECT n.parent, array_agg(n.id ORDER BY n.ord) AS ids, count(*)::int AS size FROM n GROUP BY n.parent
     ), hop AS (

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oaflow.jobs import DatasetJob, Job, read_job
-from oaflow.jobs.wire import as_written, cleaned
+from oaflow.jobs.wire import as_bytes, cleaned
 
 SAMPLE = json.loads("""
 {"queue":"ingest","task":"ingestors.tasks.ingest","dataset":"collection_1","batch":"b1",
@@ -82,7 +82,8 @@ def test_reading_what_was_written_and_writing_it_again_changes_nothing(payload):
 def test_the_short_way_writes_what_the_long_way_writes(payload):
     data = {"queue": "q", "payload": payload}
 
-    assert as_written(data) in (None, cleaned(data))
+    short = as_bytes(data)
+    assert short is None or json.loads(short) == cleaned(data)
 
 
 def test_a_value_that_pydantic_turns_into_json_is_plain_when_it_is_written():
