@@ -1,5 +1,6 @@
 """
-Three stages that do nothing, in one worker process, with counters and history, against procrastinate as it comes.
+Three stages that do nothing, in one worker process, with counters and history, against procrastinate as it comes: in a
+database as others have it, and on a server of oaflow's own, where rows of events are left out.
 """
 
 import subprocess
@@ -23,6 +24,14 @@ STOCK_SHARE = 3
 ASYNC = ("benchmarks.stages.async_a", "benchmarks.stages.async_b", "benchmarks.stages.async_c")
 SYNC = ("benchmarks.stages.a", "benchmarks.stages.b", "benchmarks.stages.c")
 
+# How many times procrastinate at its best each must reach.
+LEAST = {
+    "async stages": 15.0,
+    "async stages, own server": 20.0,
+    "sync stages in executors": None,
+    "sync stages in executors, own server": None,
+}
+
 Rate = tuple[float, float]  # jobs a second; CPU seconds of the server for a job
 
 
@@ -37,7 +46,9 @@ def measure(size: Size, rounds: int) -> Report:
             "procrastinate": partial(_stock, place, "pool", roots // STOCK_SHARE),
             "procrastinate, lean pool": partial(_stock, place, "lean", roots // STOCK_SHARE),
             "async stages": partial(_ours, place, ASYNC, roots, cores),
+            "async stages, own server": partial(_ours, place, ASYNC, roots, cores, events=False),
             "sync stages in executors": partial(_ours, place, SYNC, roots, cores),
+            "sync stages in executors, own server": partial(_ours, place, SYNC, roots, cores, events=False),
         }
         found = interleaved(variants, rounds)
     rates = {name: tuple(rate for rate, _ in of_rounds) for name, of_rounds in found.items()}
@@ -53,11 +64,11 @@ def measure(size: Size, rounds: int) -> Report:
             ),
             *(
                 Figure(f"{name} to {other}", "times", ratios(rates[name], under), target)
-                for name, least in (("async stages", 4.0), ("sync stages in executors", 3.0))
+                for name, least in LEAST.items()
                 for other, under, target in (
                     ("procrastinate", rates["procrastinate"], None),
                     # At its best: whichever of the two was faster in that round.
-                    ("the faster procrastinate", best, Target("at least", least)),
+                    ("the faster procrastinate", best, Target("at least", least) if least else None),
                 )
             ),
         ),
@@ -93,8 +104,8 @@ def _stock(place: Ground, kind: str, roots: int) -> Rate:
     return number / seconds, used / number
 
 
-def _ours(place: Ground, tasks: tuple[str, ...], roots: int, executors: int) -> Rate:
-    address = place.database("ours")
+def _ours(place: Ground, tasks: tuple[str, ...], roots: int, executors: int, *, events: bool = True) -> Rate:
+    address = place.database("ours", events=events)
     run = begin(address, chain(tasks), roots)
     before = processor_time(place.postmaster)
     with worker(place, address, executors=executors):

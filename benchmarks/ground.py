@@ -48,15 +48,16 @@ class Ground:
         assert owner is not None
         return owner
 
-    def database(self, name: str) -> str:
+    def database(self, name: str, *, events: bool = True) -> str:
         """
-        The address of a database that is new and migrated.
+        The address of a database that is new and migrated. With events it is as others have it; without, as oaflow's
+        own is.
         """
         with psycopg.connect(self.server.address.uri, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         address = make_conninfo(self.server.address.uri, dbname=name)
-        migrate(address, own=True)
+        migrate(address, own=True, events=events)
         return address
 
     def environment(self, **more: str) -> dict[str, str]:

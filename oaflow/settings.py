@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     crashes: int = Field(default=3, ge=1, description="crashes without progress that fail a job")
     job_bytes: int = Field(default=16_000, ge=0, description="entities above this size travel as stubs")
     keep: int = Field(default=90, ge=1, description="days that history is kept")
+    events: bool = Field(
+        default=False, description="whether procrastinate's rows of events are written on oaflow's own server"
+    )
     heartbeat: float = Field(default=5.0, gt=0, description="seconds between two heartbeats")
     dead_after: float = Field(default=15.0, gt=0, description="seconds of silence after which a worker is dead")
 

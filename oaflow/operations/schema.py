@@ -81,7 +81,7 @@ def db_migrate(
         IndexNotMadeError: a table did not get its index; all before it is done.
     """
     with _reached(settings) as address:
-        steps = tuple(migrate(address, dry_run=dry_run, own=address.embedded))
+        steps = tuple(migrate(address, dry_run=dry_run, own=address.embedded, events=settings.events))
         tables = tables_without_index(settings, address)
         if not tables.names or not wanted(tables.names):
             return Migrated(address, steps, (), tables)

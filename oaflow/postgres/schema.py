@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 
 from oaflow.postgres import scripts
 from oaflow.postgres.address import Address, named
+from oaflow.postgres.events import write_events
 from oaflow.postgres.problems import (
     DatabaseProblem,
     MigrationChanged,
@@ -111,13 +112,16 @@ def check(database: Address | str) -> SchemaState:
     return state
 
 
-def migrate(database: Address | str, *, dry_run: bool = False, own: bool = False) -> list[Applied]:
+def migrate(
+    database: Address | str, *, dry_run: bool = False, own: bool = False, events: bool | None = None
+) -> list[Applied]:
     """
     Brings a database to this program's schema. Can be repeated, and by two at once.
 
     Args:
         dry_run: say what would be done, and do nothing.
         own: the database is on the private server: later migrations of procrastinate are oaflow's to apply.
+        events: whether procrastinate's rows of events are written there; None changes nothing. On our own server only.
 
     Raises:
         DatabaseProblem: it cannot be brought there.
@@ -131,6 +135,8 @@ def migrate(database: Address | str, *, dry_run: bool = False, own: bool = False
             for script in _steps(address, connection, own):
                 _apply(connection, script)
                 done.append(Applied(script.component, script.name))
+            if own and events is not None:
+                write_events(connection, events)
             return done
 
 

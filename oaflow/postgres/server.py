@@ -155,7 +155,7 @@ def open_database(settings: Settings) -> Generator[Address]:
         yield address
         return
     with Server(settings.home):
-        migrate(address, own=True)
+        migrate(address, own=True, events=settings.events)
         yield address
 
 

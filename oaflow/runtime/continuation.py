@@ -1,8 +1,8 @@
 """
 Continuation: a successor that this worker runs itself is inserted as claimed by it, and skips the queue.
 
-Its id is taken from the sequence beforehand, so that after a lost answer the repeated statement finds the same job. Only
-for continued jobs: ids out of a block would break the order of those that wait.
+Its id is taken from the sequence beforehand, so that after a lost answer the repeated statement finds the same job.
+Only for continued jobs: ids out of a block would break the order of those that wait.
 """
 
 import logging
@@ -25,7 +25,7 @@ class Continuation:
 
     Args:
         wire: to the database.
-        may: whether a successor of a run may be continued here now; asked again for each, with how many are on the wire.
+        may: whether a successor of a run may be continued here now; asked for each, with how many are on the wire.
     """
 
     def __init__(self, wire: Wire, may: Callable[[str, Successor, int], bool]) -> None:

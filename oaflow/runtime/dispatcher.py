@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -78,7 +79,6 @@ class Dispatcher:
             freed=self._freed,
         )
         self._loaded: dict[str, Loaded] = {}
-        self._binder: Callable[..., AbstractContextManager[Any]] | None = None
         self._quiet: set[str] = set()
         self._pace = Pace()
         self._wake = asyncio.Event()
@@ -489,11 +489,14 @@ class Dispatcher:
             trouble = Trouble("error", {"type": type(problem).__name__, "message": str(problem)})
             self._outcomes.trouble(held, trouble, began)
 
+    @cached_property
+    def _binder(self) -> Callable[..., AbstractContextManager[Any]]:
+        # On first use: it loads what only async stages need here.
+        module, _, name = self._options.binder.partition(":")
+        return getattr(import_module(module), name)
+
     def _handovers(self, held: Held, chunks: Sequence[tuple[int, str, int]]) -> AsyncIterator[Handover]:
         passage, stage = held.passage, held.stage
-        if self._binder is None:
-            module, _, name = self._options.binder.partition(":")
-            self._binder = getattr(import_module(module), name)
         binder, settings_json, temp = self._binder, self._settings_json, self._pool.temp
 
         def bindings(dataset: str | None) -> AbstractContextManager[Any]:

@@ -133,11 +133,11 @@ class Slots:
             await self._attempt(held)
             task = self._running.pop(job)
             self._freed()
+            if (held := self._next()) is not None:
+                self._running[held.row.id] = task
             turns += 1
             if turns % TURNS == 0:
                 await asyncio.sleep(0)
-            if (held := self._next()) is not None:
-                self._running[held.row.id] = task
 
     def _over(self, task: "asyncio.Task[None]") -> None:
         for job in [job for job, other in self._running.items() if other is task]:

@@ -809,3 +809,38 @@ def test_without_our_indexes_claims_and_completions_are_slower_and_right(crowded
 
     assert len(claimed) == 50
     assert set(answers.values()) == {"applied"}
+
+
+def test_a_successor_with_an_id_is_claimed_already_and_is_inserted_once(book: Book) -> None:
+    worker = book.worker()
+    (parent,) = book.enter(1)
+    book.claim(worker)
+    (id,) = book.sql("SELECT nextval('procrastinate_jobs_id_seq')")[0]
+    done = book.done(parent, follow=2)
+    continued, queued = done.successors
+    done = done._replace(successors=(continued._replace(id=id), queued))
+
+    assert book.complete(worker, done) == {parent: "applied"}
+    assert book.complete(worker, done) == {parent: "already"}  # as after a lost answer
+
+    assert book.job(id) == ("doing", 0, worker)
+    (other,) = [job.id for job in book.claim(worker)]  # the one that is continued is nobody else's to claim
+    assert book.one("SELECT successors FROM oaflow.hops WHERE job = %s", parent) == [id, other]
+    assert book.complete(worker, book.done(id, stage="b"), book.done(other, stage="b")) == {
+        id: "applied",
+        other: "applied",
+    }
+    assert book.counters() == {"a": {"done": 1}, "b": {"done": 2}}
+
+
+def test_a_continued_job_of_a_worker_that_is_gone_comes_back(book: Book) -> None:
+    worker = book.worker()
+    (parent,) = book.enter(1)
+    book.claim(worker)
+    (id,) = book.sql("SELECT nextval('procrastinate_jobs_id_seq')")[0]
+    done = book.done(parent, follow=1)
+    book.complete(worker, done._replace(successors=(done.successors[0]._replace(id=id),)))
+
+    assert book.recover(worker) == {id}
+
+    assert book.job(id) == ("todo", 1, None)

@@ -425,3 +425,30 @@ def test_it_is_ready_at_once(home):
     # Ten times what is promised: this guards against hangs, the benchmark measures.
     assert seconds() < 40
     assert seconds() < 15
+
+
+def events(uri: str) -> int:
+    """
+    How many rows of events procrastinate writes when a job is inserted.
+    """
+    with psycopg.connect(uri) as connection:
+        connection.execute("INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('q', 't')")
+        row = connection.execute("SELECT count(*) FROM procrastinate_events").fetchone()
+        assert row is not None
+        connection.rollback()
+        return row[0]
+
+
+def test_rows_of_events_are_written_on_the_own_server_where_the_settings_say_so_and_else_not(home):
+    with open_database(Settings()) as address:
+        assert events(address.uri) == 0
+    with open_database(Settings(events=True)) as address:
+        assert events(address.uri) == 1
+    with open_database(Settings()) as address:
+        assert events(address.uri) == 0
+
+
+def test_in_a_database_that_others_use_rows_of_events_are_written_whatever_the_settings_say(empty_database):
+    migrate(empty_database, events=False)
+
+    assert events(empty_database) == 1
