@@ -18,7 +18,7 @@ ArrowKind = Literal["next", "error", "drop"]
 class Node:
     """
     A stage. `disabled` is the reason why it is off with the given params, or None; `counted` is how it stands in a run;
-    `description` is one line for people.
+    `join` are the stages that it waits for, or `run`; `description` is one line for people.
     """
 
     name: str
@@ -29,7 +29,15 @@ class Node:
     external: bool
     disabled: str | None
     counted: str | None = None
+    join: tuple[str, ...] = ()
     description: str | None = None
+
+    @property
+    def waits(self) -> str | None:
+        """
+        What it waits for, in words; None where it is no join.
+        """
+        return f"after {' and '.join(self.join)}" if self.join else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +103,7 @@ def graph_of(
                 stage.external,
                 off.get(name),
                 ", ".join(f"{number} {word}" for word, number in counted.get(name, {}).items() if number) or None,
+                stage.join,
                 described.get(name),
             )
             for name, stage in plan.stages.items()
@@ -175,7 +184,9 @@ def _told(node: Node, styles: bool) -> str:
     text = printable(node.name)
     if not styles:
         text += " (off)" if node.disabled else " (external)" if node.external else ""
-    return f"{text}<br/>{printable(node.counted)}" if node.counted else text
+        text += f" ({printable(node.waits)})" if node.waits else ""
+        return f"{text}<br/>{printable(node.counted)}" if node.counted else text
+    return "<br/>".join([text, *(printable(line) for line in (node.waits, node.counted) if line)])
 
 
 def _mermaid_text(text: str) -> str:
@@ -230,7 +241,8 @@ def as_dot(graph: Graph) -> str:
     ]
     for node in graph.nodes:
         facts = ["tooltip=" + _quoted("\n".join(filter(None, [node.description, node.task])))]
-        facts += ["label=" + _quoted(f"{node.name}\n{node.counted}")] if node.counted else []
+        told = [line for line in (node.name, node.waits, node.counted) if line]
+        facts += ["label=" + _quoted("\n".join(told))] if len(told) > 1 else []
         facts += ["penwidth=2"] if node.start else []
         facts += ["peripheries=2"] if node.external else []
         facts += ['style="rounded,dashed"', "color=gray", "fontcolor=gray"] if node.disabled else []

@@ -150,7 +150,8 @@ class Stage(Declaration):
     One stage as written, shorthands written out: durations are seconds, sizes are bytes. None: not said.
 
     `options` is the author's `with`. `dropped` are the ports that are deliberately not wired. `enabled` is a bool, or
-    the name of the param that decides.
+    the name of the param that decides. `split` is the most entities of one of its jobs. `join` are the stages that it
+    waits for, or `run`; empty where it is none.
     """
 
     task: str
@@ -168,6 +169,8 @@ class Stage(Declaration):
     external: bool = False
     origin: str | None = None
     description: str | None = None
+    split: int | None = None
+    join: tuple[str, ...] = ()
 
     @property
     def ports(self) -> tuple[str, ...]:
@@ -175,6 +178,13 @@ class Stage(Declaration):
         All ports that the author wired or dropped, in the order written.
         """
         return tuple(dict.fromkeys([*(edge.port for edge in self.next), *self.dropped]))
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """
+        The stages that it leads to, `on_error` included.
+        """
+        return (*(edge.to for edge in self.next), *([self.on_error] if self.on_error else []))
 
 
 class Pipeline(Declaration):

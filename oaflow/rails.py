@@ -154,7 +154,7 @@ def _mark(node: Node) -> str:
 def _said(node: Node) -> str:
     facts = ["external"] if node.external else []
     facts += [f"off: {node.disabled}"] if node.disabled else []
-    facts += [node.counted] if node.counted else []
+    facts += [fact for fact in (node.waits, node.counted) if fact]
     return printable(node.name + (f"  ({', '.join(facts)})" if facts else ""))
 
 

@@ -96,17 +96,10 @@ def _edge(reader: Reader, value: object, path: Path, port: str | None) -> Edge |
             )
     depth = None
     if "recurse" in members:
-        value = members["recurse"]
-        if isinstance(value, str) and "${" in value:
-            message = "`recurse` is part of the plan, and cannot depend on a param"
-            reader.report(rules.REFERENCE_IN_NAME, message, (*path, "recurse"), help="write the number itself")
-        else:
-            depth = reader.whole(value, (*path, "recurse"), 1, DEEPEST)
+        depth = reader.fixed(members["recurse"], (*path, "recurse"), 1, DEEPEST)
     if target is None:
         return None
-    return Edge(
-        to=target, port=port or "default", recurse=depth if isinstance(depth, int) else None, place=(*path, "to")[2:]
-    )
+    return Edge(to=target, port=port or "default", recurse=depth, place=(*path, "to")[2:])
 
 
 def _missing_to(reader: Reader, path: Path) -> None:

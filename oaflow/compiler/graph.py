@@ -12,6 +12,7 @@ from itertools import pairwise
 from oaflow.compiler.rules import graph as rules
 from oaflow.diagnostics import Diagnostic, Path, Span, Spans
 from oaflow.model import Edge, Pipeline, Stage
+from oaflow.plan.joins import RUN, waits_of
 
 # Which stages each stage leads to.
 Graph = Mapping[str, Collection[str]]
@@ -82,24 +83,76 @@ def path_between(graph: Graph, start: str, end: str) -> list[str] | None:
 
 def entries(pipeline: Pipeline) -> tuple[str, ...]:
     """
-    Where a run starts: at what `start` says, else at the stages to which no other stage leads.
+    Where a run starts: at what `start` says, else at the stages to which no other stage leads, joins left out.
     """
     if pipeline.start:
         return pipeline.start
     led_to = {target for name, targets in graph_of(pipeline).items() for target in targets if target != name}
-    return tuple(name for name in pipeline.stages if name not in led_to)
+    return tuple(name for name, stage in pipeline.stages.items() if name not in led_to and not stage.join)
+
+
+def roots(pipeline: Pipeline) -> tuple[str, ...]:
+    """
+    Where work comes from: where a run starts, and joins, which are reached by waiting.
+    """
+    return (*entries(pipeline), *(name for name, stage in pipeline.stages.items() if stage.join))
 
 
 def check_graph(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     """
     Everything that is wrong with the graph of a pipeline whose names are right.
     """
+    yield from edges_to_joins(pipeline, spans)
     yield from start_of_run(pipeline, spans)
     yield from cycles(pipeline, spans)
     yield from idle_recursion(pipeline, spans)
     yield from error_cycles(pipeline, spans)
+    yield from waiting_for_themselves(pipeline, spans)
     yield from unreachable(pipeline, spans)
     yield from ports_to_disabled(pipeline, spans)
+
+
+def edges_to_joins(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
+    """
+    What would send jobs to a join.
+    """
+    help = "take the edge out: it waits for {}, and gets one job when that is quiet"
+    for index, name in enumerate(pipeline.start):
+        if pipeline.stages[name].join:
+            path: Path = ("start", index) if ("start", index) in spans.values else ("start",)
+            message = f"no run starts at {name!r}: it is a join"
+            yield Diagnostic(rules.EDGE_TO_JOIN, message, spans.value(*path), "name a stage that is none")
+    for name, stage in pipeline.stages.items():
+        places = [(edge.to, _place(name, edge)) for edge in stage.next]
+        places += [(stage.on_error, ("stages", name, "on_error"))] if stage.on_error is not None else []
+        for to, place in places:
+            if said := pipeline.stages[to].join:
+                waits = help.format("the run" if RUN in said else ", ".join(said))
+                message = f"no edge leads to {to!r}: it is a join"
+                yield Diagnostic(rules.EDGE_TO_JOIN, message, spans.value(*place), waits)
+
+
+def waiting_for_themselves(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
+    """
+    Joins that wait for what only comes after them.
+    """
+    for name, waits in waits_of(pipeline.stages).items():
+        if name in waits:
+            way = path_between(graph_of(pipeline), name, other) if (other := _after(pipeline, name)) else None
+            yield Diagnostic(
+                rules.JOIN_OF_ITSELF,
+                f"join {name!r} would wait for itself" + (f": {' -> '.join(way)}" if way else ""),
+                spans.value("stages", name, "join"),
+                "let it wait for stages that do not come after it",
+            )
+
+
+def _after(pipeline: Pipeline, join: str) -> str | None:
+    """
+    A stage that a join names, and that comes after it.
+    """
+    after = reached_from(graph_of(pipeline), [join])
+    return next((name for name in pipeline.stages[join].join if name in after and name != join), None)
 
 
 def start_of_run(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
@@ -193,7 +246,7 @@ def unreachable(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     Stages to which no run comes.
     """
     start = entries(pipeline)
-    reached = reached_from(graph_of(pipeline), start)
+    reached = reached_from(graph_of(pipeline), roots(pipeline))
     for name in pipeline.stages:
         # Without an entry there is one mistake, and this is not it.
         if start and name not in reached:
@@ -241,7 +294,7 @@ def alive(pipeline: Pipeline, off: Collection[str]) -> set[str]:
     """
     on = {name for name, stage in pipeline.stages.items() if stage.enabled is not False and stage.enabled not in off}
     graph = graph_of(pipeline)
-    return reached_from({name: [to for to in graph[name] if to in on] for name in on}, entries(pipeline))
+    return reached_from({name: [to for to in graph[name] if to in on] for name in on}, roots(pipeline))
 
 
 def _goes_round(way: list[str]) -> str:

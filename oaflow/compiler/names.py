@@ -9,6 +9,7 @@ from oaflow.compiler.reading import WHOLE, did_you_mean
 from oaflow.compiler.rules import names as rules
 from oaflow.diagnostics import Diagnostic, Path, Spans
 from oaflow.model import Defaults, Param, Pipeline, Repeat, Stage
+from oaflow.plan.joins import RUN
 
 # Which types of params may be the value of a key.
 FITS: Mapping[str, tuple[str, ...]] = {
@@ -37,6 +38,10 @@ def check_names(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
             yield from _stage_exists(edge.to, pipeline, spans, (*path, *edge.place))
         if stage.on_error is not None:
             yield from _stage_exists(stage.on_error, pipeline, spans, (*path, "on_error"))
+        for index, other in enumerate(stage.join):
+            place: Path = (*path, "join", index)
+            if other != RUN:
+                yield from _stage_exists(other, pipeline, spans, place if place in spans.values else place[:-1])
         yield from _options(stage.options, (*path, "with"), pipeline, spans)
         if isinstance(stage.enabled, str):
             yield from _param_fits(stage.enabled, "enabled", (*path, "enabled"), pipeline, spans)

@@ -77,6 +77,8 @@ def _stage(pipeline: Pipeline, name: str, stage: Stage, found: Inspected) -> Pla
         origin=None if stage.origin == f"{pipeline.name}/{name}" else stage.origin,
         accepts=options.accepts,
         emits=_emits(options),
+        split=stage.split,
+        join=stage.join,
         takes=first.annotation if first is not None else None,
         gives=found.returns,
         **said,

@@ -321,6 +321,17 @@ class Reader:
             return None
         return value
 
+    def fixed(self, value: object, path: Path, least: int, greatest: int = GREATEST) -> int | None:
+        """
+        A whole number within bounds that is part of the plan: no param may decide it.
+        """
+        if isinstance(value, str) and "${" in value:
+            message = f"`{_last(path)}` is part of the plan, and cannot depend on a param"
+            self.report(rules.REFERENCE_IN_NAME, message, path, help="write the number itself")
+            return None
+        found = self.whole(value, path, least, greatest)
+        return found if isinstance(found, int) else None
+
     def _reference(self, value: object, path: Path) -> str | None:
         """
         The reference that a value is; "" where it tries to be one and is wrong (reported); None where it is none.

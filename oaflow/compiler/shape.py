@@ -13,18 +13,19 @@ from oaflow.compiler.reading import PARAM, TASK, Reader, shortened, spelled
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import NO_SPANS, Diagnostic, Path, Spans, errors, in_order
 from oaflow.model import LANGUAGE, Defaults, Pipeline, Repeat, Stage
+from oaflow.plan.joins import RUN
 
 PIPELINE_KEYS = ("oaflow", "pipeline", "description", "params", "defaults", "start", "stages")
 LATER_PIPELINE_KEYS = ("tests",)
 
 STAGE_KEYS = (
     "task", "queue", "next", "with", "retry", "timeout", "memory", "priority", "on_error", "emit", "enabled", "origin",
-    "external", "description",
+    "external", "description", "split", "join",
 )  # fmt: skip
-LATER_STAGE_KEYS = ("choose", "collect", "split", "join", "rate", "concurrency", "lock")
+LATER_STAGE_KEYS = ("choose", "collect", "rate", "concurrency", "lock")
 
 DEFAULTS_KEYS = ("queue", "retry", "timeout", "memory", "priority", "emit")
-LATER_DEFAULTS_KEYS = ("choose", "collect", "split", "rate", "concurrency", "lock")
+LATER_DEFAULTS_KEYS = ("choose", "collect", "rate", "concurrency", "lock")
 
 RETRY_KEYS = ("max", "backoff", "base", "cap")
 
@@ -51,7 +52,7 @@ ELSEWHERE: Mapping[str, str] = {
 
 RESERVED_STAGES = (DROP, "run", "default")
 
-EMITS = ("success", "stream")
+EMITS = ("success", "stream", "always")
 
 
 def parse_pipeline(data: Mapping[str, Any], spans: Spans = NO_SPANS) -> tuple[Pipeline | None, list[Diagnostic]]:
@@ -182,6 +183,13 @@ def _stage(reader: Reader, name: str, data: object, path: Path) -> Stage | None:
         said["external"] = reader.flag(members["external"], (*path, "external"))
     if "origin" in members:
         said["origin"] = _origin(reader, members["origin"], (*path, "origin"))
+    if "split" in members:
+        said["split"] = reader.fixed(members["split"], (*path, "split"), 1)
+    if "join" in members:
+        said["join"] = _join(reader, members["join"], (*path, "join"))
+        if "split" in members:
+            message = f"stage {name!r} is a join, which gets one job without entities: there is nothing to split"
+            reader.report(rules.JOIN_CONFLICT, message, (*path, "split"), key=True, help="take `split` out")
     said["description"] = _optional(reader, members, path, "description")
     said |= _common(reader, members, path)
     if "queue" not in said and "queue" not in members and len(name) > 40:
@@ -211,10 +219,7 @@ def _common(reader: Reader, members: Mapping[str, Any], path: Path) -> dict[str,
     if "priority" in members:
         said["priority"] = reader.whole(members["priority"], (*path, "priority"))
     if "emit" in members:
-        if members["emit"] == "always":
-            reader.not_yet("'emit: always'", (*path, "emit"), key=False)
-        else:
-            said["emit"] = reader.choice(members["emit"], (*path, "emit"), EMITS)
+        said["emit"] = reader.choice(members["emit"], (*path, "emit"), EMITS)
     return said
 
 
@@ -285,6 +290,22 @@ def _on_error(reader: Reader, value: object, path: Path) -> str | None:
         return reader.name(value, path, "a stage")
     reader.wrong_type(value, path, "the name of one stage", "on_error: STAGE")
     return None
+
+
+def _join(reader: Reader, value: object, path: Path) -> tuple[str, ...]:
+    """
+    `run`, the name of a stage, or a list of names.
+    """
+    if value == RUN:
+        return (RUN,)
+    items = cast("list[object]", value) if isinstance(value, list | tuple) else [value]
+    if not items:
+        reader.wrong_type(None, path, "`run`, or a list of stages to wait for")
+    places = [(*path, index) if isinstance(value, list | tuple) else path for index in range(len(items))]
+    names = [
+        reader.name(item, place, "a stage", reserved=RESERVED_STAGES) for item, place in zip(items, places, strict=True)
+    ]
+    return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
 def _enabled(reader: Reader, value: object, path: Path) -> bool | str | None:

@@ -114,6 +114,7 @@ SELECT job, answer FROM oaflow.complete_v1(
 CLOSE = """
 SELECT r.id, oaflow.close_v1(r.id) AS state FROM unnest(%(runs)s::text[]) AS r (id)
  WHERE (SELECT coalesce(sum(k.open), 0) FROM oaflow.counters k WHERE k.run = r.id) <= 0
+    OR EXISTS (SELECT 1 FROM oaflow.joins j JOIN oaflow.runs u ON u.id = j.run WHERE j.run = r.id AND j.fired < u.round)
 """
 
 OPEN_RUNS = """
@@ -249,7 +250,11 @@ async def alone(connection: Connection, worker: int, job: int, attempt: int) -> 
 
 async def close(connection: Connection, runs: Sequence[str]) -> list[tuple[str, str]]:
     """
-    End those of the runs that are quiet. To be called after the commit of a hand-over that left no successor.
+    End those of the runs that are quiet, and fire their joins. To be called after the commit of a hand-over that left
+    no successor.
+
+    Returns:
+        each run of which something became, with its state, or `joined` where joins fired.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(CLOSE, {"runs": list(runs)})

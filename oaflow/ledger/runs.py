@@ -248,6 +248,25 @@ def enter(connection: Connection[Any], run: str, jobs: Iterable[FirstJob], *, se
     return cast(int, row[0]) if row else 0
 
 
+def expect(connection: Connection[Any], run: str, joins: Iterable[tuple[FirstJob, Iterable[str]]]) -> None:
+    """
+    Says which joins a run has: the job that each gets, and the stages that it waits for.
+    """
+    for job, waits in joins:
+        connection.execute(
+            sql("expect"),
+            {
+                "run": run,
+                "stage": job.stage,
+                "waits": sorted(waits),
+                "queue": job.queue,
+                "task": job.task,
+                "priority": job.priority,
+                "args": orjson.dumps(dict(job.args)).decode(),
+            },
+        )
+
+
 def close(connection: Connection[Any], run: str) -> None:
     """
     Ends the run where it is quiet: for one that entered without a job.

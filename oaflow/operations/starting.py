@@ -21,7 +21,6 @@ from oaflow.ledger.runs import OPEN_STATES, FirstJob, Run, StopAfter
 from oaflow.operations.programs import Source, sample_documents, with_absolute_defaults, without_required
 from oaflow.plan import BoundPlan, Plan, bind, check_params
 from oaflow.plan.params import close_to
-from oaflow.runtime.router import Route
 from oaflow.runtime.router import enter as route_first
 from oaflow.schemata import SCHEMATA, is_a
 
@@ -242,6 +241,15 @@ def begin(
             folders=_storable(request.folders),
             first=request.first if request.entities is None else None,
         )
+        ledger.expect(
+            connection,
+            run,
+            [
+                (job, waits)
+                for join, waits in bound.joins.items()
+                for job in _first(bound, join, request.dataset, run, [], job_bytes)
+            ],
+        )
         if request.stop_after is not None:
             ledger.stop_after(connection, run, request.stop_after, stages)
         number = _enter(connection, run, _first_jobs(bound, stages, request, run, job_bytes))
@@ -270,7 +278,7 @@ def _first_jobs(
     entries = tuple(stages)
     if request.entities is None:
         for stage in entries:
-            yield _first(bound, stage, request.dataset, run, [], job_bytes)
+            yield from _first(bound, stage, request.dataset, run, [], job_bytes)
         return
     entities = _limited(read_entities(request.entities), request.first)
     reached = replace(current(), origin=f"{bound.pipeline}/input")
@@ -281,18 +289,21 @@ def _first_jobs(
                 writer.add(entity)
         for stage in entries:
             with reach(reached):
-                job = _first(bound, stage, request.dataset, run, group, job_bytes)
-            yield job
+                jobs = _first(bound, stage, request.dataset, run, group, job_bytes)
+            yield from jobs
 
 
 def _first(
     bound: BoundPlan, stage: str, dataset: str, run: str, entities: list[dict[str, Any]], job_bytes: int
-) -> FirstJob:
+) -> list[FirstJob]:
     target = bound.stages[stage]
     payload = {"entities": entities} if entities else {}
     job = DatasetJob(dataset=dataset, queue=target.queue, task=target.task, batch=run, payload=payload)
-    route: Route = route_first(bound, stage, pack(job, job_bytes), run=run)
-    return FirstJob(route.queue, route.task, route.stage, route.priority, route.job.to_wire(), route.documents)
+    routes = route_first(bound, stage, pack(job, job_bytes), run=run)
+    return [
+        FirstJob(route.queue, route.task, route.stage, route.priority, route.job.to_wire(), route.documents)
+        for route in routes
+    ]
 
 
 def read_entities(name: str) -> Iterator[dict[str, Any]]:

@@ -56,12 +56,12 @@ def _disabled(plan: Plan, values: Mapping[str, Any], disable: Collection[str]) -
 
 
 def _reached(plan: Plan, off: Collection[str]) -> set[str]:
-    waiting = [name for name in plan.start if name not in off]
+    # Nothing leads to a join: it is reached by waiting.
+    waiting = [name for name, stage in plan.stages.items() if (name in plan.start or stage.join) and name not in off]
     reached = set(waiting)
     while waiting:
         stage = plan.stages[waiting.pop()]
-        following = [edge.to for edge in stage.edges] + ([stage.on_error] if stage.on_error else [])
-        for name in following:
+        for name in stage.targets:
             if name not in off and name not in reached:
                 reached.add(name)
                 waiting.append(name)
@@ -69,11 +69,7 @@ def _reached(plan: Plan, off: Collection[str]) -> set[str]:
 
 
 def _fallen(plan: Plan, name: str) -> str:
-    before = [
-        other
-        for other, stage in plan.stages.items()
-        if other != name and (stage.on_error == name or any(edge.to == name for edge in stage.edges))
-    ]
+    before = [other for other, stage in plan.stages.items() if other != name and name in stage.targets]
     return f"nothing that runs leads to it (only {', '.join(before)})" if before else "nothing leads to it"
 
 
@@ -125,6 +121,8 @@ def _bound_stage(plan: Plan, name: str, values: Mapping[str, Any], disabled: Col
         emit=stage.emit,
         external=stage.external,
         origin=stage.origin or f"{plan.pipeline}/{name}",
+        split=stage.split,
+        join=tuple(other for other in stage.join if other not in disabled),
     )
 
 

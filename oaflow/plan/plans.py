@@ -6,7 +6,7 @@ A `Plan` holds no values of params; `bind` fills them in and drops disabled stag
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from oaflow.errors import EnvironmentProblem
 from oaflow.model import Emit, Retry
+from oaflow.plan.joins import waits_of
 
 FORMAT = 1
 
@@ -72,6 +73,7 @@ class PlannedStage(_Frozen):
     A stage with no edge and nothing dropped is an end: what it returns on any port is counted as ended.
     `options` are the keyword arguments of the function (`with` in a pipeline file).
     `enabled` is a bool, or the name of the param that decides.
+    `split` is the most entities of one of its jobs. `join` are the stages that it waits for, or `run`.
     """
 
     task: str
@@ -92,6 +94,15 @@ class PlannedStage(_Frozen):
     emits: Mapping[str, tuple[str, ...]] | None = None
     takes: str | None = None
     gives: str | None = None
+    split: int | None = None
+    join: tuple[str, ...] = ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """
+        The stages that it leads to, `on_error` included.
+        """
+        return _targets(self.edges, self.on_error)
 
     @property
     def end(self) -> bool:
@@ -164,6 +175,11 @@ def _put_in_order(stage: dict[str, Any]) -> None:
             stage[key].sort()
     for schemata in (stage.get("emits") or {}).values():
         schemata.sort()
+    stage.get("join", []).sort()
+
+
+def _targets(edges: Iterable[PlannedEdge], on_error: str | None) -> tuple[str, ...]:
+    return (*(edge.to for edge in edges), *([on_error] if on_error else []))
 
 
 class BoundStage(_Frozen):
@@ -189,6 +205,15 @@ class BoundStage(_Frozen):
     external: bool
     origin: str
     unwired: tuple[str, ...] = ()
+    split: int | None = None
+    join: tuple[str, ...] = ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """
+        The stages that it leads to, `on_error` included.
+        """
+        return _targets(self.edges, self.on_error)
 
     @cached_property
     def ports(self) -> tuple[str, ...]:
@@ -226,6 +251,13 @@ class BoundPlan(_Frozen):
     params: Mapping[str, Any]
     stages: Mapping[str, BoundStage]
     disabled: Mapping[str, str] = {}
+
+    @cached_property
+    def joins(self) -> Mapping[str, frozenset[str]]:
+        """
+        The stages that each join waits for.
+        """
+        return waits_of(self.stages)
 
     def to_json(self) -> bytes:
         """

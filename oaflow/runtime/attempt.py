@@ -174,16 +174,26 @@ class Attempt:
 
     def failed(self, error: BaseException) -> Handover:
         """
-        The end of an attempt that went wrong. What it emitted and did not hand over is gone, notes included.
+        The end of an attempt that went wrong. What it emitted and did not hand over is gone, notes included; under
+        `emit: always` it goes along, and out if this was the last attempt.
         """
         with self.lock:
             self._closed = True
         detail: dict[str, Any] = {"error": describe(error, self.stage_name, self.loaded.function)}
         if self._documents:
             detail["documents"] = self._documents
+        successors: tuple[Next, ...] = ()
+        if self.stage.emit == "always" and self._pending:
+            try:
+                emitted = self._handover("failed", [(port, self._packed(port, job)) for port, job in self._pending])
+            except Exception:  # what was emitted is wrong itself: then the first error is the one to know
+                self._pending = []
+            else:
+                detail = orjson.loads(emitted.detail) | detail
+                successors = emitted.next
         # A repetition would come to the same: refused by the author, or a mistake in what was returned.
         final = isinstance(error, Reject | RouteError | TaskError) or self._job is None
-        return self._message("failed", detail, final=final)
+        return self._message("failed", detail, successors, final=final)
 
     def _cut(self, outcome: str) -> Handover:
         part = self._handover(outcome, self._pending, self._position, self._digest())

@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 UNANSWERED = 300  # completions that may wait for an answer before no more work is started
 BUFFER = 200  # claimed and not started, at most
 BUFFER_SECONDS = 0.2
+JOIN_SECONDS = 0.05  # from the end of a job until it is asked whether a join is due
 LEAST = -(2**31)  # what a priority can be
 
 
@@ -80,6 +81,7 @@ class Dispatcher:
         )
         self._loaded: dict[str, Loaded] = {}
         self._quiet: set[str] = set()
+        self._asking: set[str] = set()
         self._pace = Pace()
         self._wake = asyncio.Event()
         self._feeding = False  # whether that is about to be done
@@ -603,6 +605,8 @@ class Dispatcher:
         self._let_go(held)
         if len(completion.successors) > len(continued) or completion.outcome in ("retried", "crashed", "paused"):
             self._more = True
+        if held.passage.plan.joins:
+            self._ask_soon(completion.run)
         elif not completion.successors and completion.outcome in ("done", "failed", "cancelled"):
             self._quiet.add(completion.run)
         if not held.passage.held or self._may_claim():
@@ -636,14 +640,28 @@ class Dispatcher:
         for held in jobs:
             self._let_go(held)
 
+    def _ask_soon(self, run: str) -> None:
+        """
+        Ask whether a join of a run is due, once for all that ends meanwhile.
+        """
+
+        def ask() -> None:
+            self._asking.discard(run)
+            self._quiet.add(run)
+            self._wake.set()
+
+        if run not in self._asking:
+            self._asking.add(run)
+            asyncio.get_running_loop().call_later(JOIN_SECONDS, ask)
+
     async def _close_quiet(self) -> None:
         """
         After the commit of hand-overs that left no successor: end the runs that are at their end.
 
-        Only for runs of which nothing is in hand here; whoever holds the last job asks last.
+        Only for runs of which nothing is in hand here; whoever holds the last job asks last. A join may be due before.
         """
         passages = {run: self._passages.get(run) for run in self._quiet}
-        ready = [run for run, passage in passages.items() if passage is None or not passage.held]
+        ready = [run for run, passage in passages.items() if passage is None or passage.plan.joins or not passage.held]
         self._quiet.difference_update(ready)
         if ready and await self._wire.send("close", ledger.close, ready):
             self._stale = True

@@ -66,7 +66,7 @@ class Held:
             timeout=self.stage.timeout,
             memory=self.stage.memory,
             chunks=tuple(chunks),
-            first=self.passage.first if self.parent is None else None,
+            first=self.passage.first if self.parent is None and not self.stage.join else None,
         )
 
     @property

@@ -76,7 +76,8 @@ class Outcomes:
             if full:
                 self._upkeep.report_full(held.stage.name, str(error["message"]))
             trouble = Trouble("room" if full else "error", error, handover.final)
-            self.trouble(held, trouble, handover.started, detail=detail, version=handover.version)
+            emitted = tuple([Successor(*following) for following in handover.next])
+            self.trouble(held, trouble, handover.started, detail=detail, emitted=emitted, version=handover.version)
         else:
             self._completer.put(
                 Completion(
@@ -114,10 +115,12 @@ class Outcomes:
         started: float,
         *,
         detail: Mapping[str, Any] | None = None,
+        emitted: tuple[Successor, ...] = (),
         version: str | None = None,
     ) -> None:
         """
-        Decide over an attempt that went wrong, log it, and send what was decided.
+        Decide over an attempt that went wrong, log it, and send what was decided. What it emitted under `emit: always`
+        goes out with the last attempt, and is gone with every other.
         """
         error, documents = trouble.error, held.documents
         version = self._passages.probe_of(held.row.task).version if version is None else version
@@ -139,13 +142,15 @@ class Outcomes:
         )
         match verdict:
             case Again(charge, delay):
+                kept = {key: value for key, value in kept.items() if key in ("error", "documents")}
                 self.end(held, charge, kept, started=started, delay=delay, version=version)
             case Divert():
-                successors = tuple(filter(None, [held.diverted(error)]))
-                kept["handed"] = [[successor.stage, documents] for successor in successors]
-                self.end(held, "diverted", kept, started=started, version=version, successors=successors)
+                diverted = tuple(filter(None, [held.diverted(error)]))
+                handed = [[successor.stage, documents] for successor in diverted]
+                kept["handed"] = [*kept.get("handed", []), *handed]
+                self.end(held, "diverted", kept, started=started, version=version, successors=(*emitted, *diverted))
             case Fail():
-                self.end(held, "failed", kept, started=started, version=version)
+                self.end(held, "failed", kept, started=started, version=version, successors=emitted)
             case _:
                 assert_never(verdict)
 

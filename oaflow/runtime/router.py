@@ -127,22 +127,22 @@ def route(
                     losses.append(Loss("too_deep", port, reason, documents))
                     continue
                 deeper = {**depth, key: level}
-            routes.append(_stamped(stage_of(plan, edge.to), new, job, run, deeper, job_id, documents))
+            routes += _split(stage_of(plan, edge.to), new, job, run, deeper, job_id, documents)
     return Routed(tuple(routes), tuple(losses), stray)
 
 
-def enter(plan: BoundPlan, stage: str, job: AnyJob, *, run: str) -> Route:
+def enter(plan: BoundPlan, stage: str, job: AnyJob, *, run: str) -> list[Route]:
     """
-    The way of a run's first job to one of its stages.
+    The way of a run's first job to one of its stages; several, where the stage splits what arrives.
     """
-    return _stamped(stage_of(plan, stage), job, job, run, {}, None, job.documents)
+    return _split(stage_of(plan, stage), job, job, run, {}, None, job.documents)
 
 
 def divert(
     plan: BoundPlan, stage: str, job: AnyJob, error: Mapping[str, Any], *, attempts: int, run: str, job_id: int
 ) -> Route | None:
     """
-    The way of a job, as it arrived, to the `on_error` stage; None where its stage has none.
+    The way of a job, as it arrived, to the `on_error` stage, which does not split it; None where its stage has none.
 
     Args:
         error: what the last attempt failed with; `type` and `message` are taken.
@@ -225,6 +225,35 @@ def _untaken(plan: BoundPlan, stage: BoundStage, port: str, documents: tuple[str
 def _leads_to(plan: BoundPlan, edges: Iterable[PlannedEdge], named: tuple[str, str]) -> bool:
     targets = (stage_of(plan, edge.to) for edge in edges)
     return any((target.queue, target.task) == named for target in targets)
+
+
+def _split(
+    target: BoundStage,
+    job: AnyJob,
+    source: AnyJob,
+    run: str,
+    depth: Mapping[str, int],
+    parent: int | None,
+    documents: tuple[str, ...],
+) -> list[Route]:
+    """
+    A job on its way to a stage, as jobs of at most so many entities as the stage takes.
+    """
+    most = target.split
+    if most is None or not isinstance(job, DatasetJob) or len(entities := job.entities) <= most:
+        return [_stamped(target, job, source, run, depth, parent, documents)]
+    payload = payload_of(job)
+    parts = [
+        DatasetJob.model_construct(
+            queue=job.queue,
+            task=job.task,
+            dataset=job.dataset,
+            batch=job.batch,
+            payload={**payload, "entities": entities[at : at + most]},
+        )
+        for at in range(0, len(entities), most)
+    ]
+    return [_stamped(target, part, source, run, depth, parent, part.documents) for part in parts]
 
 
 def _stamped(

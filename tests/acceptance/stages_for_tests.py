@@ -2,6 +2,7 @@
 Stages that do what stages should not do, and some that behave.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -135,6 +136,50 @@ def prints(job: DatasetJob, *, lines: int = 20_000) -> DatasetJob:
         print(f"line {number} of [bold]{job.documents[0]}")
     os.write(2, b"\x1b[31mto stderr\n")
     return job
+
+
+@stage
+def together(job: DatasetJob, *, count: int = 10) -> DatasetJob:
+    """Name so many documents, all in one job."""
+    documents = []
+    for number in range(count):
+        job.found(f"doc-{number}", f"file{number}.txt")
+        documents.append({"id": f"doc-{number}", "schema": "Document"})
+    return job.with_entities(documents)
+
+
+@stage
+def notes(job: DatasetJob, *, log: str) -> DatasetJob:
+    """Write down what arrived, when it was begun and when it was done."""
+    began = time.time()
+    line = {"documents": job.documents, "context": {k: v for k, v in job.context.items() if k != "oaflow"}}
+    with open(log, "a") as lines:
+        lines.write(json.dumps(line | {"began": began, "ended": time.time()}) + "\n")
+    return job
+
+
+@stage(retry={"max": 1, "base": "3s", "backoff": "exponential"})
+def fails_first(job: DatasetJob, *, log: str) -> DatasetJob:
+    """Fail at the first attempt at one document; that is tried again after three seconds."""
+    (document,) = job.documents
+    marker = f"{log}-{document}"
+    if document == "doc-1" and not os.path.exists(marker):
+        open(marker, "w").close()
+        raise ValueError("not yet")
+    with open(log, "a") as lines:
+        lines.write(json.dumps({"documents": job.documents, "ended": time.time()}) + "\n")
+    return job
+
+
+@stage(ports=("default", "inner"))
+def unpacks(job: DatasetJob, *, depth: int = 3) -> Iterator[DatasetJob | Out]:
+    """Hand on what arrives, and once more as something inside it, so deep."""
+    (document,) = job.documents
+    if document.count("/") < depth:
+        inner = f"{document}/in"
+        job.found(inner, inner)
+        yield Out("inner", job.with_entities([{"id": inner, "schema": "Document"}]))
+    yield job
 
 
 def undecorated(job: DatasetJob) -> None:

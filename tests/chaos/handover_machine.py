@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from oaflow.ledger.handover import CLAIM, CLOSE, COMPLETE, Completion, Successor, completion_values, json_array
+from oaflow.ledger.handover import CLAIM, CLOSE, COMPLETE, Claimed, Completion, Successor, completion_values, json_array
 
 STAGES = ("s1", "s2", "s3")
 RUN = "machine-aaaaaa"
@@ -76,9 +76,9 @@ class HandoverMachine(RuleBasedStateMachine):
         )
         return worker
 
-    def claim(self, worker: int, most: int) -> list[Any]:
+    def claim(self, worker: int, most: int) -> list[Claimed]:
         values = {"worker": worker, "queues": ["q"] * 3, "tasks": list(STAGES), "runs": [RUN] * 3, "most": most}
-        return self.connection.execute(CLAIM, values).fetchall()
+        return [Claimed._make(row) for row in self.connection.execute(CLAIM, values).fetchall()]
 
     @rule(index=WORKERS, most=st.integers(1, 4))
     def fetch(self, index: int, most: int) -> None:
@@ -90,9 +90,9 @@ class HandoverMachine(RuleBasedStateMachine):
             return
         assert len(rows) <= most
         for row in rows:
-            args = orjson.loads(row[4])
-            done = self.sql("SELECT count(*) FROM oaflow.chunks WHERE job = %s", row[0])[0][0]
-            self.held[worker][row[0]] = (row[5], row[2], args["root"], args["part"], done)
+            args = orjson.loads(row.args)
+            done = self.sql("SELECT count(*) FROM oaflow.chunks WHERE job = %s", row.id)[0][0]
+            self.held[worker][row.id] = (row.attempts, row.task, args["root"], args["part"], done)
 
     def completion(self, job: int, held: tuple[int, str, int, int | None, int], outcome: str = "done") -> Completion:
         attempt, stage, root, part, position = held
@@ -134,17 +134,27 @@ class HandoverMachine(RuleBasedStateMachine):
         index=WORKERS,
         n=st.integers(1, 4),
         outcome=st.sampled_from(["done", "done", "done", "retried", "crashed", "paused"]),
+        goes_on=st.booleans(),
     )
-    def complete(self, index: int, n: int, outcome: str) -> None:
+    def complete(self, index: int, n: int, outcome: str, goes_on: bool = False) -> None:
         worker = self.workers[index]
         items = [self.completion(job, held, outcome) for job, held in list(self.held[worker].items())[:n]]
+        if goes_on:  # it continues what follows itself
+            items = [item._replace(successors=tuple(map(self.continued, item.successors))) for item in items]
         answers = self.send(worker, items)
+        for item in items:
+            for successor in item.successors if goes_on and answers[item.job] == "applied" else ():
+                args = orjson.loads(successor.args)
+                self.held[worker][successor.id or 0] = (0, successor.task, args["root"], args["part"], 0)
         for item in items:
             if item.outcome == "chunk" and answers[item.job] == "applied":
                 attempt, stage, root, part, position = self.held[worker][item.job]
                 self.held[worker][item.job] = (attempt, stage, root, part, position + 1)
             else:
                 del self.held[worker][item.job]
+
+    def continued(self, successor: Successor) -> Successor:
+        return successor._replace(id=self.sql("SELECT nextval('procrastinate_jobs_id_seq')")[0][0])
 
     @precondition(lambda self: self.sent)
     @rule(which=st.integers(0, 5))

@@ -337,6 +337,16 @@ def test_a_claim_takes_jobs_of_the_runs_that_are_named_and_of_no_other(book: Boo
     other.connection.close()
 
 
+def test_runs_that_wait_in_the_same_queue_take_turns(book: Book, database: str) -> None:
+    other = Book(database, "ledger-bbbbbb")
+    many, few, urgent = book.enter(50), other.enter(3), book.enter(2, priority=90)
+    worker, runs = book.worker(), [book.run, other.run]
+
+    assert {row.id for row in book.claim(worker, 6, runs=runs)} == {*urgent, *many[:2], *few[:2]}
+    assert {row.id for row in book.claim(worker, 6, runs=runs)} == {*many[2:7], few[2]}
+    other.connection.close()
+
+
 @pytest.mark.parametrize("indexed", [True, False])
 def test_a_claim_of_several_runs_takes_the_best_priority_of_all_of_them(
     book: Book, database: str, indexed: bool

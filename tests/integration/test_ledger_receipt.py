@@ -88,6 +88,7 @@ class Story:
                 "digests": [None],
                 "versions": [""],
                 "details": orjson.dumps([detail]).decode(),
+                "next_ids": [None] * len(following),
                 "next_parents": [job] * len(following),
                 "next_queues": [to] * len(following),
                 "next_tasks": [f"t.{to}"] * len(following),

@@ -15,7 +15,7 @@ RUN = "ingest-abc234"
 
 _COMPLETE = (
     "%s, 1::smallint, %s, %s, %s, %s, %s, %s::bigint[], %s::float8[], %s::float8[], %s::float8[], %s::integer[], "
-    "%s, %s, %s, %s::bigint[], %s::text[], %s::text[], %s::text[], %s::integer[], %s"
+    "%s, %s, %s, %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::integer[], %s"
 )
 
 
@@ -65,7 +65,14 @@ class Ledger:
             f"SELECT answer FROM oaflow.complete_v1({_COMPLETE})",
             *(self.worker, [job], [attempt], [outcome], [RUN], [more.get("stage", "fetch")], [None], [1.0], [2.0]),
             *([more.get("delay", 0.0)], [more.get("position")], [more.get("digest")], ["v1"], Jsonb([detail])),
-            *([job] * count, ["q"] * count, [f"t.{stage}" for stage in next_stages], list(next_stages), [0] * count),
+            *(
+                [None] * count,
+                [job] * count,
+                ["q"] * count,
+                [f"t.{stage}" for stage in next_stages],
+                list(next_stages),
+                [0] * count,
+            ),
             Jsonb(args),
         )[0][0]
 

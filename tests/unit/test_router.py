@@ -193,6 +193,25 @@ def test_a_diverted_job_goes_as_it_arrived_with_the_error_beside_it():
 
 
 def test_the_first_job_of_a_run_has_no_parent():
-    way = enter(CHAIN, "a", job_of(), run="r")
+    (way,) = enter(CHAIN, "a", job_of(), run="r")
     assert way.job.context["oaflow"] == {"run": "r", "stage": "a"}
     assert (way.queue, way.task) == ("queue-a", "m.a")
+
+
+@given(st.integers(0, 12), st.integers(1, 5), st.booleans())
+def test_a_stage_that_splits_gets_each_entity_once_in_order_and_never_too_many(count: int, most: int, first: bool):
+    target = bound_stage("b", "m.b", split=most)
+    plan = plan_of(bound_stage("a", "m.a", PlannedEdge(to="b")), target)
+    job = job_of(entities=[document(number) for number in range(count)], color="red")
+
+    if first:
+        ways = enter(plan, "b", job, run="r")
+    else:
+        ways = list(route(plan, "a", job_of(), [("default", job)], run="r", job_id=1).routes)
+
+    parts = [way.job.entities for way in ways]
+    assert [entity["id"] for part in parts for entity in part] == [f"doc-{number}" for number in range(count)]
+    assert all(len(part) <= most for part in parts)
+    assert len(parts) == max(1, -(-count // most))
+    assert [list(way.documents) for way in ways] == [[entity["id"] for entity in part] for part in parts]
+    assert all(way.job.context["color"] == "red" for way in ways)

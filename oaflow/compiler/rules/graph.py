@@ -189,3 +189,47 @@ START_DISABLED = rule(
       index: {task: letters.index}
     """,
 )
+EDGE_TO_JOIN = rule(
+    "OAF309",
+    "edge-to-join",
+    "something leads to a join",
+    """
+    A join waits for stages, and does not receive their jobs: it is called once, when nothing is open in what it
+    waits for. No `next`, no `on_error` and no `start` leads to it.
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: report}
+      report: {task: letters.report, join: run}
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read}
+      report: {task: letters.report, join: run}
+    """,
+)
+JOIN_OF_ITSELF = rule(
+    "OAF310",
+    "join-of-itself",
+    "a join waits for what comes after it",
+    """
+    A join waits for the stages that it names and for all that lead to them. One that stands before them, or two that
+    wait for each other, would wait for ever.
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read}
+      sum: {task: letters.sum, join: [report], next: report}
+      report: {task: letters.report}
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read}
+      sum: {task: letters.sum, join: [read], next: report}
+      report: {task: letters.report}
+    """,
+)

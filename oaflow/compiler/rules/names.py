@@ -9,7 +9,7 @@ UNKNOWN_STAGE = rule(
     "unknown-stage",
     "an edge leads to a stage that does not exist",
     """
-    `next`, `on_error` and `start` name stages of this pipeline, as they stand under `stages`.
+    `next`, `on_error`, `join` and `start` name stages of this pipeline, as they stand under `stages`.
     """,
     """
     pipeline: letters

@@ -146,8 +146,8 @@ OUT_OF_RANGE = rule(
     "out-of-range",
     "a number is too small or too large for its key",
     """
-    `retry.max` is 0 or more, `recurse` 1 to 1,000, `timeout` and `memory` more than nothing, `priority` what an
-    integer column holds.
+    `retry.max` is 0 or more, `split` 1 or more, `recurse` 1 to 1,000, `timeout` and `memory` more than nothing,
+    `priority` what an integer column holds.
     """,
     """
     pipeline: notes
@@ -184,7 +184,7 @@ BAD_CHOICE = rule(
     "bad-choice",
     "a value is none of those that its key takes",
     """
-    `emit` is success or stream; `retry.backoff` is none or exponential; `enabled` is true, false or
+    `emit` is success, stream or always; `retry.backoff` is none or exponential; `enabled` is true, false or
     `params.NAME`; the types of params are string, int, float, bool, path, list, duration, size and choice.
     """,
     """
@@ -205,9 +205,9 @@ NOT_YET = rule(
     "not-yet",
     "something of the language that this version does not understand yet",
     """
-    Still to come: in a stage `choose`, `collect`, `split`, `join`, `rate`, `concurrency`, `lock` and `emit:
-    always`; in an edge `where`, `when`, `else` and `load`; expressions in `enabled` beyond `params.NAME`; and
-    `tests`. They are refused, never ignored: a pipeline that passes does what it says.
+    Still to come: in a stage `choose`, `collect`, `rate`, `concurrency` and `lock`; in an edge `where`, `when`,
+    `else` and `load`; expressions in `enabled` beyond `params.NAME`; and `tests`. They are refused, never ignored:
+    a pipeline that passes does what it says.
     """,
     """
     pipeline: notes
@@ -281,8 +281,9 @@ REFERENCE_IN_NAME = rule(
     "reference-in-name",
     "`${}` stands where nothing is filled in",
     """
-    The wiring of a plan is fixed: stages, tasks, queues, ports, `to`, `on_error`, `start`, `origin` and `recurse`
-    cannot depend on a param. A stage that is only sometimes there says `enabled: params.NAME`, without `${}`.
+    The wiring of a plan is fixed: stages, tasks, queues, ports, `to`, `on_error`, `join`, `start`, `origin`, `split`
+    and `recurse` cannot depend on a param. A stage that is only sometimes there says `enabled: params.NAME`, without
+    `${}`.
     """,
     """
     pipeline: notes
@@ -539,5 +540,25 @@ LOOKALIKE = rule(
     pipeline: notes
     stages:
       read: {task: notes.read}
+    """,
+)
+JOIN_CONFLICT = rule(
+    "OAF128",
+    "join-conflict",
+    "a key has no effect on a join",
+    """
+    A join is called once, with one job that has no entities: there is nothing to `split`.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read}
+      report: {task: notes.report, join: run, split: 10}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read}
+      report: {task: notes.report, join: run}
     """,
 )

@@ -30,6 +30,20 @@ CREATE TABLE oaflow.runs (
 CREATE INDEX runs_open ON oaflow.runs (id) WHERE state IN ('running', 'paused', 'interrupted');
 CREATE INDEX runs_of_dataset ON oaflow.runs (dataset, pipeline, created_at DESC);
 
+-- The joins of a run: what each waits for, the job that it gets, and the last round in which it fired. A join fires
+-- when nothing is open in `waits`, once in each round.
+CREATE TABLE oaflow.joins (
+    run      text NOT NULL,
+    stage    text NOT NULL,
+    waits    text[] NOT NULL,
+    queue    text NOT NULL,
+    task     text NOT NULL,
+    priority integer NOT NULL,
+    args     jsonb NOT NULL,
+    fired    integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (run, stage)
+);
+
 -- Jobs per stage. Sharded, so that no row is hot; a reader sums the shards.
 CREATE TABLE oaflow.counters (
     run       text NOT NULL,
@@ -48,7 +62,7 @@ CREATE TABLE oaflow.counters (
 
 -- What happened to each attempt, append only. `successors` holds the ids of the jobs handed over, in the order of
 -- `detail.handed`, which names for each its stage and documents: so a job that somebody deleted is found by name.
--- outcome: root, done, chunk, retried, crashed, failed, diverted, cancelled, vanished, orphaned, reopened.
+-- outcome: root, joined, done, chunk, retried, crashed, failed, diverted, cancelled, vanished, orphaned, reopened.
 CREATE TABLE oaflow.hops (
     at         timestamptz NOT NULL DEFAULT now(),
     run        text NOT NULL,

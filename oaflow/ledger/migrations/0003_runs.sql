@@ -1,6 +1,46 @@
 -- The life of a run.
 
--- Ends runs that are quiet: source sealed, nothing open. Called after the commit of a hand-over without successors
+-- Fires the joins of a run whose stages are quiet: the source is sealed, nothing is open in what a join waits for, and no
+-- join that it waits for has still to fire in this round. To be called under the lock of the run; answers how many fired.
+-- The job says in its context which round it is, and how many jobs have failed.
+CREATE FUNCTION oaflow.fire_v1(p_run text) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE n integer;
+BEGIN
+    WITH due AS MATERIALIZED (
+        SELECT nextval('procrastinate_jobs_id_seq') AS id, o.* FROM (
+            SELECT j.stage, j.queue, j.task, j.priority, r.round,
+                   jsonb_set(j.args, '{payload,context,run}', jsonb_build_object(
+                       'id', p_run, 'round', r.round,
+                       'failed', (SELECT coalesce(sum(k.failed), 0) FROM oaflow.counters k WHERE k.run = p_run)
+                   )) AS args
+              FROM oaflow.joins j JOIN oaflow.runs r ON r.id = j.run
+             WHERE j.run = p_run AND j.fired < r.round AND r.sealed AND r.state IN ('running', 'paused', 'interrupted')
+               AND NOT EXISTS (SELECT 1 FROM oaflow.joins b
+                                WHERE b.run = p_run AND b.stage = ANY (j.waits) AND b.fired < r.round)
+               AND (SELECT coalesce(sum(k.open), 0) FROM oaflow.counters k
+                     WHERE k.run = p_run AND k.stage = ANY (j.waits)) = 0
+             ORDER BY j.stage) o
+    ), ins AS (
+        INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args)
+        SELECT id, queue, task, priority, args FROM due ORDER BY id
+    ), marked AS (
+        UPDATE oaflow.joins j SET fired = due.round FROM due WHERE j.run = p_run AND j.stage = due.stage
+    ), hop AS (
+        INSERT INTO oaflow.hops (run, outcome, successors, detail)
+        SELECT p_run, 'joined', array_agg(id ORDER BY id),
+               jsonb_build_object('handed', jsonb_agg(jsonb_build_array(stage, '[]'::jsonb) ORDER BY id))
+          FROM due HAVING count(*) > 0
+    ), cnt AS (
+        INSERT INTO oaflow.counters AS k (run, stage, shard, open)
+        SELECT p_run, stage, 0, 1 FROM due ORDER BY stage
+        ON CONFLICT (run, stage, shard) DO UPDATE SET open = k.open + excluded.open
+    )
+    SELECT count(*) INTO n FROM due;
+    RETURN n;
+END $$;
+
+-- Fires joins, and ends runs that are quiet: source sealed, nothing open. Called after the commit of a hand-over without successors
 -- (two finishing transactions do not see each other, so inside them it would be missed), and by the sweeper.
 -- Every hand-over moves all of a job's counters in one transaction, so at no snapshot does a run with work sum to 0.
 CREATE FUNCTION oaflow.close_v1(p_run text) RETURNS text
@@ -8,6 +48,7 @@ LANGUAGE plpgsql AS $$
 DECLARE left_open bigint; lost bigint; answer text;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('oaflow.run'), hashtext(p_run));
+    IF oaflow.fire_v1(p_run) > 0 THEN RETURN 'joined'; END IF;
     SELECT coalesce(sum(open), 0), coalesce(sum(vanished), 0) INTO left_open, lost
       FROM oaflow.counters WHERE run = p_run;
     IF left_open = 0 THEN
@@ -86,7 +127,8 @@ BEGIN
     FOR r IN
         SELECT u.id FROM oaflow.runs u
          WHERE u.sealed AND u.state IN ('running', 'paused', 'interrupted')
-           AND (SELECT coalesce(sum(k.open), 0) FROM oaflow.counters k WHERE k.run = u.id) = 0
+           AND ((SELECT coalesce(sum(k.open), 0) FROM oaflow.counters k WHERE k.run = u.id) = 0
+                OR EXISTS (SELECT 1 FROM oaflow.joins j WHERE j.run = u.id AND j.fired < u.round))
     LOOP
         answer := oaflow.close_v1(r.id);
         IF answer IS NOT NULL THEN run := r.id; event := answer; RETURN NEXT; END IF;

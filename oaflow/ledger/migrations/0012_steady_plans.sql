@@ -172,7 +172,7 @@ BEGIN
     WITH me AS MATERIALIZED (SELECT w.id FROM procrastinate_workers w WHERE w.id = p_worker FOR KEY SHARE),
     triple AS (SELECT * FROM unnest(p_queues, p_tasks, p_runs) AS u (queue, task, run)),
     ready AS MATERIALIZED (
-        SELECT x.id, x.priority FROM triple CROSS JOIN LATERAL (
+        SELECT x.id, x.priority, triple.run FROM triple CROSS JOIN LATERAL (
             SELECT j.id, j.priority FROM procrastinate_jobs j
              WHERE j.status = 'todo' AND j.lock IS NULL AND j.scheduled_at IS NULL
                AND j.queue_name = triple.queue AND j.task_name = triple.task
@@ -180,14 +180,18 @@ BEGIN
              -- (-priority), not priority DESC: the planner would take procrastinate's own index and walk other queues
              ORDER BY (-j.priority), j.id LIMIT p_k FOR UPDATE OF j SKIP LOCKED) x
     ), due AS MATERIALIZED (
-        SELECT x.id, x.priority FROM triple CROSS JOIN LATERAL (
+        SELECT x.id, x.priority, triple.run FROM triple CROSS JOIN LATERAL (
             SELECT j.id, j.priority FROM procrastinate_jobs j
              WHERE j.status = 'todo' AND j.lock IS NULL AND j.scheduled_at <= now()
                AND j.queue_name = triple.queue AND j.task_name = triple.task
                AND j.args #>> '{payload,context,oaflow,run}' = triple.run
              ORDER BY j.scheduled_at LIMIT p_k FOR UPDATE OF j SKIP LOCKED) x
     ), pick AS MATERIALIZED (
-        SELECT m.id FROM (SELECT * FROM ready UNION ALL SELECT * FROM due) m ORDER BY m.priority DESC, m.id LIMIT p_k
+        -- Of one priority each run gets its turn: by age alone, a run of a million would let none that came later begin.
+        SELECT m.id FROM (
+            SELECT u.*, row_number() OVER (PARTITION BY u.run, u.priority ORDER BY u.id) AS turn
+              FROM (SELECT * FROM ready UNION ALL SELECT * FROM due) u) m
+         ORDER BY m.priority DESC, m.turn, m.id LIMIT p_k
     ), taken AS (
         UPDATE procrastinate_jobs j SET status = 'doing', worker_id = p_worker
          WHERE j.id = ANY (ARRAY(SELECT pick.id FROM pick CROSS JOIN me))

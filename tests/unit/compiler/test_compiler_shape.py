@@ -109,6 +109,23 @@ def test_shorthands_mean_what_they_stand_for():
     assert stage.enabled == "on"
 
 
+def test_a_join_names_the_run_one_stage_or_several():
+    assert read_stage(join="run").join == ("run",)
+    assert read_stage(join="index").join == ("index",)
+    assert read_stage(join=["index", "translate", "index"]).join == ("index", "translate")
+    assert stage_codes(join=[]) == ["OAF103"]
+    assert stage_codes(join=["run", "index"]) == ["OAF105"]
+    assert stage_codes(join="${params.x}") == ["OAF115"]
+    assert stage_codes(join="run", split=3) == ["OAF128"]
+
+
+def test_a_split_is_a_number_that_no_param_decides():
+    assert read_stage(split=3).split == 3
+    assert stage_codes(split=0) == ["OAF108"]
+    assert stage_codes(split="${params.n}") == ["OAF115"]
+    assert stage_codes(split=True) == ["OAF103"]
+
+
 def test_a_reference_can_be_the_whole_value_of_a_number():
     stage = read_stage(retry={"max": "${params.n}", "cap": "${params.t}"}, timeout="${params.t}", memory="${params.m}")
 
@@ -118,13 +135,12 @@ def test_a_reference_can_be_the_whole_value_of_a_number():
     assert stage_codes(priority="1${params.t}") == ["OAF116"]
 
 
-@pytest.mark.parametrize("key", ["choose", "collect", "split", "join", "rate", "concurrency", "lock"])
+@pytest.mark.parametrize("key", ["choose", "collect", "rate", "concurrency", "lock"])
 def test_a_key_of_later_versions_is_refused_as_not_yet(key: str):
     assert stage_codes(**{key: 1}) == ["OAF111"]
 
 
 def test_what_is_still_to_come_beside_keys_of_stages_is_refused_too():
-    assert stage_codes(emit="always") == ["OAF111"]
     assert stage_codes(enabled="params.translate and params.fast") == ["OAF111"]
     assert codes({"pipeline": "letters", "tests": [], "stages": {"read": {"task": "letters.read"}}}) == ["OAF111"]
     assert codes({"pipeline": "p", "defaults": {"collect": 3}, "stages": {"read": {"task": "m.read"}}}) == ["OAF111"]

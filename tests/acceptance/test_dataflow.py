@@ -1,0 +1,147 @@
+"""
+How jobs are put together, cut and waited for: over a real database, by real workers.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.acceptance.conftest import Command
+
+RUN = ("-d", "demo", "--workers", "1")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_a_join_fires_once_after_recursion_and_a_retry_that_waits(cli: Command) -> None:
+    worked, joined = cli.folder / "worked", cli.folder / "joined"
+    pipeline = cli.pipeline(
+        "waits",
+        {
+            "source": {"with": {"count": 3}, "next": "unpacks"},
+            "unpacks": {"next": {"default": "fails_first", "inner": {"to": "unpacks", "recurse": 5}}},
+            "fails_first": {"with": {"log": str(worked)}},
+            "report": {"task": "notes", "with": {"log": str(joined)}, "join": "run", "next": "last"},
+            "last": {"task": "end"},
+        },
+    )
+
+    result = cli("run", pipeline, *RUN)
+
+    assert result.code == 0, result.err
+    ((report,), before) = lines(joined), lines(worked)
+    assert len(before) == 3 * 4
+    assert report["began"] >= max(line["ended"] for line in before)
+    run = cli("status", "--json").json
+    assert report["context"] == {"run": {"id": run["run"], "round": 1, "failed": 0}}
+    assert run["stages"]["last"]["done"] == 1
+
+
+def test_a_join_of_some_stages_fires_while_others_still_work(cli: Command) -> None:
+    joined, slow = cli.folder / "joined", cli.folder / "slow"
+    pipeline = cli.pipeline(
+        "some",
+        {
+            "source": {"with": {"count": 4}, "next": ["quick", "slow"]},
+            "quick": {"task": "end"},
+            "slow": {"task": "notes", "with": {"log": str(slow)}, "next": "sleepy"},
+            "sleepy": {"task": "work", "with": {"seconds": 2.0, "log": str(slow) + "-end"}},
+            "early": {"task": "notes", "with": {"log": str(joined)}, "join": ["quick"]},
+            "late": {"task": "notes", "with": {"log": str(joined)}, "join": ["early", "sleepy"]},
+        },
+    )
+
+    result = cli("run", pipeline, *RUN, env={"OAFLOW_EXECUTORS": "1"})
+
+    assert result.code == 0, result.err
+    assert len(lines(joined)) == 2
+    with psycopg.connect(cli.environment["OAFLOW_DB_URI"]) as connection:
+        query = "SELECT at FROM oaflow.hops WHERE outcome = 'joined' ORDER BY at"
+        (early,), (late,) = connection.execute(query).fetchall()
+        query = "SELECT min(ended), max(ended) FROM oaflow.hops WHERE stage = 'sleepy'"
+        first_end, last_end = connection.execute(query).fetchone() or (None, None)
+    assert early < first_end
+    assert late > last_end
+
+
+@pytest.mark.unbalanced  # a failed document is sent again, in a second round
+def test_a_join_fires_once_more_after_a_retry_and_says_what_had_failed(cli: Command) -> None:
+    joined = cli.folder / "joined"
+    pipeline = cli.pipeline(
+        "rounds",
+        {
+            "source": {"with": {"count": 3}, "next": "fails_once"},
+            "fails_once": {"with": {"marker": str(cli.folder / "marker")}},
+            "report": {"task": "notes", "with": {"log": str(joined)}, "join": "run"},
+        },
+    )
+    assert cli("run", pipeline, *RUN).code == 1
+
+    again = cli("retry", "--workers", "1")
+
+    assert again.code == 0, again.err
+    assert [line["context"]["run"]["round"] for line in lines(joined)] == [1, 2]
+    assert [line["context"]["run"]["failed"] for line in lines(joined)] == [3, 0]
+
+
+def test_a_run_without_work_has_its_join_and_a_cancelled_one_has_none(cli: Command) -> None:
+    joined = cli.folder / "joined"
+    stages = {
+        "source": {"with": {"named": []}, "next": "middle"},
+        "middle": {"task": "end"},
+        "report": {"task": "notes", "with": {"log": str(joined)}, "join": "run"},
+    }
+    empty = cli.folder / "nobody.jsonl"
+    empty.write_text("")
+    assert cli("run", cli.pipeline("empty", stages), *RUN, "-i", str(empty)).code == 0
+    assert len(lines(joined)) == 1
+
+    stages["middle"] = {"task": "fails", "with": {"on": ["doc-0"]}, "next": "work"}
+    stages["work"] = {"with": {"seconds": 0.2}}
+    stages["source"] = {"with": {"count": 300}, "next": "middle"}
+    result = cli("run", cli.pipeline("cut", stages), *RUN, "--stop-after", "1")
+
+    assert result.code == 1
+    assert cli("status", "--json").json["state"] == "cancelled"
+    assert len(lines(joined)) == 1
+
+
+def test_a_stage_that_splits_gets_each_entity_once(cli: Command) -> None:
+    log = cli.folder / "parts"
+    pipeline = cli.pipeline(
+        "cuts",
+        {
+            "together": {"with": {"count": 10}, "next": "notes"},
+            "notes": {"with": {"log": str(log)}, "split": 3},
+        },
+    )
+
+    result = cli("run", pipeline, *RUN)
+
+    assert result.code == 0, result.err
+    parts = [line["documents"] for line in lines(log)]
+    assert sorted(len(part) for part in parts) == [1, 3, 3, 3]
+    assert sorted(document for part in parts for document in part) == sorted(f"doc-{number}" for number in range(10))
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_what_a_failing_stage_had_emitted_goes_out_with_its_last_attempt(cli: Command, aside: bool) -> None:
+    log = cli.folder / "out"
+    way: dict[str, Any] = {"on_error": "aside"} if aside else {}
+    stages: dict[str, Any] = {
+        "source": {"with": {"count": 2}, "next": "yields_then_raises"},
+        "yields_then_raises": {"emit": "always", "retry": {"max": 2, "base": 0}, "next": "notes", **way},
+        "notes": {"with": {"log": str(log)}},
+    }
+    if aside:
+        stages["aside"] = {"task": "end"}
+
+    result = cli("run", cli.pipeline("always", stages), *RUN)
+
+    assert result.code == (0 if aside else 1), result.err
+    assert sorted(line["documents"] for line in lines(log)) == [["doc-0"], ["doc-1"]]  # once, not at each attempt
