@@ -1,5 +1,5 @@
 """
-`run`, `resume`, `retry`, `cancel`: what starts work and follows it.
+`run`, `resume`, `retry`, `pause`, `cancel`: what starts work, follows it and holds it.
 """
 
 from collections.abc import Iterator
@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command("retry", cls=Page, rich_help_panel=panel, epilog="Example: oaflow retry ingest-abc234 --stage extract")(
         retry
     )
+    app.command("pause", cls=Page, rich_help_panel=panel, epilog="Example: oaflow pause ingest-abc234")(pause)
     app.command("cancel", cls=Page, rich_help_panel=panel, epilog="Example: oaflow cancel ingest-abc234")(cancel)
 
 
@@ -138,6 +139,22 @@ def retry(
         from oaflow.operations import running
 
         return _show(running.retry(known, run, stage=stage, crew=crew), Limits(), json)
+
+
+def pause(run: RunId = None, json: Json = False) -> int:
+    """
+    Hold a run: what runs is handed over, and nothing more of it is begun until it is resumed.
+    """
+    from oaflow.cli.output import remark, say_json
+    from oaflow.operations import running
+
+    found = running.pause(settings(), run)
+    if json:
+        say_json({"run": found.id, "state": found.state})
+    else:
+        remark(f"run {found.id} is paused")
+        remark(f"continue: oaflow resume {found.id}")
+    return 0
 
 
 def cancel(run: RunId = None, json: Json = False) -> int:

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
     app.command("worker", cls=Page, rich_help_panel=panel, epilog="Example: oaflow worker --executors 8")(worker)
     app.command("doctor", cls=Page, rich_help_panel=panel, epilog="Example: oaflow doctor")(doctor)
     db = typer.Typer(
-        help="The database's schema.",
+        help="The database: its schema, and what is old in it.",
         no_args_is_help=True,
         rich_markup_mode=None,
         cls=Pages,
@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     )
     db.command("migrate", cls=Page, epilog="Example: oaflow db migrate --dry-run")(migrate)
     db.command("check", cls=Page, epilog="Example: oaflow db check")(check)
+    db.command("prune", cls=Page, epilog="Example: oaflow db prune --older-than 30 --dry-run")(prune)
     app.add_typer(db, name="db", rich_help_panel=panel)
 
 
@@ -149,6 +150,31 @@ def migrate(
 def lacking(tables: Sequence[str]) -> Iterator[str]:
     for table in tables:
         yield f"{table} has no index on (origin, fragment): to replace what was said about a document all of it is read"
+
+
+def prune(
+    older_than: Annotated[
+        float | None,
+        typer.Option("--older-than", min=0, metavar="DAYS", help="Days; default: what OAFLOW_KEEP says, 90."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many jobs would go, and do nothing.")] = False,
+    json: Json = False,
+) -> int:
+    """
+    Take out jobs that have ended, and history, older than so many days. Workers take out history each hour, and on
+    oaflow's own server jobs, too.
+    """
+    from oaflow.cli.output import clean, count, remark, say_json
+    from oaflow.operations.schema import db_prune
+
+    address, days, pruned = db_prune(settings(), older_than, dry_run=dry_run)
+    if json:
+        say_json({"older_than": days, "jobs": pruned.jobs, "history": list(pruned.history), "done": not dry_run})
+    what = count(pruned.jobs, "job that has ended", "jobs that have ended")
+    tables = f", and history from {', '.join(map(clean, pruned.history))}" if pruned.history else ""
+    verb = "would be taken out" if dry_run else "taken out"
+    remark(f"{clean(address)}: {what}, older than {days:g} days{tables}: {verb}")
+    return 0
 
 
 def check(json: Json = False) -> int:

@@ -320,6 +320,22 @@ async def forget(connection: Connection, days: int, rows: int) -> str | None:
         return row[0] if row else None
 
 
+async def prune(connection: Connection, after: int, rows: int, seconds: float) -> tuple[int | None, int]:
+    """
+    Take out rows of jobs that ended so many seconds ago, among the next so many behind an id.
+
+    Returns:
+        the last id that was looked at, None at the end; and how many were taken out.
+    """
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(
+            "SELECT last, pruned FROM oaflow.prune_v1(%s, %s, now() - make_interval(secs => %s), false)",
+            (after, rows, seconds),
+        )
+        row = await cursor.fetchone()
+        return (row[0], row[1]) if row else (None, 0)
+
+
 async def open_run_ids(connection: Connection) -> frozenset[str]:
     """
     The ids of all runs that are not at their end.

@@ -188,6 +188,23 @@ def cancel(settings: Settings, run: str | None) -> tuple[Run, int]:
         return wanted_run(made, found.id), number
 
 
+def pause(settings: Settings, run: str | None) -> Run:
+    """
+    Pauses a run; without an id the latest that works. What runs is handed over, and nothing more of it is begun.
+
+    Raises:
+        UsageError: there is no such run, or it does not work.
+    """
+    with connection(settings) as made:
+        found = ledger.latest_run(made, states=("running",)) if run is None else wanted_run(made, run)
+        if found is None:
+            raise UsageError("there is no run that works", help="oaflow status")
+        if found.state != "running" or not ledger.mark(made, found.id, "paused", "by oaflow pause"):
+            help = f"oaflow resume {found.id}" if found.open else None
+            raise UsageError(f"run {found.id!r} does not work: it is {found.state}", help=help)
+        return wanted_run(made, found.id)
+
+
 def worker(settings: Settings, crew: Crew) -> Iterator[WorkerEvent]:
     """
     Runs workers until a signal comes: the first drains, the second kills.

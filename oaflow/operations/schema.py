@@ -1,5 +1,5 @@
 """
-The schema of a database: bringing it up to date, and looking whether it is.
+The schema of a database: bringing it up to date, looking whether it is, and taking out what is old.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from oaflow.entities.datasets import table_name
 from oaflow.entities.store import EntityStore, EntityStoreError
 from oaflow.errors import EnvironmentProblem
+from oaflow.ledger.pruning import Pruned, prune
+from oaflow.operations.databases import database
 from oaflow.postgres import Address, Applied, SchemaState, check, locate, migrate, open_server
 from oaflow.postgres.schema import inspect
 from oaflow.settings import Settings
@@ -100,6 +102,18 @@ def db_check(settings: Settings) -> tuple[Address, SchemaState, Tables]:
     with _reached(settings) as address:
         check(address)
         return address, inspect(address), tables_without_index(settings, address)
+
+
+def db_prune(settings: Settings, days: float | None, *, dry_run: bool = False) -> tuple[Address, float, Pruned]:
+    """
+    Takes out jobs that have ended and history, both older than so many days; default: what `OAFLOW_KEEP` says.
+
+    Raises:
+        DatabaseProblem: this program cannot work with the database.
+    """
+    kept = float(settings.keep) if days is None else days
+    with database(settings) as opened, opened.connect("oaflow prune") as made:
+        return opened.address, kept, prune(made, kept, dry_run=dry_run)
 
 
 def tables_without_index(settings: Settings, address: Address) -> Tables:

@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 UNANSWERED = 300  # completions that may wait for an answer before no more work is started
 BUFFER = 200  # claimed and not started, at most
 BUFFER_SECONDS = 0.2
+WAIT_SECONDS = 5.0  # that a job waits here before it is given back
 JOIN_SECONDS = 0.05  # from the end of a job until it is asked whether a join is due
 LEAST = -(2**31)  # what a priority can be
 
@@ -174,9 +175,7 @@ class Dispatcher:
         Let running jobs end for the time of grace, give the rest back, send all answers, and unregister.
         """
         self.stop_claiming()
-        waiting = [*self._buffer, *self._slots.take_back()]
-        self._buffer.clear()
-        await self._give_back(waiting)
+        await self._give_back(self._take_back())
         deadline = time.monotonic() + self._options.grace
         while self._busy() and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
@@ -184,9 +183,7 @@ class Dispatcher:
         await self._slots.empty()
         await self._pool.stop()  # and with it the folder of temporary files, also of those
         await self._completer.idle()
-        await self._give_back(self._slots.take_back())  # continued by what was on the wire
-        await self._give_back([*self._buffer])
-        self._buffer.clear()
+        await self._give_back(self._take_back())  # continued by what was on the wire
         for held in list(self._held.values()):
             # Begun and cut off: a new attempt number, so that what it wrote is known to be an earlier attempt's.
             self._outcomes.end(held, "paused")
@@ -309,6 +306,7 @@ class Dispatcher:
             self._more |= other_triples
             if new_tasks:
                 await self._advertise()
+        await self._give_back(self._take_back(self._is_not_to_wait))
         kinds = [in_loop for in_loop in (True, False) if self._may_claim_of(in_loop)]
         if kinds:
             # Before the claims, not after them: what is heard while they are on the wire may be jobs that they did not
@@ -633,6 +631,21 @@ class Dispatcher:
     def _let_go(self, held: Held) -> None:
         if self._held.pop(held.row.id, None) is not None:
             held.passage.held -= 1
+
+    def _take_back(self, which: Callable[[Held], bool] = lambda held: True) -> list[Held]:
+        """
+        What was claimed and not begun, all of it or some.
+        """
+        back = [held for held in self._buffer if which(held)]
+        if back:
+            self._buffer = deque(held for held in self._buffer if not which(held))
+        return [*back, *self._slots.take_back(which)]
+
+    def _is_not_to_wait(self, held: Held) -> bool:
+        """
+        Whether a job is to go back that waits here: its run is held, or others may be free for it by now.
+        """
+        return held.passage.state == "paused" or time.monotonic() - held.since > WAIT_SECONDS
 
     async def _give_back(self, jobs: Sequence[Held]) -> None:
         if jobs:

@@ -3,6 +3,7 @@ Jobs that a worker owns, and the runs that they belong to. Data, and what is rea
 """
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,10 +42,11 @@ class Passage:
         return self.state == "cancelled"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Held:
     """
-    A job in hand. `acknowledged` holds what an async stream waits for, by position.
+    A job in hand. `acknowledged` holds what an async stream waits for, by position; `since` is when it came, on the
+    monotonic clock.
     """
 
     row: Claimed
@@ -52,6 +54,7 @@ class Held:
     stage: BoundStage
     parent: int | None
     acknowledged: dict[int, asyncio.Event] = field(default_factory=dict[int, asyncio.Event])
+    since: float = field(default_factory=time.monotonic)
 
     def assignment(self, chunks: Sequence[tuple[int, str, int]] = ()) -> Assignment:
         """

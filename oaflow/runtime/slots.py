@@ -91,13 +91,13 @@ class Slots:
         while len(self._running) < SLOTS and (held := self._next()) is not None:
             self._begin(held)
 
-    def take_back(self) -> list[Held]:
+    def take_back(self, which: Callable[[Held], bool] = lambda held: True) -> list[Held]:
         """
-        All that waits and is not begun; it is the caller's again.
+        What waits and is not begun, all of it or some; it is the caller's again.
         """
-        back = [*self._waiting, *self._suspects]
-        self._waiting.clear()
-        self._suspects.clear()
+        back = [held for held in (*self._waiting, *self._suspects) if which(held)]
+        self._waiting = deque(held for held in self._waiting if held not in back)
+        self._suspects = deque(held for held in self._suspects if held not in back)
         return back
 
     def cancel(self, job: int) -> None:

@@ -24,6 +24,7 @@ ROOM_EVERY = 2.0
 REPORT_HOLDS = 10.0  # seconds that a full disk reported by a job is believed
 HISTORY_EVERY = 3600.0
 DAYS_AHEAD = 7
+ENDED_SECONDS = 600.0  # that a job has ended before its row goes: a hand-over that is sent again still finds it
 ROWS_AT_ONCE = 10_000  # of the default partition, a few hundredths of a second
 
 
@@ -67,7 +68,8 @@ class Upkeep:
     async def keep_history(self) -> None:
         """
         Every hour: partitions of the history for the coming days (without one, rows go to the default partition), and
-        what is older than `OAFLOW_KEEP` days is taken out, with the logs of that age.
+        what is older than `OAFLOW_KEEP` days is taken out, with the logs of that age. On our own server the rows of
+        jobs that have ended go, too.
         """
         keep = self._settings.keep
         while True:
@@ -75,6 +77,8 @@ class Upkeep:
                 await self._wire.send("partitions", ledger.make_partitions, DAYS_AHEAD)
                 while await self._wire.send("forget", ledger.forget, keep, ROWS_AT_ONCE):
                     pass
+                if self._settings.db_uri is None:  # our own server: nobody else looks for these rows
+                    await self._prune()
             except Refused as refused:  # a role that may not make tables: then `oaflow db migrate` made the last ones
                 log.info("no new partitions, and none dropped: %s", refused)
             try:
@@ -83,6 +87,14 @@ class Upkeep:
             except Refused:
                 log.exception("upkeep")
             await asyncio.sleep(HISTORY_EVERY)
+
+    async def _prune(self) -> None:
+        """
+        Take out the rows of jobs that have ended: what is to be known of them is in the history.
+        """
+        last: int | None = 0
+        while last is not None:
+            last, _ = await self._wire.send("prune", ledger.prune, last, ROWS_AT_ONCE, ENDED_SECONDS)
 
     def report_full(self, stage: str, problem: str) -> None:
         """

@@ -3,6 +3,7 @@ How jobs are put together, cut and waited for: over a real database, by real wor
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +146,50 @@ def test_what_a_failing_stage_had_emitted_goes_out_with_its_last_attempt(cli: Co
 
     assert result.code == (0 if aside else 1), result.err
     assert sorted(line["documents"] for line in lines(log)) == [["doc-0"], ["doc-1"]]  # once, not at each attempt
+
+
+def test_a_run_that_is_paused_begins_nothing_more_and_goes_on_when_it_is_resumed(
+    cli: Command, started: Callable[[Any], Any], until: Callable[[Callable[[], Any]], Any]
+) -> None:
+    log = cli.folder / "log"
+    pipeline = cli.pipeline(
+        "held",
+        {"source": {"with": {"count": 40}, "next": "work"}, "work": {"with": {"seconds": 0.2, "log": str(log)}}},
+    )
+    process = started(cli.start("run", pipeline, *RUN))
+    until(lambda: log.exists() and len(log.read_text().splitlines()) >= 3)
+
+    paused = cli("pause")
+
+    assert paused.code == 0, paused.err
+    assert cli("pause").code == 2
+    with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
+        query = "SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'"
+        until(lambda: connection.execute(query).fetchone() == (0,))
+        done = len(log.read_text().splitlines())
+        query = "SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo' AND attempts = 0"
+        assert connection.execute(query).fetchone() == (40 - done,)  # given back without an attempt
+    assert done < 40
+    resumed = cli("resume", "--workers", "1")
+    assert resumed.code == 0, resumed.err
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert len(log.read_text().splitlines()) == 40
+
+
+def test_what_has_ended_is_pruned_and_the_account_stays(cli: Command) -> None:
+    pipeline = cli.pipeline("old", {"source": {"with": {"count": 5}, "next": "end"}, "end": {}})
+    assert cli("run", pipeline, *RUN).code == 0
+    with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
+        connection.execute("INSERT INTO procrastinate_jobs (queue_name, task_name, status) VALUES ('q', 't', 'failed')")
+        query = "SELECT count(*) FROM procrastinate_jobs"
+
+        assert cli("db", "prune", "--json").json == {"older_than": 90.0, "jobs": 0, "history": [], "done": True}
+        assert cli("db", "prune", "--older-than", "0", "--dry-run", "--json").json["jobs"] == 6
+        assert connection.execute(query).fetchone() == (7,)
+        pruned = cli("db", "prune", "--older-than", "0")
+
+        assert pruned.code == 0, pruned.err
+        assert "6 jobs that have ended" in pruned.err
+        assert connection.execute(query).fetchone() == (1,)  # of somebody else
+    assert cli("receipt").code == 0

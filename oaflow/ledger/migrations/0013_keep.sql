@@ -34,3 +34,25 @@ BEGIN
     RETURN CASE WHEN FOUND THEN 'hops_default' END;
 EXCEPTION WHEN lock_not_available THEN RETURN NULL;  -- the next hour will do
 END $$;
+
+-- Takes out rows of procrastinate_jobs that have ended, of oaflow's own jobs only, whose end stands in the history since
+-- before p_before. By portions of p_rows ids after p_after, so that each is read once, and each is a transaction of its own.
+-- Answers the last id that was looked at (NULL: there is nothing behind p_after) and how many rows were, or are to be,
+-- taken out.
+CREATE FUNCTION oaflow.prune_v1(p_after bigint, p_rows integer, p_before timestamptz, p_dry boolean,
+                                OUT last bigint, OUT pruned integer)
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+BEGIN
+    WITH part AS MATERIALIZED (
+        SELECT j.id, j.status, j.args #>> '{payload,context,oaflow,run}' AS run FROM procrastinate_jobs j
+         WHERE j.id > p_after ORDER BY j.id LIMIT p_rows
+    ), old AS MATERIALIZED (
+        SELECT part.id FROM part
+         WHERE part.status IN ('succeeded', 'failed', 'cancelled', 'aborted') AND part.run IS NOT NULL
+           AND EXISTS (SELECT 1 FROM oaflow.hops h WHERE h.run = part.run AND h.job = part.id AND h.at < p_before
+                          AND h.outcome IN ('done', 'failed', 'diverted', 'cancelled', 'vanished'))
+    ), gone AS (
+        DELETE FROM procrastinate_jobs j WHERE NOT p_dry AND j.id = ANY (ARRAY(SELECT old.id FROM old))
+    )
+    SELECT (SELECT max(part.id) FROM part), (SELECT count(*) FROM old) INTO last, pruned;
+END $$;
