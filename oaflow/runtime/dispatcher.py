@@ -87,7 +87,8 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._feeding = False  # whether that is about to be done
         self._more = self._stale = True
-        self._waits = LEAST  # the priority of what still waits, at most, as the last claim saw it
+        # The priority of what still waits in the queue, at most, as the last claim of each kind saw it.
+        self._waits = {True: LEAST, False: LEAST}
         self._stopping = self._starting_over = False
         self.claims = Claims()
         self._loops: list[asyncio.Task[None]] = []
@@ -347,6 +348,14 @@ class Dispatcher:
     def _waiting(self, in_loop: bool) -> int:
         return self._slots.waiting if in_loop else len(self._buffer)
 
+    def _urgency(self, in_loop: bool) -> int | None:
+        """
+        The priority of what is next of all that waits here.
+        """
+        if in_loop:
+            return self._slots.urgency
+        return self._buffer[0].row.priority if self._buffer else None
+
     def _may_continue(self, run: str, successor: Successor, on_wire: int) -> bool:
         """
         Whether this worker goes on with a successor itself: it can run it now, nothing that waits comes before it, and
@@ -355,9 +364,13 @@ class Dispatcher:
         passage = self._passages.get(run)
         if passage is None or passage.state != "running" or self._is_closed() or self._slots.one_alone:
             return False
-        if successor.priority < self._waits or not self._passages.works_on(successor.queue, successor.task, run):
+        if successor.priority < max(self._waits.values()) or not self._passages.works_on(
+            successor.queue, successor.task, run
+        ):
             return False
         in_loop = self._passages.probe_of(successor.task).is_async
+        if (urgency := self._urgency(in_loop)) is not None and successor.priority < urgency:
+            return False
         return self._waiting(in_loop) + on_wire < self._wanted(in_loop) // 2
 
     def _go_on(self, parent: Held, successors: Sequence[Successor]) -> None:
@@ -388,7 +401,7 @@ class Dispatcher:
             rows = await self._wire.send("claim", ledger.claim, worker, triples, most)
             self._more |= len(rows) >= most
             # What is left behind is at most as urgent as the last that came.
-            self._waits = rows[-1].priority if len(rows) >= most else LEAST
+            self._waits[in_loop] = rows[-1].priority if len(rows) >= most else LEAST
             strangers = [row.id for row in rows if not await self._take(row)]
         if strangers:
             await self._wire.send("release", ledger.release, worker, strangers)

@@ -52,6 +52,13 @@ class Slots:
         return len(self._waiting)
 
     @property
+    def urgency(self) -> int | None:
+        """
+        The priority of what is next, None where nothing waits.
+        """
+        return self._waiting[0].row.priority if self._waiting else None
+
+    @property
     def running(self) -> int:
         """
         How many jobs run.

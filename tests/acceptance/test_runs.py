@@ -305,8 +305,8 @@ def test_a_run_is_cancelled_after_so_many_failures_and_its_receipt_balances(cli:
     name = cli.pipeline(
         "hopeless",
         {
-            "source": {"with": {"count": 40}, "next": ["fails", "work"]},
-            "fails": {"with": {"on": ["doc-0", "doc-1", "doc-2"]}, "next": "end", "priority": 90},
+            "source": {"with": {"count": 40}, "next": "fails"},
+            "fails": {"with": {"on": ["doc-0", "doc-1", "doc-2"]}, "next": "work", "priority": 90},
             "work": {"with": {"seconds": 1}, "next": "end", "priority": 10},
             "end": {},
         },
