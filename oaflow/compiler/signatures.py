@@ -182,9 +182,6 @@ def _ports(name: str, stage: Stage, found: Inspected, spans: Spans) -> Iterator[
 
 def _decorator(name: str, stage: Stage, found: Inspected, spans: Spans) -> Iterator[Diagnostic]:
     options, task = found.options, spans.value("stages", name, "task")
-    if options.emit == "always" and stage.emit is None:
-        message = f"{stage.task!r} asks for emit='always', which this version does not understand yet"
-        yield Diagnostic(rules.NOT_YET_DECORATED, message, task, "write `emit: success` here")
     for schema in _schemata(options):
         if schema not in SCHEMATA:
             message = f"@stage of {stage.task!r} names schema {schema!r}, which followthemoney does not have"

@@ -43,8 +43,7 @@ def _names(value: Any, place: str) -> tuple[str, ...]:
 
 def _emit(value: Any, place: str) -> Any:
     if value not in ("success", "stream", "always"):
-        raise _wrong(value, place, "'success' or 'stream'")
-    # `always` is of the language: the compiler refuses it, with a code and the place of the stage that uses it.
+        raise _wrong(value, place, "'success', 'stream' or 'always'")
     return value
 
 

@@ -73,7 +73,8 @@ def stage(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Args:
         queue: procrastinate's queue, where a pipeline says nothing else.
         ports: all names that the function emits on.
-        emit: `success` hands over when the function has returned, `stream` in chunks as they come.
+        emit: `success` hands over when the function has returned, `stream` in chunks as they come; `always` is as
+            `success`, and what the last attempt had emitted before it failed goes out, too.
         retry: repetitions after the first attempt, or `{max, backoff, base, cap}`.
         timeout: a duration for each attempt.
         memory: a size above which an attempt is killed.

@@ -328,10 +328,7 @@ async def prune(connection: Connection, after: int, rows: int, seconds: float) -
         the last id that was looked at, None at the end; and how many were taken out.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(
-            "SELECT last, pruned FROM oaflow.prune_v1(%s, %s, now() - make_interval(secs => %s), false)",
-            (after, rows, seconds),
-        )
+        await cursor.execute(sql("prune"), {"after": after, "rows": rows, "seconds": seconds, "dry": False})
         row = await cursor.fetchone()
         return (row[0], row[1]) if row else (None, 0)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from psycopg import Connection
 
+from oaflow.ledger.statements import sql
+
 ROWS_AT_ONCE = 10_000
 
 
@@ -24,17 +26,15 @@ class Pruned:
 def prune(connection: Connection[Any], days: float, *, dry_run: bool = False) -> Pruned:
     """
     Takes out jobs that ended before so many days, and history as old. Jobs of others, and the history of runs that have
-    not ended, stay.
+    not ended, stay. History goes by whole days, and that of the last one stays.
 
     Args:
         connection: in autocommit mode: each portion is a transaction of its own.
     """
     jobs, last = 0, 0
     while last is not None:
-        row = connection.execute(
-            "SELECT last, pruned FROM oaflow.prune_v1(%s, %s, now() - make_interval(secs => %s), %s)",
-            (last, ROWS_AT_ONCE, days * 86400, dry_run),
-        ).fetchone()
+        values = {"after": last, "rows": ROWS_AT_ONCE, "seconds": days * 86400, "dry": dry_run}
+        row = connection.execute(sql("prune"), values).fetchone()
         assert row is not None
         last, number = row
         jobs += number

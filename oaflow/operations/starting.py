@@ -144,6 +144,11 @@ def precheck(plan: Plan, request: Request) -> None:
             f"no stage is named {request.at!r}",
             help=close_to(request.at, plan.stages) or f"its stages are: {', '.join(plan.stages)}",
         )
+    if request.at is not None and plan.stages[request.at].join:
+        raise UsageError(
+            f"no run starts at {request.at!r}: it is a join, and fires by itself",
+            help="--at STAGE names a stage that is none",
+        )
     if request.entities not in (None, "-") and not Path(str(request.entities)).is_file():
         raise UsageError(f"there is no file {request.entities!r} to read entities from", help="-i -  reads stdin")
 

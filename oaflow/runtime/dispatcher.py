@@ -86,6 +86,7 @@ class Dispatcher:
         self._pace = Pace()
         self._wake = asyncio.Event()
         self._feeding = False  # whether that is about to be done
+        self._left = False  # whether something was left to others that nothing here has had time for since
         self._more = self._stale = True
         # The priority of what still waits in the queue, at most, as the last claim of each kind saw it.
         self._waits = {True: LEAST, False: LEAST}
@@ -307,7 +308,7 @@ class Dispatcher:
             self._more |= other_triples
             if new_tasks:
                 await self._advertise()
-        await self._give_back(self._take_back(self._is_not_to_wait))
+        await self._leave_to_others()
         kinds = [in_loop for in_loop in (True, False) if self._may_claim_of(in_loop)]
         if kinds:
             # Before the claims, not after them: what is heard while they are on the wire may be jobs that they did not
@@ -460,6 +461,7 @@ class Dispatcher:
         """
         An attempt has ended in a slot.
         """
+        self._has_time()
         if self._more and not self._wake.is_set() and self._may_claim():
             self._wake.set()
 
@@ -542,6 +544,7 @@ class Dispatcher:
                 log.exception("job %s", held.row.id)
                 error = {"type": type(problem).__name__, "message": str(problem)}
                 self._outcomes.end(held, "failed", {"error": error})
+        self._has_time()
         self._feed()
         if self._may_claim():
             self._wake.set()
@@ -567,6 +570,7 @@ class Dispatcher:
                 case _:
                     self._outcomes.trouble(held, Trouble("crash", crash_error(reason)), now)
         self._buffer.extendleft(reversed(back))
+        self._has_time()
         self._wake.set()
 
     def line(self, executor: Executor | None, stream: str, text: str, job: Assignment | None) -> None:
@@ -654,11 +658,23 @@ class Dispatcher:
             self._buffer = deque(held for held in self._buffer if not which(held))
         return [*back, *self._slots.take_back(which)]
 
-    def _is_not_to_wait(self, held: Held) -> bool:
+    async def _leave_to_others(self) -> None:
         """
-        Whether a job is to go back that waits here: its run is held, or others may be free for it by now.
+        Give back what waits here and should not: its run is held, or another worker may be free for it by now. That one
+        gets it, as nothing more is claimed here until the next look, or until an attempt has ended.
         """
-        return held.passage.state == "paused" or time.monotonic() - held.since > WAIT_SECONDS
+        await self._give_back(self._take_back(lambda held: held.passage.state == "paused"))
+        late = time.monotonic() - WAIT_SECONDS
+        if back := self._take_back(lambda held: held.since < late):
+            await self._give_back(back)
+            self._more, self._left = False, True
+
+    def _has_time(self) -> None:
+        """
+        An attempt has ended here: what was left to others may be claimed again.
+        """
+        if self._left:
+            self._more, self._left = True, False
 
     async def _give_back(self, jobs: Sequence[Held]) -> None:
         if jobs:

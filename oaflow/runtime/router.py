@@ -127,7 +127,9 @@ def route(
                     losses.append(Loss("too_deep", port, reason, documents))
                     continue
                 deeper = {**depth, key: level}
-            routes += _split(stage_of(plan, edge.to), new, job, run, deeper, job_id, documents)
+            target = stage_of(plan, edge.to)
+            for part, of_part in _parts(target, new, documents):
+                routes.append(_stamped(target, part, job, run, deeper, job_id, of_part))
     return Routed(tuple(routes), tuple(losses), stray)
 
 
@@ -135,7 +137,8 @@ def enter(plan: BoundPlan, stage: str, job: AnyJob, *, run: str) -> list[Route]:
     """
     The way of a run's first job to one of its stages; several, where the stage splits what arrives.
     """
-    return _split(stage_of(plan, stage), job, job, run, {}, None, job.documents)
+    target = stage_of(plan, stage)
+    return [_stamped(target, part, job, run, {}, None, of_part) for part, of_part in _parts(target, job, job.documents)]
 
 
 def divert(
@@ -227,33 +230,18 @@ def _leads_to(plan: BoundPlan, edges: Iterable[PlannedEdge], named: tuple[str, s
     return any((target.queue, target.task) == named for target in targets)
 
 
-def _split(
-    target: BoundStage,
-    job: AnyJob,
-    source: AnyJob,
-    run: str,
-    depth: Mapping[str, int],
-    parent: int | None,
-    documents: tuple[str, ...],
-) -> list[Route]:
+def _parts(target: BoundStage, job: AnyJob, documents: tuple[str, ...]) -> list[tuple[AnyJob, tuple[str, ...]]]:
     """
-    A job on its way to a stage, as jobs of at most so many entities as the stage takes.
+    A job as jobs of at most so many entities as a stage takes, each with its documents.
     """
     most = target.split
     if most is None or not isinstance(job, DatasetJob) or len(entities := job.entities) <= most:
-        return [_stamped(target, job, source, run, depth, parent, documents)]
+        return [(job, documents)]
+    fields: dict[str, Any] = {"queue": job.queue, "task": job.task, "dataset": job.dataset, "batch": job.batch}
     payload = payload_of(job)
-    parts = [
-        DatasetJob.model_construct(
-            queue=job.queue,
-            task=job.task,
-            dataset=job.dataset,
-            batch=job.batch,
-            payload={**payload, "entities": entities[at : at + most]},
-        )
-        for at in range(0, len(entities), most)
-    ]
-    return [_stamped(target, part, source, run, depth, parent, part.documents) for part in parts]
+    slices = (entities[at : at + most] for at in range(0, len(entities), most))
+    parts = [DatasetJob.model_construct(**fields, payload={**payload, "entities": part}) for part in slices]
+    return [(part, part.documents) for part in parts]
 
 
 def _stamped(

@@ -103,8 +103,9 @@ class Slots:
         What waits and is not begun, all of it or some; it is the caller's again.
         """
         back = [held for held in (*self._waiting, *self._suspects) if which(held)]
-        self._waiting = deque(held for held in self._waiting if held not in back)
-        self._suspects = deque(held for held in self._suspects if held not in back)
+        if back:
+            self._waiting = deque(held for held in self._waiting if not which(held))
+            self._suspects = deque(held for held in self._suspects if not which(held))
         return back
 
     def cancel(self, job: int) -> None:

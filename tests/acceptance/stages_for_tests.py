@@ -96,6 +96,13 @@ def yields_then_raises(job: DatasetJob) -> Iterator[DatasetJob]:
     raise RuntimeError("half-way")
 
 
+@stage(retry=0, emit="always")
+def always_yields_then_raises(job: DatasetJob) -> Iterator[DatasetJob]:
+    """Yield, and then raise: what was yielded is handed over."""
+    yield job
+    raise RuntimeError("half-way")
+
+
 @stage(retry=0)
 def returns_too_many(job: DatasetJob) -> list[DatasetJob]:
     """Return one job more than a hand-over takes."""

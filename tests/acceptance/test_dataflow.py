@@ -99,6 +99,8 @@ def test_a_run_without_work_has_its_join_and_a_cancelled_one_has_none(cli: Comma
     }
     empty = cli.folder / "nobody.jsonl"
     empty.write_text("")
+    refused = cli("run", cli.pipeline("empty", stages), *RUN, "--at", "report")
+    assert (refused.code, refused.error) == (2, "no run starts at 'report': it is a join, and fires by itself")
     assert cli("run", cli.pipeline("empty", stages), *RUN, "-i", str(empty)).code == 0
     assert len(lines(joined)) == 1
 
@@ -193,3 +195,17 @@ def test_what_has_ended_is_pruned_and_the_account_stays(cli: Command) -> None:
         assert "6 jobs that have ended" in pruned.err
         assert connection.execute(query).fetchone() == (1,)  # of somebody else
     assert cli("receipt").code == 0
+
+
+def test_a_decorator_may_ask_that_what_was_emitted_goes_out(cli: Command) -> None:
+    log = cli.folder / "out"
+    stages = {
+        "source": {"with": {"count": 1}, "next": "always_yields_then_raises"},
+        "always_yields_then_raises": {"next": "notes"},
+        "notes": {"with": {"log": str(log)}},
+    }
+
+    result = cli("run", cli.pipeline("always", stages), *RUN)
+
+    assert result.code == 1, result.err
+    assert [line["documents"] for line in lines(log)] == [["doc-0"]]

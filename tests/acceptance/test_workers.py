@@ -123,6 +123,24 @@ def test_a_worker_learns_of_runs_and_jobs_by_notification(cli: Command, started:
     balanced(cli)
 
 
+def test_what_waits_in_a_busy_worker_is_done_by_one_that_is_free(cli: Command, started: Started, until: Until) -> None:
+    cli.environment |= {"OAFLOW_EXECUTORS": "1"}
+    first = started(program(cli, "-m", "impatient_worker"))
+    stages = {"source": {"with": {"count": 2}, "next": "work"}, "work": {"with": {"seconds": 5.0}}}
+    running = started(cli.start("run", cli.pipeline("slow", stages), "-d", "demo", "--workers", "0", "--json"))
+    until(lambda: len(query(cli, "SELECT 1 FROM procrastinate_jobs WHERE status = 'doing'")) == 2)
+
+    second = started(program(cli, "-m", "impatient_worker"))
+
+    assert ended(running).code == 0
+    assert len(query(cli, "SELECT DISTINCT worker FROM oaflow.hops WHERE stage = 'work'")) == 2
+    assert query(cli, "SELECT DISTINCT attempt FROM oaflow.hops WHERE stage = 'work'") == [(0,)]
+    for worker in (first, second):
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=PATIENCE)
+    balanced(cli)
+
+
 def test_the_stock_worker_runs_periodic_tasks_beside_the_stages_of_a_run(
     cli: Command, started: Started, until: Until
 ) -> None:

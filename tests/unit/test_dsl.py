@@ -97,7 +97,7 @@ def test_only_what_was_said_of_a_retry_is_kept():
         ({"retry": True}, "must be a whole number"),
         ({"retry": {"times": 2}}, "has no key 'times'; its keys are: max, backoff, base, cap"),
         ({"retry": {"backoff": "linear"}}, "must be 'none' or 'exponential'"),
-        ({"emit": "later"}, "must be 'success' or 'stream'"),
+        ({"emit": "later"}, "must be 'success', 'stream' or 'always'"),
         ({"queue": "q" * 41}, "must be a text of at most 40 characters"),
         ({"priority": "high"}, "must be a whole number"),
         ({"next": "index"}, "has no option 'next'; its options are: queue, ports"),
@@ -213,7 +213,7 @@ shared = {
     "timeout": durations,
     "memory": st.sampled_from(["2GiB", 1024, "${params.room}"]),
     "priority": st.integers(-5, 99) | st.just("${params.n}"),
-    "emit": st.sampled_from(["success", "stream"]),
+    "emit": st.sampled_from(["success", "stream", "always"]),
 }
 
 

@@ -99,14 +99,8 @@ NOT_CALLABLE = rule(
     generator).
     """,
 )
-NOT_YET_DECORATED = rule(
-    "OAF412",
-    "function-not-yet",
-    "a decorator asks for something that this version does not understand yet",
-    """
-    `emit="always"` is part of the language, and comes with a later version. It is refused, not ignored.
-    """,
-)
+# OAF412 stood for what a decorator could not ask for yet. Codes are never used again.
+
 OPTION_TYPE = rule(
     "OAF413",
     "option-type",

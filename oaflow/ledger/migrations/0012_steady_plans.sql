@@ -5,8 +5,20 @@
 -- So nothing here leaves the planner a choice that depends on how long a table is: sequential scans are off, and rows
 -- are named by what can only be looked up (a lateral subquery, an array of ids) and never joined.
 
--- As before. And the chunks of a stream that was diverted or cancelled go, too.
-CREATE OR REPLACE FUNCTION oaflow.complete_v1(
+-- Finishes jobs, inserts their successors, moves the counters and writes the history rows: one statement.
+--
+-- A job counts only where its row is still 'doing', at the attempt seen at fetch, and this worker's. outcome:
+--   done, failed, diverted, cancelled  the job ends; a diverted job has its on_error stage as successor
+--   retried, crashed                   the job goes back, after p_delays seconds
+--   paused                             the same, and it is not charged: a disk was full, or the worker stops
+--   chunk                              a part of a stream; the job goes on
+-- No two members of one call may be of one job.
+-- p_details is an array beside p_ids: {documents, handed, lost, error, notes, unmatched, dropped, ended}.
+-- The next jobs name their parent; p_next_args is one jsonb array beside p_next_parents. One with an id, taken from the
+-- sequence before, is inserted as claimed by this worker.
+-- Answers, for each job: applied; already (an earlier send of the same had committed); fenced (somebody else owns the
+-- job now); gone (the row was deleted).
+CREATE FUNCTION oaflow.complete_v1(
     p_worker bigint, p_shard smallint,
     p_ids bigint[], p_attempts integer[], p_outcomes text[], p_runs text[], p_stages text[], p_parents bigint[],
     p_started float8[], p_ended float8[], p_delays float8[], p_positions integer[], p_digests text[],
