@@ -145,13 +145,22 @@ class Defaults(Declaration):
     emit: Emit | None = None
 
 
+class Collect(Declaration):
+    """
+    How many entities of several jobs are put into one, and for how many seconds the first of them may wait for others.
+    """
+
+    size: int | Open
+    wait: float | Open = 2.0
+
+
 class Stage(Declaration):
     """
     One stage as written, shorthands written out: durations are seconds, sizes are bytes. None: not said.
 
     `options` is the author's `with`. `dropped` are the ports that are deliberately not wired. `enabled` is a bool, or
-    the name of the param that decides. `split` is the most entities of one of its jobs. `join` are the stages that it
-    waits for, or `run`; empty where it is none.
+    the name of the param that decides. `split` is the most entities of one of its jobs, `collect` what several are
+    put together to. `join` are the stages that it waits for, or `run`; empty where it is none.
     """
 
     task: str
@@ -170,6 +179,7 @@ class Stage(Declaration):
     origin: str | None = None
     description: str | None = None
     split: int | None = None
+    collect: Collect | None = None
     join: tuple[str, ...] = ()
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 from oaflow.compiler.functions import Inspected
 from oaflow.compiler.graph import entries
 from oaflow.model import Param, Pipeline, Repeat, Retry, Stage, StageOptions
-from oaflow.plan import Plan, PlannedEdge, PlannedParam, PlannedRetry, PlannedStage
+from oaflow.plan import Plan, PlannedCollect, PlannedEdge, PlannedParam, PlannedRetry, PlannedStage
 
 # What a function that nobody looked at says about itself.
 _UNSEEN = Inspected(StageOptions())
@@ -78,6 +78,7 @@ def _stage(pipeline: Pipeline, name: str, stage: Stage, found: Inspected) -> Pla
         accepts=options.accepts,
         emits=_emits(options),
         split=stage.split,
+        collect=None if stage.collect is None else PlannedCollect(**stage.collect.model_dump(exclude_none=True)),
         join=stage.join,
         takes=first.annotation if first is not None else None,
         gives=found.returns,

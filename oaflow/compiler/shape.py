@@ -12,7 +12,7 @@ from oaflow.compiler.params import read_params
 from oaflow.compiler.reading import PARAM, TASK, Reader, shortened, spelled
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import NO_SPANS, Diagnostic, Path, Spans, errors, in_order
-from oaflow.model import LANGUAGE, Defaults, Pipeline, Repeat, Stage
+from oaflow.model import LANGUAGE, Collect, Defaults, Pipeline, Repeat, Stage
 from oaflow.plan.joins import RUN
 
 PIPELINE_KEYS = ("oaflow", "pipeline", "description", "params", "defaults", "start", "stages")
@@ -20,12 +20,14 @@ LATER_PIPELINE_KEYS = ("tests",)
 
 STAGE_KEYS = (
     "task", "queue", "next", "with", "retry", "timeout", "memory", "priority", "on_error", "emit", "enabled", "origin",
-    "external", "description", "split", "join",
+    "external", "description", "split", "collect", "join",
 )  # fmt: skip
-LATER_STAGE_KEYS = ("choose", "collect", "rate", "concurrency", "lock")
+LATER_STAGE_KEYS = ("choose", "rate", "concurrency", "lock")
 
 DEFAULTS_KEYS = ("queue", "retry", "timeout", "memory", "priority", "emit")
-LATER_DEFAULTS_KEYS = ("choose", "collect", "rate", "concurrency", "lock")
+LATER_DEFAULTS_KEYS = ("choose", "rate", "concurrency", "lock")
+
+COLLECT_KEYS = ("size", "wait")
 
 RETRY_KEYS = ("max", "backoff", "base", "cap")
 
@@ -185,11 +187,18 @@ def _stage(reader: Reader, name: str, data: object, path: Path) -> Stage | None:
         said["origin"] = _origin(reader, members["origin"], (*path, "origin"))
     if "split" in members:
         said["split"] = reader.fixed(members["split"], (*path, "split"), 1)
+    if "collect" in members:
+        said["collect"] = _collect(reader, members["collect"], (*path, "collect"))
+        if "split" in members:
+            message = f"stage {name!r} cannot put jobs together and cut them as well"
+            help = "take one of them out: `collect` cuts what is larger than its size, too"
+            reader.report(rules.COLLECT_CONFLICT, message, (*path, "split"), key=True, help=help)
     if "join" in members:
         said["join"] = _join(reader, members["join"], (*path, "join"))
-        if "split" in members:
-            message = f"stage {name!r} is a join, which gets one job without entities: there is nothing to split"
-            reader.report(rules.JOIN_CONFLICT, message, (*path, "split"), key=True, help="take `split` out")
+        for key in ("split", "collect"):
+            if key in members:
+                message = f"stage {name!r} is a join, which gets one job without entities: there is nothing to {key}"
+                reader.report(rules.JOIN_CONFLICT, message, (*path, key), key=True, help=f"take `{key}` out")
     said["description"] = _optional(reader, members, path, "description")
     said |= _common(reader, members, path)
     if "queue" not in said and "queue" not in members and len(name) > 40:
@@ -290,6 +299,25 @@ def _on_error(reader: Reader, value: object, path: Path) -> str | None:
         return reader.name(value, path, "a stage")
     reader.wrong_type(value, path, "the name of one stage", "on_error: STAGE")
     return None
+
+
+def _collect(reader: Reader, value: object, path: Path) -> Collect | None:
+    """
+    A number of entities, or a mapping with `size` and `wait`.
+    """
+    if not isinstance(value, Mapping):
+        size = reader.whole(value, path, 1)
+        return None if size is None else Collect(size=size)
+    members = reader.mapping(cast("object", value), path, "collect", COLLECT_KEYS)
+    said: dict[str, Any] = {}
+    if "size" in members:
+        said["size"] = reader.whole(members["size"], (*path, "size"), 1)
+    elif (*path, "size") not in reader.meant:
+        help = "collect: {size: 500, wait: 2s}"
+        reader.report(rules.MISSING_KEY, "`collect` needs a size: how many entities", path, key=True, help=help)
+    if "wait" in members:
+        said["wait"] = reader.duration(members["wait"], (*path, "wait"))
+    return None if None in said.values() or "size" not in said else Collect(**said)
 
 
 def _join(reader: Reader, value: object, path: Path) -> tuple[str, ...]:

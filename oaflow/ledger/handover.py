@@ -36,8 +36,9 @@ class Claimed(NamedTuple):
 
 class Successor(NamedTuple):
     """
-    A job to insert together with the end of its parent. `args` is JSON text. One with an id is inserted as claimed by
-    the worker that sends it.
+    A job to insert together with the end of its parent. `args` is JSON text. One with `collect`, [key, documents] as
+    JSON text, waits to be put together with others of the key; one with an id is inserted as claimed by the worker that
+    sends it.
     """
 
     queue: str
@@ -45,6 +46,7 @@ class Successor(NamedTuple):
     stage: str
     priority: int
     args: bytes
+    collect: str | None = None
     id: int | None = None
 
 
@@ -108,13 +110,14 @@ SELECT job, answer FROM oaflow.complete_v1(
     %(stages)s::text[], %(parents)s::bigint[], %(started)s::float8[], %(ended)s::float8[], %(delays)s::float8[],
     %(positions)s::int[], %(digests)s::text[], %(versions)s::text[], %(details)s::jsonb,
     %(next_ids)s::bigint[], %(next_parents)s::bigint[], %(next_queues)s::text[], %(next_tasks)s::text[],
-    %(next_stages)s::text[], %(next_priorities)s::int[], %(next_args)s::jsonb)
+    %(next_stages)s::text[], %(next_priorities)s::int[], %(next_collects)s::text[], %(next_args)s::jsonb)
 """
 
 CLOSE = """
 SELECT r.id, oaflow.close_v1(r.id) AS state FROM unnest(%(runs)s::text[]) AS r (id)
  WHERE (SELECT coalesce(sum(k.open), 0) FROM oaflow.counters k WHERE k.run = r.id) <= 0
     OR EXISTS (SELECT 1 FROM oaflow.joins j JOIN oaflow.runs u ON u.id = j.run WHERE j.run = r.id AND j.fired < u.round)
+    OR EXISTS (SELECT 1 FROM oaflow.collected w WHERE w.run = r.id AND w.job IS NULL)
 """
 
 OPEN_RUNS = """
@@ -203,6 +206,7 @@ def completion_values(worker: int, shard: int, items: Sequence[Completion]) -> d
         "next_tasks": texts(successor.task for _, successor in pairs),
         "next_stages": texts(successor.stage for _, successor in pairs),
         "next_priorities": numbers(successor.priority for _, successor in pairs),
+        "next_collects": texts(successor.collect for _, successor in pairs),
         "next_args": json_array(successor.args for _, successor in pairs),
     }
 
@@ -250,11 +254,11 @@ async def alone(connection: Connection, worker: int, job: int, attempt: int) -> 
 
 async def close(connection: Connection, runs: Sequence[str]) -> list[tuple[str, str]]:
     """
-    End those of the runs that are quiet, and fire their joins. To be called after the commit of a hand-over that left
-    no successor.
+    End those of the runs that are quiet, put together what has waited, and fire joins. To be called after the commit of
+    a hand-over that left no successor, or one that waits.
 
     Returns:
-        each run of which something became, with its state, or `joined` where joins fired.
+        each run of which something became, with its state, or `joined`, `gathered` where new jobs came of it.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(CLOSE, {"runs": list(runs)})

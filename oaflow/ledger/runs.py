@@ -13,6 +13,7 @@ from psycopg import Connection, errors
 from psycopg.rows import class_row
 
 from oaflow.ledger.statements import sql
+from oaflow.plan import BoundStage
 
 State = Literal["running", "paused", "interrupted", "finished", "incomplete", "cancelled"]
 
@@ -265,6 +266,26 @@ def expect(connection: Connection[Any], run: str, joins: Iterable[tuple[FirstJob
                 "args": orjson.dumps(dict(job.args)).decode(),
             },
         )
+
+
+def collect(connection: Connection[Any], run: str, stage: BoundStage, feeders: Iterable[str]) -> None:
+    """
+    Says that a stage of a run collects; nothing more can come when nothing is open in its feeders.
+    """
+    assert stage.collect is not None
+    connection.execute(
+        sql("collect"),
+        {
+            "run": run,
+            "stage": stage.name,
+            "size": stage.collect.size,
+            "wait": stage.collect.wait,
+            "feeders": sorted(feeders),
+            "queue": stage.queue,
+            "task": stage.task,
+            "priority": stage.priority,
+        },
+    )
 
 
 def close(connection: Connection[Any], run: str) -> None:

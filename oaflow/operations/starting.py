@@ -255,6 +255,8 @@ def begin(
                 for job in _first(bound, join, request.dataset, run, [], job_bytes)
             ],
         )
+        for stage, feeders in bound.collects.items():
+            ledger.collect(connection, run, bound.stages[stage], feeders)
         if request.stop_after is not None:
             ledger.stop_after(connection, run, request.stop_after, stages)
         number = _enter(connection, run, _first_jobs(bound, stages, request, run, job_bytes))

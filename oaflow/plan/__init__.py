@@ -6,10 +6,12 @@ from oaflow.plan.binding import bind
 from oaflow.plan.params import check_params
 from oaflow.plan.plans import (
     FORMAT,
+    BoundCollect,
     BoundPlan,
     BoundStage,
     Open,
     Plan,
+    PlannedCollect,
     PlannedEdge,
     PlannedParam,
     PlannedRetry,
@@ -19,10 +21,12 @@ from oaflow.plan.plans import (
 
 __all__ = [
     "FORMAT",
+    "BoundCollect",
     "BoundPlan",
     "BoundStage",
     "Open",
     "Plan",
+    "PlannedCollect",
     "PlannedEdge",
     "PlannedParam",
     "PlannedRetry",

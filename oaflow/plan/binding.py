@@ -9,7 +9,17 @@ from typing import Any, cast
 from oaflow.errors import UsageError
 from oaflow.model import Retry
 from oaflow.plan.params import as_text, close_to, shown
-from oaflow.plan.plans import REFERENCE, BoundPlan, BoundStage, Plan, PlannedRetry, PlannedStage, references
+from oaflow.plan.plans import (
+    REFERENCE,
+    BoundCollect,
+    BoundPlan,
+    BoundStage,
+    Plan,
+    PlannedCollect,
+    PlannedRetry,
+    PlannedStage,
+    references,
+)
 
 
 def bind(plan: Plan, values: Mapping[str, Any], *, disable: Collection[str] = ()) -> BoundPlan:
@@ -122,12 +132,24 @@ def _bound_stage(plan: Plan, name: str, values: Mapping[str, Any], disabled: Col
         external=stage.external,
         origin=stage.origin or f"{plan.pipeline}/{name}",
         split=stage.split,
+        collect=None
+        if (collect := stage.collect) is None
+        else BoundCollect(
+            size=number("collect.size", collect.size, None, "a whole number, 1 or more", _is_positive),
+            wait=number(
+                "collect.wait", collect.wait, PlannedCollect.model_fields["wait"].default, "a duration", _is_time
+            ),
+        ),
         join=tuple(other for other in stage.join if other not in disabled),
     )
 
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and 0 <= value < 2**31
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_count(value) and value > 0
 
 
 def _is_time(value: Any) -> bool:

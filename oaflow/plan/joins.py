@@ -1,5 +1,5 @@
 """
-What a join waits for. Pure.
+What a join waits for, and what leads to a stage. Pure.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -31,7 +31,7 @@ def waits_of(stages: Mapping[str, Joining]) -> dict[str, frozenset[str]]:
     joins = {name: stage.join for name, stage in stages.items() if stage.join}
     if not joins:
         return {}
-    leads = {name: [other for other, stage in stages.items() if name in stage.targets] for name in stages}
+    leads = _leads(stages)
     after_joins = _closure(joins, {name: stage.targets for name, stage in stages.items()})
     of_run = frozenset(stages) - after_joins
     direct = {
@@ -46,6 +46,18 @@ def waits_of(stages: Mapping[str, Joining]) -> dict[str, frozenset[str]]:
             found = found.union(*(direct[other] for other in new))
         waits[name] = frozenset(found)
     return waits
+
+
+def feeders_of(stages: Mapping[str, Joining], name: str) -> frozenset[str]:
+    """
+    All stages that lead to one, over `on_error` and recursion too; itself among them where it stands in a cycle.
+    """
+    leads = _leads(stages)
+    return frozenset(_closure(leads[name], leads))
+
+
+def _leads(stages: Mapping[str, Joining]) -> dict[str, list[str]]:
+    return {name: [other for other, stage in stages.items() if name in stage.targets] for name in stages}
 
 
 def _closure(sources: Iterable[str], ways: Mapping[str, Collection[str]]) -> set[str]:

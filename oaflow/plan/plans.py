@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from oaflow.errors import EnvironmentProblem
 from oaflow.model import Emit, Retry
-from oaflow.plan.joins import waits_of
+from oaflow.plan.joins import feeders_of, waits_of
 
 FORMAT = 1
 
@@ -65,6 +65,15 @@ class PlannedRetry(_Frozen):
     cap: float | Open = 600.0
 
 
+class PlannedCollect(_Frozen):
+    """
+    How many entities of several jobs are put into one, and for how many seconds the first of them waits for others.
+    """
+
+    size: int | Open
+    wait: float | Open = 2.0
+
+
 class PlannedStage(_Frozen):
     """
     One stage: what runs, on which queue, and where its output goes.
@@ -73,7 +82,8 @@ class PlannedStage(_Frozen):
     A stage with no edge and nothing dropped is an end: what it returns on any port is counted as ended.
     `options` are the keyword arguments of the function (`with` in a pipeline file).
     `enabled` is a bool, or the name of the param that decides.
-    `split` is the most entities of one of its jobs. `join` are the stages that it waits for, or `run`.
+    `split` is the most entities of one of its jobs, `collect` what several are put together to. `join` are the stages
+    that it waits for, or `run`.
     """
 
     task: str
@@ -95,6 +105,7 @@ class PlannedStage(_Frozen):
     takes: str | None = None
     gives: str | None = None
     split: int | None = None
+    collect: PlannedCollect | None = None
     join: tuple[str, ...] = ()
 
     @property
@@ -182,6 +193,15 @@ def _targets(edges: Iterable[PlannedEdge], on_error: str | None) -> tuple[str, .
     return (*(edge.to for edge in edges), *([on_error] if on_error else []))
 
 
+class BoundCollect(_Frozen):
+    """
+    A `PlannedCollect` in which nothing is open.
+    """
+
+    size: int
+    wait: float
+
+
 class BoundStage(_Frozen):
     """
     A stage of a run: nothing open is left in it. Times are seconds, `memory` is bytes.
@@ -206,6 +226,7 @@ class BoundStage(_Frozen):
     origin: str
     unwired: tuple[str, ...] = ()
     split: int | None = None
+    collect: BoundCollect | None = None
     join: tuple[str, ...] = ()
 
     @property
@@ -258,6 +279,14 @@ class BoundPlan(_Frozen):
         The stages that each join waits for.
         """
         return waits_of(self.stages)
+
+    @cached_property
+    def collects(self) -> Mapping[str, frozenset[str]]:
+        """
+        The stages that collect, with all that lead to them.
+        """
+        collecting = [name for name, stage in self.stages.items() if stage.collect]
+        return {name: feeders_of(self.stages, name) for name in collecting}
 
     def to_json(self) -> bytes:
         """

@@ -33,7 +33,7 @@ from oaflow.runtime.execution import execute_async
 from oaflow.runtime.executors import Executor
 from oaflow.runtime.feeding import share
 from oaflow.runtime.functions import Loaded, load
-from oaflow.runtime.held import Held, crash_error, timeout_error, unknown_stage, worker_crash_error
+from oaflow.runtime.held import Held, Passage, crash_error, timeout_error, unknown_stage, worker_crash_error
 from oaflow.runtime.joblog import JobLog
 from oaflow.runtime.messages import Assignment, Death, Handover
 from oaflow.runtime.options import Options
@@ -51,7 +51,7 @@ UNANSWERED = 300  # completions that may wait for an answer before no more work 
 BUFFER = 200  # claimed and not started, at most
 BUFFER_SECONDS = 0.2
 WAIT_SECONDS = 5.0  # that a job waits here before it is given back
-JOIN_SECONDS = 0.05  # from the end of a job until it is asked whether a join is due
+JOIN_SECONDS = 0.05  # from the end of a job until it is asked whether a join, or what is collected, is due
 LEAST = -(2**31)  # what a priority can be
 
 
@@ -82,7 +82,7 @@ class Dispatcher:
         )
         self._loaded: dict[str, Loaded] = {}
         self._quiet: set[str] = set()
-        self._asking: set[str] = set()
+        self._asking: set[tuple[str, float]] = set()
         self._pace = Pace()
         self._wake = asyncio.Event()
         self._feeding = False  # whether that is about to be done
@@ -365,9 +365,9 @@ class Dispatcher:
         passage = self._passages.get(run)
         if passage is None or passage.state != "running" or self._is_closed() or self._slots.one_alone:
             return False
-        if successor.priority < max(self._waits.values()) or not self._passages.works_on(
-            successor.queue, successor.task, run
-        ):
+        if successor.collect is not None or successor.priority < max(self._waits.values()):
+            return False
+        if not self._passages.works_on(successor.queue, successor.task, run):
             return False
         in_loop = self._passages.probe_of(successor.task).is_async
         if (urgency := self._urgency(in_loop)) is not None and successor.priority < urgency:
@@ -415,7 +415,14 @@ class Dispatcher:
             log.error("job %s of task %s carries no run that is known; it is given back", row.id, row.task)
             return False
         planned = passage.plan.stages.get(stage)
-        held = Held(row, passage, planned or unknown_stage(stage, row), parent if isinstance(parent, int) else None)
+        held = Held(
+            row,
+            passage,
+            planned or unknown_stage(stage, row),
+            parent if isinstance(parent, int) else None,
+            collected=mark.get("collected", 0),
+            parted="parted" in mark,
+        )
         self._held[row.id] = held
         passage.held += 1
         if planned is None:
@@ -604,11 +611,15 @@ class Dispatcher:
         if held is None or held.row.attempts != completion.attempt:
             return  # let go since; where it is in hand again, that is another attempt
         taken = answer in ("applied", "already")
+        if taken and held.passage.plan.collects:
+            self._ask_when_due(held.passage, completion.successors)
         if taken and continued:
             self._go_on(held, continued)
         if not taken:
             log.warning("the %s of job %s was not taken: it is %s", completion.outcome, completion.job, answer)
         if completion.outcome == "chunk":
+            if held.passage.plan.collects:
+                self._ask_soon(completion.run)
             self._more |= len(completion.successors) > len(continued)
             if self._may_claim():
                 self._wake.set()
@@ -620,7 +631,7 @@ class Dispatcher:
         self._let_go(held)
         if len(completion.successors) > len(continued) or completion.outcome in ("retried", "crashed", "paused"):
             self._more = True
-        if held.passage.plan.joins:
+        if held.passage.plan.joins or held.passage.plan.collects:
             self._ask_soon(completion.run)
         elif not completion.successors and completion.outcome in ("done", "failed", "cancelled"):
             self._quiet.add(completion.run)
@@ -682,28 +693,42 @@ class Dispatcher:
         for held in jobs:
             self._let_go(held)
 
-    def _ask_soon(self, run: str) -> None:
+    def _ask_soon(self, run: str, seconds: float = JOIN_SECONDS) -> None:
         """
-        Ask whether a join of a run is due, once for all that ends meanwhile.
+        Ask whether a join of a run is due, or what is collected, once for all that ends meanwhile.
         """
 
         def ask() -> None:
-            self._asking.discard(run)
+            self._asking.discard((run, seconds))
             self._quiet.add(run)
             self._wake.set()
 
-        if run not in self._asking:
-            self._asking.add(run)
-            asyncio.get_running_loop().call_later(JOIN_SECONDS, ask)
+        if (run, seconds) not in self._asking:
+            self._asking.add((run, seconds))
+            asyncio.get_running_loop().call_later(seconds, ask)
+
+    def _ask_when_due(self, passage: Passage, successors: Sequence[Successor]) -> None:
+        """
+        What waits to be put together has waited long enough in so many seconds.
+        """
+        for stage in {successor.stage for successor in successors if successor.collect is not None}:
+            if (collect := passage.plan.stages[stage].collect) is not None:
+                self._ask_soon(passage.id, collect.wait + JOIN_SECONDS)
 
     async def _close_quiet(self) -> None:
         """
         After the commit of hand-overs that left no successor: end the runs that are at their end.
 
-        Only for runs of which nothing is in hand here; whoever holds the last job asks last. A join may be due before.
+        Only for runs of which nothing is in hand here; whoever holds the last job asks last. Before that, a join may be
+        due, or what waits to be put together.
         """
         passages = {run: self._passages.get(run) for run in self._quiet}
-        ready = [run for run, passage in passages.items() if passage is None or passage.plan.joins or not passage.held]
+        ready = [
+            run
+            for run, passage in passages.items()
+            if passage is None or passage.plan.joins or passage.plan.collects or not passage.held
+        ]
         self._quiet.difference_update(ready)
-        if ready and await self._wire.send("close", ledger.close, ready):
-            self._stale = True
+        if ready and (became := await self._wire.send("close", ledger.close, ready)):
+            self._more = True
+            self._stale |= any(state != "gathered" for _, state in became)

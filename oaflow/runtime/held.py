@@ -45,14 +45,16 @@ class Passage:
 @dataclass(slots=True, eq=False)
 class Held:
     """
-    A job in hand. `acknowledged` holds what an async stream waits for, by position; `since` is when it came, on the
-    monotonic clock.
+    A job in hand. `collected` is how many it was put together of, `parted` says that it was taken out of such a one;
+    `acknowledged` holds what an async stream waits for, by position; `since` is when it came, on the monotonic clock.
     """
 
     row: Claimed
     passage: Passage
     stage: BoundStage
     parent: int | None
+    collected: int = 0
+    parted: bool = False
     acknowledged: dict[int, asyncio.Event] = field(default_factory=dict[int, asyncio.Event])
     since: float = field(default_factory=time.monotonic)
 
@@ -69,7 +71,7 @@ class Held:
             timeout=self.stage.timeout,
             memory=self.stage.memory,
             chunks=tuple(chunks),
-            first=self.passage.first if self.parent is None and not self.stage.join else None,
+            first=self.passage.first if self.parent is None and not self.stage.join and not self.collected else None,
         )
 
     @property

@@ -39,7 +39,8 @@ class Assignment(NamedTuple):
 
 class Next(NamedTuple):
     """
-    A successor, as it goes into procrastinate_jobs; `args` is JSON text.
+    A successor, as it goes into procrastinate_jobs; `args` is JSON text. One with `collect`, [key, documents] as JSON
+    text, waits before to be put together with others of the key.
     """
 
     queue: str
@@ -47,6 +48,7 @@ class Next(NamedTuple):
     stage: str
     priority: int
     args: bytes
+    collect: str | None = None
 
 
 class Handover(NamedTuple):

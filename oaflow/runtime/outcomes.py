@@ -18,7 +18,7 @@ from oaflow.runtime.joblog import JobLog
 from oaflow.runtime.messages import Handover
 from oaflow.runtime.pace import Pace
 from oaflow.runtime.passages import Passages
-from oaflow.runtime.policy import Again, Divert, Fail, Trouble, judge
+from oaflow.runtime.policy import Again, Divert, Fail, Part, Trouble, judge
 from oaflow.runtime.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Outcomes:
                     position=handover.position if handover.outcome == "chunk" else None,
                     digest=handover.digest,
                     version=handover.version,
-                    detail=handover.detail,
+                    detail=_counted(held, handover.detail),
                     successors=tuple([Successor(*following) for following in handover.next]),
                 )
             )
@@ -139,11 +139,14 @@ class Outcomes:
             retries=held.row.retries,
             crashes=held.row.crashes,
             most_crashes=self._most_crashes,
+            collected=held.collected > 0,
+            parted=held.parted,
         )
         match verdict:
             case Again(charge, delay):
-                kept = {key: value for key, value in kept.items() if key in ("error", "documents")}
-                self.end(held, charge, kept, started=started, delay=delay, version=version)
+                self.end(held, charge, _attempt(kept), started=started, delay=delay, version=version)
+            case Part():
+                self.end(held, "parted", _attempt(kept), started=started, version=version)
             case Divert():
                 diverted = tuple(filter(None, [held.diverted(error)]))
                 handed = [[successor.stage, documents] for successor in diverted]
@@ -181,7 +184,21 @@ class Outcomes:
                 ended=now,
                 delay=delay,
                 version=version,
-                detail=orjson.dumps(detail or {}),
+                detail=_counted(held, orjson.dumps(detail or {})),
                 successors=successors,
             )
         )
+
+
+def _counted(held: Held, detail: bytes) -> bytes:
+    """
+    The detail of an attempt, with how many jobs its own was put together of: those are done with it.
+    """
+    return orjson.dumps({**orjson.loads(detail), "collected": held.collected}) if held.collected else detail
+
+
+def _attempt(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    What is kept of an attempt that was not the last: nothing of what it emitted.
+    """
+    return {key: value for key, value in detail.items() if key in ("error", "documents")}

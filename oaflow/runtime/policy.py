@@ -26,6 +26,13 @@ class Divert:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """
+    The job is taken apart: what it was collected of runs again, each alone.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     """
     The job is kept under failures.
@@ -47,8 +54,15 @@ class Trouble:
 
 
 def judge(
-    trouble: Trouble, stage: BoundStage, *, retries: int, crashes: int, most_crashes: int
-) -> Again | Divert | Fail:
+    trouble: Trouble,
+    stage: BoundStage,
+    *,
+    retries: int,
+    crashes: int,
+    most_crashes: int,
+    collected: bool = False,
+    parted: bool = False,
+) -> Again | Divert | Fail | Part:
     """
     Decide over an attempt that went wrong.
 
@@ -58,13 +72,17 @@ def judge(
         retries: repetitions that the job has used.
         crashes: crashes that it is charged with, without this one.
         most_crashes: the crash that fails a job.
+        collected: whether it was put together of several: the first crash, or the last attempt, takes it apart.
+        parted: whether it was taken out of such a one: it has one attempt.
     """
     match trouble.kind:
         case "room":
             return Again("paused", delay=1.0)
-        case "crash" if crashes + 1 < most_crashes:
+        case "crash" if crashes + 1 < most_crashes and not collected and not parted:
             return Again("crashed")
-        case "error" if not trouble.final and retries < stage.retry.max:
+        case "error" if not trouble.final and retries < stage.retry.max and not parted:
             return Again("retried", stage.retry.delay(retries + 1))
+        case _ if collected:
+            return Part()
         case _:
             return Divert() if stage.on_error else Fail()

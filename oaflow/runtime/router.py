@@ -6,9 +6,11 @@ with its reason, and never an omission.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any, Literal
 
+import orjson
 from pydantic import BaseModel
 
 from oaflow.errors import RouteError, UnknownPortError, UnknownStageError
@@ -39,7 +41,8 @@ class ForeignDatasetError(RouteError):
 @dataclass(frozen=True, slots=True)
 class Route:
     """
-    One job on its way to one stage, stamped with its run.
+    One job on its way to one stage, stamped with its run. `collect` is [key, documents] as JSON where it waits to be
+    put together with others of the same key.
     """
 
     stage: str
@@ -48,6 +51,7 @@ class Route:
     priority: int
     job: AnyJob
     documents: tuple[str, ...]
+    collect: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +133,14 @@ def route(
                 deeper = {**depth, key: level}
             target = stage_of(plan, edge.to)
             for part, of_part in _parts(target, new, documents):
-                routes.append(_stamped(target, part, job, run, deeper, job_id, of_part))
+                routes.append(_collected(target, _stamped(target, part, job, run, deeper, job_id, of_part)))
     return Routed(tuple(routes), tuple(losses), stray)
 
 
 def enter(plan: BoundPlan, stage: str, job: AnyJob, *, run: str) -> list[Route]:
     """
-    The way of a run's first job to one of its stages; several, where the stage splits what arrives.
+    The way of a run's first job to one of its stages; several, where the stage takes fewer
+    entities at once. They are not collected.
     """
     target = stage_of(plan, stage)
     return [_stamped(target, part, job, run, {}, None, of_part) for part, of_part in _parts(target, job, job.documents)]
@@ -145,7 +150,8 @@ def divert(
     plan: BoundPlan, stage: str, job: AnyJob, error: Mapping[str, Any], *, attempts: int, run: str, job_id: int
 ) -> Route | None:
     """
-    The way of a job, as it arrived, to the `on_error` stage, which does not split it; None where its stage has none.
+    The way of a job, as it arrived, to the `on_error` stage, which neither splits nor collects it;
+    None where its stage has none.
 
     Args:
         error: what the last attempt failed with; `type` and `message` are taken.
@@ -234,7 +240,7 @@ def _parts(target: BoundStage, job: AnyJob, documents: tuple[str, ...]) -> list[
     """
     A job as jobs of at most so many entities as a stage takes, each with its documents.
     """
-    most = target.split
+    most = target.collect.size if target.collect else target.split
     if most is None or not isinstance(job, DatasetJob) or len(entities := job.entities) <= most:
         return [(job, documents)]
     fields: dict[str, Any] = {"queue": job.queue, "task": job.task, "dataset": job.dataset, "batch": job.batch}
@@ -242,6 +248,20 @@ def _parts(target: BoundStage, job: AnyJob, documents: tuple[str, ...]) -> list[
     slices = (entities[at : at + most] for at in range(0, len(entities), most))
     parts = [DatasetJob.model_construct(**fields, payload={**payload, "entities": part}) for part in slices]
     return [(part, part.documents) for part in parts]
+
+
+def _collected(target: BoundStage, route: Route) -> Route:
+    """
+    A job that is put together with others says with which: those that differ from it in nothing but their entities.
+    """
+    if target.collect is None or not isinstance(route.job, DatasetJob) or not route.job.entities:
+        return route
+    payload: Mapping[str, Any] = route.job.payload
+    context: Mapping[str, Any] = payload["context"]
+    mark = {name: value for name, value in context["oaflow"].items() if name != "parent"}
+    same = {**payload, "entities": None, "context": {**context, "oaflow": mark}}
+    key = sha256(orjson.dumps(same, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+    return replace(route, collect=orjson.dumps([key, route.documents]).decode())
 
 
 def _stamped(

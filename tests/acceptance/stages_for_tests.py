@@ -248,3 +248,25 @@ def speaks(job: DatasetJob, *, marker: str) -> DatasetJob:
         with open(path, "w"):
             raise ValueError("not yet")
     return job
+
+
+@stage
+def marked(job: DatasetJob, *, ways: int = 2) -> DatasetJob:
+    """Give what arrives a context, one of so many."""
+    (document,) = job.documents
+    context = {"way": int(document.rpartition("-")[2]) % ways}
+    return job.model_copy(update={"payload": {**job.payload, "context": {**job.context, **context}}})
+
+
+@stage
+def spoils(
+    job: DatasetJob, *, log: str, raises: list[str] | None = None, crashes: list[str] | None = None
+) -> DatasetJob:
+    """Note what arrives, and raise or crash where one of certain documents is in it."""
+    with open(log, "a") as lines:
+        lines.write(json.dumps({"documents": job.documents}) + "\n")
+    if not set(job.documents).isdisjoint(crashes or []):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if not set(job.documents).isdisjoint(raises or []):
+        raise ValueError("one of them is bad")
+    return job

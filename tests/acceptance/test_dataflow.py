@@ -132,6 +132,127 @@ def test_a_stage_that_splits_gets_each_entity_once(cli: Command) -> None:
     assert sorted(document for part in parts for document in part) == sorted(f"doc-{number}" for number in range(10))
 
 
+def test_what_arrives_in_many_jobs_is_put_together_and_the_last_part_does_not_wait(cli: Command) -> None:
+    log = cli.folder / "parts"
+    pipeline = cli.pipeline(
+        "gathers",
+        {
+            "source": {"with": {"count": 25}, "next": "marked"},
+            "marked": {"with": {"ways": 2}, "next": "notes"},
+            "notes": {"with": {"log": str(log)}, "collect": {"size": 5, "wait": "10m"}, "next": "end"},
+            "end": {"collect": 100},
+        },
+    )
+
+    result = cli("run", pipeline, *RUN)
+
+    assert result.code == 0, result.err
+    parts = lines(log)
+    assert sorted(document for part in parts for document in part["documents"]) == sorted(
+        f"doc-{number}" for number in range(25)
+    )
+    assert sorted(len(part["documents"]) for part in parts) == [2, 3, 5, 5, 5, 5]
+    for part in parts:
+        assert {int(document.rpartition("-")[2]) % 2 for document in part["documents"]} == {part["context"]["way"]}
+    run = cli("status", "--json").json
+    assert (run["stages"]["notes"]["done"], run["stages"]["end"]["done"]) == (6, 2)
+    assert cli("receipt").code == 0
+
+
+def test_what_has_waited_long_enough_does_not_wait_for_more(cli: Command) -> None:
+    log, slow = cli.folder / "parts", cli.folder / "slow"
+    pipeline = cli.pipeline(
+        "clock",
+        {
+            "source": {"with": {"count": 8}, "next": "work"},
+            "work": {"with": {"seconds": 0.5, "log": str(slow)}, "next": "notes"},
+            "notes": {"with": {"log": str(log)}, "collect": {"size": 100, "wait": "1s"}},
+        },
+    )
+
+    result = cli("run", pipeline, *RUN, env={"OAFLOW_EXECUTORS": "1"})
+
+    assert result.code == 0, result.err
+    assert len(slow.read_text().splitlines()) == 8
+    parts = [line["documents"] for line in lines(log)]
+    assert len(parts) >= 2
+    assert sorted(document for part in parts for document in part) == [f"doc-{number}" for number in range(8)]
+
+
+@pytest.mark.parametrize("harm", ["raises", "crashes"])
+def test_what_was_put_together_is_taken_apart_and_only_the_culprit_fails(cli: Command, harm: str) -> None:
+    log, aside = cli.folder / "log", cli.folder / "aside"
+    pipeline = cli.pipeline(
+        "apart",
+        {
+            "source": {"with": {"count": 10}, "next": "spoils"},
+            "spoils": {
+                "with": {"log": str(log), harm: ["doc-3", "doc-7"]},
+                "collect": {"size": 10, "wait": "10m"},
+                "retry": {"max": 1, "base": 0},
+                "on_error": "notes",
+                "next": "end",
+            },
+            "end": {},
+            "notes": {"with": {"log": str(aside)}},
+        },
+    )
+
+    result = cli("run", pipeline, *RUN)
+
+    assert result.code == 0, result.err
+    attempts = [line["documents"] for line in lines(log)]
+    whole = [attempt for attempt in attempts if len(attempt) == 10]
+    assert len(whole) == (2 if harm == "raises" else 1)
+    assert sorted(attempt for attempt in attempts if len(attempt) == 1) == [[f"doc-{number}"] for number in range(10)]
+    assert sorted(line["documents"] for line in lines(aside)) == [["doc-3"], ["doc-7"]]
+    run = cli("status", "--json").json
+    assert run["stages"]["end"]["done"] == 8
+    assert run["stages"]["spoils"]["diverted"] == 2
+    with psycopg.connect(cli.environment["OAFLOW_DB_URI"]) as connection:
+        assert connection.execute("SELECT count(*) FROM oaflow.collected").fetchone() == (0,)
+
+
+def test_of_what_was_taken_apart_the_failed_runs_again_with_all_its_attempts(cli: Command) -> None:
+    log = cli.folder / "log"
+    pipeline = cli.pipeline(
+        "apart",
+        {
+            "source": {"with": {"count": 4}, "next": "spoils"},
+            "spoils": {"with": {"log": str(log), "raises": ["doc-1"]}, "collect": 4, "retry": {"max": 2, "base": 0}},
+        },
+    )
+    assert cli("run", pipeline, *RUN).code == 1
+    log.unlink()
+
+    assert cli("retry", "--workers", "1").code == 1
+
+    assert [line["documents"] for line in lines(log)] == [["doc-1"]] * 3
+
+
+def test_what_waits_in_a_run_that_is_cancelled_is_taken_out(
+    cli: Command, started: Callable[[Any], Any], until: Callable[[Callable[[], Any]], Any]
+) -> None:
+    stages = {
+        "source": {"with": {"count": 5}, "next": ["notes", "sleeps"]},
+        "sleeps": {},
+        "notes": {"with": {"log": str(cli.folder / "log")}, "collect": {"size": 100, "wait": "10m"}},
+    }
+    stages["sleeps"]["next"] = "notes"
+    process = started(cli.start("run", cli.pipeline("cut", stages), *RUN))
+    with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
+        query = "SELECT count(*) FROM oaflow.collected"
+        until(lambda: connection.execute("SELECT to_regclass('oaflow.collected') IS NOT NULL").fetchone() == (True,))
+        until(lambda: connection.execute(query).fetchone() == (5,))
+
+        assert cli("cancel").code == 0
+
+        process.communicate(timeout=60)
+        assert connection.execute(query).fetchone() == (0,)
+        query = "SELECT sum(open)::int FROM oaflow.counters"
+        until(lambda: connection.execute(query).fetchone() == (0,))
+
+
 @pytest.mark.parametrize("aside", [False, True])
 def test_what_a_failing_stage_had_emitted_goes_out_with_its_last_attempt(cli: Command, aside: bool) -> None:
     log = cli.folder / "out"

@@ -6,6 +6,7 @@ OAFLOW_CHAOS=KILLSxJOBS asks for more than the few of CI; OAFLOW_SEED repeats on
 """
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -200,3 +201,29 @@ def _restart(server: Server, folder: Path, mode: str) -> None:
     os.kill(pid, signal.SIGINT if mode == "fast" else signal.SIGQUIT)
     _wait(lambda: not Path(f"/proc/{pid}").exists())
     server.revive()
+
+
+def test_what_waits_to_be_put_together_outlives_the_worker_that_brought_it(
+    cli: Command, started: Started, until: Callable[[Callable[[], object]], object]
+) -> None:
+    log, worked = cli.folder / "log", cli.folder / "worked"
+    pipeline = cli.pipeline(
+        "gathers",
+        {
+            "source": {"with": {"count": 100}, "next": "work"},
+            "work": {"with": {"seconds": 0.05, "log": str(worked)}, "next": "notes"},
+            "notes": {"with": {"log": str(log)}, "collect": {"size": 100, "wait": "10m"}},
+        },
+    )
+    process = started(cli.start("run", pipeline, "-d", "demo", "--workers", "2"))
+    with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
+        until(lambda: connection.execute("SELECT to_regclass('oaflow.collected') IS NOT NULL").fetchone() == (True,))
+        waiting = "SELECT count(*) >= 60 FROM oaflow.collected"
+        until(lambda: connection.execute(waiting).fetchone() == (True,))
+
+        os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    (line,) = log.read_text().splitlines()
+    assert sorted(json.loads(line)["documents"]) == sorted(f"doc-{number}" for number in range(100))

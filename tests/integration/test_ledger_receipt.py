@@ -94,6 +94,7 @@ class Story:
                 "next_tasks": [f"t.{to}"] * len(following),
                 "next_stages": [to] * len(following),
                 "next_priorities": [50] * len(following),
+                "next_collects": [None] * len(following),
                 "next_args": handover.json_array(following),
             },
         ).fetchall()

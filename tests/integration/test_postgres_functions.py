@@ -15,7 +15,8 @@ RUN = "ingest-abc234"
 
 _COMPLETE = (
     "%s, 1::smallint, %s, %s, %s, %s, %s, %s::bigint[], %s::float8[], %s::float8[], %s::float8[], %s::integer[], "
-    "%s, %s, %s, %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::integer[], %s"
+    "%s, %s, %s, %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::text[], "
+    "%s"
 )
 
 
@@ -72,6 +73,7 @@ class Ledger:
                 [f"t.{stage}" for stage in next_stages],
                 list(next_stages),
                 [0] * count,
+                list(more.get("collects", [None] * count)),
             ),
             Jsonb(args),
         )[0][0]

@@ -3,6 +3,7 @@ Laws and cases of routing.
 """
 
 import copy
+from typing import Any
 
 import orjson
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from oaflow.errors import UnknownPortError, UnknownStageError
 from oaflow.jobs import DatasetJob, Job, ReservedKeyError, read_job
-from oaflow.plan import BoundPlan, PlannedEdge
+from oaflow.plan import BoundCollect, BoundPlan, PlannedEdge
 from oaflow.runtime.router import ForeignDatasetError, divert, enter, route
 from tests.integration.pools import bound_stage, plan_of
 
@@ -196,6 +197,39 @@ def test_the_first_job_of_a_run_has_no_parent():
     (way,) = enter(CHAIN, "a", job_of(), run="r")
     assert way.job.context["oaflow"] == {"run": "r", "stage": "a"}
     assert (way.queue, way.task) == ("queue-a", "m.a")
+
+
+@given(st.integers(0, 12), st.integers(1, 5))
+def test_a_stage_that_collects_gets_each_entity_once_and_never_too_many(count: int, most: int):
+    target = bound_stage("b", "m.b", collect=BoundCollect(size=most, wait=1.0))
+    plan = plan_of(bound_stage("a", "m.a", PlannedEdge(to="b")), target)
+    job = job_of(entities=[document(number) for number in range(count)])
+
+    ways = route(plan, "a", job_of(), [("default", job)], run="r", job_id=1).routes
+
+    parts = [way.job.entities for way in ways]
+    assert [entity["id"] for part in parts for entity in part] == [f"doc-{number}" for number in range(count)]
+    assert all(len(part) <= most for part in parts)
+    # Without entities there is nothing to put together.
+    assert [way.collect is None for way in ways] == [count == 0] * len(ways)
+    assert all(way.collect is None for way in enter(plan, "b", job, run="r"))
+
+
+def test_jobs_are_put_together_that_differ_in_nothing_but_entities_and_parent():
+    target = bound_stage("b", "m.b", collect=BoundCollect(size=5, wait=1.0))
+    plan = plan_of(bound_stage("a", "m.a", PlannedEdge(to="b")), target)
+
+    def key(number: int, parent: int, **context: Any) -> str:
+        job = job_of(entities=[document(number)], **context)
+        (way,) = route(plan, "a", job_of(), [("default", job)], run="r", job_id=parent).routes
+        found, documents = orjson.loads(way.collect or "")
+        assert documents == [f"doc-{number}"]
+        return found
+
+    assert key(1, 1) == key(2, 2)
+    assert key(1, 1, color="red") == key(2, 1, color="red")
+    assert key(1, 1, color="red") != key(1, 1)
+    assert key(1, 1, color="red") != key(1, 1, color="blue")
 
 
 @given(st.integers(0, 12), st.integers(1, 5), st.booleans())

@@ -146,8 +146,8 @@ OUT_OF_RANGE = rule(
     "out-of-range",
     "a number is too small or too large for its key",
     """
-    `retry.max` is 0 or more, `split` 1 or more, `recurse` 1 to 1,000, `timeout` and `memory` more than nothing,
-    `priority` what an integer column holds.
+    `retry.max` is 0 or more, `split` and `collect` 1 or more, `recurse` 1 to 1,000, `timeout` and `memory` more than
+    nothing, `priority` what an integer column holds.
     """,
     """
     pipeline: notes
@@ -205,15 +205,15 @@ NOT_YET = rule(
     "not-yet",
     "something of the language that this version does not understand yet",
     """
-    Still to come: in a stage `choose`, `collect`, `rate`, `concurrency` and `lock`; in an edge `where`, `when`,
-    `else` and `load`; expressions in `enabled` beyond `params.NAME`; and `tests`. They are refused, never ignored:
+    Still to come: in a stage `choose`, `rate`, `concurrency` and `lock`; in an edge `where`, `when`, `else` and
+    `load`; expressions in `enabled` beyond `params.NAME`; and `tests`. They are refused, never ignored:
     a pipeline that passes does what it says.
     """,
     """
     pipeline: notes
     stages:
       read: {task: notes.read, next: index}
-      index: {task: notes.index, collect: 100}
+      index: {task: notes.index, lock: job.dataset}
     """,
     """
     pipeline: notes
@@ -542,12 +542,33 @@ LOOKALIKE = rule(
       read: {task: notes.read}
     """,
 )
+COLLECT_CONFLICT = rule(
+    "OAF129",
+    "collect-conflict",
+    "a stage collects and splits",
+    """
+    `collect` puts the entities of several jobs into one of at most its size, and cuts larger ones to it. `split` only
+    cuts: beside `collect` there is nothing left for it to do.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: index}
+      index: {task: notes.index, collect: 500, split: 100}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: index}
+      index: {task: notes.index, collect: 500}
+    """,
+)
 JOIN_CONFLICT = rule(
     "OAF128",
     "join-conflict",
     "a key has no effect on a join",
     """
-    A join is called once, with one job that has no entities: there is nothing to `split`.
+    A join is called once, with one job that has no entities: there is nothing to `split` or to `collect`.
     """,
     """
     pipeline: notes

@@ -44,6 +44,36 @@ CREATE TABLE oaflow.joins (
     PRIMARY KEY (run, stage)
 );
 
+-- The stages of a run that collect: how many entities a job of theirs holds, for how many seconds the first of them may
+-- wait for others, and `feeders`, in which nothing is open when nothing more can come.
+CREATE TABLE oaflow.collects (
+    run      text NOT NULL,
+    stage    text NOT NULL,
+    size     integer NOT NULL,
+    wait     double precision NOT NULL,
+    feeders  text[] NOT NULL,
+    queue    text NOT NULL,
+    task     text NOT NULL,
+    priority integer NOT NULL,
+    PRIMARY KEY (run, stage)
+);
+
+-- Jobs that wait to be put together with others of the same key; once they are, `job` is the one that holds them. Until
+-- that one has ended they stay here, so that it can be taken apart.
+CREATE TABLE oaflow.collected (
+    id        bigint PRIMARY KEY,
+    run       text NOT NULL,
+    stage     text NOT NULL,
+    key       text NOT NULL,
+    entities  integer NOT NULL,
+    documents jsonb NOT NULL,
+    args      jsonb NOT NULL,
+    arrived   timestamptz NOT NULL DEFAULT now(),
+    job       bigint
+);
+CREATE INDEX collected_waiting ON oaflow.collected (run, stage, key, id) WHERE job IS NULL;
+CREATE INDEX collected_by_job ON oaflow.collected (job) WHERE job IS NOT NULL;
+
 -- Jobs per stage. Sharded, so that no row is hot; a reader sums the shards.
 CREATE TABLE oaflow.counters (
     run       text NOT NULL,
@@ -62,7 +92,8 @@ CREATE TABLE oaflow.counters (
 
 -- What happened to each attempt, append only. `successors` holds the ids of the jobs handed over, in the order of
 -- `detail.handed`, which names for each its stage and documents: so a job that somebody deleted is found by name.
--- outcome: root, joined, done, chunk, retried, crashed, failed, diverted, cancelled, vanished, orphaned, reopened.
+-- outcome: root, joined, collected, done, chunk, retried, crashed, failed, diverted, parted, cancelled, vanished, orphaned,
+-- reopened.
 CREATE TABLE oaflow.hops (
     at         timestamptz NOT NULL DEFAULT now(),
     run        text NOT NULL,

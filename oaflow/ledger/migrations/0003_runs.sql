@@ -1,5 +1,91 @@
 -- The life of a run.
 
+-- Makes one job of the given waiting ones, which are of one stage and key: the entities of all, in order, and the rest as
+-- in the first of them. How many they are stands in its mark.
+CREATE FUNCTION oaflow.put_together_v1(
+    p_run text, p_stage text, p_queue text, p_task text, p_priority integer, p_ids bigint[]
+) RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE made bigint := nextval('procrastinate_jobs_id_seq');
+BEGIN
+    WITH member AS MATERIALIZED (
+        SELECT w.* FROM oaflow.collected w WHERE w.id = ANY (p_ids) ORDER BY w.id
+    ), ins AS (
+        INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args)
+        SELECT made, p_queue, p_task, p_priority,
+               jsonb_set(
+                   jsonb_set(f.args, '{payload,entities}', (
+                       SELECT jsonb_agg(e.entity ORDER BY m.id, e.ord) FROM member m
+                        CROSS JOIN LATERAL jsonb_array_elements(m.args #> '{payload,entities}')
+                              WITH ORDINALITY AS e (entity, ord))),
+                   '{payload,context,oaflow}',
+                   (f.args #> '{payload,context,oaflow}') - 'parent'
+                       || jsonb_build_object('collected', cardinality(p_ids)))
+          FROM member f WHERE f.id = p_ids[1]
+    ), held AS (
+        UPDATE oaflow.collected w SET job = made WHERE w.id = ANY (p_ids)
+    ), hop AS (
+        INSERT INTO oaflow.hops (run, stage, job, outcome, successors, detail)
+        SELECT p_run, p_stage, m.id, 'collected', ARRAY[made],
+               jsonb_build_object('handed', jsonb_build_array(jsonb_build_array(p_stage, m.documents)))
+          FROM member m
+    )
+    INSERT INTO oaflow.counters AS k (run, stage, shard, open) VALUES (p_run, p_stage, 0, 1 - cardinality(p_ids))
+    ON CONFLICT (run, stage, shard) DO UPDATE SET open = k.open + excluded.open;
+END $$;
+
+-- Puts waiting jobs of one stage and key together into one: as many as fill it; fewer where the oldest has waited long
+-- enough, or nothing more can come, as nothing is open in what feeds the stage. What waits for itself, in a cycle, counts
+-- as not open. To be called under the lock of the run; answers how many jobs it made.
+CREATE FUNCTION oaflow.gather_v1(p_run text) RETURNS integer
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+    c record; m record; made integer := 0; last boolean;
+    ids bigint[]; entities integer; since timestamptz; at_key text;
+BEGIN
+    FOR c IN
+        SELECT k.*, r.sealed, r.round FROM oaflow.collects k JOIN oaflow.runs r ON r.id = k.run
+         WHERE k.run = p_run AND r.state IN ('running', 'paused', 'interrupted')
+           AND EXISTS (SELECT 1 FROM oaflow.collected w WHERE w.run = p_run AND w.stage = k.stage AND w.job IS NULL)
+         ORDER BY k.stage
+    LOOP
+        -- Before the members are read: once nothing is open, all that came of it is there to be seen.
+        SELECT c.sealed AND o.open - o.own = 0 AND NOT EXISTS (
+                   SELECT 1 FROM oaflow.joins b
+                    WHERE b.run = p_run AND b.stage = ANY (c.feeders) AND b.fired < c.round)
+          INTO last
+          FROM (SELECT (SELECT coalesce(sum(k.open), 0) FROM oaflow.counters k
+                         WHERE k.run = p_run AND k.stage = ANY (c.feeders)) AS open,
+                       (SELECT count(*) FROM oaflow.collected w
+                         WHERE w.run = p_run AND w.stage = c.stage AND w.job IS NULL
+                           AND c.stage = ANY (c.feeders)) AS own) o;
+        ids := '{}'; entities := 0; at_key := NULL;
+        FOR m IN
+            SELECT w.id, w.key, w.entities, w.arrived FROM oaflow.collected w
+             WHERE w.run = p_run AND w.stage = c.stage AND w.job IS NULL ORDER BY w.key, w.id
+        LOOP
+            IF m.key IS DISTINCT FROM at_key THEN
+                IF at_key IS NOT NULL AND (last OR since < now() - make_interval(secs => c.wait)) THEN
+                    PERFORM oaflow.put_together_v1(p_run, c.stage, c.queue, c.task, c.priority, ids); made := made + 1;
+                END IF;
+                at_key := m.key; ids := '{}'; entities := 0; since := m.arrived;
+            ELSIF entities + m.entities > c.size THEN
+                PERFORM oaflow.put_together_v1(p_run, c.stage, c.queue, c.task, c.priority, ids); made := made + 1;
+                ids := '{}'; entities := 0; since := m.arrived;
+            END IF;
+            ids := ids || m.id; entities := entities + m.entities; since := least(since, m.arrived);
+            IF entities >= c.size THEN
+                PERFORM oaflow.put_together_v1(p_run, c.stage, c.queue, c.task, c.priority, ids); made := made + 1;
+                at_key := NULL;
+            END IF;
+        END LOOP;
+        IF at_key IS NOT NULL AND (last OR since < now() - make_interval(secs => c.wait)) THEN
+            PERFORM oaflow.put_together_v1(p_run, c.stage, c.queue, c.task, c.priority, ids); made := made + 1;
+        END IF;
+    END LOOP;
+    RETURN made;
+END $$;
+
 -- Fires the joins of a run whose stages are quiet: the source is sealed, nothing is open in what a join waits for, and no
 -- join that it waits for has still to fire in this round. To be called under the lock of the run; answers how many fired.
 -- The job says in its context which round it is, and how many jobs have failed.
@@ -40,14 +126,16 @@ BEGIN
     RETURN n;
 END $$;
 
--- Fires joins, and ends runs that are quiet: source sealed, nothing open. Called after the commit of a hand-over without successors
--- (two finishing transactions do not see each other, so inside them it would be missed), and by the sweeper.
+-- Puts together what has waited, fires joins, and ends runs that are quiet: source sealed, nothing open. Called after the
+-- commit of a hand-over (two finishing transactions do not see each other, so inside them it would be missed), and by the
+-- sweeper.
 -- Every hand-over moves all of a job's counters in one transaction, so at no snapshot does a run with work sum to 0.
 CREATE FUNCTION oaflow.close_v1(p_run text) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE left_open bigint; lost bigint; answer text;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('oaflow.run'), hashtext(p_run));
+    IF oaflow.gather_v1(p_run) > 0 THEN RETURN 'gathered'; END IF;
     IF oaflow.fire_v1(p_run) > 0 THEN RETURN 'joined'; END IF;
     SELECT coalesce(sum(open), 0), coalesce(sum(vanished), 0) INTO left_open, lost
       FROM oaflow.counters WHERE run = p_run;
@@ -75,14 +163,17 @@ BEGIN
           FROM oaflow.hops h CROSS JOIN LATERAL unnest(h.successors) WITH ORDINALITY AS s (id, ord)
          WHERE h.run = p_run AND h.successors IS NOT NULL
     ), lost AS MATERIALIZED (
-        SELECT DISTINCT ON (a.id) a.* FROM handed a
+        -- One that was collected of several has been handed over by each of them.
+        SELECT a.id, min(a.parent) AS parent, min(a.stage) AS stage, jsonb_agg(a.documents) AS documents FROM handed a
          WHERE NOT EXISTS (SELECT 1 FROM procrastinate_jobs j WHERE j.id = a.id AND j.status IN ('todo', 'doing'))
            AND NOT EXISTS (SELECT 1 FROM oaflow.hops e WHERE e.run = p_run AND e.job = a.id
-                              AND e.outcome IN ('done', 'failed', 'diverted', 'cancelled', 'vanished'))
+                              AND e.outcome IN ('done', 'failed', 'diverted', 'parted', 'collected', 'cancelled', 'vanished'))
+           AND NOT EXISTS (SELECT 1 FROM oaflow.collected w WHERE w.id = a.id)
+         GROUP BY a.id
     ), hop AS (
         INSERT INTO oaflow.hops (run, stage, job, parent, outcome, documents)
         SELECT p_run, stage, id, parent, 'vanished',
-               CASE WHEN jsonb_typeof(documents) = 'array' THEN ARRAY(SELECT jsonb_array_elements_text(documents)) END
+               nullif(ARRAY(SELECT DISTINCT d #>> '{}' FROM jsonb_path_query(documents, '$[*][*]') AS d), '{}')
           FROM lost
     ), settled AS (
         DELETE FROM oaflow.charges k USING lost WHERE k.job = lost.id
@@ -109,8 +200,11 @@ BEGIN
                 SELECT u.id, (SELECT coalesce(sum(k.open), 0) FROM oaflow.counters k WHERE k.run = u.id) AS open
                   FROM oaflow.runs u WHERE u.state IN ('running', 'paused', 'interrupted')) o
               LEFT JOIN (
-                SELECT j.args #>> '{payload,context,oaflow,run}' AS run, count(*) AS live FROM procrastinate_jobs j
-                 WHERE j.status IN ('todo', 'doing') GROUP BY 1) l ON l.run = o.id
+                SELECT u.run, count(*) AS live FROM (
+                    SELECT j.args #>> '{payload,context,oaflow,run}' AS run FROM procrastinate_jobs j
+                     WHERE j.status IN ('todo', 'doing')
+                    UNION ALL SELECT w.run FROM oaflow.collected w WHERE w.job IS NULL) u
+                 GROUP BY 1) l ON l.run = o.id
              WHERE o.open > coalesce(l.live, 0)
         LOOP
             IF oaflow.vanish_v1(r.id) > 0 THEN run := r.id; event := 'vanished'; RETURN NEXT; END IF;
@@ -129,6 +223,7 @@ BEGIN
          WHERE u.sealed AND u.state IN ('running', 'paused', 'interrupted')
            AND ((SELECT coalesce(sum(k.open), 0) FROM oaflow.counters k WHERE k.run = u.id) = 0
                 OR EXISTS (SELECT 1 FROM oaflow.joins j WHERE j.run = u.id AND j.fired < u.round))
+            OR EXISTS (SELECT 1 FROM oaflow.collected w WHERE w.run = u.id AND w.job IS NULL)
     LOOP
         answer := oaflow.close_v1(r.id);
         IF answer IS NOT NULL THEN run := r.id; event := answer; RETURN NEXT; END IF;
@@ -176,7 +271,9 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('oaflow.run'), hashtext(p_run));
     WITH again AS MATERIALIZED (
         SELECT nextval('procrastinate_jobs_id_seq') AS id, o.* FROM (
-            SELECT f.id AS failure, f.job, f.queue, f.task, f.stage, f.priority, f.args, f.documents
+            SELECT f.id AS failure, f.job, f.queue, f.task, f.stage, f.priority, f.documents,
+                   -- it is a job like any other from now on
+                   f.args #- '{payload,context,oaflow,collected}' #- '{payload,context,oaflow,parted}' AS args
               FROM oaflow.failures f
              WHERE f.run = p_run AND f.resolved_at IS NULL AND f.args IS NOT NULL AND f.queue IS NOT NULL
                AND (p_jobs IS NULL OR f.job = ANY (p_jobs))
@@ -222,16 +319,20 @@ BEGIN
          ORDER BY j.id FOR UPDATE OF j
     ), stopped AS (
         UPDATE procrastinate_jobs j SET status = 'cancelled' FROM waiting w WHERE j.id = w.id
+    ), uncollected AS (
+        DELETE FROM oaflow.collected c WHERE c.run = p_run AND c.job IS NULL RETURNING c.id, c.stage
+    ), ended AS MATERIALIZED (
+        SELECT id, stage FROM waiting UNION ALL SELECT id, stage FROM uncollected
     ), hop AS (
-        INSERT INTO oaflow.hops (run, stage, job, outcome) SELECT p_run, stage, id, 'cancelled' FROM waiting
+        INSERT INTO oaflow.hops (run, stage, job, outcome) SELECT p_run, stage, id, 'cancelled' FROM ended
     ), settled AS (
         DELETE FROM oaflow.charges k USING waiting w WHERE k.job = w.id
     ), cnt AS (
         INSERT INTO oaflow.counters AS k (run, stage, shard, open)
-        SELECT p_run, stage, 0, -count(*) FROM waiting GROUP BY stage ORDER BY stage
+        SELECT p_run, stage, 0, -count(*) FROM ended GROUP BY stage ORDER BY stage
         ON CONFLICT (run, stage, shard) DO UPDATE SET open = k.open + excluded.open
     )
-    SELECT count(*) INTO n FROM waiting;
+    SELECT count(*) INTO n FROM ended;
     PERFORM pg_notify('oaflow', json_build_object('event', 'run.cancelled', 'run', p_run)::text);
     RETURN n;
 END $$;

@@ -48,6 +48,9 @@ BEGIN
     RETURN QUERY SELECT s.run, s.event FROM oaflow.sweep_v1(p_rows) s;
     IF p_rows THEN
         RETURN QUERY SELECT c, 'cancelled' FROM oaflow.cancel_rest_v1() c;
+        DELETE FROM oaflow.collected k
+         WHERE k.job IS NOT NULL
+           AND NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.id = k.job AND j.status IN ('todo', 'doing'));
         DELETE FROM oaflow.chunks k
          WHERE NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.id = k.job AND j.status IN ('todo', 'doing'))
            AND NOT EXISTS (SELECT FROM oaflow.failures f WHERE f.job = k.job AND f.resolved_at IS NULL);

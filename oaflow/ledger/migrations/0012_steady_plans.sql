@@ -9,13 +9,15 @@
 --
 -- A job counts only where its row is still 'doing', at the attempt seen at fetch, and this worker's. outcome:
 --   done, failed, diverted, cancelled  the job ends; a diverted job has its on_error stage as successor
+--   parted                             the job ends, and what it was collected of runs again, each alone
 --   retried, crashed                   the job goes back, after p_delays seconds
 --   paused                             the same, and it is not charged: a disk was full, or the worker stops
 --   chunk                              a part of a stream; the job goes on
 -- No two members of one call may be of one job.
 -- p_details is an array beside p_ids: {documents, handed, lost, error, notes, unmatched, dropped, ended}.
 -- The next jobs name their parent; p_next_args is one jsonb array beside p_next_parents. One with an id, taken from the
--- sequence before, is inserted as claimed by this worker.
+-- sequence before, is inserted as claimed by this worker. One with p_next_collects, [key, documents] as JSON, waits to be
+-- put together with others.
 -- Answers, for each job: applied; already (an earlier send of the same had committed); fenced (somebody else owns the
 -- job now); gone (the row was deleted).
 CREATE FUNCTION oaflow.complete_v1(
@@ -24,7 +26,7 @@ CREATE FUNCTION oaflow.complete_v1(
     p_started float8[], p_ended float8[], p_delays float8[], p_positions integer[], p_digests text[],
     p_versions text[], p_details jsonb,
     p_next_ids bigint[], p_next_parents bigint[], p_next_queues text[], p_next_tasks text[], p_next_stages text[],
-    p_next_priorities integer[], p_next_args jsonb
+    p_next_priorities integer[], p_next_collects text[], p_next_args jsonb
 ) RETURNS TABLE (job bigint, answer text)
 LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -52,7 +54,7 @@ BEGIN
            SET attempts = j.attempts + 1, abort_requested = false, worker_id = NULL,
                (status, scheduled_at) = (
                    SELECT CASE lk.outcome WHEN 'done' THEN 'succeeded' WHEN 'cancelled' THEN 'aborted'
-                               WHEN 'failed' THEN 'failed' WHEN 'diverted' THEN 'failed'
+                               WHEN 'failed' THEN 'failed' WHEN 'diverted' THEN 'failed' WHEN 'parted' THEN 'failed'
                                ELSE 'todo' END::procrastinate_job_status,
                           CASE WHEN lk.outcome IN ('retried', 'crashed', 'paused')
                                THEN CASE WHEN lk.delay > 0 THEN now() + make_interval(secs => lk.delay) END
@@ -63,15 +65,26 @@ BEGIN
         SELECT coalesce(o.claimed, nextval('procrastinate_jobs_id_seq')) AS id, o.* FROM (
             SELECT u.*, lk.run FROM ROWS FROM (
                 unnest(p_next_ids), unnest(p_next_parents), unnest(p_next_queues), unnest(p_next_tasks), unnest(p_next_stages),
-                unnest(p_next_priorities), jsonb_array_elements(p_next_args)
-            ) WITH ORDINALITY AS u (claimed, parent, queue, task, stage, priority, args, ord)
-            JOIN lk ON lk.id = u.parent ORDER BY u.ord) o
+                unnest(p_next_priorities), unnest(p_next_collects), jsonb_array_elements(p_next_args)
+            ) WITH ORDINALITY AS u (claimed, parent, queue, task, stage, priority, collect, args, ord)
+            JOIN lk ON lk.id = u.parent
+            UNION ALL
+            SELECT NULL, lk.id, lk.queue_name, lk.task_name, lk.stage, lk.priority, NULL,
+                   jsonb_set(w.args, '{payload,context,oaflow,parted}', 'true'), w.id, lk.run
+              FROM lk CROSS JOIN LATERAL (SELECT k.* FROM oaflow.collected k WHERE k.job = lk.id OFFSET 0) w
+             WHERE lk.outcome = 'parted'
+             ORDER BY ord) o
     ), ins AS (
         INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args, status, worker_id)
         SELECT n.id, n.queue, n.task, n.priority, n.args,
                CASE WHEN n.claimed IS NULL THEN 'todo' ELSE 'doing' END::procrastinate_job_status,
                CASE WHEN n.claimed IS NOT NULL THEN p_worker END
-          FROM n ORDER BY n.ord
+          FROM n WHERE n.collect IS NULL ORDER BY n.ord
+    ), waits AS (
+        INSERT INTO oaflow.collected (id, run, stage, key, entities, documents, args)
+        SELECT n.id, n.run, n.stage, n.collect::jsonb ->> 0, jsonb_array_length(n.args #> '{payload,entities}'),
+               n.collect::jsonb -> 1, n.args
+          FROM n WHERE n.collect IS NOT NULL ORDER BY n.ord
     ), succ AS MATERIALIZED (
         SELECT n.parent, array_agg(n.id ORDER BY n.ord) AS ids, count(*)::int AS size FROM n GROUP BY n.parent
     ), hop AS (
@@ -81,7 +94,10 @@ BEGIN
                to_timestamp(lk.started), to_timestamp(lk.ended), p_worker, lk.version,
                CASE WHEN lk.detail ? 'documents'
                     THEN ARRAY(SELECT jsonb_array_elements_text(lk.detail -> 'documents')) END,
-               succ.ids, nullif(lk.detail - 'documents' - 'notes', '{}')
+               succ.ids, nullif(CASE WHEN lk.outcome = 'parted' THEN jsonb_set(lk.detail, '{handed}', (
+                                    SELECT jsonb_agg(jsonb_build_array(k.stage, k.documents) ORDER BY k.id)
+                                      FROM oaflow.collected k WHERE k.job = lk.id))
+                                ELSE lk.detail END - 'documents' - 'notes', '{}')
           FROM lk LEFT JOIN succ ON succ.parent = lk.id
     ), cnt AS (
         INSERT INTO oaflow.counters AS k (run, stage, shard, open, done, failed, unmatched, dropped, ended, diverted)
@@ -89,7 +105,7 @@ BEGIN
                sum(x.ended), sum(x.diverted)
           FROM (
             SELECT lk.run, lk.stage,
-                   -(lk.outcome IN ('done', 'failed', 'diverted', 'cancelled'))::int AS open,
+                   -(lk.outcome IN ('done', 'failed', 'diverted', 'parted', 'cancelled'))::int AS open,
                    (lk.outcome = 'done')::int AS done, (lk.outcome = 'failed')::int
                        + coalesce((lk.detail ->> 'too_deep')::int, 0) AS failed,
                    coalesce((lk.detail ->> 'unmatched')::int, 0) AS unmatched,
@@ -118,11 +134,16 @@ BEGIN
          WHERE k.job = ANY (ARRAY(SELECT lk.id FROM lk WHERE lk.outcome = 'chunk')) AND (k.crashes > 0 OR k.suspect)
     ), settled AS (
         DELETE FROM oaflow.charges k
-         WHERE k.job = ANY (ARRAY(SELECT lk.id FROM lk WHERE lk.outcome IN ('done', 'failed', 'diverted', 'cancelled')))
+         WHERE k.job = ANY (ARRAY(SELECT lk.id FROM lk
+                                   WHERE lk.outcome IN ('done', 'failed', 'diverted', 'parted', 'cancelled')))
+    ), apart AS (
+        DELETE FROM oaflow.collected k
+         WHERE k.job = ANY (ARRAY(SELECT lk.id FROM lk WHERE lk.detail ? 'collected'
+                                     AND lk.outcome IN ('done', 'failed', 'diverted', 'parted', 'cancelled')))
     ), spent AS (
         -- not of a failed one: where it is run again, it goes on behind them
         DELETE FROM oaflow.chunks k
-         WHERE k.job = ANY (ARRAY(SELECT lk.id FROM lk WHERE lk.outcome IN ('done', 'diverted', 'cancelled')))
+         WHERE k.job = ANY (ARRAY(SELECT lk.id FROM lk WHERE lk.outcome IN ('done', 'diverted', 'parted', 'cancelled')))
     ), failure AS (
         INSERT INTO oaflow.failures (run, stage, job, round, queue, task, priority, args, documents,
                                      type, message, traceback, fingerprint, detail, attempts)

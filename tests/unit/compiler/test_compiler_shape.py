@@ -135,7 +135,7 @@ def test_a_reference_can_be_the_whole_value_of_a_number():
     assert stage_codes(priority="1${params.t}") == ["OAF116"]
 
 
-@pytest.mark.parametrize("key", ["choose", "collect", "rate", "concurrency", "lock"])
+@pytest.mark.parametrize("key", ["choose", "rate", "concurrency", "lock"])
 def test_a_key_of_later_versions_is_refused_as_not_yet(key: str):
     assert stage_codes(**{key: 1}) == ["OAF111"]
 
@@ -143,7 +143,7 @@ def test_a_key_of_later_versions_is_refused_as_not_yet(key: str):
 def test_what_is_still_to_come_beside_keys_of_stages_is_refused_too():
     assert stage_codes(enabled="params.translate and params.fast") == ["OAF111"]
     assert codes({"pipeline": "letters", "tests": [], "stages": {"read": {"task": "letters.read"}}}) == ["OAF111"]
-    assert codes({"pipeline": "p", "defaults": {"collect": 3}, "stages": {"read": {"task": "m.read"}}}) == ["OAF111"]
+    assert codes({"pipeline": "p", "defaults": {"choose": "all"}, "stages": {"read": {"task": "m.read"}}}) == ["OAF111"]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,14 @@ def test_what_is_still_to_come_beside_keys_of_stages_is_refused_too():
         ({"external": True, "queue": "q", "retry": 1}, "OAF113"),
         ({"external": True, "queue": "q", "rate": "5/s"}, "OAF113"),
         ({"external": True, "queue": "q", "concurrency": 2}, "OAF113"),
-        ({"external": True, "queue": "q", "collect": 2}, "OAF111"),
+        ({"external": True, "queue": "q", "lock": "job.dataset"}, "OAF111"),
+        ({"collect": 0}, "OAF108"),
+        ({"collect": {"wait": "2s"}}, "OAF102"),
+        ({"collect": {"size": 5, "wait": "soon"}}, "OAF106"),
+        ({"collect": {"size": 5, "most": 6}}, "OAF101"),
+        ({"collect": "5"}, "OAF103"),
+        ({"collect": 5, "split": 5}, "OAF129"),
+        ({"collect": 5, "join": "run"}, "OAF128"),
         ({"external": True, "queue": "q", "with": {"dataset": "x"}}, "OAF105"),
     ],
 )
