@@ -1,38 +1,58 @@
 """
-Three stages that do nothing, in one worker process, with counters and history, against procrastinate as it comes: in a
-database as others have it, and on a server of oaflow's own, where rows of events are left out.
+Three stages that do nothing, with counters and history, against procrastinate as it comes, against the real
+openaleph-procrastinate, and against the statements alone: in a database as others have it, and on a server of oaflow's
+own, where rows of events are left out.
 """
 
-import subprocess
-import sys
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
-import psutil
-
-from benchmarks import stock
-from benchmarks.ground import Ground, args_of, begin, chain, finished, ground, passed, worker
+from benchmarks.ground import ground
 from benchmarks.harness import Figure, Report, Size, Target, interleaved, ratios
-from benchmarks.watch import processor_time
+from benchmarks.rates import (
+    ASYNC,
+    SYNC,
+    Rate,
+    executors_of_all_cores,
+    openaleph_procrastinate,
+    ours,
+    procrastinate,
+    statements_alone,
+)
 
 # Roots; there are three times as many jobs. procrastinate gets fewer: it is the slower one, and its rate does not
 # depend on it.
 ROOTS: dict[Size, int] = {"tiny": 200, "small": 3_000, "full": 15_000}
 STOCK_SHARE = 3
 
-ASYNC = ("benchmarks.stages.async_a", "benchmarks.stages.async_b", "benchmarks.stages.async_c")
-SYNC = ("benchmarks.stages.a", "benchmarks.stages.b", "benchmarks.stages.c")
+PROCRASTINATE = ("procrastinate", "procrastinate, lean pool")
+PROCRASTINATE_IN_TWO = ("two processes: procrastinate", "two processes: procrastinate, lean pool")
 
-# How many times procrastinate at its best each must reach.
-LEAST = {
-    "async stages": 15.0,
-    "async stages, own server": 20.0,
-    "sync stages in executors": None,
-    "sync stages in executors, own server": None,
-}
 
-Rate = tuple[float, float]  # jobs a second; CPU seconds of the server for a job
+@dataclass(frozen=True)
+class Goal:
+    """
+    What a variant must reach: so many times the fastest of others, in the same round.
+    """
+
+    variant: str
+    others: tuple[str, ...]
+    least: float | None
+
+
+GOALS = (
+    Goal("async stages", PROCRASTINATE, 15.0),
+    Goal("async stages, own server", PROCRASTINATE, 20.0),
+    Goal("async stages", ("statements alone",), 0.7),
+    Goal("async stages, own server", ("statements alone, own server",), 0.7),
+    Goal("two processes: async stages", PROCRASTINATE_IN_TWO, 20.0),
+    Goal("two processes: async stages, own server", PROCRASTINATE_IN_TWO, 28.0),
+    Goal("sync stages in executors", ("openaleph-procrastinate",), 20.0),
+    Goal("sync stages in executors, own server", ("openaleph-procrastinate",), 20.0),
+    Goal("sync stages in executors", PROCRASTINATE, None),
+    Goal("sync stages in executors, own server", PROCRASTINATE, None),
+)
 
 
 def measure(size: Size, rounds: int) -> Report:
@@ -40,79 +60,46 @@ def measure(size: Size, rounds: int) -> Report:
     Rates of the chain, side by side.
     """
     roots = ROOTS[size]
-    cores = psutil.cpu_count() or 1
+    fewer = roots // STOCK_SHARE
+    cores = executors_of_all_cores()
     with ground() as place:
         variants: dict[str, Callable[[], Rate]] = {
-            "procrastinate": partial(_stock, place, "pool", roots // STOCK_SHARE),
-            "procrastinate, lean pool": partial(_stock, place, "lean", roots // STOCK_SHARE),
-            "async stages": partial(_ours, place, ASYNC, roots, cores),
-            "async stages, own server": partial(_ours, place, ASYNC, roots, cores, events=False),
-            "sync stages in executors": partial(_ours, place, SYNC, roots, cores),
-            "sync stages in executors, own server": partial(_ours, place, SYNC, roots, cores, events=False),
+            "procrastinate": partial(procrastinate, place, "pool", fewer),
+            "procrastinate, lean pool": partial(procrastinate, place, "lean", fewer),
+            "openaleph-procrastinate": partial(openaleph_procrastinate, place, fewer),
+            "statements alone": partial(statements_alone, place, roots),
+            "statements alone, own server": partial(statements_alone, place, roots, events=False),
+            "async stages": partial(ours, place, ASYNC, roots, cores),
+            "async stages, own server": partial(ours, place, ASYNC, roots, cores, events=False),
+            "sync stages in executors": partial(ours, place, SYNC, roots, cores),
+            "sync stages in executors, own server": partial(ours, place, SYNC, roots, cores, events=False),
+            "two processes: procrastinate": partial(procrastinate, place, "pool", fewer, workers=2),
+            "two processes: procrastinate, lean pool": partial(procrastinate, place, "lean", fewer, workers=2),
+            "two processes: async stages": partial(ours, place, ASYNC, roots, 1, workers=2),
+            "two processes: async stages, own server": partial(ours, place, ASYNC, roots, 1, workers=2, events=False),
         }
         found = interleaved(variants, rounds)
     rates = {name: tuple(rate for rate, _ in of_rounds) for name, of_rounds in found.items()}
-    best = [max(pair) for pair in zip(rates["procrastinate"], rates["procrastinate, lean pool"], strict=True)]
     return Report(
         "chain",
-        f"a chain of three empty stages, {roots:,} roots, one worker process, {cores} executors",
+        f"a chain of three empty stages, {roots:,} roots, one worker process where not said, {cores} executors",
         (
             *(Figure(name, "jobs/s", rate) for name, rate in rates.items()),
             *(
                 Figure(f"{name}: CPU of the database", "µs a job", tuple(1e6 * cpu for _, cpu in of_rounds))
                 for name, of_rounds in found.items()
             ),
-            *(
-                Figure(f"{name} to {other}", "times", ratios(rates[name], under), target)
-                for name, least in LEAST.items()
-                for other, under, target in (
-                    ("procrastinate", rates["procrastinate"], None),
-                    # At its best: whichever of the two was faster in that round.
-                    ("the faster procrastinate", best, Target("at least", least) if least else None),
-                )
-            ),
+            *(_reached(goal, rates) for goal in GOALS),
+        ),
+        (
+            "Where several are named, the ratio is to whichever was fastest in that round. Statements alone: what a"
+            " worker sends for the chain, with no Python in between.",
         ),
     )
 
 
-def _stock(place: Ground, kind: str, roots: int) -> Rate:
-    address = place.database("stock")
-    plan = chain(SYNC)
-    jobs = [args_of(plan.stages["a"], "a", "bench-aaaaaa", number) for number in range(roots)]
-    for job in jobs:  # its own names
-        job["job_task"], job["job_queue"] = job.pop("task"), job.pop("queue")
-    stock.enqueue(address, jobs)
-    before = processor_time(place.postmaster)
-    process = subprocess.Popen(
-        [sys.executable, "-c", f"from benchmarks.stock import main; main({kind!r})"],
-        env=place.environment(),
-        stdin=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    process.stdin.write(address + "\n")
-    process.stdin.flush()
-    number, seconds = 0, 0.0
-    while number < 3 * roots and process.poll() is None:
-        time.sleep(0.5)
-        number, seconds = stock.passed(address)
-    used = processor_time(place.postmaster) - before
-    process.terminate()
-    process.communicate()
-    if number != 3 * roots:
-        raise RuntimeError(f"procrastinate ended {number} of {3 * roots} jobs")
-    return number / seconds, used / number
-
-
-def _ours(place: Ground, tasks: tuple[str, ...], roots: int, executors: int, *, events: bool = True) -> Rate:
-    address = place.database("ours", events=events)
-    run = begin(address, chain(tasks), roots)
-    before = processor_time(place.postmaster)
-    with worker(place, address, executors=executors):
-        state = finished(address, run)
-        time.sleep(0.5)  # what the server's processes used is told when they are idle
-        used = processor_time(place.postmaster) - before
-    there = passed(address, run)
-    if state != "finished" or there.attempts != 3 * roots:
-        raise RuntimeError(f"the run is {state} after {there.attempts} of {3 * roots} jobs")
-    return there.rate, used / there.attempts
+def _reached(goal: Goal, rates: dict[str, tuple[float, ...]]) -> Figure:
+    fastest = [max(of_round) for of_round in zip(*(rates[other] for other in goal.others), strict=True)]
+    target = Target("at least", goal.least) if goal.least else None
+    others = " or ".join(other.removeprefix("two processes: ") for other in goal.others)
+    return Figure(f"{goal.variant} to {others}", "times", ratios(rates[goal.variant], fastest), target)

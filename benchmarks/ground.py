@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psutil
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 import oaflow
 from oaflow.ledger import runs as ledger
@@ -53,12 +54,18 @@ class Ground:
         The address of a database that is new and migrated. With events it is as others have it; without, as oaflow's
         own is.
         """
+        address = self.empty_database(name)
+        migrate(address, own=True, events=events)
+        return address
+
+    def empty_database(self, name: str) -> str:
+        """
+        The address of a new database with nothing in it.
+        """
         with psycopg.connect(self.server.address.uri, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        address = make_conninfo(self.server.address.uri, dbname=name)
-        migrate(address, own=True, events=events)
-        return address
+        return make_conninfo(self.server.address.uri, dbname=name)
 
     def environment(self, **more: str) -> dict[str, str]:
         """
@@ -100,6 +107,15 @@ def ground() -> Generator[Ground]:
             yield Ground(folder, server)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def url(address: str) -> str:
+    """
+    An address as other programs take it: a URL, with the folder of a socket as a parameter.
+    """
+    parts = conninfo_to_dict(address)
+    user, name = quote(str(parts["user"])), quote(str(parts["dbname"]))
+    return f"postgresql://{user}@/{name}?host={quote(str(parts['host']))}&port={parts.get('port', 5432)}"
 
 
 def command(*arguments: str) -> list[str]:
