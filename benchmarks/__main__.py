@@ -14,7 +14,10 @@ from pathlib import Path
 
 from benchmarks.harness import Report, markdown, table
 
-NAMES = ("startup", "chain", "cores", "crashes", "ingest", "memory", "kills", "demo")
+NAMES = (
+    *("startup", "chain", "field", "distance", "latency", "fanout", "backlog", "claims", "idle"),
+    *("cores", "crashes", "ingest", "memory", "kills", "demo"),
+)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -174,9 +174,9 @@ def chain(tasks: Sequence[str], options: Mapping[str, Any] | None = None, *, ret
     )
 
 
-def begin(address: str, plan: Plan, count: int) -> str:
+def begin(address: str, plan: Plan, count: int, *, seal: bool = True) -> str:
     """
-    Start a run of so many jobs, each with one document, and return its id.
+    Start a run of so many jobs, each with one document, and return its id. Sealed: no more will come.
     """
     first = plan.start[0]
     stage = plan.stages[first]
@@ -187,7 +187,7 @@ def begin(address: str, plan: Plan, count: int) -> str:
             FirstJob(stage.queue, stage.task, first, 50, args_of(stage, first, run, number), (f"doc-{number}",))
             for number in range(count)
         )
-        ledger.enter(connection, run, jobs, seal=True)
+        ledger.enter(connection, run, jobs, seal=seal)
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("ANALYZE")
         connection.execute("CHECKPOINT")

@@ -72,14 +72,17 @@ def procrastinate(place: Ground, kind: str, roots: int, *, workers: int = 1, way
         job["job_task"], job["job_queue"] = job.pop("task"), job.pop("queue")
     stock.enqueue(address, jobs)
     before = processor_time(place.postmaster)
-    with _processes(place, way(address), kind, workers) as processes:
+    with stock_workers(place, way(address), kind, workers) as processes:
         number, seconds = _drained(address, 3 * roots, lambda: all(process.poll() is None for process in processes))
         used = processor_time(place.postmaster) - before
     return number / seconds, used / number
 
 
 @contextmanager
-def _processes(place: Ground, address: str, kind: str, workers: int) -> Generator[list[subprocess.Popen[str]]]:
+def stock_workers(place: Ground, address: str, kind: str, workers: int = 1) -> Generator[list[subprocess.Popen[str]]]:
+    """
+    Worker processes of procrastinate for the time of a block.
+    """
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", f"from benchmarks.stock import main; main({kind!r})"],

@@ -5,6 +5,7 @@ Stages that do nothing, or one thing, so that what is measured is what stands ar
 import os
 import signal
 import time
+from collections.abc import Iterator
 from hashlib import sha256
 
 from oaflow import DatasetJob, stage
@@ -48,6 +49,13 @@ async def async_c(job: DatasetJob) -> None:
 def burn(job: DatasetJob, *, turns: int = 1000) -> None:
     """Keep a core busy with a fixed amount of work."""
     work(turns)
+
+
+@stage
+def spread(job: DatasetJob, *, count: int = 1) -> Iterator[DatasetJob]:
+    """Yield many."""
+    for number in range(count):
+        yield job.model_copy(update={"payload": {**job.payload, "context": {**job.context, "number": number}}})
 
 
 def work(turns: int) -> None:
