@@ -33,7 +33,7 @@ test: $(VENV)/dev.stamp  ## the tests; TESTS=tests/unit for some of them
 	@scripts/need-tesseract
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
-bench: $(VENV)/dev.stamp  ## the measurements of docs/performance.md; SIZE=small is quicker, BENCH=chain is one of them
+bench: $(VENV)/dev.stamp  ## the measurements of docs/performance.md; SIZE=small is quicker, BENCH=chain is one of them (field needs redis-server)
 	@scripts/need-tesseract
 	$(PYTHON) -m benchmarks $(BENCH) --size $(SIZE)
 
@@ -64,7 +64,7 @@ newcomer:  ## demo and tests on an empty Debian (as root; not in CI)
 	scripts/newcomer
 
 clean:  ## take away environments and what the demo made
-	rm -rf .venv .venv-compat .demo build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-compat .venv-peers .demo build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # An environment is remade where its lock changed, and only then.
 $(VENV)/uv.stamp: locks/uv.txt

@@ -1,7 +1,8 @@
 """
-Who ran when: each execution of a stage is one record at the end of a file that all processes share.
+What all systems have in common: the job that they carry, the address of their store, and a record of who ran when.
 
-The same for every system, and cheap beside all of them: one system call of about a microsecond.
+Each execution of a stage is one record at the end of a file that all processes share: one system call of about a
+microsecond, the same for every system.
 """
 
 import os
@@ -25,6 +26,13 @@ def note(stage: str, number: int) -> None:
 @cache
 def _file() -> int:
     return os.open(os.environ["TALLY"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+
+def store() -> str:
+    """
+    The address of the database, or of Redis.
+    """
+    return os.environ["STORE"]
 
 
 def count(path: Path) -> int:
