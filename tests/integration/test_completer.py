@@ -11,7 +11,7 @@ import pytest
 
 from oaflow.ledger.handover import Successor
 from oaflow.ledger.wire import Wire, autocommit, lean_pool
-from oaflow.runtime.completer import Completer
+from oaflow.runtime.completer import BUSY, Completer
 from tests.integration.handovers import Book
 
 HANG = 60.0
@@ -43,14 +43,15 @@ async def sending(
         completer.stop()
 
 
-def test_what_comes_soon_after_a_statement_goes_out_together_with_what_follows(book: Book) -> None:
+def test_what_a_busy_lane_gets_soon_after_a_statement_goes_out_together_with_what_follows(book: Book) -> None:
     worker = book.worker()
-    first, second, third = book.enter(3)
+    *first, second, third = book.enter(BUSY + 2)
     book.claim(worker)
 
     async def act(completer: Completer, answers: Answers) -> None:
-        completer.put(book.done(first))
-        assert await answers.get() == (first, "applied")
+        for job in first:
+            completer.put(book.done(job))
+        assert [await answers.get() for _ in first] == [(job, "applied") for job in first]
         completer.put(book.done(second))
         await asyncio.sleep(0.1)  # in which it would go alone
         completer.put(book.done(third))
@@ -58,10 +59,46 @@ def test_what_comes_soon_after_a_statement_goes_out_together_with_what_follows(b
 
     asyncio.run(sending(book, worker, act, pause=1.0))
 
-    groups = book.sql(
+    assert groups(book) == [first, [second, third]]
+
+
+def test_a_lane_with_little_to_do_sends_at_once(book: Book) -> None:
+    worker = book.worker()
+    jobs = book.enter(BUSY - 1)
+    book.claim(worker)
+
+    async def act(completer: Completer, answers: Answers) -> None:
+        for job in jobs:
+            completer.put(book.done(job))
+            assert await answers.get() == (job, "applied")
+
+    asyncio.run(sending(book, worker, act, pause=10 * HANG))
+
+    assert groups(book) == [[job] for job in jobs]
+
+
+def test_the_parts_of_a_stream_wait_for_nothing_but_each_other(book: Book) -> None:
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+    parts = [book.done(job, "chunk", follow=1, position=number, digest="1:x") for number in range(BUSY + 2)]
+
+    async def act(completer: Completer, answers: Answers) -> None:
+        for part in [*parts, book.done(job)]:
+            completer.put(part)
+        assert [await answers.get() for _ in [*parts, job]] == [(job, "applied")] * (len(parts) + 1)
+
+    asyncio.run(sending(book, worker, act, pause=10 * HANG))
+
+
+def groups(book: Book) -> list[list[int]]:
+    """
+    The jobs whose ends were one statement, in the order of the statements.
+    """
+    rows = book.sql(
         "SELECT array_agg(job ORDER BY job) FROM oaflow.hops WHERE job IS NOT NULL GROUP BY xmin::text ORDER BY 1"
     )
-    assert groups == [([first],), ([second, third],)]
+    return [jobs for (jobs,) in rows]
 
 
 def test_one_that_postgres_refuses_fails_alone_and_with_the_reason(book: Book) -> None:
