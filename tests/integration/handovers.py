@@ -159,6 +159,8 @@ def recount(connection: psycopg.Connection[Any], run: str) -> dict[str, dict[str
             SELECT args #>> '{payload,context,oaflow,stage}' AS stage, 'open' AS name, count(*) AS n
               FROM procrastinate_jobs
              WHERE status IN ('todo', 'doing') AND args #>> '{payload,context,oaflow,run}' = %(run)s GROUP BY 1
+            UNION ALL SELECT stage, 'open', count(*) FROM oaflow.collected
+             WHERE run = %(run)s AND job IS NULL GROUP BY 1
             UNION ALL SELECT stage, outcome, count(*) FROM ended
              WHERE outcome IN ('done', 'failed', 'diverted', 'vanished') GROUP BY 1, 2
             UNION ALL SELECT e.stage, CASE loss ->> 0 WHEN 'too_deep' THEN 'failed' ELSE loss ->> 0 END, count(*)

@@ -223,7 +223,7 @@ BEGIN
          WHERE u.sealed AND u.state IN ('running', 'paused', 'interrupted')
            AND ((SELECT coalesce(sum(k.open), 0) FROM oaflow.counters k WHERE k.run = u.id) = 0
                 OR EXISTS (SELECT 1 FROM oaflow.joins j WHERE j.run = u.id AND j.fired < u.round))
-            OR EXISTS (SELECT 1 FROM oaflow.collected w WHERE w.run = u.id AND w.job IS NULL)
+            OR EXISTS (SELECT 1 FROM oaflow.collects k WHERE k.run = u.id AND u.state IN ('running', 'paused', 'interrupted'))
     LOOP
         answer := oaflow.close_v1(r.id);
         IF answer IS NOT NULL THEN run := r.id; event := answer; RETURN NEXT; END IF;

@@ -63,20 +63,21 @@ BEGIN
          WHERE j.id = ANY (ARRAY(SELECT lk.id FROM lk WHERE lk.outcome <> 'chunk'))
     ), n AS MATERIALIZED (
         SELECT coalesce(o.claimed, nextval('procrastinate_jobs_id_seq')) AS id, o.* FROM (
-            SELECT u.*, lk.run FROM ROWS FROM (
+            SELECT u.*, lk.run, 0 AS attempts FROM ROWS FROM (
                 unnest(p_next_ids), unnest(p_next_parents), unnest(p_next_queues), unnest(p_next_tasks), unnest(p_next_stages),
                 unnest(p_next_priorities), unnest(p_next_collects), jsonb_array_elements(p_next_args)
             ) WITH ORDINALITY AS u (claimed, parent, queue, task, stage, priority, collect, args, ord)
             JOIN lk ON lk.id = u.parent
             UNION ALL
             SELECT NULL, lk.id, lk.queue_name, lk.task_name, lk.stage, lk.priority, NULL,
-                   jsonb_set(w.args, '{payload,context,oaflow,parted}', 'true'), w.id, lk.run
+                   jsonb_set(w.args, '{payload,context,oaflow,parted}', 'true'), w.id, lk.run,
+                   1  -- of attempt 0 it is known that nobody has begun the job before
               FROM lk CROSS JOIN LATERAL (SELECT k.* FROM oaflow.collected k WHERE k.job = lk.id OFFSET 0) w
              WHERE lk.outcome = 'parted'
              ORDER BY ord) o
     ), ins AS (
-        INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args, status, worker_id)
-        SELECT n.id, n.queue, n.task, n.priority, n.args,
+        INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args, attempts, status, worker_id)
+        SELECT n.id, n.queue, n.task, n.priority, n.args, n.attempts,
                CASE WHEN n.claimed IS NULL THEN 'todo' ELSE 'doing' END::procrastinate_job_status,
                CASE WHEN n.claimed IS NOT NULL THEN p_worker END
           FROM n WHERE n.collect IS NULL ORDER BY n.ord
