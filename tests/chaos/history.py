@@ -1,0 +1,242 @@
+"""
+Whether what a run did is what it promises: read from what its stages wrote down themselves, and from the ledger.
+
+Each check is a pure function of a `History`, and yields what is wrong.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import psycopg
+
+from oaflow.ledger.receipts import receipt
+from oaflow.operations.states import index_stages
+from tests.chaos.passages import Passage, beyond
+from tests.integration.handovers import counters, recount
+
+Job = tuple[str, str]  # stage and document: each is one job in such a run
+
+ENDS = ("done", "failed", "diverted", "cancelled")
+
+
+class Note(NamedTuple):
+    """
+    What a stage wrote down. `parent` is the job that it comes from, `emitted_by` the attempt that handed it on.
+    """
+
+    at: float
+    moment: str
+    job: Job
+    parent: int | None
+    emitted_by: str | None
+
+
+class Hop(NamedTuple):
+    """
+    A row of the ledger's history.
+    """
+
+    at: float
+    number: int
+    job: Job
+    outcome: str
+
+
+@dataclass(frozen=True)
+class History:
+    """
+    A run when it is over.
+
+    Attributes:
+        rows: how many rows of procrastinate there are for each job.
+        left: what is still there of it and should not: live rows, charges, parts of streams.
+        waits: for each join, the stages that it waits for.
+        expected: what the run consists of.
+        deleted: what somebody took out while it was open.
+    """
+
+    state: str
+    finished: float | None
+    notes: tuple[Note, ...]
+    hops: tuple[Hop, ...]
+    rows: Mapping[Job, int]
+    left: Mapping[str, int]
+    counters: Mapping[str, Mapping[str, int]]
+    recount: Mapping[str, Mapping[str, int]]
+    balanced: bool
+    waits: Mapping[str, frozenset[str]]
+    expected: frozenset[Job]
+    deleted: frozenset[Job] = frozenset()
+
+    @property
+    def ended(self) -> dict[Job, float]:
+        """
+        When each job had ended for the first time, as its stage says.
+        """
+        found: dict[Job, float] = {}
+        for note in self.notes:
+            if note.moment == "ended":
+                found[note.job] = min(note.at, found.get(note.job, note.at))
+        return found
+
+
+class Finding(NamedTuple):
+    """
+    Something that is wrong.
+    """
+
+    check: str
+    what: str
+
+
+def lost(history: History) -> Iterator[str]:
+    """
+    Each job has ended, in the ledger's words and in its stage's, or somebody has deleted it or what it comes from.
+    """
+    excused = frozenset[Job]().union(*(beyond(*job) for job in history.deleted))
+    done = {hop.job for hop in history.hops if hop.outcome in ENDS}
+    failed = {hop.job for hop in history.hops if hop.outcome == "failed"}
+    for job in sorted(history.expected - done - excused):
+        yield f"{job} never ended"
+    for job in sorted(done - failed - history.ended.keys()):
+        yield f"{job} is said to have ended, but its stage does not know of it"
+
+
+def twice(history: History) -> Iterator[str]:
+    """
+    For each parent, port and position there is one child, handed over by one attempt, and it ends once.
+    """
+    for job, number in history.rows.items():
+        if number > 1:
+            yield f"{job} has {number} rows"
+    ends = Counter(hop.job for hop in history.hops if hop.outcome in ENDS)
+    for job, number in ends.items():
+        if number > 1:
+            yield f"{job} ended {number} times"
+    parents, emitters = defaultdict[Job, set[Any]](set), defaultdict[Job, set[Any]](set)
+    for note in history.notes:
+        parents[note.job].add(note.parent)
+        emitters[note.job].add(note.emitted_by)
+    for job in parents:
+        if len(parents[job]) > 1 or len(emitters[job]) > 1:
+            yield f"{job} was handed over by {len(parents[job])} jobs and {len(emitters[job])} attempts"
+    for job in sorted(parents.keys() - history.expected):
+        yield f"{job} ran, and should not be"
+
+
+def vanished(history: History) -> Iterator[str]:
+    """
+    What was deleted is named, and nothing else is.
+    """
+    named = frozenset(hop.job for hop in history.hops if hop.outcome == "vanished")
+    for job in sorted(history.deleted - named):
+        yield f"{job} was deleted, and is not named"
+    for job in sorted(named - history.deleted):
+        yield f"{job} is named as vanished, and nobody deleted it"
+
+
+def joins(history: History) -> Iterator[str]:
+    """
+    A join begins when all that it waits for has ended, and each of these had.
+    """
+    began = defaultdict[str, list[float]](list)
+    for note in history.notes:
+        if note.moment == "began":
+            began[note.job[0]].append(note.at)
+    for join, waits in history.waits.items():
+        if not began[join]:
+            yield f"{join} never fired"
+            continue
+        for job, at in history.ended.items():
+            if job[0] in waits and at > min(began[join]):
+                yield f"{join} began {at - min(began[join]):.3f} s before {job} had ended"
+
+
+def after_the_end(history: History) -> Iterator[str]:
+    """
+    A run is over when nothing is open, and then nothing happens any more.
+    """
+    if history.state not in ("finished", "incomplete") or history.finished is None:
+        yield f"the run is {history.state}"
+        return
+    for what, number in history.left.items():
+        if number:
+            yield f"{number} {what} left"
+    for hop in history.hops:
+        if hop.outcome not in ("orphaned", "vanished") and hop.at > history.finished:
+            yield f"{hop.job} was {hop.outcome} {hop.at - history.finished:.3f} s after the end"
+    for job, at in history.ended.items():
+        if at > history.finished:
+            yield f"{job} ended {at - history.finished:.3f} s after the run"
+
+
+def accounts(history: History) -> Iterator[str]:
+    """
+    The counters are what a recount of the history gives, and the receipt balances.
+    """
+    if history.counters != history.recount:
+        yield f"counters {history.counters}, recount {history.recount}"
+    if not history.balanced:
+        yield "the receipt does not balance"
+
+
+CHECKS: tuple[Callable[[History], Iterator[str]], ...] = (lost, twice, vanished, joins, after_the_end, accounts)
+
+
+def findings(history: History) -> list[Finding]:
+    """
+    All that is wrong.
+    """
+    return [Finding(check.__name__, what) for check in CHECKS for what in check(history)]
+
+
+_DOCUMENT = "coalesce(args #>> '{payload,entities,0,id}', '')"
+
+
+def read(passage: Passage, deleted: frozenset[Job] = frozenset()) -> History:
+    """
+    The history of a run, as it stands in the database.
+    """
+    with psycopg.connect(passage.uri, autocommit=True) as connection:
+
+        def rows(statement: str) -> list[tuple[Any, ...]]:
+            return connection.execute(statement, {"run": passage.id}).fetchall()  # pyright: ignore[reportArgumentType]
+
+        ((state, finished),) = rows(
+            "SELECT state, extract(epoch FROM finished_at)::float8 FROM oaflow.runs WHERE id = %(run)s"
+        )
+        notes = rows(
+            "SELECT extract(epoch FROM at)::float8, moment, stage, document, parent, emitted_by FROM notes"
+            " WHERE run = %(run)s ORDER BY at"
+        )
+        hops = rows(
+            "SELECT extract(epoch FROM at)::float8, job, stage, coalesce(documents[1], ''), outcome FROM oaflow.hops"
+            " WHERE run = %(run)s AND job IS NOT NULL ORDER BY at"
+        )
+        jobs = rows(
+            "SELECT args #>> '{payload,context,oaflow,stage}', "
+            + _DOCUMENT
+            + ", count(*) FROM procrastinate_jobs WHERE args #>> '{payload,context,oaflow,run}' = %(run)s GROUP BY 1, 2"
+        )
+        ((live, charges, parts),) = rows(
+            "SELECT (SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
+            "          AND args #>> '{payload,context,oaflow,run}' = %(run)s),"
+            " (SELECT count(*) FROM oaflow.charges), (SELECT count(*) FROM oaflow.chunks)"
+        )
+        account = receipt(connection, passage.id, index_stages(passage.bound))
+        return History(
+            state,
+            finished,
+            tuple(Note(at, moment, (stage, name), parent, by) for at, moment, stage, name, parent, by in notes),
+            tuple(Hop(at, job, (stage, name), outcome) for at, job, stage, name, outcome in hops),
+            {(stage, name): number for stage, name, number in jobs},
+            {"live rows": live, "charges": charges, "parts of streams": parts},
+            counters(connection, passage.id),
+            recount(connection, passage.id),
+            account.balanced,
+            passage.bound.joins,
+            passage.expected,
+            deleted,
+        )

@@ -1,0 +1,158 @@
+"""
+A run of the noting stages that a test feeds: begun, entered document by document, sealed.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+
+from oaflow.jobs import DatasetJob
+from oaflow.ledger import runs as ledger
+from oaflow.ledger.runs import FirstJob
+from oaflow.operations.programs import load, locate
+from oaflow.plan import BoundPlan, bind
+from oaflow.runtime.router import enter
+from tests.chaos.noting import TABLE
+
+WIDTH = 4
+
+# Of these a root has one job, of the others one for each of its documents.
+FANS, PER_DOCUMENT, AFTER = "fans", ("works", "copies", "rests", "ends"), ("early", "report", "after")
+
+
+def pipeline(seconds: float, fails_every: int, memory: str) -> Mapping[str, Any]:
+    """
+    The pipeline as a file has it. A root fans out to documents; each is worked on, copied, and rests; two joins wait.
+    """
+    task = "tests.chaos.noting."
+    return {
+        "pipeline": "chaos",
+        "stages": {
+            "fans": {"task": f"{task}fans", "with": {"width": WIDTH}, "next": "works"},
+            "works": {
+                "task": f"{task}works",
+                "with": {"seconds": seconds},
+                "memory": memory,
+                "next": {"default": "rests", "copies": "copies"},
+            },
+            "copies": {"task": f"{task}waits"},
+            "rests": {"task": f"{task}rests", "with": {"seconds": seconds, "fails_every": fails_every}, "next": "ends"},
+            "ends": {"task": f"{task}ends"},
+            "early": {"task": f"{task}reports", "join": ["works"]},
+            "report": {"task": f"{task}reports", "join": "run", "next": "after"},
+            "after": {"task": f"{task}ends"},
+        },
+    }
+
+
+def expected(roots: Iterable[int]) -> frozenset[tuple[str, str]]:
+    """
+    The stage and document of each job that such a run consists of.
+    """
+    jobs = {(stage, "") for stage in AFTER}
+    for root in roots:
+        jobs.add((FANS, str(root)))
+        jobs |= {(stage, f"{root}.{number}") for number in range(WIDTH) for stage in PER_DOCUMENT}
+    return frozenset(jobs)
+
+
+def beyond(stage: str, document: str) -> frozenset[tuple[str, str]]:
+    """
+    A job, and those that come from it: they are not to be, where it was deleted.
+    """
+    follow = {"fans": PER_DOCUMENT, "works": ("copies", "rests", "ends"), "rests": ("ends",), "report": ("after",)}
+    documents = [f"{document}.{number}" for number in range(WIDTH)] if stage == FANS else [document]
+    return frozenset({(stage, document)} | {(next, name) for next in follow.get(stage, ()) for name in documents})
+
+
+@dataclass
+class Passage:
+    """
+    A run in a database. All of it may be called while the database is restarted: it is called again then.
+    """
+
+    uri: str
+    id: str
+    bound: BoundPlan
+    roots: int = 0
+
+    @property
+    def expected(self) -> frozenset[tuple[str, str]]:
+        """
+        What it consists of so far.
+        """
+        return expected(range(self.roots))
+
+    def enter(self, count: int) -> None:
+        """
+        Insert so many roots more. Not to be called while the database may be away: what was inserted is not known then.
+        """
+        names = [str(number) for number in range(self.roots, self.roots + count)]
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            ledger.enter(connection, self.id, [self._first(name) for name in names], seal=False)
+        self.roots += count
+
+    def seal(self) -> None:
+        """
+        Say that no more will come.
+        """
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            ledger.enter(connection, self.id, (), seal=True)
+
+    def _first(self, document: str) -> FirstJob:
+        return first_jobs(self.bound, FANS, self.id, [{"id": document, "schema": "Document", "properties": {}}])
+
+
+def first_jobs(bound: BoundPlan, stage: str, run: str, entities: list[dict[str, Any]]) -> FirstJob:
+    """
+    The job that a stage of a run gets first.
+    """
+    target = bound.stages[stage]
+    payload = {"entities": entities} if entities else {}
+    job = DatasetJob(dataset="demo", queue=target.queue, task=target.task, batch=run, payload=payload)
+    (route,) = enter(bound, stage, job, run=run)
+    return FirstJob(route.queue, route.task, route.stage, route.priority, route.job.to_wire(), route.documents)
+
+
+def begin(uri: str, folder: Path, *, seconds: float = 0.01, fails_every: int = 0, memory: str = "2GiB") -> Passage:
+    """
+    Begin a run, without a job yet, and make the table of notes beside it.
+    """
+    file = folder / "chaos.yml"
+    file.write_bytes(orjson.dumps(pipeline(seconds, fails_every, memory)))
+    plan = load(locate(str(file))).checked()
+    bound = bind(plan, {})
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute(TABLE)
+        ledger.store_plan(connection, plan.digest, plan.format, plan.pipeline, plan.canonical())
+        run = ledger.start_run(connection, plan.pipeline, plan.digest, "demo", {})
+        joins = [(first_jobs(bound, join, run, []), waits) for join, waits in bound.joins.items()]
+        ledger.expect(connection, run, joins)
+    return Passage(uri, run, bound)
+
+
+def state(uri: str, run: str) -> str | None:
+    """
+    The state of a run; None while the database is away.
+    """
+    try:
+        with psycopg.connect(uri, autocommit=True, connect_timeout=5) as connection:
+            row = connection.execute("SELECT state FROM oaflow.runs WHERE id = %s", (run,)).fetchone()
+    except psycopg.OperationalError:
+        return None
+    return row[0] if row else "gone"
+
+
+def ended(uri: str, run: str, patience: float) -> str:
+    """
+    Wait for the end of a run; its state.
+    """
+    limit = time.monotonic() + patience
+    while (found := state(uri, run)) in (None, "running", "paused", "interrupted") and time.monotonic() < limit:
+        time.sleep(0.1)
+    return found or "away"
