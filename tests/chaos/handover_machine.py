@@ -127,6 +127,11 @@ class HandoverMachine(RuleBasedStateMachine):
             if item.outcome == "chunk":
                 owner = owner and (item.job, item.position) not in chunks
             assert (answers[item.job] == "applied") == owner, (item, answers[item.job], before.get(item.job))
+            if answers[item.job] == "already" and item.outcome == "done":
+                assert self.sql(
+                    "SELECT 1 FROM oaflow.hops WHERE job = %s AND attempt = %s AND outcome = 'done'",
+                    item.job, item.attempt,
+                ), item  # fmt: skip
         self.sent = [*self.sent, (worker, items)][-6:]
         return answers
 

@@ -10,6 +10,11 @@ MUTATIONS = {
         "JOIN lk ON lk.id = u.parent ORDER BY",
         "LEFT JOIN lk ON true ORDER BY",
     ),
+    "with a late result taken for one that is sent again": (
+        "complete_v1",
+        "ELSE j.status::text IN ('succeeded', 'failed', 'aborted') END",
+        "ELSE true END",
+    ),
 }
 
 

@@ -515,6 +515,30 @@ def test_a_late_result_of_a_worker_declared_dead_is_dropped(book: Book) -> None:
     assert book.counters()["b"] == {"open": 1}
 
 
+def test_a_late_result_is_not_taken_for_one_sent_again_while_the_job_waits_for_its_next_worker(book: Book) -> None:
+    late = book.worker()
+    (job,) = book.enter()
+    book.claim(late)
+    book.recover(late)
+
+    # `already` would have the worker go on with what follows, and that was never handed over.
+    assert book.complete(late, book.done(job, follow=1)) == {job: "fenced"}
+    assert "b" not in book.counters()
+
+
+def test_a_late_part_of_a_stream_is_not_taken_for_one_sent_again_where_somebody_else_handed_it_over(book: Book) -> None:
+    late, other = book.worker(), book.worker()
+    (job,) = book.enter()
+    book.claim(late)
+    book.recover(late)
+    book.claim(other)
+    part = book.done(job, "chunk", attempt=1, follow=1, position=0, digest="one")
+    assert book.complete(other, part) == {job: "applied"}
+
+    assert book.complete(late, part._replace(attempt=0)) == {job: "fenced"}
+    assert book.complete(other, part) == {job: "already"}
+
+
 def test_recovery_leaves_what_is_not_ours(book: Book) -> None:
     theirs = book.one("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 d') RETURNING id")
     book.sql(

@@ -176,11 +176,15 @@ BEGIN
     SELECT c.id,
            CASE WHEN lk.id IS NOT NULL THEN 'applied'
                 ELSE coalesce((
-                    SELECT CASE WHEN c.outcome = 'chunk' AND EXISTS (
+                    -- Recovery leaves a row as a `retried` one does, and others may have handed over the same part.
+                    SELECT CASE WHEN c.outcome = 'chunk' AND j.status::text = 'doing' AND j.attempts = c.attempt
+                                    AND j.worker_id = p_worker AND EXISTS (
                                     SELECT 1 FROM oaflow.chunks k
                                      WHERE k.job = c.id AND k.position = c.position AND k.digest = c.digest)
                                     THEN 'already'
                                 WHEN c.outcome <> 'chunk' AND j.attempts = c.attempt + 1 AND j.worker_id IS NULL
+                                    AND CASE WHEN c.outcome IN ('retried', 'crashed', 'paused') THEN j.status::text = 'todo'
+                                             ELSE j.status::text IN ('succeeded', 'failed', 'aborted') END
                                     THEN 'already'
                                 ELSE 'fenced' END
                       FROM procrastinate_jobs j WHERE j.id = c.id), 'gone') END
