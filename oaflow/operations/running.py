@@ -4,15 +4,16 @@ Run, resume, retry, cancel, and the worker: what starts processes and follows th
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import psycopg
 from psycopg import Connection
 
 from oaflow.entities.datasets import table_name
-from oaflow.errors import UsageError
+from oaflow.errors import EnvironmentProblem, UsageError
 from oaflow.ledger import runs as ledger
 from oaflow.ledger.runs import Run
 from oaflow.ledger.workers import recover
@@ -37,6 +38,9 @@ from oaflow.operations.states import bound_plan, folders_from_here, folders_of, 
 from oaflow.runtime.supervisor import Died, Ended, Interrupts, Supervisor
 from oaflow.runtime.supervisor import Event as WorkerEvent
 from oaflow.settings import Settings
+
+# A database that is away is asked again this often.
+_RETRY = 1.0
 
 Mode = Literal["ask", "resume", "new"]
 
@@ -213,13 +217,21 @@ def worker(settings: Settings, crew: Crew) -> Iterator[WorkerEvent]:
         supervisor = crew.begin()
         if supervisor is None:
             return
+        dead: set[int] = set()
+        tried = -_RETRY
         try:
             while not interrupts.count:
                 for event in supervisor.poll():
                     yield event
-                    if isinstance(event, Died) and event.workers:
+                    if isinstance(event, Died):
+                        dead.update(event.workers)
+                if dead and time.monotonic() - tried >= _RETRY:
+                    tried = time.monotonic()
+                    # While the database is away its workers wait for it, and so does this.
+                    with suppress(EnvironmentProblem, psycopg.OperationalError):
                         with opened.connect() as made:
-                            recover(made, event.workers, settings.dead_after)
+                            recover(made, dead, settings.dead_after)
+                        dead.clear()
                 time.sleep(0.1)
             yield from supervisor.stop(hurry=lambda: interrupts.count > 1)
         finally:

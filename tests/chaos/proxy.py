@@ -82,6 +82,7 @@ class Proxy:
     Attributes:
         address: of the database, as those see it who come through here.
         struck: what was done, with the second (epoch) of it.
+        away: set it, and nobody gets through; see `leave`.
     """
 
     def __init__(self, uri: str) -> None:
@@ -96,6 +97,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._sessions: set[_Session] = set()
         self.struck: list[tuple[Fault, float]] = []
+        self.away = False
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -133,15 +135,22 @@ class Proxy:
         with self._lock:
             return tuple(self._armed)
 
+    def leave(self) -> None:
+        """
+        Cut everybody off, and let nobody in until `away` is false again.
+        """
+        self.away = True
+        self._call(self._drop(None))
+
     def drop(self, kind: str) -> None:
         """
         Cut the sessions that have sent a statement of a kind.
         """
         self._call(self._drop(kind))
 
-    async def _drop(self, kind: str) -> None:
+    async def _drop(self, kind: str | None) -> None:
         for session in list(self._sessions):
-            if kind in session.kinds:
+            if kind is None or kind in session.kinds:
                 session.cut()
 
     # -- in the proxy's own thread ---------------------------------------------------------------------------------
@@ -174,6 +183,8 @@ class Proxy:
             self._sessions.discard(session)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self.away:
+            raise ConnectionRefusedError
         host = str(self._known.get("host") or "localhost")
         if host.startswith("/"):
             return await asyncio.open_unix_connection(Path(host) / self._socket)

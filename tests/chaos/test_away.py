@@ -1,0 +1,37 @@
+"""
+A database that is out of reach is waited for, whatever else happens meanwhile.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psycopg
+
+from tests.chaos.crew import WORKER, Post, crew
+from tests.chaos.proxy import Proxy
+from tests.chaos.test_kills import workers_of
+from tests.chaos.test_statements import wait
+
+
+def test_a_worker_that_dies_while_the_database_is_away_is_replaced_and_its_jobs_come_back(
+    database: str, tmp_path: Path, clean_environment: dict[str, str]
+) -> None:
+    def registered() -> list[int]:
+        with psycopg.connect(database, autocommit=True) as connection:
+            return [pid for (pid,) in connection.execute("SELECT pid FROM oaflow.workers").fetchall()]
+
+    patient = clean_environment | {"OAFLOW_DEAD_AFTER": "600"}
+    with Proxy(database) as proxy, crew(Post(proxy.address, database, tmp_path, patient), *WORKER) as (supervisor,):
+        wait(registered, registered)
+        (killed,) = registered()
+        proxy.leave()
+        os.kill(killed, signal.SIGKILL)
+        wait(lambda: workers_of(supervisor.pid) not in ([], [killed]), lambda: supervisor.poll())
+        time.sleep(1.5)  # it has asked more than once
+        proxy.away = False
+
+        # Not after its time of silence: who had started it has seen it die.
+        wait(lambda: registered() and killed not in registered(), registered)
+        assert supervisor.poll() is None
