@@ -31,6 +31,7 @@ class Note(NamedTuple):
     job: Job
     parent: int | None
     emitted_by: str | None
+    pid: int = 0
 
 
 class Hop(NamedTuple):
@@ -208,7 +209,7 @@ def read(passage: Passage, deleted: frozenset[Job] = frozenset()) -> History:
             "SELECT state, extract(epoch FROM finished_at)::float8 FROM oaflow.runs WHERE id = %(run)s"
         )
         notes = rows(
-            "SELECT extract(epoch FROM at)::float8, moment, stage, document, parent, emitted_by FROM notes"
+            "SELECT extract(epoch FROM at)::float8, moment, stage, document, parent, emitted_by, pid FROM notes"
             " WHERE run = %(run)s ORDER BY at"
         )
         hops = rows(
@@ -229,7 +230,7 @@ def read(passage: Passage, deleted: frozenset[Job] = frozenset()) -> History:
         return History(
             state,
             finished,
-            tuple(Note(at, moment, (stage, name), parent, by) for at, moment, stage, name, parent, by in notes),
+            tuple(Note(at, moment, (stage, name), *more) for at, moment, stage, name, *more in notes),
             tuple(Hop(at, job, (stage, name), outcome) for at, job, stage, name, outcome in hops),
             {(stage, name): number for stage, name, number in jobs},
             {"live rows": live, "charges": charges, "parts of streams": parts},

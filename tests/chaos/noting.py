@@ -62,6 +62,9 @@ class _Attempt:
         self._job, self._id = job, uuid.uuid4().hex
 
     def note(self, moment: str) -> None:
+        """
+        Write down a moment of this attempt.
+        """
         _send(moment, *self._about, os.getpid())
 
     def child(self) -> DatasetJob:
@@ -104,6 +107,7 @@ def works(job: DatasetJob, *, seconds: float = 0.0) -> Iterator[Out]:
     attempt = _Attempt(job)
     attempt.note("began")
     if _ordered("hoard"):
+        attempt.note("hoard")
         held = list[bytes]()
         while True:
             held.append(os.urandom(4 << 20))
@@ -121,6 +125,7 @@ async def rests(job: DatasetJob, *, seconds: float = 0.0, fails_every: int = 0) 
     attempt = _Attempt(job)
     await asyncio.to_thread(attempt.note, "began")
     if _ordered("block"):
+        await asyncio.to_thread(attempt.note, "block")
         time.sleep(float(os.environ.get("OAFLOW_BLOCK", "1")))
     await asyncio.sleep(seconds)
     if fails_every and sum(map(int, job.documents[0].split("."))) % fails_every == 0 and _is_first(job):

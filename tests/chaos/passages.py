@@ -36,7 +36,7 @@ def pipeline(seconds: float, fails_every: int, memory: str) -> Mapping[str, Any]
             "fans": {"task": f"{task}fans", "with": {"width": WIDTH}, "next": "works"},
             "works": {
                 "task": f"{task}works",
-                "with": {"seconds": seconds},
+                "with": {"seconds": 4 * seconds},
                 "memory": memory,
                 "next": {"default": "rests", "copies": "copies"},
             },

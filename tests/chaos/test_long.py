@@ -1,0 +1,24 @@
+"""
+The long run with all kinds of harm, in short: `make chaos` is the long form.
+"""
+
+from tests.chaos.harm import Pace
+from tests.chaos.long import play, table
+
+# Workers that are hasty, and harm that is short.
+HASTY = Pace(
+    gap=0.15,
+    stalls=(1.0, 3.0),
+    stop=3.0,
+    block=1.0,
+    hold=1.0,
+    settings={"OAFLOW_HEARTBEAT": "0.5", "OAFLOW_DEAD_AFTER": "2", "OAFLOW_CRASHES": "1000"},
+)
+
+
+def test_all_kinds_of_harm_lose_and_double_nothing() -> None:
+    outcome = play(faults=60, seconds=20.0, seed=7, pace=HASTY)
+
+    print(table(outcome))
+    assert outcome.good, outcome.found
+    assert sum(outcome.faults.values()) >= 30
