@@ -5,7 +5,7 @@ Workers of the noting stages.
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ class Post:
             "OAFLOW_HOME": str(self.folder / "home"),
             "OAFLOW_NOTES": self.notes,
             "OAFLOW_ORDERS": str(self.orders),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join(filter(None, [self.environment.get("PYTHONPATH"), str(ROOT)])),
         }
         with (self.folder / "workers.log").open("ab") as log:
             return subprocess.Popen(
@@ -65,7 +65,7 @@ class Post:
 
 
 @contextmanager
-def crew(post: Post, *command: str, count: int = 1) -> "Iterator[Sequence[subprocess.Popen[bytes]]]":
+def crew(post: Post, *command: str, count: int = 1) -> "Iterator[list[subprocess.Popen[bytes]]]":
     """
     So many workers for the time of a block, drained at its end.
     """

@@ -262,9 +262,7 @@ class _Session:
                 await asyncio.sleep(fault.seconds)
             elif fault is not None:
                 self._awaited = fault
-            self._questions.write(request.encoded)
-            with suppress(ConnectionError):
-                await self._questions.drain()
+            await _send(self._questions, request.encoded)
 
     async def _answer(self) -> None:
         held: list[Message] = []
@@ -282,7 +280,15 @@ class _Session:
                         self.cut()
                         return
                     await asyncio.sleep(fault.seconds)
-            self._answers.write(b"".join(part.encoded() for part in held))
+            await _send(self._answers, b"".join(part.encoded() for part in held))
             held.clear()
-            with suppress(ConnectionError):
-                await self._answers.drain()
+
+
+async def _send(side: asyncio.StreamWriter, data: bytes) -> None:
+    """
+    Pass on to a side, where it is still there.
+    """
+    with suppress(ConnectionError):
+        if not side.is_closing():
+            side.write(data)
+            await side.drain()

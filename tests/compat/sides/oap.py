@@ -2,12 +2,15 @@
 What openaleph-procrastinate and ftmq do. Runs in the environment `oap`: one command, JSON in, JSON out.
 """
 
+import asyncio
 import json
 import sys
+import time
 
 from anystore.util import clean_dict
 from followthemoney import model
 from ftmq.store.fragments import get_fragments
+from openaleph_procrastinate import cli
 from openaleph_procrastinate.app import make_app
 from openaleph_procrastinate.manage.db import get_db
 from openaleph_procrastinate.manage.status import get_dataset_status
@@ -106,6 +109,30 @@ def status(options):
     return {batch.name: {queue.name: queue.succeeded for queue in batch.queues} for batch in found.batches}
 
 
+def housekeep(options):
+    """
+    What its operators and its own workers do beside the work, again and again: indexes, stalled workers and their jobs,
+    and the rows of jobs that have ended. How often it was done, and how many jobs were put back.
+    """
+    app, until, rounds, put_back = make_app(sync=True), time.monotonic() + options["seconds"], 0, 0
+    while time.monotonic() < until:
+        get_db().ensure_indexes()
+        with app.open():
+            put_back += len(list(get_db().get_orphaned_jobs()))
+        cli.requeue_stalled(dataset=None, queue=None, task=None)
+        asyncio.run(_cleaned(options["silent"]))
+        rounds += 1
+        time.sleep(options["every"])
+    return {"rounds": rounds, "put_back": put_back}
+
+
+async def _cleaned(silent):
+    app = make_app()
+    async with app.open_async():
+        await app.job_manager.prune_stalled_workers(silent)
+        await app.job_manager.delete_old_jobs(nb_hours=0, include_failed=True)
+
+
 FUNCTIONS = (
     write,
     read,
@@ -117,6 +144,7 @@ FUNCTIONS = (
     init_db,
     ensure_indexes,
     status,
+    housekeep,
 )
 COMMANDS = {function.__name__: function for function in FUNCTIONS}
 
