@@ -36,6 +36,11 @@ class Settings(BaseSettings):
             "OAFLOW_DB_URI", "PROCRASTINATE_DB_URI", "OPENALEPH_DB_URI", "ALEPH_DATABASE_URI"
         ),
     )
+    pool_uri: str | None = Field(
+        default=None,
+        description="the same database behind a pooler in transaction mode, such as pgbouncer: workers' statements go"
+        " there, and what keeps a session to OAFLOW_DB_URI",
+    )
     entities_uri: str | None = Field(
         default=None, validation_alias=AliasChoices("OAFLOW_ENTITIES_URI", "FTM_FRAGMENTS_URI", "FTM_STORE_URI")
     )

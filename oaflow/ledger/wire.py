@@ -57,6 +57,14 @@ def autocommit(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any
     return connection.set_autocommit(True)
 
 
+def unprepared(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any]) -> Awaitable[None] | None:
+    """
+    The same, where a pooler gives each statement to whichever session is free: it does not know what another prepared.
+    """
+    connection.prepare_threshold = None
+    return autocommit(connection)
+
+
 class Refused(Exception):
     """
     Postgres understood the statement and refuses it: sending it again will not help.

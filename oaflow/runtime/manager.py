@@ -31,11 +31,18 @@ class FlowJobManager(manager.JobManager):
     Args:
         connector: of the app.
         plain_tasks: gives the names of the app's tasks.
+        listener: makes what is listened over, where that is not `connector`; it is opened and closed here.
     """
 
-    def __init__(self, connector: connector.BaseConnector, *, plain_tasks: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        connector: connector.BaseConnector,
+        *,
+        plain_tasks: Callable[[], Sequence[str]],
+        listener: Callable[[], connector.BaseAsyncConnector | None] = lambda: None,
+    ) -> None:
         super().__init__(connector)
-        self._plain_tasks = plain_tasks
+        self._plain_tasks, self._listener = plain_tasks, listener
         self.options: Options | None = None
         self.dispatcher: Dispatcher | None = None
         self._wire = Wire(self._pool)
@@ -150,10 +157,13 @@ class FlowJobManager(manager.JobManager):
 
         channels = ["oaflow", *manager.get_channel_for_queues(None)]
         delay = 0.5
+        listener = self._listener()
+        if listener is not None:
+            await listener.open_async()
         try:
             while True:
                 try:
-                    await self.connector.listen_notify(on_notification=heard, channels=channels)  # pyright: ignore
+                    await (listener or self.connector).listen_notify(on_notification=heard, channels=channels)  # pyright: ignore
                 except (exceptions.ConnectorException, OSError) as problem:
                     log.warning("listening again: %s", problem)
                 await asyncio.sleep(delay * (0.5 + random.random()))
@@ -162,6 +172,9 @@ class FlowJobManager(manager.JobManager):
             if self.dispatcher is not None:
                 self.dispatcher.stop_claiming()
             raise
+        finally:
+            if listener is not None:
+                await listener.close_async()
 
     def _has_plain_tasks(self) -> bool:
         return any(not name.startswith((BUILTIN, "builtin:")) for name in self._plain_tasks())
