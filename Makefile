@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock pictures reference compat-env newcomer clean bench
+.PHONY: help demo test lint format lock pictures reference compat-env newcomer clean bench chaos
 
 # The Python that is here is used, never one that uv would bring.
 export UV_PYTHON_DOWNLOADS := never
@@ -21,6 +21,8 @@ WORKERS ?= $(shell expr 4 \* $$(getconf _NPROCESSORS_ONLN))
 TESTS ?= tests
 SIZE ?= full
 BENCH ?=
+FAULTS ?= 1000
+SEED ?=
 
 help:  ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -36,6 +38,9 @@ test: $(VENV)/dev.stamp  ## the tests; TESTS=tests/unit for some of them
 bench: $(VENV)/dev.stamp  ## the measurements of docs/performance.md; SIZE=small is quicker, BENCH=chain is one of them (field needs redis-server)
 	@scripts/need-tesseract
 	$(PYTHON) -m benchmarks $(BENCH) --size $(SIZE)
+
+chaos: $(VENV)/dev.stamp  ## all kinds of harm to one long run; FAULTS=100 is shorter, SEED=4 repeats one
+	$(PYTHON) -m tests.chaos.long --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
 
 lint: $(VENV)/dev.stamp  ## style, types and the rooms
 	$(VENV)/bin/ruff check .
