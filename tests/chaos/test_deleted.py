@@ -1,0 +1,51 @@
+"""
+Rows that somebody deletes in the middle of a run: it ends all the same, names them, and no join fires before that.
+
+OAFLOW_DELETED=ROWSxROOTS asks for more; a root is 17 jobs.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+
+from tests.chaos.crew import Post, crew
+from tests.chaos.history import findings, read
+from tests.chaos.passages import begin, ended
+from tests.chaos.test_statements import wait
+
+ROWS, ROOTS = map(int, os.environ.get("OAFLOW_DELETED", "40x60").split("x"))
+
+DELETE = """
+DELETE FROM procrastinate_jobs WHERE id IN (
+    SELECT id FROM procrastinate_jobs WHERE status IN ('todo', 'doing') ORDER BY random() LIMIT %s)
+   AND status IN ('todo', 'doing')
+RETURNING args #>> '{payload,context,oaflow,stage}', coalesce(args #>> '{payload,entities,0,id}', '')
+"""
+
+
+def test_deleted_rows_are_named_and_hold_nothing_up(
+    database: str, tmp_path: Path, clean_environment: dict[str, str]
+) -> None:
+    post = Post(database, database, tmp_path, clean_environment)
+    passage = begin(database, tmp_path, seconds=0.005)
+    passage.enter(ROOTS)
+    passage.seal()
+    with (
+        crew(post, sys.executable, "-m", "tests.chaos.hasty_worker", "--executors", "2", count=2),
+        psycopg.connect(database, autocommit=True) as connection,
+    ):
+        wait(
+            lambda: (connection.execute("SELECT count(*) FROM oaflow.hops").fetchone() or (0,))[0] > 4 * ROOTS,
+            lambda: "it goes on",
+        )
+        deleted = frozenset((stage, name) for stage, name in connection.execute(DELETE, (ROWS,)).fetchall())
+        wait(lambda: not connection.execute("SELECT FROM procrastinate_jobs WHERE status = 'todo'").fetchall(), str)
+        began = time.monotonic()
+
+        assert ended(database, passage.id, 60.0) == "incomplete"
+        print(f"{len(deleted)} deleted; it ended {time.monotonic() - began:.1f} s after the last job that waited")
+    assert len(deleted) >= ROWS / 2
+    assert findings(read(passage, deleted)) == []
