@@ -179,6 +179,8 @@ class Proxy:
         self._sessions.add(session)
         try:
             await session.run()
+        except asyncio.CancelledError:
+            pass  # the proxy closes
         finally:
             self._sessions.discard(session)
 
