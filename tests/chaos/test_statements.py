@@ -37,8 +37,8 @@ def post(proxy: Proxy, database: str, tmp_path: Path, clean_environment: dict[st
     return Post(proxy.address, database, tmp_path, clean_environment | {"OAFLOW_DEAD_AFTER": "6"})
 
 
-def wait(holds: Callable[[], object], what: Callable[[], object]) -> None:
-    limit = time.monotonic() + PATIENCE
+def wait(holds: Callable[[], object], what: Callable[[], object], patience: float = PATIENCE) -> None:
+    limit = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < limit, what()
         time.sleep(0.02)
