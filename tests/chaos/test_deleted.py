@@ -23,7 +23,8 @@ PATIENCE = 60.0 + ROOTS * 0.3
 
 DELETE = """
 DELETE FROM procrastinate_jobs WHERE id IN (
-    SELECT id FROM procrastinate_jobs WHERE status IN ('todo', 'doing') AND args #>> '{payload,entities,0,id}' IS NOT NULL
+    SELECT id FROM procrastinate_jobs
+     WHERE status IN ('todo', 'doing') AND args #>> '{payload,entities,0,id}' IS NOT NULL
      ORDER BY random() LIMIT %s)
    AND status IN ('todo', 'doing')
 RETURNING args #>> '{payload,context,oaflow,stage}', args #>> '{payload,entities,0,id}'
