@@ -18,7 +18,7 @@ from tests.chaos.history import findings, read
 from tests.chaos.passages import Passage, begin, ended
 from tests.chaos.proxy import KINDS, Fault, How, Proxy, When
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 
 ROOTS = 6
 
