@@ -121,6 +121,7 @@ def _whole(place: Ground, folder: Path, processes: int, count: int) -> Taken:
         out, _ = process.communicate()
     seconds = time.perf_counter() - began
     status = json.loads(out)
-    if process.returncode != 0 or status["stages"]["index"]["done"] < count:
+    # The stage before `index`, which gets many documents in one job.
+    if process.returncode != 0 or status["stages"]["analyze"]["done"] < count:
         raise RuntimeError(f"the run ended with exit code {process.returncode}: {status}")
     return seconds, watch.processor + processor_time(place.postmaster) - before
