@@ -1,3 +1,5 @@
+from typing import Any
+
 import psycopg
 import pytest
 
@@ -18,6 +20,20 @@ MUTATIONS = {
 }
 
 
+def broken(connection: psycopg.Connection[Any], function: str, old: str, new: str) -> None:
+    """
+    Puts something else in a function's place.
+    """
+    row = connection.execute(
+        "SELECT pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+        " WHERE n.nspname = 'oaflow' AND p.proname = %s",
+        (function,),
+    ).fetchone()
+    assert row is not None
+    assert old in row[0], "the mutation no longer fits the function"
+    connection.execute(row[0].replace(old, new))  # pyright: ignore
+
+
 def test_no_interleaving_loses_or_doubles_a_handover(database: str):
     with psycopg.connect(database, autocommit=True) as connection:
         run_machine(connection)
@@ -25,16 +41,8 @@ def test_no_interleaving_loses_or_doubles_a_handover(database: str):
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_the_machine_notices_a_broken_handover(database: str, name: str, monkeypatch: pytest.MonkeyPatch):
-    function, old, new = MUTATIONS[name]
     monkeypatch.setenv("OAFLOW_MACHINE", "300x50")
     with psycopg.connect(database, autocommit=True) as connection:
-        row = connection.execute(
-            "SELECT pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
-            " WHERE n.nspname = 'oaflow' AND p.proname = %s",
-            (function,),
-        ).fetchone()
-        assert row is not None
-        assert old in row[0], "the mutation no longer fits the function"
-        connection.execute(row[0].replace(old, new))  # pyright: ignore
+        broken(connection, *MUTATIONS[name])
         with pytest.raises(BaseException):  # noqa: B017, PT011 - any broken law will do
             run_machine(connection, shrink=False)
