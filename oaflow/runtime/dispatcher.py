@@ -26,6 +26,7 @@ from oaflow.ledger.handover import Beat, Claimed, Completion, Successor
 from oaflow.ledger.heart import Heart
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.plan import FORMAT
+from oaflow.runtime.asking import Asking
 from oaflow.runtime.claims import Claims
 from oaflow.runtime.completer import Completer
 from oaflow.runtime.continuation import Continuation
@@ -51,7 +52,6 @@ UNANSWERED = 300  # completions that may wait for an answer before no more work 
 BUFFER = 200  # claimed and not started, at most
 BUFFER_SECONDS = 0.2
 WAIT_SECONDS = 5.0  # that a job waits here before it is given back
-JOIN_SECONDS = 0.05  # from the end of a job until it is asked whether a join, or what is collected, is due
 LEAST = -(2**31)  # what a priority can be
 
 
@@ -82,7 +82,7 @@ class Dispatcher:
         )
         self._loaded: dict[str, Loaded] = {}
         self._quiet: set[str] = set()
-        self._asking: set[tuple[str, float]] = set()
+        self._asking = Asking(lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call), self._look_at)
         self._pace = Pace()
         self._wake = asyncio.Event()
         self._feeding = False  # whether that is about to be done
@@ -619,7 +619,7 @@ class Dispatcher:
             log.warning("the %s of job %s was not taken: it is %s", completion.outcome, completion.job, answer)
         if completion.outcome == "chunk":
             if held.passage.plan.collects:
-                self._ask_soon(completion.run)
+                self._asking.soon(completion.run)
             self._more |= len(completion.successors) > len(continued)
             if self._may_claim():
                 self._wake.set()
@@ -632,7 +632,7 @@ class Dispatcher:
         if len(completion.successors) > len(continued) or completion.outcome in ("retried", "crashed", "paused"):
             self._more = True
         if held.passage.plan.joins or held.passage.plan.collects:
-            self._ask_soon(completion.run)
+            self._asking.soon(completion.run)
         elif not completion.successors and completion.outcome in ("done", "failed", "cancelled"):
             self._quiet.add(completion.run)
         if not held.passage.held or self._may_claim():
@@ -693,19 +693,12 @@ class Dispatcher:
         for held in jobs:
             self._let_go(held)
 
-    def _ask_soon(self, run: str, seconds: float = JOIN_SECONDS) -> None:
+    def _look_at(self, run: str) -> None:
         """
-        Ask whether a join of a run is due, or what is collected, once for all that ends meanwhile.
+        Ask with the next turn what has become due in a run.
         """
-
-        def ask() -> None:
-            self._asking.discard((run, seconds))
-            self._quiet.add(run)
-            self._wake.set()
-
-        if (run, seconds) not in self._asking:
-            self._asking.add((run, seconds))
-            asyncio.get_running_loop().call_later(seconds, ask)
+        self._quiet.add(run)
+        self._wake.set()
 
     def _ask_when_due(self, passage: Passage, successors: Sequence[Successor]) -> None:
         """
@@ -713,7 +706,7 @@ class Dispatcher:
         """
         for stage in {successor.stage for successor in successors if successor.collect is not None}:
             if (collect := passage.plan.stages[stage].collect) is not None:
-                self._ask_soon(passage.id, collect.wait + JOIN_SECONDS)
+                self._asking.after(passage.id, collect.wait)
 
     async def _close_quiet(self) -> None:
         """
