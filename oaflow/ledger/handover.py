@@ -101,7 +101,7 @@ class Beat:
 CLAIM = """
 SELECT id, queue, task, priority, args::text, coalesce(args #>> '{payload,context,oaflow}', '{}'),
        attempts, retries, crashes, suspect
-  FROM oaflow.fetch_v2(%(worker)s, %(queues)s::text[], %(tasks)s::text[], %(runs)s::text[], %(most)s)
+  FROM oaflow.fetch_v3(%(worker)s, %(queues)s::text[], %(tasks)s::text[], %(runs)s::text[], %(most)s)
 """
 
 COMPLETE = """

@@ -353,7 +353,7 @@ def test_no_function_of_procrastinate_finishes_defers_or_fetches_a_routed_job(cl
 
     calls = dict(query(cli, "SELECT funcname, calls FROM pg_stat_user_functions"))
     assert calls["complete_v1"] > 0
-    assert calls["fetch_v2"] > 0
+    assert calls["fetch_v3"] > 0
     stock = [name for name in calls if re.match(r"procrastinate_(finish|defer|fetch|retry|abort)", name)]
     assert stock == []
 

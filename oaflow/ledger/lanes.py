@@ -1,0 +1,66 @@
+"""
+The worker's side of limits: which tasks have one, and claims of them. Async, one statement each.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from psycopg.rows import tuple_row
+
+from oaflow.ledger.handover import Claimed, Connection
+
+# What could have begun so long ago is made up for. Over a minute of 50/s that is 13 jobs of 3,000 too many, at most.
+LATE_SECONDS = 0.25
+
+# How often a worker that has room looks whether a place became free elsewhere.
+LOOK_SECONDS = 0.2
+
+CLAIM_LANE = """
+SELECT id, queue, task, priority, args::text, coalesce(args #>> '{payload,context,oaflow}', '{}'),
+       attempts, retries, crashes, suspect, again
+  FROM oaflow.fetch_lane_v1(%(worker)s, %(queue)s, %(task)s, %(runs)s::text[], %(most)s, %(late)s, %(look)s)
+"""
+
+
+class Limited(NamedTuple):
+    """
+    A task on a queue that has a limit. `at_once` says that only so many run at once.
+    """
+
+    queue: str
+    task: str
+    at_once: bool
+
+
+async def limited(connection: Connection) -> list[Limited]:
+    """
+    What has a limit now.
+    """
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute("SELECT queue, task, concurrency IS NOT NULL FROM oaflow.limits_now")
+        return [Limited._make(row) for row in await cursor.fetchall()]
+
+
+async def claim_lane(
+    connection: Connection, worker: int, queue: str, task: str, runs: Sequence[str], most: int
+) -> tuple[list[Claimed], float | None]:
+    """
+    Claim up to `most` jobs of a task that has a limit, and no more than it allows.
+
+    Returns:
+        the jobs; and in how many seconds it is worth to ask again, None where no limit stands in the way, or nothing
+        waits.
+    """
+    values = {
+        "worker": worker,
+        "queue": queue,
+        "task": task,
+        "runs": list(runs),
+        "most": most,
+        "late": LATE_SECONDS,
+        "look": LOOK_SECONDS,
+    }
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(CLAIM_LANE, values)
+        *rows, last = await cursor.fetchall()
+    return [Claimed._make(row[:-1]) for row in rows], last[-1]

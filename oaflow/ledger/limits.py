@@ -1,0 +1,117 @@
+"""
+Limits: what plans say, what operators say, and what of it holds.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row
+
+from oaflow.ledger.statements import sql
+
+# Waiting jobs are counted so far.
+COUNTED = 1000
+
+_UNITS = (("s", 1), ("m", 60), ("h", 3600), ("d", 86400))
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """
+    How many jobs of a task on a queue run at once, and how many begin in a second. None: as many as there are.
+
+    `said_concurrency` and `said_rate` are what an operator said, which holds before what plans say; `running` and
+    `waiting` are jobs of all runs, `waiting` counted up to 1,000.
+    """
+
+    queue: str
+    task: str
+    concurrency: int | None
+    rate: float | None
+    said_concurrency: int | None
+    said_rate: float | None
+    running: int
+    waiting: int
+
+    @property
+    def name(self) -> str:
+        """
+        As it is typed.
+        """
+        return f"{self.queue}/{self.task}"
+
+    @property
+    def rate_text(self) -> str | None:
+        """
+        The rate as it is typed, of the shortest time in which it is one or more.
+        """
+        if self.rate is None:
+            return None
+        unit, seconds = next(((u, s) for u, s in _UNITS if self.rate * s >= 0.9995), _UNITS[-1])
+        return f"{self.rate * seconds:.4g}/{unit}"
+
+    @property
+    def waiting_text(self) -> str:
+        """
+        How many wait, as far as it was counted.
+        """
+        return f"{COUNTED:,}+" if self.waiting >= COUNTED else str(self.waiting)
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        The public form; `rate` is in a second.
+        """
+        return {"name": self.name, **asdict(self)}
+
+
+def declare(connection: Connection[Any], run: str, limits: Iterable[tuple[str, str, int | None, float | None]]) -> None:
+    """
+    Says which limits the plan of a run has: (queue, task, concurrency, rate).
+    """
+    said = list(limits)
+    if said:
+        connection.execute(
+            sql("declare"),
+            {
+                "run": run,
+                "queues": [queue for queue, _, _, _ in said],
+                "tasks": [task for _, task, _, _ in said],
+                "concurrency": [concurrency for _, _, concurrency, _ in said],
+                "every": [1 / rate if rate else None for _, _, _, rate in said],
+            },
+        )
+
+
+def limit(connection: Connection[Any], queue: str, task: str, concurrency: int | None, rate: float | None) -> None:
+    """
+    Says what an operator wants, for all runs; None leaves what was said before.
+    """
+    every = 1 / rate if rate else None
+    values = {"queue": queue, "task": task, "concurrency": concurrency, "every": every, "clear": False}
+    connection.execute(sql("limit"), values)
+
+
+def clear(connection: Connection[Any], queue: str, task: str) -> None:
+    """
+    Takes back what an operator said: what the plans say holds again.
+    """
+    values = {"queue": queue, "task": task, "concurrency": None, "every": None, "clear": True}
+    connection.execute(sql("limit"), values)
+
+
+def limits(connection: Connection[Any]) -> list[Limit]:
+    """
+    The limits that hold now.
+    """
+    with connection.cursor(row_factory=class_row(Limit)) as cursor:
+        return cursor.execute(sql("limits"), {"counted": COUNTED}).fetchall()
+
+
+def is_known(connection: Connection[Any], queue: str, task: str) -> bool:
+    """
+    Whether a job of the task was ever on the queue, or a worker that lives can run it.
+    """
+    row = connection.execute(sql("is_known"), {"queue": queue, "task": task}).fetchone()
+    return row is not None and row[0] is True
