@@ -143,6 +143,8 @@ class Defaults(Declaration):
     memory: int | Open | None = None
     priority: int | Open | None = None
     emit: Emit | None = None
+    concurrency: int | Open | None = None
+    rate: float | Open | None = None
 
 
 class Collect(Declaration):
@@ -156,7 +158,8 @@ class Collect(Declaration):
 
 class Stage(Declaration):
     """
-    One stage as written, shorthands written out: durations are seconds, sizes are bytes. None: not said.
+    One stage as written, shorthands written out: durations are seconds, sizes are bytes, a rate is so many in a second.
+    None: not said.
 
     `options` is the author's `with`. `dropped` are the ports that are deliberately not wired. `enabled` is a bool, or
     the name of the param that decides. `split` is the most entities of one of its jobs, `collect` what several are
@@ -181,6 +184,8 @@ class Stage(Declaration):
     split: int | None = None
     collect: Collect | None = None
     join: tuple[str, ...] = ()
+    concurrency: int | Open | None = None
+    rate: float | Open | None = None
 
     @property
     def ports(self) -> tuple[str, ...]:

@@ -1,5 +1,5 @@
 """
-Durations and sizes as people write them: `2s`, `1.5h`, `1h30m`, `2GiB`, `16kB`. Pure.
+Durations, sizes and rates as people write them: `2s`, `1.5h`, `1h30m`, `2GiB`, `16kB`, `50/s`. Pure.
 """
 
 import math
@@ -18,6 +18,7 @@ _BYTES: Mapping[str, int] = {
     **{f"{letter}{unit}": 1000**power for power, letter in enumerate("kmgt", 1) for unit in ("", "b")},
     **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)},
 }
+_RATE = re.compile(rf"({_NUMBER})\s*/\s*(.+)")
 _SIZE = re.compile(rf"({_NUMBER})\s*([a-z]*)", re.IGNORECASE)
 
 
@@ -36,6 +37,18 @@ def seconds(value: object) -> float | None:
     if not parts or "".join(_DURATION.split(text)[::3]).strip():
         return None
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def per_second(value: object) -> float | None:
+    """
+    How often in a second a rate means: a number in a time (`50/s`, `1000/m`, `1/10s`), more than nothing; else None.
+    """
+    if not isinstance(value, str) or not (match := _RATE.fullmatch(value.strip())):
+        return None
+    time = match[2] if match[2][0].isdigit() else f"1{match[2]}"
+    within = None if time.isdigit() else seconds(time)
+    found = float(match[1]) / within if within else 0.0
+    return found if 0 < found < math.inf else None
 
 
 def size(value: object) -> int | None:

@@ -16,6 +16,8 @@ FITS: Mapping[str, tuple[str, ...]] = {
     "timeout": ("duration", "int", "float"),
     "memory": ("size", "int"),
     "priority": ("int",),
+    "concurrency": ("int",),
+    "rate": ("string", "choice"),
     "max": ("int",),
     "base": ("duration", "int", "float"),
     "cap": ("duration", "int", "float"),
@@ -57,7 +59,7 @@ def _stage_exists(name: str, pipeline: Pipeline, spans: Spans, path: Path) -> It
 
 def _common(said: Stage | Defaults, path: Path, pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     members: list[tuple[str, Any, Path]] = [
-        (key, getattr(said, key), (*path, key)) for key in ("timeout", "memory", "priority")
+        (key, getattr(said, key), (*path, key)) for key in ("timeout", "memory", "priority", "concurrency", "rate")
     ]
     if isinstance(said.retry, Repeat):
         for key in ("max", "base", "cap"):

@@ -55,8 +55,8 @@ def _stage(pipeline: Pipeline, name: str, stage: Stage, found: Inspected) -> Pla
     said: dict[str, Any] = {}
     # The service of an external stage decides about these; nothing of the pipeline's defaults holds for it.
     if not stage.external:
-        for key in ("timeout", "memory"):
-            value = first_said(getattr(stage, key), getattr(defaults, key), getattr(options, key))
+        for key in ("timeout", "memory", "concurrency", "rate"):
+            value = first_said(getattr(stage, key), getattr(defaults, key), getattr(options, key, None))
             if value is not None:
                 said[key] = value
         said["retry"] = _retry(stage.retry, defaults.retry, options.retry)

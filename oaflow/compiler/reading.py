@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import Diagnostic, Path, Rule, Span, Spans
-from oaflow.quantities import seconds, size
+from oaflow.quantities import per_second, seconds, size
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
 PARAM = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -303,6 +303,21 @@ class Reader:
         if not 0 < found < 2**63:
             self.report(rules.OUT_OF_RANGE, f"{_last(path)!r} must be more than nothing and below 8 EiB", path)
             return None
+        return found
+
+    def rate(self, value: object, path: Path) -> float | str | None:
+        """
+        How often in a second, or a reference to a param.
+        """
+        if (reference := self._reference(value, path)) is not None:
+            return reference or None
+        found = per_second(value)
+        if found is None:
+            message = f"{_last(path)!r} must be a number in a time, and is {kind_of(value)}"
+            help = "rates are written like 50/s, 1000/m, 1/10s"
+            if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+                help = f"write {value}/s, or {value}/m"
+            self.report(rules.BAD_RATE, message, path, help=help)
         return found
 
     def whole(self, value: object, path: Path, least: int = LEAST, greatest: int = GREATEST) -> int | str | None:

@@ -20,12 +20,12 @@ LATER_PIPELINE_KEYS = ("tests",)
 
 STAGE_KEYS = (
     "task", "queue", "next", "with", "retry", "timeout", "memory", "priority", "on_error", "emit", "enabled", "origin",
-    "external", "description", "split", "collect", "join",
+    "external", "description", "split", "collect", "join", "concurrency", "rate",
 )  # fmt: skip
-LATER_STAGE_KEYS = ("choose", "rate", "concurrency", "lock")
+LATER_STAGE_KEYS = ("choose", "lock")
 
-DEFAULTS_KEYS = ("queue", "retry", "timeout", "memory", "priority", "emit")
-LATER_DEFAULTS_KEYS = ("choose", "rate", "concurrency", "lock")
+DEFAULTS_KEYS = ("queue", "retry", "timeout", "memory", "priority", "emit", "concurrency", "rate")
+LATER_DEFAULTS_KEYS = ("choose", "lock")
 
 COLLECT_KEYS = ("size", "wait")
 
@@ -149,11 +149,7 @@ def _stages(reader: Reader, members: Mapping[str, Any]) -> dict[str, Stage]:
 def _stage(reader: Reader, name: str, data: object, path: Path) -> Stage | None:
     before = len(reader.found)
     external = isinstance(data, Mapping) and cast("Mapping[str, object]", data).get("external") is True
-    later = [key for key in LATER_STAGE_KEYS if not external or key not in NOT_EXTERNAL]
-    known = (*STAGE_KEYS, *NOT_EXTERNAL) if external else STAGE_KEYS
-    members = reader.mapping(
-        data, path, f"stage {name!r}", tuple(dict.fromkeys(known)), later=later, elsewhere=ELSEWHERE
-    )
+    members = reader.mapping(data, path, f"stage {name!r}", STAGE_KEYS, later=LATER_STAGE_KEYS, elsewhere=ELSEWHERE)
     if not isinstance(data, Mapping):
         return None
     said: dict[str, Any] = {}
@@ -229,6 +225,10 @@ def _common(reader: Reader, members: Mapping[str, Any], path: Path) -> dict[str,
         said["priority"] = reader.whole(members["priority"], (*path, "priority"))
     if "emit" in members:
         said["emit"] = reader.choice(members["emit"], (*path, "emit"), EMITS)
+    if "concurrency" in members:
+        said["concurrency"] = reader.whole(members["concurrency"], (*path, "concurrency"), 1)
+    if "rate" in members:
+        said["rate"] = reader.rate(members["rate"], (*path, "rate"))
     return said
 
 

@@ -96,3 +96,5 @@ class DefaultKeys(TypedDict, total=False):
     memory: Number
     priority: int | str
     emit: Emit
+    concurrency: int | str
+    rate: str

@@ -17,6 +17,7 @@ from oaflow.errors import JobError, UsageError
 from oaflow.jobs import DatasetJob, current, pack
 from oaflow.jobs import bind as reach
 from oaflow.ledger import runs as ledger
+from oaflow.ledger.limits import declare
 from oaflow.ledger.runs import OPEN_STATES, FirstJob, Run, StopAfter
 from oaflow.operations.programs import Source, sample_documents, with_absolute_defaults, without_required
 from oaflow.plan import BoundPlan, Plan, bind, check_params
@@ -259,6 +260,7 @@ def begin(
             ledger.collect(connection, run, bound.stages[stage], feeders)
         if request.stop_after is not None:
             ledger.stop_after(connection, run, request.stop_after, stages)
+        declare(connection, run, bound.limits)
         number = _enter(connection, run, _first_jobs(bound, stages, request, run, job_bytes))
     if number == 0:
         ledger.close(connection, run)

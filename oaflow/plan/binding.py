@@ -20,6 +20,7 @@ from oaflow.plan.plans import (
     PlannedStage,
     references,
 )
+from oaflow.quantities import per_second
 
 
 def bind(plan: Plan, values: Mapping[str, Any], *, disable: Collection[str] = ()) -> BoundPlan:
@@ -86,10 +87,17 @@ def _fallen(plan: Plan, name: str) -> str:
 def _bound_stage(plan: Plan, name: str, values: Mapping[str, Any], disabled: Collection[str]) -> BoundStage:
     stage = plan.stages[name]
 
-    def number(key: str, value: Any, default: Any, wanted: str, fits: Callable[[Any], bool]) -> Any:
+    def number(
+        key: str,
+        value: Any,
+        default: Any,
+        wanted: str,
+        fits: Callable[[Any], bool],
+        read: Callable[[Any], Any] = lambda value: value,
+    ) -> Any:
         if references(value):
             value = _filled(value, values, f"{key} of stage {name!r}")
-            value = default if value is None else value
+            value = default if value is None else read(value)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not fits(value)):
             raise UsageError(f"{key} of stage {name!r} is {shown(value)}, and must be {wanted}")
         return value
@@ -140,6 +148,8 @@ def _bound_stage(plan: Plan, name: str, values: Mapping[str, Any], disabled: Col
                 "collect.wait", collect.wait, PlannedCollect.model_fields["wait"].default, "a duration", _is_time
             ),
         ),
+        concurrency=number("concurrency", stage.concurrency, None, "a whole number, 1 or more", _is_positive),
+        rate=number("rate", stage.rate, None, "a number in a time, like 50/s", _is_often, _as_rate),
         join=tuple(other for other in stage.join if other not in disabled),
     )
 
@@ -150,6 +160,17 @@ def _is_count(value: Any) -> bool:
 
 def _is_positive(value: Any) -> bool:
     return _is_count(value) and value > 0
+
+
+def _is_often(value: Any) -> bool:
+    return 0 < value < math.inf
+
+
+def _as_rate(value: Any) -> Any:
+    """
+    How often in a second; what cannot be read stays as it is.
+    """
+    return value if (found := per_second(value)) is None else found
 
 
 def _is_time(value: Any) -> bool:

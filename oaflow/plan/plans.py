@@ -84,6 +84,7 @@ class PlannedStage(_Frozen):
     `enabled` is a bool, or the name of the param that decides.
     `split` is the most entities of one of its jobs, `collect` what several are put together to. `join` are the stages
     that it waits for, or `run`.
+    `concurrency` is how many of its jobs run at once, `rate` how many begin in a second, over all runs.
     """
 
     task: str
@@ -107,6 +108,8 @@ class PlannedStage(_Frozen):
     split: int | None = None
     collect: PlannedCollect | None = None
     join: tuple[str, ...] = ()
+    concurrency: int | Open | None = None
+    rate: float | Open | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -204,7 +207,7 @@ class BoundCollect(_Frozen):
 
 class BoundStage(_Frozen):
     """
-    A stage of a run: nothing open is left in it. Times are seconds, `memory` is bytes.
+    A stage of a run: nothing open is left in it. Times are seconds, `memory` is bytes, `rate` is in a second.
 
     `unwired` are ports that the plan wires only to stages that are disabled in this run: emitting on one is no error,
     and nothing takes it.
@@ -228,6 +231,8 @@ class BoundStage(_Frozen):
     split: int | None = None
     collect: BoundCollect | None = None
     join: tuple[str, ...] = ()
+    concurrency: int | None = None
+    rate: float | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -287,6 +292,17 @@ class BoundPlan(_Frozen):
         """
         collecting = [name for name, stage in self.stages.items() if stage.collect]
         return {name: feeders_of(self.stages, name) for name in collecting}
+
+    @property
+    def limits(self) -> list[tuple[str, str, int | None, float | None]]:
+        """
+        What has a limit: (queue, task, concurrency, rate), one for each stage that says so.
+        """
+        return [
+            (stage.queue, stage.task, stage.concurrency, stage.rate)
+            for stage in self.stages.values()
+            if stage.concurrency is not None or stage.rate is not None
+        ]
 
     def to_json(self) -> bytes:
         """

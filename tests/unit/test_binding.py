@@ -50,12 +50,15 @@ def test_timeout_memory_priority_and_retry_are_filled_in():
         timeout="${params.t}",
         memory="${params.m}",
         priority="${params.p}",
+        concurrency="${params.n}",
+        rate="${params.r}",
         retry=PlannedRetry(max="${params.n}", base="${params.t}", cap="${params.t}"),
     )
 
-    bound = bind(plan_of(a=planned), {"t": 2.5, "m": 1024, "p": 7, "n": 1}).stages["a"]
+    bound = bind(plan_of(a=planned), {"t": 2.5, "m": 1024, "p": 7, "n": 1, "r": "120/m"}).stages["a"]
 
     assert (bound.timeout, bound.memory, bound.priority) == (2.5, 1024, 7)
+    assert (bound.concurrency, bound.rate) == (1, 2.0)
     assert bound.retry == Retry(max=1, base=2.5, cap=2.5)
 
 
@@ -73,6 +76,8 @@ def test_a_param_without_a_value_leaves_the_default():
         ({"timeout": "${params.x}"}, 0, "timeout of stage 'a' is '0', and must be a duration above 0"),
         ({"timeout": "${params.x}"}, "1h", "timeout of stage 'a' is '1h', and must be a duration above 0"),
         ({"memory": "${params.x}"}, 0, "memory of stage 'a' is '0', and must be a size above 0"),
+        ({"concurrency": "${params.x}"}, 0, "concurrency of stage 'a' is '0', and must be a whole number, 1 or more"),
+        ({"rate": "${params.x}"}, "often", "rate of stage 'a' is 'often', and must be a number in a time, like 50/s"),
         ({"priority": "${params.x}"}, 1.5, "priority of stage 'a' is '1.5', and must be a whole number"),
         ({"priority": "${params.x}"}, 2**31, "must be a whole number"),
         ({"retry": PlannedRetry(max="${params.x}")}, -1, "retry.max of stage 'a' is '-1'"),

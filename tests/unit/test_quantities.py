@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oaflow.quantities import seconds, size
+from oaflow.quantities import per_second, seconds, size
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,19 @@ def test_a_size_is_read_in_bytes_and_gib_differs_from_gb(text, expected):
 @pytest.mark.parametrize("text", ["", "big", "1 XB", "-1", True, None, -1, 1.5, "1GiB2"])
 def test_what_is_no_size_is_none(text):
     assert size(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("50/s", 50), ("1000/m", 1000 / 60), ("1/10s", 0.1), ("0.5 / h", 0.5 / 3600), ("3/1m30s", 1 / 30)],
+)
+def test_a_rate_is_read_in_a_second(text, expected):
+    assert per_second(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("text", ["", "50", 50, "50/1", "/s", "0/s", "5/0s", "-1/s", "5/soon", None, "9" * 400 + "/s"])
+def test_what_is_no_rate_is_none(text):
+    assert per_second(text) is None
 
 
 @given(st.integers(0, 10_000), st.integers(0, 59), st.integers(0, 59))

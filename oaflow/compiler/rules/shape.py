@@ -141,13 +141,31 @@ BAD_SIZE = rule(
       read: {task: notes.read, memory: 2GiB}
     """,
 )
+BAD_RATE = rule(
+    "OAF130",
+    "bad-rate",
+    "a value is no rate",
+    """
+    Rates are a number in a time: `50/s`, `1000/m`, `1/10s`. A number alone does not say in what time.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, rate: 50}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, rate: 50/s}
+    """,
+)
 OUT_OF_RANGE = rule(
     "OAF108",
     "out-of-range",
     "a number is too small or too large for its key",
     """
-    `retry.max` is 0 or more, `split` and `collect` 1 or more, `recurse` 1 to 1,000, `timeout` and `memory` more than
-    nothing, `priority` what an integer column holds.
+    `retry.max` is 0 or more, `split`, `collect` and `concurrency` 1 or more, `recurse` 1 to 1,000, `timeout`,
+    `memory` and `rate` more than nothing, `priority` what an integer column holds.
     """,
     """
     pipeline: notes
@@ -205,9 +223,9 @@ NOT_YET = rule(
     "not-yet",
     "something of the language that this version does not understand yet",
     """
-    Still to come: in a stage `choose`, `rate`, `concurrency` and `lock`; in an edge `where`, `when`, `else` and
-    `load`; expressions in `enabled` beyond `params.NAME`; and `tests`. They are refused, never ignored:
-    a pipeline that passes does what it says.
+    Still to come: in a stage `choose` and `lock`; in an edge `where`, `when`, `else` and `load`; expressions in
+    `enabled` beyond `params.NAME`; and `tests`. They are refused, never ignored: a pipeline that passes does what
+    it says.
     """,
     """
     pipeline: notes

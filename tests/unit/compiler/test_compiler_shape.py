@@ -126,6 +126,25 @@ def test_a_split_is_a_number_that_no_param_decides():
     assert stage_codes(split=True) == ["OAF103"]
 
 
+def test_a_limit_is_how_many_at_once_and_how_many_in_a_time():
+    stage = read_stage(concurrency=3, rate="1200/m")
+    assert (stage.concurrency, stage.rate) == (3, 20.0)
+    opened = read_stage(concurrency="${params.n}", rate="${params.often}")
+    assert (opened.concurrency, opened.rate) == ("${params.n}", "${params.often}")
+    assert stage_codes(concurrency=0) == ["OAF108"]
+    assert stage_codes(concurrency="many") == ["OAF103"]
+    assert (
+        stage_codes(rate=50)
+        == stage_codes(rate="50")
+        == stage_codes(rate="0/s")
+        == stage_codes(rate=None)
+        == ["OAF130"]
+    )
+    assert stage_codes(rate="${params.n}/s") == ["OAF116"]
+    external = {"external": True, "queue": "q", "rate": "50/s", "concurrency": 2}
+    assert stage_codes(**external) == ["OAF113", "OAF113"]
+
+
 def test_a_reference_can_be_the_whole_value_of_a_number():
     stage = read_stage(retry={"max": "${params.n}", "cap": "${params.t}"}, timeout="${params.t}", memory="${params.m}")
 
@@ -135,7 +154,7 @@ def test_a_reference_can_be_the_whole_value_of_a_number():
     assert stage_codes(priority="1${params.t}") == ["OAF116"]
 
 
-@pytest.mark.parametrize("key", ["choose", "rate", "concurrency", "lock"])
+@pytest.mark.parametrize("key", ["choose", "lock"])
 def test_a_key_of_later_versions_is_refused_as_not_yet(key: str):
     assert stage_codes(**{key: 1}) == ["OAF111"]
 
