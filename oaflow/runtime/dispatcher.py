@@ -24,6 +24,7 @@ import orjson
 from oaflow.ledger import handover as ledger
 from oaflow.ledger.handover import Beat, Claimed, Completion, Successor
 from oaflow.ledger.heart import Heart
+from oaflow.ledger.lanes import claim_lane
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.plan import FORMAT
 from oaflow.runtime.asking import Asking
@@ -32,10 +33,11 @@ from oaflow.runtime.completer import Completer
 from oaflow.runtime.continuation import Continuation
 from oaflow.runtime.execution import execute_async
 from oaflow.runtime.executors import Executor
-from oaflow.runtime.feeding import share
+from oaflow.runtime.feeding import put_ahead, share
 from oaflow.runtime.functions import Loaded, load
 from oaflow.runtime.held import Held, Passage, crash_error, timeout_error, unknown_stage, worker_crash_error
 from oaflow.runtime.joblog import JobLog
+from oaflow.runtime.lanes import Lane, Lanes
 from oaflow.runtime.messages import Assignment, Death, Handover
 from oaflow.runtime.options import Options
 from oaflow.runtime.outcomes import Outcomes
@@ -85,6 +87,7 @@ class Dispatcher:
         self._asking = Asking(lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call), self._look_at)
         self._pace = Pace()
         self._wake = asyncio.Event()
+        self._lanes = Lanes(self._wake.set)
         self._feeding = False  # whether that is about to be done
         self._left = False  # whether something was left to others that nothing here has had time for since
         self._more = self._stale = True
@@ -257,13 +260,23 @@ class Dispatcher:
             passage = self._passages.get(str(notification.get("run")))
             if passage is not None and notification.get("event") == "run.cancelled":
                 passage.state = "cancelled"
+            if notification.get("event") in ("limits.changed", "jobs.recovered"):
+                self._lanes.changed()
             self._stale = True
-        self._more = True
+        self._look()
         self._wake.set()
 
     def _changed(self) -> None:
-        self._stale = self._more = True
+        self._stale = True
+        self._look()
         self._wake.set()
+
+    def _look(self) -> None:
+        """
+        There may be something to claim.
+        """
+        self._more = True
+        self._lanes.look()
 
     def _told(self, beat: Beat) -> None:
         """
@@ -299,7 +312,7 @@ class Dispatcher:
                 async with asyncio.timeout(self._options.poll):
                     await self._wake.wait()
             except TimeoutError:
-                self._more = True
+                self._look()
 
     async def _turn(self) -> None:
         if self._stale:
@@ -308,7 +321,13 @@ class Dispatcher:
             self._more |= other_triples
             if new_tasks:
                 await self._advertise()
+            if other_triples and (new := self._lanes.take(self._passages.ways)):
+                # Claimed before the limit was heard of: what is not begun waits its turn.
+                await self._give_back(self._take_back(lambda held: (held.row.queue, held.row.task) in new))
         await self._leave_to_others()
+        for lane in self._lanes.due:
+            if self._may_claim_lane(lane):
+                await self._claim_lane(lane)
         kinds = [in_loop for in_loop in (True, False) if self._may_claim_of(in_loop)]
         if kinds:
             # Before the claims, not after them: what is heard while they are on the wire may be jobs that they did not
@@ -321,7 +340,10 @@ class Dispatcher:
             await self._close_quiet()
 
     def _may_claim(self) -> bool:
-        return self._may_claim_of(True) or self._may_claim_of(False)
+        return self._may_claim_of(True) or self._may_claim_of(False) or any(map(self._may_claim_lane, self._lanes.due))
+
+    def _may_claim_lane(self, lane: Lane) -> bool:
+        return not self._stopping and self._upkeep.no_room is None and self._room_for(lane) > 0
 
     def _may_claim_of(self, in_loop: bool) -> bool:
         return (
@@ -341,6 +363,29 @@ class Dispatcher:
             return 0
         wanted, waiting = self._wanted(in_loop), self._waiting(in_loop)
         return wanted - waiting if waiting <= wanted // 2 else 0
+
+    def _room_for(self, lane: Lane) -> int:
+        """
+        How many jobs to claim now of a task that has a limit. Where only so many run at once, those that can begin:
+        one that waits here takes the place of one that another worker could begin. But one at least, so that it has
+        its turn where nothing here is ever free.
+        """
+        if self._completer.waiting > UNANSWERED or self._slots.one_alone:
+            return 0
+        in_loop = lane.way.in_loop
+        if not lane.way.at_once:
+            free = self._wanted(in_loop)
+        elif in_loop:
+            free = SLOTS - self._slots.running
+        else:
+            free = sum(1 for executor in self._pool.executors if not executor.load)
+        return max(free - self._waiting(in_loop), 0 if self._waits_here(lane) else 1)
+
+    def _waits_here(self, lane: Lane) -> bool:
+        def is_of_it(held: Held) -> bool:
+            return (held.row.queue, held.row.task) == (lane.way.queue, lane.way.task)
+
+        return self._slots.has(is_of_it) if lane.way.in_loop else any(map(is_of_it, self._buffer))
 
     def _wanted(self, in_loop: bool) -> int:
         slots = SLOTS if in_loop else self._options.executors
@@ -407,6 +452,16 @@ class Dispatcher:
         if strangers:
             await self._wire.send("release", ledger.release, worker, strangers)
 
+    async def _claim_lane(self, lane: Lane) -> None:
+        worker, most, way = self.worker, self._room_for(lane), lane.way
+        lane.due = False  # before the claim: what is heard while it is on the wire may be what it did not see
+        with self.claims.sent():
+            rows, again = await self._wire.send("claim", claim_lane, worker, way.queue, way.task, way.runs, most)
+            strangers = [row.id for row in rows if not await self._take(row)]
+        self._lanes.answered(lane, full=len(rows) >= most, again=again)
+        if strangers:
+            await self._wire.send("release", ledger.release, worker, strangers)
+
     async def _take(self, row: Claimed) -> bool:
         mark = orjson.loads(row.mark)
         run, stage, parent = mark.get("run"), str(mark.get("stage")), mark.get("parent")
@@ -430,11 +485,24 @@ class Dispatcher:
             self._outcomes.end(held, "failed", {"error": {"type": "UnknownStageError", "message": message}})
         elif row.crashes >= self._options.settings.crashes:
             self._outcomes.trouble(held, Trouble("crash", worker_crash_error(row.crashes)), time.time())
-        elif self._passages.probe_of(held.stage.task).is_async:
-            self._slots.put(held)
         else:
-            self._buffer.append(held)
+            self._put(held)
         return True
+
+    def _put(self, held: Held) -> None:
+        """
+        Let a job wait for its turn. Before the others of its priority where it holds a place that is limited.
+        """
+        limited = self._lanes.of(held.row.queue, held.row.task) is not None
+        if not self._passages.probe_of(held.stage.task).is_async:
+            if limited:
+                put_ahead(self._buffer, held, lambda other: other.row.priority)
+            else:
+                self._buffer.append(held)
+        elif limited and not held.row.suspect:
+            self._slots.put_ahead(held)
+        else:
+            self._slots.put(held)
 
     # -- running ----------------------------------------------------------------------------------------------------
 
@@ -473,6 +541,9 @@ class Dispatcher:
             self._wake.set()
 
     def _ahead(self, held: Held) -> int:
+        lane = self._lanes.of(held.row.queue, held.row.task)
+        if lane is not None and lane.way.at_once:
+            return 1  # what waits in an executor's hands holds a place, too
         return self._pace.ahead(held.passage.id, held.stage.name)
 
     def _is_slow(self, job: int) -> bool:
@@ -629,6 +700,7 @@ class Dispatcher:
                 self._abandon(held)
             return
         self._let_go(held)
+        self._lanes.ended(held.row.queue, held.row.task)
         if len(completion.successors) > len(continued) or completion.outcome in ("retried", "crashed", "paused"):
             self._more = True
         if held.passage.plan.joins or held.passage.plan.collects:

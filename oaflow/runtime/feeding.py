@@ -10,6 +10,14 @@ Job = TypeVar("Job")
 Place = TypeVar("Place")
 
 
+def put_ahead(jobs: deque[Job], job: Job, urgency: Callable[[Job], int]) -> None:
+    """
+    Put a job before all that is not more urgent.
+    """
+    place = next((index for index, other in enumerate(jobs) if urgency(other) <= urgency(job)), len(jobs))
+    jobs.insert(place, job)
+
+
 def share(
     jobs: deque[Job], loads: dict[Place, int], *, ahead: Callable[[Job], int], busy: Iterable[Place]
 ) -> dict[Place, list[Job]]:

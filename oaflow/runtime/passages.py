@@ -6,9 +6,11 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from oaflow.ledger import handover as ledger
+from oaflow.ledger import lanes
 from oaflow.ledger.wire import Wire
 from oaflow.plan import FORMAT, Plan, bind
 from oaflow.runtime.held import Passage
+from oaflow.runtime.lanes import Way
 from oaflow.runtime.messages import Probe
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class Passages:
         self._unreadable: set[str] = set()
         self._triples: dict[bool, list[tuple[str, str, str]]] = {True: [], False: []}
         self._claimed: frozenset[tuple[str, str, str]] = frozenset()
+        self.ways: list[Way] = []
 
     def get(self, run: str) -> Passage | None:
         """
@@ -90,6 +93,7 @@ class Passages:
             Whether there is something else to claim now, and whether there are new tasks.
         """
         found = await self._wire.send("runs", ledger.open_runs)
+        limits = {(limit.queue, limit.task): limit for limit in await self._wire.send("limits", lanes.limited)}
         read = [self._read(run) for run in found if run.format == FORMAT and self.only in (None, run.id)]
         runs = [run for run in read if run is not None]
         self._drop_all_but({run.id for run in runs})
@@ -103,23 +107,32 @@ class Passages:
         fresh = sorted({task for _, task, _ in triples} - self._probes.keys())
         if fresh:
             self._take_in(await self._probe(fresh))
-        before, self._triples = self._triples, {True: [], False: []}
-        for triple in sorted(triples):
-            probe = self.probe_of(triple[1])
-            if probe.ok:
-                self._triples[probe.is_async].append(triple)
+        before = self._triples, self.ways
+        self._triples = {True: [], False: []}
+        runs_of: dict[tuple[str, str], list[str]] = {}
+        for queue, task, run in sorted(triples):
+            probe = self.probe_of(task)
+            if probe.ok and (queue, task) in limits:
+                runs_of.setdefault((queue, task), []).append(run)
+            elif probe.ok:
+                self._triples[probe.is_async].append((queue, task, run))
+        self.ways = [
+            Way(queue, task, limits[queue, task].at_once, self.probe_of(task).is_async, tuple(runs))
+            for (queue, task), runs in runs_of.items()
+        ]
         self._claimed = frozenset([*self._triples[True], *self._triples[False]])
-        return before != self._triples, bool(fresh)
+        return before != (self._triples, self.ways), bool(fresh)
 
     def triples(self, *, in_loop: bool) -> list[tuple[str, str, str]]:
         """
-        What to claim, by queue, task and run: of async stages, or of those that run in executors.
+        What to claim, by queue, task and run: of async stages, or of those that run in executors. What has a limit is
+        not in it (`ways`).
         """
         return self._triples[in_loop]
 
     def works_on(self, queue: str, task: str, run: str) -> bool:
         """
-        Whether this worker claims jobs of a queue, a task and a run.
+        Whether this worker claims jobs of a queue, a task and a run, and no limit holds for them.
         """
         return (queue, task, run) in self._claimed
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from oaflow.runtime.feeding import put_ahead
 from oaflow.runtime.held import Held
 
 SLOTS = 50
@@ -83,6 +84,18 @@ class Slots:
         Take a job that goes before all that waits.
         """
         self._waiting.appendleft(held)
+
+    def put_ahead(self, held: Held) -> None:
+        """
+        Take a job that goes before all that is not more urgent.
+        """
+        put_ahead(self._waiting, held, lambda other: other.row.priority)
+
+    def has(self, which: Callable[[Held], bool]) -> bool:
+        """
+        Whether such a job waits for a slot.
+        """
+        return any(which(held) for held in (*self._waiting, *self._suspects))
 
     def fill(self) -> None:
         """

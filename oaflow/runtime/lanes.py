@@ -1,0 +1,122 @@
+"""
+Tasks that have a limit, and which of them to ask for now. Nothing here waits.
+
+Their jobs are claimed apart, for places that are free. What stands in the way of a limit is asked for again when the
+database said so, and when a job of it has ended here: not with every notification.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+# Not each for itself where many may begin in a second: what was due meanwhile comes with the next answer.
+SHORTEST = 0.05
+
+
+class Way(NamedTuple):
+    """
+    What of a limited task is to be claimed here: of which runs. `at_once` says that only so many run at once.
+    """
+
+    queue: str
+    task: str
+    at_once: bool
+    in_loop: bool
+    runs: tuple[str, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """
+    One of them. `due` says that it is worth to ask; `later` is the moment from which it will be.
+    """
+
+    way: Way
+    due: bool = True
+    later: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+    def ask(self) -> None:
+        """
+        It is worth to ask, whatever was answered before.
+        """
+        if self.later is not None:
+            self.later.cancel()
+        self.due, self.later = True, None
+
+
+class Lanes:
+    """
+    The lanes of one worker.
+
+    Args:
+        wake: called when the moment of one has come.
+    """
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._lanes: dict[tuple[str, str], Lane] = {}
+
+    def take(self, ways: Iterable[Way]) -> set[tuple[str, str]]:
+        """
+        Learn what has a limit now; what is known of the others is dropped.
+
+        Returns:
+            the queue and task of each that had none before.
+        """
+        before, self._lanes = self._lanes, {(way.queue, way.task): Lane(way) for way in ways}
+        for lane in before.values():
+            if lane.later is not None:
+                lane.later.cancel()
+        return self._lanes.keys() - before.keys()
+
+    def of(self, queue: str, task: str) -> Lane | None:
+        """
+        The lane of a task on a queue, None where it has no limit.
+        """
+        return self._lanes.get((queue, task))
+
+    @property
+    def due(self) -> list[Lane]:
+        """
+        Those that are to be asked for.
+        """
+        return [lane for lane in self._lanes.values() if lane.due]
+
+    def look(self) -> None:
+        """
+        There may be something new: not where a limit stands in the way, and the moment of the next has not come.
+        """
+        for lane in self._lanes.values():
+            lane.due |= lane.later is None
+
+    def changed(self) -> None:
+        """
+        A limit is another than before, or places became free: what was answered says nothing any more.
+        """
+        for lane in self._lanes.values():
+            lane.ask()
+
+    def ended(self, queue: str, task: str) -> None:
+        """
+        A job has ended: where only so many run at once, there is a place for the next.
+        """
+        lane = self._lanes.get((queue, task))
+        if lane is not None and lane.way.at_once:
+            lane.ask()
+
+    def answered(self, lane: Lane, *, full: bool, again: float | None) -> None:
+        """
+        A claim was answered.
+
+        Args:
+            full: whether it brought all that was asked for.
+            again: in how many seconds it is worth to ask again, because of a limit.
+        """
+        if again is not None and not lane.due and self._lanes.get((lane.way.queue, lane.way.task)) is lane:
+            lane.later = asyncio.get_running_loop().call_later(max(again, SHORTEST), self._come, lane)
+        lane.due |= full and again is None
+
+    def _come(self, lane: Lane) -> None:
+        lane.ask()
+        self._wake()
