@@ -52,6 +52,8 @@ Exit codes: 0 fine; 1 work failed, or mistakes were found; 2 the command is wron
 `unreadable`, `reason` |
 | `status --all` | a run a line, the latest first: `run`, `pipeline`, `dataset`, `state` |
 | `cancel` | `run`, `state`, `waiting`: how many waiting jobs were taken out |
+| `limit` | what is limited, one a line: `name`, `queue`, `task`, `concurrency`, `rate` (in a second), \
+`said_concurrency`, `said_rate` (by `oaflow limit`), `running`, `waiting` (counted up to 1,000) |
 | `search` | a hit a line: `file`, `page`, `passage`, `entity`, `schema`, `score` |
 | `failures` | a failed job a line: `run`, `job`, `stage`, `task`, `type`, `message`, `attempts`, `at`, `documents`, \
 `names`, `fingerprint`, `traceback`, `detail` |

@@ -1,5 +1,5 @@
 """
-`worker`, `doctor`, `db`: for who keeps it running.
+`worker`, `limit`, `doctor`, `db`: for who keeps it running.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +18,9 @@ def register(app: typer.Typer) -> None:
     panel = "Operating"
     app.command("worker", cls=Page, rich_help_panel=panel, epilog="Example: oaflow worker --executors 8")(worker)
     app.command("doctor", cls=Page, rich_help_panel=panel, epilog="Example: oaflow doctor")(doctor)
+    app.command(
+        "limit", cls=Page, rich_help_panel=panel, epilog="Example: oaflow limit ocr/stages.read --concurrency 3"
+    )(limit)
     db = typer.Typer(
         help="The database: its schema, and what is old in it.",
         no_args_is_help=True,
@@ -68,6 +71,49 @@ def worker(
                     )
                 case _:
                     pass
+    return 0
+
+
+def limit(
+    name: Annotated[str | None, typer.Argument(metavar="QUEUE/TASK", help="Of which; default: shows all.")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", min=1, metavar="N", help="So many jobs run at once.")
+    ] = None,
+    rate: Annotated[
+        str | None, typer.Option("--rate", metavar="N/TIME", help="So many jobs begin in a time: 50/s, 1000/m.")
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="What the plans of the runs say holds again.")] = False,
+    json: Json = False,
+) -> int:
+    """
+    Show, set or clear how much of a task is done at once, over all workers and runs: it holds from now on.
+    """
+    from oaflow.cli.output import remark, say_json, screen, table
+    from oaflow.operations import limiting
+
+    found = limiting.limit(settings(), name, concurrency=concurrency, rate=rate, clear=clear)
+    if json:
+        for one in found.limits:
+            say_json(one.as_json())
+        return 0
+    for text in found.remarks:
+        remark(text, "yellow")
+    if not found.limits:
+        remark("nothing is limited" if name is None else f"{name} is not limited")
+        return 0
+    rows = [
+        (
+            one.name,
+            one.concurrency or "",
+            one.rate_text or "",
+            "operator" if one.said_concurrency or one.said_rate else "plans",
+            one.running,
+            one.waiting_text,
+        )
+        for one in found.limits
+    ]
+    columns = [("queue/task", False), ("at once", True), ("rate", True), ("by", False), ("runs", True), ("waits", True)]
+    screen().print(table(columns, rows))
     return 0
 
 

@@ -1,0 +1,63 @@
+"""
+`oaflow limit`: how much of a task is done at once, as far as an operator says so.
+"""
+
+from dataclasses import dataclass
+
+from oaflow.errors import UsageError
+from oaflow.ledger import limits as ledger
+from oaflow.ledger.limits import Limit
+from oaflow.operations.databases import connection
+from oaflow.quantities import per_second
+from oaflow.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """
+    The limits that hold now, and what is to be said about what was asked for.
+    """
+
+    limits: tuple[Limit, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def limit(
+    settings: Settings,
+    name: str | None,
+    *,
+    concurrency: int | None = None,
+    rate: str | None = None,
+    clear: bool = False,
+) -> Limited:
+    """
+    Sets or clears the limits of a task on a queue, where something is said of them.
+
+    Args:
+        name: QUEUE/TASK, or None for all.
+
+    Raises:
+        UsageError: the name or the rate cannot be read, or what is to be set has no name.
+    """
+    often = per_second(rate)
+    if rate is not None and often is None:
+        raise UsageError(f"{rate!r} is no rate", help="rates are written like 50/s, 1000/m, 1/10s")
+    wanted = concurrency is not None or rate is not None
+    if clear and wanted:
+        raise UsageError("--clear goes with neither --concurrency nor --rate")
+    if name is None and (clear or wanted):
+        raise UsageError("limits are set by queue and task", help="oaflow limit QUEUE/TASK")
+    # A task has no slash in it, a queue may.
+    queue, slash, task = (name or "").rpartition("/")
+    if name is not None and not (slash and queue and task):
+        raise UsageError(f"{name!r} is no QUEUE/TASK", help="oaflow limit  shows what is limited")
+    remarks: list[str] = []
+    with connection(settings) as made:
+        if wanted:
+            ledger.limit(made, queue, task, concurrency, often)
+            if not ledger.is_known(made, queue, task):
+                remarks.append(f"no run has had a task {task!r} on a queue {queue!r} so far")
+        elif clear:
+            ledger.clear(made, queue, task)
+        found = ledger.limits(made)
+    return Limited(tuple(one for one in found if name in (None, one.name)), tuple(remarks))
