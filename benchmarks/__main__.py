@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.harness import Report, markdown, table
 
 NAMES = (
-    *("startup", "chain", "field", "distance", "latency", "fanout", "backlog", "claims", "fairness", "idle"),
+    *("startup", "chain", "field", "distance", "latency", "fanout", "backlog", "claims", "fairness", "limits", "idle"),
     *("cores", "crashes", "ingest", "memory", "kills", "demo"),
 )
 

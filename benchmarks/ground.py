@@ -23,8 +23,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 import oaflow
 from oaflow.ledger import runs as ledger
+from oaflow.ledger.limits import declare
 from oaflow.ledger.runs import FirstJob
-from oaflow.plan import FORMAT, Plan, PlannedEdge, PlannedRetry, PlannedStage
+from oaflow.plan import FORMAT, Plan, PlannedEdge, PlannedRetry, PlannedStage, bind
 from oaflow.postgres import Server, migrate
 from oaflow.postgres.cluster import Cluster
 from oaflow.postgres.layout import layout
@@ -183,6 +184,7 @@ def begin(address: str, plan: Plan, count: int, *, seal: bool = True) -> str:
     with psycopg.connect(address) as connection:
         ledger.store_plan(connection, plan.digest, FORMAT, plan.pipeline, plan.canonical())
         run = ledger.start_run(connection, plan.pipeline, plan.digest, "bench", {})
+        declare(connection, run, bind(plan, {}).limits)
         jobs = (
             FirstJob(stage.queue, stage.task, first, 50, args_of(stage, first, run, number), (f"doc-{number}",))
             for number in range(count)
