@@ -6,7 +6,6 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable
-from functools import cached_property
 from typing import Any, ParamSpec
 
 import orjson
@@ -51,7 +50,8 @@ class Attempt:
         self._position = 0
         self._emitted = 0
         self._closed = False
-        self._streams = (found := plan.stages.get(self.stage_name)) is not None and found.emit == "stream"
+        self._stage = plan.stages.get(self.stage_name)
+        self._streams = self._stage is not None and self._stage.emit == "stream"
         self._begin_part()
 
     def _begin_part(self) -> None:
@@ -64,12 +64,15 @@ class Attempt:
         self._wanted = self._earlier.at(self._position)
         self._most = min(CHUNK_JOBS, self._earlier.room(self._position))
 
-    @cached_property
+    @property
     def stage(self) -> BoundStage:
         """
         The stage of the plan.
+
+        Raises:
+            UnknownStageError: the plan does not have it.
         """
-        return stage_of(self.plan, self.stage_name)
+        return self._stage or stage_of(self.plan, self.stage_name)
 
     @property
     def job(self) -> AnyJob:

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, cast
 
 from oaflow.jobs import AnyJob, Bindings, Job, bind
@@ -102,7 +103,7 @@ def _taken(attempt: Attempt, returned: Any) -> Iterator[Handover]:
     """
     Take what a function returned, or only the first jobs of it; the parts that are to be handed over on the way.
     """
-    for port, new in emissions(attempt.stage.name, returned):
+    for port, new in emissions(attempt.stage_name, returned):
         if (part := attempt.add(port, new)) is not None:
             yield part
         if attempt.enough:
@@ -128,9 +129,9 @@ async def _parts(attempt: Attempt, clock: "_Timeout", items: AsyncIterable[Any])
                     await asyncio.wait((coming,))
             if (item := coming.result()) is _END:
                 return
-            for port, new in emission(attempt.stage_name, item):
-                if (part := attempt.add(port, new)) is not None:
-                    yield part
+            emitted = emission(attempt.stage_name, item)
+            if emitted is not None and (part := attempt.add(*emitted)) is not None:
+                yield part
             if attempt.enough:
                 return
     finally:
@@ -138,34 +139,37 @@ async def _parts(attempt: Attempt, clock: "_Timeout", items: AsyncIterable[Any])
             await close()
 
 
-def emissions(stage: str, returned: Any) -> Iterator[tuple[str, AnyJob]]:
+def emissions(stage: str, returned: Any) -> Iterable[tuple[str, AnyJob]]:
     """
     What a function returned, as ports and jobs.
 
     Raises:
-        NotAJobError: something else is in it.
+        NotAJobError: something else is in it; of an iterable, when it comes to it.
     """
     # Routable first: a pydantic model is Iterable too, over its fields.
     if returned is None or isinstance(returned, Job | Out):
-        yield from emission(stage, returned)
+        items: Iterable[Any] = (returned,)
     elif isinstance(returned, str | bytes | Mapping) or not isinstance(returned, Iterable):
         raise NotAJobError(stage, returned)
     else:
-        for item in cast("Iterable[Any]", returned):
-            yield from emission(stage, item)
+        items = cast("Iterable[Any]", returned)
+    return filter(None, map(partial(emission, stage), items))
 
 
-def emission(stage: str, item: Any) -> Iterator[tuple[str, AnyJob]]:
+def emission(stage: str, item: Any) -> tuple[str, AnyJob] | None:
     """
     One item of what a function returned or yielded; None is none.
+
+    Raises:
+        NotAJobError: it is something else.
     """
     match item:
         case Job():
-            yield "default", item
+            return "default", item
         case Out(port=port, job=Job() as job):
-            yield port, job
+            return port, job
         case None:
-            return
+            return None
         case _:
             raise NotAJobError(stage, item)
 

@@ -76,6 +76,9 @@ class Pool:
         self._binder, self._settings_json = binder, settings_json
         self._recycle_after, self._poll = recycle_after, poll
         self._folder = TempFolder(home / "temp")
+        # A folder for temporary files of the worker itself. It is there from `start` to `stop`, and where the worker is
+        # killed, the next one here removes it.
+        self.temp = self._folder.path / "worker"
         self._executors: list[Executor] = []
         self._starting: dict[int, _Birth] = {}
         self._tokens = itertools.count(1)
@@ -88,14 +91,6 @@ class Pool:
         self._stopping = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watching: asyncio.Task[None] | None = None
-
-    @property
-    def temp(self) -> Path:
-        """
-        A folder for temporary files of the worker itself. It is there from `start` to `stop`, and where the worker is
-        killed, the next one here removes it.
-        """
-        return self._folder.path / "worker"
 
     # -- what the dispatcher sees ----------------------------------------------------------------------------------
 

@@ -6,9 +6,8 @@ with its reason, and never an omission.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 from pydantic import BaseModel
@@ -38,8 +37,7 @@ class ForeignDatasetError(RouteError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """
     One job on its way to one stage, stamped with its run. `collect` is [key, documents] as JSON where it waits to be
     put together with others of the same key.
@@ -54,8 +52,7 @@ class Route:
     collect: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(NamedTuple):
     """
     One job that goes nowhere: no edge of its port is left (`unmatched`), its port is deliberately not wired
     (`dropped`), nothing follows its stage (`ended`), or it lies deeper than its edge allows (`too_deep`).
@@ -67,8 +64,7 @@ class Loss:
     documents: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
+class Routed(NamedTuple):
     """
     All that becomes of what a stage returned.
 
@@ -261,7 +257,7 @@ def _collected(target: BoundStage, route: Route) -> Route:
     mark = {name: value for name, value in context["oaflow"].items() if name != "parent"}
     same = {**payload, "entities": None, "context": {**context, "oaflow": mark}}
     key = sha256(orjson.dumps(same, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
-    return replace(route, collect=orjson.dumps([key, route.documents]).decode())
+    return route._replace(collect=orjson.dumps([key, route.documents]).decode())
 
 
 def _stamped(
