@@ -12,10 +12,10 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from typing import Any
 
@@ -570,13 +570,7 @@ class Dispatcher:
         try:
             if held.row.suspect:
                 await self._wire.send("alone", ledger.alone, self.worker, held.row.id, held.row.attempts)
-            async for handover in self._handovers(held, await self._chunks(held)):
-                if handover.outcome == "chunk" and handover.position is not None:
-                    taken = held.acknowledged[handover.position] = asyncio.Event()
-                    self._outcomes.take(held, handover)
-                    await taken.wait()
-                else:
-                    self._outcomes.take(held, handover)
+            self._outcomes.take(held, await self._executed(held))
         except Exception as problem:
             log.exception("job %s", held.row.id)
             trouble = Trouble("error", {"type": type(problem).__name__, "message": str(problem)})
@@ -588,7 +582,7 @@ class Dispatcher:
         module, _, name = self._options.binder.partition(":")
         return getattr(import_module(module), name)
 
-    def _handovers(self, held: Held, chunks: Sequence[tuple[int, str, int]]) -> AsyncIterator[Handover]:
+    async def _executed(self, held: Held) -> Handover:
         passage, stage = held.passage, held.stage
         binder, settings_json, temp = self._binder, self._settings_json, self._pool.temp
 
@@ -598,13 +592,23 @@ class Dispatcher:
 
         if stage.task not in self._loaded:
             self._loaded[stage.task] = load(stage.task)
-        return execute_async(
-            held.assignment(chunks),
+        return await execute_async(
+            held.assignment(await self._chunks(held) if held.repeats_stream else ()),
             passage.plan,
             self._loaded[stage.task],
             bindings,
+            hand=partial(self._hand, held),
             job_bytes=self._options.settings.job_bytes,
         )
+
+    async def _hand(self, held: Held, part: Handover) -> None:
+        """
+        Hand over a part of a stream, and wait for the answer.
+        """
+        assert part.position is not None
+        taken = held.acknowledged[part.position] = asyncio.Event()
+        self._outcomes.take(held, part)
+        await taken.wait()
 
     # -- the pool's listener ----------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ under `emit: stream`. Every mistake of a function becomes a failed hand-over; no
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, cast
@@ -68,12 +68,24 @@ async def execute_async(
     loaded: Loaded,
     bindings_for: BindingsFactory,
     *,
+    hand: Callable[[Handover], Awaitable[None]],
     job_bytes: int = 16_000,
-) -> AsyncIterator[Handover]:
+) -> Handover:
     """
     Run an async stage function, or an async generator, once; within `assignment.timeout`.
 
-    To be consumed by one asyncio task. Cancelling that task cancels the function, and nothing is handed over.
+    Cancelling it cancels the function, and nothing is handed over.
+
+    Args:
+        assignment: the attempt.
+        plan: of the run.
+        loaded: the function of the stage's task.
+        bindings_for: makes what the job can reach, for its dataset.
+        hand: takes a part of a stream. What waits for it is not begun before it returns.
+        job_bytes: entities above this size travel as stubs.
+
+    Returns:
+        the end of the attempt. No generator: most attempts have nothing else, and it would cost as much as they do.
     """
     attempt = Attempt(assignment, plan, loaded, job_bytes)
     clock = _Timeout(attempt.stage_name, assignment.timeout)
@@ -85,18 +97,15 @@ async def execute_async(
             if isinstance(returned, Awaitable):
                 returned = await clock.within(cast("Awaitable[Any]", returned))
             if isinstance(returned, AsyncIterable):
-                async for part in _parts(attempt, clock, cast("AsyncIterable[Any]", returned)):
-                    yield part
+                await _hand_parts(attempt, clock, cast("AsyncIterable[Any]", returned), hand)
             else:
                 for part in _taken(attempt, returned):
-                    yield part
-            last = attempt.last()
+                    await hand(part)
+            return attempt.last()
     except (GeneratorExit, KeyboardInterrupt, asyncio.CancelledError):
         raise
     except BaseException as error:
-        yield attempt.failed(error)
-    else:
-        yield last
+        return attempt.failed(error)
 
 
 def _taken(attempt: Attempt, returned: Any) -> Iterator[Handover]:
@@ -112,7 +121,9 @@ def _taken(attempt: Attempt, returned: Any) -> Iterator[Handover]:
             return
 
 
-async def _parts(attempt: Attempt, clock: "_Timeout", items: AsyncIterable[Any]) -> AsyncIterator[Handover]:
+async def _hand_parts(
+    attempt: Attempt, clock: "_Timeout", items: AsyncIterable[Any], hand: Callable[[Handover], Awaitable[None]]
+) -> None:
     source = aiter(items)
     try:
         while True:
@@ -122,7 +133,7 @@ async def _parts(attempt: Attempt, clock: "_Timeout", items: AsyncIterable[Any])
                 while not coming.done():
                     await asyncio.wait((coming,), timeout=attempt.patience())
                     if not coming.done() and (part := attempt.overdue()) is not None:
-                        yield part
+                        await hand(part)
             finally:
                 if not coming.done():
                     coming.cancel()
@@ -131,7 +142,7 @@ async def _parts(attempt: Attempt, clock: "_Timeout", items: AsyncIterable[Any])
                 return
             emitted = emission(attempt.stage_name, item)
             if emitted is not None and (part := attempt.add(*emitted)) is not None:
-                yield part
+                await hand(part)
             if attempt.enough:
                 return
     finally:

@@ -103,7 +103,13 @@ def attempt_async(
 ) -> list[Handover]:
     async def collected() -> list[Handover]:
         assignment = Assignment(5, 0, "run-1", stage, args_of(), timeout=timeout, chunks=tuple(chunks), first=first)
-        return [part async for part in execute_async(assignment, PLAN, loaded(function, True), World())]
+        parts: list[Handover] = []
+
+        async def hand(part: Handover) -> None:
+            parts.append(part)
+
+        last = await execute_async(assignment, PLAN, loaded(function, True), World(), hand=hand)
+        return [*parts, last]
 
     return asyncio.run(collected())
 
@@ -465,10 +471,12 @@ def test_a_cancelled_async_stage_hands_over_nothing_and_is_closed():
 
     parts: list[Handover] = []
 
+    async def hand(part: Handover) -> None:
+        parts.append(part)
+
     async def collect():
         assignment = Assignment(5, 0, "run-1", "act", args_of())
-        async for part in execute_async(assignment, PLAN, loaded(function, True), World()):
-            parts.append(part)
+        parts.append(await execute_async(assignment, PLAN, loaded(function, True), World(), hand=hand))
 
     asyncio.run(body())
     assert (parts, closed) == ([], [True])
