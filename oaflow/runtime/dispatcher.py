@@ -41,7 +41,7 @@ from oaflow.runtime.lanes import Lane, Lanes
 from oaflow.runtime.messages import Assignment, Death, Handover
 from oaflow.runtime.options import Options
 from oaflow.runtime.outcomes import Outcomes
-from oaflow.runtime.pace import Pace
+from oaflow.runtime.pace import MOST_AHEAD, Pace
 from oaflow.runtime.passages import Passages
 from oaflow.runtime.policy import Trouble
 from oaflow.runtime.pool import Pool
@@ -54,6 +54,7 @@ UNANSWERED = 300  # completions that may wait for an answer before no more work 
 BUFFER = 200  # claimed and not started, at most
 BUFFER_SECONDS = 0.2
 WAIT_SECONDS = 5.0  # that a job waits here before it is given back
+LOOK_SECONDS = 0.25  # between two looks through all that waits here, where nothing is heard of the runs
 LEAST = -(2**31)  # what a priority can be
 
 
@@ -91,6 +92,7 @@ class Dispatcher:
         self._feeding = False  # whether that is about to be done
         self._left = False  # whether something was left to others that nothing here has had time for since
         self._more = self._stale = True
+        self._next_look = 0.0  # when to look next whether what waits here is to be left to others
         # The priority of what still waits in the queue, at most, as the last claim of each kind saw it.
         self._waits = {True: LEAST, False: LEAST}
         self._stopping = self._starting_over = False
@@ -324,6 +326,7 @@ class Dispatcher:
             if other_triples and (new := self._lanes.take(self._passages.ways)):
                 # Claimed before the limit was heard of: what is not begun waits its turn.
                 await self._give_back(self._take_back(lambda held: (held.row.queue, held.row.task) in new))
+            self._next_look = 0.0
         await self._leave_to_others()
         for lane in self._lanes.due:
             if self._may_claim_lane(lane):
@@ -514,12 +517,13 @@ class Dispatcher:
         self._slots.fill()
         if self._is_closed() or self._slots.one_alone or not self._buffer:
             return
-        for held in [held for held in self._buffer if held.passage.cancelled]:
-            self._buffer.remove(held)
-            self._outcomes.end(held, "cancelled")
+        if self._passages.any_cancelled:
+            for held in [held for held in self._buffer if held.passage.cancelled]:
+                self._buffer.remove(held)
+                self._outcomes.end(held, "cancelled")
         loads = {executor: executor.load for executor in self._pool.executors}
-        busy = [executor for executor in loads if any(self._is_slow(job) for job in executor.in_hand)]
-        shares = share(self._buffer, loads, ahead=self._ahead, busy=busy)
+        busy = [executor for executor in loads if any(self._pace.ahead(*stage) == 1 for stage in executor.stages)]
+        shares = share(self._buffer, loads, ahead=self._ahead, most=MOST_AHEAD, busy=busy)
         for executor, group in shares.items():
             if any(held.repeats_stream for held in group):
                 self._aside(self._send_with_chunks(executor, group))
@@ -545,10 +549,6 @@ class Dispatcher:
         if lane is not None and lane.way.at_once:
             return 1  # what waits in an executor's hands holds a place, too
         return self._pace.ahead(held.passage.id, held.stage.name)
-
-    def _is_slow(self, job: int) -> bool:
-        held = self._held.get(job)
-        return held is None or self._ahead(held) == 1
 
     async def _send_with_chunks(self, executor: Executor, group: Sequence[Held]) -> None:
         assignments = {held.row.id: held.assignment(await self._chunks(held)) for held in group}
@@ -711,7 +711,7 @@ class Dispatcher:
             self._asking.soon(completion.run)
         elif not completion.successors and completion.outcome in ("done", "failed", "cancelled"):
             self._quiet.add(completion.run)
-        if not held.passage.held or self._may_claim():
+        if not self._wake.is_set() and (not held.passage.held or self._may_claim()):
             self._wake.set()
 
     def _acknowledge(self, held: Held, position: int) -> None:
@@ -750,8 +750,12 @@ class Dispatcher:
         Give back what waits here and should not: its run is held, or another worker may be free for it by now. That one
         gets it, as nothing more is claimed here until the next look, or until an attempt has ended.
         """
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_SECONDS
         await self._give_back(self._take_back(lambda held: held.passage.state == "paused"))
-        late = time.monotonic() - WAIT_SECONDS
+        late = now - WAIT_SECONDS
         if back := self._take_back(lambda held: held.since < late):
             await self._give_back(back)
             self._more, self._left = False, True

@@ -66,6 +66,13 @@ class Executor:
         return len(self.in_hand)
 
     @property
+    def stages(self) -> set[tuple[str, str]]:
+        """
+        The stages of what it has in hand, each with its run.
+        """
+        return {(assignment.run, assignment.stage) for assignment in self.in_hand.values()}
+
+    @property
     def running(self) -> tuple[int, float] | None:
         """
         The job that it is at, and since when on the monotonic clock.

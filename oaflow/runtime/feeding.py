@@ -19,7 +19,7 @@ def put_ahead(jobs: deque[Job], job: Job, urgency: Callable[[Job], int]) -> None
 
 
 def share(
-    jobs: deque[Job], loads: dict[Place, int], *, ahead: Callable[[Job], int], busy: Iterable[Place]
+    jobs: deque[Job], loads: dict[Place, int], *, ahead: Callable[[Job], int], most: int, busy: Iterable[Place]
 ) -> dict[Place, list[Job]]:
     """
     Take jobs from the front and give them to the places with the least in hand.
@@ -28,24 +28,26 @@ def share(
         jobs: what waits; what finds no place stays, in order.
         loads: how much each place has in hand; counted up here.
         ahead: how many jobs like this one a place may have in hand. Where that is 1, nothing is put behind it.
+        most: what `ahead` answers at most. Where every place has as much, the rest of the jobs is not looked at: there
+            are hundreds, and this is asked at each message of an executor.
         busy: places that get nothing, because something slow runs there.
     """
     shares: dict[Place, list[Job]] = {}
     closed = set(busy)
+    places = [place for place in loads if place not in closed]
     kept: list[Job] = []
-    while jobs:
-        if len(closed) == len(loads):
+    while jobs and places:
+        place = min(places, key=loads.__getitem__)
+        if loads[place] >= most:
             break
         job = jobs.popleft()
-        most = ahead(job)
-        places = [place for place, load in loads.items() if load < most and place not in closed]
-        if not places:
+        room = ahead(job)
+        if loads[place] >= room:
             kept.append(job)
             continue
-        place = min(places, key=loads.__getitem__)
         loads[place] += 1
         shares.setdefault(place, []).append(job)
-        if most == 1:
-            closed.add(place)
+        if room == 1:
+            places.remove(place)
     jobs.extendleft(reversed(kept))
     return shares

@@ -54,6 +54,13 @@ class Passages:
         """
         return self._known.get(run)
 
+    @property
+    def any_cancelled(self) -> bool:
+        """
+        Whether there is a run among them whose results are dropped.
+        """
+        return any(passage.cancelled for passage in self._known.values())
+
     def probe_of(self, task: str) -> Probe:
         """
         What is known of a task here.
