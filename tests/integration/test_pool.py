@@ -14,6 +14,7 @@ import orjson
 import pytest
 import uvloop
 
+from oaflow.runtime.attempt import CHUNK_JOBS
 from oaflow.runtime.held import crash_error
 from oaflow.runtime.processes import resident
 from oaflow.runtime.programs import descendants
@@ -340,14 +341,14 @@ def test_a_kill_on_demand_is_nobodys_fault(tmp_path):
 def test_a_stream_waits_for_four_acknowledgements(tmp_path):
     async def body():
         async with pool_of(tmp_path) as (pool, heard):
-            pool.send(pool.executors[0], [assigned(1, "", stage="stream", count=1000)])
+            pool.send(pool.executors[0], [assigned(1, "", stage="stream", count=10 * CHUNK_JOBS)])
             await until(lambda: len(heard.handovers) == 4)
             await asyncio.sleep(0.2)
-            assert [handover.position for handover in heard.handovers] == [0, 100, 200, 300]
-            for position in range(0, 1000, 100):
+            assert [handover.position for handover in heard.handovers] == [CHUNK_JOBS * part for part in range(4)]
+            for position in range(0, 10 * CHUNK_JOBS, CHUNK_JOBS):
                 pool.acknowledge(1, position)
             await until(lambda: heard.done() == [1])
-            assert sum(len(handover.next) for handover in heard.handovers) == 1000
+            assert sum(len(handover.next) for handover in heard.handovers) == 10 * CHUNK_JOBS
             assert [handover.outcome for handover in heard.handovers] == ["chunk"] * 10 + ["done"]
 
     run(body())

@@ -31,6 +31,13 @@ PLAN = plan_of(
 )
 
 
+@pytest.fixture(autouse=True, scope="module")
+def small_parts():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attempts, "CHUNK_JOBS", 100)
+        yield
+
+
 class Store:
     """
     An entity store that remembers what was done, in order.
@@ -341,6 +348,18 @@ def test_a_part_of_which_nothing_is_routed_has_its_position_too():
     assert [(part.position, len(part.next)) for part in parts] == [(0, 0), (100, 0), (200, 0)]
     assert [orjson.loads(part.detail)["ended"] for part in parts] == [100, 100, 50]
     assert len(attempt(stream_of(250), stage="last", chunks=recorded(parts))) == 1
+
+
+def test_a_part_of_large_jobs_is_cut_by_its_size(monkeypatch):
+    monkeypatch.setattr(attempts, "CHUNK_BYTES", 20_000)
+
+    def function(job):
+        for number in range(100):
+            yield job.with_entities([], number=number, text="x" * 999)
+
+    parts = attempt(function, stage="stream")
+    assert numbers(parts) == list(range(100))
+    assert all(15 < len(numbers([part])) <= 20 for part in parts[:-1])
 
 
 def test_a_slow_stream_is_handed_over_as_it_comes(monkeypatch):
