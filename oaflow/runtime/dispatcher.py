@@ -55,6 +55,9 @@ BUFFER = 200  # claimed and not started, at most
 BUFFER_SECONDS = 0.2
 WAIT_SECONDS = 5.0  # that a job waits here before it is given back
 LOOK_SECONDS = 0.25  # between two looks through all that waits here, where nothing is heard of the runs
+# So many times `poll`, at most, from one look for jobs to the next, while none come: what is entered is notified. What
+# is not (given back by others, due after a delay that another worker gave it) is found by these looks only.
+LONGEST, GROWTH = 2.5, 1.5
 LEAST = -(2**31)  # what a priority can be
 
 
@@ -92,6 +95,7 @@ class Dispatcher:
         self._feeding = False  # whether that is about to be done
         self._left = False  # whether something was left to others that nothing here has had time for since
         self._more = self._stale = True
+        self._patience = options.poll  # seconds until the next look for jobs
         self._next_look = 0.0  # when to look next whether what waits here is to be left to others
         # The priority of what still waits in the queue, at most, as the last claim of each kind saw it.
         self._waits = {True: LEAST, False: LEAST}
@@ -268,6 +272,17 @@ class Dispatcher:
         self._look()
         self._wake.set()
 
+    def missed(self) -> None:
+        """
+        The connection that hears notifications was lost: what came meanwhile is looked for, at short intervals again.
+        """
+        self._patience = self._options.poll
+        self._due()
+
+    def _due(self) -> None:
+        self._look()
+        self._wake.set()
+
     def _changed(self) -> None:
         self._stale = True
         self._look()
@@ -311,10 +326,11 @@ class Dispatcher:
             if self._may_claim():
                 continue
             try:
-                async with asyncio.timeout(self._options.poll):
+                async with asyncio.timeout(self._patience):
                     await self._wake.wait()
             except TimeoutError:
                 self._look()
+                self._patience = min(self._patience * GROWTH, self._options.poll * LONGEST)
 
     async def _turn(self) -> None:
         if self._stale:
@@ -483,6 +499,7 @@ class Dispatcher:
         )
         self._held[row.id] = held
         passage.held += 1
+        self._patience = self._options.poll
         if planned is None:
             message = f"the plan of run {run} has no stage {stage!r}; it has: {', '.join(passage.plan.stages)}"
             self._outcomes.end(held, "failed", {"error": {"type": "UnknownStageError", "message": message}})
@@ -707,6 +724,8 @@ class Dispatcher:
         self._lanes.ended(held.row.queue, held.row.task)
         if len(completion.successors) > len(continued) or completion.outcome in ("retried", "crashed", "paused"):
             self._more = True
+        if completion.delay:  # nobody notifies when it is over
+            asyncio.get_running_loop().call_later(completion.delay, self._due)
         if held.passage.plan.joins or held.passage.plan.collects:
             self._asking.soon(completion.run)
         elif not completion.successors and completion.outcome in ("done", "failed", "cancelled"):

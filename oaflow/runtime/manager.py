@@ -166,6 +166,8 @@ class FlowJobManager(manager.JobManager):
                     await (listener or self.connector).listen_notify(on_notification=heard, channels=channels)  # pyright: ignore
                 except (exceptions.ConnectorException, OSError) as problem:
                     log.warning("listening again: %s", problem)
+                if self.dispatcher is not None:
+                    self.dispatcher.missed()
                 await asyncio.sleep(delay * (0.5 + random.random()))
                 delay = min(delay * 2, 5.0)
         except asyncio.CancelledError:

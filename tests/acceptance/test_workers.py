@@ -123,6 +123,24 @@ def test_a_worker_learns_of_runs_and_jobs_by_notification(cli: Command, started:
     balanced(cli)
 
 
+def test_a_retry_is_made_when_it_is_due_though_nothing_notifies_of_it(
+    cli: Command, started: Started, until: Until
+) -> None:
+    worker = started(program(cli, "-m", "patient_worker"))
+    stages = {
+        "source": {"with": {"count": 1}, "next": "fails"},
+        "fails": {"retry": {"max": 2, "base": "1s"}},
+    }
+
+    result = cli("run", cli.pipeline("failing", stages), "-d", "demo", "--workers", "0", "--json")
+
+    assert result.code == 1, result.err
+    assert query(cli, "SELECT count(*)::int FROM oaflow.hops WHERE stage = 'fails'") == [(3,)]
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=PATIENCE)
+    balanced(cli)
+
+
 def test_what_waits_in_a_busy_worker_is_done_by_one_that_is_free(cli: Command, started: Started, until: Until) -> None:
     cli.environment |= {"OAFLOW_EXECUTORS": "1"}
     first = started(program(cli, "-m", "impatient_worker"))
