@@ -88,7 +88,9 @@ class Dispatcher:
         )
         self._loaded: dict[str, Loaded] = {}
         self._quiet: set[str] = set()
-        self._asking = Asking(lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call), self._look_at)
+        self._asking = Asking(
+            lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call), self._ask_about
+        )
         self._pace = Pace()
         self._wake = asyncio.Event()
         self._lanes = Lanes(self._wake.set)
@@ -792,7 +794,7 @@ class Dispatcher:
         for held in jobs:
             self._let_go(held)
 
-    def _look_at(self, run: str) -> None:
+    def _ask_about(self, run: str) -> None:
         """
         Ask with the next turn what has become due in a run.
         """
