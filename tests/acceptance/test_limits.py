@@ -51,7 +51,7 @@ def test_a_rate_holds_over_several_workers(cli: Command) -> None:
 def test_an_operator_changes_a_limit_while_it_holds(
     cli: Command, started: Callable[[Any], Any], until: Callable[[Callable[[], Any]], Any]
 ) -> None:
-    pipeline = limited_pipeline(cli, 40, 0.2, rate="1/h")
+    pipeline = limited_pipeline(cli, 400, 0.2, rate="1/h")
     with noting(cli) as connection:
         running = started(cli.start("run", pipeline, "-d", "demo", "--workers", "2"))
         until(lambda: one(connection, "SELECT count(*) FROM asked") == 1)
@@ -65,10 +65,11 @@ def test_an_operator_changes_a_limit_while_it_holds(
         assert said.code == 0, said.err
         assert said.out.split("\n")[-2].split()[:4] == [TASK, "3", "1000/s", "operator"]
         until(lambda: one(connection, "SELECT count(*) FROM asked") > 10)  # not in an hour
+        assert one(connection, MOST) == 3
+        # From here on only the plan's rate holds, by which one more may begin at once.
         assert cli("limit", TASK, "--clear", "--json").json["said_concurrency"] is None
         running.terminate()
         running.communicate(timeout=60)
-        assert one(connection, MOST) == 3
 
 
 def test_what_cannot_be_limited_is_refused_and_what_nobody_knows_is_said(cli: Command) -> None:

@@ -25,4 +25,4 @@ def test_the_machine_notices_what_is_broken(database: str, name: str):
         broken(connection, *MUTATIONS[name])
     CollectMachine.address = database
     with pytest.raises(BaseException):  # noqa: B017, PT011 - any broken law will do
-        run_state_machine_as_test(CollectMachine, settings=machine_settings(100, 40, shrink=False))
+        run_state_machine_as_test(CollectMachine, settings=machine_settings(400, 50, shrink=False))
