@@ -90,7 +90,7 @@ def _completion(
         stage = plan.stages[edge.to]
         args = args_of(stage, edge.to, run, document)
         args["payload"]["context"]["oaflow"]["parent"] = id
-        successors.append(Successor(stage.queue, stage.task, edge.to, 50, orjson.dumps(args), next(ids)))
+        successors.append(Successor(stage.queue, stage.task, edge.to, 50, orjson.dumps(args), id=next(ids)))
     documents, now = [f"doc-{document}"], time.time()
     handed = [[successor.stage, documents] for successor in successors]
     return Completion(
