@@ -458,9 +458,7 @@ class Dispatcher:
                 self._slots.put_first(held)
             else:
                 self._buffer.appendleft(held)
-        if not self._feeding:  # once for all of a group of answers
-            self._feeding = True
-            asyncio.get_running_loop().call_soon(self._feed)
+        self._feed_soon()
 
     async def _claim(self, in_loop: bool) -> None:
         worker, most, triples = self.worker, self._room(in_loop), self._passages.triples(in_loop=in_loop)
@@ -527,6 +525,14 @@ class Dispatcher:
             self._slots.put(held)
 
     # -- running ----------------------------------------------------------------------------------------------------
+
+    def _feed_soon(self) -> None:
+        """
+        Feed once for all of a group of answers.
+        """
+        if not self._feeding:
+            self._feeding = True
+            asyncio.get_running_loop().call_soon(self._feed)
 
     def _feed(self) -> None:
         """
@@ -700,6 +706,10 @@ class Dispatcher:
         """
         The database answered.
         """
+        if (
+            self._completer.waiting == UNANSWERED
+        ):  # one more, and nothing was begun: nobody else says that it may be now
+            self._feed_soon()
         continued = self._continuation.ended(completion)
         held = self._held.get(completion.job)
         if held is None or held.row.attempts != completion.attempt:

@@ -123,6 +123,19 @@ def test_a_worker_learns_of_runs_and_jobs_by_notification(cli: Command, started:
     balanced(cli)
 
 
+@pytest.mark.parametrize("stage", ["breathes", "note"])  # in the worker's loop, and in an executor
+def test_what_waits_for_answers_goes_on_when_they_have_come(cli: Command, started: Started, stage: str) -> None:
+    options = {"log": str(cli.folder / "noted")} if stage == "note" else {}
+    worker = started(program(cli, "-m", "hesitant_worker"))
+
+    result = cli("run", chain(cli, stage, 300, options), "-d", "demo", "--workers", "0", "--json")
+
+    assert result.code == 0, result.err
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=PATIENCE)
+    balanced(cli)
+
+
 def test_a_retry_is_made_when_it_is_due_though_nothing_notifies_of_it(
     cli: Command, started: Started, until: Until
 ) -> None:

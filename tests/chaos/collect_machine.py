@@ -7,7 +7,6 @@ The model: each root brings some entities of one of two colours, and each of the
 
 import orjson
 import psycopg
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -160,18 +159,3 @@ class CollectMachine(RuleBasedStateMachine):
     @staticmethod
     def root_of(entity: str) -> str:
         return entity.partition("-")[0]
-
-
-def machine_settings(examples: int, steps: int, *, shrink: bool = True) -> settings:
-    """
-    As the machine is run: so many examples of so many steps.
-    """
-    return settings(
-        max_examples=examples,
-        stateful_step_count=steps,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
-        print_blob=True,
-    )

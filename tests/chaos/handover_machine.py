@@ -280,6 +280,21 @@ class HandoverMachine(RuleBasedStateMachine):
         assert self.sql("SELECT state FROM oaflow.runs")[0][0] == "finished"
 
 
+def machine_settings(examples: int, steps: int, *, shrink: bool = True) -> settings:
+    """
+    As a machine is run: so many examples of so many steps.
+    """
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+        print_blob=True,
+    )
+
+
 def run_machine(connection: psycopg.Connection[Any], *, shrink: bool = True) -> None:
     """
     Run the machine; OAFLOW_MACHINE=EXAMPLESxSTEPS asks for more. `shrink` looks for a small case of what it found.
@@ -288,13 +303,5 @@ def run_machine(connection: psycopg.Connection[Any], *, shrink: bool = True) -> 
     HandoverMachine.connection = connection
     run_state_machine_as_test(
         HandoverMachine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-            phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
-            print_blob=True,
-        ),
+        settings=machine_settings(examples, steps, shrink=shrink),
     )

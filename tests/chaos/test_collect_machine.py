@@ -2,7 +2,8 @@ import psycopg
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.chaos.collect_machine import CollectMachine, machine_settings
+from tests.chaos.collect_machine import CollectMachine
+from tests.chaos.handover_machine import machine_settings
 from tests.chaos.test_handover_machine import broken
 
 # Breaks the SQL on purpose: (function, what stands there, what is put in its place).
