@@ -322,9 +322,9 @@ def delete_row(stand: Stand) -> Hit | None:
     rows = stand.sql(
         "DELETE FROM procrastinate_jobs WHERE id = (SELECT id FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
         " AND args #>> '{payload,entities,0,id}' IS NOT NULL ORDER BY random() LIMIT 1) AND status IN ('todo', 'doing')"
-        " RETURNING args #>> '{payload,context,oaflow,stage}', args #>> '{payload,entities,0,id}'"
+        " RETURNING args #>> '{payload,context,oaflow,stage}', jsonb_path_query_array(args, '$.payload.entities[*].id')"
     )
-    stand.deleted.update((stage, document) for stage, document in rows)
+    stand.deleted.update((stage, document) for stage, documents in rows for document in documents)
     return frozenset({0}) if rows else None
 
 

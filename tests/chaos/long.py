@@ -26,13 +26,13 @@ from oaflow.postgres.server import Server
 from tests.acceptance.conftest import ROOT
 from tests.chaos.crew import Post, clean
 from tests.chaos.harm import ALL, KINDS, Hit, Pace, Stand
-from tests.chaos.history import Finding, History, Job, findings, read
+from tests.chaos.history import ENDS, Finding, History, Job, findings, read
 from tests.chaos.passages import begin, ended, state
 from tests.chaos.proxy import Fault, Proxy
 
 PAGE = ROOT / "docs" / "reliability.md"
 
-HANDED_OVER = ("done", "chunk", "retried", "failed")
+HANDED_OVER = ("done", "chunk", "retried", "parted", "failed")
 
 # Roots that are entered when fewer jobs than that are open, so that nothing waits for long and all have work.
 ROOTS, FEW = 20, 80
@@ -233,7 +233,7 @@ def play(faults: int, seconds: float, seed: int, pace: Pace) -> Outcome:
     return Outcome(
         seed=seed,
         seconds=time.monotonic() - started,
-        jobs=len(history.rows),
+        jobs=len({hop.number for hop in history.hops if hop.outcome in ENDS}),
         faults={name: sum(fault.kind == name for fault in done) for name in KINDS},
         recovered=recoveries(history, done),
         found=tuple(found),
@@ -259,6 +259,8 @@ def table(outcome: Outcome) -> str:
         "stuck": outcome.stuck,
         "early ends": outcome.early + outcome.number("after_the_end"),
         "joins too early or missing": outcome.number("joins"),
+        "put together with too many, too few or twice": outcome.number("collected"),
+        "more at once, or more often, than was allowed": outcome.number("limits"),
         "counters and receipts that are wrong": outcome.number("accounts"),
         f"of {outcome.deleted} deleted rows, wrongly named": outcome.number("vanished"),
         "jobs that failed": outcome.failed,

@@ -20,19 +20,27 @@ from oaflow import DatasetJob, Out, stage
 TABLE = """
 CREATE TABLE IF NOT EXISTS notes (
     at timestamptz NOT NULL DEFAULT clock_timestamp(), moment text NOT NULL, run text NOT NULL, stage text NOT NULL,
-    document text NOT NULL, parent bigint, emitted_by text, pid integer NOT NULL)
+    document text NOT NULL, parent bigint, emitted_by text, attempt text NOT NULL, beside text[] NOT NULL,
+    pid integer NOT NULL)
 """
 _INSERT = """
-INSERT INTO notes (moment, run, stage, document, parent, emitted_by, pid) VALUES (%s, %s, %s, %s, %s, %s, %s)
+INSERT INTO notes (moment, run, stage, parent, attempt, pid, beside, document, emitted_by)
+SELECT %(moment)s, %(run)s, %(stage)s, %(parent)s, %(attempt)s, %(pid)s, %(documents)s::text[], document, emitted_by
+  FROM unnest(%(documents)s::text[], %(emitters)s::text[]) AS u (document, emitted_by)
 """
+
+# The property of a document that names the attempt which handed it on. Not the context: what differs in that is not put
+# together.
+_EMITTER = "processingAgent"
 _PATIENCE = 120.0
 
 _connection: psycopg.Connection[Any] | None = None
 
 
-def _send(*values: Any) -> None:
+def _send(values: dict[str, Any]) -> None:
     """
-    Insert a note. What is sent again after a lost answer stands there twice, which no check minds.
+    Insert a note for each document of a job. What is sent again after a lost answer stands there twice, which no check
+    minds.
     """
     global _connection
     limit = time.monotonic() + _PATIENCE
@@ -57,21 +65,36 @@ class _Attempt:
 
     def __init__(self, job: DatasetJob) -> None:
         mark = job.context["oaflow"]
-        document = job.documents[0] if job.documents else ""
-        self._about = mark["run"], mark["stage"], document, mark.get("parent"), job.context.get("emitted_by")
         self._job, self._id = job, uuid.uuid4().hex
+        self._about = {
+            "run": mark["run"],
+            "stage": mark["stage"],
+            "parent": mark.get("parent"),
+            "attempt": self._id,
+            "pid": os.getpid(),
+            "documents": [entity["id"] for entity in job.entities] or [""],
+            "emitters": [_emitter(entity) for entity in job.entities] or [job.context.get("emitted_by")],
+        }
 
     def note(self, moment: str) -> None:
         """
         Write down a moment of this attempt.
         """
-        _send(moment, *self._about, os.getpid())
+        _send({**self._about, "moment": moment})
 
     def child(self) -> DatasetJob:
         """
-        The job, with the name of the attempt that hands it on.
+        The job, each of whose documents, or else its context, has the name of the attempt that hands it on.
         """
-        return self._job.with_entities(self._job.entities, emitted_by=self._id)
+        if not self._job.entities:
+            return self._job.with_entities([], emitted_by=self._id)
+        return self._job.with_entities(
+            [{**entity, "properties": {_EMITTER: [self._id]}} for entity in self._job.entities]
+        )
+
+
+def _emitter(entity: dict[str, Any]) -> str | None:
+    return next(iter(entity["properties"].get(_EMITTER, ())), None)
 
 
 def _ordered(what: str) -> bool:
@@ -149,8 +172,8 @@ _seen = set[tuple[str, str]]()
 
 
 @stage
-async def waits(job: DatasetJob) -> None:
-    """Hand on nothing. Ordered to, it waits until it is told to go on."""
+async def waits(job: DatasetJob) -> DatasetJob:
+    """Ordered to, wait until it is told to go on."""
     attempt = _Attempt(job)
     await asyncio.to_thread(attempt.note, "began")
     if _ordered("hold"):
@@ -158,6 +181,7 @@ async def waits(job: DatasetJob) -> None:
         while not (Path(os.environ["OAFLOW_ORDERS"]) / "go").exists() and time.monotonic() < limit:
             await asyncio.sleep(0.01)
     await asyncio.to_thread(attempt.note, "ended")
+    return attempt.child()
 
 
 @stage

@@ -13,6 +13,7 @@ import psycopg
 
 from oaflow.jobs import DatasetJob
 from oaflow.ledger import runs as ledger
+from oaflow.ledger.limits import declare
 from oaflow.ledger.runs import FirstJob
 from oaflow.operations.programs import load, locate
 from oaflow.plan import BoundPlan, bind
@@ -22,12 +23,14 @@ from tests.chaos.noting import TABLE
 WIDTH = 4
 
 # Of these a root has one job, of the others one for each of its documents.
-FANS, PER_DOCUMENT, AFTER = "fans", ("works", "copies", "rests", "ends"), ("early", "report", "after")
+FANS, AFTER = "fans", ("early", "answered", "report", "after")
+PER_DOCUMENT = ("works", "copies", "rests", "ends", "gathers", "asks", "closes")
 
 
 def pipeline(seconds: float, fails_every: int, memory: str) -> Mapping[str, Any]:
     """
-    The pipeline as a file has it. A root fans out to documents; each is worked on, copied, and rests; two joins wait.
+    The pipeline as a file has it. A root fans out to documents; each is worked on, copied, and rests. The copies are
+    put together, cut again, and asked about, no more than some at once and in a second. Joins wait.
     """
     task = "tests.chaos.noting."
     return {
@@ -40,10 +43,27 @@ def pipeline(seconds: float, fails_every: int, memory: str) -> Mapping[str, Any]
                 "memory": memory,
                 "next": {"default": "rests", "copies": "copies"},
             },
-            "copies": {"task": f"{task}waits"},
+            "copies": {"task": f"{task}waits", "next": "gathers"},
+            "gathers": {
+                "task": f"{task}works",
+                "with": {"seconds": seconds},
+                "memory": memory,
+                "collect": {"size": 10, "wait": "1s"},
+                "next": {"default": "asks", "copies": "drop"},
+            },
+            "asks": {
+                "task": f"{task}rests",
+                "with": {"seconds": seconds},
+                "split": 3,
+                "concurrency": 3,
+                "rate": "10/s",
+                "next": "closes",
+            },
+            "closes": {"task": f"{task}ends"},
             "rests": {"task": f"{task}rests", "with": {"seconds": seconds, "fails_every": fails_every}, "next": "ends"},
             "ends": {"task": f"{task}ends"},
             "early": {"task": f"{task}reports", "join": ["works"]},
+            "answered": {"task": f"{task}reports", "join": ["asks"]},
             "report": {"task": f"{task}reports", "join": "run", "next": "after"},
             "after": {"task": f"{task}ends"},
         },
@@ -65,7 +85,15 @@ def beyond(stage: str, document: str) -> frozenset[tuple[str, str]]:
     """
     A job, and those that come from it: they are not to be, where it was deleted.
     """
-    follow = {"fans": PER_DOCUMENT, "works": ("copies", "rests", "ends"), "rests": ("ends",), "report": ("after",)}
+    follow = {
+        "fans": PER_DOCUMENT,
+        "works": PER_DOCUMENT[1:],
+        "copies": ("gathers", "asks", "closes"),
+        "gathers": ("asks", "closes"),
+        "asks": ("closes",),
+        "rests": ("ends",),
+        "report": ("after",),
+    }
     documents = [f"{document}.{number}" for number in range(WIDTH)] if stage == FANS else [document]
     return frozenset({(stage, document)} | {(next, name) for next in follow.get(stage, ()) for name in documents})
 
@@ -133,6 +161,9 @@ def begin(uri: str, folder: Path, *, seconds: float = 0.01, fails_every: int = 0
         run = ledger.start_run(connection, plan.pipeline, plan.digest, "demo", {})
         joins = [(first_jobs(bound, join, run, []), waits) for join, waits in bound.joins.items()]
         ledger.expect(connection, run, joins)
+        for stage, feeders in bound.collects.items():
+            ledger.collect(connection, run, bound.stages[stage], feeders)
+        declare(connection, run, bound.limits)
     return Passage(uri, run, bound)
 
 

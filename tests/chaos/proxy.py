@@ -44,14 +44,16 @@ class Kind(NamedTuple):
         return self.text in request.text and self.values in request.values and self.but not in request.values
 
 
-# The statements of a worker. What a join does is known from the answer only.
+# The statements of a worker. What fires a join, or puts together what waited, is known from the answer only.
 KINDS = {
     "fetch": Kind("oaflow.fetch_v"),
+    "fetch with a limit": Kind("oaflow.fetch_lane_v"),
     "complete": Kind("oaflow.complete_v", but=b'"retried"'),
     "retry": Kind("oaflow.complete_v", values=b'"retried"'),
     "heartbeat": Kind("oaflow.heartbeat_v"),
     "recover": Kind("oaflow.recover_v"),
     "sweep": Kind("oaflow.sweep_v"),
+    "gather": Kind("oaflow.close_v", answer=b"gathered"),
     "join": Kind("oaflow.close_v", answer=b"joined"),
     "listen": Kind("LISTEN"),
 }

@@ -27,7 +27,7 @@ DELETE FROM procrastinate_jobs WHERE id IN (
      WHERE status IN ('todo', 'doing') AND args #>> '{payload,entities,0,id}' IS NOT NULL
      ORDER BY random() LIMIT %s)
    AND status IN ('todo', 'doing')
-RETURNING args #>> '{payload,context,oaflow,stage}', args #>> '{payload,entities,0,id}'
+RETURNING args #>> '{payload,context,oaflow,stage}', jsonb_path_query_array(args, '$.payload.entities[*].id')
 """
 
 
@@ -48,7 +48,8 @@ def test_deleted_rows_are_named_and_hold_nothing_up(
             lambda: connection.execute(ended_jobs).fetchone(),
             patience=PATIENCE,
         )
-        deleted = frozenset((stage, name) for stage, name in connection.execute(DELETE, (ROWS,)).fetchall())
+        rows = connection.execute(DELETE, (ROWS,)).fetchall()
+        deleted = frozenset((stage, name) for stage, names in rows for name in names)
         waiting = "SELECT FROM procrastinate_jobs WHERE status = 'todo' LIMIT 1"
         wait(lambda: not connection.execute(waiting).fetchall(), lambda: "jobs that wait", patience=PATIENCE)
         began = time.monotonic()

@@ -41,6 +41,22 @@ def later(moment: str, job: tuple[str, str], seconds: float) -> Spoil:
     )
 
 
+def among(*beside: str) -> Spoil:
+    """
+    Says that a job of the stage that collects was met, which held these.
+    """
+    return with_note(Note(0.0, "began", ("gathers", "1.2"), None, None, "one more", beside))
+
+
+def at_once(run: History) -> History:
+    """
+    Has all jobs that have a limit begin in one moment.
+    """
+    first = run.notes[0].at
+    asks = [n._replace(at=first) if (n.job[0], n.moment) == ("asks", "began") else n for n in run.notes]
+    return replace(run, notes=tuple(asks))
+
+
 SPOILT: dict[str, list[Spoil]] = {
     "lost": [without("hop", "done"), without("note", "ended")],
     "twice": [
@@ -55,6 +71,13 @@ SPOILT: dict[str, list[Spoil]] = {
         later("began", ("report", ""), -3600.0),
         without("note", "began", ("early", "")),
     ],
+    "collected": [
+        among("1.2", "1.2"),
+        among(*(f"{root}.{number}" for root in range(3) for number in range(4))),
+        among("1.2", "0.0"),
+        lambda run: replace(run, hops=tuple(h for h in run.hops if h.outcome != "collected")),
+    ],
+    "limits": [at_once, lambda run: replace(run, limits={"asks": (3, 0.001)})],
     "after_the_end": [
         lambda run: replace(run, state="running"),
         lambda run: replace(run, left={"live rows": 1}),
@@ -79,6 +102,7 @@ def test_a_quiet_run_passes_and_each_check_is_red_on_a_spoilt_one(
     history = read(passage)
 
     assert findings(history) == []
+    assert {note.job[0] for note in history.notes if len(note.beside) > 1} == {"gathers", "asks", "closes"}
     assert SPOILT.keys() == {check.__name__ for check in CHECKS}
     for check, spoils in SPOILT.items():
         for number, spoil in enumerate(spoils):
