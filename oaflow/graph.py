@@ -18,7 +18,8 @@ ArrowKind = Literal["next", "error", "drop"]
 class Node:
     """
     A stage. `disabled` is the reason why it is off with the given params, or None; `counted` is how it stands in a run;
-    `join` are the stages that it waits for, or `run`; `description` is one line for people.
+    `join` are the stages that it waits for, or `run`; `collect` is how many entities are put into one of its jobs,
+    `split` how many one holds at most, a number or an open param; `description` is one line for people.
     """
 
     name: str
@@ -30,14 +31,20 @@ class Node:
     disabled: str | None
     counted: str | None = None
     join: tuple[str, ...] = ()
+    collect: int | str | None = None
+    split: int | str | None = None
     description: str | None = None
 
     @property
-    def waits(self) -> str | None:
+    def takes(self) -> str | None:
         """
-        What it waits for, in words; None where it is no join.
+        How it comes to its jobs, in words; None where each that arrives is one of them.
         """
-        return f"after {' and '.join(self.join)}" if self.join else None
+        if self.join:
+            return "after all else" if self.join == ("run",) else f"after {' and '.join(self.join)}"
+        if self.collect is not None:
+            return f"collect {self.collect}"
+        return None if self.split is None else f"split {self.split}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,8 @@ def graph_of(
                 off.get(name),
                 ", ".join(f"{number} {word}" for word, number in counted.get(name, {}).items() if number) or None,
                 stage.join,
+                stage.collect.size if stage.collect else None,
+                stage.split,
                 described.get(name),
             )
             for name, stage in plan.stages.items()
@@ -184,9 +193,9 @@ def _told(node: Node, styles: bool) -> str:
     text = printable(node.name)
     if not styles:
         text += " (off)" if node.disabled else " (external)" if node.external else ""
-        text += f" ({printable(node.waits)})" if node.waits else ""
+        text += f" ({printable(node.takes)})" if node.takes else ""
         return f"{text}<br/>{printable(node.counted)}" if node.counted else text
-    return "<br/>".join([text, *(printable(line) for line in (node.waits, node.counted) if line)])
+    return "<br/>".join([text, *(printable(line) for line in (node.takes, node.counted) if line)])
 
 
 def _mermaid_text(text: str) -> str:
@@ -241,7 +250,7 @@ def as_dot(graph: Graph) -> str:
     ]
     for node in graph.nodes:
         facts = ["tooltip=" + _quoted("\n".join(filter(None, [node.description, node.task])))]
-        told = [line for line in (node.name, node.waits, node.counted) if line]
+        told = [line for line in (node.name, node.takes, node.counted) if line]
         facts += ["label=" + _quoted("\n".join(told))] if len(told) > 1 else []
         facts += ["penwidth=2"] if node.start else []
         facts += ["peripheries=2"] if node.external else []

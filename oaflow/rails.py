@@ -35,18 +35,22 @@ def in_order(graph: Graph) -> list[Node]:
     The stages from the start on, each after all that lead to it, but for the edges that close a cycle.
 
     The reverse of the order in which a search in depth leaves them: so a chain stands together, and what many lead to
-    comes late.
+    comes late. Nothing leads to a join: it stands after what it waits for.
     """
     nodes = {node.name: node for node in graph.nodes}
     following: dict[str, list[str]] = {name: [] for name in nodes}
     for arrow in graph.arrows:
         if arrow.to is not None:
             following[arrow.source].append(arrow.to)
+    for node in graph.nodes:
+        for name in node.join:
+            if name in following:
+                following[name].append(node.name)
     left: list[str] = []
     entered: set[str] = set()
-    # Only starts are searched from, the last first: what is searched first stands last. (What no start leads to is no
-    # part of a checked plan, and comes out on top.)
-    waiting = [(name, False) for name in sorted(nodes, key=lambda name: nodes[name].start)]
+    # Only joins and starts are searched from, the last first: what is searched first stands last. (What neither leads
+    # to is no part of a checked plan, and comes out on top.)
+    waiting = [(name, False) for name in sorted(nodes, key=lambda name: (bool(nodes[name].join), nodes[name].start))]
     while waiting:
         name, done = waiting.pop()
         if done:
@@ -154,7 +158,7 @@ def _mark(node: Node) -> str:
 def _said(node: Node) -> str:
     facts = ["external"] if node.external else []
     facts += [f"off: {node.disabled}"] if node.disabled else []
-    facts += [fact for fact in (node.waits, node.counted) if fact]
+    facts += [fact for fact in (node.takes, node.counted) if fact]
     return printable(node.name + (f"  ({', '.join(facts)})" if facts else ""))
 
 

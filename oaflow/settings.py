@@ -70,6 +70,12 @@ class Settings(BaseSettings):
     heartbeat: float = Field(default=5.0, gt=0, description="seconds between two heartbeats")
     dead_after: float = Field(default=15.0, gt=0, description="seconds of silence after which a worker is dead")
 
+    def report(self, run: str) -> Path:
+        """
+        Where the stage `report` writes down what a run has found: on the machine of the worker that does it.
+        """
+        return self.home / "reports" / f"{run}.md"
+
     @property
     def db_source(self) -> str | None:
         """

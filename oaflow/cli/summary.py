@@ -51,6 +51,9 @@ def print_summary(status: RunStatus, account: Account | None) -> None:
     _print_clusters(account.clusters)
     if status.total("unmatched"):
         console.print(f"[yellow]{count(status.total('unmatched'), 'job')} unmatched[/]: no edge took what was returned")
+    if account.report is not None:
+        console.print()
+        console.print(f"[bold]report:[/] {escape(str(account.report))}", soft_wrap=True)
     steps = list(next_steps(status, account))
     if steps:
         console.print()

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
+from psycopg.errors import UndefinedTable
 
 from oaflow.entities import search
-from oaflow.entities.statements import text
+from oaflow.entities.datasets import table_name
+from oaflow.entities.statements import for_table, text
 from oaflow.entities.store import EntityStore
 
 if TYPE_CHECKING:
@@ -49,6 +51,29 @@ class IndexedStore(EntityStore):
         self._search.run(dataset, "index", lambda connection: search.index(connection, dataset, found))
         for document in documents:
             self._search.run(dataset, "index", lambda c, document=document: self._prune(c, dataset, document, found))
+
+    def schemata(self, dataset: str) -> dict[str, int]:
+        """
+        How many findable entities of each schema there are, the most frequent first.
+        """
+        values = {"dataset": dataset}
+        return dict(self._search.run(dataset, "count", lambda c: c.execute(text("schemata"), values).fetchall()))
+
+    def languages(self, dataset: str) -> dict[str, int]:
+        """
+        In how many entities each language was detected, the most frequent first. Reads the whole dataset.
+        """
+        statement = for_table("languages", table_name(dataset))
+
+        def read(connection: Connection[Any]) -> list[tuple[Any, ...]]:
+            with connection.transaction():
+                connection.execute("SET LOCAL enable_seqscan = on")  # here all of it is wanted, in whatever order
+                return connection.execute(statement).fetchall()
+
+        try:
+            return dict(self.run(dataset, "count", read))
+        except UndefinedTable:
+            return {}
 
     def _prune(self, connection: Connection[Any], dataset: str, document: str, fresh: "list[EntityProxy]") -> None:
         rows = connection.execute(text("search_parts"), {"dataset": dataset, "document": document}).fetchall()

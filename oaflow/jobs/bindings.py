@@ -102,6 +102,18 @@ class Entities(Protocol):
         """
         ...
 
+    def schemata(self, dataset: str) -> dict[str, int]:
+        """
+        How many findable entities of each schema there are, the most frequent first.
+        """
+        ...
+
+    def languages(self, dataset: str) -> dict[str, int]:
+        """
+        In how many entities each language was detected, the most frequent first.
+        """
+        ...
+
 
 class Files(Protocol):
     """
@@ -129,6 +141,32 @@ class Files(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """
+    How many documents of a run came to one line of its account (None: to none yet) for one reason. `names` are some of
+    them, none where the documents are readable and indexed.
+    """
+
+    line: str | None
+    unreadable: bool
+    reason: str | None
+    count: int
+    names: list[str]
+
+
+class Runs(Protocol):
+    """
+    What is known of runs.
+    """
+
+    def account(self, run: str) -> list[Tally]:
+        """
+        What became of the documents of a run, the most frequent first.
+        """
+        ...
+
+
 class Queue(Protocol):
     """
     Where a deferred job goes.
@@ -148,6 +186,7 @@ class Bindings:
 
     Attributes:
         origin: signs what is written to the entity store.
+        runs: for a stage that looks back on its own run.
         temp: the job's own folder for temporary files, or None for the system's.
         notes: what the job said about documents, in order.
         document: the id of the job's one source document, or None where there is not exactly one. What is written
@@ -160,6 +199,7 @@ class Bindings:
     files: Files
     queue: Queue
     origin: str = "oaflow"
+    runs: Runs | None = None
     temp: Path | None = None
     notes: list[Note] = field(default_factory=list)
     document: str | None = None

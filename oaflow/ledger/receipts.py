@@ -10,6 +10,7 @@ from typing import Literal as _Literal
 from psycopg import Connection
 from psycopg.rows import class_row, tuple_row
 
+from oaflow.jobs import Tally
 from oaflow.ledger.statements import sql
 
 Line = _Literal["failed", "vanished", "diverted", "indexed", "unchanged", "ended", "unmatched", "dropped", "skipped"]
@@ -116,3 +117,15 @@ def documents(
             sql("receipt_documents"),
             {"run": run, "index": sorted(index_stages), "line": line, "limit": limit},
         ).fetchall()
+
+
+def tallies(connection: Connection[Any], run: str, index_stages: Iterable[str], *, names: int = 5) -> list[Tally]:
+    """
+    What became of the documents of a run, by line and reason, the most frequent first.
+
+    Args:
+        names: so many of each are named.
+    """
+    with connection.cursor(row_factory=class_row(Tally)) as cursor:
+        values = {"run": run, "index": sorted(index_stages), "names": names}
+        return cursor.execute(sql("account"), values).fetchall()

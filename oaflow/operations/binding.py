@@ -11,7 +11,7 @@ from threading import Lock
 
 from oaflow.entities.indexed import IndexedStore
 from oaflow.files import Archive, ArchiveOptions
-from oaflow.jobs import Bindings
+from oaflow.jobs import Bindings, Tally
 from oaflow.plan import BoundPlan
 from oaflow.runtime.queue import ProgramQueue
 from oaflow.settings import Settings
@@ -33,7 +33,7 @@ def bindings_of(settings: Settings) -> Bindings:
     queue = ProgramQueue(address)
     atexit.register(entities.close)
     atexit.register(queue.close)
-    return Bindings(entities=entities, files=archive_of(settings), queue=queue, lasting=True)
+    return Bindings(entities=entities, files=archive_of(settings), queue=queue, runs=Accounts(address), lasting=True)
 
 
 @contextmanager
@@ -48,12 +48,39 @@ def for_job(settings_json: str, plan: BoundPlan, stage: str, dataset: str | None
         dataset: of the job, or None for a job without one.
         temp: the job's own folder.
     """
-    entities, files, queue = _of_process(settings_json)
-    yield Bindings(entities=entities, files=files, queue=queue, origin=plan.stages[stage].origin, temp=temp)
+    entities, files, queue, runs = _of_process(settings_json)
+    origin = plan.stages[stage].origin
+    yield Bindings(entities=entities, files=files, queue=queue, runs=runs, origin=origin, temp=temp)
+
+
+class Accounts:
+    """
+    The accounts of runs, each read over a connection of its own: who asks does so once.
+    """
+
+    def __init__(self, address: Callable[[], str]) -> None:
+        self._address = address
+
+    def account(self, run: str) -> list[Tally]:
+        """
+        What became of the documents of a run, the most frequent first.
+
+        Raises:
+            UsageError: there is no such run.
+        """
+        # What only this needs: hardly a job asks.
+        import psycopg
+
+        from oaflow.ledger.receipts import tallies
+        from oaflow.operations.states import bound_plan, index_stages, wanted_run
+
+        with psycopg.connect(self._address(), autocommit=True, application_name="oaflow account") as connection:
+            found = wanted_run(connection, run)
+            return tallies(connection, found.id, index_stages(bound_plan(connection, found)))
 
 
 @cache
-def _of_process(settings_json: str) -> tuple[IndexedStore, Archive, ProgramQueue]:
+def _of_process(settings_json: str) -> tuple[IndexedStore, Archive, ProgramQueue, Accounts]:
     settings = Settings.model_validate_json(settings_json)
 
     def address() -> str:  # the server is up: a worker runs
@@ -61,7 +88,7 @@ def _of_process(settings_json: str) -> tuple[IndexedStore, Archive, ProgramQueue
 
         return locate(settings).uri
 
-    return _store(settings, address), archive_of(settings), ProgramQueue(address)
+    return _store(settings, address), archive_of(settings), ProgramQueue(address), Accounts(address)
 
 
 def _store(settings: Settings, address: Callable[[], str]) -> IndexedStore:

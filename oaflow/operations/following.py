@@ -192,7 +192,7 @@ def follow(
                     yield Paused(paused)
                 yield Progress(status, _exhausted(status, bound))
                 if not status.run.open:
-                    yield Finished(status, False, account_of(connection, run, bound))
+                    yield Finished(status, False, account_of(connection, run, bound, settings.report(run)))
                     return
                 if supervisor is not None and not supervisor.workers:
                     asked = now()  # its own are on their way
@@ -223,7 +223,7 @@ def follow(
                 # Marked last: a run whose last job ended meanwhile is finished, and stays so.
                 mark(connection, run, "interrupted", f"by {signal}")
             status = status_of(connection, _found(connection, run), order)
-            account = account_of(connection, run, bound)
+            account = account_of(connection, run, bound, settings.report(run))
         if status is not None:
             yield Finished(status, status.run.open, account)
     finally:

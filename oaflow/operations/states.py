@@ -83,13 +83,14 @@ class Details:
 class Account:
     """
     What the end of a run is summed up with: its receipt, the causes of its failures, and the first few documents that
-    could not be read, and of those whose jobs somebody deleted.
+    could not be read, and of those whose jobs somebody deleted; and what `report` wrote, where it did so here.
     """
 
     receipt: Receipt
     clusters: list[Cluster]
     unreadable: list[DocumentLine]
     vanished: list[DocumentLine]
+    report: Path | None = None
 
 
 class NoSuchRunError(UsageError):
@@ -178,7 +179,8 @@ def in_order(bound: BoundPlan) -> tuple[str, ...]:
             visit(to)
         order.append(name)
 
-    for name in reversed([*bound.start, *bound.stages]):
+    # Nothing leads to a join: it stands after all that is no join.
+    for name in reversed([*bound.start, *sorted(bound.stages, key=lambda name: bool(bound.stages[name].join))]):
         if name in bound.stages:
             visit(name)
     return tuple(reversed(order))
@@ -228,11 +230,12 @@ def waiting_of(connection: Connection[Any], run: Run, bound: BoundPlan, silent: 
     return unserved(connection, run.id, pairs, silent)
 
 
-def account_of(connection: Connection[Any], run: str, bound: BoundPlan, first: int = 5) -> Account:
+def account_of(connection: Connection[Any], run: str, bound: BoundPlan, report: Path, first: int = 5) -> Account:
     """
     What became of the documents of a run.
 
     Args:
+        report: where the stage `report` writes on this machine.
         first: so many of the unreadable, and of the vanished ones.
     """
     stages = index_stages(bound)
@@ -241,4 +244,5 @@ def account_of(connection: Connection[Any], run: str, bound: BoundPlan, first: i
         clusters(connection, run),
         documents(connection, run, stages, line="unreadable", limit=first),
         documents(connection, run, stages, line="vanished", limit=first),
+        report if report.exists() else None,
     )

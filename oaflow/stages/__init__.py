@@ -10,6 +10,7 @@ from oaflow.stages.crawling import crawl
 from oaflow.stages.extracting import extract
 from oaflow.stages.indexing import index
 from oaflow.stages.quarantining import quarantine
+from oaflow.stages.reporting import report
 
 # What the stages load on first use: the forkserver does so once for all executors.
 __preload__ = (
@@ -29,9 +30,9 @@ __needs__ = {
     "analyze": ("oaflow[documents]", ("py3langid", "babel", "phonenumbers", "stdnum", "rigour")),
 }
 
-__all__ = ["analyze", "crawl", "extract", "index", "quarantine"]
+__all__ = ["analyze", "crawl", "extract", "index", "quarantine", "report"]
 
-for _function in (analyze, crawl, extract, index, quarantine):
+for _function in (analyze, crawl, extract, index, quarantine, report):
     # A task is named by its dotted path, in plans and in queues: `oaflow.stages.crawl`, wherever the code stands.
     _function.__module__ = __name__
 del _function

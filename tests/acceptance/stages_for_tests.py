@@ -166,11 +166,12 @@ def notes(job: DatasetJob, *, log: str) -> DatasetJob:
 
 
 @stage(retry={"max": 1, "base": "3s", "backoff": "exponential"})
-def fails_first(job: DatasetJob, *, log: str) -> DatasetJob:
+def fails_first(job: DatasetJob, *, log: str, file: str = "file1.txt") -> DatasetJob:
     """Fail at the first attempt at one document; that is tried again after three seconds."""
     (document,) = job.documents
     marker = f"{log}-{document}"
-    if document == "doc-1" and not os.path.exists(marker):
+    named = any(file in entity.get("fileName", quiet=True) for entity in job.get_entities())
+    if named and not os.path.exists(marker):
         open(marker, "w").close()
         raise ValueError("not yet")
     with open(log, "a") as lines:

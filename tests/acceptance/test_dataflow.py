@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import psycopg
 import pytest
 
-from tests.acceptance.conftest import Command
+from tests.acceptance.conftest import ROOT, Command
 
 RUN = ("-d", "demo", "--workers", "1")
 
@@ -41,6 +42,54 @@ def test_a_join_fires_once_after_recursion_and_a_retry_that_waits(cli: Command) 
     run = cli("status", "--json").json
     assert report["context"] == {"run": {"id": run["run"], "round": 1, "failed": 0}}
     assert run["stages"]["last"]["done"] == 1
+
+
+def test_the_report_of_the_flagship_is_written_once_after_archives_in_archives_and_a_retry_that_waits(
+    cli: Command,
+) -> None:
+    pipeline = (ROOT / "pipelines" / "ingest.yml").read_text()
+    late = f"""next: late
+
+  late:
+    task: stages_for_tests.fails_first
+    with: {{log: {cli.folder / "worked"}, file: innermost.txt}}
+    next: index
+"""
+    before = "Finds languages, names, addresses and numbers in the text\n    "
+    assert f"{before}next: index\n" in pipeline
+    (cli.folder / "late.yml").write_text(pipeline.replace(f"{before}next: index\n", before + late))
+    source = cli.folder / "source"
+    source.mkdir()
+    archive(source / "outer.zip", {"inner.zip": archive(cli.folder / "inner.zip", {"innermost.txt": b"so deep"})})
+    (source / "letter.txt").write_text("The ship leaves the harbour at noon, and all of the crew is on board of her.")
+    (source / "empty_[1].txt").touch()
+
+    result = cli("run", "late.yml", "-d", "demo", "--workers", "1", str(source))
+
+    assert result.code == 0, result.err
+    run = cli("status", "--json").json["run"]
+    written = cli.folder / "home" / "reports" / f"{run}.md"
+    assert f"report: {written}" in result.out
+    text = written.read_text()
+    assert text.startswith(f"# demo: what {run} found\n")
+    assert "| found | 5 |\n| indexed | 4 |\n| unreadable | 1 |\n" in text
+    assert "- 1 unreadable: empty: the file has no bytes\n  source/empty\\_\\[1\\].txt\n" in text
+    assert "| PlainText | 3 |\n| Package | 2 |\n" in text
+    assert "| eng | 1 |\n" in text
+    with psycopg.connect(cli.environment["OAFLOW_DB_URI"]) as connection:
+        query = "SELECT min(at) FILTER (WHERE outcome = 'joined'), count(*) FILTER (WHERE outcome = 'joined'),"
+        query += " max(ended) FILTER (WHERE stage <> 'report'), count(*) FILTER (WHERE outcome = 'retried')"
+        query += " FROM oaflow.hops"
+        joined, joins, last_end, retries = connection.execute(query).fetchone() or (None,) * 4
+    assert (joins, retries) == (1, 1)
+    assert joined > last_end
+
+
+def archive(path: Path, members: dict[str, Any]) -> bytes:
+    with ZipFile(path, "w") as zipped:
+        for name, data in members.items():
+            zipped.writestr(name, data)
+    return path.read_bytes()
 
 
 def test_a_join_of_some_stages_fires_while_others_still_work(cli: Command) -> None:

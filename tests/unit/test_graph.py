@@ -12,7 +12,7 @@ from hypothesis import given
 
 from oaflow.cli.drawing import drawn
 from oaflow.graph import Graph, Node, as_dot, as_json, as_mermaid, graph_of, printable
-from oaflow.plan import Plan, PlannedEdge, PlannedStage
+from oaflow.plan import Plan, PlannedCollect, PlannedEdge, PlannedStage
 from oaflow.rails import in_order, rails
 from tests.unit.graphs import THIRTY, THREE, TWELVE, plan_from
 from tests.unit.plans import plans
@@ -72,6 +72,28 @@ def test_boxes_say_what_is_off_and_what_runs_elsewhere():
     assert "c (off)" in picture
     assert "c is off: param 'on' is false\n" in picture
     assert "b runs in another service (p.b, queue b)\n" in picture
+
+
+def test_a_stage_says_how_it_comes_to_its_jobs_and_a_join_stands_after_what_it_waits_for():
+    stages = {
+        "after": PlannedStage(task="m.f", queue="q", join=("read",), edges=(PlannedEdge(to="cut"),)),
+        "all": PlannedStage(task="m.f", queue="q", join=("run",)),
+        "cut": PlannedStage(task="m.f", queue="q", split=3),
+        "gather": PlannedStage(task="m.f", queue="q", collect=PlannedCollect(size="${params.size}")),
+        "read": PlannedStage(task="m.f", queue="q", edges=(PlannedEdge(to="gather"),)),
+    }
+    graph = graph_of(Plan(pipeline="p", start=("read",), stages=stages))
+
+    assert rails(graph).splitlines() == [
+        "●  read",
+        "●  gather  (collect ${params.size})",
+        "●  after  (after read)",
+        "●  cut  (split 3)",
+        "●  all  (after all else)",
+    ]
+    assert 's_cut["cut<br/>split 3"]' in as_mermaid(graph)
+    assert 'label="gather\\ncollect ${params.size}"' in as_dot(graph)
+    assert "gather (collect" in drawn(graph, 200)
 
 
 @given(plans())

@@ -39,7 +39,7 @@ def test_the_flagship_passes_and_is_wired_as_its_page_says():
     assert checked.plan is not None
     assert not checked.inspected
     assert checked.plan.start == ("crawl",)
-    assert list(checked.plan.stages) == ["crawl", "extract", "analyze", "index", "quarantine"]
+    assert list(checked.plan.stages) == ["crawl", "extract", "analyze", "index", "quarantine", "report"]
     extract = checked.plan.stages["extract"]
     assert [(edge.port, edge.to, edge.recurse) for edge in extract.edges] == [
         ("default", "analyze", None),
