@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from oaflow.compiler.functions import IMPORT_LIMIT, ask, import_folders
-from oaflow.compiler.reading import did_you_mean
 from oaflow.errors import UsageError
+from oaflow.spelling import did_you_mean
 
 
 @dataclass(frozen=True)

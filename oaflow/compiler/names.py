@@ -5,11 +5,12 @@ Phase 2: whether what is named exists, and whether a param fits where it stands.
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from oaflow.compiler.reading import WHOLE, did_you_mean
+from oaflow.compiler.reading import WHOLE
 from oaflow.compiler.rules import names as rules
 from oaflow.diagnostics import Diagnostic, Path, Spans
 from oaflow.model import Defaults, Param, Pipeline, Repeat, Stage
 from oaflow.plan.joins import RUN
+from oaflow.spelling import did_you_mean
 
 # Which types of params may be the value of a key.
 FITS: Mapping[str, tuple[str, ...]] = {

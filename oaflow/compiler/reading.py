@@ -3,16 +3,16 @@ How single values of a pipeline are read: names, numbers, durations, sizes, refe
 with its place, and reading goes on, so that the author sees all of them.
 """
 
-import difflib
 import math
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import Diagnostic, Path, Rule, Span, Spans
 from oaflow.quantities import per_second, seconds, size
+from oaflow.spelling import closest, did_you_mean, spelled
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
 PARAM = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -28,47 +28,6 @@ NAME_LENGTH = 60
 LEAST, GREATEST = -(2**31), 2**31 - 1
 
 WHOLE = re.compile(r"\$\{params\.([A-Za-z_][A-Za-z0-9_]*)\}")
-
-# Letters that look like an ASCII letter in most fonts, by that letter.
-_TWINS = {
-    "a": "аɑα", "c": "сϲ", "d": "ԁ", "e": "еҽ", "g": "ɡ", "h": "һ", "i": "іıι", "j": "јϳ", "k": "κк", "l": "ӏ",
-    "n": "ո", "o": "оοօ", "p": "рρ", "q": "ԛ", "s": "ѕ", "u": "υս", "v": "ѵν", "w": "ԝ", "x": "хχ", "y": "уγ",
-    "-": "‐‑‒–—−", "_": "＿",
-}  # fmt: skip
-_LOOKS_LIKE = {twin: letter for letter, twins in _TWINS.items() for twin in twins}
-
-
-def spelled(text: str) -> tuple[str, str] | None:
-    """
-    For a word with letters that only look like ASCII: the word in ASCII, and the first such letter's name; else None.
-    """
-    strange = [letter for letter in text if letter in _LOOKS_LIKE]
-    if not strange:
-        return None
-    return "".join(_LOOKS_LIKE.get(letter, letter) for letter in text), unicodedata.name(
-        strange[0], "an unnamed letter"
-    )
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """
-    The help for a name that does not exist, where one that does is close.
-    """
-    close = closest(name, known)
-    twin = spelled(name)
-    if close is None:
-        return None
-    return f"did you mean {close!r}?" + (f" what is written has a {twin[1]}" if twin is not None else "")
-
-
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """
-    The known name that is most like another one; None where none is.
-    """
-    folded = {candidate.lower(): candidate for candidate in known}
-    twin = spelled(name)
-    close = difflib.get_close_matches((twin[0] if twin is not None else name).lower(), folded, n=1)
-    return folded[close[0]] if close else None
 
 
 def kind_of(value: object) -> str:

@@ -9,11 +9,12 @@ from typing import Any, cast
 
 from oaflow.compiler.edges import DROP, read_next
 from oaflow.compiler.params import read_params
-from oaflow.compiler.reading import PARAM, TASK, Reader, shortened, spelled
+from oaflow.compiler.reading import PARAM, TASK, Reader, shortened
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import NO_SPANS, Diagnostic, Path, Spans, errors, in_order
 from oaflow.model import LANGUAGE, Collect, Defaults, Pipeline, Repeat, Stage
 from oaflow.plan.joins import RUN
+from oaflow.spelling import spelled
 
 PIPELINE_KEYS = ("oaflow", "pipeline", "description", "params", "defaults", "start", "stages")
 LATER_PIPELINE_KEYS = ("tests",)

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 
 from oaflow.compiler.annotations import accepted, shape_of
 from oaflow.compiler.functions import Inspected, InspectionError, Parameter
-from oaflow.compiler.reading import did_you_mean
 from oaflow.compiler.rules import functions as rules
 from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans
 from oaflow.model import Pipeline, Stage, StageOptions
 from oaflow.plan import references
 from oaflow.schemata import SCHEMATA
+from oaflow.spelling import did_you_mean
 
 _STREAMS = ("Iterator", "Iterable", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator")
 
