@@ -44,6 +44,22 @@ def heavy(schema: str) -> frozenset[str]:
     return frozenset(name for name, kind in properties(schema).items() if kind in _HEAVY)
 
 
+@cache
+def property_names() -> frozenset[str]:
+    """
+    Every property that some schema has.
+    """
+    return frozenset(name for own in PROPERTIES.values() for name in own)
+
+
+@cache
+def travels(property: str) -> bool:
+    """
+    Whether the values of a property travel between stages. Those that do not, do so in no schema that has them.
+    """
+    return not any(own.get(property) in _HEAVY for own in PROPERTIES.values())
+
+
 # Each schema with itself and all its ancestors.
 SCHEMATA: dict[str, tuple[str, ...]] = {
     "Address": (

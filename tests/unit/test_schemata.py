@@ -2,6 +2,7 @@
 The table of schemata in the package is the library's.
 """
 
+import pytest
 from followthemoney import model
 
 from oaflow import schemata
@@ -26,3 +27,16 @@ def test_long_texts_are_heavy_and_names_are_not():
     assert {"bodyText", "bodyHtml", "indexText"} <= schemata.heavy("HyperText")
     assert "fileName" not in schemata.heavy("HyperText")
     assert schemata.heavy("Nonsense") == frozenset()
+
+
+@pytest.mark.parametrize("schema", schemata.SCHEMATA)
+def test_a_property_travels_in_each_schema_or_in_none(schema):
+    names = schemata.properties(schema)
+
+    assert names.keys() <= schemata.property_names()
+    assert {name for name in names if not schemata.travels(name)} == schemata.heavy(schema)
+
+
+def test_long_texts_do_not_travel():
+    assert schemata.travels("fileName")
+    assert not schemata.travels("bodyText")
