@@ -1,0 +1,29 @@
+"""
+Conditions in a pipeline: Python expressions of an allow-listed kind, and the mapping form of `where`.
+
+An expression is read with `ast`, checked against the names that it may use, and compiled once. It reads what it is
+given and does nothing else: no attribute, no import, no call but of some functions, and no loop that could take long.
+"""
+
+from oaflow.expressions.compiling import Expression, Params, compile_expression
+from oaflow.expressions.mapping import admitted, as_expression, check_mapping, compile_mapping, reads
+from oaflow.expressions.mistakes import EvaluationError, ExpressionError, Mistake, MistakeKind
+from oaflow.expressions.translating import FUNCTIONS, NAMES, Kind
+
+__all__ = [
+    "FUNCTIONS",
+    "NAMES",
+    "EvaluationError",
+    "Expression",
+    "ExpressionError",
+    "Kind",
+    "Mistake",
+    "MistakeKind",
+    "Params",
+    "admitted",
+    "as_expression",
+    "check_mapping",
+    "compile_expression",
+    "compile_mapping",
+    "reads",
+]
