@@ -6,9 +6,9 @@ given and does nothing else: no attribute, no import, no call but of some functi
 """
 
 from oaflow.expressions.compiling import Expression, Params, compile_expression
+from oaflow.expressions.grammar import FUNCTIONS, NAMES, Kind
 from oaflow.expressions.mapping import admitted, as_expression, check_mapping, compile_mapping, reads
 from oaflow.expressions.mistakes import EvaluationError, ExpressionError, Mistake, MistakeKind
-from oaflow.expressions.translating import FUNCTIONS, NAMES, Kind
 
 __all__ = [
     "FUNCTIONS",

@@ -12,10 +12,12 @@ from typing import Any
 import orjson
 
 from oaflow.expressions import operations
+from oaflow.expressions.grammar import Kind
 from oaflow.expressions.mistakes import EvaluationError, ExpressionError
 from oaflow.expressions.operations import Unfit
 from oaflow.expressions.reading import Text, read
-from oaflow.expressions.translating import Kind, Translation
+from oaflow.expressions.translating import translate
+from oaflow.expressions.translation import Translation
 
 Params = Mapping[str, str] | Collection[str]
 Entity = dict[str, Any]
@@ -218,10 +220,10 @@ def compile_written(source: str) -> Expression:
 @lru_cache(maxsize=4096)
 def _compiled(source: str, kind: Kind, params: tuple[tuple[str, str], ...] | None, written: bool) -> Expression:
     tree, text = read(source, written=written)
-    translation = Translation(text, kind, None if params is None else dict(params))
-    typed = translation.expression(tree)
+    body, translation = translate(tree, text, kind, None if params is None else dict(params))
     if translation.mistakes:
-        raise ExpressionError(source, sorted(translation.mistakes, key=lambda mistake: mistake.offset))
+        once = dict.fromkeys(translation.mistakes)
+        raise ExpressionError(source, sorted(once, key=lambda mistake: mistake.offset))
     return Expression(
         source=source,
         kind=kind,
@@ -229,7 +231,7 @@ def _compiled(source: str, kind: Kind, params: tuple[tuple[str, str], ...] | Non
         uses=frozenset(translation.uses),
         params=frozenset(translation.used_params),
         pieces=tuple(translation.pieces),
-        test=_test(typed.node, translation),
+        test=_test(body, translation),
         text=text,
     )
 

@@ -58,12 +58,12 @@ def values(entity: Any, name: str) -> list[str]:
     return cast("list[str]", found) if found.__class__ is list else values_of(found)
 
 
-def entities_of(job: Mapping[str, Any]) -> list[Any]:
+def entities_of(payload: Mapping[str, Any]) -> list[Any]:
     """
-    The entities in the payload of a job.
+    The entities in a payload.
     """
-    found = job["payload"].get("entities")
-    return found if isinstance(found, list) else []
+    found = payload.get("entities")
+    return cast("list[Any]", found) if isinstance(found, list) else []
 
 
 def each(value: Any) -> Iterable[Any]:

@@ -8,8 +8,13 @@ from functools import cache
 
 class PatternError(ValueError):
     """
-    What RE2 does not understand, in a few words.
+    What RE2 does not understand, in a few words, and what can be done.
     """
+
+    def __init__(self, pattern: str, reason: str) -> None:
+        looks = "(?" in pattern or "\\" in pattern
+        self.help = "patterns do not look ahead or back, and refer to no group" if looks else None
+        super().__init__(reason)
 
 
 @cache
@@ -29,5 +34,5 @@ def search(pattern: str) -> Callable[[bytes], object]:
     try:
         return re2.compile(pattern, options).search
     except re2.error as error:
-        said = error.args[0] if error.args else "cannot be read"
-        raise PatternError(said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)) from None
+        said = error.args[0] if error.args else "it cannot be read"
+        raise PatternError(pattern, said.decode("utf-8", "replace") if isinstance(said, bytes) else said) from None

@@ -22,6 +22,7 @@ class Sort(Enum):
     VALUES = auto()  # of a property: a list of texts, in no order
     ENTITY = auto()
     JOB = auto()
+    PAYLOAD = auto()
     PARAMS = auto()
     RUN = auto()
     WRONG = auto()  # a mistake was told, and nothing that follows from it is one
@@ -46,7 +47,7 @@ class Shape:
         """
         What has fields, and is no value itself.
         """
-        return self.sort in (Sort.ENTITY, Sort.JOB, Sort.PARAMS, Sort.RUN)
+        return self.sort in (Sort.ENTITY, Sort.JOB, Sort.PAYLOAD, Sort.PARAMS, Sort.RUN)
 
     @property
     def member(self) -> "Shape":
@@ -60,6 +61,7 @@ ANY = Shape(Sort.ANY, optional=True)
 NONE = Shape(Sort.NONE, optional=True)
 BOOL = Shape(Sort.BOOL)
 NUMBER = Shape(Sort.NUMBER)
+MAYBE_NUMBER = Shape(Sort.NUMBER, optional=True)
 TEXT = Shape(Sort.TEXT)
 MAYBE_TEXT = Shape(Sort.TEXT, optional=True)
 LIST = Shape(Sort.LIST)
@@ -68,6 +70,7 @@ VALUES = Shape(Sort.VALUES, of=TEXT)
 ENTITY = Shape(Sort.ENTITY)
 ENTITIES = Shape(Sort.LIST, of=ENTITY)
 JOB = Shape(Sort.JOB)
+PAYLOAD = Shape(Sort.PAYLOAD)
 PARAMS = Shape(Sort.PARAMS)
 RUN = Shape(Sort.RUN)
 WRONG = Shape(Sort.WRONG, optional=True)
@@ -76,10 +79,10 @@ WRONG = Shape(Sort.WRONG, optional=True)
 _PARAMS: Mapping[str, Shape] = {
     "string": MAYBE_TEXT,
     "path": MAYBE_TEXT,
-    "int": Shape(Sort.NUMBER, optional=True),
-    "float": Shape(Sort.NUMBER, optional=True),
-    "duration": Shape(Sort.NUMBER, optional=True),
-    "size": Shape(Sort.NUMBER, optional=True),
+    "int": MAYBE_NUMBER,
+    "float": MAYBE_NUMBER,
+    "duration": MAYBE_NUMBER,
+    "size": MAYBE_NUMBER,
     "bool": Shape(Sort.BOOL, optional=True),
     "list": Shape(Sort.LIST, optional=True),
 }
@@ -149,6 +152,7 @@ _WORDS: Mapping[Sort, str] = {
     Sort.VALUES: "a property, which is a list of texts",
     Sort.ENTITY: "an entity",
     Sort.JOB: "the job",
+    Sort.PAYLOAD: "the payload",
     Sort.PARAMS: "the params",
     Sort.RUN: "the run",
     Sort.WRONG: "a value",

@@ -1,0 +1,221 @@
+"""
+Comparisons: which of them can ever hold, and how they are evaluated. What has no order because it is missing is not
+below, and not above.
+"""
+
+import ast
+from collections.abc import Mapping, Sequence
+
+from oaflow.expressions import nodes, shapes
+from oaflow.expressions.grammar import SIGNS
+from oaflow.expressions.shapes import Shape, Sort, can_be_equal, can_be_ordered, described
+from oaflow.expressions.translation import Translation, Typed
+from oaflow.schemata import ABSTRACT, SCHEMATA
+from oaflow.spelling import did_you_mean
+
+_ORDERS: Mapping[type[ast.cmpop], str] = {
+    ast.Lt: "below",
+    ast.LtE: "at_most",
+    ast.Gt: "above",
+    ast.GtE: "at_least",
+}
+_TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+
+_PLAIN = (Sort.TEXT, Sort.NUMBER, Sort.BOOL)
+
+
+def compare(translation: Translation, node: ast.Compare) -> Typed:
+    """
+    A comparison, or several in a row.
+    """
+    written = [node.left, *node.comparators]
+    operands = [translation.value(operand) for operand in written]
+    return Typed(_chain(translation, node, operands, written), shapes.BOOL)
+
+
+def _chain(
+    translation: Translation, node: ast.Compare, operands: Sequence[Typed], written: Sequence[ast.expr]
+) -> ast.expr:
+    op = node.ops[-len(operands) + 1]
+    if len(operands) == 2:
+        return _pair(translation, node, op, operands, written)
+    # `a < b < c` is `a < b and b < c`, in which b is evaluated once.
+    translation.held += 1
+    called = f"_held{translation.held}"
+    middle = Typed(nodes.name(called, written[1]), operands[1].shape)
+    first = _pair(translation, node, op, [operands[0], middle], written[:2])
+    rest = _chain(translation, node, [middle, *operands[2:]], written[1:])
+    body = nodes.placed(ast.BoolOp(ast.And(), [first, rest]), node)
+    return nodes.held(called, operands[1].node, body, node)
+
+
+def _pair(
+    translation: Translation, node: ast.Compare, op: ast.cmpop, operands: Sequence[Typed], written: Sequence[ast.expr]
+) -> ast.expr:
+    one, other = operands
+    if Sort.WRONG in (one.shape.sort, other.shape.sort):
+        return translation.wrong(node).node
+    match op:
+        case ast.Eq() | ast.NotEq():
+            return _equal(translation, node, op, one, other, written)
+        case ast.In() | ast.NotIn():
+            found = _in(translation, node, op, one, other, written)
+            return found if isinstance(op, ast.In) else nodes.negated(found, node)
+        case ast.Is() | ast.IsNot():
+            meant = ast.Eq() if isinstance(op, ast.Is) else ast.NotEq()
+            if Sort.NONE in (one.shape.sort, other.shape.sort):
+                return _equal(translation, node, meant, one, other, written)
+            help = f"compare with {SIGNS[type(meant)]}"
+            return translation.mistake("not-allowed", "`is` asks about None only", node, help).node
+        case _:
+            return _ordered(translation, node, op, one, other, written)
+
+
+def _equal(
+    translation: Translation, node: ast.Compare, op: ast.cmpop, one: Typed, other: Typed, written: Sequence[ast.expr]
+) -> ast.expr:
+    if Sort.VALUES in (one.shape.sort, other.shape.sort):
+        return _list_compared(translation, node, op, one, other, written)
+    if Sort.SET in (one.shape.sort, other.shape.sort):
+        message = "a set is only for `in`: no value is one"
+        return translation.mistake("never", message, node, "write a list: [...]").node
+    if not can_be_equal(one.shape, other.shape):
+        message = f"{described(one.shape)} and {described(other.shape)} are never equal"
+        return translation.mistake("never", message, node, _otherwise(translation, one, other, written)).node
+    beside_schema(translation, other.node, written[0])
+    beside_schema(translation, one.node, written[1])
+    return nodes.compared(one.node, op, other.node, node)
+
+
+def _ordered(
+    translation: Translation, node: ast.Compare, op: ast.cmpop, one: Typed, other: Typed, written: Sequence[ast.expr]
+) -> ast.expr:
+    if Sort.VALUES in (one.shape.sort, other.shape.sort):
+        return _list_compared(translation, node, op, one, other, written)
+    if not can_be_ordered(one.shape, other.shape):
+        message = f"{described(one.shape)} and {described(other.shape)} have no order"
+        return translation.mistake("never", message, node, _number_of(translation, one, other, written)).node
+    known = one.shape.sort in _PLAIN and other.shape.sort in _PLAIN
+    if known and not one.shape.optional and not other.shape.optional:
+        return nodes.compared(one.node, op, other.node, node)
+    return nodes.call(_ORDERS[type(op)], [one.node, other.node], node)
+
+
+def _in(
+    translation: Translation, node: ast.Compare, op: ast.cmpop, one: Typed, other: Typed, written: Sequence[ast.expr]
+) -> ast.expr:
+    left, right = one.shape, other.shape
+    if left.sort is Sort.VALUES and right.sort is not Sort.ANY:
+        values = translation.text.segment(written[0])
+        message = f"{values} is a list of texts, which as a whole is in nothing"
+        help = f"{'has' if isinstance(op, ast.In) else 'lacks'}({values}, {_members(translation, written[1])})"
+        return translation.mistake("list-compared", message, node, help).node
+    if right.sort in (Sort.NUMBER, Sort.BOOL, Sort.NONE):
+        return translation.mistake("never", f"nothing can be in {described(right)}", node).node
+    if not can_be_equal(left, _member(right)):
+        message = f"{described(left)} is never in {described(right)}"
+        return translation.mistake("never", message, node, in_quotes(written[0])).node
+    if isinstance(written[1], ast.List | ast.Tuple | ast.Set):
+        for text in written[1].elts:
+            beside_schema(translation, text, written[0])
+    # A list takes any value; a text only texts, and a set no lists.
+    plain = left.sort in _PLAIN and not left.optional
+    if not right.optional and (
+        right.sort in (Sort.VALUES, Sort.LIST) or (plain and right.sort in (Sort.TEXT, Sort.SET))
+    ):
+        return nodes.compared(one.node, ast.In(), nodes.looked_into(other.node), node)
+    return nodes.call("among", [one.node, other.node], node)
+
+
+def _member(container: Shape) -> Shape:
+    if container.is_list:
+        return container.member
+    return shapes.MAYBE_TEXT if container.sort is Sort.TEXT else shapes.ANY
+
+
+def _list_compared(
+    translation: Translation, node: ast.Compare, op: ast.cmpop, one: Typed, other: Typed, written: Sequence[ast.expr]
+) -> ast.expr:
+    """
+    A property, which is a list, is compared as if it were one value.
+    """
+    first = one.shape.sort is Sort.VALUES
+    values, beside = written if first else reversed(written)
+    shape = other.shape if first else one.shape
+    called, sign = translation.text.segment(values), SIGNS[type(op)]
+    piece, inner = translation.text.segment(beside), _members(translation, beside)
+    if shape.sort is Sort.NONE or not inner:
+        help = f"not {called}" if sign == "==" else called
+    elif sign == "==":
+        help = f"has({called}, {inner})"
+    elif sign == "!=":
+        help = f"lacks({called}, {inner}), or others({called}, {inner}) where any other value counts"
+    elif shape.sort in (Sort.NUMBER, Sort.BOOL):
+        help = f"number({called}) {sign if first else _TURNED[sign]} {piece}"
+    else:
+        sign = sign if first else _TURNED[sign]
+        help = f"{'min' if sign.startswith('<') else 'max'}({called}) {sign} {piece}"
+    message = f"{called} is a list of texts, and `{SIGNS[type(op)]}` compares it as a whole"
+    return translation.mistake("list-compared", message, node, help).node
+
+
+def _members(translation: Translation, node: ast.expr) -> str:
+    """
+    What an author wrote for a value, without the brackets of a list.
+    """
+    piece = translation.text.segment(node)
+    return piece[1:-1].strip().rstrip(",") if isinstance(node, ast.List | ast.Tuple | ast.Set) else piece
+
+
+def _otherwise(translation: Translation, one: Typed, other: Typed, written: Sequence[ast.expr]) -> str | None:
+    if {one.shape.sort, other.shape.sort} == {Sort.TEXT, Sort.LIST}:
+        text, many = written if one.shape.sort is Sort.TEXT else reversed(written)
+        return f"{translation.text.segment(text)} in {translation.text.segment(many)}"
+    return _number_of(translation, one, other, written)
+
+
+def _number_of(translation: Translation, one: Typed, other: Typed, written: Sequence[ast.expr]) -> str | None:
+    if {one.shape.sort, other.shape.sort} != {Sort.TEXT, Sort.NUMBER}:
+        return None
+    text = written[0] if one.shape.sort is Sort.TEXT else written[1]
+    if isinstance(text, ast.Constant):
+        return f"without quotes: {text.value}"
+    return f"number({translation.text.segment(text)})"
+
+
+def in_quotes(node: ast.expr) -> str | None:
+    """
+    The help where a number stands for a text.
+    """
+    match node:
+        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+            return f"in quotes: '{number}'"
+        case _:
+            return None
+
+
+def beside_schema(translation: Translation, text: ast.expr, beside: ast.expr) -> None:
+    """
+    A text that is compared with the schema of an entity must be the name of one that entities have.
+    """
+    if not (isinstance(beside, ast.Attribute) and beside.attr == "schema" and isinstance(beside.value, ast.Name)):
+        return
+    entity = beside.value.id
+    known = translation.names.get(entity)
+    if known is None or known.sort is not Sort.ENTITY:
+        return
+    if not isinstance(text, ast.Constant) or not isinstance(text.value, str):
+        return
+    if is_schema(translation, text, text.value) and text.value in ABSTRACT:
+        message = f"no entity has schema {text.value!r} itself, only what descends from it"
+        translation.mistake("never", message, text, f'is_a({entity}, "{text.value}")')
+
+
+def is_schema(translation: Translation, node: ast.expr, called: str) -> bool:
+    """
+    Whether there is a schema of that name; if not, it is told.
+    """
+    if called not in SCHEMATA:
+        help = did_you_mean(called, SCHEMATA)
+        translation.mistake("unknown-schema", f"FollowTheMoney has no schema {called!r}", node, help)
+    return called in SCHEMATA

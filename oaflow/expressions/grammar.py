@@ -1,0 +1,109 @@
+"""
+What an author may write: the names that each key knows, the fields of these, the functions. And what is refused.
+"""
+
+import ast
+from collections.abc import Mapping
+from typing import Literal
+
+from oaflow.expressions import shapes
+from oaflow.expressions.shapes import Shape, Sort
+
+Kind = Literal["when", "where", "lock", "enabled"]
+
+NAMES: Mapping[Kind, Mapping[str, Shape]] = {
+    "when": {"job": shapes.JOB, "params": shapes.PARAMS, "run": shapes.RUN},
+    "where": {"e": shapes.ENTITY, "job": shapes.JOB, "params": shapes.PARAMS, "run": shapes.RUN},
+    "lock": {"job": shapes.JOB, "params": shapes.PARAMS, "run": shapes.RUN},
+    "enabled": {"params": shapes.PARAMS},
+}
+
+FIELDS: Mapping[Sort, Mapping[str, Shape]] = {
+    Sort.ENTITY: {"id": shapes.TEXT, "schema": shapes.TEXT, "caption": shapes.MAYBE_TEXT},
+    Sort.JOB: {
+        "queue": shapes.TEXT,
+        "task": shapes.TEXT,
+        "dataset": shapes.MAYBE_TEXT,
+        "batch": shapes.MAYBE_TEXT,
+        "payload": shapes.PAYLOAD,
+        "context": shapes.ANY,
+        "entities": shapes.ENTITIES,
+    },
+    Sort.PAYLOAD: {"entities": shapes.ENTITIES, "context": shapes.ANY},
+    Sort.RUN: {"id": shapes.TEXT, "pipeline": shapes.TEXT, "dataset": shapes.MAYBE_TEXT},
+}
+
+# Those that take one list, or one generator; and all others, with how few and how many arguments they take.
+AGGREGATES = ("any", "all", "len", "min", "max")
+_MANY = float("inf")
+ARITY: Mapping[str, tuple[int, float]] = {
+    "is_a": (2, _MANY),
+    "has": (2, _MANY),
+    "lacks": (2, _MANY),
+    "others": (2, _MANY),
+    "startswith": (2, _MANY),
+    "endswith": (2, _MANY),
+    "contains": (2, _MANY),
+    "matches": (2, 2),
+    "lower": (1, 1),
+    "number": (1, 1),
+}
+FUNCTIONS = (*ARITY, *AGGREGATES)
+
+USAGE: Mapping[str, str] = {
+    "is_a": 'is_a(e, "Document")',
+    "has": 'has(e.language, "eng")',
+    "lacks": 'lacks(e.language, "eng")',
+    "others": 'others(e.language, "eng")',
+    "startswith": 'startswith(e.mimeType, "image/")',
+    "endswith": 'endswith(e.fileName, ".pdf")',
+    "contains": 'contains(e.fileName, "draft")',
+    "matches": 'matches(e.fileName, r"[0-9]{4}")',
+    "lower": "lower(e.fileName)",
+    "number": "number(e.fileSize)",
+    "any": "any(TEST for x in LIST)",
+    "all": "all(TEST for x in LIST)",
+    "len": "len(LIST)",
+    "min": "min(LIST)",
+    "max": "max(LIST)",
+}
+
+SIGNS: Mapping[type[ast.cmpop], str] = {
+    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.In: "in",
+    ast.NotIn: "not in", ast.Is: "is", ast.IsNot: "is not",
+}  # fmt: skip
+
+_CALCULATE = ("there is no arithmetic", "calculate it in a stage, and put it into the context")
+_FILL_IN = ("there are no texts with values in them", "compare the values themselves")
+_COMPREHEND = ("there is no comprehension", USAGE["any"])
+
+# What Python has and expressions have not, in a few words, and the way out.
+REFUSED: Mapping[type[ast.expr], tuple[str, str | None]] = {
+    ast.BinOp: _CALCULATE,
+    ast.UnaryOp: _CALCULATE,
+    ast.JoinedStr: _FILL_IN,
+    ast.Lambda: ("there are no functions of one's own", None),
+    ast.NamedExpr: ("nothing is given a name", "`==` compares"),
+    ast.ListComp: _COMPREHEND,
+    ast.SetComp: _COMPREHEND,
+    ast.DictComp: _COMPREHEND,
+    ast.GeneratorExp: ("a generator stands in `any`, `all`, `len`, `min` or `max`", USAGE["any"]),
+    ast.Dict: ("there are no mappings", "name a field: job.context.NAME"),
+    ast.Slice: ("there are no parts of lists", None),
+    ast.Starred: ("nothing is unpacked", "a list stands for its members"),
+    ast.Await: ("nothing is waited for", None),
+    ast.Yield: ("nothing is yielded", None),
+    ast.YieldFrom: ("nothing is yielded", None),
+}
+
+# Names that are something else here.
+MEANT: Mapping[str, str] = {
+    "true": "True", "false": "False", "none": "None", "null": "None", "nil": "None", "entity": "e",
+    "param": "params", "context": "job.context", "entities": "job.entities", "payload": "job.payload",
+}  # fmt: skip
+
+# Functions and methods of Python, by what is written here.
+FUNCTIONS_MEANT: Mapping[str, str] = {
+    "int": "number(...)", "float": "number(...)", "count": "len(...)", "search": "matches", "match": "matches",
+    "casefold": "lower",
+}  # fmt: skip
