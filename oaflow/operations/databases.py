@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from oaflow.errors import EnvironmentProblem
+from oaflow.errors import EnvironmentProblem, says_full
 from oaflow.postgres import Address, open_database
 from oaflow.settings import Settings
 
@@ -59,6 +59,8 @@ def database(settings: Settings) -> Generator[Database]:
             yield Database(address, settings)
         except psycopg.OperationalError as error:
             reason = str(error).strip().splitlines()[:1] or ["no reason given"]
+            if says_full(error):
+                raise EnvironmentProblem(f"{address} has no room: {reason[0]}", help="df -h   (where it is)") from error
             raise EnvironmentProblem(f"{address} was lost on the way: {reason[0]}", help="oaflow doctor") from error
 
 

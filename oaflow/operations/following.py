@@ -16,6 +16,7 @@ from oaflow.ledger.workers import Waiting, recover
 from oaflow.operations.databases import Database
 from oaflow.operations.states import Account, NoSuchRunError, RunStatus, account_of, in_order, status_of, waiting_of
 from oaflow.plan import BoundPlan
+from oaflow.runtime.room import full
 from oaflow.runtime.supervisor import Died, Ended, Interrupts, Supervisor
 
 # How often the counters are looked at. They are sums over a few dozen rows.
@@ -207,7 +208,7 @@ def follow(
             except psycopg.OperationalError as error:
                 if not away:
                     away = True
-                    yield Unreachable(_reason(error))
+                    yield Unreachable(_reason(error, database))
                 sleep(_RETRY)
         signal = interrupts.last.name if interrupts.last is not None else "SIGINT"
         if supervisor is not None:
@@ -244,6 +245,11 @@ def _exhausted(status: RunStatus, bound: BoundPlan) -> bool:
     return status.run.sealed and all(status.stages[name].open == 0 for name in bound.start if name in status.stages)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, database: Database) -> str:
+    """
+    Why the database is away. Our own may have been told to end by what it says in its log only: its disk is full.
+    """
+    if database.embedded and (problem := full([database.settings.home])):
+        return problem
     lines = str(error).strip().splitlines()
-    return lines[-1].strip() if lines else type(error).__name__
+    return lines[0].strip() if lines else type(error).__name__

@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from oaflow.postgres.account import Account, own_name, server_account
+from oaflow.postgres.disks import has_room
 from oaflow.postgres.layout import PORT, Layout
 from oaflow.postgres.problems import ServerProblem
 from oaflow.postgres.programs import Programs, installed, programs_in
@@ -147,6 +148,10 @@ class Cluster:
             if self.pulse() is Pulse.ready:
                 return
             if time.monotonic() > grace and self.owner() is None:
+                if not has_room(self.layout.root):  # then there is none for its words in the log, either
+                    raise ServerProblem(
+                        f"the private server cannot start: the disk of {self.layout.root} is full", help="df -h"
+                    )
                 raise ServerProblem(
                     f"the private server ended while starting: {self._complaint(begin)}", help=f"see {self.layout.log}"
                 )

@@ -1,7 +1,8 @@
 """
-Disks that a database must not live on.
+Disks that a database must not live on, or cannot for want of room.
 """
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,9 @@ _NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afpfs", "webdav", "9p", "afs", "fuse.sshfs", "fuse.glusterfs"}
 )
 
+# Of PostgreSQL's log, in bytes.
+_SEGMENT = 16 * 2**20
+
 
 def refuse_network_disk(path: Path) -> None:
     """
@@ -23,6 +27,13 @@ def refuse_network_disk(path: Path) -> None:
     kind = file_system(path, ((part.mountpoint, part.fstype) for part in psutil.disk_partitions(all=True)))
     if kind in _NETWORK:
         raise ServerProblem(f"{path} is on a network file system ({kind}), where a database is not safe")
+
+
+def has_room(path: Path) -> bool:
+    """
+    Whether a server could start there: it wants room for a segment of its log.
+    """
+    return shutil.disk_usage(path).free >= _SEGMENT
 
 
 def file_system(path: Path, mounts: Iterable[tuple[str, str]]) -> str | None:
