@@ -46,14 +46,18 @@ class Job(BaseModel):
 
     @property
     def _data(self) -> dict[str, Any]:
+        payload = self.payload
+        if type(payload) is dict:
+            return payload
         # A subclass may give its payload a model of its own.
-        payload = cast(Any, self.payload)
-        return payload if type(payload) is dict or not isinstance(payload, BaseModel) else payload.model_dump()
+        return payload.model_dump() if isinstance(payload, BaseModel) else payload
 
     @property
     def _fields(self) -> dict[str, Any]:
         # An absent batch is left out: it would be the only null in most jobs, and a null has to be looked at.
-        return {name: value for name, value in vars(self).items() if value is not None} | {"payload": self._data}
+        fields = {name: value for name, value in vars(self).items() if value is not None}
+        fields["payload"] = self._data
+        return fields
 
     @property
     def context(self) -> dict[str, Any]:
@@ -265,7 +269,7 @@ class DatasetJob(Job):
         The ids of the payload's entities that are documents, each once, in order.
         """
         found = [entity["id"] for entity in self.entities if is_a(entity.get("schema", ""), "Document")]
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(found)) if len(found) > 1 else tuple(found)
 
     def get_entities(self) -> "Iterator[EntityProxy]":
         """
@@ -362,7 +366,7 @@ def _check_entities(job: DatasetJob) -> None:
                 type(job).__name__, ((place, f"is {kind}: it must be a mapping, as to_dict() gives"),)
             )
         for key in ("id", "schema"):
-            if not isinstance(entity.get(key), str) or not entity[key]:
+            if not isinstance(value := entity.get(key), str) or not value:
                 raise InvalidJobError(type(job).__name__, ((f"payload.entities[{index}].{key}", "is required"),))
 
 

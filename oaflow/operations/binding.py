@@ -3,8 +3,8 @@ What jobs reach: outside of a worker built from the settings when a job first as
 """
 
 import atexit
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -36,8 +36,7 @@ def bindings_of(settings: Settings) -> Bindings:
     return Bindings(entities=entities, files=archive_of(settings), queue=queue, runs=Accounts(address), lasting=True)
 
 
-@contextmanager
-def for_job(settings_json: str, plan: BoundPlan, stage: str, dataset: str | None, temp: Path) -> Generator[Bindings]:
+def for_job(settings_json: str, plan: BoundPlan, stage: str, dataset: str | None, temp: Path) -> Bindings:
     """
     The bindings of one job of a run; what is behind them is shared by all jobs of the process.
 
@@ -50,7 +49,7 @@ def for_job(settings_json: str, plan: BoundPlan, stage: str, dataset: str | None
     """
     entities, files, queue, runs = _of_process(settings_json)
     origin = plan.stages[stage].origin
-    yield Bindings(entities=entities, files=files, queue=queue, runs=runs, origin=origin, temp=temp)
+    return Bindings(entities=entities, files=files, queue=queue, runs=runs, origin=origin, temp=temp)
 
 
 class Accounts:

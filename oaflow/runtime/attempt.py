@@ -228,7 +228,7 @@ class Attempt:
         )
         successors = tuple(
             [
-                Next(way.queue, way.task, way.stage, way.priority, self._refusing(way.job.to_json), way.collect)
+                Next(way.queue, way.task, way.stage, way.priority, self._refusing(way.to_json), way.collect)
                 for way in routed.routes
             ]
         )

@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from importlib import import_module
 from typing import Any
@@ -602,7 +601,7 @@ class Dispatcher:
             self._outcomes.trouble(held, trouble, began)
 
     @cached_property
-    def _binder(self) -> Callable[..., AbstractContextManager[Any]]:
+    def _binder(self) -> Binder:
         # On first use: it loads what only async stages need here.
         module, _, name = self._options.binder.partition(":")
         return getattr(import_module(module), name)
@@ -611,7 +610,7 @@ class Dispatcher:
         passage, stage = held.passage, held.stage
         binder, settings_json, temp = self._binder, self._settings_json, self._pool.temp
 
-        def bindings(dataset: str | None) -> AbstractContextManager[Any]:
+        def bindings(dataset: str | None) -> Bindings:
             # One for all: decisions/executors.md.
             return binder(settings_json, passage.plan, stage.name, dataset, temp)
 

@@ -8,7 +8,6 @@ under `emit: stream`. Every mistake of a function becomes a failed hand-over; no
 import asyncio
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, cast
 
@@ -21,7 +20,7 @@ from oaflow.runtime.functions import Loaded
 from oaflow.runtime.messages import Assignment, Handover
 from oaflow.runtime.router import dataset_of
 
-BindingsFactory = Callable[[str | None], AbstractContextManager[Bindings]]
+BindingsFactory = Callable[[str | None], Bindings]
 
 
 def execute(
@@ -48,7 +47,7 @@ def execute(
     attempt = Attempt(assignment, plan, loaded, job_bytes)
     try:
         job = attempt.read()
-        with bindings_for(dataset_of(job)) as bindings, bind(bindings):
+        with bind(bindings_for(dataset_of(job))) as bindings:
             attempt.begin(bindings)
             if begun is not None:
                 begun(attempt)
@@ -91,7 +90,7 @@ async def execute_async(
     clock = _Timeout(attempt.stage_name, assignment.timeout)
     try:
         job = attempt.read()
-        with bindings_for(dataset_of(job)) as bindings, bind(bindings):
+        with bind(bindings_for(dataset_of(job))) as bindings:
             attempt.begin(bindings)
             returned = attempt.call()
             if isinstance(returned, Awaitable):

@@ -20,7 +20,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -50,7 +49,7 @@ MOST_UNACKNOWLEDGED = 4
 
 WATCH_SECONDS = 0.05
 
-Binder = Callable[[str, BoundPlan, str, str | None, Path], AbstractContextManager[Bindings]]
+Binder = Callable[[str, BoundPlan, str, str | None, Path], Bindings]
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class Held:
         way = divert(self.passage.plan, self.stage.name, job, error, attempts=attempts, run=run, job_id=self.row.id)
         if way is None:
             return None
-        return Successor(way.queue, way.task, way.stage, way.priority, way.job.to_json())
+        return Successor(way.queue, way.task, way.stage, way.priority, way.to_json())
 
 
 def unknown_stage(name: str, row: Claimed) -> BoundStage:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from oaflow.errors import RouteError, UnknownPortError, UnknownStageError
 from oaflow.jobs import AnyJob, DatasetJob, Job, ReservedKeyError
-from oaflow.jobs.wire import RESERVED
+from oaflow.jobs.wire import RESERVED, as_bytes
 from oaflow.plan import BoundPlan, BoundStage, PlannedEdge
 
 _RESERVED = frozenset(RESERVED)
@@ -39,17 +39,34 @@ class ForeignDatasetError(RouteError):
 
 class Route(NamedTuple):
     """
-    One job on its way to one stage, stamped with its run. `collect` is [key, documents] as JSON where it waits to be
-    put together with others of the same key.
+    One job on its way to one stage, stamped with its run. `data` holds its fields as they travel: a model of them is
+    made only for those who ask. `collect` is [key, documents] as JSON where it waits to be put together with others of
+    the same key.
     """
 
     stage: str
     queue: str
     task: str
     priority: int
-    job: AnyJob
+    data: dict[str, Any]
     documents: tuple[str, ...]
     collect: str | None = None
+
+    @property
+    def job(self) -> AnyJob:
+        """
+        The job itself.
+        """
+        return (DatasetJob if "dataset" in self.data else Job).model_construct(**self.data)
+
+    def to_json(self) -> bytes:
+        """
+        The job as it is written to `procrastinate_jobs.args`.
+
+        Raises:
+            ForbiddenValueError: where its payload was changed since it was checked, or is no JSON.
+        """
+        return as_bytes(self.data) or self.job.to_json()
 
 
 class Loss(NamedTuple):
@@ -199,7 +216,7 @@ def payload_of(job: AnyJob) -> Mapping[str, Any]:
     The payload as plain data, also where a subclass has a model for it.
     """
     payload: Any = job.payload
-    return payload.model_dump(mode="json") if isinstance(payload, BaseModel) else payload
+    return payload if type(payload) is dict or not isinstance(payload, BaseModel) else payload.model_dump(mode="json")
 
 
 def mark_of(job: AnyJob) -> Mapping[str, Any]:
@@ -250,9 +267,9 @@ def _collected(target: BoundStage, route: Route) -> Route:
     """
     A job that is put together with others says with which: those that differ from it in nothing but their entities.
     """
-    if target.collect is None or not isinstance(route.job, DatasetJob) or not route.job.entities:
+    payload: Mapping[str, Any] = route.data["payload"]
+    if target.collect is None or "dataset" not in route.data or not payload.get("entities"):
         return route
-    payload: Mapping[str, Any] = route.job.payload
     context: Mapping[str, Any] = payload["context"]
     mark = {name: value for name, value in context["oaflow"].items() if name != "parent"}
     same = {**payload, "entities": None, "context": {**context, "oaflow": mark}}
@@ -275,26 +292,25 @@ def _stamped(
         mark["depth"] = dict(depth)
     if parent is not None:
         mark["parent"] = parent
-    context = {**_writable(job.context, source.context), **context, "oaflow": mark}
-    fields: dict[str, Any] = {
+    payload = payload_of(job)
+    carried = payload.get("context") or {}
+    if not _RESERVED.isdisjoint(carried):
+        carried = _writable(carried, source)
+    data: dict[str, Any] = {
         "queue": target.queue,
         "task": target.task,
-        "payload": {**payload_of(job), "context": context},
+        "payload": {**payload, "context": {**carried, **context, "oaflow": mark}},
     }
-    # Not model_copy: a subclass may have a model for its payload, and what travels is plain data.
     if isinstance(job, DatasetJob):
-        stamped = DatasetJob.model_construct(**fields, dataset=job.dataset, batch=run)
-    else:
-        stamped = Job.model_construct(**fields)
-    return Route(target.name, target.queue, target.task, target.priority, stamped, documents)
+        data["dataset"], data["batch"] = job.dataset, run
+    return Route(target.name, target.queue, target.task, target.priority, data, documents)
 
 
-def _writable(context: Mapping[str, Any], arrived: Mapping[str, Any]) -> Mapping[str, Any]:
+def _writable(context: Mapping[str, Any], source: AnyJob) -> Mapping[str, Any]:
     """
     A context without the reserved keys that came in with the job: they may be read, but not written.
     """
-    if _RESERVED.isdisjoint(context):
-        return context
+    arrived = source.context
     for key in _RESERVED & context.keys():
         if key not in arrived:
             raise ReservedKeyError(key)

@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,8 @@ def stage(function: Any) -> Any:
     return function
 
 
-@contextmanager
-def for_job(settings_json: str, plan: Any, stage: str, dataset: str | None, temp: Path) -> Iterator[Bindings]:
-    yield Bindings(entities=Nothing(), files=Nothing(), queue=Nothing(), temp=temp)  # type: ignore[arg-type]
+def for_job(settings_json: str, plan: Any, stage: str, dataset: str | None, temp: Path) -> Bindings:
+    return Bindings(entities=Nothing(), files=Nothing(), queue=Nothing(), temp=temp)  # type: ignore[arg-type]
 
 
 class Nothing:

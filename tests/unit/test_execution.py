@@ -4,7 +4,6 @@ Laws and cases of one attempt at a job.
 
 import asyncio
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,17 +74,10 @@ class World:
     def __init__(self, *, earlier: bool = False) -> None:
         self.store = Store(earlier=earlier)
         self.bindings: Bindings | None = None
-        self.left_with: Any = "never"
 
-    @contextmanager
-    def __call__(self, dataset: str | None):
+    def __call__(self, dataset: str | None) -> Bindings:
         self.bindings = Bindings(entities=self.store, files=None, queue=None)  # type: ignore[arg-type]
-        try:
-            yield self.bindings
-        except BaseException as error:
-            self.left_with = error
-            raise
-        self.left_with = None
+        return self.bindings
 
 
 def loaded(function: Any, is_async: bool = False) -> Loaded:
@@ -269,7 +261,6 @@ def test_nothing_is_settled_where_the_attempt_fails():
 
     attempt(function, world=world)
     assert world.store.done == [("add", "x", "default")]
-    assert isinstance(world.left_with, ValueError)
 
 
 def test_notes_go_with_the_hand_over_and_not_with_a_failure():
