@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from oaflow.jobs import Bindings
 from oaflow.ledger import handover as ledger
 from oaflow.ledger.handover import Beat, Claimed, Completion, Successor
 from oaflow.ledger.heart import Heart
@@ -30,7 +31,7 @@ from oaflow.runtime.asking import Asking
 from oaflow.runtime.claims import Claims
 from oaflow.runtime.completer import Completer
 from oaflow.runtime.continuation import Continuation
-from oaflow.runtime.execution import execute_async
+from oaflow.runtime.execution import Binder, execute_async
 from oaflow.runtime.executors import Executor
 from oaflow.runtime.feeding import put_ahead, share
 from oaflow.runtime.functions import Loaded, load

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 from oaflow.jobs import AnyJob, Bindings, Job, bind
@@ -21,6 +22,9 @@ from oaflow.runtime.messages import Assignment, Handover
 from oaflow.runtime.router import dataset_of
 
 BindingsFactory = Callable[[str | None], Bindings]
+
+# Makes them from the settings of the worker as JSON, the plan, the stage, the dataset, and a temporary folder.
+Binder = Callable[[str, BoundPlan, str, str | None, Path], Bindings]
 
 
 def execute(

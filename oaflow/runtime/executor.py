@@ -19,7 +19,6 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -27,10 +26,9 @@ from typing import Any, NoReturn
 
 import orjson
 
-from oaflow.jobs import Bindings
 from oaflow.plan import BoundPlan
 from oaflow.runtime.attempt import Attempt, refused
-from oaflow.runtime.execution import execute
+from oaflow.runtime.execution import Binder, execute
 from oaflow.runtime.frames import Frames, frame, plain_handover, read_assignment
 from oaflow.runtime.functions import Loaded, TaskError, load
 from oaflow.runtime.lines import MARK
@@ -48,8 +46,6 @@ FAST = 0.002
 MOST_UNACKNOWLEDGED = 4
 
 WATCH_SECONDS = 0.05
-
-Binder = Callable[[str, BoundPlan, str, str | None, Path], Bindings]
 
 
 @dataclass(frozen=True, slots=True)
