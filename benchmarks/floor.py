@@ -17,7 +17,8 @@ import uvloop
 from psycopg.rows import tuple_row
 
 from benchmarks.ground import args_of
-from oaflow.ledger.handover import COMPLETE, Completion, Successor, claim, completion_values, register, take_ids
+from oaflow.ledger.handover import COMPLETE, claim, completion_values, register, take_ids
+from oaflow.ledger.rows import Completion, Successor
 from oaflow.plan import FORMAT, Plan
 from oaflow.runtime.completer import GROUP
 

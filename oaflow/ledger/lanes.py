@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from psycopg.rows import tuple_row
 
-from oaflow.ledger.handover import Claimed, Connection
+from oaflow.ledger.handover import Connection
+from oaflow.ledger.rows import Claimed
 
 # What could have begun so long ago is made up for. Over a minute of 50/s that is 13 jobs of 3,000 too many, at most.
 LATE_SECONDS = 0.25

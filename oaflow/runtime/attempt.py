@@ -12,10 +12,11 @@ import orjson
 
 from oaflow.errors import JobError, Reject, RouteError
 from oaflow.jobs import AnyJob, Bindings, pack, read_job, settle
+from oaflow.ledger.rows import Successor
 from oaflow.plan import BoundPlan, BoundStage
 from oaflow.runtime.complaints import EmissionError, StreamDiffersError, TooManyJobsError
 from oaflow.runtime.functions import Loaded, TaskError
-from oaflow.runtime.messages import Assignment, Handover, Next
+from oaflow.runtime.messages import Assignment, Handover
 from oaflow.runtime.router import Loss, Routed, edges_of, route, stage_of
 from oaflow.runtime.streams import Earlier, fingerprint
 from oaflow.runtime.troubles import describe
@@ -193,7 +194,7 @@ class Attempt:
         detail: dict[str, Any] = {"error": describe(error, self.stage_name, self.loaded.function)}
         if self._documents:
             detail["documents"] = self._documents
-        successors: tuple[Next, ...] = ()
+        successors: tuple[Successor, ...] = ()
         if self.stage.emit == "always" and self._pending:
             try:
                 emitted = self._handover("failed", [(port, self._packed(port, job)) for port, job in self._pending])
@@ -201,7 +202,7 @@ class Attempt:
                 self._pending = []
             else:
                 detail = orjson.loads(emitted.detail) | detail
-                successors = emitted.next
+                successors = emitted.successors
         # A repetition would come to the same: refused by the author, or a mistake in what was returned.
         final = isinstance(error, Reject | RouteError | TaskError) or self._job is None
         return self._message("failed", detail, successors, final=final)
@@ -228,7 +229,7 @@ class Attempt:
         )
         successors = tuple(
             [
-                Next(way.queue, way.task, way.stage, way.priority, self._refusing(way.to_json), way.collect)
+                Successor(way.queue, way.task, way.stage, way.priority, self._refusing(way.to_json), way.collect)
                 for way in routed.routes
             ]
         )
@@ -267,7 +268,7 @@ class Attempt:
         self,
         outcome: Any,
         detail: dict[str, Any],
-        successors: tuple[Next, ...] = (),
+        successors: tuple[Successor, ...] = (),
         position: int | None = None,
         digest: str | None = None,
         *,
@@ -280,7 +281,7 @@ class Attempt:
             started=self.started,
             ended=time.time(),
             detail=orjson.dumps(detail) if detail else b"{}",
-            next=successors,
+            successors=successors,
             position=position,
             digest=digest,
             version=self.loaded.version,

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
 
-from oaflow.ledger.handover import Completion, complete
+from oaflow.ledger.handover import complete
+from oaflow.ledger.rows import Completion
 from oaflow.ledger.wire import Refused, Wire
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from oaflow.ledger.handover import Completion, Successor, take_ids
+from oaflow.ledger.handover import take_ids
+from oaflow.ledger.rows import Completion, Successor
 from oaflow.ledger.wire import Refused, Wire
 
 log = logging.getLogger(__name__)
@@ -25,13 +26,16 @@ class Continuation:
 
     Args:
         wire: to the database.
-        may: whether a successor of a run may be continued here now; asked for each, with how many are on the wire.
+        where: in what kind of place a successor may be continued here now, true for the loop and false for executors;
+            None where it may not. Asked with the completion that it comes of, and whether it would be the first that
+            is continued of it.
     """
 
-    def __init__(self, wire: Wire, may: Callable[[str, Successor, int], bool]) -> None:
-        self._wire, self._may = wire, may
+    def __init__(self, wire: Wire, where: Callable[[Completion, Successor, bool], bool | None]) -> None:
+        self._wire, self._where = wire, where
         self._ids: deque[int] = deque()
-        self._on_wire: set[int] = set()
+        self._on_wire: dict[int, bool] = {}
+        self._coming = {True: 0, False: 0}
 
     @property
     def on_wire(self) -> list[int]:
@@ -40,6 +44,12 @@ class Continuation:
         does not name them would give them back.
         """
         return list(self._on_wire)
+
+    def coming(self, in_loop: bool) -> int:
+        """
+        How many of them will wait for a place in the loop, or in an executor.
+        """
+        return self._coming[in_loop]
 
     async def begin(self, group: Sequence[Completion]) -> list[Completion]:
         """
@@ -54,19 +64,26 @@ class Continuation:
         Forget what of a completion was on the wire, and return it.
         """
         continued = tuple([successor for successor in item.successors if successor.id is not None])
-        self._on_wire.difference_update([successor.id for successor in continued])
+        for successor in continued:
+            assert successor.id is not None
+            if (in_loop := self._on_wire.pop(successor.id, None)) is not None:
+                self._coming[in_loop] -= 1
         return continued
 
     def _marked(self, item: Completion) -> Completion:
-        successors = [
-            self._with_id(successor) if self._ids and self._may(item.run, successor, len(self._on_wire)) else successor
-            for successor in item.successors
-        ]
+        successors: list[Successor] = []
+        first = True
+        for successor in item.successors:
+            if self._ids and (in_loop := self._where(item, successor, first)) is not None:
+                successor = self._with_id(successor, in_loop)
+                first = False
+            successors.append(successor)
         return item._replace(successors=tuple(successors))
 
-    def _with_id(self, successor: Successor) -> Successor:
+    def _with_id(self, successor: Successor, in_loop: bool) -> Successor:
         id = self._ids.popleft()
-        self._on_wire.add(id)
+        self._on_wire[id] = in_loop
+        self._coming[in_loop] += 1
         return successor._replace(id=id)
 
     async def _refill(self) -> None:

@@ -22,9 +22,10 @@ import orjson
 
 from oaflow.jobs import Bindings
 from oaflow.ledger import handover as ledger
-from oaflow.ledger.handover import Beat, Claimed, Completion, Successor
+from oaflow.ledger.handover import Beat
 from oaflow.ledger.heart import Heart
 from oaflow.ledger.lanes import claim_lane
+from oaflow.ledger.rows import Claimed, Completion, Successor
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.plan import FORMAT
 from oaflow.runtime.asking import Asking
@@ -107,7 +108,7 @@ class Dispatcher:
         self._sends: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._log = JobLog(settings.home / "logs")
-        self._continuation = Continuation(wire, self._may_continue)
+        self._continuation = Continuation(wire, self._place_for)
         self._completer = Completer(wire, self._settled, begin=self._continuation.begin)
         self._upkeep = Upkeep(wire, settings, self._changed)
         self._heart = Heart(
@@ -382,8 +383,8 @@ class Dispatcher:
         """
         if self._completer.waiting > UNANSWERED or self._slots.one_alone:
             return 0
-        wanted, waiting = self._wanted(in_loop), self._waiting(in_loop)
-        return wanted - waiting if waiting <= wanted // 2 else 0
+        wanted, taken = self._wanted(in_loop), self._waiting(in_loop) + self._continuation.coming(in_loop)
+        return wanted - taken if taken <= wanted // 2 else 0
 
     def _room_for(self, lane: Lane) -> int:
         """
@@ -423,22 +424,31 @@ class Dispatcher:
             return self._slots.urgency
         return self._buffer[0].row.priority if self._buffer else None
 
-    def _may_continue(self, run: str, successor: Successor, on_wire: int) -> bool:
+    def _place_for(self, parent: Completion, successor: Successor, first: bool) -> bool | None:
         """
-        Whether this worker goes on with a successor itself: it can run it now, nothing that waits comes before it, and
-        half of the buffer is left to claims, so that the queue is never starved.
+        Where this worker goes on with a successor itself, in the loop (true) or in an executor; None where it does not.
+
+        It can run it now, and nothing that waits comes before it. The first successor of a job that has ended takes the
+        place of that one, where it is as fast and of the same kind: so no more is in hand than was claimed. All others
+        leave half of the buffer to claims, so that the queue is never starved.
         """
+        run = parent.run
         passage = self._passages.get(run)
         if passage is None or passage.state != "running" or self._is_closed() or self._slots.one_alone:
-            return False
+            return None
         if successor.collect is not None or successor.priority < max(self._waits.values()):
-            return False
+            return None
         if not self._passages.works_on(successor.queue, successor.task, run):
-            return False
+            return None
         in_loop = self._passages.probe_of(successor.task).is_async
         if (urgency := self._urgency(in_loop)) is not None and successor.priority < urgency:
-            return False
-        return self._waiting(in_loop) + on_wire < self._wanted(in_loop) // 2
+            return None
+        if first and parent.outcome == "done" and self._pace.ahead(run, successor.stage) > 1:
+            held = self._held.get(parent.job)
+            if held is not None and self._passages.probe_of(held.row.task).is_async == in_loop:
+                return in_loop
+        taken = self._waiting(in_loop) + self._continuation.coming(in_loop)
+        return in_loop if taken < self._wanted(in_loop) // 2 else None
 
     def _go_on(self, parent: Held, successors: Sequence[Successor]) -> None:
         """

@@ -10,11 +10,12 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from oaflow.runtime.messages import Assignment, Handover, Next
+from oaflow.ledger.rows import Successor
+from oaflow.runtime.messages import Assignment, Handover
 
 _HEAD = struct.Struct("<I")
 
-_NEXT = Handover._fields.index("next")  # the one field that holds tuples of its own
+_SUCCESSORS = Handover._fields.index("successors")  # the one field that holds tuples of its own
 
 
 def frame(message: Any) -> bytes:
@@ -70,7 +71,7 @@ def plain_handover(h: Handover) -> tuple[Any, ...]:
     """
     A hand-over as plain data.
     """
-    return (*h[:_NEXT], tuple([tuple(following) for following in h.next]), *h[_NEXT + 1 :])
+    return (*h[:_SUCCESSORS], tuple([tuple(following) for following in h.successors]), *h[_SUCCESSORS + 1 :])
 
 
 def read_handover(data: tuple[Any, ...]) -> Handover:
@@ -78,5 +79,9 @@ def read_handover(data: tuple[Any, ...]) -> Handover:
     What `plain_handover` made.
     """
     return Handover._make(
-        (*data[:_NEXT], tuple([Next._make(following) for following in data[_NEXT]]), *data[_NEXT + 1 :])
+        (
+            *data[:_SUCCESSORS],
+            tuple([Successor._make(following) for following in data[_SUCCESSORS]]),
+            *data[_SUCCESSORS + 1 :],
+        )
     )

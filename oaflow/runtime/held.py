@@ -12,7 +12,7 @@ import orjson
 
 from oaflow.errors import OaflowError
 from oaflow.jobs import read_job
-from oaflow.ledger.handover import Claimed, Successor
+from oaflow.ledger.rows import Claimed, Successor
 from oaflow.model import Retry
 from oaflow.plan import BoundPlan, BoundStage
 from oaflow.runtime.messages import Assignment, Death

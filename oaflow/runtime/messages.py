@@ -7,6 +7,8 @@ What there is of for each job is a named tuple: a frozen dataclass of this size 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from oaflow.ledger.rows import Successor
+
 Outcome = Literal["done", "failed", "chunk"]
 
 
@@ -37,20 +39,6 @@ class Assignment(NamedTuple):
     first: int | None = None
 
 
-class Next(NamedTuple):
-    """
-    A successor, as it goes into procrastinate_jobs; `args` is JSON text. One with `collect`, [key, documents] as JSON
-    text, waits before to be put together with others of the key.
-    """
-
-    queue: str
-    task: str
-    stage: str
-    priority: int
-    args: bytes
-    collect: str | None = None
-
-
 class Handover(NamedTuple):
     """
     What one attempt, or one part of a stream, gives to `oaflow.complete_v1`.
@@ -72,7 +60,7 @@ class Handover(NamedTuple):
     started: float
     ended: float
     detail: bytes
-    next: tuple[Next, ...] = ()
+    successors: tuple[Successor, ...] = ()
     position: int | None = None
     digest: str | None = None
     version: str = ""

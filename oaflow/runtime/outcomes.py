@@ -11,7 +11,7 @@ from typing import Any, assert_never
 
 import orjson
 
-from oaflow.ledger.handover import Completion, Successor
+from oaflow.ledger.rows import Completion, Successor
 from oaflow.runtime.completer import Completer
 from oaflow.runtime.held import Held
 from oaflow.runtime.joblog import JobLog
@@ -76,8 +76,14 @@ class Outcomes:
             if full:
                 self._upkeep.report_full(held.stage.name, str(error["message"]))
             trouble = Trouble("room" if full else "error", error, handover.final)
-            emitted = tuple([Successor(*following) for following in handover.next])
-            self.trouble(held, trouble, handover.started, detail=detail, emitted=emitted, version=handover.version)
+            self.trouble(
+                held,
+                trouble,
+                handover.started,
+                detail=detail,
+                emitted=handover.successors,
+                version=handover.version,
+            )
         else:
             self._completer.put(
                 Completion(
@@ -94,7 +100,7 @@ class Outcomes:
                     digest=handover.digest,
                     version=handover.version,
                     detail=_counted(held, handover.detail),
-                    successors=tuple([Successor(*following) for following in handover.next]),
+                    successors=handover.successors,
                 )
             )
 

@@ -10,7 +10,7 @@ import psycopg
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from oaflow.ledger.handover import Claimed, Completion
+from oaflow.ledger.rows import Claimed, Completion
 from tests.integration.handovers import recount
 from tests.integration.shelf import Shelf
 

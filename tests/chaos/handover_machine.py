@@ -21,7 +21,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from oaflow.ledger.handover import CLAIM, CLOSE, COMPLETE, Claimed, Completion, Successor, completion_values, json_array
+from oaflow.ledger.handover import CLAIM, CLOSE, COMPLETE, completion_values, json_array
+from oaflow.ledger.rows import Claimed, Completion, Successor
 
 STAGES = ("s1", "s2", "s3")
 RUN = "machine-aaaaaa"

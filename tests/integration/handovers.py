@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 import psycopg
 
-from oaflow.ledger.handover import CLAIM, COMPLETE, Claimed, Completion, Successor, alone, completion_values
+from oaflow.ledger.handover import CLAIM, COMPLETE, alone, completion_values
+from oaflow.ledger.rows import Claimed, Completion, Successor
 
 RUN = "ledger-aaaaaa"
 OUTCOMES = ("done", "failed", "diverted", "cancelled")

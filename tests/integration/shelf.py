@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from oaflow.ledger.handover import CLOSE, Completion, Successor
+from oaflow.ledger.handover import CLOSE
+from oaflow.ledger.rows import Completion, Successor
 from tests.integration.handovers import Book, args_of
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import orjson
 import pytest
 
-from oaflow.ledger.handover import Successor
+from oaflow.ledger.rows import Successor
 from oaflow.ledger.wire import Wire, autocommit, lean_pool
 from oaflow.runtime.completer import BUSY, Completer
 from tests.integration.handovers import Book

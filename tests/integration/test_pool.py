@@ -46,7 +46,7 @@ def test_what_a_stage_returns_is_handed_over(tmp_path):
             pool.send(pool.executors[0], [assigned(1, "fine"), assigned(2, "fine")])
             await until(lambda: len(heard.done()) == 2)
             first = heard.handovers[0]
-            assert (first.job, first.outcome, [way.stage for way in first.next]) == (1, "done", ["end"])
+            assert (first.job, first.outcome, [way.stage for way in first.successors]) == (1, "done", ["end"])
             assert not heard.deaths
             assert pool.executors[0].load == 0
 
@@ -300,7 +300,7 @@ def test_the_temporary_files_of_a_job_are_gone_after_it_also_after_a_kill(tmp_pa
             executor = pool.executors[0]
             pool.send(executor, [assigned(1, "litter")])
             await until(lambda: heard.done() == [1])
-            where = Path(orjson.loads(heard.handovers[0].next[0].args)["payload"]["context"]["where"])
+            where = Path(orjson.loads(heard.handovers[0].successors[0].args)["payload"]["context"]["where"])
             assert where.is_relative_to(tmp_path)
             await until(lambda: not list(where.iterdir()))
             pool.send(executor, [assigned(2, "litter_and_die")])
@@ -348,7 +348,7 @@ def test_a_stream_waits_for_four_acknowledgements(tmp_path):
             for position in range(0, 10 * CHUNK_JOBS, CHUNK_JOBS):
                 pool.acknowledge(1, position)
             await until(lambda: heard.done() == [1])
-            assert sum(len(handover.next) for handover in heard.handovers) == 10 * CHUNK_JOBS
+            assert sum(len(handover.successors) for handover in heard.handovers) == 10 * CHUNK_JOBS
             assert [handover.outcome for handover in heard.handovers] == ["chunk"] * 10 + ["done"]
 
     run(body())
@@ -360,12 +360,12 @@ def test_what_a_stream_has_yielded_does_not_wait_while_it_rests(tmp_path):
             on = tmp_path / "go on"
             pool.send(pool.executors[0], [assigned(1, "", stage="stream", count=15, rest=10, on=str(on))])
             await until(lambda: heard.handovers)
-            assert (heard.handovers[0].outcome, len(heard.handovers[0].next)) == ("chunk", 10)
+            assert (heard.handovers[0].outcome, len(heard.handovers[0].successors)) == ("chunk", 10)
             on.touch()
             pool.acknowledge(1, 0)
             await until(lambda: heard.done() == [1])
             assert heard.handovers[1].position == 10
-            assert sum(len(handover.next) for handover in heard.handovers) == 15
+            assert sum(len(handover.successors) for handover in heard.handovers) == 15
 
     run(body())
 

@@ -15,7 +15,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from oaflow.ledger.handover import Completion, complete
+from oaflow.ledger.handover import complete
+from oaflow.ledger.rows import Completion
 from oaflow.ledger.wire import Pool, Wire, autocommit, lean_pool
 from tests.integration.handovers import Book
 

@@ -139,7 +139,7 @@ def follow(job: DatasetJob, number: int = 0) -> DatasetJob:
 def test_a_job_an_out_an_iterable_of_these_and_none_are_handed_over(function, count):
     (done,) = attempt(function)
     assert done.outcome == "done"
-    assert [way.stage for way in done.next] == ["end"] * count
+    assert [way.stage for way in done.successors] == ["end"] * count
     assert len(orjson.loads(done.detail).get("handed", [])) == count
     assert done.version == "1+abc"
 
@@ -161,7 +161,7 @@ def test_a_stage_that_yields_and_then_raises_hands_over_nothing():
         raise ValueError("no further")
 
     (failed,) = attempt(function)
-    assert not failed.next
+    assert not failed.successors
     assert not failed.final
     error = error_of(failed)
     assert (error["type"], error["message"]) == ("ValueError", "no further")
@@ -234,7 +234,7 @@ def test_what_does_not_travel_is_in_the_store_before_the_last_flush_and_that_bef
     assignment = Assignment(5, 0, "run-1", "act", orjson.dumps(arrived.to_wire()))
     (done,) = execute(assignment, PLAN, loaded(lambda job: job.with_entities([text])), world)
     assert world.store.done == [("add", "p", "doc"), ("settle", "doc")]
-    assert b"bodyText" not in done.next[0].args
+    assert b"bodyText" not in done.successors[0].args
     assert orjson.loads(done.detail)["documents"] == ["doc"]
 
 
@@ -290,11 +290,11 @@ def stream_of(count: int, changed: int | None = None):
 
 
 def recorded(parts: list[Handover]) -> list[tuple[int, str, int]]:
-    return [(part.position or 0, part.digest or "", len(part.next)) for part in parts if part.outcome == "chunk"]
+    return [(part.position or 0, part.digest or "", len(part.successors)) for part in parts if part.outcome == "chunk"]
 
 
 def numbers(parts: list[Handover], stage: str = "end") -> list[int]:
-    ways = [way for part in parts for way in part.next if way.stage == stage]
+    ways = [way for part in parts for way in part.successors if way.stage == stage]
     return [orjson.loads(way.args)["payload"]["context"]["number"] for way in ways]
 
 
@@ -336,7 +336,7 @@ def test_a_stream_that_is_shorter_than_before_fails():
 
 def test_a_part_of_which_nothing_is_routed_has_its_position_too():
     parts = attempt(stream_of(250), stage="last")
-    assert [(part.position, len(part.next)) for part in parts] == [(0, 0), (100, 0), (200, 0)]
+    assert [(part.position, len(part.successors)) for part in parts] == [(0, 0), (100, 0), (200, 0)]
     assert [orjson.loads(part.detail)["ended"] for part in parts] == [100, 100, 50]
     assert len(attempt(stream_of(250), stage="last", chunks=recorded(parts))) == 1
 
@@ -361,7 +361,7 @@ def test_a_slow_stream_is_handed_over_as_it_comes(monkeypatch):
             time.sleep(0.02)
             yield follow(job, number)
 
-    assert [len(part.next) for part in attempt(function, stage="stream")] == [2, 2, 2, 0]
+    assert [len(part.successors) for part in attempt(function, stage="stream")] == [2, 2, 2, 0]
 
 
 # -- only the first ----------------------------------------------------------------------------------------------------
@@ -426,8 +426,8 @@ def test_async_functions_and_generators_are_executed_alike():
         for number in range(250):
             yield follow(job, number)
 
-    assert [len(part.next) for part in attempt_async(function)] == [2]
-    assert [len(part.next) for part in attempt_async(generator)] == [250]
+    assert [len(part.successors) for part in attempt_async(function)] == [2]
+    assert [len(part.successors) for part in attempt_async(generator)] == [250]
     first = attempt_async(generator, stage="stream")
     assert [(part.position, part.outcome) for part in first] == [(0, "chunk"), (100, "chunk"), (200, "done")]
     second = attempt_async(generator, stage="stream", chunks=recorded(first)[:1])

@@ -8,6 +8,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oaflow.ledger.rows import Successor
 from oaflow.runtime.frames import (
     Frames,
     frame,
@@ -17,7 +18,7 @@ from oaflow.runtime.frames import (
     read_handover,
 )
 from oaflow.runtime.lines import LONGEST_LINE, MARK, Lines
-from oaflow.runtime.messages import Assignment, Handover, Next
+from oaflow.runtime.messages import Assignment, Handover
 from oaflow.runtime.slot import Slot, new_slot
 
 scalars = (
@@ -62,7 +63,7 @@ assignments = st.builds(
     memory=st.none() | st.integers(0, 2**50),
     chunks=st.lists(st.tuples(st.integers(0, 9), st.text(), st.integers(0, 9))).map(tuple),
 )
-successors = st.builds(Next, st.text(), st.text(), st.text(), st.integers(-9, 99), st.binary())
+successors = st.builds(Successor, st.text(), st.text(), st.text(), st.integers(-9, 99), st.binary())
 handovers = st.builds(
     Handover,
     job=st.integers(1, 2**62),

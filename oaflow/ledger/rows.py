@@ -1,0 +1,60 @@
+"""
+What goes to the hand-over and comes from the claim. Data only, without the driver: executors have no database.
+"""
+
+from typing import NamedTuple
+
+
+class Claimed(NamedTuple):
+    """
+    A job that this worker owns now. `args` is JSON text, and `mark` the part of it that oaflow wrote: run, stage, depth
+    and parent; `attempts` is the fence.
+    """
+
+    id: int
+    queue: str
+    task: str
+    priority: int
+    args: str
+    mark: str
+    attempts: int
+    retries: int
+    crashes: int
+    suspect: bool
+
+
+class Successor(NamedTuple):
+    """
+    A job to insert together with the end of its parent. `args` is JSON text. One with `collect`, [key, documents] as
+    JSON text, waits to be put together with others of the key; one with an id is inserted as claimed by the worker that
+    sends it.
+    """
+
+    queue: str
+    task: str
+    stage: str
+    priority: int
+    args: bytes
+    collect: str | None = None
+    id: int | None = None
+
+
+class Completion(NamedTuple):
+    """
+    What became of one attempt; the outcomes are those of `oaflow.complete_v1`. Times are epoch seconds.
+    """
+
+    job: int
+    attempt: int
+    outcome: str
+    run: str
+    stage: str
+    parent: int | None
+    started: float
+    ended: float
+    delay: float = 0.0
+    position: int | None = None
+    digest: str | None = None
+    version: str = ""
+    detail: bytes = b"{}"
+    successors: tuple[Successor, ...] = ()
