@@ -6,6 +6,7 @@ Every statement is fenced in the database, so each may be sent again after a los
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -94,6 +95,7 @@ def texts(values: Iterable[str | None]) -> str:
     return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
 
 
+@lru_cache(maxsize=4096)  # nearly all are names of runs, stages, tasks and versions
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 

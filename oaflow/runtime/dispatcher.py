@@ -538,17 +538,22 @@ class Dispatcher:
 
     def _feed_soon(self) -> None:
         """
-        Feed once for all of a group of answers.
+        Feed and claim once for all of a group of answers, or of attempts that end together.
         """
         if not self._feeding:
             self._feeding = True
-            asyncio.get_running_loop().call_soon(self._feed)
+            asyncio.get_running_loop().call_soon(self._feed_and_claim)
+
+    def _feed_and_claim(self) -> None:
+        self._feeding = False
+        self._feed()
+        if not self._wake.is_set() and self._may_claim():
+            self._wake.set()
 
     def _feed(self) -> None:
         """
         Give what was claimed to slots and executors that have room.
         """
-        self._feeding = False
         self._slots.fill()
         if self._is_closed() or self._slots.one_alone or not self._buffer:
             return
@@ -576,8 +581,8 @@ class Dispatcher:
         An attempt has ended in a slot.
         """
         self._has_time()
-        if self._more and not self._wake.is_set() and self._may_claim():
-            self._wake.set()
+        if self._more:
+            self._feed_soon()
 
     def _ahead(self, held: Held) -> int:
         lane = self._lanes.of(held.row.queue, held.row.task)
@@ -716,10 +721,8 @@ class Dispatcher:
         """
         The database answered.
         """
-        if (
-            self._completer.waiting == UNANSWERED
-        ):  # one more, and nothing was begun: nobody else says that it may be now
-            self._feed_soon()
+        if self._completer.waiting == UNANSWERED:
+            self._feed_soon()  # one more, and nothing was begun: nobody else says that it may be now
         continued = self._continuation.ended(completion)
         held = self._held.get(completion.job)
         if held is None or held.row.attempts != completion.attempt:
@@ -752,8 +755,10 @@ class Dispatcher:
             self._asking.soon(completion.run)
         elif not completion.successors and completion.outcome in ("done", "failed", "cancelled"):
             self._quiet.add(completion.run)
-        if not self._wake.is_set() and (not held.passage.held or self._may_claim()):
+        if not held.passage.held:
             self._wake.set()
+        elif self._more or self._lanes.due:
+            self._feed_soon()
 
     def _acknowledge(self, held: Held, position: int) -> None:
         event = held.acknowledged.pop(position, None)

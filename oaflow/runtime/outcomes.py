@@ -87,16 +87,16 @@ class Outcomes:
         else:
             self._completer.put(
                 Completion(
-                    job=held.row.id,
-                    attempt=held.row.attempts,
-                    outcome=handover.outcome,
-                    run=held.passage.id,
-                    stage=held.stage.name,
-                    parent=held.parent,
-                    started=handover.started,
-                    ended=handover.ended,
+                    held.row.id,
+                    held.row.attempts,
+                    handover.outcome,
+                    held.passage.id,
+                    held.stage.name,
+                    held.parent,
+                    handover.started,
+                    handover.ended,
                     # The last part goes with the end of the job: nothing will ask for it again.
-                    position=handover.position if handover.outcome == "chunk" else None,
+                    position=handover.position if chunk else None,
                     digest=handover.digest,
                     version=handover.version,
                     detail=_counted(held, handover.detail),

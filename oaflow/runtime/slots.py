@@ -44,6 +44,7 @@ class Slots:
         self._suspects: deque[Held] = deque()
         self._alone: int | None = None  # the suspect that runs, or ran last
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._coming = False  # whether a slot has been begun whose turn has not come yet
 
     @property
     def waiting(self) -> int:
@@ -108,8 +109,9 @@ class Slots:
                 self._alone = self._suspects[0].row.id
                 self._begin(self._suspects.popleft())
             return
-        while len(self._running) < SLOTS and (held := self._next()) is not None:
-            self._begin(held)
+        if self._waiting and not self._coming and len(self._running) < SLOTS:
+            self._coming = True
+            self._begin(None)
 
     def take_back(self, which: Callable[[Held], bool] = lambda held: True) -> list[Held]:
         """
@@ -141,24 +143,34 @@ class Slots:
         """
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    def _begin(self, held: Held) -> None:
-        task = asyncio.create_task(self._work(held), name="oaflow slot")
-        self._running[held.row.id] = task
+    def _begin(self, suspect: Held | None) -> None:
+        task = asyncio.create_task(self._work(suspect), name="oaflow slot")
+        if suspect is not None:
+            self._running[suspect.row.id] = task
         task.add_done_callback(self._over)
 
-    async def _work(self, first: Held) -> None:
-        held: Held | None = first
-        turns = 0
+    async def _work(self, suspect: Held | None) -> None:
+        """
+        Take job after job. When its turn has come, a slot begins the next: stages that never wait need only one, which
+        takes all that is there; those that wait are begun one after the other.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        if suspect is None:
+            self._coming = False
+        held, turns = suspect or self._next(), 0
         while held is not None:
             job = held.row.id
-            await self._attempt(held)
-            task = self._running.pop(job)
-            self._freed()
-            if (held := self._next()) is not None:
-                self._running[held.row.id] = task
-            turns += 1
+            self._running[job] = task
             if turns % TURNS == 0:
-                await asyncio.sleep(0)
+                if turns:
+                    await asyncio.sleep(0)
+                self.fill()
+            await self._attempt(held)
+            del self._running[job]
+            self._freed()
+            turns += 1
+            held = self._next()
 
     def _over(self, task: "asyncio.Task[None]") -> None:
         for job in [job for job, other in self._running.items() if other is task]:

@@ -170,7 +170,7 @@ def test_a_stage_that_yields_and_then_raises_hands_over_nothing():
 
 
 def test_more_than_ten_thousand_jobs_are_an_error_that_names_stream():
-    assert len(attempt(lambda job: (follow(job) for _ in range(10_000)))[0].next) == 10_000
+    assert len(attempt(lambda job: (follow(job) for _ in range(10_000)))[0].successors) == 10_000
     (failed,) = attempt(lambda job: (follow(job) for _ in range(10_001)))
     assert "10,000" in error_of(failed)["message"]
     assert "emit: stream" in error_of(failed)["message"] + error_of(failed)["help"]

@@ -71,7 +71,7 @@ handovers = st.builds(
     started=st.floats(0, 1e10),
     ended=st.floats(0, 1e10),
     detail=st.binary(),
-    next=st.lists(successors, max_size=3).map(tuple),
+    successors=st.lists(successors, max_size=3).map(tuple),
     position=st.none() | st.integers(0, 9),
     digest=st.none() | st.text(),
     version=st.text(),
