@@ -79,12 +79,14 @@ class Diagnostic:
 @dataclass(frozen=True)
 class Spans:
     """
-    The places of all that the author wrote, by path: of values, and of the keys that they stand under.
+    The places of all that the author wrote, by path: of values, and of the keys that they stand under. `lines` are those
+    of the file.
     """
 
     file: str | None = None
     values: Mapping[Path, Span] = field(default_factory=dict[Path, Span])
     keys: Mapping[Path, Span] = field(default_factory=dict[Path, Span])
+    lines: Sequence[str] = ()
 
     def value(self, *path: str | int) -> Span:
         """

@@ -95,7 +95,7 @@ def load_text(text: str, name: str | None = None) -> Loaded:
     composer = _Composer(text, name)
     data = composer.compose()
     found = tuple(composer.found)
-    return Loaded(None if errors(found) else data, Spans(name, composer.values, composer.keys), found)
+    return Loaded(None if errors(found) else data, Spans(name, composer.values, composer.keys, composer.lines), found)
 
 
 def shown_path(path: FilePath) -> str:

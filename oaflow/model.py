@@ -20,6 +20,13 @@ ParamType = Literal["string", "int", "float", "bool", "path", "list", "duration"
 
 Emit = Literal["success", "stream", "always"]
 
+# Whether each edge of a port takes what it can, or an entity goes along the first that takes it.
+Choose = Literal["all", "first"]
+
+# The mapping form of `where`: for each key the values of which one must be there; `not` holds another such mapping.
+Wanted = Mapping[str, tuple[str, ...]]
+Where = Mapping[str, tuple[str, ...] | Wanted]
+
 # The attribute under which a decorated function carries its StageOptions.
 STAGE_ATTRIBUTE = "__oaflow_stage__"
 
@@ -111,6 +118,10 @@ class Edge(Declaration):
     """
     What is emitted on `port` goes to the stage `to`; `recurse` is the greatest depth of an edge that closes a cycle.
 
+    `when` decides over the whole job and `where` over each entity: expressions, or for `where` a mapping. `rest` is
+    the author's `else`: what no other edge of the port took. With `load` the entities are read from the store before
+    it is decided.
+
     `place` leads from the stage to where the author wrote the target, for messages; it is no part of what the edge
     means.
     """
@@ -118,7 +129,18 @@ class Edge(Declaration):
     to: str
     port: str = "default"
     recurse: int | None = None
+    when: str | None = None
+    where: str | Where | None = None
+    rest: bool = False
+    load: bool = False
     place: Path = Field(default=("next",), exclude=True, repr=False)
+
+    @property
+    def takes_all(self) -> bool:
+        """
+        Whether no condition stands at it.
+        """
+        return self.when is None and self.where is None and not self.rest
 
 
 class Repeat(Declaration):
@@ -143,6 +165,7 @@ class Defaults(Declaration):
     memory: int | Open | None = None
     priority: int | Open | None = None
     emit: Emit | None = None
+    choose: Choose | None = None
     concurrency: int | Open | None = None
     rate: float | Open | None = None
 
@@ -162,13 +185,14 @@ class Stage(Declaration):
     None: not said.
 
     `options` is the author's `with`. `dropped` are the ports that are deliberately not wired. `enabled` is a bool, or
-    the name of the param that decides. `split` is the most entities of one of its jobs, `collect` what several are
+    an expression on the params. `split` is the most entities of one of its jobs, `collect` what several are
     put together to. `join` are the stages that it waits for, or `run`; empty where it is none.
     """
 
     task: str
     queue: str | None = None
     next: tuple[Edge, ...] = ()
+    choose: Choose | None = None
     dropped: tuple[str, ...] = ()
     options: Mapping[str, Any] = {}
     retry: Repeat | None = None

@@ -55,7 +55,7 @@ def status(
         return 0
     details = reading.status(settings(), run)
     if json:
-        say_json(details.status.as_json())
+        say_json(details.as_json())
     else:
         print_details(details)
     return 0
@@ -139,6 +139,7 @@ def receipt(
     from rich.text import Text
 
     from oaflow.cli.output import clean, remark, say, say_json, screen, table
+    from oaflow.cli.summary import print_unmatched
     from oaflow.operations import reading
 
     if list_line is not None:
@@ -157,7 +158,7 @@ def receipt(
             else:
                 say("\t".join(filter(None, [clean(one.name), clean(one.reason or "")])))
         return 0
-    found, account = reading.receipt_of(settings(), run)
+    found, account, unmatched = reading.receipt_of(settings(), run)
     if json:
         say_json(account.as_json())
     else:
@@ -172,9 +173,11 @@ def receipt(
         console = screen()
         if not account.found and not sum(account.counts.values()):
             remark(f"run {clean(found.id)} has no documents to account for: none of its stages crawls")
+            print_unmatched(unmatched)
             return 0 if account.balanced else 1
         console.print(table([(f"documents of {clean(found.id)}", False), ("", True)], rows))
         console.print()
+        print_unmatched(unmatched)
     if account.balanced:
         if not json:
             remark("balanced: every document is accounted for", "green")

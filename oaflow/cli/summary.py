@@ -12,6 +12,7 @@ from oaflow.cli.output import clean, count, duration, escape, say_hanging, scree
 from oaflow.ledger.failures import Cluster
 from oaflow.ledger.receipts import Receipt
 from oaflow.ledger.runs import COUNTERS
+from oaflow.ledger.unmatched import Unmatched
 from oaflow.operations.states import Account, Details, RunStatus
 from oaflow.runtime.room import GOES_ON
 
@@ -49,8 +50,7 @@ def print_summary(status: RunStatus, account: Account | None) -> None:
     _print_vanished(status, account)
     _print_unreadable(account)
     _print_clusters(account.clusters)
-    if status.total("unmatched"):
-        console.print(f"[yellow]{count(status.total('unmatched'), 'job')} unmatched[/]: no edge took what was returned")
+    print_unmatched(account.unmatched)
     if account.report is not None:
         console.print()
         console.print(f"[bold]report:[/] {escape(str(account.report))}", soft_wrap=True)
@@ -173,6 +173,17 @@ def _print_clusters(clusters: list[Cluster]) -> None:
         console.print(f"  [dim]and {len(clusters) - _NAMED:,} more causes[/]")
 
 
+def print_unmatched(causes: list[Unmatched]) -> None:
+    """
+    What no edge took, by stage, port and reason.
+    """
+    for cause in causes[:_NAMED]:
+        number = Text(f"{cause.count:,} unmatched", "yellow")
+        say_hanging(Text.assemble(number, f" at {clean(cause.stage)}: {shortened(cause.reason, _LONGEST)}"))
+    if len(causes) > _NAMED:
+        screen().print(f"  [dim]and {len(causes) - _NAMED:,} more reasons[/]")
+
+
 def cluster_line(cluster: Cluster) -> Text:
     """
     One cause of failures.
@@ -233,6 +244,7 @@ def print_details(details: Details) -> None:
     for stage, versions in details.mixed.items():
         met = ", ".join(f"{escape(version.version)} ({count(version.attempts, 'attempt')})" for version in versions)
         console.print(f"[yellow]stage {escape(stage)} met {len(versions)} versions of its code:[/] {met}")
+    print_unmatched(details.unmatched)
     if details.abandoned:
         console.print("[yellow]nobody works on it[/]: its workers have ended with the command that started them")
     run = details.status.run

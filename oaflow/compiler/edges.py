@@ -5,21 +5,26 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
+from oaflow.compiler.conditions import read_condition
 from oaflow.compiler.reading import PORT, Reader
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import Path
 from oaflow.model import Edge
 
-EDGE_KEYS = ("to", "port", "recurse")
-LATER_EDGE_KEYS = ("where", "when", "else", "load")
+EDGE_KEYS = ("to", "port", "when", "where", "recurse", "else", "load")
 
 DROP = "drop"
 DEEPEST = 1000
 
 
-def read_next(reader: Reader, value: object, path: Path) -> tuple[tuple[Edge, ...], tuple[str, ...]]:
+def read_next(
+    reader: Reader, value: object, path: Path, *, first: bool = False
+) -> tuple[tuple[Edge, ...], tuple[str, ...]]:
     """
     The edges of a `next`, and the ports that it drops.
+
+    Args:
+        first: whether an entity goes along the first edge that takes it, so that two may lead to one stage.
     """
     edges: list[Edge] = []
     dropped: list[str] = []
@@ -29,7 +34,7 @@ def read_next(reader: Reader, value: object, path: Path) -> tuple[tuple[Edge, ..
             reader.report(
                 rules.EMPTY_NEXT, "'next' leads nowhere", path, key=True, help="leave it out: the line ends here"
             )
-        elif not any(key in EDGE_KEYS or key in LATER_EDGE_KEYS for key in ports):
+        elif not any(key in EDGE_KEYS for key in ports):
             for key, target in ports.items():
                 port = reader.name(key, (*path, str(key)), "a port", PORT, key=True)
                 if target == DROP and port is not None:
@@ -37,16 +42,18 @@ def read_next(reader: Reader, value: object, path: Path) -> tuple[tuple[Edge, ..
                 else:
                     # A name that is wrong was told; it still tells two ports apart.
                     edges += _edges(reader, target, (*path, str(key)), port or str(key))
-        elif any(key not in EDGE_KEYS and key not in LATER_EDGE_KEYS for key in ports):
+        elif any(key not in EDGE_KEYS for key in ports):
             for key in ports:
-                if key in EDGE_KEYS or key in LATER_EDGE_KEYS:
+                if key in EDGE_KEYS:
                     message = f"no port is named {key!r}: it is a key of an edge"
                     reader.report(rules.RESERVED_NAME, message, (*path, key), key=True, help="an edge has a `to`")
         else:
             _missing_to(reader, path)
     else:
         edges += _edges(reader, value, path, None)
-    return tuple(_distinct(reader, edges, path)), tuple(dropped)
+    if not first:
+        _refuse_copies(reader, edges, path)
+    return tuple(edges), tuple(dropped)
 
 
 def _edges(reader: Reader, value: object, path: Path, port: str | None) -> list[Edge]:
@@ -75,7 +82,7 @@ def _edge(reader: Reader, value: object, path: Path, port: str | None) -> Edge |
     if "to" not in value:
         _missing_to(reader, path)
         return None
-    members = reader.mapping(cast("object", value), path, "an edge", EDGE_KEYS, later=LATER_EDGE_KEYS)
+    members = reader.mapping(cast("object", value), path, "an edge", EDGE_KEYS)
     target = None
     if members["to"] == DROP:
         reader.report(
@@ -91,24 +98,26 @@ def _edge(reader: Reader, value: object, path: Path, port: str | None) -> Edge |
             message = f"this edge already stands under port {port!r}"
             reader.report(rules.PORT_TWICE, message, (*path, "port"), key=True, help="take `port` out")
         else:
-            port = reader.name(
-                members["port"], (*path, "port"), "a port", PORT, reserved=(*EDGE_KEYS, *LATER_EDGE_KEYS)
-            )
-    depth = None
+            port = reader.name(members["port"], (*path, "port"), "a port", PORT, reserved=EDGE_KEYS)
+    said: dict[str, Any] = {}
     if "recurse" in members:
-        depth = reader.fixed(members["recurse"], (*path, "recurse"), 1, DEEPEST)
+        said["recurse"] = reader.fixed(members["recurse"], (*path, "recurse"), 1, DEEPEST)
+    said |= read_condition(reader, members, path)
     if target is None:
         return None
-    return Edge(to=target, port=port or "default", recurse=depth, place=(*path, "to")[2:])
+    return Edge(to=target, port=port or "default", place=(*path, "to")[2:], **said)
 
 
 def _missing_to(reader: Reader, path: Path) -> None:
     reader.report(rules.MISSING_KEY, "an edge needs `to`, the stage it leads to", path, help="{to: STAGE}")
 
 
-def _distinct(reader: Reader, edges: list[Edge], path: Path) -> list[Edge]:
+def _refuse_copies(reader: Reader, edges: list[Edge], path: Path) -> None:
     seen: dict[tuple[str, str], Edge] = {}
     for edge in edges:
+        # What no other edge took is taken once.
+        if edge.rest:
+            continue
         first = seen.setdefault((edge.port, edge.to), edge)
         if first is not edge:
             reader.report(
@@ -118,4 +127,3 @@ def _distinct(reader: Reader, edges: list[Edge], path: Path) -> list[Edge]:
                 help="take one of the two out",
                 notes=(("the first is here", reader.spans.value(*path[:2], *first.place)),),
             )
-    return list(seen.values())

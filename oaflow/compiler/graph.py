@@ -110,6 +110,7 @@ def check_graph(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     yield from waiting_for_themselves(pipeline, spans)
     yield from unreachable(pipeline, spans)
     yield from ports_to_disabled(pipeline, spans)
+    yield from unneeded_conditions(pipeline, spans)
 
 
 def edges_to_joins(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
@@ -268,8 +269,9 @@ def ports_to_disabled(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
             targets = [pipeline.stages[edge.to] for edge in edges]
             if any(target.enabled is True for target in targets):
                 continue
-            # More params that are true never take a stage away: so there is a run that keeps this stage and has none of
-            # the targets exactly if this one does.
+            # Expressions are taken for independent of each other, as params that are true or false are. More of them that
+            # are true never take a stage away: so there is a run that keeps this stage and has none of the targets
+            # exactly if this one does.
             off = {target.enabled for target in targets if isinstance(target.enabled, str)}
             if name not in alive(pipeline, off):
                 continue
@@ -279,18 +281,57 @@ def ports_to_disabled(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
                 rules.ONLY_DISABLED,
                 f"port {port!r} of stage {name!r} leads only to {names}, {what}",
                 spans.value(*_place(name, edges[0])),
-                f"add a second edge on port {port!r}, to a stage that is always on; or `{port}: drop`",
+                f"add {{to: STAGE, else: true}} on port {port!r}, to a stage that is always on; or `{port}: drop`",
                 tuple(
-                    (f"{edge.to!r} is on only if params.{target.enabled}", spans.value("stages", edge.to, "enabled"))
+                    (f"{edge.to!r} is on only if {target.enabled}", spans.value("stages", edge.to, "enabled"))
                     for edge, target in zip(edges, targets, strict=True)
                     if isinstance(target.enabled, str)
                 ),
             )
 
 
+def unneeded_conditions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
+    """
+    Edges that nothing is left for, and `choose` where there is no choice.
+    """
+    for name, stage in pipeline.stages.items():
+        # Of `defaults` only priority holds for an external stage.
+        first = (stage.choose or (None if stage.external else pipeline.defaults.choose)) == "first"
+        ports = {port: [edge for edge in stage.next if edge.port == port] for port in stage.ports}
+        for port, edges in ports.items():
+            yield from _several_else(name, port, edges, spans)
+            # What can be disabled takes everything in some runs only.
+            all_takers = [edge for edge in edges if edge.takes_all and pipeline.stages[edge.to].enabled is True]
+            for edge in edges if all_takers else ():
+                taker = all_takers[0]
+                notes = ((f"{taker.to!r} gets everything", spans.value(*_place(name, taker))),)
+                if edge.rest:
+                    message = f"nothing is left for the `else` to {edge.to!r}: {taker.to!r} takes everything on port {port!r}"
+                    help = f"give the edge to {taker.to!r} a condition, or take the `else` out"
+                    yield Diagnostic(rules.IDLE_ELSE, message, spans.key(*_place(name, edge)[:-1], "else"), help, notes)
+                elif first and edges.index(edge) > edges.index(taker):
+                    message = f"nothing is left for {edge.to!r}: {taker.to!r} stands before it and takes everything"
+                    help = f"put the edge to {taker.to!r} last, or give it a condition"
+                    yield Diagnostic(rules.NEVER_TAKEN, message, spans.value(*_place(name, edge)), help, notes)
+        if stage.choose == "first" and not any(
+            edge.when or edge.where for edges in ports.values() if len(edges) > 1 for edge in edges
+        ):
+            message = f"stage {name!r} has nothing to choose from: no port has several edges and a condition"
+            help = "take `choose` out, or give edges a `where` or a `when`"
+            yield Diagnostic(rules.IDLE_CHOOSE, message, spans.key("stages", name, "choose"), help)
+
+
+def _several_else(name: str, port: str, edges: list[Edge], spans: Spans) -> Iterator[Diagnostic]:
+    places = [spans.key(*_place(name, edge)[:-1], "else") for edge in edges if edge.rest]
+    for place in places[1:]:
+        message = f"port {port!r} of stage {name!r} has a second `else`"
+        notes = (("the first is here", places[0]),)
+        yield Diagnostic(rules.SEVERAL_ELSE, message, place, "take one of them out", notes)
+
+
 def alive(pipeline: Pipeline, off: Collection[str]) -> set[str]:
     """
-    The stages that are left where exactly these params are false.
+    The stages that are left where exactly these expressions are false.
     """
     on = {name for name, stage in pipeline.stages.items() if stage.enabled is not False and stage.enabled not in off}
     graph = graph_of(pipeline)

@@ -10,7 +10,7 @@ from typing import Any
 
 from oaflow.compiler.functions import Inspected
 from oaflow.compiler.graph import entries
-from oaflow.model import Param, Pipeline, Repeat, Retry, Stage, StageOptions
+from oaflow.model import Edge, Param, Pipeline, Repeat, Retry, Stage, StageOptions
 from oaflow.plan import Plan, PlannedCollect, PlannedEdge, PlannedParam, PlannedRetry, PlannedStage
 
 # What a function that nobody looked at says about itself.
@@ -67,12 +67,13 @@ def _stage(pipeline: Pipeline, name: str, stage: Stage, found: Inspected) -> Pla
     return PlannedStage(
         task=stage.task,
         queue=stage.queue or defaults.queue or options.queue or name,
-        edges=tuple(PlannedEdge(to=edge.to, port=edge.port, recurse=edge.recurse) for edge in stage.next),
+        edges=tuple(_edge(edge) for edge in stage.next),
+        choose=stage.choose or (None if stage.external else defaults.choose) or "all",
         dropped=stage.dropped,
         options=stage.options,
         on_error=stage.on_error,
         emit=stage.emit or (None if stage.external else defaults.emit) or options.emit,
-        enabled=stage.enabled,
+        enabled=stage.enabled.strip() if isinstance(stage.enabled, str) else stage.enabled,
         external=stage.external,
         origin=None if stage.origin == f"{pipeline.name}/{name}" else stage.origin,
         accepts=options.accepts,
@@ -83,6 +84,18 @@ def _stage(pipeline: Pipeline, name: str, stage: Stage, found: Inspected) -> Pla
         takes=first.annotation if first is not None else None,
         gives=found.returns,
         **said,
+    )
+
+
+def _edge(edge: Edge) -> PlannedEdge:
+    return PlannedEdge(
+        to=edge.to,
+        port=edge.port,
+        recurse=edge.recurse,
+        when=edge.when and edge.when.strip(),
+        where=edge.where.strip() if isinstance(edge.where, str) else edge.where,
+        rest=edge.rest,
+        load=edge.load,
     )
 
 

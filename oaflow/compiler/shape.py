@@ -7,12 +7,13 @@ YAML and the Python form both come through here, so a shorthand means the same i
 from collections.abc import Mapping
 from typing import Any, cast
 
+from oaflow.compiler.conditions import read_expression
 from oaflow.compiler.edges import DROP, read_next
 from oaflow.compiler.params import read_params
 from oaflow.compiler.reading import PARAM, TASK, Reader, shortened
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import NO_SPANS, Diagnostic, Path, Spans, errors, in_order
-from oaflow.model import LANGUAGE, Collect, Defaults, Pipeline, Repeat, Stage
+from oaflow.model import LANGUAGE, Choose, Collect, Defaults, Pipeline, Repeat, Stage
 from oaflow.plan.joins import RUN
 from oaflow.spelling import spelled
 
@@ -20,13 +21,13 @@ PIPELINE_KEYS = ("oaflow", "pipeline", "description", "params", "defaults", "sta
 LATER_PIPELINE_KEYS = ("tests",)
 
 STAGE_KEYS = (
-    "task", "queue", "next", "with", "retry", "timeout", "memory", "priority", "on_error", "emit", "enabled", "origin",
+    "task", "queue", "next", "choose", "with", "retry", "timeout", "memory", "priority", "on_error", "emit", "enabled", "origin",
     "external", "description", "split", "collect", "join", "concurrency", "rate",
 )  # fmt: skip
-LATER_STAGE_KEYS = ("choose", "lock")
+LATER_STAGE_KEYS = ("lock",)
 
-DEFAULTS_KEYS = ("queue", "retry", "timeout", "memory", "priority", "emit", "concurrency", "rate")
-LATER_DEFAULTS_KEYS = ("choose", "lock")
+DEFAULTS_KEYS = ("queue", "choose", "retry", "timeout", "memory", "priority", "emit", "concurrency", "rate")
+LATER_DEFAULTS_KEYS = ("lock",)
 
 COLLECT_KEYS = ("size", "wait")
 
@@ -56,6 +57,8 @@ ELSEWHERE: Mapping[str, str] = {
 RESERVED_STAGES = (DROP, "run", "default")
 
 EMITS = ("success", "stream", "always")
+
+CHOICES = ("all", "first")
 
 
 def parse_pipeline(data: Mapping[str, Any], spans: Spans = NO_SPANS) -> tuple[Pipeline | None, list[Diagnostic]]:
@@ -95,7 +98,7 @@ def _pipeline(reader: Reader, data: object) -> Pipeline | None:
     params = read_params(reader, members["params"], ("params",)) if "params" in members else {}
     defaults = _defaults(reader, members["defaults"]) if "defaults" in members else Defaults()
     start = _start(reader, members["start"]) if "start" in members else ()
-    stages = _stages(reader, members)
+    stages = _stages(reader, members, defaults.choose)
     if errors(reader.found) or name is None:
         return None
     return Pipeline(name=name, description=description, params=params, defaults=defaults, start=start, stages=stages)
@@ -126,7 +129,7 @@ def _defaults(reader: Reader, value: object) -> Defaults:
     return Defaults(**said) if not errors(reader.found) else Defaults()
 
 
-def _stages(reader: Reader, members: Mapping[str, Any]) -> dict[str, Stage]:
+def _stages(reader: Reader, members: Mapping[str, Any], choose: Choose | None) -> dict[str, Stage]:
     value = members.get("stages")
     if ("stages",) in reader.meant:
         return {}
@@ -141,13 +144,13 @@ def _stages(reader: Reader, members: Mapping[str, Any]) -> dict[str, Stage]:
     for key, data in cast("Mapping[Any, object]", value).items():
         path: Path = ("stages", str(key))
         name = reader.name(key, path, "a stage", key=True, reserved=RESERVED_STAGES)
-        stage = _stage(reader, str(key), data, path)
+        stage = _stage(reader, str(key), data, path, choose)
         if name is not None and stage is not None:
             stages[name] = stage
     return stages
 
 
-def _stage(reader: Reader, name: str, data: object, path: Path) -> Stage | None:
+def _stage(reader: Reader, name: str, data: object, path: Path, choose: Choose | None) -> Stage | None:
     before = len(reader.found)
     external = isinstance(data, Mapping) and cast("Mapping[str, object]", data).get("external") is True
     members = reader.mapping(data, path, f"stage {name!r}", STAGE_KEYS, later=LATER_STAGE_KEYS, elsewhere=ELSEWHERE)
@@ -171,7 +174,8 @@ def _stage(reader: Reader, name: str, data: object, path: Path) -> Stage | None:
         help = "task: package.module.function, the dotted path of a function decorated with @stage"
         reader.report(rules.MISSING_KEY, message, path, key=True, help=help)
     if "next" in members:
-        said["next"], said["dropped"] = read_next(reader, members["next"], (*path, "next"))
+        first = members.get("choose", None if external else choose) == "first"
+        said["next"], said["dropped"] = read_next(reader, members["next"], (*path, "next"), first=first)
     if "with" in members:
         said["options"] = _options(reader, members["with"], (*path, "with"), external)
     if "on_error" in members:
@@ -216,6 +220,8 @@ def _common(reader: Reader, members: Mapping[str, Any], path: Path) -> dict[str,
     said: dict[str, Any] = {}
     if "queue" in members:
         said["queue"] = reader.queue(members["queue"], (*path, "queue"))
+    if "choose" in members:
+        said["choose"] = reader.choice(members["choose"], (*path, "choose"), CHOICES)
     if "retry" in members:
         said["retry"] = read_retry(reader, members["retry"], (*path, "retry"))
     if "timeout" in members:
@@ -340,26 +346,9 @@ def _join(reader: Reader, value: object, path: Path) -> tuple[str, ...]:
 def _enabled(reader: Reader, value: object, path: Path) -> bool | str | None:
     if not isinstance(value, str):
         return reader.flag(value, path)
-    text = value.strip()
-    prefix, _, name = text.partition(".")
-    if prefix == "params" and PARAM.fullmatch(name):
-        return name
-    if "${" in text:
-        inner = text.replace("${", "").replace("}", "").strip()
-        message = "`enabled` is an expression, in which a param is written without `${}`"
-        reader.report(rules.REFERENCE_IN_NAME, message, path, help=f"enabled: {inner}")
-    elif spelled(text) is not None:
-        reader.lookalike(text, path)
-    elif text.lower() in {"true", "false", "yes", "no", "on", "off"}:
+    if value.strip().lower() in {"true", "false", "yes", "no", "on", "off"}:
         return reader.flag(value, path)
-    elif PARAM.fullmatch(text):
-        help = f"enabled: params.{text}"
-        reader.report(
-            rules.BAD_CHOICE, f"'enabled' must be true, false or params.NAME, and is {text!r}", path, help=help
-        )
-    else:
-        reader.not_yet("an expression in 'enabled' other than `params.NAME`", path, key=False)
-    return None
+    return read_expression(reader, value, path)
 
 
 def _origin(reader: Reader, value: object, path: Path) -> str | None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import orjson
 
+from oaflow.jobs.bindings import current
 from oaflow.jobs.models import AnyJob, DatasetJob
-from oaflow.schemata import heavy
+from oaflow.schemata import heavy, is_a
 
 # What every reader of a stub may rely on, where the entity has it; openaleph-procrastinate's set.
 _STUB = ("contentHash", "fileName", "mimeType", "parent", "ancestors")
@@ -55,3 +56,27 @@ def pack(job: AnyJob, limit: int = 16_000) -> AnyJob:
         for entity in left:
             writer.add(entity)
     return job.model_copy(update={"payload": {**job.payload, "entities": travelling}})
+
+
+def load_whole(job: AnyJob) -> list[dict[str, Any]]:
+    """
+    The entities of a job with all that the store knows of them, what this job itself has written included.
+    """
+    if not isinstance(job, DatasetJob) or not (travelled := job.entities):
+        return []
+    bindings = current()
+    for writer in bindings.writers.values():
+        writer.flush()
+    stored = {entity.id: entity.to_dict() for entity in bindings.entities.load(job.dataset, [e["id"] for e in travelled])}
+    return [_merged(stored[entity["id"]], entity) if entity["id"] in stored else entity for entity in travelled]
+
+
+def _merged(stored: dict[str, Any], entity: dict[str, Any]) -> dict[str, Any]:
+    """
+    An entity with what is stored of it. The schema that says more counts, as where the store merges fragments.
+    """
+    properties = dict(stored["properties"])
+    for name, values in (entity.get("properties") or {}).items():
+        properties[name] = list(dict.fromkeys([*properties.get(name, ()), *values]))
+    schema = stored["schema"] if is_a(stored["schema"], entity["schema"]) else entity["schema"]
+    return {**stored, **entity, "schema": schema, "properties": properties}

@@ -14,6 +14,7 @@ from oaflow.errors import UsageError
 from oaflow.ledger.failures import Cluster, Failure, clusters, failures
 from oaflow.ledger.receipts import LINES, DocumentLine, Receipt, documents, receipt
 from oaflow.ledger.runs import Run, recent_runs
+from oaflow.ledger.unmatched import Unmatched, unmatched
 from oaflow.operations.databases import connection, database, logs_folder
 from oaflow.operations.states import Details, bound_plan, details_of, index_stages, wanted_run
 from oaflow.plan.params import close_to
@@ -53,13 +54,14 @@ def failed(
         return found, failures(made, found.id, stage=stage), clusters(made, found.id)
 
 
-def receipt_of(settings: Settings, run: str | None) -> tuple[Run, Receipt]:
+def receipt_of(settings: Settings, run: str | None) -> tuple[Run, Receipt, list[Unmatched]]:
     """
-    The account of the documents of a run.
+    The account of the documents of a run, and what no edge took.
     """
     with connection(settings) as made:
         found = wanted_run(made, run)
-        return found, receipt(made, found.id, index_stages(bound_plan(made, found)))
+        account = receipt(made, found.id, index_stages(bound_plan(made, found)))
+        return found, account, unmatched(made, found.id)
 
 
 def receipt_list(settings: Settings, run: str | None, line: str) -> tuple[Run, list[DocumentLine]]:

@@ -3,7 +3,7 @@ How a run stands: what `run`, `status` and `resume` show.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from oaflow.ledger.runs import (
     run_versions,
     stored_plan,
 )
+from oaflow.ledger.unmatched import Unmatched, unmatched
 from oaflow.ledger.workers import Running, Waiting, running, unserved, workers
 from oaflow.plan import BoundPlan, Plan, bind
 
@@ -68,7 +69,7 @@ class RunStatus:
 @dataclass(frozen=True, slots=True)
 class Details:
     """
-    What `status` shows beside the counts. `abandoned` says that the run is meant to go on, on the private server, and
+    What `status` shows beside the counts. `unmatched` is what no edge took. `abandoned` says that the run is meant to go on, on the private server, and
     nobody works there: the command that started it was killed.
     """
 
@@ -76,20 +77,29 @@ class Details:
     running: list[Running]
     waiting: list[Waiting]
     mixed: dict[str, list[Version]]
+    unmatched: list[Unmatched]
     abandoned: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        The public form.
+        """
+        return {**self.status.as_json(), "unmatched": [asdict(one) for one in self.unmatched]}
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """
     What the end of a run is summed up with: its receipt, the causes of its failures, and the first few documents that
-    could not be read, and of those whose jobs somebody deleted; and what `report` wrote, where it did so here.
+    could not be read, and of those whose jobs somebody deleted; what no edge took; and what `report` wrote, where it
+    did so here.
     """
 
     receipt: Receipt
     clusters: list[Cluster]
     unreadable: list[DocumentLine]
     vanished: list[DocumentLine]
+    unmatched: list[Unmatched]
     report: Path | None = None
 
 
@@ -219,6 +229,7 @@ def details_of(connection: Connection[Any], run: Run, silent: float, *, private:
         running=running(connection, run.id) if run.open else [],
         waiting=waiting_of(connection, run, bound, silent) if going and not abandoned else [],
         mixed={stage: versions for stage, versions in met.items() if len(versions) > 1},
+        unmatched=unmatched(connection, run.id) if status.total("unmatched") else [],
     )
 
 
@@ -244,5 +255,6 @@ def account_of(connection: Connection[Any], run: str, bound: BoundPlan, report: 
         clusters(connection, run),
         documents(connection, run, stages, line="unreadable", limit=first),
         documents(connection, run, stages, line="vanished", limit=first),
+        unmatched(connection, run),
         report if report.exists() else None,
     )

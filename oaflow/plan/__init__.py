@@ -3,6 +3,7 @@ A checked pipeline, frozen, and what a run makes of it: `check_params`, then `bi
 """
 
 from oaflow.plan.binding import bind
+from oaflow.plan.conditions import Condition, Facts
 from oaflow.plan.params import check_params
 from oaflow.plan.plans import (
     FORMAT,
@@ -24,6 +25,8 @@ __all__ = [
     "BoundCollect",
     "BoundPlan",
     "BoundStage",
+    "Condition",
+    "Facts",
     "Open",
     "Plan",
     "PlannedCollect",

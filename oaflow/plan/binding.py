@@ -3,7 +3,7 @@ A plan and the values of one run become what the run routes by. Pure.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, cast
 
 from oaflow.errors import UsageError
@@ -16,6 +16,7 @@ from oaflow.plan.plans import (
     BoundStage,
     Plan,
     PlannedCollect,
+    PlannedEdge,
     PlannedRetry,
     PlannedStage,
     references,
@@ -102,7 +103,7 @@ def _bound_stage(plan: Plan, name: str, values: Mapping[str, Any], disabled: Col
             raise UsageError(f"{key} of stage {name!r} is {shown(value)}, and must be {wanted}")
         return value
 
-    edges = tuple(edge for edge in stage.edges if edge.to not in disabled)
+    edges = tuple(_bound_edge(edge, values, name) for edge in stage.edges if edge.to not in disabled)
     kept = {edge.port for edge in edges}
     retry, fresh = stage.retry, PlannedRetry()
     return BoundStage(
@@ -110,6 +111,7 @@ def _bound_stage(plan: Plan, name: str, values: Mapping[str, Any], disabled: Col
         task=stage.task,
         queue=stage.queue,
         edges=edges,
+        choose=stage.choose,
         dropped=stage.dropped,
         unwired=tuple(dict.fromkeys(edge.port for edge in stage.edges if edge.port not in kept)),
         options=_filled_options(stage.options, values, name),
@@ -152,6 +154,38 @@ def _bound_stage(plan: Plan, name: str, values: Mapping[str, Any], disabled: Col
         rate=number("rate", stage.rate, None, "a number in a time, like 50/s", _is_often, _as_rate),
         join=tuple(other for other in stage.join if other not in disabled),
     )
+
+
+def _bound_edge(edge: PlannedEdge, values: Mapping[str, Any], stage: str) -> PlannedEdge:
+    if not isinstance(edge.where, Mapping):
+        return edge
+    place = f"`where` of the edge from stage {stage!r} to {edge.to!r}"
+    return edge.model_copy(update={"where": _filled_where(edge.where, values, place) or None})
+
+
+def _filled_where(where: Mapping[str, Any], values: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """
+    A mapping of wanted values with its params filled in. One that has no value is left out, as an option is, and so is
+    a key that no value is left for.
+    """
+    filled: dict[str, Any] = {}
+    for key, wanted in where.items():
+        if isinstance(wanted, Mapping):
+            kept: Any = _filled_where(cast("Mapping[str, Any]", wanted), values, place)
+        else:
+            kept = tuple(text for value in wanted for text in _texts(_filled(value, values, place)))
+        if kept:
+            filled[key] = kept
+    return filled
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """
+    What stands for a value in a list of texts: the items of a list, and nothing for a param without a value.
+    """
+    for item in cast("list[Any]", value) if isinstance(value, list) else [value]:
+        if item is not None:
+            yield as_text(item)
 
 
 def _is_count(value: Any) -> bool:

@@ -14,7 +14,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict
 
 from oaflow.errors import EnvironmentProblem
-from oaflow.model import Emit, Retry
+from oaflow.model import Choose, Emit, Retry, Where
+from oaflow.plan.conditions import Condition, condition_text, conditions_of
 from oaflow.plan.joins import feeders_of, waits_of
 
 FORMAT = 1
@@ -47,11 +48,33 @@ class PlannedParam(_Frozen):
 class PlannedEdge(_Frozen):
     """
     Where what is emitted on `port` goes; `recurse` is the greatest depth of an edge that closes a cycle.
+
+    `when` decides over the whole job and `where` over each entity: expressions, or for `where` a mapping, in which
+    params are still open. `rest` takes what no other edge of the port took. With `load` the entities are read from the
+    store before it is decided.
     """
 
     to: str
     port: str = "default"
     recurse: int | None = None
+    when: str | None = None
+    where: str | Where | None = None
+    rest: bool = False
+    load: bool = False
+
+    @property
+    def condition(self) -> str:
+        """
+        What it takes, in the words of the file; empty where that is all.
+        """
+        return condition_text(self.when, self.where, self.rest)
+
+    @property
+    def takes_all(self) -> bool:
+        """
+        Whether no condition stands at it.
+        """
+        return self.when is None and self.where is None and not self.rest
 
 
 class PlannedRetry(_Frozen):
@@ -81,7 +104,8 @@ class PlannedStage(_Frozen):
     `ports` are all ports that may be emitted on without an error: those wired by `edges`, and those in `dropped`.
     A stage with no edge and nothing dropped is an end: what it returns on any port is counted as ended.
     `options` are the keyword arguments of the function (`with` in a pipeline file).
-    `enabled` is a bool, or the name of the param that decides.
+    With `choose: first` the edges of a port are tried in order, and an entity goes along the first that takes it.
+    `enabled` is a bool, or an expression on the params.
     `split` is the most entities of one of its jobs, `collect` what several are put together to. `join` are the stages
     that it waits for, or `run`.
     `concurrency` is how many of its jobs run at once, `rate` how many begin in a second, over all runs.
@@ -90,6 +114,7 @@ class PlannedStage(_Frozen):
     task: str
     queue: str
     edges: tuple[PlannedEdge, ...] = ()
+    choose: Choose = "all"
     dropped: tuple[str, ...] = ()
     options: Mapping[str, Any] = {}
     retry: PlannedRetry = PlannedRetry()
@@ -184,12 +209,23 @@ def _port_of(edge: dict[str, Any]) -> str:
 def _put_in_order(stage: dict[str, Any]) -> None:
     if "edges" in stage:
         stage["edges"].sort(key=_port_of)
+    for edge in stage.get("edges", ()):
+        if isinstance(where := edge.get("where"), dict):
+            _sort_values(where)
     for key in ("dropped", "accepts"):
         if stage.get(key):
             stage[key].sort()
     for schemata in (stage.get("emits") or {}).values():
         schemata.sort()
     stage.get("join", []).sort()
+
+
+def _sort_values(where: dict[str, Any]) -> None:
+    for wanted in where.values():
+        if isinstance(wanted, dict):
+            _sort_values(wanted)
+        else:
+            wanted.sort()
 
 
 def _targets(edges: Iterable[PlannedEdge], on_error: str | None) -> tuple[str, ...]:
@@ -228,6 +264,7 @@ class BoundStage(_Frozen):
     external: bool
     origin: str
     unwired: tuple[str, ...] = ()
+    choose: Choose = "all"
     split: int | None = None
     collect: BoundCollect | None = None
     join: tuple[str, ...] = ()
@@ -254,6 +291,17 @@ class BoundStage(_Frozen):
         The edges of each port that has any.
         """
         return {port: edges for port in self.ports if (edges := tuple(e for e in self.edges if e.port == port))}
+
+    @cached_property
+    def conditions(self) -> Mapping[str, tuple[Condition, ...]]:
+        """
+        Of each port at which not every edge takes all: what its edges take, in their order.
+        """
+        return {
+            port: conditions_of(edges)
+            for port, edges in self.edges_by_port.items()
+            if self.choose == "first" or not all(edge.takes_all for edge in edges)
+        }
 
     @property
     def end(self) -> bool:

@@ -11,13 +11,14 @@ from typing import Any, ParamSpec
 import orjson
 
 from oaflow.errors import JobError, Reject, RouteError
-from oaflow.jobs import AnyJob, Bindings, pack, read_job, settle
+from oaflow.jobs import AnyJob, Bindings, load_whole, pack, read_job, settle
 from oaflow.ledger.rows import Successor
 from oaflow.plan import BoundPlan, BoundStage
+from oaflow.runtime.choosing import Choice, choose
 from oaflow.runtime.complaints import EmissionError, StreamDiffersError, TooManyJobsError
 from oaflow.runtime.functions import Loaded, TaskError
 from oaflow.runtime.messages import Assignment, Handover
-from oaflow.runtime.router import Loss, Routed, edges_of, route, stage_of
+from oaflow.runtime.router import Emitted, Loss, Routed, edges_of, entities_of, facts_of, route, stage_of
 from oaflow.runtime.streams import Earlier, fingerprint
 from oaflow.runtime.troubles import describe
 
@@ -58,7 +59,7 @@ class Attempt:
         self._begin_part()
 
     def _begin_part(self) -> None:
-        self._pending: list[tuple[str, AnyJob]] = []
+        self._pending: list[Emitted] = []
         self._count = 0
         if not self._streams:
             return
@@ -116,16 +117,16 @@ class Attempt:
         if not self._streams:
             if len(self._pending) == MOST_AT_ONCE:
                 raise TooManyJobsError(self.stage_name, MOST_AT_ONCE)
-            self._pending.append((port, job))
+            self._pending.append((port, job, None))
             return None
         emitted = self._refusing(fingerprint, port, job)
         self._hash.update(emitted)
         self._bytes += len(emitted)
         if self._wanted is None:
-            job = self._packed(port, job)
+            ready = self._ready(port, job)
             with self.lock:
                 self._count += 1
-                self._pending.append((port, job))
+                self._pending.append(ready)
                 return self._cut("chunk") if self._is_full() or self._waited() else None
         self._count += 1
         count, digest = self._wanted
@@ -169,8 +170,7 @@ class Attempt:
         What is left, together with the end of the job. What the job wrote to the store is finished before.
         """
         if not self._streams:
-            pending = [(port, self._packed(port, job)) for port, job in self._pending]
-            return self._settled(self._handover("done", pending))
+            return self._settled(self._handover("done", self._all_ready()))
         if self._wanted is not None:
             raise StreamDiffersError(self.stage_name, self._position, self._wanted[0])
         if (missing := self._earlier.beyond(self._position + self._count)) is not None:
@@ -197,7 +197,7 @@ class Attempt:
         successors: tuple[Successor, ...] = ()
         if self.stage.emit == "always" and self._pending:
             try:
-                emitted = self._handover("failed", [(port, self._packed(port, job)) for port, job in self._pending])
+                emitted = self._handover("failed", self._all_ready())
             except Exception:  # what was emitted is wrong itself: then the first error is the one to know
                 self._pending = []
             else:
@@ -220,7 +220,7 @@ class Attempt:
     def _handover(
         self,
         outcome: str,
-        pending: list[tuple[str, AnyJob]],
+        pending: list[Emitted],
         position: int | None = None,
         digest: str | None = None,
     ) -> Handover:
@@ -237,8 +237,27 @@ class Attempt:
             outcome, self._account(routed), successors, position, digest, warning=_stray(routed, self.stage_name)
         )
 
-    def _packed(self, port: str, job: AnyJob) -> AnyJob:
-        return pack(job, self._job_bytes) if edges_of(self.stage, port) else job
+    def _all_ready(self) -> list[Emitted]:
+        return [self._ready(port, job) for port, job, _ in self._pending]
+
+    def _ready(self, port: str, job: AnyJob) -> Emitted:
+        """
+        An emitted job as it is routed: its edges are decided, and after that it is made light.
+        """
+        if not edges_of(self.stage, port):
+            return port, job, None
+        choice = self._choice(port, job) if port in self.stage.conditions else None
+        return port, pack(job, self._job_bytes), choice
+
+    def _choice(self, port: str, job: AnyJob) -> Choice:
+        loads = any(condition.load for condition in self.stage.conditions[port])
+        return choose(
+            self.stage,
+            port,
+            entities_of(job),
+            facts_of(self.plan, job, self.assignment.run),
+            loaded=load_whole(job) if loads else None,
+        )
 
     def _refusing(self, write: Callable[P, bytes], *args: P.args, **kwargs: P.kwargs) -> bytes:
         try:
@@ -251,7 +270,7 @@ class Attempt:
         if routed.routes:
             detail["handed"] = [(way.stage, way.documents) for way in routed.routes]
         if routed.losses:
-            detail["lost"] = [(loss.kind, loss.port, loss.reason, loss.documents) for loss in routed.losses]
+            detail["lost"] = [(loss.kind, loss.port, loss.reason, loss.documents, loss.size) for loss in routed.losses]
             detail |= _counted(routed.losses)
         if self._documents:
             detail["documents"] = self._documents
@@ -302,7 +321,7 @@ def refused(assignment: Assignment, error: BaseException) -> Handover:
 def _counted(losses: Iterable[Loss]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for loss in losses:
-        counts[loss.kind] = counts.get(loss.kind, 0) + 1
+        counts[loss.kind] = counts.get(loss.kind, 0) + loss.size
     return counts
 
 

@@ -7,6 +7,7 @@ with its reason, and never an omission.
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from itertools import repeat
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -15,9 +16,13 @@ from pydantic import BaseModel
 from oaflow.errors import RouteError, UnknownPortError, UnknownStageError
 from oaflow.jobs import AnyJob, DatasetJob, Job, ReservedKeyError
 from oaflow.jobs.wire import RESERVED, as_bytes
-from oaflow.plan import BoundPlan, BoundStage, PlannedEdge
+from oaflow.plan import BoundPlan, BoundStage, Facts, PlannedEdge
+from oaflow.runtime.choosing import Choice, Share
 
 _RESERVED = frozenset(RESERVED)
+
+# Beside the edges of a port on which all take all.
+_WHOLE = repeat(None)
 
 LossKind = Literal["unmatched", "dropped", "ended", "too_deep"]
 
@@ -71,14 +76,17 @@ class Route(NamedTuple):
 
 class Loss(NamedTuple):
     """
-    One job that goes nowhere: no edge of its port is left (`unmatched`), its port is deliberately not wired
+    What goes nowhere of one job: no edge of its port takes it (`unmatched`), its port is deliberately not wired
     (`dropped`), nothing follows its stage (`ended`), or it lies deeper than its edge allows (`too_deep`).
+
+    `size` is what it counts for: entities where it is unmatched and has some, else the job.
     """
 
     kind: LossKind
     port: str
     reason: str
     documents: tuple[str, ...]
+    size: int = 1
 
 
 class Routed(NamedTuple):
@@ -97,8 +105,12 @@ class Routed(NamedTuple):
     stray: tuple[str, str] | None = None
 
 
+# A job that a stage emitted: its port, and what was decided where not every edge of the port takes all of it.
+Emitted = tuple[str, AnyJob, Choice | None]
+
+
 def route(
-    plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[tuple[str, AnyJob]], *, run: str, job_id: int
+    plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[Emitted], *, run: str, job_id: int
 ) -> Routed:
     """
     Decide where each job that a stage emitted goes.
@@ -107,7 +119,6 @@ def route(
         plan: of the run.
         stage: that emitted.
         job: that the stage was working on.
-        emitted: port and job, each.
         run: id of the run.
         job_id: of `job`, which becomes the parent.
 
@@ -123,30 +134,39 @@ def route(
     routes: list[Route] = []
     losses: list[Loss] = []
     stray: tuple[str, str] | None = None
-    for port, new in emitted:
+    for port, new, choice in emitted:
         if dataset_of(new) != dataset:
             raise ForeignDatasetError(stage, dataset, dataset_of(new))
         documents = new.documents
         edges = edges_of(here, port)
         if not edges:
-            losses.append(_untaken(plan, here, port, documents))
+            losses.append(_untaken(plan, here, port, new))
             continue
         named = new.queue, new.task
         if stray is None and named != (job.queue, job.task) and not _leads_to(plan, edges, named):
             stray = named
-        for edge in edges:
+        for edge, share in zip(edges, _WHOLE if choice is None else choice.shares, strict=False):
+            if share is None:
+                taken, of_taken = new, documents
+            elif not share:
+                continue
+            else:
+                taken = _share_of(new, share)
+                of_taken = taken.documents
             deeper = depth
             if edge.recurse is not None:
                 key = f"{stage}.{port}>{edge.to}"
                 level = depth.get(key, 0) + 1
                 if level > edge.recurse:
                     reason = f"deeper than {edge.recurse} along the edge from {stage!r} to {edge.to!r}"
-                    losses.append(Loss("too_deep", port, reason, documents))
+                    losses.append(Loss("too_deep", port, reason, of_taken))
                     continue
                 deeper = {**depth, key: level}
             target = stage_of(plan, edge.to)
-            for part, of_part in _parts(target, new, documents):
+            for part, of_part in _parts(target, taken, of_taken):
                 routes.append(_collected(target, _stamped(target, part, job, run, deeper, job_id, of_part)))
+        if choice is not None and (choice.untaken is None or choice.untaken):
+            losses.append(_unmatched(here, port, edges, _share_of(new, choice.untaken)))
     return Routed(tuple(routes), tuple(losses), stray)
 
 
@@ -211,6 +231,20 @@ def dataset_of(job: AnyJob) -> str | None:
     return getattr(job, "dataset", None)
 
 
+def entities_of(job: AnyJob) -> list[dict[str, Any]]:
+    """
+    The entities of a job as plain data; none where it is a plain one.
+    """
+    return job.entities if isinstance(job, DatasetJob) else []
+
+
+def facts_of(plan: BoundPlan, job: AnyJob, run: str) -> Facts:
+    """
+    What conditions know of a job that was returned in a run.
+    """
+    return Facts({**vars(job), "payload": payload_of(job), "context": job.context}, plan.params, {"id": run})
+
+
 def payload_of(job: AnyJob) -> Mapping[str, Any]:
     """
     The payload as plain data, also where a subclass has a model for it.
@@ -234,19 +268,47 @@ def depth_of(job: AnyJob) -> Mapping[str, int]:
     return mark_of(job).get("depth") or {}
 
 
-def _untaken(plan: BoundPlan, stage: BoundStage, port: str, documents: tuple[str, ...]) -> Loss:
+def _untaken(plan: BoundPlan, stage: BoundStage, port: str, job: AnyJob) -> Loss:
     if stage.end:
-        return Loss("ended", port, f"nothing follows stage {stage.name!r}", documents)
+        return Loss("ended", port, f"nothing follows stage {stage.name!r}", job.documents)
     if port in stage.dropped:
-        return Loss("dropped", port, f"port {port!r} of stage {stage.name!r} is dropped", documents)
+        return Loss("dropped", port, f"port {port!r} of stage {stage.name!r} is dropped", job.documents)
     gone = "; ".join(f"{name}: {reason}" for name, reason in plan.disabled.items())
     reason = f"port {port!r} of stage {stage.name!r} leads only to what is disabled in this run ({gone})"
-    return Loss("unmatched", port, reason, documents)
+    return Loss("unmatched", port, reason, job.documents, len(entities_of(job)) or 1)
+
+
+def _unmatched(stage: BoundStage, port: str, edges: Iterable[PlannedEdge], job: AnyJob) -> Loss:
+    entities = len(entities_of(job))
+    asked = "; ".join(f"{edge.to}: {edge.condition}" for edge in edges)
+    what = "entity" if entities else "job without entities"
+    reason = f"port {port!r} of stage {stage.name!r} has no edge for such {what} ({asked})"
+    return Loss("unmatched", port, reason, job.documents, entities or 1)
 
 
 def _leads_to(plan: BoundPlan, edges: Iterable[PlannedEdge], named: tuple[str, str]) -> bool:
     targets = (stage_of(plan, edge.to) for edge in edges)
     return any((target.queue, target.task) == named for target in targets)
+
+
+def _share_of(job: AnyJob, share: Share) -> AnyJob:
+    """
+    A job with so many of its entities only.
+    """
+    if share is None or not isinstance(job, DatasetJob):
+        return job
+    entities = job.entities
+    (part,) = _cut(job, [[entities[position] for position in share]])
+    return part
+
+
+def _cut(job: DatasetJob, slices: Iterable[list[dict[str, Any]]]) -> list[DatasetJob]:
+    """
+    The job once for each slice of its entities, with these.
+    """
+    fields: dict[str, Any] = {"queue": job.queue, "task": job.task, "dataset": job.dataset, "batch": job.batch}
+    payload = payload_of(job)
+    return [DatasetJob.model_construct(**fields, payload={**payload, "entities": part}) for part in slices]
 
 
 def _parts(target: BoundStage, job: AnyJob, documents: tuple[str, ...]) -> list[tuple[AnyJob, tuple[str, ...]]]:
@@ -256,10 +318,7 @@ def _parts(target: BoundStage, job: AnyJob, documents: tuple[str, ...]) -> list[
     most = target.collect.size if target.collect else target.split
     if most is None or not isinstance(job, DatasetJob) or len(entities := job.entities) <= most:
         return [(job, documents)]
-    fields: dict[str, Any] = {"queue": job.queue, "task": job.task, "dataset": job.dataset, "batch": job.batch}
-    payload = payload_of(job)
-    slices = (entities[at : at + most] for at in range(0, len(entities), most))
-    parts = [DatasetJob.model_construct(**fields, payload={**payload, "entities": part}) for part in slices]
+    parts = _cut(job, (entities[at : at + most] for at in range(0, len(entities), most)))
     return [(part, part.documents) for part in parts]
 
 

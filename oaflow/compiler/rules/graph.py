@@ -233,3 +233,97 @@ JOIN_OF_ITSELF = rule(
       report: {task: letters.report}
     """,
 )
+IDLE_ELSE = rule(
+    "OAF311",
+    "idle-else",
+    "an `else` that nothing is left for",
+    """
+    `else` takes what no other edge of its port took. Beside an edge without a condition, which takes everything, that
+    is nothing; unless that edge leads to a stage that can be disabled.
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: [index, {to: ask, else: true}]}
+      index: {task: letters.index}
+      ask: {task: letters.ask}
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: [{to: index, where: {schema: Document}}, {to: ask, else: true}]}
+      index: {task: letters.index}
+      ask: {task: letters.ask}
+    """,
+)
+SEVERAL_ELSE = rule(
+    "OAF312",
+    "several-else",
+    "a port has several edges with `else`",
+    """
+    `else` takes what no other edge of its port took, so that there is one at most. To send a copy of the rest to a
+    second stage, let the stage that gets it hand it on.
+    """,
+    """
+    pipeline: letters
+    stages:
+      read:
+        task: letters.read
+        next: [{to: index, where: {schema: Document}}, {to: ask, else: true}, {to: keep, else: true}]
+      index: {task: letters.index}
+      ask: {task: letters.ask}
+      keep: {task: letters.keep}
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: [{to: index, where: {schema: Document}}, {to: ask, else: true}]}
+      index: {task: letters.index}
+      ask: {task: letters.ask, next: keep}
+      keep: {task: letters.keep}
+    """,
+)
+NEVER_TAKEN = rule(
+    "OAF313",
+    "edge-never-taken",
+    "an edge stands behind one that takes everything",
+    """
+    With `choose: first` an entity goes along the first edge that takes it. Behind an edge without a condition there is
+    nothing left; unless that edge leads to a stage that can be disabled.
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, choose: first, next: [index, {to: ask, where: {schema: Email}}]}
+      index: {task: letters.index}
+      ask: {task: letters.ask}
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, choose: first, next: [{to: ask, where: {schema: Email}}, index]}
+      index: {task: letters.index}
+      ask: {task: letters.ask}
+    """,
+)
+IDLE_CHOOSE = rule(
+    "OAF314",
+    "idle-choose",
+    "`choose: first` where there is nothing to choose",
+    """
+    `choose: first` tries the edges of a port in their order. It needs a port with several edges and a condition,
+    `when` or `where`.
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, choose: first, next: index}
+      index: {task: letters.index}
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: index}
+      index: {task: letters.index}
+    """,
+)

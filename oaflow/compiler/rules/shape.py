@@ -601,3 +601,47 @@ JOIN_CONFLICT = rule(
       report: {task: notes.report, join: run}
     """,
 )
+ELSE_CONFLICT = rule(
+    "OAF131",
+    "else-conflict",
+    "an edge with `else` has a condition of its own",
+    """
+    `else: true` takes exactly what no other edge of its port took. There is nothing left for `when`, `where` or `load`
+    to decide.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: [{to: index, where: {schema: Document}}, {to: ask, else: true, when: run.id}]}
+      index: {task: notes.index}
+      ask: {task: notes.ask}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: [{to: index, where: {schema: Document}}, {to: ask, else: true}]}
+      index: {task: notes.index}
+      ask: {task: notes.ask}
+    """,
+)
+IDLE_LOAD = rule(
+    "OAF132",
+    "idle-load",
+    "an edge says `load`, and has no `where`",
+    """
+    `load: true` reads the entities of a job from the store before a `where` looks at them. It does nothing for the
+    stage that the edge leads to: that reads for itself, with `job.load_entities()`.
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: {to: index, load: true}}
+      index: {task: notes.index}
+    """,
+    """
+    pipeline: notes
+    stages:
+      read: {task: notes.read, next: index}
+      index: {task: notes.index}
+    """,
+)
