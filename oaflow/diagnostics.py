@@ -79,8 +79,8 @@ class Diagnostic:
 @dataclass(frozen=True)
 class Spans:
     """
-    The places of all that the author wrote, by path: of values, and of the keys that they stand under. `lines` are those
-    of the file.
+    The places of all that the author wrote, by path: of values, and of the keys that they stand under; and the lines of
+    the file.
     """
 
     file: str | None = None

@@ -10,6 +10,9 @@ FOLLOWTHEMONEY = "4.11.2"
 # FtM types whose values do not travel between stages.
 _HEAVY = frozenset(("html", "json", "text"))
 
+# What every reader of a stub may rely on, where the entity has it; openaleph-procrastinate's set.
+STUB = ("contentHash", "fileName", "mimeType", "parent", "ancestors")
+
 
 def is_a(schema: str, ancestor: str) -> bool:
     """

@@ -8,6 +8,7 @@ from typing import Any, cast
 from oaflow.compiler.reading import Reader
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import Path
+from oaflow.model import Where
 
 NOT = "not"
 
@@ -75,6 +76,20 @@ def _mapping(reader: Reader, value: Mapping[Any, object], path: Path, *, inside:
         else:
             wanted[key] = _values(reader, item, place)
     return wanted
+
+
+def as_written(where: Where) -> dict[str, Any]:
+    """
+    The mapping form as its author most likely wrote it: one value is no list.
+    """
+    return {
+        key: as_written(cast("Where", wanted))
+        if isinstance(wanted, Mapping)
+        else wanted[0]
+        if len(wanted) == 1
+        else list(wanted)
+        for key, wanted in where.items()
+    }
 
 
 def _values(reader: Reader, value: object, path: Path) -> tuple[str, ...]:

@@ -269,9 +269,8 @@ def ports_to_disabled(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
             targets = [pipeline.stages[edge.to] for edge in edges]
             if any(target.enabled is True for target in targets):
                 continue
-            # Expressions are taken for independent of each other, as params that are true or false are. More of them that
-            # are true never take a stage away: so there is a run that keeps this stage and has none of the targets
-            # exactly if this one does.
+            # Expressions are taken for independent of each other. More of them that hold never take a stage away: so
+            # there is a run that keeps this stage and has none of the targets exactly if this one does.
             off = {target.enabled for target in targets if isinstance(target.enabled, str)}
             if name not in alive(pipeline, off):
                 continue
@@ -306,7 +305,9 @@ def unneeded_conditions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic
                 taker = all_takers[0]
                 notes = ((f"{taker.to!r} gets everything", spans.value(*_place(name, taker))),)
                 if edge.rest:
-                    message = f"nothing is left for the `else` to {edge.to!r}: {taker.to!r} takes everything on port {port!r}"
+                    message = (
+                        f"nothing is left for the `else` to {edge.to!r}: {taker.to!r} takes everything on port {port!r}"
+                    )
                     help = f"give the edge to {taker.to!r} a condition, or take the `else` out"
                     yield Diagnostic(rules.IDLE_ELSE, message, spans.key(*_place(name, edge)[:-1], "else"), help, notes)
                 elif first and edges.index(edge) > edges.index(taker):

@@ -5,10 +5,12 @@ Phase 2: whether what is named exists, and whether a param fits where it stands.
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from oaflow.compiler.conditions import as_written
 from oaflow.compiler.reading import WHOLE
 from oaflow.compiler.rules import names as rules
 from oaflow.diagnostics import Diagnostic, Path, Spans
 from oaflow.model import Defaults, Param, Pipeline, Repeat, Stage
+from oaflow.plan.binding import ALONE
 from oaflow.plan.joins import RUN
 from oaflow.spelling import did_you_mean
 
@@ -39,6 +41,8 @@ def check_names(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
         path = ("stages", name)
         for edge in stage.next:
             yield from _stage_exists(edge.to, pipeline, spans, (*path, *edge.place))
+            if isinstance(edge.where, Mapping):
+                yield from _options(as_written(edge.where), (*path, *edge.place[:-1], "where"), pipeline, spans)
         if stage.on_error is not None:
             yield from _stage_exists(stage.on_error, pipeline, spans, (*path, "on_error"))
         for index, other in enumerate(stage.join):
@@ -46,10 +50,21 @@ def check_names(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
             if other != RUN:
                 yield from _stage_exists(other, pipeline, spans, place if place in spans.values else place[:-1])
         yield from _options(stage.options, (*path, "with"), pipeline, spans)
-        if isinstance(stage.enabled, str):
-            yield from _param_fits(stage.enabled, "enabled", (*path, "enabled"), pipeline, spans)
+        alone = ALONE.fullmatch(stage.enabled.strip()) if isinstance(stage.enabled, str) else None
+        if alone and alone[1] in pipeline.params:
+            # A text such as `off` would hold: alone it is true or false.
+            yield from _param_fits(alone[1], "enabled", (*path, "enabled"), pipeline, spans)
         yield from _common(stage, path, pipeline, spans)
+    if any(_has_conditions(stage) for stage in pipeline.stages.values()):
+        # Loaded where there is one: reading expressions takes 20 ms that most pipelines need not wait for.
+        from oaflow.compiler.expressions import check_expressions
+
+        yield from check_expressions(pipeline, spans)
     yield from duplicate_origins(pipeline, spans)
+
+
+def _has_conditions(stage: Stage) -> bool:
+    return isinstance(stage.enabled, str) or any(edge.when or edge.where for edge in stage.next)
 
 
 def _stage_exists(name: str, pipeline: Pipeline, spans: Spans, path: Path) -> Iterator[Diagnostic]:

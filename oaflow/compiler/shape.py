@@ -21,8 +21,8 @@ PIPELINE_KEYS = ("oaflow", "pipeline", "description", "params", "defaults", "sta
 LATER_PIPELINE_KEYS = ("tests",)
 
 STAGE_KEYS = (
-    "task", "queue", "next", "choose", "with", "retry", "timeout", "memory", "priority", "on_error", "emit", "enabled", "origin",
-    "external", "description", "split", "collect", "join", "concurrency", "rate",
+    "task", "queue", "next", "choose", "with", "retry", "timeout", "memory", "priority", "on_error", "emit", "enabled",
+    "origin", "external", "description", "split", "collect", "join", "concurrency", "rate",
 )  # fmt: skip
 LATER_STAGE_KEYS = ("lock",)
 

@@ -8,10 +8,7 @@ import orjson
 
 from oaflow.jobs.bindings import current
 from oaflow.jobs.models import AnyJob, DatasetJob
-from oaflow.schemata import heavy, is_a
-
-# What every reader of a stub may rely on, where the entity has it; openaleph-procrastinate's set.
-_STUB = ("contentHash", "fileName", "mimeType", "parent", "ancestors")
+from oaflow.schemata import STUB, heavy, is_a
 
 
 def stub(entity: dict[str, Any]) -> dict[str, Any]:
@@ -20,7 +17,7 @@ def stub(entity: dict[str, Any]) -> dict[str, Any]:
     """
     properties = entity.get("properties") or {}
     kept = {key: entity[key] for key in ("id", "schema", "caption") if entity.get(key)}
-    return kept | {"properties": {name: properties[name] for name in _STUB if properties.get(name)}}
+    return kept | {"properties": {name: properties[name] for name in STUB if properties.get(name)}}
 
 
 def light(entity: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +64,9 @@ def load_whole(job: AnyJob) -> list[dict[str, Any]]:
     bindings = current()
     for writer in bindings.writers.values():
         writer.flush()
-    stored = {entity.id: entity.to_dict() for entity in bindings.entities.load(job.dataset, [e["id"] for e in travelled])}
+    stored = {
+        entity.id: entity.to_dict() for entity in bindings.entities.load(job.dataset, [e["id"] for e in travelled])
+    }
     return [_merged(stored[entity["id"]], entity) if entity["id"] in stored else entity for entity in travelled]
 
 

@@ -3,6 +3,7 @@ A plan and the values of one run become what the run routes by. Pure.
 """
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, cast
 
@@ -22,6 +23,9 @@ from oaflow.plan.plans import (
     references,
 )
 from oaflow.quantities import per_second
+
+# An `enabled` that is one param.
+ALONE = re.compile(r"params\.([A-Za-z_][A-Za-z0-9_]*)")
 
 
 def bind(plan: Plan, values: Mapping[str, Any], *, disable: Collection[str] = ()) -> BoundPlan:
@@ -58,13 +62,32 @@ def _disabled(plan: Plan, values: Mapping[str, Any], disable: Collection[str]) -
     for name, stage in plan.stages.items():
         if stage.enabled is False:
             off[name] = "enabled is false"
-        elif isinstance(stage.enabled, str) and values.get(stage.enabled) is not True:
-            off[name] = f"param {stage.enabled!r} is {as_text(values.get(stage.enabled) or False)}"
+        elif isinstance(stage.enabled, str) and (reason := _why_off(name, stage.enabled, values)) is not None:
+            off[name] = reason
         elif name in disable:
             off[name] = "left out of this run"
     reached = _reached(plan, off)
     fallen = {name: _fallen(plan, name) for name in plan.stages if name not in off and name not in reached}
     return {name: (off | fallen)[name] for name in plan.stages if name in off or name in fallen}
+
+
+def _why_off(stage: str, enabled: str, values: Mapping[str, Any]) -> str | None:
+    """
+    The reason why a stage is off, where its expression says so; else None.
+    """
+    # Here, for the same reason as in `conditions`.
+    from oaflow.expressions import EvaluationError, compile_expression
+
+    expression = compile_expression(enabled, "enabled")
+    try:
+        if expression.holds(params=values):
+            return None
+    except EvaluationError as problem:
+        raise UsageError(f"`enabled` of stage {stage!r}: {problem}") from problem
+    if (alone := ALONE.fullmatch(enabled)) is not None:
+        return f"param {alone[1]!r} is {as_text(values.get(alone[1]) or False)}"
+    asked = [f"{name} is {as_text(value)}" for name in sorted(expression.params) if (value := values[name]) is not None]
+    return f"{enabled!r} does not hold" + (f", as {' and '.join(asked)}" if asked else "")
 
 
 def _reached(plan: Plan, off: Collection[str]) -> set[str]:

@@ -2,18 +2,19 @@
 What the edges of a port take, ready to be asked. Pure.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oaflow.model import Where
 
 if TYPE_CHECKING:
+    from oaflow.expressions import Expression
     from oaflow.plan.plans import PlannedEdge
 
 
 class Facts(NamedTuple):
     """
-    What a condition knows beside the entity: the job as plain data, the params of the run, and the run.
+    What a condition knows beside the entity: the fields of the job as plain data, the params of the run, and the run.
     """
 
     job: Mapping[str, Any]
@@ -23,20 +24,38 @@ class Facts(NamedTuple):
 
 class Condition(NamedTuple):
     """
-    What one edge takes. Without `when` and `where`, all; with `rest`, what no other edge took.
+    An edge with its conditions, ready to be asked.
     """
 
-    when: Callable[[Facts], bool] | None
-    where: Callable[[Mapping[str, Any], Facts], bool] | None
-    rest: bool
-    load: bool
+    edge: "PlannedEdge"
+    when: "Expression | None"
+    where: "Expression | None"
 
 
 def conditions_of(edges: "Iterable[PlannedEdge]") -> tuple[Condition, ...]:
     """
-    The conditions of edges, in their order.
+    The conditions of edges in which nothing is open, in their order.
     """
-    return tuple(Condition(None, None, edge.rest, edge.load) for edge in edges)
+    return tuple([Condition(edge, _when(edge.when), _where(edge.where)) for edge in edges])
+
+
+# Expressions are imported where there is one: 20 ms that most plans need not wait for.
+
+
+def _when(when: str | None) -> "Expression | None":
+    if when is None:
+        return None
+    from oaflow.expressions import compile_expression
+
+    return compile_expression(when, "when")
+
+
+def _where(where: str | Where | None) -> "Expression | None":
+    if where is None:
+        return None
+    from oaflow.expressions import compile_expression, compile_mapping
+
+    return compile_expression(where, "where") if isinstance(where, str) else compile_mapping(where)
 
 
 def condition_text(when: str | None, where: str | Where | None, rest: bool) -> str:

@@ -250,7 +250,7 @@ class Attempt:
         return port, pack(job, self._job_bytes), choice
 
     def _choice(self, port: str, job: AnyJob) -> Choice:
-        loads = any(condition.load for condition in self.stage.conditions[port])
+        loads = any(condition.edge.load for condition in self.stage.conditions[port])
         return choose(
             self.stage,
             port,

@@ -2,15 +2,28 @@
 Which entities of a returned job go along which edge, where the edges of its port do not all take all. Pure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from oaflow.plan import BoundStage, Condition, Facts
+from oaflow.errors import RouteError
+from oaflow.expressions import EvaluationError, Expression
+from oaflow.plan import BoundStage, Condition, Facts, PlannedEdge
 
-Entities = Sequence[Mapping[str, Any]]
+Entities = Sequence[dict[str, Any]]
 
 # Positions in the entities of a job. None is the job as it is: all of them, or one that has none.
 Share = Sequence[int] | None
+
+
+class ConditionError(RouteError):
+    """
+    The condition of an edge met a value that it cannot do with. A repetition would meet it again.
+    """
+
+    def __init__(self, stage: str, edge: PlannedEdge, key: str, problem: EvaluationError) -> None:
+        self.stage, self.edge, self.key, self.problem = stage, edge, key, problem
+        place = f"`{key}` of the edge from stage {stage!r}, port {edge.port!r}, to {edge.to!r}"
+        super().__init__(f"{place}: {problem}", help="oaflow route shows what a condition sees of a job")
 
 
 class Choice(NamedTuple):
@@ -26,9 +39,7 @@ class Choice(NamedTuple):
     untaken: Share
 
 
-def choose(
-    stage: BoundStage, port: str, entities: Entities, facts: Facts, loaded: Entities | None = None
-) -> Choice:
+def choose(stage: BoundStage, port: str, entities: Entities, facts: Facts, loaded: Entities | None = None) -> Choice:
     """
     Decide over one job at a port of which the stage has conditions.
 
@@ -45,24 +56,38 @@ def choose(
     taken: set[int] = set()
     shares: list[Sequence[int]] = []
     for condition in stage.conditions[port]:
-        share = _share(condition, loaded if condition.load and loaded is not None else entities, facts, left)
+        seen = loaded if condition.edge.load and loaded is not None else entities
+        share = () if condition.edge.rest else _taken(stage.name, condition, seen, left, facts)
         taken.update(share)
         shares.append(share)
         if stage.choose == "first":
             left = [position for position in left if position not in taken]
     rest: Sequence[int] = [position for position in everything if position not in taken]
     for number, condition in enumerate(stage.conditions[port]):
-        if condition.rest:
+        if condition.edge.rest:
             shares[number], rest = rest, ()
     return Choice(tuple([_of_all(share, everything) for share in shares]), _of_all(rest, everything))
 
 
-def _share(condition: Condition, entities: Entities, facts: Facts, left: Sequence[int]) -> Sequence[int]:
-    if condition.rest or (condition.when is not None and not condition.when(facts)):
+def _taken(stage: str, condition: Condition, entities: Entities, left: Sequence[int], facts: Facts) -> Sequence[int]:
+    key = "when"
+    try:
+        if condition.when is not None and not condition.when.holds(**facts._asdict()):
+            return ()
+        key = "where"
+        return left if condition.where is None else _holding(condition.where, entities, left, facts)
+    except EvaluationError as problem:
+        raise ConditionError(stage, condition.edge, key, problem) from problem
+
+
+def _holding(where: Expression, entities: Entities, left: Sequence[int], facts: Facts) -> Sequence[int]:
+    if not entities:
         return ()
-    if condition.where is None:
-        return left
-    return [position for position in left if entities and condition.where(entities[position], facts)]
+    try:
+        return [position for position in left if where.test(entities[position], *facts)]
+    except Exception:
+        # Once more, asked in the way that knows what failed and where, and takes longer.
+        return [position for position in left if where.holds(e=entities[position], **facts._asdict())]
 
 
 def _of_all(share: Sequence[int], everything: Sequence[int]) -> Share:

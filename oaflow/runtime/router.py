@@ -109,9 +109,7 @@ class Routed(NamedTuple):
 Emitted = tuple[str, AnyJob, Choice | None]
 
 
-def route(
-    plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[Emitted], *, run: str, job_id: int
-) -> Routed:
+def route(plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[Emitted], *, run: str, job_id: int) -> Routed:
     """
     Decide where each job that a stage emitted goes.
 
@@ -242,7 +240,8 @@ def facts_of(plan: BoundPlan, job: AnyJob, run: str) -> Facts:
     """
     What conditions know of a job that was returned in a run.
     """
-    return Facts({**vars(job), "payload": payload_of(job), "context": job.context}, plan.params, {"id": run})
+    fields = {**vars(job), "payload": payload_of(job), "context": job.context}
+    return Facts(fields, plan.params, {"id": run, "pipeline": plan.pipeline, "dataset": dataset_of(job)})
 
 
 def payload_of(job: AnyJob) -> Mapping[str, Any]:
@@ -281,8 +280,8 @@ def _untaken(plan: BoundPlan, stage: BoundStage, port: str, job: AnyJob) -> Loss
 def _unmatched(stage: BoundStage, port: str, edges: Iterable[PlannedEdge], job: AnyJob) -> Loss:
     entities = len(entities_of(job))
     asked = "; ".join(f"{edge.to}: {edge.condition}" for edge in edges)
-    what = "entity" if entities else "job without entities"
-    reason = f"port {port!r} of stage {stage.name!r} has no edge for such {what} ({asked})"
+    what = "such entities" if entities else "such a job without entities"
+    reason = f"port {port!r} of stage {stage.name!r} has no edge for {what} ({asked})"
     return Loss("unmatched", port, reason, job.documents, entities or 1)
 
 

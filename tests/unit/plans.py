@@ -2,6 +2,7 @@
 Strategies of hypothesis for plans.
 """
 
+from collections.abc import Mapping
 from random import Random
 
 from hypothesis import strategies as st
@@ -16,6 +17,11 @@ values = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
+)
+
+_texts = st.lists(st.sampled_from(["Person", "Company", "${params.flag}", "${params.many}"]), min_size=1).map(tuple)
+wheres = st.fixed_dictionaries(
+    {"schema": _texts}, optional={"country": _texts, "not": st.fixed_dictionaries({"mimeType": _texts})}
 )
 
 params = st.fixed_dictionaries(
@@ -34,7 +40,14 @@ def stages(draw: st.DrawFn, names: tuple[str, ...]) -> PlannedStage:
     One stage with edges to any of the names.
     """
     edges = st.builds(
-        PlannedEdge, to=st.sampled_from(names), port=st.sampled_from(PORTS), recurse=st.none() | st.integers(1, 20)
+        PlannedEdge,
+        to=st.sampled_from(names),
+        port=st.sampled_from(PORTS),
+        recurse=st.none() | st.integers(1, 20),
+        when=st.none() | st.just("job.context.ocr"),
+        where=st.none() | st.just("is_a(e, 'Person')") | wheres,
+        rest=st.booleans(),
+        load=st.booleans(),
     )
     return PlannedStage(
         task=draw(st.sampled_from(["m.one", "m.two"])),
@@ -48,7 +61,8 @@ def stages(draw: st.DrawFn, names: tuple[str, ...]) -> PlannedStage:
         priority=draw(st.integers(-100, 100)),
         on_error=draw(st.none() | st.sampled_from(names)),
         emit=draw(st.sampled_from(["success", "stream"])),
-        enabled=draw(st.booleans() | st.just("flag")),
+        choose=draw(st.sampled_from(["all", "first"])),
+        enabled=draw(st.booleans() | st.just("params.flag")),
         external=draw(st.booleans()),
         origin=draw(st.none() | st.sampled_from(["p/a", "o"])),
         accepts=draw(st.none() | st.lists(st.sampled_from(["Document", "Person"]), unique=True).map(tuple)),
@@ -80,9 +94,19 @@ def shuffled(plan: Plan, random: Random) -> Plan:
         random.shuffle(items)
         return dict(items)
 
+    def edge_anew(edge: PlannedEdge) -> PlannedEdge:
+        if not isinstance(edge.where, Mapping):
+            return edge
+        # Of the values of a key one is wanted, in whatever order they stand.
+        mixed = {
+            key: tuple(random.sample(wanted, len(wanted))) if isinstance(wanted, tuple) else wanted
+            for key, wanted in edge.where.items()
+        }
+        return edge.model_copy(update={"where": anew(mixed)})
+
     def stage(planned: PlannedStage) -> PlannedStage:
         by_port = {}
-        for edge in planned.edges:
+        for edge in map(edge_anew, planned.edges):
             by_port.setdefault(edge.port, []).append(edge)
         dropped = list(planned.dropped)
         random.shuffle(dropped)

@@ -93,7 +93,7 @@ def test_a_value_that_does_not_fit_where_it_stands_is_refused(keys, value, sente
 
 def test_a_disabled_stage_takes_those_with_it_that_only_it_leads_to():
     plan = plan_of(
-        a=stage("a", "b", "c"), b=stage("b", "d", "e", enabled="on"), c=stage("c", "e"), d=stage("d"), e=stage("e")
+        a=stage("a", "b", "c"), b=stage("b", "d", "e", enabled="params.on"), c=stage("c", "e"), d=stage("d"), e=stage("e")
     )
 
     bound = bind(plan, {"on": False})
@@ -146,7 +146,7 @@ def test_a_run_can_leave_out_further_stages():
 
 def test_a_run_of_which_nothing_is_left_is_refused_with_the_reason():
     with pytest.raises(UsageError, match="nothing of pipeline 'p' is left to run: stage 'a': param 'on' is false"):
-        bind(plan_of(a=stage("a", enabled="on")), {"on": False})
+        bind(plan_of(a=stage("a", enabled="params.on")), {"on": False})
 
 
 def test_the_origin_is_pipeline_and_stage_unless_it_is_said():

@@ -58,7 +58,7 @@ def passages(draw):
     stage = plan.stages[draw(st.sampled_from(STAGES))]
     ports = PORTS if stage.end else stage.ports
     emitted = [
-        (port, job_of(entities=[document(number)]))
+        (port, job_of(entities=[document(number)]), None)
         for number, port in enumerate(draw(st.lists(st.sampled_from(ports), max_size=6)))
     ]
     keys = [f"{stage.name}.{edge.port}>{edge.to}" for edge in stage.edges if edge.recurse]
@@ -71,7 +71,7 @@ def passages(draw):
 def test_every_emitted_job_is_routed_along_each_edge_of_its_port_or_counted_as_one_loss(passage):
     plan, stage, arrived, emitted = passage
     routed = route(plan, stage.name, arrived, emitted, run="r", job_id=7)
-    for number, (port, _) in enumerate(emitted):
+    for number, (port, _, _) in enumerate(emitted):
         taken = [way for way in routed.routes if way.documents == (f"doc-{number}",)]
         losses = [loss for loss in routed.losses if loss.documents == (f"doc-{number}",)]
         wired = [edge.to for edge in stage.edges if edge.port == port]
@@ -116,10 +116,10 @@ def test_depth_rises_by_one_on_a_recursive_edge_and_never_beyond_what_it_allows(
 @given(passages())
 def test_routing_changes_nothing_that_it_was_given(passage):
     plan, stage, arrived, emitted = passage
-    before = copy.deepcopy((arrived.model_dump(), [(port, job.model_dump()) for port, job in emitted]))
+    before = copy.deepcopy((arrived.model_dump(), [(port, job.model_dump()) for port, job, _ in emitted]))
     first = route(plan, stage.name, arrived, emitted, run="r", job_id=7)
     assert route(plan, stage.name, arrived, emitted, run="r", job_id=7) == first
-    assert (arrived.model_dump(), [(port, job.model_dump()) for port, job in emitted]) == before
+    assert (arrived.model_dump(), [(port, job.model_dump()) for port, job, _ in emitted]) == before
 
 
 CHAIN = plan_of(
@@ -131,7 +131,7 @@ CHAIN = plan_of(
 
 def test_an_undeclared_port_is_an_error_that_names_what_is_wired():
     with pytest.raises(UnknownPortError, match=r"'a' emitted on port 'other', but the plan wires: default, more"):
-        route(CHAIN, "a", job_of(), [("other", job_of())], run="r", job_id=1)
+        route(CHAIN, "a", job_of(), [("other", job_of(), None)], run="r", job_id=1)
 
 
 def test_a_stage_that_the_plan_does_not_have_is_an_error_that_names_those_it_has():
@@ -142,13 +142,13 @@ def test_a_stage_that_the_plan_does_not_have_is_an_error_that_names_those_it_has
 @pytest.mark.parametrize("other", ["else", None])
 def test_a_job_of_another_dataset_or_of_none_is_an_error(other):
     with pytest.raises(ForeignDatasetError, match="the run is about dataset 'd'"):
-        route(CHAIN, "a", job_of(), [("default", job_of(other))], run="r", job_id=1)
+        route(CHAIN, "a", job_of(), [("default", job_of(other), None)], run="r", job_id=1)
 
 
 def test_a_cycle_ends_at_its_depth_and_says_so():
     job, levels = job_of(), 0
     while True:
-        routed = route(CHAIN, "a", job, [("more", job)], run="r", job_id=1)
+        routed = route(CHAIN, "a", job, [("more", job, None)], run="r", job_id=1)
         if not routed.routes:
             break
         job, levels = routed.routes[0].job, levels + 1
@@ -159,28 +159,28 @@ def test_a_cycle_ends_at_its_depth_and_says_so():
 
 def test_a_queue_that_is_neither_where_it_came_from_nor_where_it_goes_is_reported_and_ignored():
     arrived = job_of()
-    assert route(CHAIN, "a", arrived, [("default", job_of())], run="r", job_id=1).stray is None
+    assert route(CHAIN, "a", arrived, [("default", job_of(), None)], run="r", job_id=1).stray is None
     to_b = job_of(queue="queue-b", task="m.b")
-    assert route(CHAIN, "a", arrived, [("default", to_b)], run="r", job_id=1).stray is None
+    assert route(CHAIN, "a", arrived, [("default", to_b, None)], run="r", job_id=1).stray is None
     astray = job_of(queue="elsewhere", task="x.y")
-    routed = route(CHAIN, "a", arrived, [("default", astray)], run="r", job_id=1)
+    routed = route(CHAIN, "a", arrived, [("default", astray, None)], run="r", job_id=1)
     assert routed.stray == ("elsewhere", "x.y")
     assert [way.stage for way in routed.routes] == ["b", "c"]
 
 
 def test_what_only_disabled_stages_would_take_is_unmatched_with_the_reason():
     plan = plan_of(bound_stage("a", "m.a", unwired=("default",)), disabled={"b": "param 'translate' is false"})
-    routed = route(plan, "a", job_of(), [("default", job_of())], run="r", job_id=1)
+    routed = route(plan, "a", job_of(), [("default", job_of(), None)], run="r", job_id=1)
     assert [loss.kind for loss in routed.losses] == ["unmatched"]
     assert "param 'translate' is false" in routed.losses[0].reason
 
 
 def test_reserved_keys_that_came_in_stay_behind_and_new_ones_are_refused():
     arrived = read_job({"queue": "q", "task": "t", "dataset": "d", "payload": {"context": {"batch": "b", "x": 1}}})
-    routed = route(CHAIN, "a", arrived, [("default", arrived)], run="r", job_id=1)
+    routed = route(CHAIN, "a", arrived, [("default", arrived, None)], run="r", job_id=1)
     assert set(routed.routes[0].job.context) == {"x", "oaflow"}
     with pytest.raises(ReservedKeyError, match="batch"):
-        route(CHAIN, "a", job_of(), [("default", arrived)], run="r", job_id=1)
+        route(CHAIN, "a", job_of(), [("default", arrived, None)], run="r", job_id=1)
 
 
 def test_a_diverted_job_goes_as_it_arrived_with_the_error_beside_it():
@@ -205,7 +205,7 @@ def test_a_stage_that_collects_gets_each_entity_once_and_never_too_many(count: i
     plan = plan_of(bound_stage("a", "m.a", PlannedEdge(to="b")), target)
     job = job_of(entities=[document(number) for number in range(count)])
 
-    ways = route(plan, "a", job_of(), [("default", job)], run="r", job_id=1).routes
+    ways = route(plan, "a", job_of(), [("default", job, None)], run="r", job_id=1).routes
 
     parts = [way.job.entities for way in ways]
     assert [entity["id"] for part in parts for entity in part] == [f"doc-{number}" for number in range(count)]
@@ -221,7 +221,7 @@ def test_jobs_are_put_together_that_differ_in_nothing_but_entities_and_parent():
 
     def key(number: int, parent: int, **context: Any) -> str:
         job = job_of(entities=[document(number)], **context)
-        (way,) = route(plan, "a", job_of(), [("default", job)], run="r", job_id=parent).routes
+        (way,) = route(plan, "a", job_of(), [("default", job, None)], run="r", job_id=parent).routes
         found, documents = orjson.loads(way.collect or "")
         assert documents == [f"doc-{number}"]
         return found
@@ -241,7 +241,7 @@ def test_a_stage_that_splits_gets_each_entity_once_in_order_and_never_too_many(c
     if first:
         ways = enter(plan, "b", job, run="r")
     else:
-        ways = list(route(plan, "a", job_of(), [("default", job)], run="r", job_id=1).routes)
+        ways = list(route(plan, "a", job_of(), [("default", job, None)], run="r", job_id=1).routes)
 
     parts = [way.job.entities for way in ways]
     assert [entity["id"] for part in parts for entity in part] == [f"doc-{number}" for number in range(count)]

@@ -6,12 +6,12 @@ Codes go by phase: OAF0xx the file, 1xx its shape, 2xx names, 3xx the graph, 4xx
 was once published is never given to another mistake.
 """
 
-from oaflow.compiler.rules import file, functions, graph, names, shape
+from oaflow.compiler.rules import expressions, file, functions, graph, names, shape
 from oaflow.diagnostics import Rule
 
 RULES: dict[str, Rule] = {
     value.code: value
-    for module in (file, shape, names, graph, functions)
+    for module in (file, shape, names, expressions, graph, functions)
     for value in vars(module).values()
     if isinstance(value, Rule)
 }

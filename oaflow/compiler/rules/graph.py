@@ -148,8 +148,8 @@ ONLY_DISABLED = rule(
     "port-to-disabled",
     "a port leads only to stages that can be disabled",
     """
-    When these stages are disabled, what is emitted on this port has nowhere to go. Add a second edge to a stage
-    that is always on; or, where losing it is meant, let the port be `drop`.
+    When these stages are disabled, what is emitted on this port has nowhere to go. Add an edge with `else`, or one that
+    gets a copy in any case, to a stage that is always on; or, where losing it is meant, let the port be `drop`.
     """,
     """
     pipeline: letters
@@ -163,7 +163,7 @@ ONLY_DISABLED = rule(
     pipeline: letters
     params: {translate: {type: bool, default: false}}
     stages:
-      read: {task: letters.read, next: [translate, index]}
+      read: {task: letters.read, next: [translate, {to: index, else: true}]}
       translate: {task: letters.translate, enabled: params.translate, next: index}
       index: {task: letters.index}
     """,

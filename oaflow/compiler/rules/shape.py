@@ -223,9 +223,8 @@ NOT_YET = rule(
     "not-yet",
     "something of the language that this version does not understand yet",
     """
-    Still to come: in a stage `choose` and `lock`; in an edge `where`, `when`, `else` and `load`; expressions in
-    `enabled` beyond `params.NAME`; and `tests`. They are refused, never ignored: a pipeline that passes does what
-    it says.
+    Still to come: in a stage `lock`, and in a pipeline `tests`. They are refused, never ignored: a pipeline that passes
+    does what it says.
     """,
     """
     pipeline: notes

@@ -33,7 +33,7 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
             task="m.f",
             next=tuple(draw(st.lists(edges, max_size=3, unique_by=lambda edge: (edge.to, edge.port)))),
             on_error=draw(st.none() | st.none() | st.sampled_from(names)),
-            enabled=draw(st.just(True) | st.booleans() | st.sampled_from(PARAMS)),
+            enabled=draw(st.just(True) | st.booleans() | st.sampled_from(PARAMS).map("params.{}".format)),
         )
         for name in names
     }

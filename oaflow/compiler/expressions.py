@@ -1,0 +1,106 @@
+"""
+Phase 2: conditions. Whether they can be read, what they name is there, and what they ask about travels. Pure.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+from oaflow.compiler.conditions import NOT, as_written
+from oaflow.compiler.places import part_of
+from oaflow.compiler.rules import expressions as rules
+from oaflow.compiler.rules.names import UNKNOWN_PARAM
+from oaflow.diagnostics import Diagnostic, Path, Rule, Span, Spans
+from oaflow.expressions import ExpressionError, Kind, MistakeKind, check_mapping, compile_expression
+from oaflow.model import Edge, Pipeline, Where
+from oaflow.schemata import STUB, travels
+
+RULE_OF: Mapping[MistakeKind, Rule] = {
+    **dict.fromkeys(get_args(MistakeKind), rules.BAD_EXPRESSION),
+    "unknown-param": UNKNOWN_PARAM,
+}
+
+
+def check_expressions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
+    """
+    Everything that is wrong with the conditions of a pipeline.
+    """
+    params = {name: param.type for name, param in pipeline.params.items()}
+    for name, stage in pipeline.stages.items():
+        for edge in stage.next:
+            path: Path = ("stages", name, *edge.place[:-1])
+            for asked in _asked_by(edge, path, params, spans):
+                yield from asked.mistakes
+                yield from _left_behind(asked, edge, stage.external)
+        if isinstance(stage.enabled, str):
+            yield from _expression(stage.enabled, "enabled", ("stages", name, "enabled"), params, spans).mistakes
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """
+    What is wrong with a condition, and the properties that it reads with the places where it does.
+    """
+
+    mistakes: list[Diagnostic]
+    reads: Mapping[str, Span]
+
+
+def _asked_by(edge: Edge, path: Path, params: Mapping[str, str], spans: Spans) -> Iterator[_Asked]:
+    if edge.when is not None:
+        yield _expression(edge.when, "when", (*path, "when"), params, spans)
+    if isinstance(edge.where, str):
+        yield _expression(edge.where, "where", (*path, "where"), params, spans)
+    elif edge.where is not None:
+        yield _mapping(edge.where, (*path, "where"), spans)
+
+
+def _expression(source: str, kind: Kind, path: Path, params: Mapping[str, str], spans: Spans) -> _Asked:
+    def place(offset: int, length: int) -> Span:
+        return part_of(spans, path, source, offset, length)
+
+    try:
+        expression = compile_expression(source, kind, params)
+    except ExpressionError as problem:
+        found = [
+            Diagnostic(RULE_OF[one.kind], one.message, place(one.offset, one.length), one.help)
+            for one in problem.mistakes
+        ]
+        return _Asked(found, {})
+    reads: dict[str, Span] = {}
+    for name in sorted(expression.reads):
+        where = re.search(rf"\b{name}\b", source)
+        reads[name] = place(where.start() if where else 0, len(name))
+    return _Asked([], reads)
+
+
+def _mapping(where: Where, path: Path, spans: Spans) -> _Asked:
+    written = as_written(where)
+    found = [
+        Diagnostic(
+            RULE_OF[one.kind],
+            one.message,
+            spans.key(*path, *one.path) if one.key else spans.value(*path, *one.path),
+            one.help,
+        )
+        for one in check_mapping(written)
+    ]
+    names = [(name,) for name in written if name != NOT] + [(NOT, name) for name in written.get(NOT, ())]
+    return _Asked(found, {name[-1]: spans.key(*path, *name) for name in names if name[-1] != "schema"})
+
+
+def _left_behind(asked: _Asked, edge: Edge, external: bool) -> Iterator[Diagnostic]:
+    """
+    What a condition reads, and does not travel.
+    """
+    if edge.load:
+        return
+    for name, span in asked.reads.items():
+        if not travels(name):
+            message = f"property {name!r} does not travel: it is a long text, which stays in the store"
+        elif external and name not in STUB:
+            message = f"property {name!r} does not travel: an external stage hands over stubs"
+        else:
+            continue
+        yield Diagnostic(rules.NEEDS_LOAD, message, span, "add `load: true`, and the edge reads it from the store")
