@@ -45,7 +45,8 @@ Exit codes: 0 fine; 1 work failed, or mistakes were found; 2 the command is wron
 |---|---|
 | `run`, `retry`, `resume`, `status` | `run`, `pipeline`, `plan`, `dataset`, `state` (`running`, `paused`, \
 `interrupted`, `finished`, `incomplete`, `cancelled`), `seconds`, `stages`: by name `open`, `done`, `failed`, \
-`unmatched`, `dropped`, `ended`, `diverted`, `vanished`, which count jobs |
+`unmatched`, `dropped`, `ended`, `diverted`, `vanished`, which count jobs, but `unmatched` entities; `status` \
+also `unmatched`: a list of `stage`, `port`, `reason`, `count` |
 | `receipt` | `run`, `found`, `indexed`, `unreadable`, `unchanged`, `ended`, `diverted`, `failed`, `skipped`, \
 `dropped`, `unmatched`, `vanished`, `balanced`: documents |
 | `receipt --list` | a document a line: `document`, `name`, `line` (`open` where it has none yet), \

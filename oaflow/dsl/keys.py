@@ -5,7 +5,7 @@ The keys of a pipeline, for a type checker: what a misspelled one is compared wi
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
-from oaflow.model import Emit
+from oaflow.model import Choose, Emit
 
 # A number, or a text such as "${params.timeout}", "30m", "2GiB".
 Number: TypeAlias = "int | float | str"
@@ -22,6 +22,10 @@ class RetryKeys(TypedDict, total=False):
     cap: Number
 
 
+# The mapping form of `where`: to each key the values of which one is wanted; under `not` another such mapping.
+Wanted: TypeAlias = "str | Sequence[str]"
+Where: TypeAlias = "Mapping[str, Wanted | Mapping[str, Wanted]]"
+
 # `else` is a word of Python, so the keys are written as a mapping.
 EdgeKeys = TypedDict(
     "EdgeKeys",
@@ -29,7 +33,7 @@ EdgeKeys = TypedDict(
         "to": str,
         "port": NotRequired[str],
         "recurse": NotRequired[int],
-        "where": NotRequired[str | Mapping[str, Any]],
+        "where": NotRequired["str | Where"],
         "when": NotRequired[str],
         "else": NotRequired[bool],
         "load": NotRequired[bool],
@@ -58,7 +62,7 @@ class StageKeys(TypedDict, total=False):
     enabled: bool | str
     origin: str
     description: str
-    choose: Literal["all", "first"]
+    choose: Choose
     collect: int | Mapping[str, Any]
     split: int
     join: str | Sequence[str]
@@ -79,7 +83,7 @@ class ExternalKeys(TypedDict, total=False):
     enabled: bool | str
     origin: str
     description: str
-    choose: Literal["all", "first"]
+    choose: Choose
     collect: int | Mapping[str, Any]
     split: int
     lock: str
@@ -91,6 +95,7 @@ class DefaultKeys(TypedDict, total=False):
     """
 
     queue: str
+    choose: Choose
     retry: int | RetryKeys
     timeout: Number
     memory: Number

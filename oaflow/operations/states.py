@@ -69,8 +69,8 @@ class RunStatus:
 @dataclass(frozen=True, slots=True)
 class Details:
     """
-    What `status` shows beside the counts. `unmatched` is what no edge took. `abandoned` says that the run is meant to go
-    on, on the private server, and nobody works there: the command that started it was killed.
+    What `status` shows beside the counts. `unmatched` is what no edge took. `abandoned` says that the run is meant to
+    go on, on the private server, and nobody works there: the command that started it was killed.
     """
 
     status: RunStatus

@@ -271,3 +271,24 @@ def spoils(
     if not set(job.documents).isdisjoint(raises or []):
         raise ValueError("one of them is bad")
     return job
+
+
+@stage
+def mixes(job: DatasetJob, *, long: bool = False) -> DatasetJob:
+    """Three documents and a person in one job; with `long`, one of them is too long to travel whole."""
+    languages = {"doc-0": ["rus"], "doc-1": ["eng"], "doc-2": []}
+    entities = [
+        {
+            "id": name,
+            "schema": "Email" if name == "doc-2" else "Document",
+            "properties": {
+                "detectedLanguage": found,
+                "bodyText": [f"costs 12 EUR {name}" if found == ["eng"] else f"free {name}"],
+                "keywords": [f"{name} {number}" for number in range(3_000 if long else 1)],
+            },
+        }
+        for name, found in languages.items()
+    ]
+    for name in languages:
+        job.found(name, f"{name}.txt")
+    return job.with_entities([*entities, {"id": "somebody", "schema": "Person", "properties": {"name": ["Ada"]}}])

@@ -52,7 +52,17 @@ documents = Pipeline(
         "extract": extract.stage(
             next={"default": "analyze", "children": recurse("extract", 16), "media": "drop"}, on_error="quarantine"
         ),
-        "analyze": analyze.stage(next=["index", {"to": "translate"}], timeout="${params.wait}"),
+        "analyze": analyze.stage(
+            next=[
+                "index",
+                {"to": "translate", "where": "others(e.detectedLanguage, params.target_lang)", "load": True},
+                {"to": "people", "where": {"schema": ["Person", "Company"], "not": {"country": "de"}}},
+                {"to": "scans", "when": "job.context.ocr"},
+                {"to": "rest", "else": True},
+            ],
+            choose="first",
+            timeout="${params.wait}",
+        ),
         "translate": external(
             "ftm_translate.tasks.translate", queue="translate", next={"index": "index"}, enabled="params.translate"
         ),
@@ -87,6 +97,9 @@ stage(retry={"maximum": 3})  # refused
 crawl.stage(nxt="extract")  # refused
 crawl.stage(task="m.f")  # refused
 crawl.stage(next=3)  # refused
+crawl.stage(choose="some")  # refused
+crawl.stage(next={"to": "index", "where": {"schema": 3}})  # refused
+crawl.stage(next={"to": "index", "when": True})  # refused
 crawl.stage(next=[{"to": "a", "recursive": 3}])  # refused
 crawl.stage(next={"to": "index", "recurse": 3, "where": {"schema": "Document"}, "wen": {"a": "b"}})  # refused
 crawl.stage(retry={"max": 2, "backof": "none"})  # refused

@@ -93,7 +93,11 @@ def test_a_value_that_does_not_fit_where_it_stands_is_refused(keys, value, sente
 
 def test_a_disabled_stage_takes_those_with_it_that_only_it_leads_to():
     plan = plan_of(
-        a=stage("a", "b", "c"), b=stage("b", "d", "e", enabled="params.on"), c=stage("c", "e"), d=stage("d"), e=stage("e")
+        a=stage("a", "b", "c"),
+        b=stage("b", "d", "e", enabled="params.on"),
+        c=stage("c", "e"),
+        d=stage("d"),
+        e=stage("e"),
     )
 
     bound = bind(plan, {"on": False})

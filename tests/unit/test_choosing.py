@@ -55,9 +55,7 @@ def edges(draw: st.DrawFn) -> tuple[list[PlannedEdge], list[Callable[[dict[str, 
         when, passes = draw(st.just((None, True)) | st.sampled_from(WHEN))
         where, holds = draw(st.just((None, None)) | st.sampled_from(WHERE))
         made.append(PlannedEdge(to=to, when=when, where=where))
-        meant.append(
-            lambda e, passes=passes, holds=holds: passes and (holds is None or (e is not None and holds(e)))
-        )
+        meant.append(lambda e, passes=passes, holds=holds: passes and (holds is None or (e is not None and holds(e))))
     return made, meant
 
 

@@ -214,7 +214,16 @@ shared = {
     "memory": st.sampled_from(["2GiB", 1024, "${params.room}"]),
     "priority": st.integers(-5, 99) | st.just("${params.n}"),
     "emit": st.sampled_from(["success", "stream", "always"]),
+    "choose": st.sampled_from(["all", "first"]),
 }
+
+
+whens = st.sampled_from(["job.context.ocr", "params.on and run.dataset != 'x'"])
+texts = st.sampled_from(["Person", "${params.p}"])
+texts |= st.lists(texts, min_size=1, max_size=2)
+wheres = st.just("others(e.language, params.p)") | st.fixed_dictionaries(
+    {"schema": texts}, optional={"country": texts, "not": st.fixed_dictionaries({"mimeType": texts})}
+)
 
 
 @st.composite
@@ -223,7 +232,9 @@ def nexts(draw, later: tuple[str, ...]):
     A `next` in any form, to stages that come later, or back to itself with `recurse`.
     """
     target = st.sampled_from(later)
-    edge = st.fixed_dictionaries({"to": target}, optional={"recurse": st.integers(1, 20)})
+    edge = st.fixed_dictionaries({"to": target}, optional={"recurse": st.integers(1, 20), "when": whens})
+    edge |= st.fixed_dictionaries({"to": target, "where": wheres}, optional={"when": whens, "load": st.booleans()})
+    edge |= st.fixed_dictionaries({"to": target, "else": st.booleans()})
     one = target | edge
     several = st.lists(
         one, min_size=1, max_size=2, unique_by=lambda item: item if isinstance(item, str) else item["to"]
@@ -245,7 +256,7 @@ def pipelines(draw):
             "with": options,
             "next": nexts(names[position + 1 :] or names),
             "on_error": st.sampled_from(names),
-            "enabled": st.booleans() | st.just("params.on"),
+            "enabled": st.booleans() | st.sampled_from(["params.on", "params.kind == 'a' or not params.on"]),
             "origin": st.just(f"o-{name}"),
             "description": st.text(st.characters(codec="ascii", categories=["L"]), min_size=1),
         }
@@ -253,7 +264,7 @@ def pipelines(draw):
             keys = {**shared, **keys}
             stages[name] = draw(st.fixed_dictionaries({"task": st.sampled_from(sorted(TASKS))}, optional=keys))
         else:
-            keys["priority"] = shared["priority"]
+            keys |= {key: shared[key] for key in ("priority", "choose")}
             fixed = {"task": st.just("m.elsewhere"), "queue": shared["queue"], "external": st.just(True)}
             stages[name] = draw(st.fixed_dictionaries(fixed, optional=keys))
     optional = {

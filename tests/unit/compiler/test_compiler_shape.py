@@ -166,7 +166,8 @@ def test_a_reference_can_be_the_whole_value_of_a_number():
 def test_a_key_of_later_versions_is_refused_as_not_yet():
     assert stage_codes(lock="job.dataset") == ["OAF111"]
     assert codes({"pipeline": "letters", "tests": [], "stages": {"read": {"task": "letters.read"}}}) == ["OAF111"]
-    assert codes({"pipeline": "p", "defaults": {"lock": "run.id"}, "stages": {"read": {"task": "m.read"}}}) == ["OAF111"]
+    defaults = {"lock": "run.id"}
+    assert codes({"pipeline": "p", "defaults": defaults, "stages": {"read": {"task": "m.read"}}}) == ["OAF111"]
 
 
 @pytest.mark.parametrize(
