@@ -7,7 +7,6 @@ with its reason, and never an omission.
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from itertools import repeat
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -20,9 +19,6 @@ from oaflow.plan import BoundPlan, BoundStage, Facts, PlannedEdge
 from oaflow.runtime.choosing import Choice, Share
 
 _RESERVED = frozenset(RESERVED)
-
-# Beside the edges of a port on which all take all.
-_WHOLE = repeat(None)
 
 LossKind = Literal["unmatched", "dropped", "ended", "too_deep"]
 
@@ -143,15 +139,13 @@ def route(plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[Emitted], 
         named = new.queue, new.task
         if stray is None and named != (job.queue, job.task) and not _leads_to(plan, edges, named):
             stray = named
-        for edge, share in zip(edges, _WHOLE if choice is None else choice.shares, strict=False):
-            if share is None:
-                taken, of_taken = new, documents
-            elif not share:
-                continue
-            else:
+        for number, edge in enumerate(edges):
+            taken, of_taken, deeper = new, documents, depth
+            if choice is not None and (share := choice.shares[number]) is not None:
+                if not share:
+                    continue
                 taken = _share_of(new, share)
                 of_taken = taken.documents
-            deeper = depth
             if edge.recurse is not None:
                 key = f"{stage}.{port}>{edge.to}"
                 level = depth.get(key, 0) + 1
