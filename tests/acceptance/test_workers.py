@@ -136,6 +136,19 @@ def test_what_waits_for_answers_goes_on_when_they_have_come(cli: Command, starte
     balanced(cli)
 
 
+def test_a_worker_goes_on_with_what_follows_itself(cli: Command) -> None:
+    cli.environment |= {"OAFLOW_EVENTS": "on"}
+
+    result = cli("run", chain(cli, "breathes", 600, {}), "-d", "demo", "--workers", "1", "--json")
+
+    assert result.code == 0, result.err
+    # procrastinate writes one such row for each job that is inserted to be claimed, and none for what is continued.
+    (queued,) = query(cli, "SELECT count(*)::int FROM procrastinate_events WHERE type = 'deferred'")[0]
+    (ended,) = query(cli, "SELECT count(*)::int FROM procrastinate_jobs WHERE status = 'succeeded'")[0]
+    assert (ended, ended - queued > 200) == (1201, True)
+    balanced(cli)
+
+
 def test_a_retry_is_made_when_it_is_due_though_nothing_notifies_of_it(
     cli: Command, started: Started, until: Until
 ) -> None:
