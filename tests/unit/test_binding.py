@@ -158,6 +158,53 @@ def test_the_origin_is_pipeline_and_stage_unless_it_is_said():
 
     assert [planned.origin for planned in bound.stages.values()] == ["p/a", "mine"]
 
+@pytest.mark.parametrize(
+    ("wanted", "filled"),
+    [
+        ({"country": ("${params.one}",)}, {"country": ("de",)}),
+        ({"country": ("x-${params.one}", "at")}, {"country": ("x-de", "at")}),
+        ({"country": ("${params.many}", "at")}, {"country": ("de", "fr", "at")}),
+        ({"country": ("${params.number}", "${params.flag}")}, {"country": ("3", "true")}),
+        # As an option, what has no value is left out.
+        ({"country": ("${params.none}",), "schema": ("Person",)}, {"schema": ("Person",)}),
+        ({"not": {"country": ("${params.none}",)}}, None),
+        ({"not": {"country": ("${params.many}",)}}, {"not": {"country": ("de", "fr")}}),
+    ],
+)
+def test_params_are_filled_in_where_a_mapping_names_them(wanted, filled):
+    edge = PlannedEdge(to="b", where=wanted)
+    values = {"one": "de", "many": ["de", "fr"], "number": 3, "flag": True, "none": None}
+
+    bound = bind(plan_of(a=PlannedStage(task="m.a", queue="a", edges=(edge,)), b=stage("b")), values)
+
+    assert bound.stages["a"].edges[0].where == filled
+
+
+@pytest.mark.parametrize(
+    ("enabled", "reason"),
+    [
+        ("params.on", "param 'on' is false"),
+        ("params.none", "param 'none' is false"),
+        ("params.mode == 'full'", "\"params.mode == 'full'\" does not hold, as mode is fast"),
+        ("params.on and params.mode == 'fast'", "does not hold, as mode is fast and on is false"),
+        ("not params.on", None),
+        ("params.mode in ('fast', 'full')", None),
+    ],
+)
+def test_an_expression_on_the_params_decides_whether_a_stage_is_on(enabled, reason):
+    plan = plan_of(a=stage("a", "b"), b=stage("b", enabled=enabled))
+
+    disabled = bind(plan, {"on": False, "none": None, "mode": "fast"}).disabled
+
+    assert (reason in disabled["b"]) if reason else disabled == {}
+
+
+def test_an_enabled_that_cannot_be_evaluated_is_the_fault_of_the_params():
+    plan = plan_of(a=stage("a", "b"), b=stage("b", enabled="params.kind > 3"))
+
+    with pytest.raises(UsageError, match="`enabled` of stage 'b': .*params.kind > 3"):
+        bind(plan, {"kind": "many"})
+
 
 @given(plans(), st.booleans(), st.lists(st.text(max_size=3), max_size=2), st.none() | st.floats(0.1, 9))
 def test_a_bound_plan_is_whole_closed_and_survives_a_passage_through_json(plan, flag, many, wait):

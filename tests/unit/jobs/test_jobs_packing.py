@@ -4,10 +4,12 @@ What travels, and what is written to the store before.
 
 import orjson
 import pytest
+from followthemoney import model
+from followthemoney.exc import InvalidData
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oaflow.jobs import Bindings, DatasetJob, Job, bind, pack, settle, stub
+from oaflow.jobs import Bindings, DatasetJob, Job, bind, load_whole, pack, settle, stub
 from oaflow.schemata import heavy
 
 PAGES = {
@@ -162,3 +164,66 @@ def test_without_exactly_one_document_the_fragment_is_default_and_nothing_is_rep
 
     assert recorder.said[0] == ("writer", "d", "o", "default", False)
     assert len([said for said in recorder.said if said[0] == "writer"]) == 1
+
+
+class Stored(Recorder):
+    """
+    An entity store that has something.
+    """
+
+    def __init__(self, *entities: dict):
+        super().__init__()
+        self.entities = entities
+
+    def load(self, dataset, ids):
+        super().load(dataset, ids)
+        return iter([model.get_proxy(entity) for entity in self.entities])
+
+
+def whole(store: Recorder, *entities: dict) -> list[dict]:
+    with bind(Bindings(entities=store, files=None, queue=None)):
+        return load_whole(DatasetJob(dataset="d", queue="q", task="t", payload={"entities": list(entities)}))
+
+
+_texts = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=3, unique=True)
+_properties = st.dictionaries(st.sampled_from(["fileName", "bodyText", "language"]), _texts)
+_schemata = st.sampled_from(["Document", "PlainText", "Pages"])
+
+
+@given(_schemata, _properties, _schemata, _properties)
+def test_what_is_stored_is_merged_with_what_travelled_as_followthemoney_does(schema, stored, travelled_as, travelled):
+    one = model.get_proxy({"id": "doc-1", "schema": schema, "properties": stored}, cleaned=False)
+    other = model.get_proxy({"id": "doc-1", "schema": travelled_as, "properties": travelled}, cleaned=False)
+    (found,) = whole(Stored(one.to_dict()), other.to_dict())
+    try:
+        expected = one.merge(other).to_dict()
+    except InvalidData:
+        # Not one entity, then; what is in hand is what it is.
+        assert found["schema"] == travelled_as
+        return
+
+    assert found["schema"] == expected["schema"]
+    assert {name: set(values) for name, values in found["properties"].items()} == {
+        name: set(values) for name, values in expected["properties"].items()
+    }
+
+
+def test_entities_are_read_in_their_order_with_what_this_job_has_written():
+    store = Stored({"id": "p-1", "schema": "Person", "properties": {"name": ["Ada L."]}})
+    with bind(Bindings(entities=store, files=None, queue=None)):
+        job = DatasetJob(dataset="d", queue="q", task="t", payload={"entities": [PAGES, PERSON]})
+        job.get_writer().add(PERSON)
+        found = load_whole(job)
+
+    assert [entity["id"] for entity in found] == ["doc-1", "p-1"]
+    assert found[0] == PAGES
+    assert found[1]["properties"]["name"] == ["Ada L.", "Ada"]
+    assert store.said[-2:] == [("flush",), ("load", "d", ["doc-1", "p-1"])]
+
+
+def test_a_job_without_entities_reads_nothing():
+    store = Recorder()
+
+    assert whole(store) == []
+    assert load_whole(Job(queue="q", task="t")) == []
+    assert store.said == []
