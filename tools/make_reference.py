@@ -53,6 +53,9 @@ also `unmatched`: a list of `stage`, `port`, `reason`, `count` |
 `unreadable`, `reason` |
 | `status --all` | a run a line, the latest first: `run`, `pipeline`, `dataset`, `state` |
 | `cancel` | `run`, `state`, `waiting`: how many waiting jobs were taken out |
+| `route` | `stage`, `port`, `ways`: of each entity (`entity`, `schema`; null where there is none) the stages that it \
+goes `to`, and the `answers` of all edges: `to`, `condition`, `holds`, `values`; `reason` of what nothing takes, \
+`loads`, `disabled` |
 | `limit` | what is limited, one a line: `name`, `queue`, `task`, `concurrency`, `rate` (in a second), \
 `said_concurrency`, `said_rate` (by `oaflow limit`), `running`, `waiting` (counted up to 1,000) |
 | `search` | a hit a line: `file`, `page`, `passage`, `entity`, `schema`, `score` |

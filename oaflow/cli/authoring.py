@@ -1,5 +1,5 @@
 """
-`check`, `graph`, `plan`, `explain`: for who writes a pipeline.
+`check`, `graph`, `plan`, `route`, `explain`: for who writes a pipeline.
 """
 
 from pathlib import Path
@@ -30,6 +30,9 @@ def register(app: typer.Typer) -> None:
     app.command(
         "plan", cls=Page, rich_help_panel=panel, epilog="Example: oaflow plan pipelines/ingest.yml > plan.json"
     )(plan)
+    app.command(
+        "route", cls=Page, rich_help_panel=panel, epilog="Example: oaflow route ingest --at extract --job job.json"
+    )(route)
     app.command("explain", cls=Page, rich_help_panel=panel, epilog="Example: oaflow explain OAF201")(explain)
 
 
@@ -132,6 +135,36 @@ def plan(pipeline: PipelineName, no_import: NoImport = False) -> int:
     made = program.checked()
     say(made.canonical().decode())
     remark(f"sha256:{made.digest}" + (" (made without the functions: it cannot be run)" if no_import else ""))
+    return 0
+
+
+def route(
+    pipeline: PipelineName,
+    at: Annotated[str, typer.Option("--at", metavar="STAGE", help="The stage that returned the job.")],
+    port: Annotated[str, typer.Option("--port", metavar="PORT", help="The port that it was returned on.")] = "default",
+    job: Annotated[
+        str | None,
+        typer.Option("--job", metavar="FILE", help="The job as JSON, or FtM entities, one a line; -: stdin."),
+    ] = None,
+    param: GivenParams = None,
+    json: Json = False,
+) -> int:
+    """
+    Show where a job would go: each edge, its condition, and the values that decided.
+    """
+    from oaflow.cli.output import say_json
+    from oaflow.cli.routes import print_routing
+    from oaflow.cli.running import params_of, show_mistakes
+    from oaflow.operations.programs import load, locate
+    from oaflow.operations.routing import read_example, routing_of
+
+    program = load(locate(pipeline), imports=False)
+    show_mistakes(program)
+    routing = routing_of(program, at, port, read_example(job), params_of(param or ()))
+    if json:
+        say_json(routing.as_json())
+    else:
+        print_routing(routing)
     return 0
 
 

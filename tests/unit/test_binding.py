@@ -158,6 +158,7 @@ def test_the_origin_is_pipeline_and_stage_unless_it_is_said():
 
     assert [planned.origin for planned in bound.stages.values()] == ["p/a", "mine"]
 
+
 @pytest.mark.parametrize(
     ("wanted", "filled"),
     [
@@ -202,7 +203,7 @@ def test_an_expression_on_the_params_decides_whether_a_stage_is_on(enabled, reas
 def test_an_enabled_that_cannot_be_evaluated_is_the_fault_of_the_params():
     plan = plan_of(a=stage("a", "b"), b=stage("b", enabled="params.kind > 3"))
 
-    with pytest.raises(UsageError, match="`enabled` of stage 'b': .*params.kind > 3"):
+    with pytest.raises(UsageError, match=r"`enabled` of stage 'b': .*params.kind > 3"):
         bind(plan, {"kind": "many"})
 
 

@@ -29,9 +29,7 @@ def marked(text: str, *path: str | int, part: str = "MARK") -> str:
 
 @given(words, words, st.sampled_from([None, "'", '"', "|", ">"]), st.sampled_from([20, 80]))
 def test_a_part_is_found_in_every_style_of_yaml(before, after, style, width):
-    text = yaml.safe_dump(
-        {"a": [{"b": f"{before}MARK{after}"}]}, default_style=style, width=width, allow_unicode=True
-    )
+    text = yaml.safe_dump({"a": [{"b": f"{before}MARK{after}"}]}, default_style=style, width=width, allow_unicode=True)
     if load_text(text).diagnostics:
         return  # what the loader refuses has no value to find anything in
 

@@ -1,0 +1,221 @@
+"""
+Where one job would go: each edge of its port, its condition, and the values that decided. Runs nothing.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+
+from oaflow.errors import UsageError
+from oaflow.expressions import Expression
+from oaflow.jobs import AnyJob, InvalidJobError, read_job
+from oaflow.operations.programs import Program, without_required
+from oaflow.plan import BoundStage, Condition, Facts, bind, check_params
+from oaflow.plan.params import close_to
+from oaflow.runtime.choosing import ConditionError, Share, choose
+from oaflow.runtime.router import edges_of, entities_of, facts_of, route
+
+RUN = "example"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    What an edge says to an entity, or to a job without entities: whether its condition holds, and the values that it
+    was asked with. `holds` is None where nothing is asked: of an `else`, of an edge without a condition, and with
+    `choose: first` behind the one that takes it.
+    """
+
+    to: str
+    condition: str
+    holds: bool | None
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """
+    Where an entity goes; both names are None where the job has none. No stage: nothing takes it.
+    """
+
+    entity: str | None
+    schema: str | None
+    to: tuple[str, ...]
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """
+    What becomes of a job that a stage returned on a port.
+
+    Attributes:
+        reason: why what no edge takes goes nowhere; None where all is taken.
+        loads: stages whose edges would read the entities from the store, where here only what was given is seen.
+        disabled: the stages that are off, with the reason.
+    """
+
+    stage: str
+    port: str
+    ways: tuple[Way, ...]
+    reason: str | None
+    loads: tuple[str, ...]
+    disabled: Mapping[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        The public form.
+        """
+        return asdict(self)
+
+
+def routing_of(program: Program, stage: str, port: str, given: Any, params: Mapping[str, object]) -> Routing:
+    """
+    Where a job goes.
+
+    Args:
+        stage: that returned it, on the port.
+        given: the job as an author writes it: `entities` and `context`, or a list of entities.
+
+    Raises:
+        UsageError: the program has mistakes, no such stage or port; or what was given is no job, or one that a
+            condition cannot be asked about.
+    """
+    plan = without_required(program.checked())
+    bound = bind(plan, check_params(plan, params))
+    if stage not in bound.stages:
+        why = f"stage {stage!r} is off: {bound.disabled[stage]}" if stage in bound.disabled else None
+        raise UsageError(why or f"no stage is named {stage!r}", help=None if why else close_to(stage, bound.stages))
+    here = bound.stages[stage]
+    job = example_job(given, here)
+    edges = edges_of(here, port)
+    entities = entities_of(job)
+    facts = facts_of(bound, job, RUN)
+    conditional = port in here.conditions
+    try:
+        choice = choose(here, port, entities, facts) if conditional else None
+    except ConditionError as problem:
+        raise UsageError(str(problem)) from problem
+    routed = route(bound, stage, job, [(port, job, choice)], run=RUN, job_id=0)
+    shares: Sequence[Share] = choice.shares if choice is not None else [None] * len(edges)
+    asked = here.conditions[port] if conditional else [Condition(edge, None, None) for edge in edges]
+    return Routing(
+        stage,
+        port,
+        tuple(
+            Way(
+                entity["id"] if entity else None,
+                entity["schema"] if entity else None,
+                tuple(edge.to for edge, share in zip(edges, shares, strict=True) if share is None or number in share),
+                tuple(_answers(here, asked, facts, entity)),
+            )
+            for number, entity in enumerate(entities or [None])
+        ),
+        next((loss.reason for loss in routed.losses), None),
+        tuple(edge.to for edge in edges if edge.load),
+        bound.disabled,
+    )
+
+
+_KEYS = ("entities", "context", "dataset", "payload")
+
+
+def _answers(
+    stage: BoundStage, asked: Sequence[Condition], facts: Facts, entity: Mapping[str, Any] | None
+) -> Iterator[Answer]:
+    taken = False
+    for edge, when, where in asked:
+        holds: bool | None = None
+        values: dict[str, Any] = {}
+        if when is not None and not taken:
+            holds, values = _asked(when, facts, None)
+        if where is not None and not taken and holds is not False:
+            holds, more = _asked(where, facts, entity) if entity is not None else (False, {})
+            values |= more
+        taken = taken or (stage.choose == "first" and (holds or edge.takes_all))
+        yield Answer(edge.to, edge.condition, holds, values)
+
+
+def _asked(expression: Expression, facts: Facts, entity: Mapping[str, Any] | None) -> tuple[bool, dict[str, Any]]:
+    given: dict[str, Any] = {**facts._asdict(), "e": entity}
+    return expression.holds(**given), expression.values(**given)
+
+
+def read_example(name: str | None) -> Any:
+    """
+    A job from a file of JSON, or FtM entities, one a line; `-` is stdin, and None a job without anything.
+
+    Raises:
+        UsageError: it is not JSON.
+    """
+    if name is None:
+        return {}
+    try:
+        raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{name!r} cannot be read: {error.strerror}") from error
+    shown = "stdin" if name == "-" else name
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        problem = error
+    try:
+        # As `run -i` takes them.
+        return [orjson.loads(line) for line in raw.splitlines() if line.strip()]
+    except orjson.JSONDecodeError:
+        raise UsageError(f"{shown} is not JSON: {problem}", help=_EXAMPLE) from None
+
+
+_EXAMPLE = '{"entities": [{"id": "a", "schema": "Document", "properties": {"language": ["rus"]}}], "context": {}}'
+
+
+def example_job(given: Any, stage: BoundStage) -> AnyJob:
+    """
+    A job that a stage could have returned: from a whole job, from its `entities` and `context`, from a list of
+    entities, or from one entity. What an entity has no id of gets its number.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    body: dict[str, Any]
+    match given:
+        case {"schema": str()}:
+            body = {"payload": {"entities": [given]}}
+        case list():
+            body = {"payload": {"entities": given}}
+        case {"payload": _}:
+            body = dict(cast("Mapping[str, Any]", given))
+        case Mapping():
+            members = cast("Mapping[str, Any]", given)
+            if unknown := [key for key in members if key not in ("entities", "context", "dataset")]:
+                raise UsageError(f"a job has no key {unknown[0]!r}", help=close_to(unknown[0], _KEYS) or _EXAMPLE)
+            body = {key: members[key] for key in members if key == "dataset"}
+            body["payload"] = {key: members[key] for key in members if key != "dataset"}
+        case _:
+            raise UsageError("what was given is no job", help=_EXAMPLE)
+    payload = body.get("payload")
+    if isinstance(payload, dict) and isinstance(entities := payload.get("entities"), list):
+        body["payload"] = {**payload, "entities": [_named(entity, number) for number, entity in enumerate(entities, 1)]}
+    try:
+        return read_job({"queue": stage.queue, "task": stage.task, "dataset": "example", **body})
+    except InvalidJobError as error:
+        raise UsageError(str(error), help=_EXAMPLE) from error
+
+
+def _named(entity: Any, number: int) -> Any:
+    """
+    An entity with an id, and with lists where a value stands alone.
+    """
+    if not isinstance(entity, dict):
+        return entity
+    properties = cast("Any", entity).get("properties")
+    lists = (
+        {key: value if isinstance(value, list) else [value] for key, value in properties.items()}
+        if isinstance(properties, dict)
+        else {}
+    )
+    return {"id": f"entity-{number}", **entity, "properties": lists}
