@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     )
     crashes: int = Field(default=3, ge=1, description="crashes without progress that fail a job")
     job_bytes: int = Field(default=16_000, ge=0, description="entities above this size travel as stubs")
+    deep: int = Field(
+        default=100_000,
+        ge=1,
+        description="jobs open in what follows a stream, above which the stream rests until there are half as many",
+    )
     keep: int = Field(default=90, ge=1, description="days that history is kept")
     events: bool = Field(
         default=False, description="whether procrastinate's rows of events are written on oaflow's own server"

@@ -47,7 +47,7 @@ class Beat:
 
 CLAIM = """
 SELECT id, queue, task, priority, args::text, coalesce(args #>> '{payload,context,oaflow}', '{}'),
-       attempts, retries, crashes, suspect
+       attempts, retries, crashes, suspect, NULL
   FROM oaflow.fetch_v3(%(worker)s, %(queues)s::text[], %(tasks)s::text[], %(runs)s::text[], %(most)s)
 """
 
@@ -57,7 +57,8 @@ SELECT job, answer FROM oaflow.complete_v1(
     %(stages)s::text[], %(parents)s::bigint[], %(started)s::float8[], %(ended)s::float8[], %(delays)s::float8[],
     %(positions)s::int[], %(digests)s::text[], %(versions)s::text[], %(details)s::jsonb,
     %(next_ids)s::bigint[], %(next_parents)s::bigint[], %(next_queues)s::text[], %(next_tasks)s::text[],
-    %(next_stages)s::text[], %(next_priorities)s::int[], %(next_collects)s::text[], %(next_args)s::jsonb)
+    %(next_stages)s::text[], %(next_priorities)s::int[], %(next_collects)s::text[],
+    %(next_locks)s::text[], %(next_args)s::jsonb)
 """
 
 CLOSE = """
@@ -155,6 +156,7 @@ def completion_values(worker: int, shard: int, items: Sequence[Completion]) -> d
         "next_stages": texts(successor.stage for _, successor in pairs),
         "next_priorities": numbers(successor.priority for _, successor in pairs),
         "next_collects": texts(successor.collect for _, successor in pairs),
+        "next_locks": texts(successor.lock for _, successor in pairs),
         "next_args": json_array(successor.args for _, successor in pairs),
     }
 
@@ -185,6 +187,13 @@ async def release(connection: Connection, worker: int, jobs: Sequence[int]) -> N
     Give back what was claimed and not started; no attempt is spent.
     """
     await connection.execute("SELECT oaflow.release_v1(%s, %s::bigint[])", (worker, list(jobs)))
+
+
+async def lock(connection: Connection, worker: int, job: int, lock: str) -> None:
+    """
+    Give back a job that was not begun, with the lock that it came without; no attempt is spent.
+    """
+    await connection.execute("SELECT oaflow.lock_v1(%s, %s, %s)", (worker, job, lock))
 
 
 async def alone(connection: Connection, worker: int, job: int, attempt: int) -> None:

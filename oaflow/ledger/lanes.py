@@ -1,5 +1,6 @@
 """
-The worker's side of limits: which tasks have one, and claims of them. Async, one statement each.
+The worker's side of limits and locks: which tasks have a limit, and claims of those that have either. Async, one
+statement each.
 """
 
 from collections.abc import Sequence
@@ -18,8 +19,9 @@ LOOK_SECONDS = 0.2
 
 CLAIM_LANE = """
 SELECT id, queue, task, priority, args::text, coalesce(args #>> '{payload,context,oaflow}', '{}'),
-       attempts, retries, crashes, suspect, again
-  FROM oaflow.fetch_lane_v1(%(worker)s, %(queue)s, %(task)s, %(runs)s::text[], %(most)s, %(late)s, %(look)s)
+       attempts, retries, crashes, suspect, lock, again
+  FROM oaflow.fetch_lane_v1(
+    %(worker)s, %(queue)s, %(task)s, %(runs)s::text[], %(most)s, %(late)s, %(look)s, %(after)s)
 """
 
 
@@ -43,13 +45,16 @@ async def limited(connection: Connection) -> list[Limited]:
 
 
 async def claim_lane(
-    connection: Connection, worker: int, queue: str, task: str, runs: Sequence[str], most: int
+    connection: Connection, worker: int, queue: str, task: str, runs: Sequence[str], most: int, after: str | None = None
 ) -> tuple[list[Claimed], float | None]:
     """
-    Claim up to `most` jobs of a task that has a limit, and no more than it allows.
+    Claim up to `most` jobs of a task that has a limit or locks, and no more than these allow.
+
+    Args:
+        after: locks are gone through from the one behind this on, so that each has its turn; None where there are none.
 
     Returns:
-        the jobs; and in how many seconds it is worth to ask again, None where no limit stands in the way, or nothing
+        the jobs; and in how many seconds it is worth to ask again, None where neither stands in the way, or nothing
         waits.
     """
     values = {
@@ -60,6 +65,7 @@ async def claim_lane(
         "most": most,
         "late": LATE_SECONDS,
         "look": LOOK_SECONDS,
+        "after": after,
     }
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(CLAIM_LANE, values)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 class Claimed(NamedTuple):
     """
     A job that this worker owns now. `args` is JSON text, and `mark` the part of it that oaflow wrote: run, stage, depth
-    and parent; `attempts` is the fence.
+    and parent; `attempts` is the fence. No other job with its `lock` is claimed while it is.
     """
 
     id: int
@@ -21,13 +21,14 @@ class Claimed(NamedTuple):
     retries: int
     crashes: int
     suspect: bool
+    lock: str | None = None
 
 
 class Successor(NamedTuple):
     """
     A job to insert together with the end of its parent. `args` is JSON text. One with `collect`, [key, documents] as
     JSON text, waits to be put together with others of the key; one with an id is inserted as claimed by the worker that
-    sends it.
+    sends it; of those with one `lock` one at a time is claimed.
     """
 
     queue: str
@@ -36,6 +37,7 @@ class Successor(NamedTuple):
     priority: int
     args: bytes
     collect: str | None = None
+    lock: str | None = None
     id: int | None = None
 
 

@@ -176,6 +176,7 @@ def _bound_stage(plan: Plan, name: str, values: Mapping[str, Any], disabled: Col
         concurrency=number("concurrency", stage.concurrency, None, "a whole number, 1 or more", _is_positive),
         rate=number("rate", stage.rate, None, "a number in a time, like 50/s", _is_often, _as_rate),
         join=tuple(other for other in stage.join if other not in disabled),
+        lock=stage.lock,
     )
 
 

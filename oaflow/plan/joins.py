@@ -1,5 +1,5 @@
 """
-What a join waits for, and what leads to a stage. Pure.
+What a join waits for, what leads to a stage, and what follows one. Pure.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -54,6 +54,14 @@ def feeders_of(stages: Mapping[str, Joining], name: str) -> frozenset[str]:
     """
     leads = _leads(stages)
     return frozenset(_closure(leads[name], leads))
+
+
+def followers_of(stages: Mapping[str, Joining], name: str) -> frozenset[str]:
+    """
+    All stages that a stage leads to, over `on_error` too, and that do not lead back to it.
+    """
+    after = _closure(stages[name].targets, {other: stage.targets for other, stage in stages.items()})
+    return frozenset(after & stages.keys()) - feeders_of(stages, name) - {name}
 
 
 def _leads(stages: Mapping[str, Joining]) -> dict[str, list[str]]:

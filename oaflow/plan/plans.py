@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from oaflow.errors import EnvironmentProblem
 from oaflow.model import Choose, Emit, Retry, Where
 from oaflow.plan.conditions import Condition, condition_text, conditions_of
-from oaflow.plan.joins import feeders_of, waits_of
+from oaflow.plan.joins import feeders_of, followers_of, waits_of
 
 FORMAT = 1
 
@@ -108,6 +108,7 @@ class PlannedStage(_Frozen):
     `enabled` is a bool, or an expression on the params.
     `split` is the most entities of one of its jobs, `collect` what several are put together to. `join` are the stages
     that it waits for, or `run`.
+    Of the jobs for which `lock`, an expression, has the same value, one at a time runs.
     `concurrency` is how many of its jobs run at once, `rate` how many begin in a second, over all runs.
     """
 
@@ -133,6 +134,7 @@ class PlannedStage(_Frozen):
     split: int | None = None
     collect: PlannedCollect | None = None
     join: tuple[str, ...] = ()
+    lock: str | None = None
     concurrency: int | Open | None = None
     rate: float | Open | None = None
 
@@ -268,6 +270,7 @@ class BoundStage(_Frozen):
     split: int | None = None
     collect: BoundCollect | None = None
     join: tuple[str, ...] = ()
+    lock: str | None = None
     concurrency: int | None = None
     rate: float | None = None
 
@@ -340,6 +343,22 @@ class BoundPlan(_Frozen):
         """
         collecting = [name for name, stage in self.stages.items() if stage.collect]
         return {name: feeders_of(self.stages, name) for name in collecting}
+
+    @cached_property
+    def rests(self) -> Mapping[str, frozenset[str]]:
+        """
+        The streams that rest where too much is open in what follows them, each with that.
+
+        Not those that could wait for themselves: what follows would never come to an end while a job of theirs holds
+        its lock, or its place among those of the same task.
+        """
+        streams = [name for name, stage in self.stages.items() if stage.emit == "stream" and stage.lock is None]
+        following = {name: followers_of(self.stages, name) for name in streams}
+        return {name: after for name, after in following.items() if after and not self._share_a_task(name, after)}
+
+    def _share_a_task(self, name: str, others: Iterable[str]) -> bool:
+        here = self.stages[name]
+        return any((here.queue, here.task) == (self.stages[other].queue, self.stages[other].task) for other in others)
 
     @property
     def limits(self) -> list[tuple[str, str, int | None, float | None]]:

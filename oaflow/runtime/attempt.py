@@ -18,7 +18,7 @@ from oaflow.runtime.choosing import Choice, choose
 from oaflow.runtime.complaints import EmissionError, StreamDiffersError, TooManyJobsError
 from oaflow.runtime.functions import Loaded, TaskError
 from oaflow.runtime.messages import Assignment, Handover
-from oaflow.runtime.router import Emitted, Loss, Routed, edges_of, entities_of, facts_of, route, stage_of
+from oaflow.runtime.router import Emitted, Loss, Route, Routed, edges_of, entities_of, facts_of, route, stage_of
 from oaflow.runtime.streams import Earlier, fingerprint
 from oaflow.runtime.troubles import describe
 
@@ -227,12 +227,7 @@ class Attempt:
         routed = route(
             self.plan, self.stage_name, self.job, pending, run=self.assignment.run, job_id=self.assignment.job
         )
-        successors = tuple(
-            [
-                Successor(way.queue, way.task, way.stage, way.priority, self._refusing(way.to_json), way.collect)
-                for way in routed.routes
-            ]
-        )
+        successors = tuple([self._next(way) for way in routed.routes])
         return self._message(
             outcome, self._account(routed), successors, position, digest, warning=_stray(routed, self.stage_name)
         )
@@ -258,6 +253,10 @@ class Attempt:
             facts_of(self.plan, job, self.assignment.run),
             loaded=load_whole(job) if loads else None,
         )
+
+    def _next(self, way: Route) -> Successor:
+        args = self._refusing(way.to_json)
+        return Successor(way.queue, way.task, way.stage, way.priority, args, way.collect, way.lock)
 
     def _refusing(self, write: Callable[P, bytes], *args: P.args, **kwargs: P.kwargs) -> bytes:
         try:

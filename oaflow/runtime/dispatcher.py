@@ -39,6 +39,7 @@ from oaflow.runtime.functions import Loaded, load
 from oaflow.runtime.held import Held, Passage, crash_error, timeout_error, unknown_stage, worker_crash_error
 from oaflow.runtime.joblog import JobLog
 from oaflow.runtime.lanes import Lane, Lanes
+from oaflow.runtime.locking import LockError
 from oaflow.runtime.messages import Assignment, Death, Handover
 from oaflow.runtime.options import Options
 from oaflow.runtime.outcomes import Outcomes
@@ -46,7 +47,9 @@ from oaflow.runtime.pace import MOST_AHEAD, Pace
 from oaflow.runtime.passages import Passages
 from oaflow.runtime.policy import Trouble
 from oaflow.runtime.pool import Pool
+from oaflow.runtime.resting import Resting
 from oaflow.runtime.slots import SLOTS, Slots
+from oaflow.runtime.troubles import describe
 from oaflow.runtime.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -128,13 +131,23 @@ class Dispatcher:
         self._passages = Passages(
             wire, probe=self._pool.probe, know=self._pool.know, forget=self._forget, only=options.only
         )
+        self._resting = Resting(
+            wire,
+            settings.deep,
+            passages=lambda: self._passages.known,
+            acknowledge=self._acknowledge,
+            rest=lambda held: self._place_of(held).rest(held.row.id),
+            go_on=lambda held: self._place_of(held).go_on(held.row.id),
+            break_off=self._break_off,
+            changed=self._due,
+        )
         self._outcomes = Outcomes(
             self._completer,
             lines=self._log,
             upkeep=self._upkeep,
             passages=self._passages,
             pace=self._pace,
-            acknowledge=self._acknowledge,
+            break_off=self._break_off,
             most_crashes=settings.crashes,
         )
 
@@ -189,6 +202,7 @@ class Dispatcher:
         Let running jobs end for the time of grace, give the rest back, send all answers, and unregister.
         """
         self.stop_claiming()
+        self._resting.stop()
         await self._give_back(self._take_back())
         deadline = time.monotonic() + self._options.grace
         while self._busy() and time.monotonic() < deadline:
@@ -247,7 +261,7 @@ class Dispatcher:
         self._slots.cancel_all()
         for held in list(self._held.values()):
             self._let_go(held)
-        for executor in list(self._pool.executors):
+        for executor in self._pool.everyone:
             if executor.load:
                 self._pool.kill(executor, "the worker was declared dead")
         self._completer.forget()
@@ -309,6 +323,7 @@ class Dispatcher:
     def _forget(self, run: str) -> None:
         self._pool.forget(run)
         self._pace.forget(run)
+        self._resting.forget_run(run)
 
     # -- claims -----------------------------------------------------------------------------------------------------
 
@@ -345,6 +360,7 @@ class Dispatcher:
             if other_triples and (new := self._lanes.take(self._passages.ways)):
                 # Claimed before the limit was heard of: what is not begun waits its turn.
                 await self._give_back(self._take_back(lambda held: (held.row.queue, held.row.task) in new))
+            await self._resting.look()
             self._next_look = 0.0
         await self._leave_to_others()
         for lane in self._lanes.due:
@@ -471,7 +487,8 @@ class Dispatcher:
         self._feed_soon()
 
     async def _claim(self, in_loop: bool) -> None:
-        worker, most, triples = self.worker, self._room(in_loop), self._passages.triples(in_loop=in_loop)
+        worker, most = self.worker, self._room(in_loop)
+        triples = self._resting.open(self._passages.triples(in_loop=in_loop))
         with self.claims.sent():
             rows = await self._wire.send("claim", ledger.claim, worker, triples, most)
             self._more |= len(rows) >= most
@@ -485,7 +502,10 @@ class Dispatcher:
         worker, most, way = self.worker, self._room_for(lane), lane.way
         lane.due = False  # before the claim: what is heard while it is on the wire may be what it did not see
         with self.claims.sent():
-            rows, again = await self._wire.send("claim", claim_lane, worker, way.queue, way.task, way.runs, most)
+            after = lane.after if way.locks else None
+            runs = [run for *_, run in self._resting.open([(way.queue, way.task, run) for run in way.runs])]
+            rows, again = await self._wire.send("claim", claim_lane, worker, way.queue, way.task, runs, most, after)
+            lane.after = next((row.lock for row in reversed(rows) if row.lock), lane.after)
             strangers = [row.id for row in rows if not await self._take(row)]
         self._lanes.answered(lane, full=len(rows) >= most, again=again)
         if strangers:
@@ -513,10 +533,29 @@ class Dispatcher:
         if planned is None:
             message = f"the plan of run {run} has no stage {stage!r}; it has: {', '.join(passage.plan.stages)}"
             self._outcomes.end(held, "failed", {"error": {"type": "UnknownStageError", "message": message}})
+        elif planned.lock is not None and await self._goes_back_for_its_lock(held):
+            pass
         elif row.crashes >= self._options.settings.crashes:
             self._outcomes.trouble(held, Trouble("crash", worker_crash_error(row.crashes)), time.time())
         else:
             self._put(held)
+        return True
+
+    async def _goes_back_for_its_lock(self, held: Held) -> bool:
+        """
+        Whether a job came without its lock: then it is given back with it, or fails where it cannot be told.
+        """
+        try:
+            lock = held.missing_lock()
+        except LockError as error:
+            trouble = Trouble("error", describe(error, held.stage.name, None), final=True)
+            self._outcomes.trouble(held, trouble, time.time())
+            return True
+        if lock is None:
+            return False
+        await self._wire.send("lock", ledger.lock, self.worker, held.row.id, lock)
+        self._let_go(held)
+        self._lanes.ended(held.row.queue, held.row.task)  # it may be claimed now
         return True
 
     def _put(self, held: Held) -> None:
@@ -682,6 +721,7 @@ class Dispatcher:
         back = [self._held[assignment.job] for assignment in returned if assignment.job in self._held]
         held = self._held.get(culprit.job) if culprit else None
         if held is not None:
+            self._resting.forget(held.row.id)
             now = time.time()
             match reason.kind:
                 case "timeout":
@@ -741,7 +781,7 @@ class Dispatcher:
             if self._may_claim():
                 self._wake.set()
             if taken:
-                self._acknowledge(held, completion.position or 0)
+                self._resting.handed(held, completion.position or 0, len(completion.successors))
             else:
                 self._abandon(held)
             return
@@ -774,11 +814,27 @@ class Dispatcher:
         job = held.row.id
         self._let_go(held)
         self._slots.cancel(job)
-        for executor in list(self._pool.executors):
-            if executor.running and executor.running[0] == job:
-                self._pool.kill(executor, "its job is another worker's now")
+        if (executor := self._pool.at(job)) is not None:
+            self._pool.kill(executor, "its job is another worker's now")
+
+    def _break_off(self, held: Held) -> None:
+        """
+        End an attempt at a stream that would go on for nothing: its run was cancelled, or the worker stops.
+        """
+        if not self._runs_in_loop(held):
+            if (executor := self._pool.at(held.row.id)) is not None and executor.death is None:
+                self._pool.kill(executor, "its stream was broken off")
+        elif self._slots.cancel(held.row.id) and held.passage.cancelled:
+            self._outcomes.end(held, "cancelled")
+
+    def _runs_in_loop(self, held: Held) -> bool:
+        return self._passages.probe_of(held.stage.task).is_async
+
+    def _place_of(self, held: Held) -> Slots | Pool:
+        return self._slots if self._runs_in_loop(held) else self._pool
 
     def _let_go(self, held: Held) -> None:
+        self._resting.forget(held.row.id)
         if self._held.pop(held.row.id, None) is not None:
             held.passage.held -= 1
 

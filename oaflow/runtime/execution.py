@@ -103,7 +103,7 @@ async def execute_async(
                 await _hand_parts(attempt, clock, cast("AsyncIterable[Any]", returned), hand)
             else:
                 for part in _taken(attempt, returned):
-                    await hand(part)
+                    await clock.beside(hand(part))
             return attempt.last()
     except (GeneratorExit, KeyboardInterrupt, asyncio.CancelledError):
         raise
@@ -145,7 +145,7 @@ async def _hand_parts(
                 return
             emitted = emission(attempt.stage_name, item)
             if emitted is not None and (part := attempt.add(*emitted)) is not None:
-                await hand(part)
+                await clock.beside(hand(part))
             if attempt.enough:
                 return
     finally:
@@ -199,6 +199,15 @@ class _Timeout:
     def __init__(self, stage: str, seconds: float | None) -> None:
         self._stage, self._seconds = stage, seconds
         self._until = None if seconds is None else time.monotonic() + seconds
+
+    async def beside(self, call: Awaitable[None]) -> None:
+        """
+        Wait for what is not the function's time: a part of its stream is taken when there is room for more.
+        """
+        began = time.monotonic()
+        await call
+        if self._until is not None:
+            self._until += time.monotonic() - began
 
     async def within(self, call: Awaitable[Any]) -> Any:
         if self._until is None or self._seconds is None:

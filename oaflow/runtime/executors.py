@@ -35,6 +35,8 @@ class Executor:
         printed: the last lines, with the job that printed each.
         death: how the pool killed it, and
         doomed: for which job.
+        rests: since when the stream that it is at rests, and
+        rested: for how many seconds that did before.
         greedy: the job whose programs were above its limit of memory at the last look.
         status: how it ended, as told by its forkserver; None where that is gone.
     """
@@ -53,6 +55,8 @@ class Executor:
     known: set[str] = field(default_factory=set[str])
     death: Death | None = None
     doomed: int | None = None
+    rests: float | None = None
+    rested: float = 0.0
     greedy: int | None = None
     born: float = field(default_factory=time.monotonic)
     transport: asyncio.Transport | None = None
@@ -79,6 +83,19 @@ class Executor:
         """
         now = None if self.closed else self.slot.read()
         return now if now is not None and now[0] in self.in_hand else None
+
+    def seconds(self, since: float, now: float) -> float:
+        """
+        How long its job has been at work; the time that it rested is not its own.
+        """
+        return now - since - self.rested - (0.0 if self.rests is None else now - self.rests)
+
+    def go_on(self, now: float) -> None:
+        """
+        Its stream rests no more.
+        """
+        if self.rests is not None:
+            self.rested, self.rests = self.rested + now - self.rests, None
 
     def write(self, message: tuple[Any, ...]) -> None:
         """

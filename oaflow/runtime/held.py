@@ -15,8 +15,9 @@ from oaflow.jobs import read_job
 from oaflow.ledger.rows import Claimed, Successor
 from oaflow.model import Retry
 from oaflow.plan import BoundPlan, BoundStage
+from oaflow.runtime.locking import lock_of
 from oaflow.runtime.messages import Assignment, Death
-from oaflow.runtime.router import divert
+from oaflow.runtime.router import divert, facts_of
 
 
 @dataclass(slots=True)
@@ -92,6 +93,19 @@ class Held:
         """
         return self.stage.emit == "stream"
 
+    def missing_lock(self) -> str | None:
+        """
+        The lock of a job that came without it, as who made it could not tell: it was put together, taken apart, or sent
+        again. None where it has it, or needs none.
+
+        Raises:
+            LockError: it cannot be told.
+        """
+        if self.stage.lock is None or self.row.lock is not None:
+            return None
+        job = read_job(orjson.loads(self.row.args))
+        return lock_of(self.stage, facts_of(self.passage.plan, job, self.passage.id))
+
     def diverted(self, error: Mapping[str, Any]) -> Successor | None:
         """
         The job as it arrived, on its way to the `on_error` stage of its own; None where there is none.
@@ -101,7 +115,7 @@ class Held:
         way = divert(self.passage.plan, self.stage.name, job, error, attempts=attempts, run=run, job_id=self.row.id)
         if way is None:
             return None
-        return Successor(way.queue, way.task, way.stage, way.priority, way.to_json())
+        return Successor(way.queue, way.task, way.stage, way.priority, way.to_json(), lock=way.lock)
 
 
 def unknown_stage(name: str, row: Claimed) -> BoundStage:

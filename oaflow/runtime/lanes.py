@@ -1,7 +1,7 @@
 """
-Tasks that have a limit, and which of them to ask for now. Nothing here waits.
+Tasks that have a limit or locks, and which of them to ask for now. Nothing here waits.
 
-Their jobs are claimed apart, for places that are free. What stands in the way of a limit is asked for again when the
+Their jobs are claimed apart, for places and locks that are free. What stands in the way is asked for again when the
 database said so, and when a job of it has ended here: not with every notification.
 """
 
@@ -16,7 +16,8 @@ SHORTEST = 0.05
 
 class Way(NamedTuple):
     """
-    What of a limited task is to be claimed here: of which runs. `at_once` says that only so many run at once.
+    What of such a task is to be claimed here: of which runs. `at_once` says that only so many run at once, `locks` that
+    its jobs may have one.
     """
 
     queue: str
@@ -24,16 +25,19 @@ class Way(NamedTuple):
     at_once: bool
     in_loop: bool
     runs: tuple[str, ...]
+    locks: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class Lane:
     """
-    One of them. `due` says that it is worth to ask; `later` is the moment from which it will be.
+    One of them. `due` says that it is worth to ask; `later` is the moment from which it will be. `after` is the last
+    lock of which a job came.
     """
 
     way: Way
     due: bool = True
+    after: str = ""
     later: asyncio.TimerHandle | None = field(default=None, repr=False)
 
     def ask(self) -> None:
@@ -59,7 +63,7 @@ class Lanes:
 
     def take(self, ways: Iterable[Way]) -> set[tuple[str, str]]:
         """
-        Learn what has a limit now; what is known of the others is dropped.
+        Learn what has a limit or locks now; what is known of the others is dropped.
 
         Returns:
             the queue and task of each that had none before.
@@ -72,7 +76,7 @@ class Lanes:
 
     def of(self, queue: str, task: str) -> Lane | None:
         """
-        The lane of a task on a queue, None where it has no limit.
+        The lane of a task on a queue, None where it has neither limit nor locks.
         """
         return self._lanes.get((queue, task))
 
@@ -85,7 +89,7 @@ class Lanes:
 
     def look(self) -> None:
         """
-        There may be something new: not where a limit stands in the way, and the moment of the next has not come.
+        There may be something new: not where something stands in the way, and the moment of the next has not come.
         """
         for lane in self._lanes.values():
             lane.due |= lane.later is None
@@ -99,10 +103,10 @@ class Lanes:
 
     def ended(self, queue: str, task: str) -> None:
         """
-        A job has ended: where only so many run at once, there is a place for the next.
+        A job has ended: where only so many run at once, or one of each lock, there is a place for the next.
         """
         lane = self._lanes.get((queue, task))
-        if lane is not None and lane.way.at_once:
+        if lane is not None and (lane.way.at_once or lane.way.locks):
             lane.ask()
 
     def answered(self, lane: Lane, *, full: bool, again: float | None) -> None:
@@ -111,7 +115,7 @@ class Lanes:
 
         Args:
             full: whether it brought all that was asked for.
-            again: in how many seconds it is worth to ask again, because of a limit.
+            again: in how many seconds it is worth to ask again, because of a limit or a lock.
         """
         if again is not None and not lane.due and self._lanes.get((lane.way.queue, lane.way.task)) is lane:
             lane.later = asyncio.get_running_loop().call_later(max(again, SHORTEST), self._come, lane)

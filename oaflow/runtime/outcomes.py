@@ -34,7 +34,7 @@ class Outcomes:
         upkeep: is told of full disks.
         passages: know the versions of tasks.
         pace: learns how long attempts take.
-        acknowledge: called with the position of a part of a stream that nobody waits for any more.
+        break_off: ends an attempt that streams for a run that was cancelled.
         most_crashes: of a job, after which it is failed.
     """
 
@@ -46,12 +46,12 @@ class Outcomes:
         upkeep: Upkeep,
         passages: Passages,
         pace: Pace,
-        acknowledge: Callable[[Held, int], None],
+        break_off: Callable[[Held], None],
         most_crashes: int,
     ) -> None:
         self._completer, self._log, self._upkeep = completer, lines, upkeep
         self._passages, self._pace = passages, pace
-        self._acknowledge, self._most_crashes = acknowledge, most_crashes
+        self._break_off, self._most_crashes = break_off, most_crashes
 
     def take(self, held: Held, handover: Handover) -> None:
         """
@@ -66,7 +66,7 @@ class Outcomes:
             self._warn(held, handover.warning)
         if held.passage.cancelled:
             if chunk:
-                self._acknowledge(held, handover.position or 0)
+                self._break_off(held)
             else:
                 self.end(held, "cancelled")
         elif handover.outcome == "failed":

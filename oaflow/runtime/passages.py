@@ -55,6 +55,13 @@ class Passages:
         return self._known.get(run)
 
     @property
+    def known(self) -> list[Passage]:
+        """
+        All runs that are known.
+        """
+        return list(self._known.values())
+
+    @property
     def any_cancelled(self) -> bool:
         """
         Whether there is a run among them whose results are dropped.
@@ -99,7 +106,12 @@ class Passages:
         Returns:
             Whether there is something else to claim now, and whether there are new tasks.
         """
+        before_asking = self.known
         found = await self._wire.send("runs", ledger.open_runs)
+        opened = {run.id for run in found}
+        for passage in before_asking:
+            if passage.id not in opened:
+                passage.state = "cancelled"  # nobody heard of it; with a job in hand here it has not come to its end
         limits = {(limit.queue, limit.task): limit for limit in await self._wire.send("limits", lanes.limited)}
         read = [self._read(run) for run in found if run.format == FORMAT and self.only in (None, run.id)]
         runs = [run for run in read if run is not None]
@@ -114,17 +126,26 @@ class Passages:
         fresh = sorted({task for _, task, _ in triples} - self._probes.keys())
         if fresh:
             self._take_in(await self._probe(fresh))
+        # Where one run locks a task, jobs of others may have the same locks.
+        locks = {(stage.queue, stage.task) for run in runs for stage in run.plan.stages.values() if stage.lock}
         before = self._triples, self.ways
         self._triples = {True: [], False: []}
         runs_of: dict[tuple[str, str], list[str]] = {}
         for queue, task, run in sorted(triples):
             probe = self.probe_of(task)
-            if probe.ok and (queue, task) in limits:
+            if probe.ok and ((queue, task) in limits or (queue, task) in locks):
                 runs_of.setdefault((queue, task), []).append(run)
             elif probe.ok:
                 self._triples[probe.is_async].append((queue, task, run))
         self.ways = [
-            Way(queue, task, limits[queue, task].at_once, self.probe_of(task).is_async, tuple(runs))
+            Way(
+                queue,
+                task,
+                at_once=(queue, task) in limits and limits[queue, task].at_once,
+                in_loop=self.probe_of(task).is_async,
+                runs=tuple(runs),
+                locks=(queue, task) in locks,
+            )
             for (queue, task), runs in runs_of.items()
         ]
         self._claimed = frozenset([*self._triples[True], *self._triples[False]])
@@ -132,14 +153,14 @@ class Passages:
 
     def triples(self, *, in_loop: bool) -> list[tuple[str, str, str]]:
         """
-        What to claim, by queue, task and run: of async stages, or of those that run in executors. What has a limit is
-        not in it (`ways`).
+        What to claim, by queue, task and run: of async stages, or of those that run in executors. What has a limit or
+        locks is not in it (`ways`).
         """
         return self._triples[in_loop]
 
     def works_on(self, queue: str, task: str, run: str) -> bool:
         """
-        Whether this worker claims jobs of a queue, a task and a run, and no limit holds for them.
+        Whether this worker claims jobs of a queue, a task and a run, and neither limit nor locks hold for them.
         """
         return (queue, task, run) in self._claimed
 

@@ -194,7 +194,25 @@ class Pool:
         Those that take work.
         """
         # Not before its wire is laid: what is written then goes nowhere, and the plan of its run with it.
-        return [executor for executor in self._executors if not executor.retiring and executor.transport is not None]
+        return [
+            executor
+            for executor in self._executors
+            if not executor.retiring and executor.transport is not None and executor.rests is None
+        ]
+
+    @property
+    def everyone(self) -> Sequence[Executor]:
+        """
+        All that are there.
+        """
+        return tuple(self._executors)
+
+    def at(self, job: int) -> Executor | None:
+        """
+        The one that is at a job, whether it takes more work or not.
+        """
+        executor = self._holders.get(job)
+        return executor if executor is not None and (executor.running or (0,))[0] == job else None
 
     @property
     def forkserver(self) -> int | None:
@@ -228,6 +246,28 @@ class Pool:
         executor = self._holders.get(job)
         if executor is not None:
             executor.write(("ack", job, position))
+
+    def rest(self, job: int) -> bool:
+        """
+        Let the executor that is at a job count for nothing while it waits, and another take its place: as many at most
+        as work otherwise. Answers whether it does.
+        """
+        executor = self.at(job)
+        if executor is None:
+            return False
+        if executor.rests is None:
+            if sum(other.rests is not None for other in self._executors) >= self._size:
+                return False
+            executor.rests = time.monotonic()
+            self._fill()
+        return True
+
+    def go_on(self, job: int) -> None:
+        """
+        It waits no more. The one that took its place stays until it is replaced.
+        """
+        if (executor := self.at(job)) is not None:
+            executor.go_on(time.monotonic())
 
     def kill(self, executor: Executor, reason: str) -> None:
         """
@@ -317,7 +357,7 @@ class Pool:
         coming = sum(
             1 for birth in self._starting.values() if birth.executor is not None and not birth.executor.retiring
         )
-        there = sum(1 for executor in self._executors if not executor.retiring)
+        there = sum(1 for executor in self._executors if not executor.retiring and executor.rests is None)
         for _ in range(self._size - there - coming):
             self._start_executor(server)
 
@@ -385,6 +425,7 @@ class Pool:
         for handover in handovers:
             if handover.outcome != "chunk":
                 executor.in_hand.pop(handover.job, None)
+                executor.rests, executor.rested = None, 0.0
                 self._holders.pop(handover.job, None)
         if self._stopping:
             return
@@ -450,7 +491,7 @@ class Pool:
                     self._look(executor, executor.in_hand[running[0]], running[1], now)
 
     def _look(self, executor: Executor, assignment: Assignment, since: float, now: float) -> None:
-        if assignment.timeout is not None and now - since > assignment.timeout:
+        if assignment.timeout is not None and executor.seconds(since, now) > assignment.timeout:
             self._kill(executor, "timeout", because=f"longer than {assignment.timeout:g} s")
         elif assignment.memory is not None:
             self._look_at_memory(executor, assignment, assignment.memory, since)

@@ -17,6 +17,7 @@ from oaflow.jobs import AnyJob, DatasetJob, Job, ReservedKeyError
 from oaflow.jobs.wire import RESERVED, as_bytes
 from oaflow.plan import BoundPlan, BoundStage, Facts, PlannedEdge
 from oaflow.runtime.choosing import Choice, Share
+from oaflow.runtime.locking import lock_of
 
 _RESERVED = frozenset(RESERVED)
 
@@ -42,7 +43,7 @@ class Route(NamedTuple):
     """
     One job on its way to one stage, stamped with its run. `data` holds its fields as they travel: a model of them is
     made only for those who ask. `collect` is [key, documents] as JSON where it waits to be put together with others of
-    the same key.
+    the same key; of those with one `lock` one at a time runs.
     """
 
     stage: str
@@ -52,6 +53,7 @@ class Route(NamedTuple):
     data: dict[str, Any]
     documents: tuple[str, ...]
     collect: str | None = None
+    lock: str | None = None
 
     @property
     def job(self) -> AnyJob:
@@ -121,6 +123,7 @@ def route(plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[Emitted], 
         UnknownPortError: the plan does not wire the port.
         ForeignDatasetError: a job of another dataset, or of none.
         ReservedKeyError: a key of the context that only other programs write.
+        LockError: the lock of a job cannot be told.
     """
     here = stage_of(plan, stage)
     dataset = dataset_of(job)
@@ -156,7 +159,8 @@ def route(plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[Emitted], 
                 deeper = {**depth, key: level}
             target = stage_of(plan, edge.to)
             for part, of_part in _parts(target, taken, of_taken):
-                routes.append(_collected(target, _stamped(target, part, job, run, deeper, job_id, of_part)))
+                way = _collected(target, _stamped(target, part, job, run, deeper, job_id, of_part))
+                routes.append(way if target.lock is None else _locked(plan, target, way, run))
         if choice is not None and (choice.untaken is None or choice.untaken):
             losses.append(_unmatched(here, port, edges, _share_of(new, choice.untaken)))
     return Routed(tuple(routes), tuple(losses), stray)
@@ -187,7 +191,8 @@ def divert(
         return None
     told = {"stage": stage, "type": error.get("type"), "message": error.get("message"), "attempts": attempts}
     target = stage_of(plan, here.on_error)
-    return _stamped(target, job, job, run, depth_of(job), job_id, job.documents, error=told)
+    way = _stamped(target, job, job, run, depth_of(job), job_id, job.documents, error=told)
+    return _locked(plan, target, way, run)
 
 
 def stage_of(plan: BoundPlan, stage: str) -> BoundStage:
@@ -327,6 +332,13 @@ def _collected(target: BoundStage, route: Route) -> Route:
     same = {**payload, "entities": None, "context": {**context, "oaflow": mark}}
     key = sha256(orjson.dumps(same, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
     return route._replace(collect=orjson.dumps([key, route.documents]).decode())
+
+
+def _locked(plan: BoundPlan, target: BoundStage, route: Route, run: str) -> Route:
+    """
+    A job with its lock. What is put together with others has none of its own: it is that of all of them together.
+    """
+    return route if route.collect is not None else route._replace(lock=lock_of(target, facts_of(plan, route.job, run)))
 
 
 def _stamped(

@@ -45,6 +45,7 @@ class Slots:
         self._alone: int | None = None  # the suspect that runs, or ran last
         self._running: dict[int, asyncio.Task[None]] = {}
         self._coming = False  # whether a slot has been begun whose turn has not come yet
+        self._resting: set[int] = set()
 
     @property
     def waiting(self) -> int:
@@ -109,7 +110,7 @@ class Slots:
                 self._alone = self._suspects[0].row.id
                 self._begin(self._suspects.popleft())
             return
-        if self._waiting and not self._coming and len(self._running) < SLOTS:
+        if self._waiting and not self._coming and len(self._running) - len(self._resting) < SLOTS:
             self._coming = True
             self._begin(None)
 
@@ -123,12 +124,34 @@ class Slots:
             self._suspects = deque(held for held in self._suspects if not which(held))
         return back
 
-    def cancel(self, job: int) -> None:
+    def rest(self, job: int) -> bool:
         """
-        Cancel the attempt at one job, where it runs here.
+        Let a job that waits count for nothing, and another run in its place: as many at most as run otherwise. Answers
+        whether it does: not where a suspect waits for all that runs.
         """
-        if job in self._running:
-            self._running[job].cancel()
+        if job not in self._running or self.one_alone:
+            return False
+        if job not in self._resting:
+            if len(self._resting) >= SLOTS:
+                return False
+            self._resting.add(job)
+            self.fill()
+        return True
+
+    def go_on(self, job: int) -> None:
+        """
+        It waits no more.
+        """
+        self._resting.discard(job)
+
+    def cancel(self, job: int) -> bool:
+        """
+        Cancel the attempt at one job; answers whether it runs here.
+        """
+        if job not in self._running:
+            return False
+        self._running[job].cancel()
+        return True
 
     def cancel_all(self) -> None:
         """
@@ -168,6 +191,7 @@ class Slots:
                 self.fill()
             await self._attempt(held)
             del self._running[job]
+            self._resting.discard(job)
             self._freed()
             turns += 1
             held = self._next()
@@ -175,6 +199,7 @@ class Slots:
     def _over(self, task: "asyncio.Task[None]") -> None:
         for job in [job for job, other in self._running.items() if other is task]:
             del self._running[job]  # it was cancelled
+            self._resting.discard(job)
             self._freed()
         self.fill()
 

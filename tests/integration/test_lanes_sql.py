@@ -32,9 +32,8 @@ def claim_lane(
     connection: psycopg.Connection[Any] | None = None,
 ) -> tuple[list[int], float | None]:
     values = {"worker": worker, "queue": "q", "task": "t.a", "runs": list(runs) or [book.run], "most": most}
-    *rows, last = (
-        (connection or book.connection).execute(CLAIM_LANE, values | {"late": late, "look": LOOK_SECONDS}).fetchall()
-    )
+    values |= {"late": late, "look": LOOK_SECONDS, "after": None}
+    *rows, last = (connection or book.connection).execute(CLAIM_LANE, values).fetchall()
     return [row[0] for row in rows], last[-1]
 
 

@@ -95,6 +95,7 @@ class Story:
                 "next_stages": [to] * len(following),
                 "next_priorities": [50] * len(following),
                 "next_collects": [None] * len(following),
+                "next_locks": [None] * len(following),
                 "next_args": handover.json_array(following),
             },
         ).fetchall()

@@ -370,6 +370,35 @@ def test_what_a_stream_has_yielded_does_not_wait_while_it_rests(tmp_path):
     run(body())
 
 
+def test_another_works_in_the_place_of_an_executor_whose_stream_rests_and_its_time_stands_still(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            (first,) = pool.executors
+            pool.send(first, [assigned(1, "", stage="stream", count=5 * CHUNK_JOBS, timeout=2.0)])
+            await until(lambda: len(heard.handovers) == 4)
+
+            assert pool.rest(1)
+            await until(lambda: pool.executors and first not in pool.executors)
+            (second,) = pool.executors
+            pool.send(second, [assigned(2, "fine")])
+            await until(lambda: heard.done() == [2])
+            pool.send(second, [assigned(3, "", stage="stream", count=5 * CHUNK_JOBS)])
+            await until(lambda: len(heard.handovers) == 9)
+            assert not pool.rest(3)  # as many rest as work: one
+            await asyncio.sleep(2.5)
+            assert not heard.deaths
+
+            pool.go_on(1)
+            for job in (1, 3):
+                for position in range(0, 5 * CHUNK_JOBS, CHUNK_JOBS):
+                    pool.acknowledge(job, position)
+            await until(lambda: set(heard.done()) == {1, 2, 3})
+            assert not heard.deaths
+            assert not pool.rest(1)
+
+    run(body())
+
+
 def test_a_result_does_not_wait_behind_a_slow_job(tmp_path):
     async def body():
         async with pool_of(tmp_path) as (pool, heard):

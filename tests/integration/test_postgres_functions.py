@@ -16,7 +16,7 @@ RUN = "ingest-abc234"
 _COMPLETE = (
     "%s, 1::smallint, %s, %s, %s, %s, %s, %s::bigint[], %s::float8[], %s::float8[], %s::float8[], %s::integer[], "
     "%s, %s, %s, %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::text[], "
-    "%s"
+    "%s::text[], %s"
 )
 
 
@@ -74,6 +74,7 @@ class Ledger:
                 list(next_stages),
                 [0] * count,
                 list(more.get("collects", [None] * count)),
+                [None] * count,
             ),
             Jsonb(args),
         )[0][0]

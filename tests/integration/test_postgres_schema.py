@@ -262,5 +262,10 @@ def test_every_connection_says_who_it_is(database):
 
 
 def test_the_index_file_has_the_form_that_is_read():
-    assert [script.name for script in scripts.index_scripts()] == ["oaflow_run_ready", "oaflow_run_due"]
+    assert [script.name for script in scripts.index_scripts()] == [
+        "oaflow_run_ready",
+        "oaflow_run_due",
+        "oaflow_lock_ready",
+        "oaflow_lock_due",
+    ]
     assert all(script.text.startswith("CREATE INDEX CONCURRENTLY IF NOT EXISTS") for script in scripts.index_scripts())

@@ -43,6 +43,14 @@ class Ground:
         if self._act:
             await self._act(held.row.id)
 
+    async def fill(self) -> None:
+        """
+        Begin what there is room for, one slot after the other.
+        """
+        self.slots.fill()
+        for _ in range(4 * SLOTS):
+            await asyncio.sleep(0)
+
     async def settle(self) -> None:
         for _ in range(5):  # a slot takes its first job in a later turn than it was begun in
             await asyncio.sleep(0)
@@ -143,5 +151,47 @@ def test_nothing_begins_while_it_is_closed_and_jobs_of_cancelled_runs_are_droppe
         ground.slots.put(job(4, suspect=True))
         assert [held.row.id for held in ground.slots.take_back()] == [3, 4]
         assert ground.slots.waiting == 0
+
+    asyncio.run(main())
+
+
+def test_another_runs_in_the_place_of_one_that_rests() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+        ground = Ground(lambda _: gate.wait())
+        for id in range(SLOTS + 2):
+            ground.slots.put(job(id))
+        await ground.fill()
+        assert ground.slots.waiting == 2
+
+        assert ground.slots.rest(0)
+        assert ground.slots.rest(0)
+        await ground.fill()
+        assert ground.slots.waiting == 1
+        ground.slots.go_on(0)
+        await ground.fill()
+        assert ground.slots.waiting == 1
+        gate.set()
+        await ground.settle()
+        assert sorted(ground.ran) == list(range(SLOTS + 2))
+
+    asyncio.run(main())
+
+
+def test_nothing_rests_for_ever_where_all_do_or_a_suspect_waits() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+        ground = Ground(lambda _: gate.wait())
+        for id in range(2 * SLOTS):
+            ground.slots.put(job(id))
+        await ground.fill()
+        assert [ground.slots.rest(id) for id in range(SLOTS)] == [True] * SLOTS
+        await ground.fill()
+        assert [ground.slots.rest(id) for id in range(SLOTS, 2 * SLOTS)] == [False] * SLOTS
+        assert not ground.slots.rest(1000)
+        ground.slots.put(job(999, suspect=True))
+        assert not ground.slots.rest(0)
+        gate.set()
+        await ground.settle()
 
     asyncio.run(main())

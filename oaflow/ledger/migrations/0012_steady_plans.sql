@@ -17,7 +17,7 @@
 -- p_details is an array beside p_ids: {documents, handed, lost, error, notes, unmatched, dropped, ended}.
 -- The next jobs name their parent; p_next_args is one jsonb array beside p_next_parents. One with an id, taken from the
 -- sequence before, is inserted as claimed by this worker. One with p_next_collects, [key, documents] as JSON, waits to be
--- put together with others.
+-- put together with others; p_next_locks are procrastinate's.
 -- Answers, for each job: applied; already (an earlier send of the same had committed); fenced (somebody else owns the
 -- job now); gone (the row was deleted).
 CREATE FUNCTION oaflow.complete_v1(
@@ -26,7 +26,7 @@ CREATE FUNCTION oaflow.complete_v1(
     p_started float8[], p_ended float8[], p_delays float8[], p_positions integer[], p_digests text[],
     p_versions text[], p_details jsonb,
     p_next_ids bigint[], p_next_parents bigint[], p_next_queues text[], p_next_tasks text[], p_next_stages text[],
-    p_next_priorities integer[], p_next_collects text[], p_next_args jsonb
+    p_next_priorities integer[], p_next_collects text[], p_next_locks text[], p_next_args jsonb
 ) RETURNS TABLE (job bigint, answer text)
 LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -65,19 +65,19 @@ BEGIN
         SELECT coalesce(o.claimed, nextval('procrastinate_jobs_id_seq')) AS id, o.* FROM (
             SELECT u.*, lk.run, 0 AS attempts FROM ROWS FROM (
                 unnest(p_next_ids), unnest(p_next_parents), unnest(p_next_queues), unnest(p_next_tasks), unnest(p_next_stages),
-                unnest(p_next_priorities), unnest(p_next_collects), jsonb_array_elements(p_next_args)
-            ) WITH ORDINALITY AS u (claimed, parent, queue, task, stage, priority, collect, args, ord)
+                unnest(p_next_priorities), unnest(p_next_collects), unnest(p_next_locks), jsonb_array_elements(p_next_args)
+            ) WITH ORDINALITY AS u (claimed, parent, queue, task, stage, priority, collect, lock, args, ord)
             JOIN lk ON lk.id = u.parent
             UNION ALL
-            SELECT NULL, lk.id, lk.queue_name, lk.task_name, lk.stage, lk.priority, NULL,
+            SELECT NULL, lk.id, lk.queue_name, lk.task_name, lk.stage, lk.priority, NULL, NULL,
                    jsonb_set(w.args, '{payload,context,oaflow,parted}', 'true'), w.id, lk.run,
                    1  -- of attempt 0 it is known that nobody has begun the job before
               FROM lk CROSS JOIN LATERAL (SELECT k.* FROM oaflow.collected k WHERE k.job = lk.id OFFSET 0) w
              WHERE lk.outcome = 'parted'
              ORDER BY ord) o
     ), ins AS (
-        INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args, attempts, status, worker_id)
-        SELECT n.id, n.queue, n.task, n.priority, n.args, n.attempts,
+        INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, lock, args, attempts, status, worker_id)
+        SELECT n.id, n.queue, n.task, n.priority, n.lock, n.args, n.attempts,
                CASE WHEN n.claimed IS NULL THEN 'todo' ELSE 'doing' END::procrastinate_job_status,
                CASE WHEN n.claimed IS NOT NULL THEN p_worker END
           FROM n WHERE n.collect IS NULL ORDER BY n.ord

@@ -98,17 +98,18 @@ BEGIN
     RETURN QUERY SELECT * FROM oaflow.fetch_v2(p_worker, p_queues, p_tasks, p_runs, p_k);
 END $$;
 
--- Claims up to p_k jobs of one task on a queue, as fetch_v2 does, and no more than its limits allow. The last row has no
--- job: its `again` is in how many seconds it is worth to ask again, NULL where no limit stands in the way, or nothing waits.
+-- Claims up to p_k jobs of one task on a queue, as fetch_v2 does, and no more than its limits allow; where p_after is not
+-- NULL, also such as have a lock (`take_locked_v1`). The last row has no job: its `again` is in how many seconds it is
+-- worth to ask again, NULL where neither limit nor lock stands in the way, or nothing waits.
 --
 -- The rate is the generic cell rate algorithm: a job may begin at `due`, and moves it by `every`. What could have begun
 -- in the last p_late seconds is made up for, so that nobody needs to ask at the very moment; what could have begun
--- before that is lost. Only the clock of the database counts. A place that becomes free elsewhere is looked for every
--- p_look seconds.
+-- before that is lost. Only the clock of the database counts. A place that becomes free elsewhere, or a lock, is looked
+-- for every p_look seconds.
 CREATE FUNCTION oaflow.fetch_lane_v1(
-    p_worker bigint, p_queue text, p_task text, p_runs text[], p_k integer, p_late float8, p_look float8)
+    p_worker bigint, p_queue text, p_task text, p_runs text[], p_k integer, p_late float8, p_look float8, p_after text)
 RETURNS TABLE (id bigint, queue text, task text, priority integer, args jsonb, attempts integer,
-               retries integer, crashes integer, suspect boolean, again float8)
+               retries integer, crashes integer, suspect boolean, lock text, again float8)
 LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
@@ -118,6 +119,8 @@ DECLARE
     v_now timestamptz;
     v_most integer := p_k;
     v_again float8;
+    v_held boolean := false;
+    v_locked boolean := p_after IS NOT NULL AND random() < 0.5;  -- whether what has a lock goes first: each has its turn
     v_taken bigint[] := '{}';
 BEGIN
     -- Each statement below sees what was committed before it began: so the lock comes first, and alone.
@@ -144,12 +147,25 @@ BEGIN
         END IF;
     END IF;
     IF v_most > 0 THEN
-        FOR id, queue, task, priority, args, attempts, retries, crashes, suspect IN
-            SELECT f.* FROM oaflow.fetch_v2(p_worker, array_fill(p_queue, ARRAY[cardinality(p_runs)]),
-                                            array_fill(p_task, ARRAY[cardinality(p_runs)]), p_runs, v_most) f
-        LOOP
-            RETURN NEXT;
-            v_taken := v_taken || id;
+        FOR turn IN 1..CASE WHEN p_after IS NULL THEN 1 ELSE 2 END LOOP
+            FOR id, queue, task, priority, args, attempts, retries, crashes, suspect, lock IN
+                SELECT f.*, NULL FROM oaflow.fetch_v2(
+                    p_worker, array_fill(p_queue, ARRAY[cardinality(p_runs)]), array_fill(p_task, ARRAY[cardinality(p_runs)]),
+                    p_runs, v_most - cardinality(v_taken)) f
+                 WHERE NOT v_locked
+                 UNION ALL
+                SELECT f.* FROM oaflow.take_locked_v1(
+                    p_worker, p_queue, p_task, p_runs, v_most - cardinality(v_taken), p_after) f
+                 WHERE v_locked
+            LOOP
+                IF id IS NULL THEN
+                    v_held := true;
+                ELSE
+                    RETURN NEXT;
+                    v_taken := v_taken || id;
+                END IF;
+            END LOOP;
+            v_locked := NOT v_locked;
         END LOOP;
         IF v_concurrency IS NOT NULL THEN
             INSERT INTO oaflow.leases (job, queue, task)
@@ -159,7 +175,7 @@ BEGIN
             UPDATE oaflow.lanes n SET due = v_due + make_interval(secs => cardinality(v_taken) * v_every)
              WHERE n.queue = p_queue AND n.task = p_task;
         END IF;
-        IF cardinality(v_taken) < v_most THEN v_again := NULL; END IF;
+        IF cardinality(v_taken) < v_most THEN v_again := CASE WHEN v_held THEN p_look END; END IF;
     ELSIF NOT EXISTS (
         SELECT 1 FROM unnest(p_runs) AS u (run) CROSS JOIN LATERAL (
             SELECT 1 FROM procrastinate_jobs j
@@ -170,10 +186,20 @@ BEGIN
             SELECT 1 FROM procrastinate_jobs j
              WHERE j.status = 'todo' AND j.lock IS NULL AND j.scheduled_at <= now()
                AND j.queue_name = p_queue AND j.task_name = p_task
+               AND j.args #>> '{payload,context,oaflow,run}' = u.run
+             UNION ALL
+            SELECT 1 FROM procrastinate_jobs j
+             WHERE p_after IS NOT NULL AND j.status = 'todo' AND j.lock IS NOT NULL AND j.scheduled_at IS NULL
+               AND j.queue_name = p_queue AND j.task_name = p_task
+               AND j.args #>> '{payload,context,oaflow,run}' = u.run
+             UNION ALL
+            SELECT 1 FROM procrastinate_jobs j
+             WHERE p_after IS NOT NULL AND j.status = 'todo' AND j.lock IS NOT NULL AND j.scheduled_at <= now()
+               AND j.queue_name = p_queue AND j.task_name = p_task
                AND j.args #>> '{payload,context,oaflow,run}' = u.run LIMIT 1) x)
     THEN v_again := NULL;
     END IF;
     SELECT v_again INTO again;
-    id := NULL;
+    id := NULL; lock := NULL;
     RETURN NEXT;
 END $$;

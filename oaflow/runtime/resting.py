@@ -1,0 +1,150 @@
+"""
+Streams that wait to be told that a part of theirs is in the database, until less is open in what follows them.
+
+A stream that waits so rests: another process, or another slot, works in its place, so that it keeps nobody from what it
+waits for.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from oaflow.ledger.depths import depths
+from oaflow.ledger.wire import Refused, Wire
+from oaflow.runtime.held import Held, Passage
+from oaflow.runtime.pressure import Pressure, Triple
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.25  # between two looks at how much is open, while a stream rests
+
+
+@dataclass(slots=True)
+class _Waiting:
+    held: Held
+    positions: list[int] = field(default_factory=list[int])
+
+
+class Resting:
+    """
+    The streams of one worker.
+
+    Args:
+        wire: to the database.
+        deep: jobs open in what follows a stream, above which it rests (`OAFLOW_DEEP`).
+        passages: the runs that the worker knows.
+        acknowledge: tells a stream that the part at a position is in the database.
+        rest: makes room beside a stream that rests; answers whether it may, and is asked again as long as it does.
+        go_on: told when it goes on.
+        break_off: ends an attempt whose run was cancelled.
+        changed: called where other jobs than before may be begun.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        deep: int,
+        *,
+        passages: Callable[[], Iterable[Passage]],
+        acknowledge: Callable[[Held, int], None],
+        rest: Callable[[Held], bool],
+        go_on: Callable[[Held], None],
+        break_off: Callable[[Held], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._wire, self._pressure, self._passages = wire, Pressure(deep), passages
+        self._acknowledge, self._rest, self._go_on = acknowledge, rest, go_on
+        self._break_off, self._changed = break_off, changed
+        self._waiting: dict[int, _Waiting] = {}
+        self._watch: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    def handed(self, held: Held, position: int, jobs: int) -> None:
+        """
+        A part of a stream is in the database, so many jobs. The stream is told, now or when it may go on.
+        """
+        passage = held.passage
+        look = self._pressure.handed(passage.plan, passage.id, held.stage.name, jobs)
+        if self._stopped or not (look or passage.state == "paused"):
+            self._acknowledge(held, position)
+            return
+        self._waiting.setdefault(held.row.id, _Waiting(held)).positions.append(position)
+        self._begin()
+
+    def open(self, triples: list[Triple]) -> list[Triple]:
+        """
+        Of queue, task and run those of which jobs are to be begun: not of streams that rest.
+        """
+        if not self._pressure.resting:
+            return triples
+        closed = self._pressure.closed({passage.id: passage.plan for passage in self._passages()})
+        return [triple for triple in triples if triple not in closed]
+
+    async def look(self) -> None:
+        """
+        See how much is open, in the runs in which that matters.
+        """
+        passages = {passage.id: passage for passage in self._passages() if passage.plan.rests}
+        if not passages:
+            return
+        before = self._pressure.resting
+        for run, opened in (await self._wire.send("depths", depths, list(passages))).items():
+            self._pressure.saw(passages[run].plan, run, opened)
+        if self._pressure.resting != before:
+            self._changed()
+        if self._pressure.resting and not self._stopped:
+            self._begin()
+
+    def forget(self, job: int) -> None:
+        """
+        An attempt is over, or begins anew.
+        """
+        self._waiting.pop(job, None)
+
+    def forget_run(self, run: str) -> None:
+        """
+        A run has ended.
+        """
+        self._pressure.forget(run)
+
+    def stop(self) -> None:
+        """
+        Nothing rests any more: what does is broken off, as it would not come to its end now.
+        """
+        self._stopped = True
+        if self._watch is not None:
+            self._watch.cancel()
+        for waiting in list(self._waiting.values()):
+            self._break_off(waiting.held)
+        self._waiting.clear()
+
+    def _begin(self) -> None:
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._look_on(), name="oaflow resting")
+
+    async def _look_on(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except Refused:
+                log.exception("how much is open is not known")
+            for waiting in list(self._waiting.values()):
+                self._decide(waiting)
+            if not self._waiting and not self._pressure.resting:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _decide(self, waiting: _Waiting) -> None:
+        held = waiting.held
+        if held.passage.cancelled:
+            self.forget(held.row.id)
+            self._break_off(held)
+        elif not (self._is_to_rest(held) and self._rest(held)):
+            self.forget(held.row.id)
+            self._go_on(held)
+            for position in waiting.positions:
+                self._acknowledge(held, position)
+
+    def _is_to_rest(self, held: Held) -> bool:
+        return held.passage.state == "paused" or self._pressure.rests(held.passage.id, held.stage.name)
