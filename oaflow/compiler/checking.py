@@ -100,11 +100,14 @@ def check_pipeline(
             return Checked(None, pipeline, tuple(in_order(found)))
     if inspect is None:
         return Checked(plan_of(pipeline, {}), pipeline, tuple(in_order(found)))
-    # Not at the top: it brings the table of schemata, which a check without imports has no use for.
+    # Not at the top: they bring the table of schemata, which a check without imports has no use for.
+    from oaflow.compiler.flows import check_flows
     from oaflow.compiler.signatures import check_functions
 
     answers = inspect(tuple(dict.fromkeys(stage.task for stage in pipeline.stages.values() if not stage.external)))
     found += check_functions(pipeline, answers, spans)
+    # What flows is no news as long as names of schemata are wrong.
+    found += () if errors(found) else check_flows(pipeline, answers, spans)
     seen = {task: answer for task, answer in answers.items() if isinstance(answer, Inspected)}
     plan = None if errors(found) else plan_of(pipeline, seen)
     return Checked(plan, pipeline, tuple(in_order(found)), True, seen)

@@ -12,6 +12,7 @@ from itertools import pairwise
 from oaflow.compiler.rules import graph as rules
 from oaflow.diagnostics import Diagnostic, Path, Span, Spans
 from oaflow.model import Edge, Pipeline, Stage
+from oaflow.plan.conditions import mapping_text
 from oaflow.plan.joins import RUN, waits_of
 
 # Which stages each stage leads to.
@@ -295,6 +296,7 @@ def unneeded_conditions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic
     """
     for name, stage in pipeline.stages.items():
         # Of `defaults` only priority holds for an external stage.
+        yield from _impossible(name, stage, spans)
         first = (stage.choose or (None if stage.external else pipeline.defaults.choose)) == "first"
         ports = {port: [edge for edge in stage.next if edge.port == port] for port in stage.ports}
         for port, edges in ports.items():
@@ -320,6 +322,20 @@ def unneeded_conditions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic
             message = f"stage {name!r} has nothing to choose from: no port has several edges and a condition"
             help = "take `choose` out, or give edges a `where` or a `when`"
             yield Diagnostic(rules.IDLE_CHOOSE, message, spans.key("stages", name, "choose"), help)
+
+
+def _impossible(name: str, stage: Stage, spans: Spans) -> Iterator[Diagnostic]:
+    for edge in stage.next:
+        if not isinstance(edge.where, Mapping):
+            continue
+        # Loaded where there is one, as expressions are.
+        from oaflow.expressions import admitted
+
+        if not admitted(edge.where):
+            asked = mapping_text(edge.where)
+            message = f"no entity passes this `where`: no schema of FollowTheMoney is all of {asked}"
+            help = "take a key out, or let two edges lead there"
+            yield Diagnostic(rules.NO_SCHEMA, message, spans.key(*_place(name, edge)[:-1], "where"), help)
 
 
 def _several_else(name: str, port: str, edges: list[Edge], spans: Spans) -> Iterator[Diagnostic]:

@@ -64,13 +64,16 @@ def condition_text(when: str | None, where: str | Where | None, rest: bool) -> s
     """
     parts = [f"when {when}"] if when is not None else []
     if where is not None:
-        parts.append(f"where {where if isinstance(where, str) else _mapping_text(where)}")
+        parts.append(f"where {where if isinstance(where, str) else mapping_text(where)}")
     return "else" if rest else ", ".join(parts)
 
 
-def _mapping_text(where: Where) -> str:
+def mapping_text(where: Where) -> str:
+    """
+    The mapping form of `where` on one line.
+    """
     members = (
-        f"{key}: {_mapping_text(wanted) if isinstance(wanted, Mapping) else _values_text(wanted)}"
+        f"{key}: {mapping_text(wanted) if isinstance(wanted, Mapping) else _values_text(wanted)}"
         for key, wanted in where.items()
     )
     return f"{{{', '.join(members)}}}"

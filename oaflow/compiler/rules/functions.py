@@ -138,3 +138,23 @@ NOT_INSTALLED = rule(
     and the modules that come with it. The ready-made stages `extract` and `analyze` need the extra `documents`.
     """,
 )
+NOTHING_FLOWS = rule(
+    "OAF417",
+    "nothing-flows",
+    "nothing can go along an edge, by what its stages emit and accept",
+    """
+    `@stage(emits=..., accepts=...)` name schemata of FollowTheMoney, each with all its descendants. What comes along an
+    edge is what the one emits on the port, as far as a `where` lets it through; and of that the other accepts
+    nothing. Either the edge leads to the wrong stage, or one of the three says too little.
+    """,
+)
+PARTLY_ACCEPTED = rule(
+    "OAF418",
+    "partly-accepted",
+    "a stage does not accept all that comes along an edge",
+    """
+    `@stage(accepts=...)` names what a function can do something with. Some of what its edge brings is nothing of that:
+    a `where` on the edge lets through only what is meant for it, and `else` takes the rest elsewhere.
+    """,
+    severity="warning",
+)

@@ -327,3 +327,26 @@ IDLE_CHOOSE = rule(
       index: {task: letters.index}
     """,
 )
+NO_SCHEMA = rule(
+    "OAF315",
+    "no-such-entity",
+    "a `where` that no entity can pass",
+    """
+    All keys of a mapping must hold. Here no schema of FollowTheMoney has all the properties, or is all of what is asked
+    for at once.
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: [index, {to: people, where: {schema: Person, fileName: "*.vcf"}}]}
+      index: {task: letters.index}
+      people: {task: letters.people}
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: [index, {to: people, where: {schema: Document, fileName: "*.vcf"}}]}
+      index: {task: letters.index}
+      people: {task: letters.people}
+    """,
+)

@@ -1,0 +1,17 @@
+from oaflow import DatasetJob, stage
+
+
+@stage(emits=["Document"])
+def read(job: DatasetJob) -> DatasetJob:
+    """Reads a letter."""
+    return job
+
+
+@stage
+def index(job: DatasetJob) -> None:
+    """Makes it searchable."""
+
+
+@stage(accepts=["Person", "Company"])
+def people(job: DatasetJob) -> None:
+    """Looks people up."""
