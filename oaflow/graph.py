@@ -7,9 +7,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from textwrap import shorten
 from typing import Literal
 
 from oaflow.plan import Plan
+
+# Letters of a condition that stand on an arrow.
+_CONDITION = 40
 
 ArrowKind = Literal["next", "error", "drop"]
 
@@ -50,7 +54,8 @@ class Node:
 @dataclass(frozen=True, slots=True)
 class Arrow:
     """
-    A way out of a stage. `to` is None where what is emitted on the port is dropped.
+    A way out of a stage. `to` is None where what is emitted on the port is dropped. `condition` is what goes along it,
+    in the words of the file; empty where that is all.
     """
 
     source: str
@@ -58,15 +63,18 @@ class Arrow:
     port: str
     kind: ArrowKind
     recurse: int | None = None
+    condition: str = ""
 
     @property
     def label(self) -> str:
         """
-        What stands on it: the port where it is not the default one, how deep it may recurse.
+        What stands on it: the port where it is not the default one, what goes along it, how deep it may recurse.
         """
         parts = [] if self.port == "default" or self.kind == "error" else [self.port]
         if self.kind == "error":
             parts.append("on error")
+        if self.condition:
+            parts.append(printable(shorten(self.condition, _CONDITION, placeholder=" ...")))
         if self.recurse is not None:
             parts.append(f"recurse {self.recurse}")
         return ", ".join(parts)
@@ -124,7 +132,7 @@ def graph_of(
 def _arrows(plan: Plan) -> Iterator[Arrow]:
     for name, stage in plan.stages.items():
         for edge in stage.edges:
-            yield Arrow(name, edge.to, edge.port, "next", edge.recurse)
+            yield Arrow(name, edge.to, edge.port, "next", edge.recurse, edge.condition)
         for port in stage.dropped:
             yield Arrow(name, None, port, "drop")
         if stage.on_error is not None:
@@ -147,7 +155,14 @@ def as_json(graph: Graph) -> str:
             "pipeline": graph.pipeline,
             "stages": [asdict(node) for node in graph.nodes],
             "edges": [
-                {"from": arrow.source, "to": arrow.to, "port": arrow.port, "kind": arrow.kind, "recurse": arrow.recurse}
+                {
+                    "from": arrow.source,
+                    "to": arrow.to,
+                    "port": arrow.port,
+                    "kind": arrow.kind,
+                    "recurse": arrow.recurse,
+                    "condition": arrow.condition,
+                }
                 for arrow in graph.arrows
             ],
         },

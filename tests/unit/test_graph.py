@@ -96,6 +96,27 @@ def test_a_stage_says_how_it_comes_to_its_jobs_and_a_join_stands_after_what_it_w
     assert "gather (collect" in drawn(graph, 200)
 
 
+def test_an_arrow_says_what_goes_along_it_in_a_few_words():
+    edges = (
+        PlannedEdge(to="b", where={"schema": ("Person", "Company"), "not": {"country": ("de",)}}),
+        PlannedEdge(to="c", when='job.context.kind == "a\nb"'),
+        PlannedEdge(to="d", rest=True),
+    )
+    stages = {"a": PlannedStage(task="m.f", queue="q", edges=edges)}
+    stages |= {name: PlannedStage(task="m.f", queue="q") for name in "bcd"}
+    graph = graph_of(Plan(pipeline="p", start=("a",), stages=stages))
+
+    assert [arrow.label for arrow in graph.arrows] == [
+        "where {schema: [Person, Company], ...",
+        'when job.context.kind == "a b"',
+        "else",
+    ]
+    assert "(else)" in rails(graph)
+    assert '-->|"when job.context.kind == #quot;a b#quot;"| s_c' in as_mermaid(graph)
+    (first, *_) = json.loads(as_json(graph))["edges"]
+    assert first["condition"] == "where {schema: [Person, Company], not: {country: de}}"
+
+
 @given(plans())
 def test_rails_show_every_stage_once_and_every_way_of_a_branch_in_words(plan):
     picture = rails(graph_of(plan))
