@@ -48,9 +48,9 @@ if _properties.__class__ is not _dict:
     _properties = _properties_of(e)
 """
 _PROPERTY = """
-{local} = _properties.get({name!r}, ())
+{local} = _properties.get({name!r})
 if {local}.__class__ is not _list:
-    {local} = _values_of({local}) if {local} else ()
+    {local} = _values_of({local}) if {local} else []
 """
 
 

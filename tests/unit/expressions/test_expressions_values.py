@@ -38,7 +38,7 @@ def value(source, e=EMAIL, kind="where"):
     [
         ("e.id", "mail-1"),
         ("e.caption", None),
-        ("e.name", ()),
+        ("e.name", []),
         ('e["from"]', ["a@b"]),
         ('e.schema == "Email"', True),
         ('e.schema in ["Email", "Page"]', True),
