@@ -5,20 +5,35 @@ Phase 2: conditions. Whether they can be read, what they name is there, and what
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import get_args
 
 from oaflow.compiler.conditions import NOT, as_written
 from oaflow.compiler.places import part_of
 from oaflow.compiler.rules import expressions as rules
 from oaflow.compiler.rules.names import UNKNOWN_PARAM
+from oaflow.compiler.rules.shape import LOOKALIKE
 from oaflow.diagnostics import Diagnostic, Path, Rule, Span, Spans
 from oaflow.expressions import ExpressionError, Kind, MistakeKind, check_mapping, compile_expression
 from oaflow.model import Edge, Pipeline, Where
 from oaflow.schemata import STUB, travels
 
 RULE_OF: Mapping[MistakeKind, Rule] = {
-    **dict.fromkeys(get_args(MistakeKind), rules.BAD_EXPRESSION),
+    "syntax": rules.BAD_EXPRESSION,
+    "too-large": rules.LARGE_EXPRESSION,
+    "interpolation": rules.INTERPOLATION,
+    "lookalike": LOOKALIKE,
+    "not-allowed": rules.NOT_IN_EXPRESSIONS,
+    "unknown-name": rules.UNKNOWN_NAME,
+    "unknown-function": rules.UNKNOWN_FUNCTION,
     "unknown-param": UNKNOWN_PARAM,
+    "unknown-field": rules.UNKNOWN_FIELD,
+    "unknown-property": rules.UNKNOWN_PROPERTY,
+    "unknown-schema": rules.UNKNOWN_SCHEMA,
+    "list-compared": rules.LIST_COMPARED,
+    "never": rules.NEVER_HOLDS,
+    "always": rules.DECIDES_NOTHING,
+    "wrong-argument": rules.WRONG_ARGUMENT,
+    "bad-pattern": rules.BAD_PATTERN,
+    "bad-value": rules.BAD_CONDITION_VALUE,
 }
 
 

@@ -53,8 +53,8 @@ def _unknown(translation: Translation, node: ast.Call, function: str) -> Typed:
     for argument in node.args:
         if not isinstance(argument, ast.GeneratorExp | ast.Starred):
             translation.any(argument)
-    help = FUNCTIONS_MEANT.get(function) or did_you_mean(function, FUNCTIONS)
-    help = help or f"the functions are: {', '.join(FUNCTIONS)}"
+    known = f"the functions are: {', '.join(FUNCTIONS)}"
+    help = USAGE.get(FUNCTIONS_MEANT.get(function, "")) or did_you_mean(function, FUNCTIONS) or known
     return translation.mistake("unknown-function", f"there is no function {function!r}", node.func, help)
 
 

@@ -102,8 +102,9 @@ MEANT: Mapping[str, str] = {
     "param": "params", "context": "job.context", "entities": "job.entities", "payload": "job.payload",
 }  # fmt: skip
 
-# Functions and methods of Python, by what is written here.
+# Functions and methods that are written otherwise elsewhere.
 FUNCTIONS_MEANT: Mapping[str, str] = {
-    "int": "number(...)", "float": "number(...)", "count": "len(...)", "search": "matches", "match": "matches",
-    "casefold": "lower",
+    "int": "number", "float": "number", "count": "len", "size": "len", "length": "len", "search": "matches",
+    "match": "matches", "regex": "matches", "casefold": "lower", "lowercase": "lower", "beginswith": "startswith",
+    "includes": "contains", "exists": "any", "isinstance": "is_a",
 }  # fmt: skip

@@ -35,4 +35,5 @@ def search(pattern: str) -> Callable[[bytes], object]:
         return re2.compile(pattern, options).search
     except re2.error as error:
         said = error.args[0] if error.args else "it cannot be read"
-        raise PatternError(pattern, said.decode("utf-8", "replace") if isinstance(said, bytes) else said) from None
+        reason = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+        raise PatternError(pattern, reason.removesuffix(f": {pattern}")) from None

@@ -132,7 +132,7 @@ def _misread(source: str, error: Exception) -> Mistake:
     bare = _TEXT.sub(lambda found: " " * len(found[0]), source)
     for habit, meant in _HABITS:
         if found := habit.search(bare):
-            message = f"this cannot be read: {found[0]!r} is written {meant!r} here"
+            message = f"this cannot be read: there is no {found[0]!r} here"
             return Mistake("syntax", message, f"write {meant!r}", found.start(), len(found[0]))
     # Once more without our brackets, since they would be told as the author's.
     flat = " ".join(source.split("\n"))

@@ -55,7 +55,7 @@ def told(source, kind="where", params=PARAMS):
         ("e.caption == null", "unknown-name", "null", "write None"),
         ("jobs.context", "unknown-name", "jobs", "did you mean 'job'?"),
         ('hass(e.name, "x")', "unknown-function", "hass", "did you mean 'has'?"),
-        ("int(e.fileSize) > 3", "unknown-function", "int", "number(...)"),
+        ("int(e.fileSize) > 3", "unknown-function", "int", "number(e.fileSize)"),
         # Never, and always.
         ('e.schema == "Thing"', "never", '"Thing"', 'is_a(e, "Thing")'),
         ("e.schema == 3", "never", "e.schema == 3", "number(e.schema)"),
