@@ -171,7 +171,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
                     yield Finding("note", "run", f"{run.id} is {run.state}", then)
                 if not live and opened.embedded:
                     continue
-                for job in waiting_of(made, run, bound_plan(made, run), settings.dead_after):
+                try:
+                    waiting = waiting_of(made, run, bound_plan(made, run), settings.dead_after)
+                except EnvironmentProblem as error:
+                    yield Finding("problem", "run", f"{run.id}: {error}", error.help)
+                    continue
+                for job in waiting:
                     yield Finding(
                         "problem",
                         "queue",

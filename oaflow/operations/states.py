@@ -139,7 +139,7 @@ def bound_plan(connection: Connection[Any], run: Run) -> BoundPlan:
     stored = stored_plan(connection, run.plan)
     if stored is None:
         raise UsageError(f"the plan of run {run.id!r} is gone", help="oaflow doctor")
-    return bind(Plan.model_validate(stored.definition), run.params)
+    return bind(Plan.read(stored.definition), run.params)
 
 
 def folders_of(run: Run) -> tuple[Path, ...]:

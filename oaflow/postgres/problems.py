@@ -162,6 +162,20 @@ class MigrationChanged(DatabaseProblem):
         )
 
 
+class InUse(DatabaseProblem):
+    """
+    Somebody holds what a migration changes.
+    """
+
+    def __init__(self, address: "Address", step: str) -> None:
+        self.step = step
+        super().__init__(
+            address,
+            f"the tables that migration {step} changes were in use all the time",
+            help="SELECT pid, query FROM pg_stat_activity WHERE state = 'idle in transaction' shows who may hold them",
+        )
+
+
 class NotAllowed(DatabaseProblem):
     """
     The user may not make the schema.

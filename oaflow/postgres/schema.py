@@ -5,6 +5,7 @@ oaflow alters nothing of procrastinate's in a database that others use. It insta
 is none, and applies procrastinate's later migrations only on its own private server.
 """
 
+import random
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from oaflow.postgres.address import Address, named
 from oaflow.postgres.events import write_events
 from oaflow.postgres.problems import (
     DatabaseProblem,
+    InUse,
     MigrationChanged,
     NoSuchDatabase,
     NotAllowed,
@@ -133,7 +135,7 @@ def migrate(
         with _alone(connection), _rights(address):
             done: list[Applied] = []
             for script in _steps(address, connection, own):
-                _apply(connection, script)
+                _apply_between(address, connection, script)
                 done.append(Applied(script.component, script.name))
             if own and events is not None:
                 write_events(connection, events)
@@ -226,6 +228,21 @@ def _steps(address: Address, connection: Connection[Any], own: bool) -> Iterator
     yield from (script for script in scripts.index_scripts() if script.name in state.indexes)
 
 
+def _apply_between(address: Address, connection: Connection[Any], script: Script) -> None:
+    """
+    Apply between the statements of workers. Who waits for a table holds up all who come after it, and may wait in a
+    circle with one that already has another: so it gives up soon, lets them pass, and begins anew.
+    """
+    limit = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return _apply(connection, script)
+        except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
+            if time.monotonic() > limit:
+                raise InUse(address, script.name) from error
+            time.sleep(0.1 + random.random() * 0.2)
+
+
 def _apply(connection: Connection[Any], script: Script) -> None:
     if script.component == "index":
         # One that was interrupted stays as an invalid index, which IF NOT EXISTS would take for the thing itself.
@@ -233,6 +250,7 @@ def _apply(connection: Connection[Any], script: Script) -> None:
         connection.execute(script.text.encode())
         return
     with connection.transaction():
+        connection.execute(_NO_QUEUE)
         connection.execute(scripts.query("migrations"))
         whole = script == scripts.procrastinate_schema()
         if whole:
@@ -257,6 +275,12 @@ def _alone(connection: Connection[Any]) -> Generator[None]:
         if not connection.closed:
             connection.execute("SELECT pg_advisory_unlock(hashtext('oaflow.migrate'))")
 
+
+# Shorter than `deadlock_timeout`: it is never a worker's statement that is ended.
+_NO_QUEUE = "SET LOCAL lock_timeout = '300ms'"
+
+# Seconds in which a migration finds a moment between the statements of others.
+_PATIENCE = 60.0
 
 _TRY = "SELECT pg_try_advisory_lock(hashtext('oaflow.migrate'))"
 

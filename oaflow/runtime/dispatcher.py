@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from oaflow import __version__
 from oaflow.jobs import Bindings
 from oaflow.ledger import handover as ledger
 from oaflow.ledger.handover import Beat
@@ -227,7 +228,12 @@ class Dispatcher:
 
     async def _register(self) -> None:
         self.worker = await self._wire.send(
-            "register", ledger.register, host=socket.gethostname(), pid=os.getpid(), program="oaflow", formats=[FORMAT]
+            "register",
+            ledger.register,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            program=f"oaflow {__version__}",
+            formats=[FORMAT],
         )
         self._completer.worker = self._heart.worker = self.worker
         if self._options.registered:

@@ -118,6 +118,9 @@ def test_a_job_that_no_live_worker_can_run_is_named(connection: psycopg.Connecti
     assert [job.task for job in workers.unserved(connection, run, pairs, 15.0)] == ["t.b"]
     assert [worker.tasks for worker in workers.workers(connection, 15.0)] == [["t.a"]]
 
+    connection.execute("UPDATE oaflow.workers SET formats = '{2}'")  # of another version, which does not know the plan
+    assert [job.task for job in workers.unserved(connection, run, pairs, 15.0)] == ["t.a", "t.b"]
+
 
 def test_workers_that_are_silent_serve_nobody(connection: psycopg.Connection[Any]) -> None:
     run = runs.start_run(connection, "p", "digest", "d", {})

@@ -3,6 +3,7 @@ Migrations and checks: nothing of others is altered, everything is said in one s
 """
 
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -91,6 +92,40 @@ def test_a_step_that_fails_leaves_nothing_and_can_be_repeated(empty_database, mo
 
     assert inspect(empty_database).applied == (good[0].name,)
     assert migrate(empty_database)[0].name == good[1].name
+
+
+@pytest.fixture
+def next_step(monkeypatch):
+    """
+    The name of a migration that comes after all others, and alters two tables that every hand-over writes.
+    """
+    text = "ALTER TABLE oaflow.hops ADD COLUMN x integer; ALTER TABLE oaflow.counters ADD COLUMN x integer;"
+    step = scripts.Script("oaflow", "9000_next.sql", text)
+    whole = (*scripts.oaflow_scripts(), step)
+    monkeypatch.setattr(scripts, "oaflow_scripts", lambda: whole)
+    return step.name
+
+
+def test_a_migration_lets_those_pass_who_are_at_what_it_changes(database, next_step):
+    with psycopg.connect(database) as worker, ThreadPoolExecutor(1) as threads:
+        worker.execute("LOCK TABLE oaflow.counters IN ROW EXCLUSIVE MODE")
+        migrating = threads.submit(migrate, database)
+        while not ask(database, "SELECT 1 FROM pg_locks WHERE relation = 'oaflow.counters'::regclass AND NOT granted"):
+            time.sleep(0.01)
+        worker.execute("LOCK TABLE oaflow.hops IN ROW EXCLUSIVE MODE")  # the migration has it, and waits for the other
+        worker.commit()
+
+        assert [step.name for step in migrating.result(30)] == [next_step]
+
+
+def test_a_migration_that_finds_no_moment_says_so(database, next_step, monkeypatch):
+    monkeypatch.setattr(schema, "_PATIENCE", 0.5)
+    with psycopg.connect(database) as somebody:
+        somebody.execute("LOCK TABLE oaflow.counters IN ROW EXCLUSIVE MODE")
+
+        with pytest.raises(problems.InUse, match=next_step):
+            migrate(database)
+    assert [step.name for step in migrate(database)] == [next_step]
 
 
 def test_a_database_that_openaleph_set_up_before_is_not_altered(empty_database):

@@ -1,0 +1,62 @@
+"""
+The next version of this program, made from a copy of it: its migrations add columns to the tables that are written all
+the time, in either order, and a function of a new signature, which its workers call.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+import oaflow
+from oaflow.postgres.scripts import oaflow_scripts
+
+_COMPLETE = re.compile(r"CREATE FUNCTION oaflow\.complete_v1\(.*?\nEND \$\$;\n", re.DOTALL)
+
+# What its hand-overs leave in the history.
+MARK = "next"
+
+
+def next_program(folder: Path) -> Path:
+    """
+    Make it in a folder, which is to come first where Python looks.
+    """
+    package = folder / "next" / "oaflow"
+    shutil.copytree(Path(oaflow.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    _replace(package / "__init__.py", f'__version__ = "{oaflow.__version__}"', '__version__ = "99.0.0"')
+    _replace(package / "ledger" / "handover.py", "FROM oaflow.complete_v1(", f"FROM oaflow.complete_v2('{MARK}', ")
+    for name, text in _migrations().items():
+        (package / "ledger" / "migrations" / name).write_text(text)
+    return package.parent
+
+
+def _migrations() -> dict[str, str]:
+    hops, counters = "ALTER TABLE oaflow.hops ADD COLUMN", "ALTER TABLE oaflow.counters ADD COLUMN"
+    made = {"9000_mark.sql": f"{hops} mark text;\n{_complete()}"}
+    for number in range(1, 7):
+        both = [f"{hops} a{number} integer;", f"{counters} b{number} bigint NOT NULL DEFAULT 0;"]
+        made[f"900{number}_columns.sql"] = "\n".join(both if number % 2 else reversed(both))
+    return made
+
+
+def _complete() -> str:
+    """
+    The function as it is, with one argument more, that it writes into the history.
+    """
+    ((text,),) = [found for script in oaflow_scripts() if (found := _COMPLETE.findall(script.text))]
+    for old, new in (
+        ("oaflow.complete_v1(", "oaflow.complete_v2(p_mark text, "),
+        ("INSERT INTO oaflow.hops (", "INSERT INTO oaflow.hops (mark, "),
+        (
+            "SELECT lk.run, lk.stage, lk.id, lk.parent, lk.attempt,",
+            "SELECT p_mark, lk.run, lk.stage, lk.id, lk.parent, lk.attempt,",
+        ),
+    ):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+def _replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert text.count(old) == 1, f"{file} has no {old!r}"
+    file.write_text(text.replace(old, new))
