@@ -32,6 +32,9 @@ Hit = frozenset[int]
 # Seconds in which a supervisor looks for its database.
 _BEGINNING = 15.0
 
+# Workers of a supervisor.
+_EACH = 2
+
 # Whoever works at that time.
 ALL: Hit = frozenset()
 
@@ -84,6 +87,13 @@ class Stand:
     _hired: dict[int, float] = field(default_factory=dict)
     _later: list[threading.Timer] = field(default_factory=list)
 
+    @property
+    def workers(self) -> int:
+        """
+        How many there are when all is well.
+        """
+        return _EACH * len(self.crews)
+
     def staff(self) -> None:
         """
         Start a supervisor in place of each that is gone.
@@ -104,7 +114,7 @@ class Stand:
 
     def _hire(self, number: int) -> None:
         self.crews[number:] = [
-            self.post.start(*WORKER, "--workers", "2", "--executors", "1"),
+            self.post.start(*WORKER, "--workers", str(_EACH), "--executors", "1"),
             *self.crews[number + 1 :],
         ]
         self._hired[number] = time.monotonic()

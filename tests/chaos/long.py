@@ -134,13 +134,14 @@ def _limit(uri: str) -> None:
 
 def harm(stand: Stand, faults: int, seconds: float) -> tuple[list[Done], int]:
     """
-    Harm a run until it has met so many faults, or for so long; then let it end.
+    Harm a run, once all work at it, until it has met so many faults, or for so long; then let it end.
 
     Returns:
         what was done, and how often the run had ended before it was to.
     """
     done: list[Done] = []
-    early = told = 0
+    early, told = _feed(stand), 0
+    _wait_for_all(stand)
     names, weights = list(KINDS), [kind.weight for kind in KINDS.values()]
     each_once = stand.draw.sample(names, len(names))
     limit = time.monotonic() + seconds
@@ -163,6 +164,17 @@ def harm(stand: Stand, faults: int, seconds: float) -> tuple[list[Done], int]:
     stand.proxy.arm(Fault("join", "answer lost", "cut"))
     stand.passage.seal()
     return done, early
+
+
+def _wait_for_all(stand: Stand) -> None:
+    """
+    On a busy machine workers take as long to start as a short run takes.
+    """
+    limit = time.monotonic() + PATIENCE
+    at_work = f"SELECT count(DISTINCT worker) FROM oaflow.hops WHERE run = '{stand.passage.id}' AND outcome = 'done'"
+    while stand.sql(at_work)[0][0] < stand.workers and time.monotonic() < limit:
+        _feed(stand)
+        time.sleep(0.1)
 
 
 def _feed(stand: Stand) -> int:

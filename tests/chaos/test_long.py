@@ -17,7 +17,7 @@ HASTY = Pace(
 
 
 def test_all_kinds_of_harm_lose_and_double_nothing() -> None:
-    outcome = play(faults=60, seconds=20.0, seed=7, pace=HASTY)
+    outcome = play(faults=60, seconds=60.0, seed=7, pace=HASTY)
 
     print(table(outcome))
     assert outcome.good, outcome.found
