@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.acceptance.conftest import PATIENCE, Command
@@ -106,6 +108,20 @@ def test_a_worker_holds_six_connections_and_one_for_each_process_that_writes_ent
     assert held.pop("oaflow entities") in (2, 3)  # two executors, and the worker itself, which runs async stages
     assert held.total() <= 6, held
     assert set(held) == {"oaflow worker", "oaflow heartbeat"}
+
+
+def test_no_session_of_a_run_keeps_a_transaction_open(cli: Command, started: Started) -> None:
+    running = started(cli.start("run", chain(cli, "writes", 200, {"log": str(cli.folder / "noted")}), *RUN))
+    idle = "SELECT application_name, query FROM pg_stat_activity WHERE datname = current_database()"
+    idle += " AND state LIKE 'idle in transaction%' AND now() - xact_start > interval '0.1 s'"
+    seen: list[tuple[str, str]] = []
+    with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
+        while running.poll() is None:
+            seen += connection.execute(idle.encode()).fetchall()
+            time.sleep(0.02)
+
+    # A snapshot that is held keeps dead rows alive, through which every claim walks.
+    assert (running.returncode, seen) == (0, [])
 
 
 def test_a_worker_learns_of_runs_and_jobs_by_notification(cli: Command, started: Started, until: Until) -> None:
