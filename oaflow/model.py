@@ -166,6 +166,7 @@ class Defaults(Declaration):
     priority: int | Open | None = None
     emit: Emit | None = None
     choose: Choose | None = None
+    lock: str | None = None
     concurrency: int | Open | None = None
     rate: float | Open | None = None
 
@@ -186,7 +187,8 @@ class Stage(Declaration):
 
     `options` is the author's `with`. `dropped` are the ports that are deliberately not wired. `enabled` is a bool, or
     an expression on the params. `split` is the most entities of one of its jobs, `collect` what several are
-    put together to. `join` are the stages that it waits for, or `run`; empty where it is none.
+    put together to. `join` are the stages that it waits for, or `run`; empty where it is none. Of the jobs for which
+    `lock`, an expression, has the same value, one at a time runs.
     """
 
     task: str
@@ -208,6 +210,7 @@ class Stage(Declaration):
     split: int | None = None
     collect: Collect | None = None
     join: tuple[str, ...] = ()
+    lock: str | None = None
     concurrency: int | Open | None = None
     rate: float | Open | None = None
 

@@ -1,5 +1,5 @@
 """
-Phase 2: conditions. Whether they can be read, what they name is there, and what they ask about travels. Pure.
+Phase 2: conditions and locks. Whether they can be read, what they name is there, and what they ask about travels. Pure.
 """
 
 import re
@@ -39,9 +39,11 @@ RULE_OF: Mapping[MistakeKind, Rule] = {
 
 def check_expressions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     """
-    Everything that is wrong with the conditions of a pipeline.
+    Everything that is wrong with the conditions and locks of a pipeline.
     """
     params = {name: param.type for name, param in pipeline.params.items()}
+    if pipeline.defaults.lock is not None:
+        yield from _expression(pipeline.defaults.lock, "lock", ("defaults", "lock"), params, spans).mistakes
     for name, stage in pipeline.stages.items():
         for edge in stage.next:
             path: Path = ("stages", name, *edge.place[:-1])
@@ -50,6 +52,8 @@ def check_expressions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
                 yield from _left_behind(asked, edge, stage.external)
         if isinstance(stage.enabled, str):
             yield from _expression(stage.enabled, "enabled", ("stages", name, "enabled"), params, spans).mistakes
+        if stage.lock is not None:
+            yield from _expression(stage.lock, "lock", ("stages", name, "lock"), params, spans).mistakes
 
 
 @dataclass(frozen=True)

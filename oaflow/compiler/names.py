@@ -55,7 +55,7 @@ def check_names(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
             # A text such as `off` would hold: alone it is true or false.
             yield from _param_fits(alone[1], "enabled", (*path, "enabled"), pipeline, spans)
         yield from _common(stage, path, pipeline, spans)
-    if any(_has_conditions(stage) for stage in pipeline.stages.values()):
+    if pipeline.defaults.lock or any(_has_expressions(stage) for stage in pipeline.stages.values()):
         # Loaded where there is one: reading expressions takes 20 ms that most pipelines need not wait for.
         from oaflow.compiler.expressions import check_expressions
 
@@ -63,8 +63,9 @@ def check_names(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     yield from duplicate_origins(pipeline, spans)
 
 
-def _has_conditions(stage: Stage) -> bool:
-    return isinstance(stage.enabled, str) or any(edge.when or edge.where for edge in stage.next)
+def _has_expressions(stage: Stage) -> bool:
+    conditions = any(edge.when or edge.where for edge in stage.next)
+    return conditions or stage.lock is not None or isinstance(stage.enabled, str)
 
 
 def _stage_exists(name: str, pipeline: Pipeline, spans: Spans, path: Path) -> Iterator[Diagnostic]:

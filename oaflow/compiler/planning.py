@@ -10,7 +10,7 @@ from typing import Any
 
 from oaflow.compiler.functions import Inspected
 from oaflow.compiler.graph import entries
-from oaflow.model import Edge, Param, Pipeline, Repeat, Retry, Stage, StageOptions
+from oaflow.model import Defaults, Edge, Param, Pipeline, Repeat, Retry, Stage, StageOptions
 from oaflow.plan import Plan, PlannedCollect, PlannedEdge, PlannedParam, PlannedRetry, PlannedStage
 
 # What a function that nobody looked at says about itself.
@@ -81,10 +81,16 @@ def _stage(pipeline: Pipeline, name: str, stage: Stage, found: Inspected) -> Pla
         split=stage.split,
         collect=None if stage.collect is None else PlannedCollect(**stage.collect.model_dump(exclude_none=True)),
         join=stage.join,
+        lock=_lock(stage, defaults),
         takes=first.annotation if first is not None else None,
         gives=found.returns,
         **said,
     )
+
+
+def _lock(stage: Stage, defaults: Defaults) -> str | None:
+    lock = stage.lock or (None if stage.external else defaults.lock)
+    return lock and lock.strip()
 
 
 def _edge(edge: Edge) -> PlannedEdge:

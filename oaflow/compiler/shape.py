@@ -22,12 +22,10 @@ LATER_PIPELINE_KEYS = ("tests",)
 
 STAGE_KEYS = (
     "task", "queue", "next", "choose", "with", "retry", "timeout", "memory", "priority", "on_error", "emit", "enabled",
-    "origin", "external", "description", "split", "collect", "join", "concurrency", "rate",
+    "origin", "external", "description", "split", "collect", "join", "lock", "concurrency", "rate",
 )  # fmt: skip
-LATER_STAGE_KEYS = ("lock",)
 
-DEFAULTS_KEYS = ("queue", "choose", "retry", "timeout", "memory", "priority", "emit", "concurrency", "rate")
-LATER_DEFAULTS_KEYS = ("lock",)
+DEFAULTS_KEYS = ("queue", "choose", "retry", "timeout", "memory", "priority", "emit", "lock", "concurrency", "rate")
 
 COLLECT_KEYS = ("size", "wait")
 
@@ -124,7 +122,7 @@ def _defaults(reader: Reader, value: object) -> Defaults:
     elsewhere: dict[str, str] = dict.fromkeys(
         STAGE_KEYS, "this cannot be the same for all stages: write it at each stage that needs it"
     )
-    members = reader.mapping(value, path, "defaults", DEFAULTS_KEYS, later=LATER_DEFAULTS_KEYS, elsewhere=elsewhere)
+    members = reader.mapping(value, path, "defaults", DEFAULTS_KEYS, elsewhere=elsewhere)
     said = _common(reader, members, path)
     return Defaults(**said) if not errors(reader.found) else Defaults()
 
@@ -153,7 +151,7 @@ def _stages(reader: Reader, members: Mapping[str, Any], choose: Choose | None) -
 def _stage(reader: Reader, name: str, data: object, path: Path, choose: Choose | None) -> Stage | None:
     before = len(reader.found)
     external = isinstance(data, Mapping) and cast("Mapping[str, object]", data).get("external") is True
-    members = reader.mapping(data, path, f"stage {name!r}", STAGE_KEYS, later=LATER_STAGE_KEYS, elsewhere=ELSEWHERE)
+    members = reader.mapping(data, path, f"stage {name!r}", STAGE_KEYS, elsewhere=ELSEWHERE)
     if not isinstance(data, Mapping):
         return None
     said: dict[str, Any] = {}
@@ -232,6 +230,8 @@ def _common(reader: Reader, members: Mapping[str, Any], path: Path) -> dict[str,
         said["priority"] = reader.whole(members["priority"], (*path, "priority"))
     if "emit" in members:
         said["emit"] = reader.choice(members["emit"], (*path, "emit"), EMITS)
+    if "lock" in members:
+        said["lock"] = read_expression(reader, members["lock"], (*path, "lock"))
     if "concurrency" in members:
         said["concurrency"] = reader.whole(members["concurrency"], (*path, "concurrency"), 1)
     if "rate" in members:

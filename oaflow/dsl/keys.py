@@ -101,5 +101,6 @@ class DefaultKeys(TypedDict, total=False):
     memory: Number
     priority: int | str
     emit: Emit
+    lock: str
     concurrency: int | str
     rate: str

@@ -62,6 +62,7 @@ def stages(draw: st.DrawFn, names: tuple[str, ...]) -> PlannedStage:
         on_error=draw(st.none() | st.sampled_from(names)),
         emit=draw(st.sampled_from(["success", "stream"])),
         choose=draw(st.sampled_from(["all", "first"])),
+        lock=draw(st.none() | st.sampled_from(["job.dataset", "params.p"])),
         enabled=draw(st.booleans() | st.just("params.flag")),
         external=draw(st.booleans()),
         origin=draw(st.none() | st.sampled_from(["p/a", "o"])),

@@ -215,6 +215,9 @@ shared = {
     "priority": st.integers(-5, 99) | st.just("${params.n}"),
     "emit": st.sampled_from(["success", "stream", "always"]),
     "choose": st.sampled_from(["all", "first"]),
+    "lock": st.sampled_from(["job.dataset", " job.context.source if params.on else None "]),
+    "concurrency": st.integers(1, 9) | st.just("${params.n}"),
+    "rate": st.sampled_from(["50/s", "1/10s"]),
 }
 
 
@@ -264,7 +267,7 @@ def pipelines(draw):
             keys = {**shared, **keys}
             stages[name] = draw(st.fixed_dictionaries({"task": st.sampled_from(sorted(TASKS))}, optional=keys))
         else:
-            keys |= {key: shared[key] for key in ("priority", "choose")}
+            keys |= {key: shared[key] for key in ("priority", "choose", "lock")}
             fixed = {"task": st.just("m.elsewhere"), "queue": shared["queue"], "external": st.just(True)}
             stages[name] = draw(st.fixed_dictionaries(fixed, optional=keys))
     optional = {

@@ -9,9 +9,9 @@ BAD_EXPRESSION = rule(
     "bad-expression",
     "an expression cannot be read",
     """
-    `when`, `where` and `enabled` are expressions in the syntax of Python. They know the job (`job`), the params of the
-    run (`params`), the run (`run`), and in `where` the entity (`e`); `enabled` knows `params` only. `==` compares,
-    `and`, `or` and `not` join; a text is in quotes, and the whole expression too: in the quotes of YAML.
+    `when`, `where`, `lock` and `enabled` are expressions in the syntax of Python. They know the job (`job`), the params
+    of the run (`params`), the run (`run`), and in `where` the entity (`e`); `enabled` knows `params` only. `==`
+    compares, `and`, `or` and `not` join; a text is in quotes, and the whole expression too: in the quotes of YAML.
     """,
     """
     pipeline: letters

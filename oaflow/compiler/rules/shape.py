@@ -223,14 +223,14 @@ NOT_YET = rule(
     "not-yet",
     "something of the language that this version does not understand yet",
     """
-    Still to come: in a stage `lock`, and in a pipeline `tests`. They are refused, never ignored: a pipeline that passes
-    does what it says.
+    Still to come: in a pipeline `tests`. It is refused, never ignored: a pipeline that passes does what it says.
     """,
     """
     pipeline: notes
     stages:
       read: {task: notes.read, next: index}
-      index: {task: notes.index, lock: job.dataset}
+      index: {task: notes.index}
+    tests: []
     """,
     """
     pipeline: notes
