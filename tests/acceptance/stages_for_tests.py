@@ -292,3 +292,18 @@ def mixes(job: DatasetJob, *, long: bool = False) -> DatasetJob:
     for name in languages:
         job.found(name, f"{name}.txt")
     return job.with_entities([*entities, {"id": "somebody", "schema": "Person", "properties": {"name": ["Ada"]}}])
+
+
+@stage
+def lasts(job: DatasetJob, *, log: str, seconds: float, fails_on: str | None = None) -> DatasetJob:
+    """Take some time, and note from when to when; raise where a certain document is in it."""
+    began = time.time()
+    time.sleep(seconds)
+    if fails_on in job.documents:
+        raise ValueError("one of them is bad")
+    context = {key: value for key, value in job.context.items() if key != "oaflow"}
+    stage = job.context["oaflow"]["stage"]
+    noted = {"stage": stage, "documents": job.documents, "context": context, "began": began, "ended": time.time()}
+    with open(log, "a") as lines:
+        lines.write(json.dumps(noted) + "\n")
+    return job

@@ -13,7 +13,7 @@ import psycopg
 
 from oaflow.ledger.receipts import receipt
 from oaflow.operations.states import index_stages
-from tests.chaos.passages import Passage, beyond
+from tests.chaos.passages import Passage, beyond, lock_of
 from tests.integration.handovers import counters, recount
 
 Job = tuple[str, str]  # stage and document: each is one job in such a run
@@ -220,6 +220,23 @@ def limits(history: History) -> Iterator[str]:
                 yield f"too many jobs of {stage} had begun by {at}"
 
 
+def locks(history: History) -> Iterator[str]:
+    """
+    Of the attempts whose outcome was handed over no two with the same lock ran at once.
+    """
+    handed = {note.emitted_by for note in history.notes}
+    spans = defaultdict[str, dict[str, list[float]]](lambda: defaultdict(list))
+    for note in history.notes:
+        if (lock := lock_of(*note.job)) is not None and note.attempt in handed:
+            spans[lock][note.attempt].append(note.at)
+    for lock, attempts in spans.items():
+        until = 0.0
+        for began, ended in sorted((min(moments), max(moments)) for moments in attempts.values()):
+            if began < until:
+                yield f"two with lock {lock!r} ran at once for {until - began:.3f} s"
+            until = max(until, ended)
+
+
 def after_the_end(history: History) -> Iterator[str]:
     """
     A run is over when nothing is open, and then nothing happens any more.
@@ -255,6 +272,7 @@ CHECKS: tuple[Callable[[History], Iterator[str]], ...] = (
     joins,
     collected,
     limits,
+    locks,
     after_the_end,
     accounts,
 )

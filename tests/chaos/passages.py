@@ -29,8 +29,9 @@ PER_DOCUMENT = ("works", "copies", "rests", "ends", "gathers", "asks", "closes")
 
 def pipeline(seconds: float, fails_every: int, memory: str) -> Mapping[str, Any]:
     """
-    The pipeline as a file has it. A root fans out to documents; each is worked on, copied, and rests. The copies are
-    put together, cut again, and asked about, no more than some at once and in a second. Joins wait.
+    The pipeline as a file has it. A root fans out to documents; each is worked on, copied, and rests, one at a time of
+    each lock. The copies are put together, cut again, and asked about, no more than some at once and in a second. Joins
+    wait.
     """
     task = "tests.chaos.noting."
     return {
@@ -60,7 +61,12 @@ def pipeline(seconds: float, fails_every: int, memory: str) -> Mapping[str, Any]
                 "next": "closes",
             },
             "closes": {"task": f"{task}ends"},
-            "rests": {"task": f"{task}rests", "with": {"seconds": seconds, "fails_every": fails_every}, "next": "ends"},
+            "rests": {
+                "task": f"{task}rests",
+                "with": {"seconds": seconds, "fails_every": fails_every},
+                "lock": "'even' if any(endswith(x.id, '0', '2') for x in job.entities) else 'odd'",
+                "next": "ends",
+            },
             "ends": {"task": f"{task}ends"},
             "early": {"task": f"{task}reports", "join": ["works"]},
             "answered": {"task": f"{task}reports", "join": ["asks"]},
@@ -68,6 +74,13 @@ def pipeline(seconds: float, fails_every: int, memory: str) -> Mapping[str, Any]
             "after": {"task": f"{task}ends"},
         },
     }
+
+
+def lock_of(stage: str, document: str) -> str | None:
+    """
+    The lock of a job.
+    """
+    return ("odd" if int(document[-1]) % 2 else "even") if stage == "rests" else None
 
 
 def expected(roots: Iterable[int]) -> frozenset[tuple[str, str]]:

@@ -78,6 +78,7 @@ SPOILT: dict[str, list[Spoil]] = {
         lambda run: replace(run, hops=tuple(h for h in run.hops if h.outcome != "collected")),
     ],
     "limits": [at_once, lambda run: replace(run, limits={"asks": (3, 0.001)})],
+    "locks": [lambda run: later("began", JOB, -3600.0)(later("ended", JOB, 3600.0)(run))],
     "after_the_end": [
         lambda run: replace(run, state="running"),
         lambda run: replace(run, left={"live rows": 1}),
