@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import yaml
 
+from oaflow.compiler.quoting import quoted_expression
 from oaflow.compiler.rules import file as rules
 from oaflow.diagnostics import Diagnostic, Path, Rule, Span, Spans, errors
 
@@ -355,8 +356,10 @@ class _Composer:
             message = f"lists and mappings are nested more than {DEEPEST} deep here"
             self._note(rules.TOO_DEEP, message, span, "no pipeline needs that: is a bracket missing?")
             return
+        # A flow mapping that an expression breaks is told where it breaks; the expression may stand in the line before.
+        cut = quoted_expression(self._line(line)) or (quoted_expression(notes[0][1].source) if notes else None)
         problem = (error.problem or "it cannot be read").replace("found character '\\t'", "found a tab")
-        self._note(rules.SYNTAX, f"this is not YAML: {problem}", span, _guess(self._line(line), problem), *notes)
+        self._note(rules.SYNTAX, f"this is not YAML: {problem}", span, cut or _guess(self._line(line), problem), *notes)
 
     def _strange_character(self, error: yaml.reader.ReaderError) -> None:
         # A parser in C counts bytes here, one in Python characters: looked up anew.

@@ -5,6 +5,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
+from oaflow.compiler.quoting import is_balanced, quoted_expression
 from oaflow.compiler.reading import Reader
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import Path
@@ -40,12 +41,24 @@ def read_condition(reader: Reader, members: Mapping[str, Any], path: Path) -> di
     return said
 
 
+def cut_by_yaml(reader: Reader, members: Mapping[Any, object], path: Path) -> str | None:
+    """
+    The help for an edge of which YAML has made other keys than were meant, since an expression is not quoted.
+    """
+    for key in ("when", "where"):
+        written = members.get(key)
+        if isinstance(written, str) and not is_balanced(written):
+            return quoted_expression(reader.spans.value(*path, key).source)
+    return None
+
+
 def read_expression(reader: Reader, value: object, path: Path) -> str | None:
     """
     An expression, of which only its names and its grammar are not looked at.
     """
     if not isinstance(value, str):
-        reader.wrong_type(value, path, "an expression", "an expression stands in quotes")
+        help = quoted_expression(reader.spans.value(*path).source) or "an expression stands in quotes"
+        reader.wrong_type(value, path, "an expression", help)
         return None
     if not value.strip():
         reader.wrong_type(None, path, "an expression")

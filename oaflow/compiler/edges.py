@@ -5,7 +5,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from oaflow.compiler.conditions import read_condition
+from oaflow.compiler.conditions import cut_by_yaml, read_condition
 from oaflow.compiler.reading import PORT, Reader
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import Path
@@ -82,7 +82,10 @@ def _edge(reader: Reader, value: object, path: Path, port: str | None) -> Edge |
     if "to" not in value:
         _missing_to(reader, path)
         return None
-    members = reader.mapping(cast("object", value), path, "an edge", EDGE_KEYS)
+    written = cast("Mapping[Any, object]", value)
+    cut = cut_by_yaml(reader, written, path)
+    elsewhere = dict.fromkeys([key for key in written if isinstance(key, str)], cut) if cut else None
+    members = reader.mapping(written, path, "an edge", EDGE_KEYS, elsewhere=elsewhere)
     target = None
     if members["to"] == DROP:
         reader.report(

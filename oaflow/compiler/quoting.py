@@ -1,0 +1,71 @@
+"""
+An expression that YAML has cut, since it stood without quotes, or in the wrong ones: how it was meant. Pure.
+"""
+
+import re
+
+_KEYS = ("when", "where", "lock", "enabled")
+
+# A key of an expression with all that follows it on its line.
+_EXPRESSION = re.compile(rf"\b({'|'.join(_KEYS)}):\s+(?=(.+))")
+_COMMENT = re.compile(r"\s+#.*")
+
+# Where it ends: at the next key of the same mapping.
+_NEXT_KEY = re.compile(r",\s*[a-z_]+:\s")
+
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"\\]|\\.)*\"")
+_PAIRS = {")": "(", "]": "[", "}": "{"}
+
+
+def quoted_expression(line: str) -> str | None:
+    """
+    The help for a line with an expression that is not well quoted; None where there is none.
+    """
+    for found in _EXPRESSION.finditer(line):
+        meant = _meant(_COMMENT.sub("", found[2]))
+        if meant is not None:
+            return f"an expression stands in quotes: {found[1]}: {_in_quotes(meant)}"
+    return None
+
+
+def _meant(rest: str) -> str | None:
+    written = _without_closers(_NEXT_KEY.split(rest, maxsplit=1)[0].strip())
+    # A mapping, or what is in quotes already.
+    if not written or _QUOTED.fullmatch(written) or (written[0] == "{" and ":" in written):
+        return None
+    bracketed = written[0] in "{[" and is_balanced(written)
+    in_wrong_quotes = written[0] in "'\"" and written[-1] == written[0] and len(written) > 1
+    return written[1:-1].strip() if bracketed or in_wrong_quotes else written
+
+
+def is_balanced(text: str) -> bool:
+    """
+    Whether each bracket of a text has its other, and each quote.
+    """
+    return _without_closers(text) == text and not _open(text)
+
+
+def _without_closers(text: str) -> str:
+    """
+    A text up to the first bracket that closes what was opened before it.
+    """
+    opened: list[str] = []
+    for position, letter in enumerate(text):
+        if letter in _PAIRS.values():
+            opened.append(letter)
+        elif letter in _PAIRS and (not opened or opened.pop() != _PAIRS[letter]):
+            return text[:position].rstrip()
+    return text
+
+
+def _open(text: str) -> bool:
+    bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
+    return any(letter in bare for letter in "'\"") or any(
+        bare.count(left) != bare.count(right) for right, left in _PAIRS.items()
+    )
+
+
+def _in_quotes(text: str) -> str:
+    if '"' not in text:
+        return f'"{text}"'
+    return f"'{text.replace(chr(39), chr(39) * 2)}'"
