@@ -229,9 +229,24 @@ class Stage(Declaration):
         return (*(edge.to for edge in self.next), *([self.on_error] if self.on_error else []))
 
 
+class Case(Declaration):
+    """
+    One of a pipeline's `tests`: the job that the function of the stage `at` returned on `port`, and how many of its
+    entities (jobs, where it has none) are to go to which stages. `job` holds `entities` and `context`.
+    """
+
+    at: str
+    port: str = "default"
+    params: Mapping[str, Any] = {}
+    job: Mapping[str, Any] = {}
+    expect: Mapping[str, int] = {}
+    description: str | None = None
+
+
 class Pipeline(Declaration):
     """
     A pipeline as written, and not yet checked beyond its shape. `start` is empty where the author named no entry.
+    `cases` are its `tests`, which are no part of a plan.
     """
 
     name: str
@@ -240,3 +255,4 @@ class Pipeline(Declaration):
     defaults: Defaults = Defaults()
     start: tuple[str, ...] = ()
     stages: Mapping[str, Stage]
+    cases: tuple[Case, ...] = ()

@@ -56,6 +56,9 @@ also `unmatched`: a list of `stage`, `port`, `reason`, `count` |
 | `route` | `stage`, `port`, `ways`: of each entity (`entity`, `schema`; null where there is none) the stages that it \
 goes `to`, and the `answers` of all edges: `to`, `condition`, `holds`, `values`; `reason` of what nothing takes, \
 `loads`, `disabled` |
+| `test` | a test a line: `pipeline`, `number`, `at`, `port`, `description`, `expected`, `found` (how many by stage), \
+`reason` of what nothing takes, `problem` where it could not be tried, `taken`: edges as `from`, `port`, `to`; \
+`passed` |
 | `limit` | what is limited, one a line: `name`, `queue`, `task`, `concurrency`, `rate` (in a second), \
 `said_concurrency`, `said_rate` (by `oaflow limit`), `running`, `waiting` (counted up to 1,000) |
 | `search` | a hit a line: `file`, `page`, `passage`, `entity`, `schema`, `score` |

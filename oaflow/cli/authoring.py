@@ -1,5 +1,5 @@
 """
-`check`, `graph`, `plan`, `route`, `explain`: for who writes a pipeline.
+`check`, `graph`, `plan`, `route`, `test`, `explain`: for who writes a pipeline.
 """
 
 from pathlib import Path
@@ -33,6 +33,9 @@ def register(app: typer.Typer) -> None:
     app.command(
         "route", cls=Page, rich_help_panel=panel, epilog="Example: oaflow route ingest --at extract --job job.json"
     )(route)
+    app.command("test", cls=Page, rich_help_panel=panel, epilog="Example: oaflow test pipelines/*.yml --junit t.xml")(
+        try_tests
+    )
     app.command("explain", cls=Page, rich_help_panel=panel, epilog="Example: oaflow explain OAF201")(explain)
 
 
@@ -166,6 +169,38 @@ def route(
     else:
         print_routing(routing)
     return 0
+
+
+def try_tests(
+    pipelines: Annotated[list[str], typer.Argument(metavar="PIPELINE...", help="Files, names, or module:name.")],
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write a report in JUnit's XML.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """
+    Try the tests of pipelines: where their jobs would go; exit code 1 where one goes elsewhere.
+    """
+    from oaflow.cli.output import say_json
+    from oaflow.cli.running import show_mistakes
+    from oaflow.cli.trials import print_totals, print_trial, write_junit
+    from oaflow.operations.programs import load, locate
+    from oaflow.operations.trying import trial_of
+
+    programs = [load(locate(name), imports=False) for name in pipelines]
+    for program in programs:
+        show_mistakes(program)
+    trials = list(map(trial_of, programs))
+    for trial in trials:
+        if json:
+            for one in trial.tried:
+                say_json({"pipeline": trial.pipeline, **one.as_json()})
+        else:
+            print_trial(trial)
+    print_totals(trials)
+    if junit is not None:
+        write_junit(junit, trials)
+    return int(any(not one.passed for trial in trials for one in trial.tried))
 
 
 def explain(

@@ -51,7 +51,7 @@ def _print_way(way: Way) -> None:
     named = f"{clean(way.entity)} ({clean(way.schema)})" if way.entity is not None else "the job"
     to = Text(", ".join(map(clean, way.to)), "green") if way.to else Text("nothing", "yellow")
     console.print(Text.assemble((named, "bold"), " goes to ", to))
-    width = max(len(clean(answer.to)) for answer in way.answers)
+    width = max((len(clean(answer.to)) for answer in way.answers), default=0)
     for answer in way.answers:
         say_hanging(_said(answer, width), 2, 6)
 

@@ -8,10 +8,12 @@ from typing import Any, cast
 from oaflow.compiler.conditions import as_written
 from oaflow.compiler.reading import WHOLE
 from oaflow.compiler.rules import names as rules
+from oaflow.compiler.rules.expressions import UNKNOWN_SCHEMA
 from oaflow.diagnostics import Diagnostic, Path, Spans
-from oaflow.model import Defaults, Param, Pipeline, Repeat, Stage
+from oaflow.model import Case, Defaults, Param, Pipeline, Repeat, Stage
 from oaflow.plan.binding import ALONE
 from oaflow.plan.joins import RUN
+from oaflow.schemata import SCHEMATA
 from oaflow.spelling import did_you_mean
 
 # Which types of params may be the value of a key.
@@ -61,6 +63,29 @@ def check_names(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
 
         yield from check_expressions(pipeline, spans)
     yield from duplicate_origins(pipeline, spans)
+    for index, case in enumerate(pipeline.cases):
+        yield from _case(case, ("tests", index), pipeline, spans)
+
+
+def _case(case: Case, path: Path, pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
+    yield from _stage_exists(case.at, pipeline, spans, (*path, "at"))
+    for name in case.expect:
+        yield from _stage_exists(name, pipeline, spans, (*path, "expect", name), key=True)
+    for name in case.params:
+        if name not in pipeline.params:
+            yield _unknown_param(name, (*path, "params", name), pipeline, spans, key=True)
+    stage = pipeline.stages.get(case.at)
+    if stage is not None and stage.ports and case.port not in stage.ports:
+        message = f"stage {case.at!r} does not wire port {case.port!r}"
+        help = did_you_mean(case.port, stage.ports) or f"its ports are: {', '.join(stage.ports)}"
+        yield Diagnostic(rules.UNKNOWN_PORT, message, spans.value(*path, "port"), help)
+    for number, entity in enumerate(case.job.get("entities", ())):
+        schema = entity["schema"]
+        if schema not in SCHEMATA:
+            help = did_you_mean(str(schema), SCHEMATA)
+            message = f"FollowTheMoney has no schema {schema!r}"
+            place = (*path, "job", "entities", number, "schema")
+            yield Diagnostic(UNKNOWN_SCHEMA, message, spans.value(*place), help)
 
 
 def _has_expressions(stage: Stage) -> bool:
@@ -68,10 +93,13 @@ def _has_expressions(stage: Stage) -> bool:
     return conditions or stage.lock is not None or isinstance(stage.enabled, str)
 
 
-def _stage_exists(name: str, pipeline: Pipeline, spans: Spans, path: Path) -> Iterator[Diagnostic]:
+def _stage_exists(
+    name: str, pipeline: Pipeline, spans: Spans, path: Path, *, key: bool = False
+) -> Iterator[Diagnostic]:
     if name not in pipeline.stages:
         help = did_you_mean(name, pipeline.stages) or f"the stages are: {', '.join(pipeline.stages)}"
-        yield Diagnostic(rules.UNKNOWN_STAGE, f"no stage is named {name!r}", spans.value(*path), help)
+        place = spans.key(*path) if key else spans.value(*path)
+        yield Diagnostic(rules.UNKNOWN_STAGE, f"no stage is named {name!r}", place, help)
 
 
 def _common(said: Stage | Defaults, path: Path, pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
@@ -132,12 +160,13 @@ def _is_list(param: Param) -> bool:
     return param.type == "list"
 
 
-def _unknown_param(name: str, path: Path, pipeline: Pipeline, spans: Spans) -> Diagnostic:
+def _unknown_param(name: str, path: Path, pipeline: Pipeline, spans: Spans, *, key: bool = False) -> Diagnostic:
     help = did_you_mean(name, pipeline.params)
     if help is None and pipeline.params:
         help = f"the params are: {', '.join(pipeline.params)}"
     help = help or f"declare it: `params: {{{name}: {{...}}}}`"
-    return Diagnostic(rules.UNKNOWN_PARAM, f"no param is named {name!r}", spans.value(*path), help)
+    place = spans.key(*path) if key else spans.value(*path)
+    return Diagnostic(rules.UNKNOWN_PARAM, f"no param is named {name!r}", place, help)
 
 
 def duplicate_origins(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:

@@ -96,14 +96,12 @@ class Reader:
         what: str,
         known: Collection[str],
         *,
-        later: Collection[str] = (),
         elsewhere: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """
         The members of a mapping that have a known key; the others are reported.
 
         Args:
-            later: keys of the language that this version does not understand.
             elsewhere: keys that are right in another place, each with the help that says so.
         """
         if not isinstance(value, Mapping):
@@ -116,8 +114,6 @@ class Reader:
                 self.report(rules.WRONG_TYPE, f"a key of {what} must be a word, and is {kind_of(key)}", place, key=True)
             elif key in known:
                 members[key] = member
-            elif key in later:
-                self.not_yet(f"{key!r}", place)
             else:
                 twin = spelled(key)
                 close = twin[0] if twin is not None else closest(key, known)
@@ -130,15 +126,6 @@ class Reader:
                     help = aside or did_you_mean(key, known) or f"the keys are: {', '.join(known)}"
                     self.report(rules.UNKNOWN_KEY, f"{what} has no key {shortened(key)!r}", place, key=True, help=help)
         return members
-
-    def not_yet(self, what: str, path: Path, *, key: bool = True) -> None:
-        self.report(
-            rules.NOT_YET,
-            f"{what} is part of the language, and this version does not understand it yet",
-            path,
-            key=key,
-            help="take it out; `oaflow explain OAF111` lists what is still to come",
-        )
 
     def lookalike(self, text: str, path: Path, *, key: bool = False) -> None:
         twin = spelled(text)

@@ -7,6 +7,7 @@ YAML and the Python form both come through here, so a shorthand means the same i
 from collections.abc import Mapping
 from typing import Any, cast
 
+from oaflow.compiler.cases import read_cases
 from oaflow.compiler.conditions import read_expression
 from oaflow.compiler.edges import DROP, read_next
 from oaflow.compiler.params import read_params
@@ -17,8 +18,7 @@ from oaflow.model import LANGUAGE, Choose, Collect, Defaults, Pipeline, Repeat, 
 from oaflow.plan.joins import RUN
 from oaflow.spelling import spelled
 
-PIPELINE_KEYS = ("oaflow", "pipeline", "description", "params", "defaults", "start", "stages")
-LATER_PIPELINE_KEYS = ("tests",)
+PIPELINE_KEYS = ("oaflow", "pipeline", "description", "params", "defaults", "start", "stages", "tests")
 
 STAGE_KEYS = (
     "task", "queue", "next", "choose", "with", "retry", "timeout", "memory", "priority", "on_error", "emit", "enabled",
@@ -78,7 +78,6 @@ def _pipeline(reader: Reader, data: object) -> Pipeline | None:
         (),
         "a pipeline",
         PIPELINE_KEYS,
-        later=LATER_PIPELINE_KEYS,
         elsewhere={"name": "the name of a pipeline stands under `pipeline`"}
         | dict.fromkeys(STAGE_KEYS, "this is a key of a stage, and belongs under `stages`"),
     )
@@ -97,9 +96,18 @@ def _pipeline(reader: Reader, data: object) -> Pipeline | None:
     defaults = _defaults(reader, members["defaults"]) if "defaults" in members else Defaults()
     start = _start(reader, members["start"]) if "start" in members else ()
     stages = _stages(reader, members, defaults.choose)
+    cases = read_cases(reader, members["tests"], ("tests",)) if "tests" in members else ()
     if errors(reader.found) or name is None:
         return None
-    return Pipeline(name=name, description=description, params=params, defaults=defaults, start=start, stages=stages)
+    return Pipeline(
+        name=name,
+        description=description,
+        params=params,
+        defaults=defaults,
+        start=start,
+        stages=stages,
+        cases=cases,
+    )
 
 
 def _optional(reader: Reader, members: Mapping[str, Any], path: Path, key: str) -> str | None:

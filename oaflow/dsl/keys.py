@@ -3,7 +3,7 @@ The keys of a pipeline, for a type checker: what a misspelled one is compared wi
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
+from typing import Any, Literal, NotRequired, Required, TypeAlias, TypedDict
 
 from oaflow.model import Choose, Emit
 
@@ -104,3 +104,36 @@ class DefaultKeys(TypedDict, total=False):
     lock: str
     concurrency: int | str
     rate: str
+
+
+class EntityKeys(TypedDict, total=False):
+    """
+    An entity of a test: an id only where it matters, and values as lists, or alone.
+    """
+
+    id: str
+    schema: Required[str]
+    caption: str
+    properties: Mapping[str, Wanted]
+
+
+class JobKeys(TypedDict, total=False):
+    """
+    The job of a test.
+    """
+
+    entities: Sequence[EntityKeys]
+    context: Mapping[str, Any]
+
+
+class CaseKeys(TypedDict, total=False):
+    """
+    One of a pipeline's `tests`: the job that the function of `at` returned, and how much of it goes where.
+    """
+
+    at: Required[str]
+    port: str
+    params: Mapping[str, Any]
+    job: JobKeys
+    expect: Required[Mapping[str, int]]
+    description: str

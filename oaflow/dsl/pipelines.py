@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
 from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans
-from oaflow.dsl.keys import DefaultKeys
+from oaflow.dsl.keys import CaseKeys, DefaultKeys
 from oaflow.dsl.plain import plain
 from oaflow.dsl.stages import StageUse
 from oaflow.errors import UsageError
@@ -74,6 +74,7 @@ class Pipeline:
         defaults: DefaultKeys | None = None,
         start: str | Sequence[str] | None = None,
         description: str | None = None,
+        tests: Sequence[CaseKeys] | None = None,
     ) -> None:
         self.spans: Spans = NO_SPANS
         frame = inspect.currentframe()
@@ -88,6 +89,7 @@ class Pipeline:
             "defaults": defaults,
             "start": start,
             "stages": {key: _declared(use, StageUse, "stage", key).data for key, use in stages.items()},
+            "tests": tests,
         }
         self.data: Mapping[str, Any] = {
             key: plain(value, f"{key!r} of pipeline {name!r}") for key, value in said.items() if value is not None

@@ -69,6 +69,15 @@ documents = Pipeline(
         "index": index.stage(priority=80, memory="2GiB", retry=3),
         "quarantine": quarantine.stage(next={"to": "index", "port": "default"}),
     },
+    tests=[
+        {"at": "crawl", "expect": {"extract": 1}},
+        {
+            "at": "analyze",
+            "params": {"kind": "a"},
+            "job": {"entities": [{"schema": "Document", "properties": {"language": "eng"}}], "context": {"ocr": True}},
+            "expect": {"index": 1},
+        },
+    ],
 )
 
 
@@ -111,5 +120,7 @@ Param(list[Path], positionl=True)  # refused
 Param("strin")  # refused
 Pipeline("p", stages={"a": index})  # refused
 Pipeline("p", stages={}, default={})  # refused
+Pipeline("p", stages={}, tests=[{"at": "a"}])  # refused
+Pipeline("p", stages={}, tests=[{"at": "a", "expect": {}, "job": {"entities": [{"schma": "Person"}]}}])  # refused
 Pipeline("p", stages={}, defaults={"retrys": 3})  # refused
 Out("children")  # refused

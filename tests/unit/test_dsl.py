@@ -274,6 +274,7 @@ def pipelines(draw):
         "description": st.just("text"),
         "defaults": st.fixed_dictionaries({}, optional=shared),
         "start": st.sampled_from(names) | st.lists(st.sampled_from(names), min_size=1, unique=True),
+        "tests": st.just([{"at": names[0], "params": {"on": True}, "job": {"context": {}}, "expect": {names[-1]: 1}}]),
     }
     return {
         "pipeline": "p",
@@ -317,7 +318,7 @@ def in_python(data) -> Pipeline:
             stages[name] = external(task, **keys)
         else:
             stages[name] = TASKS[task].stage(**keys)
-    rest = {key: data[key] for key in ("defaults", "start", "description") if key in data}
+    rest = {key: data[key] for key in ("defaults", "start", "description", "tests") if key in data}
     return Pipeline(data["pipeline"], params=params, stages=stages, **rest)
 
 

@@ -87,3 +87,28 @@ DUPLICATE_ORIGIN = rule(
       scan: {task: letters.scan}
     """,
 )
+UNKNOWN_PORT = rule(
+    "OAF230",
+    "unknown-port",
+    "a test is about a port that its stage does not wire",
+    """
+    `port` of a test is the port on which the function of `at` has returned the job: one of those under its `next`.
+    Without it, `default` is meant.
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: {default: index, media: drop}}
+      index: {task: letters.index}
+    tests:
+      - {at: read, port: meda, expect: {}}
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: {default: index, media: drop}}
+      index: {task: letters.index}
+    tests:
+      - {at: read, port: media, expect: {}}
+    """,
+)

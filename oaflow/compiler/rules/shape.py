@@ -218,27 +218,6 @@ BAD_CHOICE = rule(
       read: {task: notes.read, with: {pages: "${params.pages}"}}
     """,
 )
-NOT_YET = rule(
-    "OAF111",
-    "not-yet",
-    "something of the language that this version does not understand yet",
-    """
-    Still to come: in a pipeline `tests`. It is refused, never ignored: a pipeline that passes does what it says.
-    """,
-    """
-    pipeline: notes
-    stages:
-      read: {task: notes.read, next: index}
-      index: {task: notes.index}
-    tests: []
-    """,
-    """
-    pipeline: notes
-    stages:
-      read: {task: notes.read, next: index}
-      index: {task: notes.index}
-    """,
-)
 NO_STAGES = rule(
     "OAF112",
     "no-stages",

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from oaflow.compiler import check_data
+from oaflow.compiler.cases import CASE_KEYS
 from oaflow.compiler.edges import EDGE_KEYS
 from oaflow.compiler.params import PARAM_KEYS
-from oaflow.compiler.shape import DEFAULTS_KEYS, LATER_PIPELINE_KEYS, PIPELINE_KEYS, STAGE_KEYS
+from oaflow.compiler.shape import DEFAULTS_KEYS, PIPELINE_KEYS, STAGE_KEYS
 from oaflow.loader import load_text
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "pipeline.md").read_text()
@@ -35,5 +36,5 @@ def test_every_key_has_its_row(title: str, keys: tuple[str, ...]):
 
 
 def test_every_key_is_named_somewhere():
-    for key in (*EDGE_KEYS, *DEFAULTS_KEYS, *LATER_PIPELINE_KEYS):
+    for key in (*EDGE_KEYS, *DEFAULTS_KEYS, *CASE_KEYS):
         assert f"`{key}" in PAGE or f"{key}:" in PAGE

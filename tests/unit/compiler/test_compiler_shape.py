@@ -163,10 +163,6 @@ def test_a_reference_can_be_the_whole_value_of_a_number():
     assert stage_codes(priority="1${params.t}") == ["OAF116"]
 
 
-def test_a_key_of_later_versions_is_refused_as_not_yet():
-    assert codes({"pipeline": "letters", "tests": [], "stages": {"read": {"task": "letters.read"}}}) == ["OAF111"]
-
-
 @pytest.mark.parametrize(
     ("keys", "code"),
     [

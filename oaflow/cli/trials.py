@@ -1,0 +1,94 @@
+"""
+What came of the tests of pipelines, in a terminal and as JUnit's XML: what `oaflow test` shows.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from rich.text import Text
+
+from oaflow.cli.output import clean, count, remark, say_hanging, screen
+from oaflow.errors import EnvironmentProblem
+from oaflow.operations.trying import Trial, Tried
+
+
+def print_trial(trial: Trial) -> None:
+    """
+    Each test of a pipeline, and the ways that none took.
+    """
+    console = screen()
+    console.print(Text(clean(trial.pipeline), "bold"))
+    for one in trial.tried:
+        mark = Text("✓", "green") if one.passed else Text("✗", "red")
+        console.print(Text.assemble("  ", mark, f" {_named(one)}"))
+        for line in _differences(one):
+            say_hanging(Text(clean(line)), 6, 8)
+    if not trial.tried:
+        console.print("  [dim]no tests[/]")
+    for stage, port, to in trial.untaken if trial.tried else ():
+        of_port = f", port {port}" if port != "default" else ""
+        console.print(Text(f"  no test goes from {clean(stage)}{clean(of_port)} to {clean(to)}", "dim"))
+
+
+def print_totals(trials: Sequence[Trial]) -> None:
+    """
+    How many of all tests went as expected.
+    """
+    tried = [one for trial in trials for one in trial.tried]
+    failed = sum(not one.passed for one in tried)
+    if not tried:
+        remark("there are no tests: write `tests: [{at: STAGE, job: {...}, expect: {STAGE: 1}}]`", "yellow")
+    elif failed:
+        remark(f"{count(failed, 'test')} of {len(tried):,} not as expected", "red")
+    else:
+        remark(f"{count(len(tried), 'test')} as expected", "green")
+
+
+def write_junit(path: Path, trials: Iterable[Trial]) -> None:
+    """
+    The tests as a report that build servers read.
+
+    Raises:
+        EnvironmentProblem: the file cannot be written.
+    """
+    suites = ElementTree.Element("testsuites")
+    for trial in trials:
+        suite = ElementTree.SubElement(
+            suites,
+            "testsuite",
+            name=clean(trial.pipeline),
+            tests=str(len(trial.tried)),
+            failures=str(sum(not one.passed for one in trial.tried)),
+        )
+        for one in trial.tried:
+            case = ElementTree.SubElement(suite, "testcase", classname=clean(trial.pipeline), name=_named(one))
+            if not one.passed:
+                ElementTree.SubElement(case, "failure", message="\n".join(map(clean, _differences(one))))
+    try:
+        ElementTree.ElementTree(suites).write(path, encoding="utf-8", xml_declaration=True)
+    except OSError as error:
+        raise EnvironmentProblem(f"{str(path)!r} cannot be written: {error.strerror}") from error
+
+
+def _named(one: Tried) -> str:
+    of_port = f", port {one.port}" if one.port != "default" else ""
+    what = f": {one.description}" if one.description else ""
+    return clean(f"{one.number} at {one.at}{of_port}{what}")
+
+
+def _differences(one: Tried) -> list[str]:
+    """
+    What is not as expected, a stage a line; then why something goes nowhere.
+    """
+    if one.passed:
+        return []
+    if one.problem is not None:
+        return [one.problem]
+    stages = dict.fromkeys([*one.expected, *one.found])
+    lines = [
+        f"{stage}: {one.expected.get(stage, 0)} expected, {one.found.get(stage, 0)} found"
+        for stage in stages
+        if one.expected.get(stage, 0) != one.found.get(stage, 0)
+    ]
+    return [*lines, *([one.reason] if one.reason else [])]

@@ -1,0 +1,91 @@
+"""
+The tests of a pipeline: where the jobs that they name would go, held against where they say. Needs no database.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from oaflow.errors import OaflowError
+from oaflow.model import Case
+from oaflow.operations.programs import Program
+from oaflow.operations.routing import routing_of
+
+# A way of a pipeline: stage, port, and the stage that it leads to.
+Way = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """
+    What came of one test.
+
+    Attributes:
+        number: of the test in its file, from 1.
+        expected, found: how many entities (jobs, where there are none) go to which stage; what gets none is left out.
+        reason: why some go nowhere, or None.
+        problem: why it could not be tried, or None.
+        taken: the ways that something went.
+    """
+
+    number: int
+    at: str
+    port: str
+    description: str | None
+    expected: Mapping[str, int]
+    found: Mapping[str, int]
+    reason: str | None = None
+    problem: str | None = None
+    taken: frozenset[Way] = frozenset()
+
+    @property
+    def passed(self) -> bool:
+        """
+        Whether all goes where it was to go.
+        """
+        return self.problem is None and self.expected == self.found
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        The public form.
+        """
+        ways = [{"from": stage, "port": port, "to": to} for stage, port, to in sorted(self.taken)]
+        return {**asdict(self), "passed": self.passed, "taken": ways}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """
+    All tests of one pipeline, and the ways that none of them took.
+    """
+
+    pipeline: str
+    tried: tuple[Tried, ...]
+    untaken: tuple[Way, ...]
+
+
+def trial_of(program: Program) -> Trial:
+    """
+    Try all tests of a pipeline without mistakes, in their order.
+    """
+    cases = program.pipeline.cases if program.pipeline is not None else ()
+    tried = tuple(_try(program, number, case) for number, case in enumerate(cases, 1))
+    taken = frozenset[Way]().union(*(one.taken for one in tried))
+    stages = program.checked().stages
+    ways = [(name, edge.port, edge.to) for name, stage in stages.items() for edge in stage.edges]
+    return Trial(program.source.typed, tried, tuple(way for way in dict.fromkeys(ways) if way not in taken))
+
+
+def _try(program: Program, number: int, case: Case) -> Tried:
+    expected = {stage: count for stage, count in case.expect.items() if count}
+    told = Tried(number, case.at, case.port, case.description, expected, {})
+    try:
+        routing = routing_of(program, case.at, case.port, case.job, case.params)
+    except OaflowError as error:
+        return replace(told, problem=str(error))
+    found: dict[str, int] = {}
+    for way in routing.ways:
+        for stage in way.to:
+            found[stage] = found.get(stage, 0) + 1
+    taken = frozenset((case.at, case.port, stage) for stage in found)
+    return replace(told, found=found, reason=routing.reason, taken=taken)

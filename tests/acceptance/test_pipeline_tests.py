@@ -1,0 +1,118 @@
+"""
+`oaflow test`: the tests of pipelines, without a database.
+"""
+
+import json
+from typing import Any
+from xml.etree import ElementTree
+
+from tests.acceptance.conftest import Command
+
+STAGES: dict[str, Any] = {
+    "source": {
+        "next": [
+            {"to": "translate", "where": "others(e.detectedLanguage, params.target)"},
+            {"to": "rest", "else": True},
+        ]
+    },
+    "translate": {"task": "end", "collect": 10, "split": None},
+    "rest": {"task": "end"},
+}
+RUSSIAN = {"entities": [{"schema": "Email", "properties": {"detectedLanguage": "rus"}}, {"schema": "Person"}]}
+
+
+def pipeline(cli: Command, *tests: dict[str, Any], name: str = "letters") -> str:
+    stages = {key: {k: v for k, v in stage.items() if v is not None} for key, stage in STAGES.items()}
+    return cli.pipeline(name, stages, params={"target": {"default": "eng"}}, tests=list(tests))
+
+
+def test_what_goes_as_expected_passes_and_what_does_not_is_shown_by_stage(offline: Command) -> None:
+    good = {
+        "at": "source",
+        "description": "Russian is translated",
+        "job": RUSSIAN,
+        "expect": {"translate": 1, "rest": 1},
+    }
+    bad = {"at": "source", "params": {"target": "rus"}, "job": RUSSIAN, "expect": {"translate": 1, "rest": 1}}
+
+    passed = offline("test", pipeline(offline, good))
+    failed = offline("test", pipeline(offline, good, bad))
+
+    assert (passed.code, passed.out) == (0, "letters.yml\n  ✓ 1 at source: Russian is translated\n")
+    assert "1 test as expected" in passed.err
+    assert failed.code == 1
+    assert failed.out.splitlines()[2:] == [
+        "  ✗ 2 at source",
+        "      translate: 1 expected, 0 found",
+        "      rest: 1 expected, 2 found",
+    ]
+    assert "1 test of 2 not as expected" in failed.err
+
+
+def test_a_stage_that_is_not_named_expects_nothing(offline: Command) -> None:
+    result = offline("test", pipeline(offline, {"at": "source", "job": RUSSIAN, "expect": {"translate": 1}}), "--json")
+
+    (tried,) = [json.loads(line) for line in result.out.splitlines()]
+    assert result.code == 1
+    assert (tried["expected"], tried["found"]) == ({"translate": 1}, {"translate": 1, "rest": 1})
+    assert tried["taken"] == [
+        {"from": "source", "port": "default", "to": "rest"},
+        {"from": "source", "port": "default", "to": "translate"},
+    ]
+
+
+def test_a_job_without_entities_is_counted_as_a_job_and_edges_that_no_test_takes_are_named(offline: Command) -> None:
+    result = offline("test", pipeline(offline, {"at": "source", "expect": {"rest": 1, "translate": 0}}))
+
+    assert result.code == 0, result.out
+    assert "  no test goes from source to translate\n" in result.out
+
+
+def test_a_test_that_cannot_be_tried_says_why(offline: Command) -> None:
+    name = offline.pipeline(
+        "modes",
+        {
+            "source": {"next": ["quick", {"to": "end", "else": True}]},
+            "quick": {"task": "end", "enabled": "params.on"},
+            "end": {},
+        },
+        params={"on": {"type": "bool"}},
+        tests=[{"at": "quick", "expect": {}}, {"at": "source", "params": {"on": "perhaps"}, "expect": {}}],
+    )
+
+    result = offline("test", name)
+
+    assert result.code == 1
+    assert "stage 'quick' is off: param 'on' is false" in result.out
+    assert "param 'on' is 'perhaps', and must be true or false" in result.out
+
+
+def test_build_servers_get_a_report(offline: Command) -> None:
+    names = [
+        pipeline(offline, {"at": "source", "job": RUSSIAN, "expect": {"rest": 2}}, name="one"),
+        pipeline(offline, {"at": "source", "expect": {"rest": 1}}, name="two"),
+    ]
+
+    result = offline("test", *names, "--junit", "report.xml")
+
+    assert result.code == 1
+    suites = ElementTree.parse(offline.folder / "report.xml").getroot()
+    assert [(suite.get("name"), suite.get("failures")) for suite in suites] == [("one.yml", "1"), ("two.yml", "0")]
+    (failure,) = suites.iter("failure")
+    assert "translate: 0 expected, 1 found" in str(failure.get("message"))
+    away = offline("test", names[1], "--junit", "away/report.xml")
+    assert (away.code, "'away/report.xml' cannot be written" in away.error) == (3, True)
+
+
+def test_without_tests_it_says_how_one_is_written(offline: Command) -> None:
+    result = offline("test", "ingest")
+
+    assert result.code == 0
+    assert "there are no tests: write `tests: [{at: STAGE" in result.err
+
+
+def test_a_pipeline_with_mistakes_is_not_tried(offline: Command) -> None:
+    result = offline("test", pipeline(offline, {"at": "source", "expect": {"nowhere": 1}}))
+
+    assert result.code == 2
+    assert "no stage is named 'nowhere'" in result.err
