@@ -5,6 +5,7 @@ Durations, sizes and rates as people write them: `2s`, `1.5h`, `1h30m`, `2GiB`, 
 import math
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 
@@ -61,3 +62,47 @@ def size(value: object) -> int | None:
         return None
     factor = _BYTES.get(match[2].lower())
     return None if factor is None else round(float(match[1]) * factor)
+
+
+def duration_text(value: float) -> str:
+    """
+    Seconds as an author writes them: `1h30m`, `2s`, `500ms`. What `seconds` reads from it is the same.
+    """
+    rest = round(value * 1000)
+    parts: list[str] = []
+    for unit, factor in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1), ("ms", 0.001)):
+        number, rest = divmod(rest, round(factor * 1000))
+        if number:
+            parts.append(f"{number}{unit}")
+    text = "".join(parts) or "0s"
+    # Finer than a millisecond, which hardly anybody writes.
+    return text if seconds(text) == value else f"{_decimal(value)}s"
+
+
+def size_text(value: int) -> str:
+    """
+    Bytes as an author writes them: in the largest unit that needs no fraction (`2GiB`, `16kB`).
+    """
+    for unit in ("TiB", "TB", "GiB", "GB", "MiB", "MB", "KiB", "kB"):
+        number, rest = divmod(value, _BYTES[unit.lower()])
+        if number and not rest:
+            return f"{number}{unit}"
+    return f"{value}B"
+
+
+def rate_text(value: float) -> str:
+    """
+    How often in a second, as an author writes it: `50/s`, `1000/m`.
+    """
+    for unit, factor in (("s", 1), ("m", 60), ("h", 3600), ("d", 86400)):
+        number = round(value * factor)
+        if number and math.isclose(number, value * factor, rel_tol=1e-12):
+            return f"{number}/{unit}"
+    return f"{_decimal(value)}/s"
+
+
+def _decimal(value: float) -> str:
+    """
+    The shortest number that is read as this one, without an exponent.
+    """
+    return f"{Decimal(repr(value)):f}"

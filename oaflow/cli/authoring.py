@@ -3,12 +3,15 @@
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from oaflow.cli.options import Json, PipelineName
 from oaflow.cli.pages import Page
+
+if TYPE_CHECKING:
+    from oaflow.plan import Plan
 
 NoImport = Annotated[bool, typer.Option("--no-import", help="Do not look at the functions of the stages.")]
 GivenParams = Annotated[
@@ -27,9 +30,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "graph", cls=Page, rich_help_panel=panel, epilog="Example: oaflow graph ingest -f mermaid -o ingest.mmd"
     )(graph)
-    app.command(
-        "plan", cls=Page, rich_help_panel=panel, epilog="Example: oaflow plan pipelines/ingest.yml > plan.json"
-    )(plan)
+    app.command("plan", cls=Page, rich_help_panel=panel, epilog="Example: oaflow plan --diff old.yml new.yml")(plan)
     app.command(
         "route", cls=Page, rich_help_panel=panel, epilog="Example: oaflow route ingest --at extract --job job.json"
     )(route)
@@ -125,20 +126,49 @@ def graph(
     return 0
 
 
-def plan(pipeline: PipelineName, no_import: NoImport = False) -> int:
+def plan(
+    pipeline: PipelineName,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            "--diff", metavar="OLD", help="Say what changed since OLD: a pipeline, or a plan in a .json file."
+        ),
+    ] = None,
+    no_import: NoImport = False,
+    json: Json = False,
+) -> int:
     """
-    Print the plan of a pipeline as canonical JSON, and its digest on stderr.
+    Print the plan of a pipeline as canonical JSON, and its digest on stderr; or what changed since another one.
     """
-    from oaflow.cli.output import remark, say
-    from oaflow.cli.running import show_mistakes
-    from oaflow.operations.programs import load, locate
+    from oaflow.cli.output import remark, say, say_json
 
-    program = load(locate(pipeline), imports=not no_import)
-    show_mistakes(program)
-    made = program.checked()
+    if diff is not None:
+        from oaflow.cli.comparing import print_comparison
+        from oaflow.operations.comparing import compare
+
+        comparison = compare(_plan_of(diff, no_import), _plan_of(pipeline, no_import))
+        if json:
+            say_json(comparison.as_json())
+        else:
+            print_comparison(comparison)
+        return 0
+    made = _plan_of(pipeline, no_import)
     say(made.canonical().decode())
     remark(f"sha256:{made.digest}" + (" (made without the functions: it cannot be run)" if no_import else ""))
     return 0
+
+
+def _plan_of(typed: str, no_import: bool) -> "Plan":
+    from oaflow.cli.running import show_mistakes
+    from oaflow.operations.comparing import kept_plan
+    from oaflow.operations.programs import load, locate
+
+    kept = kept_plan(typed)
+    if kept is not None:
+        return kept
+    program = load(locate(typed), imports=not no_import)
+    show_mistakes(program)
+    return program.checked()
 
 
 def route(

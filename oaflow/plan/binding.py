@@ -66,7 +66,7 @@ def _disabled(plan: Plan, values: Mapping[str, Any], disable: Collection[str]) -
             off[name] = reason
         elif name in disable:
             off[name] = "left out of this run"
-    reached = _reached(plan, off)
+    reached = still_reached(plan, off)
     fallen = {name: _fallen(plan, name) for name in plan.stages if name not in off and name not in reached}
     return {name: (off | fallen)[name] for name in plan.stages if name in off or name in fallen}
 
@@ -90,7 +90,10 @@ def _why_off(stage: str, enabled: str, values: Mapping[str, Any]) -> str | None:
     return f"{enabled!r} does not hold" + (f", as {' and '.join(asked)}" if asked else "")
 
 
-def _reached(plan: Plan, off: Collection[str]) -> set[str]:
+def still_reached(plan: Plan, off: Collection[str]) -> set[str]:
+    """
+    The stages that a run still reaches when some are off.
+    """
     # Nothing leads to a join: it is reached by waiting.
     waiting = [name for name, stage in plan.stages.items() if (name in plan.start or stage.join) and name not in off]
     reached = set(waiting)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oaflow.quantities import per_second, seconds, size
+from oaflow.quantities import duration_text, per_second, rate_text, seconds, size, size_text
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,26 @@ def test_what_is_no_rate_is_none(text):
 @given(st.integers(0, 10_000), st.integers(0, 59), st.integers(0, 59))
 def test_the_parts_of_a_duration_add_up(hours, minutes, rest):
     assert seconds(f"{hours}h{minutes}m{rest}s") == hours * 3600 + minutes * 60 + rest
+
+
+@given(st.integers(0, 10**9).map(lambda milliseconds: milliseconds / 1000) | st.floats(0, 1e9))
+def test_a_duration_that_is_written_is_read_as_the_same(value):
+    assert seconds(duration_text(value)) == value
+
+
+@given(st.integers(0, 2**60) | st.integers(0, 2**20).map(lambda number: number * 1024**2))
+def test_a_size_that_is_written_is_read_as_the_same(value):
+    assert size(size_text(value)) == value
+
+
+@given(st.integers(1, 10**6), st.sampled_from(["s", "m", "h", "d"]))
+def test_a_rate_that_is_written_is_read_as_the_same(number, unit):
+    value = per_second(f"{number}/{unit}")
+
+    assert per_second(rate_text(value)) == pytest.approx(value, rel=1e-12)
+
+
+def test_quantities_are_written_as_an_author_writes_them():
+    assert [duration_text(value) for value in (5400, 0.5, 2, 0, 90)] == ["1h30m", "500ms", "2s", "0s", "1m30s"]
+    assert [size_text(value) for value in (2**31, 16_000, 1536, 7)] == ["2GiB", "16kB", "1536B", "7B"]
+    assert [rate_text(value) for value in (50, 1000 / 60, 0.1)] == ["50/s", "1000/m", "6/m"]
