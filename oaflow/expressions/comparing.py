@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from oaflow.expressions import nodes, shapes
 from oaflow.expressions.grammar import SIGNS
+from oaflow.expressions.reading import DEPTH
 from oaflow.expressions.shapes import Shape, Sort, can_be_equal, can_be_ordered, described
 from oaflow.expressions.translation import Translation, Typed
 from oaflow.schemata import ABSTRACT, SCHEMATA
@@ -28,6 +29,9 @@ def compare(translation: Translation, node: ast.Compare) -> Typed:
     """
     A comparison, or several in a row.
     """
+    if len(node.ops) > DEPTH:
+        message = f"there are more than {DEPTH} comparisons in a row"
+        return translation.mistake("too-large", message, node, "join them with `and`")
     written = [node.left, *node.comparators]
     operands = [translation.value(operand) for operand in written]
     return Typed(_chain(translation, node, operands, written), shapes.BOOL)

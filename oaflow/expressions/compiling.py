@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from traceback import walk_tb
+from types import FunctionType
 from typing import Any
 
 import orjson
@@ -30,7 +31,11 @@ _NO_JOB: Mapping[str, Any] = {"payload": {}}
 _FILE = "<expression>"
 
 _FUNCTIONS: dict[str, Any] = {
-    **{f"_{name}": getattr(operations, name) for name in vars(operations) if not name.startswith("_")},
+    **{
+        f"_{name}": value
+        for name, value in vars(operations).items()
+        if isinstance(value, FunctionType) and value.__module__ == operations.__name__
+    },
     "_all": all,
     "_any": any,
     "_dict": dict,
@@ -66,6 +71,7 @@ class Expression:
         uses: the names that it uses, of `e job params run`.
         params: those that it mentions.
         pieces: what in it has a value of its own that decides, such as `e.language`.
+        written: whether an author wrote it, and not oaflow.
         test: decides about an entity (None, where the kind knows none), a job's fields, params and run. What goes wrong
             in it has no place yet.
     """
@@ -76,6 +82,7 @@ class Expression:
     uses: frozenset[str]
     params: frozenset[str]
     pieces: tuple[str, ...]
+    written: bool
     test: Test = field(repr=False, compare=False)
     text: Text = field(repr=False, compare=False)
 
@@ -188,8 +195,8 @@ class Expression:
         return whole
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Code objects do not travel. The params were checked where it was made.
-        return compile_expression, (self.source, self.kind)
+        # Functions that were made here do not travel. The params were checked where it was made.
+        return _compiled, (self.source, self.kind, None, self.written)
 
 
 def compile_expression(source: str, kind: Kind, params: Params | None = None) -> Expression:
@@ -231,6 +238,7 @@ def _compiled(source: str, kind: Kind, params: tuple[tuple[str, str], ...] | Non
         uses=frozenset(translation.uses),
         params=frozenset(translation.used_params),
         pieces=tuple(translation.pieces),
+        written=written,
         test=_test(body, translation),
         text=text,
     )

@@ -2,6 +2,8 @@
 The mapping form of `where`.
 """
 
+import pickle
+
 import pytest
 
 from oaflow.expressions import ExpressionError, admitted, as_expression, check_mapping, compile_mapping, reads
@@ -62,6 +64,7 @@ def test_a_param_may_be_a_list_in_a_list_or_a_number():
 def test_a_value_of_a_param_is_never_read_as_an_expression():
     condition = compile_mapping({"fileName": "') or ('${params.x}\n\u2028\\"})
 
+    condition = pickle.loads(pickle.dumps(condition))
     assert condition.holds(e=entity(fileName=["') or ('${params.x}\n\u2028\\"]))
     assert not condition.holds(e=entity(fileName=["x"]))
 

@@ -1,0 +1,429 @@
+"""
+What tries to get out. Whatever is accepted may look into what it is given, and do nothing else.
+"""
+
+import ast
+import dis
+import os
+import time
+from types import CodeType
+
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from oaflow.expressions import EvaluationError, ExpressionError, compile_expression
+
+EXAMPLES = int(os.environ.get("OAFLOW_TEST_EXAMPLES", "300"))
+
+E = {"id": "x", "schema": "Email", "properties": {"name": ["a" * 50, "b"], "language": ["eng"], "from": ["c"]}}
+GIVEN = {
+    "e": E,
+    "job": {"queue": "q", "task": "t", "dataset": "d", "payload": {"entities": [E, E], "context": {"n": 3, "x": "y"}}},
+    "params": {"p": "eng", "n": 2},
+    "run": {"id": "r", "pipeline": "letters", "dataset": "d"},
+}
+
+# Found in write-ups of how other evaluators were left, by the fuzzers below, and by thinking.
+ATTEMPTS = [
+    # The way to object and its subclasses.
+    "().__class__.__base__.__subclasses__()",
+    "e.__class__",
+    "e['__class__'].__mro__",
+    "job.payload.__init__.__globals__",
+    "''.__class__",
+    "(x.gi_frame for x in e.name)",
+    "any(x.__class__ for x in e.name)",
+    "e.name.append.__self__",
+    "has.__globals__",
+    "is_a.__code__",
+    "run._id",
+    "job.context._private",
+    # Names.
+    "__import__('os').system('true')",
+    "__builtins__",
+    "globals()",
+    "locals()['e']",
+    "open('/etc/passwd')",
+    "eval('1')",
+    "exec('1')",
+    "getattr(e, 'id')",
+    "type(e)",
+    "vars()",
+    "breakpoint()",
+    "_test",
+    "_property0 == 'x' or has(e.name, 'x')",
+    "_properties",
+    "_any(e.name)",
+    "_item(job, 'payload')",
+    "_held1",
+    "_pattern0 or matches(e.name, 'x')",
+    "any(_x for _x in e.name)",
+    "any(e for e in e.name)",
+    "any(job for job in e.name)",
+    "any(any for any in e.name)",
+    "any(True for _has in e.name)",
+    "any(True for has in e.name) and has(e.name, 'a')",
+    # Letters that Python takes for others.
+    "ｅ.id",
+    "e.ｎame",
+    "e.__ｃlass__",
+    "e.＿＿class＿＿",
+    "haſ(e.name, 'x')",
+    "any(ｘ for ｘ in e.name)",
+    "any(True for ｅ in e.name)",
+    "ｊob.queue",
+    "ªny(e.name)",
+    "e.𝓷𝓪𝓶𝓮",
+    # Texts with values in them.
+    "f'{e}'",
+    "f'{e.id!r:>{10**9}}'",
+    "'{0.__class__}'.format(e)",
+    "'%s' % e.id",
+    "e.id.format(e)",
+    "'%1000000000d' % 1",
+    # Work without an end.
+    "9**9**9",
+    "10**10**10 > 1",
+    "'a' * 10**10",
+    "[0] * 10**10",
+    "1 << 10**10",
+    "9" * 1900,
+    "-" + "9" * 1900,
+    "0x" + "f" * 1900,
+    "1e999",
+    "1e999 > len(e.name)",
+    "-1e999 < len(e.name)",
+    "any(any(any(1 for z in e.name) for y in e.name) for x in e.name)",
+    "any(x for x in e.name for y in e.name)",
+    "any(True for x in (y for y in e.name))",
+    "len([x for x in e.name])",
+    "len({x for x in e.name})",
+    "len({x: 1 for x in e.name})",
+    "any(iter(e.name))",
+    "max(range(10**10))",
+    "matches(e.name, '(a+)+$' * 500)",
+    "matches(e.name, '((a{1,100}){1,100}){1,100}')",
+    "matches(e.name, '(?=a)')",
+    "matches(e.name, r'(a)\\1')",
+    # Statements and what binds, waits or hands out.
+    "(x := e.name)",
+    "any((y := x) for x in e.name)",
+    "any(x for x in (y := e.name))",
+    "lambda: e",
+    "(lambda x: x)(e)",
+    "any((lambda: x)() for x in e.name)",
+    "(yield)",
+    "(yield from e.name)",
+    "(await e)",
+    "any([await x async for x in e.name])",
+    "any(x async for x in e.name)",
+    "import os",
+    "e.id; e.id",
+    "e.id\ne.id",
+    "del e",
+    "e.id = 'x'",
+    "e.name += ['x']",
+    "assert e",
+    "*e.name",
+    "[*e.name]",
+    "has(*e.name)",
+    "has(**e)",
+    "has(e.name, x='a')",
+    "print(e.id)",
+    # Out of our brackets.
+    "1) or (e.id",
+    "e.id), (e.schema",
+    "e.id) if (True) else (e.schema",
+    "has)(e.name",
+    "e).id, (e",
+    ")(",
+    "1)\nimport os\n(1",
+    "1 # ) or (",
+    "'''",
+    "\\",
+    "e.id \\\n.schema",
+    # Slices, and keys that are no keys.
+    "e.name[:]",
+    "e.name[::-1]",
+    "job.context[1:2]",
+    "job.context[...]",
+    "job.context[b'x']",
+    "params[e.name]",
+    "e[0]",
+    "e[e.id]",
+    "job[job.context.x]",
+    # Constants of other kinds.
+    "b'x'",
+    "1j",
+    "...",
+    "e.id == ...",
+    "{**e}",
+    "{'a': e}",
+    "{e.id: 1}",
+    # Too deep for those who read it.
+    "(" * 900 + "1" + ")" * 900,
+    "[" * 900 + "]" * 900,
+    "not " * 450 + "e.id",
+    "-" * 1900 + "1",
+    "e" + ".id" * 600,
+    "e.id" + " if e.id else e.id" * 80,
+    "e.id" + " < e.id" * 250,
+    "e.id" + "[0]" * 600,
+    "has(" * 300 + "e.name" + ", 'x')" * 300,
+    "~" * 1900 + "1",
+    # Bytes that end texts elsewhere.
+    "e.id == 'a\x00b'",
+    "e.id == '\ud800'",
+    "e.id\x0c == 'a'",
+    "e.id\r\nor e.id",
+    "\ufeffe.id",
+    "e.id\u2028or e.id",
+]
+
+
+# What the compiled code may do. None of it reaches further than what it is given: LOAD_METHOD and LOAD_ATTR are looked
+# at by name, and names are looked up where only our own operations stand.
+INSTRUCTIONS = {
+    "RESUME", "PRECALL", "CALL", "PUSH_NULL", "POP_TOP", "COPY", "SWAP", "NOP", "CACHE", "COPY_FREE_VARS", "MAKE_CELL",
+    "LOAD_CONST", "LOAD_FAST", "LOAD_GLOBAL", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_METHOD", "LOAD_ATTR", "STORE_FAST",
+    "STORE_DEREF", "RETURN_VALUE", "RETURN_GENERATOR", "YIELD_VALUE", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT",
+    "JUMP_FORWARD", "POP_JUMP_FORWARD_IF_FALSE", "POP_JUMP_FORWARD_IF_TRUE", "POP_JUMP_BACKWARD_IF_FALSE",
+    "POP_JUMP_BACKWARD_IF_TRUE", "POP_JUMP_FORWARD_IF_NONE", "POP_JUMP_FORWARD_IF_NOT_NONE", "JUMP_IF_FALSE_OR_POP",
+    "JUMP_IF_TRUE_OR_POP", "COMPARE_OP", "CONTAINS_OP", "IS_OP", "UNARY_NOT", "BUILD_LIST", "BUILD_TUPLE",
+    "LIST_EXTEND", "GET_ITER", "FOR_ITER", "MAKE_FUNCTION", "KW_NAMES", "EXTENDED_ARG",
+}  # fmt: skip
+NAMED = {"LOAD_METHOD": {"get", "isdisjoint", "issuperset"}, "LOAD_ATTR": {"__class__"}}
+CONSTANTS = (type(None), bool, int, float, str, tuple, frozenset, CodeType)
+
+
+def codes_in(code):
+    yield code
+    for constant in code.co_consts:
+        assert isinstance(constant, CONSTANTS)
+        if isinstance(constant, CodeType):
+            yield from codes_in(constant)
+
+
+def harmless(code):
+    """
+    Whether compiled code can do nothing but look into what it is given, and call our operations.
+    """
+    for inner in codes_in(code):
+        for step in dis.get_instructions(inner):
+            assert step.opname in INSTRUCTIONS, step
+            if step.opname in NAMED:
+                assert step.argval in NAMED[step.opname], step
+            if step.opname == "LOAD_GLOBAL":
+                assert step.argval.startswith("_"), step
+                assert not step.argval.startswith("__"), step
+
+
+def plain(value):
+    match value:
+        case None | bool() | int() | float() | str():
+            return True
+        case list() | tuple() | frozenset():
+            return all(map(plain, value))
+        case dict():
+            return all(isinstance(key, str) and plain(item) for key, item in value.items())
+        case _:
+            return False
+
+
+def tried(source, kind="where"):
+    """
+    Nothing but a refusal, a value of JSON, or a failure with a place comes of it, and soon.
+    """
+    began, before = time.monotonic(), repr(GIVEN)
+    expression, places = compiled(source, kind)
+    if expression is not None:
+        harmless(expression.test.__code__)
+        value, places = evaluated(expression)
+        assert plain(value)
+    assert expression is not None or places
+    assert all(0 <= offset <= offset + length <= len(source) for offset, length in places)
+    assert repr(GIVEN) == before
+    assert time.monotonic() - began < 5
+    return expression
+
+
+def compiled(source, kind):
+    """
+    The expression, or else the places of its mistakes.
+    """
+    try:
+        return compile_expression(source, kind), []
+    except ExpressionError as error:
+        return None, [(mistake.offset, mistake.length) for mistake in error.mistakes]
+
+
+def evaluated(expression):
+    """
+    The value, or else the place of what failed.
+    """
+    try:
+        return expression.value(**GIVEN), []
+    except EvaluationError as error:
+        return None, [(error.offset, error.length)]
+
+
+@pytest.mark.parametrize("source", ATTEMPTS)
+def test_attempts_to_get_out_are_refused(source):
+    assert tried(source) is None
+
+
+names = st.sampled_from(
+    ["e", "job", "params", "run", "x", "any", "all", "len", "min", "has", "is_a", "matches", "lower", "number",
+     "_x", "__builtins__", "_any", "_item", "_properties", "open", "type", "ｅ", "self"]
+)  # fmt: skip
+attributes = st.sampled_from(
+    ["id", "schema", "name", "from", "context", "payload", "entities", "n", "p", "x", "__class__", "__globals__", "_x",
+     "append", "format", "get", "gi_frame", "mro", "get"]
+)  # fmt: skip
+constants = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.binary(max_size=2),
+    st.sampled_from(["Email", "Document", "eng", "id", "name", "__class__", "{0.__class__}", "(a+)+$"]),
+    st.just(...), st.complex_numbers(max_magnitude=9),
+)  # fmt: skip
+
+
+def trees(inner):
+    """
+    Every kind of expression that Python has, in every place.
+    """
+    several = st.lists(inner, max_size=3)
+    loops = st.builds(
+        ast.comprehension, st.one_of(names.map(lambda name: ast.Name(name, ast.Store())), inner), inner,
+        st.lists(inner, max_size=1), st.just(0),
+    )  # fmt: skip
+    loop = st.lists(loops, min_size=1, max_size=2)
+    arguments = st.just(ast.arguments([], [], None, [], [], None, []))
+    unary = st.sampled_from([ast.Not(), ast.USub(), ast.Invert(), ast.UAdd()])
+    binary = st.sampled_from([ast.Add(), ast.Mult(), ast.Pow(), ast.Mod(), ast.LShift(), ast.BitOr(), ast.MatMult()])
+    compared = st.sampled_from(
+        [ast.Eq(), ast.NotEq(), ast.Lt(), ast.LtE(), ast.Gt(), ast.GtE(), ast.In(), ast.NotIn(), ast.Is(), ast.IsNot()]
+    )
+    functions = st.one_of(names.map(lambda name: ast.Name(name, ast.Load())), inner)
+    keywords = st.lists(st.builds(ast.keyword, st.sampled_from(["x", None]), inner), max_size=1)
+    slices = st.one_of(inner, st.builds(ast.Slice, inner, st.none(), st.none()))
+    called = names.map(lambda name: ast.Name(name, ast.Load()))
+    two = st.lists(inner, min_size=2, max_size=2)
+    texts = st.sampled_from(["eng", "a", "Email", "Document"]).map(ast.Constant)
+    fields = st.sampled_from(["e.name", "e.language", "job.context.x", "params.p", "e.schema", "job.entities"]).map(
+        parsed
+    )
+    allowed = st.one_of(
+        st.builds(ast.Attribute, inner, attributes, st.just(ast.Load())),
+        st.builds(ast.Subscript, inner, inner, st.just(ast.Load())),
+        st.builds(ast.Call, called, st.one_of(two, st.tuples(fields, texts).map(list)), st.just([])),
+        st.builds(ast.Call, called, inner.map(lambda one: [one]), st.just([])),
+        st.builds(ast.Call, called, st.builds(ast.GeneratorExp, inner, loop).map(lambda one: [one]), st.just([])),
+        st.builds(ast.BoolOp, st.sampled_from([ast.And(), ast.Or()]), two),
+        st.builds(ast.UnaryOp, st.just(ast.Not()), inner),
+        st.builds(lambda left, op, right: ast.Compare(left, [op], [right]), inner, compared, inner),
+        st.builds(lambda left, op, right: ast.Compare(left, [op], [right]), fields, compared, inner),
+        st.builds(lambda left, ops, two: ast.Compare(left, list(ops), two), inner, st.tuples(compared, compared), two),
+        st.builds(ast.IfExp, inner, inner, inner),
+        st.builds(ast.List, several, st.just(ast.Load())),
+        st.builds(ast.Tuple, several, st.just(ast.Load())),
+        st.builds(ast.Set, st.lists(inner, min_size=1, max_size=3)),
+    )
+    refused = st.one_of(
+        st.builds(ast.Subscript, inner, slices, st.just(ast.Load())),
+        st.builds(ast.Call, functions, several, keywords),
+        st.builds(ast.UnaryOp, unary, inner),
+        st.builds(ast.BinOp, inner, binary, inner),
+        st.builds(ast.ListComp, inner, loop),
+        st.builds(ast.GeneratorExp, inner, loop),
+        st.builds(ast.Lambda, arguments, inner),
+        st.builds(ast.NamedExpr, names.map(lambda name: ast.Name(name, ast.Store())), inner),
+        st.builds(ast.Starred, inner, st.just(ast.Load())),
+        st.builds(ast.Dict, inner.map(lambda one: [one]), inner.map(lambda one: [one])),
+        st.builds(lambda value: ast.JoinedStr([ast.FormattedValue(value, -1)]), inner),
+        st.builds(ast.Await, inner),
+        st.builds(ast.Yield, inner),
+    )
+    return st.integers(0, 9).flatmap(lambda which: allowed if which else refused)
+
+
+def parsed(source):
+    return ast.parse(source, mode="eval").body
+
+
+fields = st.sampled_from(["e.name", "e.language", "e.id", "job.context.n", "job.entities", "params.p", "run.id", "x"])
+leaves = st.one_of(
+    fields.map(parsed),
+    fields.map(parsed),
+    st.sampled_from(["eng", 1, "Email"]).map(ast.Constant),
+    names.map(lambda name: ast.Name(name, ast.Load())),
+    constants.map(ast.Constant),
+)
+FAST = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def written(tree):
+    """
+    A tree as source; None where there is no source that would give it.
+    """
+    try:
+        return ast.unparse(ast.fix_missing_locations(ast.Expression(tree)))
+    except (ValueError, AttributeError, TypeError):
+        return None
+
+
+@FAST
+@given(st.recursive(leaves, trees, max_leaves=8).map(written), st.sampled_from(["where", "when", "lock", "enabled"]))
+def test_any_tree_of_python_is_refused_or_harmless(source, kind):
+    if source is not None:
+        event("accepted" if tried(source, kind) else "refused")
+
+
+VALID = [
+    'has(e.language, "eng", params.p) and not e.name',
+    'any(is_a(x, "Email") and x.name for x in job.entities if x.id != e.id)',
+    '1 < len(e.name) < number(job.context.n) or matches(lower(e.name), r"^[a-z]+$")',
+    'e.schema in ("Email", "Page") if job.context.x == "y" else max(e["from"]) >= "a"',
+    "others(e.language, params.p) and [1, 2] == job.context.n and {e.id, 'x'}",
+]
+
+
+PIECES = [
+    "", "(", ")", "[", "]", "'", '"', ".", ",", "_", "__", " ", "*", "**", ":=", "{", "}", "\\", "\n", "#", "for", "if",
+    "lambda:", "f", "b", "r", "0", "e", "ｅ", "ſ", "\u200b", "😀",
+]  # fmt: skip
+
+
+@st.composite
+def mutated(draw):
+    """
+    An expression in which some letters were changed, doubled, moved or taken out.
+    """
+    source = draw(st.sampled_from(VALID))
+    for _ in range(draw(st.integers(1, 3))):
+        at, new = draw(st.integers(0, len(source))), draw(st.one_of(st.sampled_from(PIECES), st.text(max_size=2)))
+        source = source[:at] + new + source[at + draw(st.integers(0, 2)) :]
+    return source
+
+
+@FAST
+@given(mutated())
+def test_any_change_of_letters_is_refused_or_harmless(source):
+    event("accepted" if tried(source) else "refused")
+
+
+def test_every_attempt_of_the_fuzzer_could_be_seen():
+    """
+    What it looks at would find an expression that reaches out.
+    """
+    for source in ("e.__class__", "open(1)", "[x for x in e.name]", "e.id + e.id", "(lambda: e)()"):
+        with pytest.raises(AssertionError):
+            harmless(compile(source, "escape", "eval"))
+
+
+def test_time_grows_with_the_text_whatever_the_pattern():
+    entity = {"id": "x", "schema": "Email", "properties": {"name": ["a" * 200_000 + "!"]}}
+    began = time.monotonic()
+
+    assert not compile_expression(r"matches(e.name, r'^(a|a)*(a*)*$')", "where").holds(e=entity)
+    assert time.monotonic() - began < 5
