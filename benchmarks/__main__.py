@@ -16,7 +16,7 @@ from benchmarks.harness import Report, markdown, table
 
 NAMES = (
     *("startup", "chain", "field", "distance", "latency", "fanout", "backlog", "claims", "fairness", "limits", "idle"),
-    *("cores", "crashes", "ingest", "memory", "kills", "demo"),
+    *("expressions", "cores", "crashes", "ingest", "memory", "kills", "demo"),
 )
 
 
