@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 
 from oaflow.compiler.rules import graph as rules
+from oaflow.compiler.switches import switches_of
 from oaflow.diagnostics import Diagnostic, Path, Span, Spans
 from oaflow.model import Edge, Pipeline, Stage
 from oaflow.plan.conditions import mapping_text
@@ -264,16 +265,15 @@ def ports_to_disabled(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     """
     Ports whose output has nowhere to go when stages are disabled.
     """
+    switches = switches_of(pipeline)
     for name, stage in pipeline.stages.items():
         for port in dict.fromkeys(edge.port for edge in stage.next):
             edges = [edge for edge in stage.next if edge.port == port]
             targets = [pipeline.stages[edge.to] for edge in edges]
             if any(target.enabled is True for target in targets):
                 continue
-            # Expressions are taken for independent of each other. More of them that hold never take a stage away: so
-            # there is a run that keeps this stage and has none of the targets exactly if this one does.
             off = {target.enabled for target in targets if isinstance(target.enabled, str)}
-            if name not in alive(pipeline, off):
+            if not any(name in alive(pipeline, together) for together in switches.off_with(off)):
                 continue
             names = " and ".join(repr(edge.to) for edge in edges)
             what = "which is disabled" if not off else "which can be disabled"

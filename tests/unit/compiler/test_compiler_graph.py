@@ -17,6 +17,15 @@ from oaflow.plan import bind, check_params
 
 NAMES = ("a", "b", "c", "d", "e")
 PARAMS = ("p", "q")
+KINDS = ("one", "two")
+ENABLED = (
+    "params.p",
+    "params.q",
+    "not params.p",
+    "params.p and params.q",
+    "params.kind == 'one'",
+    "params.kind != 'one'",
+)
 
 
 @st.composite
@@ -33,12 +42,15 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
             task="m.f",
             next=tuple(draw(st.lists(edges, max_size=3, unique_by=lambda edge: (edge.to, edge.port)))),
             on_error=draw(st.none() | st.none() | st.sampled_from(names)),
-            enabled=draw(st.just(True) | st.booleans() | st.sampled_from(PARAMS).map("params.{}".format)),
+            enabled=draw(st.just(True) | st.booleans() | st.sampled_from(ENABLED)),
         )
         for name in names
     }
     start = tuple(draw(st.lists(st.sampled_from(names), unique=True, max_size=2)))
-    return Pipeline(name="p", params={name: Param(type="bool") for name in PARAMS}, start=start, stages=stages)
+    params = {name: Param(type="bool") for name in PARAMS} | {
+        "kind": Param(type="choice", choices=KINDS, default="one")
+    }
+    return Pipeline(name="p", params=params, start=start, stages=stages)
 
 
 def told(pipeline: Pipeline, code: str) -> list[str]:
@@ -140,9 +152,9 @@ def test_a_stage_is_unreachable_exactly_when_no_start_leads_to_it(pipeline: Pipe
 def test_a_port_is_told_exactly_when_some_params_leave_it_without_a_way(pipeline: Pipeline):
     plan = plan_of(pipeline, {})
     lost: set[str] = set()
-    for values in product([True, False], repeat=len(PARAMS)):
+    for p, q, kind in product([True, False], [True, False], KINDS):
         try:
-            bound = bind(plan, check_params(plan, dict(zip(PARAMS, values, strict=True))))
+            bound = bind(plan, check_params(plan, {"p": p, "q": q, "kind": kind}))
         except UsageError:
             continue  # nothing is left to run, so nothing gets lost
         lost |= {name for name, stage in bound.stages.items() if stage.unwired}
@@ -157,3 +169,29 @@ def test_where_a_run_starts_is_clear_or_said_to_be_unclear(pipeline: Pipeline):
 
     assert ("OAF305" in found) == (not start)
     assert ("OAF304" in found) == (len(start) > 1 and not pipeline.start)
+
+
+def two_ways(first: str, second: str, **params: Param) -> list[str]:
+    stages = {
+        "a": Stage(task="m.f", next=(Edge(to="b"), Edge(to="c"))),
+        "b": Stage(task="m.f", enabled=first),
+        "c": Stage(task="m.f", enabled=second),
+    }
+    return told(Pipeline(name="p", params=params, stages=stages), "OAF307")
+
+
+def test_of_two_stages_one_may_always_be_on():
+    kind = Param(type="choice", choices=KINDS, default="one")
+
+    assert two_ways("params.on", "not params.on", on=Param(type="bool")) == []
+    assert two_ways("params.kind == 'one'", "params.kind == 'two'", kind=kind) == []
+    # Without a default it may be neither.
+    loose = Param(type="choice", choices=KINDS)
+    assert two_ways("params.kind == 'one'", "params.kind == 'two'", kind=loose) == ["a"]
+
+
+def test_what_cannot_be_tried_is_taken_to_be_on_or_off_by_itself():
+    assert two_ways("params.text == 'a'", "params.text != 'a'", text=Param()) == ["a"]
+    many = {f"p{number}": Param(type="bool") for number in range(9)}
+    assert two_ways(" and ".join(f"params.{name}" for name in many), "not params.p0", **many) == ["a"]
+    assert two_ways("params.on and params.text == 'a'", "not params.on", on=Param(type="bool"), text=Param()) == ["a"]
