@@ -56,7 +56,7 @@ class Tried:
 @dataclass(frozen=True, slots=True)
 class Trial:
     """
-    All tests of one pipeline, and the ways that none of them took.
+    All tests of one pipeline; and the ways that none of them took, of those at which something is decided.
     """
 
     pipeline: str
@@ -72,7 +72,9 @@ def trial_of(program: Program) -> Trial:
     tried = tuple(_try(program, number, case) for number, case in enumerate(cases, 1))
     taken = frozenset[Way]().union(*(one.taken for one in tried))
     stages = program.checked().stages
+    decided = {(name, edge.port) for name, stage in stages.items() for edge in stage.edges if not edge.takes_all}
     ways = [(name, edge.port, edge.to) for name, stage in stages.items() for edge in stage.edges]
+    ways = [way for way in ways if way[:2] in decided]
     return Trial(program.source.typed, tried, tuple(way for way in dict.fromkeys(ways) if way not in taken))
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from oaflow.compiler.checking import check_file
+from oaflow.operations.programs import load, locate
+from oaflow.operations.trying import trial_of
 
 FOLDER = Path(__file__).parents[2] / "examples" / "spacy_names"
 
@@ -62,3 +64,9 @@ def test_the_pipeline_passes_every_check_whether_spacy_is_installed_or_not(monke
 
     assert checked.diagnostics == ()
     assert checked.functions["names.names"].options.accepts == ("Document",)
+
+
+def test_documents_go_where_the_pipeline_says_itself():
+    trial = trial_of(load(locate(str(FOLDER / "pipeline.yml")), imports=False))
+
+    assert [one.passed for one in trial.tried] == [True] * 3
