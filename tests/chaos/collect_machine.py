@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from oaflow.ledger.rows import Claimed, Completion
-from tests.integration.handovers import recount
+from tests.integration.handovers import emptied, recount
 from tests.integration.shelf import Shelf
 
 SIZE = 4
@@ -29,11 +29,7 @@ class CollectMachine(RuleBasedStateMachine):
     @initialize(brought=st.lists(st.integers(1, 6), min_size=1, max_size=8), spoiled=st.sets(st.integers(0, 20)))
     def begin(self, brought: list[int], spoiled: set[int]) -> None:
         with psycopg.connect(self.address, autocommit=True) as connection:
-            connection.execute(
-                "TRUNCATE procrastinate_jobs, procrastinate_events, procrastinate_workers, oaflow.runs, oaflow.plans,"
-                " oaflow.counters, oaflow.hops, oaflow.failures, oaflow.charges, oaflow.workers, oaflow.collects,"
-                " oaflow.collected CASCADE"
-            )
+            emptied(connection)
         self.shelf = Shelf(self.address)
         self.shelf.collects(size=SIZE)
         self.entities = {

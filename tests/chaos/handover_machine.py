@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 
 from oaflow.ledger.handover import CLAIM, CLOSE, COMPLETE, completion_values, json_array
 from oaflow.ledger.rows import Claimed, Completion, Successor
+from tests.integration.handovers import emptied
 
 STAGES = ("s1", "s2", "s3")
 RUN = "machine-aaaaaa"
@@ -49,10 +50,7 @@ class HandoverMachine(RuleBasedStateMachine):
 
     @initialize(roots=st.integers(1, 5), streams=st.integers(0, 2))
     def begin(self, roots: int, streams: int) -> None:
-        self.sql(
-            "TRUNCATE procrastinate_jobs, procrastinate_events, procrastinate_workers, oaflow.runs, oaflow.plans,"
-            " oaflow.counters, oaflow.hops, oaflow.failures, oaflow.charges, oaflow.chunks, oaflow.workers CASCADE"
-        )
+        emptied(self.connection)
         self.sql("INSERT INTO oaflow.plans (digest, format, pipeline, definition) VALUES ('d', 1, 'machine', '{}')")
         self.sql("INSERT INTO oaflow.runs (id, pipeline, plan, dataset) VALUES (%s, 'machine', 'd', 'x')", RUN)
         self.roots = [*range(roots), *range(100, 100 + streams)]
@@ -300,7 +298,7 @@ def run_machine(connection: psycopg.Connection[Any], *, shrink: bool = True) -> 
     """
     Run the machine; OAFLOW_MACHINE=EXAMPLESxSTEPS asks for more. `shrink` looks for a small case of what it found.
     """
-    examples, steps = map(int, os.environ.get("OAFLOW_MACHINE", "100x50").split("x"))
+    examples, steps = map(int, os.environ.get("OAFLOW_MACHINE", "300x50").split("x"))
     HandoverMachine.connection = connection
     run_state_machine_as_test(
         HandoverMachine,

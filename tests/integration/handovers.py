@@ -133,6 +133,21 @@ class Book:
         return {job for (job,) in rows}
 
 
+# All that a run leaves, in an order in which no row is held by another one.
+_LEFT = (
+    *("procrastinate_events", "oaflow.limits", "oaflow.joins", "oaflow.collects", "oaflow.collected", "oaflow.leases"),
+    *("oaflow.documents", "oaflow.hops", "oaflow.failures", "oaflow.charges", "oaflow.chunks", "oaflow.counters"),
+    *("oaflow.runs", "oaflow.plans", "procrastinate_jobs", "oaflow.workers", "procrastinate_workers"),
+)
+
+
+def emptied(connection: psycopg.Connection[Any]) -> None:
+    """
+    Take out all runs. Of a few rows TRUNCATE costs ten times what DELETE does: it makes new files.
+    """
+    connection.execute(";".join(f"DELETE FROM {table}" for table in _LEFT))  # pyright: ignore[reportArgumentType]
+
+
 NAMES = ("open", "done", "failed", "unmatched", "dropped", "ended", "diverted", "vanished")
 
 
