@@ -219,6 +219,7 @@ _KEYS: Mapping[str, tuple[Kind, str, Callable[[Any], str]]] = {
     "split": ("flow", "split", _or_none(str)),
     "collect": ("flow", "collect", _collected),
     "join": ("flow", "join", lambda value: _names(value)),
+    "lock": ("limit", "lock", _or_none(str)),
     "origin": ("flow", "origin", lambda value: "that of its name" if value is None else repr(value)),
     "accepts": ("function", "what its function accepts", _listed),
     "emits": ("function", "what its function emits", _or_none(_value)),

@@ -68,6 +68,8 @@ def _of_stage(old: PlannedStage, new: PlannedStage) -> Iterator[str]:
         yield "puts no jobs together any more, and some may wait to be"
     if old.emit == "stream" and new.emit != "stream":
         yield f"hands over with `emit: {new.emit}`, and a job may have handed over a part, which it would repeat"
+    if new.lock is not None and old.lock != new.lock:
+        yield "keeps other jobs apart than before, and those that wait are kept apart as before"
     if old.origin != new.origin:
         yield "signs what it writes with another origin, and what it wrote stays under the old one"
 

@@ -191,5 +191,9 @@ def test_what_a_stage_holds_between_two_jobs_keeps_a_run_where_it_is():
     assert from_to({"emit": "stream"}, {}) == [
         "stage 'b' hands over with `emit: success`, and a job may have handed over a part, which it would repeat"
     ]
+    assert from_to({"lock": "job.dataset"}, {}) == []
+    assert from_to({}, {"lock": "job.dataset"}) == [
+        "stage 'b' keeps other jobs apart than before, and those that wait are kept apart as before"
+    ]
     assert from_to({}, {"join": ("a",)}) == ["stage 'b' becomes a join, and jobs may wait at it"]
     assert from_to({"join": ("a",)}, {}) == ["stage 'b' is no join any more, and may have fired"]
