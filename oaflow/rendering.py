@@ -1,21 +1,27 @@
 """
-Diagnostics as text for people, lines for editors, objects for programs, and annotations for GitHub. Pure.
+Diagnostics as text for people, lines for editors, objects for programs, annotations for GitHub, and as SARIF. Pure.
 """
 
 import json
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from oaflow.diagnostics import Diagnostic, Span
+from oaflow import __version__
+from oaflow.diagnostics import Diagnostic, Rule, Span
 
 # A source line that is longer is shown around the caret.
 _WIDTH = 110
 
+_SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
+
 
 def render(diagnostics: Sequence[Diagnostic], form: str) -> str:
     """
-    All diagnostics in one of `FORMS`, without a line break at the end; empty where there are none (`[]` in JSON).
+    All diagnostics in one of `FORMS`, without a line break at the end; empty where there are none (`[]` in JSON, and in
+    SARIF a log without results).
     """
     return FORMS[form](diagnostics)
 
@@ -48,11 +54,31 @@ def as_github(diagnostics: Sequence[Diagnostic]) -> str:
     return "\n".join(_github(diagnostic) for diagnostic in diagnostics)
 
 
+def as_sarif(diagnostics: Sequence[Diagnostic]) -> str:
+    """
+    A log of SARIF 2.1.0, which code scanning of GitHub and others read; with no results where there is nothing to say.
+    """
+    rules = {diagnostic.code: diagnostic.rule for diagnostic in diagnostics}
+    numbers = {code: number for number, code in enumerate(sorted(rules))}
+    driver = {
+        "name": "oaflow",
+        "semanticVersion": __version__,
+        "rules": [_sarif_rule(rules[code]) for code in numbers],
+    }
+    run: dict[str, Any] = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": [_sarif_result(diagnostic, numbers) for diagnostic in diagnostics],
+    }
+    return json.dumps({"$schema": _SARIF, "version": "2.1.0", "runs": [run]}, ensure_ascii=False, indent=2)
+
+
 FORMS: Mapping[str, Callable[[Sequence[Diagnostic]], str]] = {
     "text": as_text,
     "concise": as_concise,
     "json": as_json,
     "github": as_github,
+    "sarif": as_sarif,
 }
 
 
@@ -172,3 +198,50 @@ def _github(diagnostic: Diagnostic) -> str:
 def _escaped(text: str, *, value: bool = True) -> str:
     text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return text.replace(":", "%3A").replace(",", "%2C") if value else text
+
+
+def _sarif_rule(rule: Rule) -> dict[str, Any]:
+    help = f"{rule.explanation}\n\nFor example:\n\n{rule.example}\n\nInstead:\n\n{rule.repair}"
+    return {
+        "id": rule.code,
+        "name": rule.slug,
+        "shortDescription": {"text": rule.summary},
+        "fullDescription": {"text": rule.explanation},
+        "help": {"text": help},
+        "defaultConfiguration": {"level": rule.severity},
+    }
+
+
+def _sarif_result(diagnostic: Diagnostic, numbers: Mapping[str, int]) -> dict[str, Any]:
+    message = diagnostic.message + (f"\nhelp: {diagnostic.help}" if diagnostic.help else "")
+    result: dict[str, Any] = {
+        "ruleId": diagnostic.code,
+        "ruleIndex": numbers[diagnostic.code],
+        "level": diagnostic.rule.severity,
+        "message": {"text": message},
+        "locations": [location] if (location := _sarif_location(diagnostic.span)) else [],
+    }
+    related = [{"message": {"text": label}, **_sarif_location(span)} for label, span in diagnostic.notes]
+    return result | ({"relatedLocations": related} if related else {})
+
+
+def _sarif_location(span: Span) -> dict[str, Any]:
+    """
+    Where in which file, and at which key: each where it is known.
+    """
+    location: dict[str, Any] = {}
+    if span.file is not None:
+        place: dict[str, Any] = {"artifactLocation": {"uri": _uri(span.file)}}
+        if span.line:
+            place["region"] = {"startLine": span.line, "startColumn": span.column}
+        if (span.end_line, span.end_column) > (span.line, span.column):
+            place["region"] |= {"endLine": span.end_line, "endColumn": span.end_column}
+        location["physicalLocation"] = place
+    if span.path:
+        location["logicalLocations"] = [{"fullyQualifiedName": span.dotted, "kind": "object"}]
+    return location
+
+
+def _uri(file: str) -> str:
+    path = Path(file)
+    return path.as_uri() if path.is_absolute() else quote(path.as_posix(), errors="surrogateescape")

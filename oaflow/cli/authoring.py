@@ -44,7 +44,7 @@ def check(
     pipelines: Annotated[list[str], typer.Argument(metavar="PIPELINE...", help="Files, names, or module:name.")],
     no_import: NoImport = False,
     format: Annotated[
-        str, typer.Option("--format", "-f", metavar="FORMAT", help="text, concise, json or github.")
+        str, typer.Option("--format", "-f", metavar="FORMAT", help="text, concise, json, github or sarif.")
     ] = "text",
     json: Json = False,
 ) -> int:

@@ -57,7 +57,7 @@ def test_a_graph_is_written_to_a_file_and_shows_what_a_param_switches_off(offlin
 
 def test_mistakes_are_printed_in_each_format_and_the_exit_code_is_1(offline: Command) -> None:
     name = offline.pipeline("wrong", {"source": {"next": "ned"}, "end": {}})
-    forms = {form: offline("check", name, "-f", form) for form in ("text", "concise", "json", "github")}
+    forms = {form: offline("check", name, "-f", form) for form in ("text", "concise", "json", "github", "sarif")}
 
     assert {result.code for result in forms.values()} == {1}
     assert all("wrong.yml: 1 mistake" in result.err for result in forms.values())
@@ -69,9 +69,11 @@ def test_mistakes_are_printed_in_each_format_and_the_exit_code_is_1(offline: Com
     assert (mistake["code"], mistake["severity"], mistake["message"]) == ("OAF201", "error", "no stage is named 'ned'")
     (line,) = forms["github"].out.splitlines()
     assert line.startswith("::error file=wrong.yml,line=")
+    (run,) = forms["sarif"].json["runs"]
+    assert [result["ruleId"] for result in run["results"]] == ["OAF201"]
     unknown = offline("check", name, "-f", "xml")
     assert (unknown.code, unknown.out) == (2, "")
-    assert unknown.help == "one of: text, concise, json, github"
+    assert unknown.help == "one of: text, concise, json, github, sarif"
 
 
 def test_a_plan_is_json_on_stdout_and_its_digest_is_on_stderr(offline: Command) -> None:
