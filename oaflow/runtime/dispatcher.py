@@ -64,6 +64,7 @@ LOOK_SECONDS = 0.25  # between two looks through all that waits here, where noth
 # is not (given back by others, due after a delay that another worker gave it) is found by these looks only.
 LONGEST, GROWTH = 2.5, 1.5
 LEAST = -(2**31)  # what a priority can be
+KINDS = (True, False)  # of stages: those in the worker's loop, and the others
 
 
 class Dispatcher:
@@ -101,7 +102,9 @@ class Dispatcher:
         self._lanes = Lanes(self._wake.set)
         self._feeding = False  # whether that is about to be done
         self._left = False  # whether something was left to others that nothing here has had time for since
-        self._more = self._stale = True
+        # Of which kinds there may be something to claim: of async stages (True), of the others.
+        self._more = set(KINDS)
+        self._stale = True
         self._patience = options.poll  # seconds until the next look for jobs
         self._next_look = 0.0  # when to look next whether what waits here is to be left to others
         # The priority of what still waits in the queue, at most, as the last claim of each kind saw it.
@@ -315,7 +318,7 @@ class Dispatcher:
         """
         There may be something to claim.
         """
-        self._more = True
+        self._more.update(KINDS)
         self._lanes.look()
 
     def _told(self, beat: Beat) -> None:
@@ -360,7 +363,8 @@ class Dispatcher:
         if self._stale:
             self._stale = False
             other_triples, new_tasks = await self._passages.refresh()
-            self._more |= other_triples
+            if other_triples:
+                self._more.update(KINDS)
             if new_tasks:
                 await self._advertise()
             if other_triples and (new := self._lanes.take(self._passages.ways)):
@@ -372,11 +376,11 @@ class Dispatcher:
         for lane in self._lanes.due:
             if self._may_claim_lane(lane):
                 await self._claim_lane(lane)
-        kinds = [in_loop for in_loop in (True, False) if self._may_claim_of(in_loop)]
-        if kinds:
-            # Before the claims, not after them: what is heard while they are on the wire may be jobs that they did not
-            # see, and these would wait for the next poll (1 s of the 3 s that a small run took).
-            self._more = False
+        kinds = [in_loop for in_loop in KINDS if self._may_claim_of(in_loop)]
+        # Before the claims, not after them: what is heard while they are on the wire may be jobs that they did not see,
+        # and these would wait for the next poll (1 s of the 3 s that a small run took). Only of what is claimed now: what
+        # has no room at the moment is asked for when it has.
+        self._more.difference_update(kinds)
         for in_loop in kinds:
             await self._claim(in_loop)
         self._feed()
@@ -391,7 +395,7 @@ class Dispatcher:
 
     def _may_claim_of(self, in_loop: bool) -> bool:
         return (
-            self._more
+            in_loop in self._more
             and not self._stopping
             and self._upkeep.no_room is None
             and bool(self._passages.triples(in_loop=in_loop))
@@ -497,7 +501,8 @@ class Dispatcher:
         triples = self._resting.open(self._passages.triples(in_loop=in_loop))
         with self.claims.sent():
             rows = await self._wire.send("claim", ledger.claim, worker, triples, most)
-            self._more |= len(rows) >= most
+            if len(rows) >= most:
+                self._more.add(in_loop)
             # What is left behind is at most as urgent as the last that came.
             self._waits[in_loop] = rows[-1].priority if len(rows) >= most else LEAST
             strangers = [row.id for row in rows if not await self._take(row)]
@@ -783,7 +788,8 @@ class Dispatcher:
         if completion.outcome == "chunk":
             if held.passage.plan.collects:
                 self._asking.soon(completion.run)
-            self._more |= len(completion.successors) > len(continued)
+            if len(completion.successors) > len(continued):
+                self._more.update(KINDS)
             if self._may_claim():
                 self._wake.set()
             if taken:
@@ -794,7 +800,7 @@ class Dispatcher:
         self._let_go(held)
         self._lanes.ended(held.row.queue, held.row.task)
         if len(completion.successors) > len(continued) or completion.outcome in ("retried", "crashed", "paused"):
-            self._more = True
+            self._more.update(KINDS)
         if completion.delay:  # nobody notifies when it is over
             asyncio.get_running_loop().call_later(completion.delay, self._due)
         if held.passage.plan.joins or held.passage.plan.collects:
@@ -866,14 +872,16 @@ class Dispatcher:
         late = now - WAIT_SECONDS
         if back := self._take_back(lambda held: held.since < late):
             await self._give_back(back)
-            self._more, self._left = False, True
+            self._left = True
+            self._more.clear()
 
     def _has_time(self) -> None:
         """
         An attempt has ended here: what was left to others may be claimed again.
         """
         if self._left:
-            self._more, self._left = True, False
+            self._left = False
+            self._more.update(KINDS)
 
     async def _give_back(self, jobs: Sequence[Held]) -> None:
         if jobs:
@@ -911,5 +919,5 @@ class Dispatcher:
         ]
         self._quiet.difference_update(ready)
         if ready and (became := await self._wire.send("close", ledger.close, ready)):
-            self._more = True
+            self._more.update(KINDS)
             self._stale |= any(state != "gathered" for _, state in became)

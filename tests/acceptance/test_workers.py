@@ -152,6 +152,20 @@ def test_what_waits_for_answers_goes_on_when_they_have_come(cli: Command, starte
     balanced(cli)
 
 
+def test_what_there_is_no_room_for_is_asked_for_when_there_is(cli: Command, started: Started) -> None:
+    """
+    Async stages behind a sync one: a claim of the one kind that brings nothing says nothing of the other.
+    """
+    worker = started(program(cli, "-m", "patient_worker"))
+
+    result = cli("run", chain(cli, "breathes", 3000, {}), "-d", "demo", "--workers", "0", "--json")
+
+    assert result.code == 0, result.err
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=PATIENCE)
+    balanced(cli)
+
+
 def test_a_worker_goes_on_with_what_follows_itself(cli: Command) -> None:
     cli.environment |= {"OAFLOW_EVENTS": "on"}
 
