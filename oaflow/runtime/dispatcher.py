@@ -378,9 +378,9 @@ class Dispatcher:
                 await self._claim_lane(lane)
         kinds = [in_loop for in_loop in KINDS if self._may_claim_of(in_loop)]
         # Before the claims, not after them: what is heard while they are on the wire may be jobs that they did not see,
-        # and these would wait for the next poll (1 s of the 3 s that a small run took). Only of what is claimed now: what
-        # has no room at the moment is asked for when it has.
-        self._more.difference_update(kinds)
+        # and these would wait for the next poll (1 s of the 3 s that a small run took). Not of a kind that there is no
+        # room for at the moment: that is asked for when there is.
+        self._more.difference_update(kinds, [kind for kind in KINDS if not self._passages.triples(in_loop=kind)])
         for in_loop in kinds:
             await self._claim(in_loop)
         self._feed()

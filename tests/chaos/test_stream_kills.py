@@ -1,0 +1,109 @@
+"""
+A long stream whose worker and executor are killed time and again: each position is handed over once, no more waits than
+is allowed, and memory stays flat.
+
+OAFLOW_STREAM=YIELDSxKILLS asks for more than the few of CI.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from typing import Any
+
+import psycopg
+
+from oaflow.runtime.attempt import CHUNK_JOBS
+from oaflow.runtime.executor import MOST_UNACKNOWLEDGED
+from oaflow.runtime.processes import resident
+from tests.acceptance.conftest import Command
+from tests.acceptance.test_pressure import OPEN, pouring
+from tests.acceptance.test_processes import executors_of
+from tests.chaos.test_kills import Started, workers_of
+
+YIELDS, KILLS = map(int, os.environ.get("OAFLOW_STREAM", "40000x4").split("x"))
+DEEP = min(10_000, YIELDS // 8)
+PATIENCE = 60.0 + YIELDS / 200
+
+HANDED = "SELECT coalesce(sum(size), 0)::int FROM oaflow.chunks"
+RUNNING = "SELECT count(*) FROM procrastinate_jobs WHERE queue_name = 'pours' AND status = 'doing'"
+MB = 1 << 20
+
+
+class Course:
+    """
+    A run that is followed from outside: what was handed over, how much waits, and how much memory each process takes.
+    """
+
+    def __init__(self, cli: Command, root: int) -> None:
+        self.connection = psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True)
+        self.root = root
+        self.deepest = 0
+        self.memory: list[int] = []
+
+    def one(self, query: Any, *values: Any) -> Any:
+        row = self.connection.execute(query, values).fetchone()
+        return row[0] if row else None
+
+    def handed(self) -> int:
+        """
+        How much has been handed over; what there is to be seen is looked at.
+        """
+        self.deepest = max(self.deepest, self.one(OPEN, "sips"))
+        pids = [*workers_of(self.root), *executors_of(self.root)]
+        self.memory += [resident(pid) for pid in pids]
+        return self.one(HANDED)
+
+    def until(self, count: int) -> None:
+        limit = time.monotonic() + PATIENCE
+        while self.handed() < count:
+            assert time.monotonic() < limit, f"{self.handed()} of {count}"
+            time.sleep(0.1)
+
+
+def test_a_long_stream_hands_over_each_position_once_however_often_it_is_killed(cli: Command, started: Started) -> None:
+    stages = {
+        "pours": {"with": {"count": YIELDS}, "next": "sips", "retry": 0},
+        "sips": {"task": "sips_async", "with": {"seconds": 0.0}},
+    }
+    pipeline = pouring(cli, "long", stages)
+    cli.environment |= {"OAFLOW_EXECUTORS": "1", "OAFLOW_DEEP": str(DEEP)}
+    began = time.monotonic()
+    worker = started(cli.start("worker"))
+    running = started(cli.start("run", pipeline, "-d", "demo"))
+    course = Course(cli, worker.pid)
+
+    killed = 0
+    for kill in range(KILLS):
+        # Between two kills it comes further: three crashes without progress fail a job.
+        course.until(YIELDS * (kill + 1) // (KILLS + 2))
+        of_worker = kill % 2 == 0
+        for pid in workers_of(worker.pid) if of_worker else executors_of(worker.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+    limit = time.monotonic() + PATIENCE
+    while running.poll() is None:
+        assert time.monotonic() < limit
+        course.handed()
+        time.sleep(0.1)
+    seconds = time.monotonic() - began
+
+    assert running.returncode == 0
+    rows = course.connection.execute(
+        "SELECT count(*), count(DISTINCT args #>> '{payload,entities,0,id}') FROM procrastinate_jobs"
+        " WHERE args #>> '{payload,context,oaflow,stage}' = 'sips'"
+    ).fetchone()
+    cut_off = "SELECT count(*) FROM oaflow.hops WHERE stage = 'pours' AND outcome IN ('crashed', 'orphaned')"
+    crashes = course.one(cut_off)
+    print(
+        f"{YIELDS:,} yields in {seconds:.0f} s, {killed} processes killed, {crashes} attempts cut off, at most"
+        f" {course.deepest:,} of {DEEP:,} open, at most {max(course.memory) / MB:.0f} MB"
+    )
+    assert rows == (YIELDS, YIELDS)
+    assert crashes >= KILLS
+    # Once over at most in each of its attempts, and what was on the way.
+    assert course.deepest <= DEEP + 2 * CHUNK_JOBS * (MOST_UNACKNOWLEDGED + 1)
+    half = len(course.memory) // 2
+    assert max(course.memory[half:]) < 1.1 * max(course.memory[:half])
+    assert max(course.memory) < 400 * MB
