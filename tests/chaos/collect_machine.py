@@ -142,7 +142,9 @@ class CollectMachine(RuleBasedStateMachine):
         for _ in range(100):  # liveness: one healthy worker drains everything, and the clock stands still
             self.fetch(0, 10)
             self.complete(0, 10)
-            if self.shelf.close() == "finished":
+            closed = self.shelf.close()
+            self.each_entity_is_in_one_place()
+            if closed == "finished":
                 break
         assert self.shelf.state() == "finished"
         failed = self.shelf.sql("SELECT args #>> '{payload,entities,0,id}' FROM oaflow.failures")

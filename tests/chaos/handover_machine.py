@@ -186,6 +186,12 @@ class HandoverMachine(RuleBasedStateMachine):
             )
         self.sql("SELECT * FROM oaflow.recover_v1(interval '30 s', %s::bigint[])", [worker] if seen else [])
 
+    @rule(index=WORKERS, n=st.integers(1, 4))
+    def late(self, index: int, n: int) -> None:
+        """Declared dead while its results are on their way."""
+        self.die(index, seen=True)
+        self.complete(index, n, "done")
+
     @rule(index=WORKERS)
     def pruned_by_others(self, index: int) -> None:
         """Stock procrastinate deletes a silent worker's row; its jobs are left 'doing' under nobody."""
