@@ -205,7 +205,8 @@ class _Composer:
             raise self._stop(rules.TOO_DEEP, message, span, "no pipeline needs that: is a bracket missing?")
         if getattr(event, "tag", None) is not None:
             message = f"tag {self._tag(event)!r} has no meaning in a pipeline"
-            self._note(rules.TAG, message, span, "take it out: write the value alone, in quotes for text")
+            help = quoted_expression(span.source) or "take it out: write the value alone, in quotes for text"
+            self._note(rules.TAG, message, span, help)
         anchor = cast("str | None", getattr(event, "anchor", None))
         marked = _Anchored()
         if anchor is not None:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from oaflow.compiler.conditions import NOT, as_written
 from oaflow.compiler.places import part_of
+from oaflow.compiler.quoting import quoted_expression
 from oaflow.compiler.rules import expressions as rules
 from oaflow.compiler.rules.names import UNKNOWN_PARAM
 from oaflow.compiler.rules.shape import LOOKALIKE
 from oaflow.diagnostics import Diagnostic, Path, Rule, Span, Spans
-from oaflow.expressions import ExpressionError, Kind, MistakeKind, check_mapping, compile_expression
+from oaflow.expressions import ExpressionError, Kind, Mistake, MistakeKind, check_mapping, compile_expression
 from oaflow.model import Edge, Pipeline, Where
 from oaflow.schemata import STUB, travels
 
@@ -83,7 +84,9 @@ def _expression(source: str, kind: Kind, path: Path, params: Mapping[str, str], 
         expression = compile_expression(source, kind, params)
     except ExpressionError as problem:
         found = [
-            Diagnostic(RULE_OF[one.kind], one.message, place(one.offset, one.length), one.help)
+            Diagnostic(
+                RULE_OF[one.kind], one.message, span := place(one.offset, one.length), one.help or _cut(one, span)
+            )
             for one in problem.mistakes
         ]
         return _Asked(found, {})
@@ -92,6 +95,13 @@ def _expression(source: str, kind: Kind, path: Path, params: Mapping[str, str], 
         where = re.search(rf"\b{name}\b", source)
         reads[name] = place(where.start() if where else 0, len(name))
     return _Asked([], reads)
+
+
+def _cut(mistake: Mistake, span: Span) -> str | None:
+    """
+    The help where YAML has taken the end of an expression for a comment.
+    """
+    return quoted_expression(span.source, comment=False) if mistake.kind == "syntax" and " #" in span.source else None
 
 
 def _mapping(where: Where, path: Path, spans: Spans) -> _Asked:

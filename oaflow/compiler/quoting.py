@@ -17,12 +17,15 @@ _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"\\]|\\.)*\"")
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
-def quoted_expression(line: str) -> str | None:
+def quoted_expression(line: str, *, comment: bool = True) -> str | None:
     """
     The help for a line with an expression that is not well quoted; None where there is none.
+
+    Args:
+        comment: whether what follows ` #` is one, or belongs to the expression.
     """
     for found in _EXPRESSION.finditer(line):
-        meant = _meant(_COMMENT.sub("", found[2]))
+        meant = _meant(_COMMENT.sub("", found[2]) if comment else found[2])
         if meant is not None:
             return f"an expression stands in quotes: {found[1]}: {_in_quotes(meant)}"
     return None
@@ -33,9 +36,15 @@ def _meant(rest: str) -> str | None:
     # A mapping, or what is in quotes already.
     if not written or _QUOTED.fullmatch(written) or (written[0] == "{" and ":" in written):
         return None
-    bracketed = written[0] in "{[" and is_balanced(written)
-    in_wrong_quotes = written[0] in "'\"" and written[-1] == written[0] and len(written) > 1
-    return written[1:-1].strip() if bracketed or in_wrong_quotes else written
+    inner = written[1:-1].strip()
+    return inner if written[0] + written[-1] in ("{}", "[]", "''", '""') and _can_be_read(inner) else written
+
+
+def _can_be_read(text: str) -> bool:
+    # Only where something was cut: most pipelines need not wait for it.
+    from oaflow.expressions import can_be_read
+
+    return can_be_read(text)
 
 
 def is_balanced(text: str) -> bool:

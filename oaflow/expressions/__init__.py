@@ -9,6 +9,7 @@ from oaflow.expressions.compiling import Expression, Params, compile_expression
 from oaflow.expressions.grammar import FUNCTIONS, NAMES, Kind
 from oaflow.expressions.mapping import admitted, as_expression, check_mapping, compile_mapping, reads
 from oaflow.expressions.mistakes import EvaluationError, ExpressionError, Mistake, MistakeKind
+from oaflow.expressions.reading import can_be_read
 
 __all__ = [
     "FUNCTIONS",
@@ -22,6 +23,7 @@ __all__ = [
     "Params",
     "admitted",
     "as_expression",
+    "can_be_read",
     "check_mapping",
     "compile_expression",
     "compile_mapping",

@@ -84,6 +84,8 @@ def _aggregate(translation: Translation, node: ast.Call, function: str) -> Typed
         generated = _generator(translation, argument)
         if generated.shape.sort is Sort.WRONG:
             return translation.wrong(node)
+        if function in ("min", "max") and generated.shape.is_namespace:
+            return _unordered(translation, generated.shape, argument.elt)
         result = nodes.call(_GENERATED.get(function, function), [generated.node], node)
         return Typed(result, _aggregated(function, generated.shape))
     typed = translation.value(argument)
@@ -96,12 +98,16 @@ def _aggregate(translation: Translation, node: ast.Call, function: str) -> Typed
         message = f"{function!r} takes a list, and this is {described(shape)}"
         return translation.mistake("wrong-argument", message, argument)
     if function in ("min", "max") and shape.member.is_namespace:
-        return translation.mistake("wrong-argument", f"{described(shape.member)} has no order", argument)
+        return _unordered(translation, shape.member, argument)
     known = shape.is_list and not shape.optional
     if function == "len":
         return Typed(nodes.call("len" if known else "length", [typed.node], node), shapes.NUMBER)
     each = typed.node if known else nodes.call("each", [typed.node], argument)
     return Typed(nodes.call(_LISTED.get(function, function), [each], node), _aggregated(function, shape.member))
+
+
+def _unordered(translation: Translation, shape: Shape, node: ast.expr) -> Typed:
+    return translation.mistake("wrong-argument", f"{described(shape)} has no order", node, "name one of its fields")
 
 
 def _aggregated(function: str, member: Shape) -> Shape:
@@ -136,7 +142,7 @@ def _generator(translation: Translation, node: ast.GeneratorExp) -> Typed:
     result = ast.GeneratorExp(element.node, [ast.comprehension(target, over, tests, 0)])
     if iterated.shape.sort is Sort.WRONG:
         return translation.wrong(node)
-    return Typed(nodes.placed(result, node), shapes.BOOL if element.shape.is_namespace else element.shape)
+    return Typed(nodes.placed(result, node), element.shape)
 
 
 def _refused(translation: Translation, node: ast.GeneratorExp) -> tuple[str, ast.expr] | None:

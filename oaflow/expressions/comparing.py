@@ -22,6 +22,8 @@ _ORDERS: Mapping[type[ast.cmpop], str] = {
 }
 _TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
+_EQUAL: Mapping[type[ast.cmpop], str] = {ast.In: "==", ast.NotIn: "!="}
+
 _PLAIN = (Sort.TEXT, Sort.NUMBER, Sort.BOOL)
 
 
@@ -114,6 +116,10 @@ def _in(
         message = f"{values} is a list of texts, which as a whole is in nothing"
         help = f"{'has' if isinstance(op, ast.In) else 'lacks'}({values}, {_members(translation, written[1])})"
         return translation.mistake("list-compared", message, node, help).node
+    if right.sort is Sort.TEXT and isinstance(written[1], ast.Constant) and _is_schema_of(translation, written[0]):
+        message = f"this looks for a schema within the text {translation.text.segment(written[1])}, letter by letter"
+        help = f"{translation.text.segment(written[0])} {_EQUAL[type(op)]} {translation.text.segment(written[1])}"
+        return translation.mistake("wrong-argument", message, node, help).node
     if right.sort in (Sort.NUMBER, Sort.BOOL, Sort.NONE):
         return translation.mistake("never", f"nothing can be in {described(right)}", node).node
     if not can_be_equal(left, _member(right)):
@@ -202,17 +208,22 @@ def beside_schema(translation: Translation, text: ast.expr, beside: ast.expr) ->
     """
     A text that is compared with the schema of an entity must be the name of one that entities have.
     """
-    if not (isinstance(beside, ast.Attribute) and beside.attr == "schema" and isinstance(beside.value, ast.Name)):
-        return
-    entity = beside.value.id
-    known = translation.names.get(entity)
-    if known is None or known.sort is not Sort.ENTITY:
-        return
-    if not isinstance(text, ast.Constant) or not isinstance(text.value, str):
+    entity = _is_schema_of(translation, beside)
+    if entity is None or not isinstance(text, ast.Constant) or not isinstance(text.value, str):
         return
     if is_schema(translation, text, text.value) and text.value in ABSTRACT:
         message = f"no entity has schema {text.value!r} itself, only what descends from it"
         translation.mistake("never", message, text, f'is_a({entity}, "{text.value}")')
+
+
+def _is_schema_of(translation: Translation, node: ast.expr) -> str | None:
+    """
+    The name of the entity whose schema a node is; None where it is something else.
+    """
+    if not (isinstance(node, ast.Attribute) and node.attr == "schema" and isinstance(node.value, ast.Name)):
+        return None
+    known = translation.names.get(node.value.id)
+    return node.value.id if known is not None and known.sort is Sort.ENTITY else None
 
 
 def is_schema(translation: Translation, node: ast.expr, called: str) -> bool:

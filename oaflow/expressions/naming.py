@@ -39,10 +39,11 @@ def name(translation: Translation, node: ast.Name) -> Typed:
 
 
 def _elsewhere(translation: Translation, called: str) -> tuple[str, str]:
+    known = f"the names are: {', '.join(translation.names)}"
     if translation.kind == "enabled":
-        message = f"{called!r} is not known in `enabled`, which is decided when a run starts"
-        return message, f"the names are: {', '.join(translation.names)}"
-    return f"{called!r} is known only in `where`, which looks at each entity", "where: ..."
+        return f"{called!r} is not known in `enabled`, which is decided when a run starts", known
+    help = "write it as `where`" if translation.kind == "when" else known
+    return f"{called!r} is known only in `where`, which looks at each entity", help
 
 
 def _meant(translation: Translation, called: str) -> str:
@@ -118,7 +119,8 @@ def _field(translation: Translation, node: Access, base: Typed, called: str) -> 
         case _:
             what = described(base.shape)
             whole = translation.text.segment(node.value)
-            help = f"any(x.{called} ... for x in {whole})" if base.shape.is_list else None
+            deeper = base.shape.is_list and (base.shape.member.is_namespace or base.shape.member.sort is Sort.ANY)
+            help = f"any(x.{called} ... for x in {whole})" if deeper else None
             translation.at("unknown-field", f"{what} has no {called!r}", behind(translation, node), help)
             return translation.wrong(node)
 

@@ -25,6 +25,7 @@ _HABITS = (
     (re.compile(r"<>"), "!="),
     (re.compile(r"[“”„«»]"), '"'),
     (re.compile(r"[‘’]"), "'"),
+    (re.compile(r"\?"), "A if TEST else B"),
 )
 _TEXT = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 
@@ -66,6 +67,17 @@ class Text:
     def _offset(self, line: int, column: int) -> int:
         within = len(self._lines[line - 1][:column].decode("utf-8", "ignore"))
         return min(max(0, self._starts[line - 1] + within - 1), len(self.source))
+
+
+def can_be_read(source: str) -> bool:
+    """
+    Whether this is Python, and not too much of it. Nothing is said about what it means.
+    """
+    try:
+        read(source)
+    except ExpressionError:
+        return False
+    return True
 
 
 def read(source: str, *, written: bool = True) -> tuple[ast.expr, Text]:
@@ -146,6 +158,9 @@ def _misread(source: str, error: Exception) -> Mistake:
     if not error.offset:
         return Mistake("syntax", "this cannot be read: it is not finished", None, len(source.rstrip()) - 1, 1)
     offset = len(flat) - len(stripped) + error.offset - 1
+    if "forgot a comma" in error.msg:
+        length = max(1, (error.end_offset or 0) - error.offset)
+        return Mistake("syntax", "this cannot be read: a comma is missing in it", None, offset, length)
     return Mistake("syntax", f"this cannot be read: {_said(error)}", None, min(offset, len(source) - 1), 1)
 
 

@@ -149,7 +149,7 @@ _WORDS: Mapping[Sort, str] = {
     Sort.TEXT: "a text",
     Sort.LIST: "a list",
     Sort.SET: "a set",
-    Sort.VALUES: "a property, which is a list of texts",
+    Sort.VALUES: "a property (a list of texts)",
     Sort.ENTITY: "an entity",
     Sort.JOB: "the job",
     Sort.PAYLOAD: "the payload",

@@ -129,9 +129,9 @@ def _is_another_value(translation: Translation, before: ast.expr | None, value: 
     Whether a text stands alone that was to be compared as the one before it: `x == "a" or "b"`.
     """
     match before, value:
-        case ast.Compare(left=left, ops=[ast.Eq()], comparators=[other]), ast.Constant(value=str()):
-            text = translation.text
-            help = f"{text.segment(left)} in ({text.segment(other)}, {text.segment(value)})"
+        case ast.Compare(left=left, ops=[ast.Eq() | ast.NotEq() as op], comparators=[other]), ast.Constant(value=str()):
+            text, sign = translation.text, "in" if isinstance(op, ast.Eq) else "not in"
+            help = f"{text.segment(left)} {sign} ({text.segment(other)}, {text.segment(value)})"
             translation.mistake("always", f"{text.segment(value)} alone is always true", value, help)
             return True
         case _:

@@ -82,7 +82,7 @@ class Translation:
         if not typed.shape.is_namespace:
             return typed
         help = f"name a field: {self.text.segment(node)}.NAME"
-        return self.mistake("wrong-argument", f"{described(typed.shape)} itself is no value", node, help)
+        return self.mistake("wrong-argument", f"{described(typed.shape)} cannot stand alone", node, help)
 
     def mistake(self, kind: MistakeKind, message: str, node: ast.expr, help: str | None = None) -> Typed:
         """

@@ -31,12 +31,21 @@ def told(edge: str) -> str | None:
         ("{to: b, when: [job.context.ocr]}", 'when: "job.context.ocr"'),
         ("{to: b, when: job.context.kind in ['a', 'b']}", "when: \"job.context.kind in ['a', 'b']\""),
         ("{to: b, where: 'has(e.language, 'rus')'}", """where: "has(e.language, 'rus')\""""),
+        ('{to: b, where: "a" in e.name or e.id == "b"}', 'where: \'"a" in e.name or e.id == "b"\''),
+        ("{to: b, when: [1] == job.context.list[0]}", 'when: "[1] == job.context.list[0]"'),
+        ("{to: b, when: !job.context.ocr }", 'when: "!job.context.ocr"'),
         ("{to: b, when: job.context.ocr # scans}", 'when: "job.context.ocr"'),
         ("{to: b, where: {schema: Person}, when: has(job.context.a, 'b')}", "when: \"has(job.context.a, 'b')\""),
     ],
 )
 def test_an_expression_without_quotes_is_shown_with_them(edge: str, meant: str):
     assert told(edge) == f"an expression stands in quotes: {meant}"
+
+
+def test_an_expression_that_was_taken_for_a_comment_is_shown_whole():
+    help = told("to: b\n        where: has(e.name, 'a #1', 'b')")
+
+    assert help == "an expression stands in quotes: where: \"has(e.name, 'a #1', 'b')\""
 
 
 @pytest.mark.parametrize(

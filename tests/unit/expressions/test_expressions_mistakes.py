@@ -69,7 +69,12 @@ def told(source, kind="where", params=PARAMS):
         ('e.schema == "Email" or "Page"', "always", '"Page"', 'e.schema in ("Email", "Page")'),
         ("'e.name'", "always", "'e.name'", None),
         ("not ['a']", "always", "['a']", None),
+        ('e.schema != "Email" or "Page"', "always", '"Page"', 'e.schema not in ("Email", "Page")'),
         # Arguments.
+        ('e.schema in ("Email")', "wrong-argument", 'e.schema in ("Email")', 'e.schema == "Email"'),
+        ("max(x for x in job.entities)", "wrong-argument", "x", "name one of its fields"),
+        ("job.entities.name", "unknown-field", "name", "any(x.name ... for x in job.entities)"),
+        ("e.name.first", "unknown-field", "first", None),
         ("has(e.language)", "wrong-argument", "has(e.language)", 'has(e.language, "eng")'),
         ("lower(3)", "wrong-argument", "3", "in quotes: '3'"),
         ("len(3)", "wrong-argument", "3", None),
@@ -97,6 +102,8 @@ def told(source, kind="where", params=PARAMS):
         ("e.name and", "syntax", "d", None),
         ("has(e.name, 'x'", "syntax", "(", None),
         ("'abc", "syntax", "'", None),
+        ("has(e.language 'eng')", "syntax", "e.language 'eng'", None),
+        ("e.name ? 1 : 2", "syntax", "?", "write 'A if TEST else B'"),
         ("  ", "syntax", "", "leave the key out, or write one"),
         # References.
         ("${params.ocr}", "interpolation", "${params.ocr}", "write params.ocr"),
