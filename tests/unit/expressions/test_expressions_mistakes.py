@@ -53,6 +53,7 @@ def told(source, kind="where", params=PARAMS):
         ("is_a(e, Document)", "unknown-name", "Document", 'a text is in quotes: "Document"'),
         ("true", "unknown-name", "true", "write True"),
         ("e.caption == null", "unknown-name", "null", "write None"),
+        ("_x", "not-allowed", "_x", None),
         ("jobs.context", "unknown-name", "jobs", "did you mean 'job'?"),
         ('hass(e.name, "x")', "unknown-function", "hass", "did you mean 'has'?"),
         ("int(e.fileSize) > 3", "unknown-function", "int", "number(e.fileSize)"),
