@@ -3,10 +3,14 @@ Whether a run in flight may go over to another plan: whether each of its jobs, w
 would have it. Pure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import chain, combinations
 
 from oaflow.plan.binding import still_reached
 from oaflow.plan.plans import Plan, PlannedParam, PlannedStage
+
+# Expressions whose combinations are gone through; with more, what may be off is taken to be.
+MOST = 8
 
 
 def obstacles(old: Plan, new: Plan) -> list[str]:
@@ -46,16 +50,14 @@ def _takes(param: PlannedParam, before: PlannedParam) -> bool:
 
 
 def _of_stages(old: Plan, new: Plan) -> Iterator[str]:
-    kept, keeps = _always_on(old), _always_on(new)
+    lost = _lost(old, new)
     for name, before in old.stages.items():
         after = new.stages.get(name)
         if after is None:
             yield f"stage {name!r} is gone, and jobs may wait at it"
             continue
         yield from (f"stage {name!r} {reason}" for reason in _of_stage(before, after))
-        if before.enabled is not False and (
-            (name in kept and name not in keeps) or (before.enabled != after.enabled and after.enabled is not True)
-        ):
+        if name in lost:
             yield f"stage {name!r} may be off, and jobs may wait at it"
 
 
@@ -74,8 +76,34 @@ def _of_stage(old: PlannedStage, new: PlannedStage) -> Iterator[str]:
         yield "signs what it writes with another origin, and what it wrote stays under the old one"
 
 
-def _always_on(plan: Plan) -> set[str]:
+def _lost(old: Plan, new: Plan) -> set[str]:
     """
-    The stages that every run has, whatever its params.
+    The stages that some run has by the old plan and has not by the new one; expressions are true or false each by
+    itself.
     """
-    return still_reached(plan, [name for name, stage in plan.stages.items() if stage.enabled is not True])
+    if _ways(old) == _ways(new):
+        return set()
+    expressions = sorted({one.enabled for plan in (old, new) for one in plan.stages.values() if _asks(one)}, key=str)
+    if len(expressions) > MOST:
+        return set(old.stages) - _left(new, expressions)
+    sets = chain.from_iterable(combinations(expressions, size) for size in range(len(expressions) + 1))
+    return set[str]().union(*(_left(old, off) - _left(new, off) for off in sets))
+
+
+def _left(plan: Plan, off: Collection[object]) -> set[str]:
+    """
+    The stages of a plan that are left where these expressions are false.
+    """
+    gone = [name for name, stage in plan.stages.items() if stage.enabled is False or stage.enabled in off]
+    return still_reached(plan, gone)
+
+
+def _asks(stage: PlannedStage) -> bool:
+    return isinstance(stage.enabled, str)
+
+
+def _ways(plan: Plan) -> object:
+    """
+    All that decides which stages a run has.
+    """
+    return sorted(plan.start), {name: (set(one.targets), one.enabled, one.join) for name, one in plan.stages.items()}

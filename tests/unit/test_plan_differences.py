@@ -151,6 +151,20 @@ def test_where_a_job_would_be_lost_something_holds_its_run_back(pair, flag):
     assert not left or obstacles(old, new)
 
 
+def test_a_stage_that_could_be_off_before_and_is_never_reached_now_holds_runs_back():
+    on = {f"p{number}": PlannedParam(type="bool") for number in range(9)}
+    alone = {"enabled": "params.p0"}
+    many = {"enabled": " and ".join(f"params.{name}" for name in on)}
+    lost = ["stage 'b' may be off, and jobs may wait at it"]
+
+    for enabled in (alone, many):
+        before = plan_of(a=A, b=B.model_copy(update=enabled), declared=on)
+        after = plan_of(a=A.model_copy(update={"edges": ()}), b=B.model_copy(update=enabled), declared=on)
+        assert obstacles(before, after) == lost
+        # What could be off, and can be so by the same expression, is where it was.
+        assert obstacles(before, plan_of(a=A, b=B.model_copy(update={**enabled, "timeout": 1.0}), declared=on)) == []
+
+
 def test_what_keeps_a_run_from_going_over_is_said_with_its_reason():
     on = {"on": PlannedParam(type="bool")}
     base = plan_of(a=A, b=B, declared=on)
