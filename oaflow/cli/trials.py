@@ -10,7 +10,7 @@ from rich.text import Text
 
 from oaflow.cli.output import clean, count, remark, say_hanging, screen
 from oaflow.errors import EnvironmentProblem
-from oaflow.operations.trying import Trial, Tried
+from oaflow.operations.trying import Trial
 
 
 def print_trial(trial: Trial) -> None:
@@ -21,8 +21,8 @@ def print_trial(trial: Trial) -> None:
     console.print(Text(clean(trial.pipeline), "bold"))
     for one in trial.tried:
         mark = Text("✓", "green") if one.passed else Text("✗", "red")
-        console.print(Text.assemble("  ", mark, f" {_named(one)}"))
-        for line in _differences(one):
+        console.print(Text.assemble("  ", mark, f" {clean(one.name)}"))
+        for line in one.differences:
             say_hanging(Text(clean(line)), 6, 8)
     if not trial.tried:
         console.print("  [dim]no tests[/]")
@@ -62,33 +62,10 @@ def write_junit(path: Path, trials: Iterable[Trial]) -> None:
             failures=str(sum(not one.passed for one in trial.tried)),
         )
         for one in trial.tried:
-            case = ElementTree.SubElement(suite, "testcase", classname=clean(trial.pipeline), name=_named(one))
+            case = ElementTree.SubElement(suite, "testcase", classname=clean(trial.pipeline), name=clean(one.name))
             if not one.passed:
-                ElementTree.SubElement(case, "failure", message="\n".join(map(clean, _differences(one))))
+                ElementTree.SubElement(case, "failure", message="\n".join(map(clean, one.differences)))
     try:
         ElementTree.ElementTree(suites).write(path, encoding="utf-8", xml_declaration=True)
     except OSError as error:
         raise EnvironmentProblem(f"{str(path)!r} cannot be written: {error.strerror}") from error
-
-
-def _named(one: Tried) -> str:
-    of_port = f", port {one.port}" if one.port != "default" else ""
-    what = f": {one.description}" if one.description else ""
-    return clean(f"{one.number} at {one.at}{of_port}{what}")
-
-
-def _differences(one: Tried) -> list[str]:
-    """
-    What is not as expected, a stage a line; then why something goes nowhere.
-    """
-    if one.passed:
-        return []
-    if one.problem is not None:
-        return [one.problem]
-    stages = dict.fromkeys([*one.expected, *one.found])
-    lines = [
-        f"{stage}: {one.expected.get(stage, 0)} expected, {one.found.get(stage, 0)} found"
-        for stage in stages
-        if one.expected.get(stage, 0) != one.found.get(stage, 0)
-    ]
-    return [*lines, *([one.reason] if one.reason else [])]

@@ -45,6 +45,31 @@ class Tried:
         """
         return self.problem is None and self.expected == self.found
 
+    @property
+    def name(self) -> str:
+        """
+        Which test it is, in a few words.
+        """
+        of_port = f", port {self.port}" if self.port != "default" else ""
+        what = f": {self.description}" if self.description else ""
+        return f"{self.number} at {self.at}{of_port}{what}"
+
+    @property
+    def differences(self) -> list[str]:
+        """
+        What is not as expected, a stage a line; then why something goes nowhere.
+        """
+        if self.passed:
+            return []
+        if self.problem is not None:
+            return [self.problem]
+        lines = [
+            f"{stage}: {self.expected.get(stage, 0)} expected, {self.found.get(stage, 0)} found"
+            for stage in dict.fromkeys([*self.expected, *self.found])
+            if self.expected.get(stage, 0) != self.found.get(stage, 0)
+        ]
+        return [*lines, *([self.reason] if self.reason else [])]
+
     def as_json(self) -> dict[str, Any]:
         """
         The public form.
