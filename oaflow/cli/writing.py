@@ -1,7 +1,8 @@
 """
-`new`: writes files for who writes a pipeline.
+`new` and `fmt`: what writes files for who writes a pipeline.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ def register(app: typer.Typer) -> None:
     """
     panel = "Writing pipelines"
     app.command("new", cls=Page, rich_help_panel=panel, epilog="Example: oaflow new letters")(new)
+    app.command("fmt", cls=Page, rich_help_panel=panel, epilog="Example: oaflow fmt --check pipelines/*.yml")(fmt)
 
 
 def new(
@@ -30,3 +32,34 @@ def new(
     remark(f"wrote {', '.join(files)}")
     remark(f"run it: oaflow run {files[0]} -d try Anna Boris")
     return 0
+
+
+def fmt(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pipeline files.")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 where a file would change.")
+    ] = False,
+) -> int:
+    """
+    Put pipeline files into one way of indents and spaces; comments and orders stay.
+    """
+    from oaflow.cli.diagnostics import print_diagnostics
+    from oaflow.cli.output import clean, complain, remark
+    from oaflow.formatting import FormatError
+    from oaflow.operations.rewriting import UnreadableError, format_file
+
+    wrong = False
+    for file in files:
+        try:
+            changed = format_file(file, write=not check)
+        except UnreadableError as error:
+            print_diagnostics(error.diagnostics, "text", to_stderr=True)
+            wrong = True
+        except FormatError as error:
+            complain(error)
+            wrong = True
+        else:
+            if changed:
+                remark(f"{clean(file)} {'would change' if check else 'is written anew'}")
+            wrong = wrong or (check and changed)
+    return int(wrong)

@@ -1,0 +1,174 @@
+"""
+`oaflow fmt`: what a file means stays, and so do its comments.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oaflow.compiler import check_data
+from oaflow.diagnostics import errors
+from oaflow.formatting import FormatError, formatted
+from oaflow.loader import load, load_text
+
+ROOT = Path(__file__).parents[2]
+OWN = [*ROOT.glob("pipelines/*.yml"), *ROOT.glob("examples/*/pipeline.yml")]
+GOLDEN = [path for path in sorted(ROOT.glob("tests/diagnostics/*/pipeline.yml")) if load(path).data is not None]
+
+PLAIN = ("no", "on", "True", "010", "1_000", "0o17", "1e3", "~", "null", "a b", "http://x#y", "é", "12:30", "- x", "=")
+QUOTED = ("'it''s'", '"a\\tb # c"', "''", '"${params.x}"', "'# none'")
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> str:
+    """
+    YAML as careless people write it: any indents, brackets or none, comments anywhere but inside of brackets.
+    """
+    comments = st.sampled_from(["", "", "", "  # why", " #  how", "\t# x"])
+
+    def scalar() -> str:
+        return draw(st.sampled_from([one for one in PLAIN if not one.startswith("-")] + list(QUOTED)))
+
+    def flow(depth: int) -> str:
+        kind = draw(st.integers(0, 2 if depth else 0))
+        inner = [flow(depth - 1) for _ in range(draw(st.integers(0, 2)))] if kind else []
+        blank = draw(st.sampled_from(["", " ", "  "]))
+        if kind == 1:
+            return f"[{blank}{f',{blank}'.join(inner)}{blank}]"
+        if kind == 2:
+            return "{" + f",{blank}".join(f"k{n}:  {one}" for n, one in enumerate(inner)) + blank + "}"
+        return draw(st.sampled_from(["word", *QUOTED]))
+
+    def aside(indent: int) -> list[str]:
+        return draw(st.lists(st.sampled_from(["", " " * indent + "# aside", "# at the start", "   "]), max_size=2))
+
+    def block(indent: int, depth: int) -> list[str]:
+        lines: list[str] = []
+        for number in range(draw(st.integers(1, 3))):
+            lines += aside(indent)
+            key = f"{' ' * indent}key{number}:"
+            what = draw(st.sampled_from(["scalar", "flow", "literal", "nothing", "map", "list"]))
+            if what in ("map", "list") and not depth:
+                what = "scalar"
+            if what == "scalar":
+                lines.append(f"{key}  {scalar()}{draw(comments)}")
+            elif what == "flow":
+                lines.append(f"{key} {flow(2)}{draw(comments)}")
+            elif what == "nothing":
+                lines.append(f"{key}{draw(comments)}")
+            elif what == "literal":
+                mark, deeper = draw(st.sampled_from(["|", ">", "|-", ">-", "|+"])), indent + draw(st.integers(1, 4))
+                lines += [f"{key} {mark}", *(" " * deeper + text for text in ("one  # no comment", "  two", "three"))]
+            elif what == "map":
+                lines += [f"{key}{draw(comments)}", *block(indent + draw(st.integers(1, 5)), depth - 1)]
+            else:
+                dash = " " * (indent + draw(st.integers(0, 4)))
+                lines.append(f"{key}{draw(comments)}")
+                lines += [f"{dash}- {' ' * draw(st.integers(0, 2))}{scalar()}{draw(comments)}" for _ in range(2)]
+        return lines
+
+    return "\n".join([*aside(0), *block(0, 3), *aside(0)]) + draw(st.sampled_from(["", "\n", "\n\n\n"]))
+
+
+def comments_of(text: str) -> dict[str, int]:
+    return {one: text.count(one) for one in ("# why", "#  how", "# x", "# aside", "# at the start")}
+
+
+@settings(deadline=None)
+@given(documents())
+def test_what_a_file_says_its_comments_and_their_number_stay_and_a_second_time_changes_nothing(text):
+    before = load_text(text)
+    assert errors(before.diagnostics) == []
+
+    after = formatted(text)
+
+    assert repr(load_text(after).data) == repr(before.data)
+    assert comments_of(after) == comments_of(text)
+    assert formatted(after) == after
+    assert after.endswith("\n")
+    assert not after.endswith("\n\n") or "|+" in after
+
+
+@pytest.mark.parametrize("path", [*OWN, *GOLDEN], ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_pipeline_has_the_same_digest_or_the_same_mistakes_before_and_after(path: Path):
+    text = path.read_bytes().decode()
+
+    after = formatted(text)
+
+    def told(text: str) -> Any:
+        loaded = load_text(text)
+        checked = check_data(loaded.data, loaded.spans)
+        return checked.plan and checked.plan.digest, sorted(
+            (one.code, one.message, one.span.path) for one in checked.diagnostics
+        )
+
+    assert told(after) == told(text)
+    assert formatted(after) == after
+
+
+@pytest.mark.parametrize("path", OWN, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_our_own_pipelines_are_as_they_are_to_be(path: Path):
+    text = path.read_text("utf-8")
+
+    assert formatted(text) == text
+
+
+def test_indents_spaces_and_empty_lines_are_put_in_order_and_comments_follow_what_they_stand_at():
+    text = """\
+
+# About
+pipeline:   letters
+
+
+stages:
+    # reads
+    read:
+        task: 'letters.read'   # quotes stay
+        next: [ scan,index ]
+        # of read
+    # scans
+    scan:
+        task: letters.scan
+        next:
+        - index
+        with: { deep: 010,
+                on: yes }
+    index: {task: letters.index}
+"""
+
+    assert (
+        formatted(text)
+        == """\
+# About
+pipeline: letters
+
+stages:
+  # reads
+  read:
+    task: 'letters.read'       # quotes stay
+    next: [scan, index]
+    # of read
+  # scans
+  scan:
+    task: letters.scan
+    next:
+      - index
+    with:
+      deep: 010
+      on: yes
+  index: {task: letters.index}
+"""
+    )
+
+
+def test_a_comment_that_would_be_lost_is_named_with_its_line():
+    text = "pipeline: letters\nstages:\n  read: {task: letters.read, # why\n    retry: 3}\n"
+
+    with pytest.raises(FormatError, match="the comment '# why' stands inside of brackets") as caught:
+        formatted(text)
+
+    assert caught.value.line == 3
+    assert caught.value.help == "put it on a line of its own, before the brackets"
