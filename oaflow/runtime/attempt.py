@@ -11,7 +11,7 @@ from typing import Any, ParamSpec
 import orjson
 
 from oaflow.errors import JobError, Reject, RouteError
-from oaflow.jobs import AnyJob, Bindings, load_whole, pack, read_job, settle
+from oaflow.jobs import AnyJob, Bindings, bind, load_whole, pack, read_job, settle
 from oaflow.ledger.rows import Successor
 from oaflow.plan import BoundPlan, BoundStage
 from oaflow.runtime.choosing import Choice, choose
@@ -195,9 +195,11 @@ class Attempt:
         if self._documents:
             detail["documents"] = self._documents
         successors: tuple[Successor, ...] = ()
-        if self.stage.emit == "always" and self._pending:
+        if self.stage.emit == "always" and self._pending and self._bindings is not None:
             try:
-                emitted = self._handover("failed", self._all_ready())
+                # The block of the job is left: what does not travel is written as by the job all the same.
+                with bind(self._bindings):
+                    emitted = self._handover("failed", self._all_ready())
             except Exception:  # what was emitted is wrong itself: then the first error is the one to know
                 self._pending = []
             else:

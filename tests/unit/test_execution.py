@@ -521,3 +521,82 @@ def test_options_come_as_the_annotations_want_them():
     assert found.arguments({"source": ["/a", "/b"], "limit": 2}) == {"source": [Path("/a"), Path("/b")], "limit": 2.0}
     with pytest.raises(TaskError, match="option 'limit' is 'much'"):
         found.arguments({"limit": "much"})
+
+
+CHOOSING = plan_of(
+    *(
+        bound_stage(
+            emit,
+            f"m.{emit}",
+            PlannedEdge(to="people", where={"schema": ("Person",)}),
+            PlannedEdge(to="rest", where="has(e.keywords, 'kept')", load=True),
+            emit=emit,
+        )
+        for emit in ("success", "stream", "always")
+    ),
+    bound_stage("people", "m.people"),
+    bound_stage("rest", "m.rest"),
+)
+
+
+@pytest.mark.parametrize("stage", ["success", "stream", "always"])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_edges_are_decided_however_a_stage_hands_over(stage: str, is_async: bool):
+    entities = [
+        {"id": "p", "schema": "Person", "properties": {}},
+        {"id": "d", "schema": "Document", "properties": {"keywords": ["kept"], "bodyText": ["long"]}},
+        {"id": "x", "schema": "Document", "properties": {"keywords": []}},
+    ]
+
+    class Stored(Store):
+        def load(self, dataset: str, ids: Any) -> Any:
+            self.done.append(("load", tuple(ids)))
+            return iter(())
+
+    def emits(job: DatasetJob):
+        yield job.with_entities(entities)
+        if stage == "always":
+            raise ValueError("too late")
+
+    async def emits_async(job: DatasetJob):
+        for one in emits(job):
+            yield one
+
+    world = World()
+    world.store = Stored()
+    assignment = Assignment(5, 0, "run-1", stage, args_of())
+    if is_async:
+        parts: list[Handover] = []
+
+        async def hand(part: Handover) -> None:
+            parts.append(part)
+
+        run = execute_async(assignment, CHOOSING, loaded(emits_async, True), world, hand=hand)
+        last = asyncio.run(run)
+    else:
+        *parts, last = execute(assignment, CHOOSING, loaded(emits), world)
+
+    assert last.outcome == ("failed" if stage == "always" else "done")
+    handed = [following for part in (*parts, last) for following in part.successors]
+    assert [following.stage for following in handed] == ["people", "rest"]
+    counted = orjson.loads(last.detail)
+    assert counted["unmatched"] == 1
+    assert counted["lost"][0][3:] == [["x"], 1]
+    # Decided first, and then what does not travel is written.
+    assert [said[0] for said in world.store.done if said[0] in ("load", "add")] == ["load", "add"]
+
+
+def test_a_condition_that_fails_is_final_and_hands_over_nothing():
+    plan = plan_of(
+        bound_stage("act", "m.act", PlannedEdge(to="end", when="job.context.n < 3")), bound_stage("end", "m.end")
+    )
+
+    def emits(job: DatasetJob):
+        return job.with_entities([], n="many")
+
+    (last,) = execute(Assignment(5, 0, "run-1", "act", args_of()), plan, loaded(emits), World())
+
+    assert (last.outcome, last.final, last.successors) == ("failed", True, ())
+    error = orjson.loads(last.detail)["error"]
+    assert error["type"] == "ConditionError"
+    assert "`when` of the edge from stage 'act', port 'default', to 'end'" in error["message"]
