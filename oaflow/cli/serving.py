@@ -93,8 +93,7 @@ def limit(
 
     found = limiting.limit(settings(), name, concurrency=concurrency, rate=rate, clear=clear)
     if json:
-        for one in found.limits:
-            say_json(one.as_json())
+        say_json([one.as_json() for one in found.limits])
         return 0
     for text in found.remarks:
         remark(text, "yellow")

@@ -241,6 +241,15 @@ def print_details(details: Details) -> None:
         console.print(f"[yellow]no live worker can run[/] {what}: its jobs wait{since}")
     if details.waiting:
         console.print("[bold cyan]help:[/]  oaflow worker   (where the module of that task is installed)")
+    for stage, limit in details.limited:
+        at_once = f"{limit.concurrency} at once" if limit.concurrency else None
+        most = " and ".join(filter(None, [at_once, limit.rate_text]))
+        console.print(
+            f"[yellow]stage {escape(stage)} waits for its limit:[/] {most}; {limit.running} run and"
+            f" {limit.waiting_text} wait, of all runs"
+        )
+    if details.limited:
+        console.print("[bold cyan]help:[/]  oaflow limit QUEUE/TASK --concurrency N --rate N/s   (holds at once)")
     for stage, versions in details.mixed.items():
         met = ", ".join(f"{escape(version.version)} ({count(version.attempts, 'attempt')})" for version in versions)
         console.print(f"[yellow]stage {escape(stage)} met {len(versions)} versions of its code:[/] {met}")

@@ -11,6 +11,7 @@ from psycopg import Connection
 
 from oaflow.errors import UsageError
 from oaflow.ledger.failures import Cluster, clusters
+from oaflow.ledger.limits import Limit, limits
 from oaflow.ledger.receipts import DocumentLine, Receipt, documents, receipt
 from oaflow.ledger.runs import (
     COUNTERS,
@@ -69,7 +70,8 @@ class RunStatus:
 @dataclass(frozen=True, slots=True)
 class Details:
     """
-    What `status` shows beside the counts. `unmatched` is what no edge took. `abandoned` says that the run is meant to
+    What `status` shows beside the counts. `unmatched` is what no edge took. `limited` are the limits that jobs of the
+    run wait for, with the stages of these. `abandoned` says that the run is meant to
     go on, on the private server, and nobody works there: the command that started it was killed.
     """
 
@@ -78,6 +80,7 @@ class Details:
     waiting: list[Waiting]
     mixed: dict[str, list[Version]]
     unmatched: list[Unmatched]
+    limited: list[tuple[str, Limit]]
     abandoned: bool
 
     def as_json(self) -> dict[str, Any]:
@@ -230,7 +233,24 @@ def details_of(connection: Connection[Any], run: Run, silent: float, *, private:
         waiting=waiting_of(connection, run, bound, silent) if going and not abandoned else [],
         mixed={stage: versions for stage, versions in met.items() if len(versions) > 1},
         unmatched=unmatched(connection, run.id) if status.total("unmatched") else [],
+        limited=limited_of(connection, status, bound) if going and not abandoned else [],
     )
+
+
+def limited_of(connection: Connection[Any], status: RunStatus, bound: BoundPlan) -> list[tuple[str, Limit]]:
+    """
+    The stages of a run with open jobs whose limit keeps some waiting.
+    """
+    full = {
+        (limit.queue, limit.task): limit
+        for limit in limits(connection)
+        if limit.waiting and (limit.rate is not None or limit.running >= (limit.concurrency or 0))
+    }
+    return [
+        (name, full[stage.queue, stage.task])
+        for name, stage in bound.stages.items()
+        if (stage.queue, stage.task) in full and status.stages[name].open
+    ]
 
 
 def waiting_of(connection: Connection[Any], run: Run, bound: BoundPlan, silent: float) -> list[Waiting]:

@@ -56,9 +56,11 @@ def test_an_operator_changes_a_limit_while_it_holds(
         running = started(cli.start("run", pipeline, "-d", "demo", "--workers", "2"))
         until(lambda: one(connection, "SELECT count(*) FROM asked") == 1)
         assert one(connection, "SELECT count(*) FROM asked") == 1
-        (shown,) = [cli("limit", "--json").json]
+        (shown,) = cli("limit", "--json").json
         assert (shown["name"], shown["said_rate"], shown["running"]) == (TASK, None, 0)
         assert shown["rate"] == pytest.approx(1 / 3600)
+        stage = "stage asks waits for its limit: 1/h; 0 run and"
+        until(lambda: stage in " ".join(cli("status").out.split()))
 
         said = cli("limit", TASK, "--rate", "1000/s", "--concurrency", "3")
 
@@ -67,7 +69,8 @@ def test_an_operator_changes_a_limit_while_it_holds(
         until(lambda: one(connection, "SELECT count(*) FROM asked") > 10)  # not in an hour
         assert one(connection, MOST) == 3
         # From here on only the plan's rate holds, by which one more may begin at once.
-        assert cli("limit", TASK, "--clear", "--json").json["said_concurrency"] is None
+        (cleared,) = cli("limit", TASK, "--clear", "--json").json
+        assert cleared["said_concurrency"] is None
         running.terminate()
         running.communicate(timeout=60)
 
@@ -78,6 +81,7 @@ def test_what_cannot_be_limited_is_refused_and_what_nobody_knows_is_said(cli: Co
     assert cli("limit", "--clear").error == "limits are set by queue and task"
     assert cli("limit", TASK, "--clear", "--rate", "5/s").code == 2
     assert cli("limit").err.strip() == "nothing is limited"
+    assert cli("limit", "--json").json == []
 
     said = cli("limit", TASK, "--concurrency", "3")
 

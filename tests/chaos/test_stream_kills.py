@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import psycopg
+import pytest
 
 from oaflow.runtime.attempt import CHUNK_JOBS
 from oaflow.runtime.executor import MOST_UNACKNOWLEDGED
@@ -61,6 +62,7 @@ class Course:
             time.sleep(0.1)
 
 
+@pytest.mark.timeout(4 * PATIENCE)  # as long as it was asked for
 def test_a_long_stream_hands_over_each_position_once_however_often_it_is_killed(cli: Command, started: Started) -> None:
     stages = {
         "pours": {"with": {"count": YIELDS}, "next": "sips", "retry": 0},

@@ -3,11 +3,17 @@
 SELECT pair.queue, pair.task, extract(epoch FROM clock_timestamp() - coalesce(h.at, r.created_at))::float8 AS seconds
   FROM unnest(%(queues)s::text[], %(tasks)s::text[]) AS pair (queue, task)
  CROSS JOIN LATERAL (
-    SELECT j.args #>> '{payload,context,oaflow,parent}' AS parent FROM procrastinate_jobs j
-     WHERE j.status = 'todo' AND j.lock IS NULL AND j.scheduled_at IS NULL
-       AND j.queue_name = pair.queue AND j.task_name = pair.task
-       AND j.args #>> '{payload,context,oaflow,run}' = %(run)s
-     ORDER BY (-j.priority), j.id LIMIT 1) first
+    (SELECT j.args #>> '{payload,context,oaflow,parent}' AS parent FROM procrastinate_jobs j
+      WHERE j.status = 'todo' AND j.lock IS NULL AND j.scheduled_at IS NULL
+        AND j.queue_name = pair.queue AND j.task_name = pair.task
+        AND j.args #>> '{payload,context,oaflow,run}' = %(run)s
+      ORDER BY (-j.priority), j.id LIMIT 1)
+    UNION ALL
+    (SELECT j.args #>> '{payload,context,oaflow,parent}' FROM procrastinate_jobs j
+      WHERE j.status = 'todo' AND j.lock IS NOT NULL AND j.scheduled_at IS NULL
+        AND j.queue_name = pair.queue AND j.task_name = pair.task
+        AND j.args #>> '{payload,context,oaflow,run}' = %(run)s
+      ORDER BY j.lock, (-j.priority), j.id LIMIT 1) LIMIT 1) first
   LEFT JOIN oaflow.runs r ON r.id = %(run)s
   LEFT JOIN LATERAL (
     SELECT max(h.at) AS at FROM oaflow.hops h
