@@ -127,6 +127,8 @@ def sentences(event: object) -> Iterator[str]:
         case Waits(waiting=waiting):
             for job in waiting:
                 yield f"no live worker can run task {clean(job.task)} of queue {clean(job.queue)}: its jobs wait"
+                if job.reason:
+                    yield f"       {clean(job.reason)}"
                 yield "help:  oaflow worker   (where that task's module is installed)"
         case WorkerDied(pid=pid, code=code, pause=pause):
             yield from of_a_death(pid, code, pause)

@@ -239,6 +239,8 @@ def print_details(details: Details) -> None:
         since = f", for {duration(job.seconds)}" if job.seconds is not None else ""
         what = f"task {escape(job.task)} of queue {escape(job.queue)}"
         console.print(f"[yellow]no live worker can run[/] {what}: its jobs wait{since}")
+        if job.reason:
+            console.print(f"  {escape(clean(job.reason))}")
     if details.waiting:
         console.print("[bold cyan]help:[/]  oaflow worker   (where the module of that task is installed)")
     for stage, limit in details.limited:

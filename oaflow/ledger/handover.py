@@ -4,11 +4,12 @@ The worker's side of the ledger: claim, complete, give back, beat, recover, swee
 Every statement is fenced in the database, so each may be sent again after a lost answer.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, tuple_row
 
@@ -350,13 +351,15 @@ async def register(connection: Connection, *, host: str, pid: int, program: str,
         return row[0]
 
 
-async def advertise(connection: Connection, worker: int, tasks: Sequence[str], async_tasks: Sequence[str]) -> None:
+async def advertise(
+    connection: Connection, worker: int, tasks: Sequence[str], async_tasks: Sequence[str], lacks: Mapping[str, str]
+) -> None:
     """
-    Say what a worker can run.
+    Say what a worker can run, and why not what it `lacks`.
     """
     await connection.execute(
-        "UPDATE oaflow.workers SET tasks = %s, async_tasks = %s WHERE id = %s",
-        (list(tasks), list(async_tasks), worker),
+        "UPDATE oaflow.workers SET tasks = %s, async_tasks = %s, lacks = %s::jsonb WHERE id = %s",
+        (list(tasks), list(async_tasks), orjson.dumps(dict(lacks)).decode(), worker),
     )
 
 

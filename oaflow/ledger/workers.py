@@ -32,12 +32,14 @@ class Worker:
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """
-    Jobs that no live worker can run. `seconds` is how long the oldest waits, or None where its history is gone.
+    Jobs that no live worker can run. `seconds` is how long the oldest waits, or None where its history is gone;
+    `reason` is why one of them cannot, or None where none has tried.
     """
 
     queue: str
     task: str
     seconds: float | None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

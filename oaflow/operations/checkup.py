@@ -177,10 +177,11 @@ def _database(settings: Settings) -> Iterator[Finding]:
                     yield Finding("problem", "run", f"{run.id}: {error}", error.help)
                     continue
                 for job in waiting:
+                    reason = f" ({job.reason})" if job.reason else ""
                     yield Finding(
                         "problem",
                         "queue",
-                        f"no live worker can run task {job.task} of queue {job.queue}: jobs of {run.id} wait",
+                        f"no live worker can run task {job.task} of queue {job.queue}: jobs of {run.id} wait{reason}",
                         "oaflow worker   (where the module of that task is installed)",
                     )
     except EnvironmentProblem as error:

@@ -244,8 +244,8 @@ class Dispatcher:
         await self._advertise()
 
     async def _advertise(self) -> None:
-        tasks, async_tasks = self._passages.tasks, self._passages.async_tasks
-        await self._wire.send("advertise", ledger.advertise, self.worker, tasks, async_tasks)
+        known = self._passages
+        await self._wire.send("advertise", ledger.advertise, self.worker, known.tasks, known.async_tasks, known.lacks)
 
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

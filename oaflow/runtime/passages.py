@@ -12,6 +12,7 @@ from oaflow.plan import FORMAT, Plan, bind
 from oaflow.runtime.held import Passage
 from oaflow.runtime.lanes import Way
 from oaflow.runtime.messages import Probe
+from oaflow.runtime.troubles import storable
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,13 @@ class Passages:
         The tasks that this worker can run.
         """
         return sorted(task for task, probe in self._probes.items() if probe.ok)
+
+    @property
+    def lacks(self) -> dict[str, str]:
+        """
+        Why this worker cannot run the others, by task.
+        """
+        return {task: storable(probe.error or "") for task, probe in self._probes.items() if not probe.ok}
 
     @property
     def async_tasks(self) -> list[str]:

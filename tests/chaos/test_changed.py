@@ -100,7 +100,9 @@ def test_jobs_of_a_stage_that_is_gone_from_the_code_wait_for_it_by_name(
     write(cli, AFTER, MODULE)
     replace_workers(in_flight)
     until(lambda: cli("status", "--json").json["stages"]["work"]["open"] == 0)  # the rest is done by the new one
-    assert "no live worker can run task changing.last of queue last: its jobs wait" in cli("status").out
+    shown = cli("status").out
+    assert "no live worker can run task changing.last of queue last: its jobs wait" in shown
+    assert "module 'changing' has no function 'last'" in shown
 
     write(cli, BEFORE, MODULE + LAST)
     replace_workers(in_flight)

@@ -176,5 +176,6 @@ CREATE TABLE oaflow.workers (
     formats      integer[] NOT NULL,
     tasks        text[] NOT NULL DEFAULT '{}',
     async_tasks  text[] NOT NULL DEFAULT '{}',
+    lacks        jsonb NOT NULL DEFAULT '{}',  -- what it cannot run: why, by task
     started_at   timestamptz NOT NULL DEFAULT now()
 );

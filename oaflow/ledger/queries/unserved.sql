@@ -1,6 +1,8 @@
 -- Jobs of a run that no live worker can run. One probe a pair, of the oldest that waits; its history says since when:
--- it waits at least since its parent handed it over, and where it has none since the run began.
-SELECT pair.queue, pair.task, extract(epoch FROM clock_timestamp() - coalesce(h.at, r.created_at))::float8 AS seconds
+-- it waits at least since its parent handed it over, and where it has none since the run began. Who has tried to load it may know the reason.
+SELECT pair.queue, pair.task, extract(epoch FROM clock_timestamp() - coalesce(h.at, r.created_at))::float8 AS seconds,
+       (SELECT min(o.lacks ->> pair.task) FROM oaflow.workers o JOIN procrastinate_workers w ON w.id = o.id
+         WHERE o.lacks ? pair.task AND w.last_heartbeat > now() - make_interval(secs => %(silent)s)) AS reason
   FROM unnest(%(queues)s::text[], %(tasks)s::text[]) AS pair (queue, task)
  CROSS JOIN LATERAL (
     (SELECT j.args #>> '{payload,context,oaflow,parent}' AS parent FROM procrastinate_jobs j

@@ -108,6 +108,7 @@ def test_without_an_end_of_the_source_there_is_no_percentage():
     ("event", "words"),
     [
         (Waits((Waiting("q", "m.f", 3.0),)), ("m.f", "queue q", "oaflow worker")),
+        (Waits((Waiting("q", "m.f", 3.0, "it has no\x1b[31m f"),)), ("m.f", "it has no\\x1b[31m f", "oaflow worker")),
         (WorkerDied(7, -9, 1), ("process 7", "signal 9", "another takes its place")),
         (WorkerDied(7, -9, 0, 4.0), ("process 7", "signal 9", "another is started in 4.0 s", "OAFLOW_EXECUTORS")),
         (Unreachable("gone\x1b[31m"), ("the database is away", "gone\\x1b[31m")),
