@@ -31,7 +31,7 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 _NOT_FINITE = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
 
 # What YAML calls a line break; str.splitlines knows more of them.
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
 
@@ -121,9 +121,9 @@ def _pipelines_in(folder: FilePath) -> str | None:
 
 def _not_utf8(raw: bytes, at: int, name: str) -> Loaded:
     before = raw[:at].decode()
-    lines = _BREAK.split(before)
+    lines = BREAK.split(before)
     # Shown as Latin-1, where every byte is a letter, and most often the one that was typed.
-    rest = _BREAK.split(raw[at:].decode("latin-1"))[0]
+    rest = BREAK.split(raw[at:].decode("latin-1"))[0]
     line, column = len(lines), len(lines[-1]) + 1
     span = Span((), name, line, column, line, column + 1, lines[-1] + rest)
     message = f"the file is not UTF-8: byte {at} is {raw[at]:#04x}"
@@ -156,7 +156,7 @@ class _Composer:
 
     def __init__(self, text: str, name: str | None) -> None:
         self.name = name
-        self.lines = _BREAK.split(text)
+        self.lines = BREAK.split(text)
         self.found: list[Diagnostic] = []
         self.values: dict[Path, Span] = {}
         self.keys: dict[Path, Span] = {}
@@ -367,7 +367,7 @@ class _Composer:
         allowed = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
         found = allowed.search(self._text)
         at = found.start() if found else 0
-        before = _BREAK.split(self._text[:at])
+        before = BREAK.split(self._text[:at])
         line, column = len(before), len(before[-1]) + 1
         span = Span((), self.name, line, column, line, column + 1, self._line(line - 1))
         code = f"U+{ord(self._text[at]):04X}" if found else str(error.reason)

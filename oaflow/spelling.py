@@ -46,3 +46,12 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     twin = spelled(name)
     close = difflib.get_close_matches((twin[0] if twin is not None else name).lower(), folded, n=1)
     return folded[close[0]] if close else None
+
+
+def only_close(name: str, known: Iterable[str]) -> str | None:
+    """
+    The known name that another one can only be a misspelling of; None where two come into question.
+    """
+    candidates = list(known)
+    best = closest(name, candidates)
+    return best if best is not None and closest(name, [one for one in candidates if one != best]) is None else None

@@ -46,6 +46,9 @@ def check(
     format: Annotated[
         str, typer.Option("--format", "-f", metavar="FORMAT", help="text, concise, json, github or sarif.")
     ] = "text",
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend in the files what is clear: a name, a missing drop, quotes.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """
@@ -60,6 +63,8 @@ def check(
     form = "json" if json else format
     if form not in FORMATS:
         raise UsageError(f"there is no format {form!r}", help=f"one of: {', '.join(FORMATS)}")
+    if fix:
+        _mend(pipelines, no_import)
     programs = [load(locate(name), imports=not no_import) for name in pipelines]
     print_diagnostics([diagnostic for program in programs for diagnostic in program.diagnostics], form)
     for program in programs:
@@ -76,6 +81,22 @@ def check(
             stages = count(len(program.plan.stages), "stage") if program.plan is not None else ""
             remark(f"{name}: {stages}, no mistakes{warned}{unseen}")
     return int(any(errors(program.diagnostics) for program in programs))
+
+
+def _mend(pipelines: list[str], no_import: bool) -> None:
+    from oaflow.cli.output import clean, remark
+    from oaflow.errors import UsageError
+    from oaflow.loader import shown_path
+    from oaflow.operations.programs import locate
+    from oaflow.operations.rewriting import mend_file
+
+    for source in map(locate, pipelines):
+        if source.file is None or source.packaged:
+            where = "in Python" if source.file is None else "a part of oaflow"
+            raise UsageError(f"{source.typed!r} is {where}, and is not mended", help="name a file that is yours")
+        for repair in mend_file(source.file, imports=not no_import):
+            place = f"{clean(shown_path(source.file))}:{repair.line}"
+            remark(f"{place}: mended {repair.diagnostic.code}: {clean(repair.said)}")
 
 
 def graph(

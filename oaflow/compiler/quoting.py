@@ -31,8 +31,25 @@ def quoted_expression(line: str, *, comment: bool = True) -> str | None:
     return None
 
 
+def quoted_line(line: str, *, comment: bool = True) -> str:
+    """
+    The same line, with the first expression that is not well quoted in quotes.
+    """
+    for found in _EXPRESSION.finditer(line):
+        rest = _COMMENT.sub("", found[2]) if comment else found[2]
+        meant = _meant(rest)
+        if meant is not None:
+            start, written = found.start(2), _written(rest)
+            return f"{line[:start]}{_in_quotes(meant)}{line[start + len(written) :]}"
+    return line
+
+
+def _written(rest: str) -> str:
+    return _without_closers(_NEXT_KEY.split(rest, maxsplit=1)[0].strip())
+
+
 def _meant(rest: str) -> str | None:
-    written = _without_closers(_NEXT_KEY.split(rest, maxsplit=1)[0].strip())
+    written = _written(rest)
     # A mapping, or what is in quotes already.
     if not written or _QUOTED.fullmatch(written) or (written[0] == "{" and ":" in written):
         return None

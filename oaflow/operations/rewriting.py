@@ -7,10 +7,12 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from oaflow.diagnostics import Diagnostic, errors
+from oaflow.compiler.checking import Checked, check_data
+from oaflow.compiler.functions import Inspect, Inspector, import_folders
+from oaflow.compiler.repairs import Repair, mended, repairs
+from oaflow.diagnostics import Diagnostic, Spans, errors
 from oaflow.errors import EnvironmentProblem
-from oaflow.formatting import FormatError, formatted
-from oaflow.loader import load, shown_path
+from oaflow.loader import load, load_text, shown_path
 
 
 class UnreadableError(Exception):
@@ -33,6 +35,9 @@ def format_file(path: Path, *, write: bool = True) -> bool:
         UnreadableError: it cannot be read.
         FormatError: it cannot be written anew without a loss.
     """
+    # Only here: ruamel.yaml takes longer to load than a file to be checked.
+    from oaflow.formatting import FormatError, formatted
+
     loaded = load(path)
     if loaded.data is None or errors(loaded.diagnostics):
         raise UnreadableError(loaded.diagnostics)
@@ -47,6 +52,43 @@ def format_file(path: Path, *, write: bool = True) -> bool:
     if write:
         rewrite(path, after)
     return True
+
+
+def mend_file(path: Path, *, imports: bool = True) -> list[Repair]:
+    """
+    Mends in a file what can be mended without asking, check by check, as long as each takes away what it was for.
+
+    Args:
+        imports: whether the functions are looked at.
+
+    Returns:
+        what was mended, in the order in which it was.
+    """
+    loaded = load(path)
+    if loaded.data is None and not any(one.span.line for one in loaded.diagnostics):
+        return []  # no text, or none that can be read
+    inspect = Inspector(import_folders(path)) if imports else None
+    text = before = path.read_bytes().decode("utf-8-sig", "strict")
+    made: list[Repair] = []
+    checked, spans = _looked_at(text, path, inspect)
+    while found := repairs(text, checked, spans):
+        after = mended(text, found)
+        checked, spans = _looked_at(after, path, inspect)
+        left = {(one.code, one.message, one.span.line) for one in checked.diagnostics}
+        if any((one.diagnostic.code, one.diagnostic.message, one.line) in left for one in found):
+            break
+        text = after
+        made += found
+    if text != before:
+        rewrite(path, text)
+    return made
+
+
+def _looked_at(text: str, path: Path, inspect: Inspect | None) -> tuple[Checked, Spans]:
+    loaded = load_text(text, shown_path(path))
+    if loaded.data is None:
+        return Checked(None, None, loaded.diagnostics), loaded.spans
+    return check_data(loaded.data, loaded.spans, inspect), loaded.spans
 
 
 def rewrite(path: Path, text: str) -> None:

@@ -1,0 +1,122 @@
+"""
+The mistakes of a file that can be mended without asking: what is put in the place of what. Pure.
+
+Only where one repair is clear: a name that is close to one stage and to no other, a port that is emitted on and stands
+nowhere, an expression that YAML has cut.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from oaflow.compiler.checking import Checked
+from oaflow.compiler.quoting import quoted_expression, quoted_line
+from oaflow.compiler.rules.functions import UNWIRED_PORT
+from oaflow.compiler.rules.names import UNKNOWN_STAGE
+from oaflow.diagnostics import Diagnostic, Path, Span, Spans
+from oaflow.loader import BREAK
+from oaflow.spelling import only_close
+
+# What is no text without quotes.
+_WORDS = ("true", "false", "null")
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """
+    A text for a piece of one line; the columns count from 1, the end is exclusive. `said` is what it does, for people.
+    """
+
+    diagnostic: Diagnostic
+    line: int
+    column: int
+    end_column: int
+    text: str
+    said: str
+
+
+def repairs(text: str, checked: Checked, spans: Spans) -> list[Repair]:
+    """
+    What can be mended of a file, at most one repair for a line: the next check shows what is left.
+    """
+    lines = BREAK.split(text)
+    found: dict[int, Repair] = {}
+    for diagnostic in checked.diagnostics:
+        for repair in _repairs_of(diagnostic, lines, checked, spans):
+            found.setdefault(repair.line, repair)
+    return list(found.values())
+
+
+def mended(text: str, found: Sequence[Repair]) -> str:
+    """
+    The text with all repairs made.
+    """
+    starts = [0, *(match.end() for match in BREAK.finditer(text))]
+    for one in sorted(found, key=lambda one: one.line, reverse=True):
+        start = starts[one.line - 1]
+        text = text[: start + one.column - 1] + one.text + text[start + one.end_column - 1 :]
+    return text
+
+
+def _repairs_of(one: Diagnostic, lines: Sequence[str], checked: Checked, spans: Spans) -> Iterator[Repair]:
+    if one.help is not None and one.help.startswith("an expression stands in quotes: "):
+        yield from _quotes(one, lines)
+    elif one.rule is UNKNOWN_STAGE and checked.pipeline is not None:
+        yield from _other_name(one, lines, tuple(checked.pipeline.stages))
+    elif one.rule is UNWIRED_PORT and checked.pipeline is not None and one.span.line:
+        yield from _drop(one, lines, checked, spans)
+
+
+def _quotes(one: Diagnostic, lines: Sequence[str]) -> Iterator[Repair]:
+    for number in dict.fromkeys([one.span.line, *(span.line for _, span in one.notes)]):
+        line = lines[number - 1] if 0 < number <= len(lines) else ""
+        for comment in (True, False):
+            if quoted_expression(line, comment=comment) == one.help:
+                new = quoted_line(line, comment=comment)
+                yield Repair(one, number, 1, len(line) + 1, new, "the expression stands in quotes")
+                return
+
+
+def _other_name(one: Diagnostic, lines: Sequence[str], stages: tuple[str, ...]) -> Iterator[Repair]:
+    span = one.span
+    if span.line != span.end_line or not 0 < span.line <= len(lines):
+        return
+    written = lines[span.line - 1][span.column - 1 : span.end_column - 1]
+    quote = written[:1] if written[:1] in ("'", '"') and written[-1:] == written[:1] else ""
+    name = written.strip(quote) if quote else written
+    meant = only_close(name, stages)
+    if meant is None or f"no stage is named {name!r}" != one.message:
+        return
+    quote = quote or ("'" if meant in _WORDS else "")
+    said = f"{name!r} became {meant!r}"
+    yield Repair(one, span.line, span.column, span.end_column, f"{quote}{meant}{quote}", said)
+
+
+def _drop(one: Diagnostic, lines: Sequence[str], checked: Checked, spans: Spans) -> Iterator[Repair]:
+    if checked.pipeline is None or one.span.path[:1] != ("stages",):
+        return
+    name = str(one.span.path[1])
+    stage = checked.pipeline.stages[name]
+    missing = [port for port in checked.functions[stage.task].options.ports if port not in stage.ports]
+    path: Path = ("stages", name, "next")
+    value = spans.values.get(path)
+    if value is None or value.path != path:
+        return
+    said = f"what is emitted on {' and '.join(map(repr, missing))} is dropped"
+    line = lines[value.line - 1]
+    written = line[value.column - 1 : value.end_column - 1] if value.end_line == value.line else ""
+    first = next((span for place, span in spans.keys.items() if place[:-1] == path), None)
+    if first is not None and any(port not in _OF_EDGES for port in _keys(spans.keys, path)):
+        # Before the first port: in brackets on the same line, else on a line before it.
+        between = ", " if line[value.column - 1 :].startswith("{") else f"\n{' ' * (first.column - 1)}"
+        text = "".join(f"{port}: drop{between}" for port in missing)
+        yield Repair(one, first.line, first.column, first.column, text, said)
+    elif first is None and len(stage.next) == 1 and written == stage.next[0].to:
+        ports = ", ".join([f"default: {stage.next[0].to}", *(f"{port}: drop" for port in missing)])
+        yield Repair(one, value.line, value.column, value.end_column, f"{{{ports}}}", said)
+
+
+_OF_EDGES = ("to", "port", "when", "where", "recurse", "else", "load")
+
+
+def _keys(keys: Mapping[Path, Span], path: Path) -> list[str]:
+    return [str(place[-1]) for place in keys if place[:-1] == path]
