@@ -5,6 +5,7 @@ Read event by event with PyYAML's C parser: so places are exact, nothing is cons
 do (aliases of aliases, a thousand brackets) is stopped while it is read. Plain scalars mean what YAML 1.2 says.
 """
 
+import itertools
 import re
 import stat
 from collections.abc import Iterator
@@ -359,8 +360,35 @@ class _Composer:
             return
         # A flow mapping that an expression breaks is told where it breaks; the expression may stand in the line before.
         cut = quoted_expression(self._line(line)) or (quoted_expression(notes[0][1].source) if notes else None)
+        if (earlier := self._earlier(line, error.problem or "")) is not None:
+            notes = (*notes, earlier)
         problem = (error.problem or "it cannot be read").replace("found character '\\t'", "found a tab")
         self._note(rules.SYNTAX, f"this is not YAML: {problem}", span, cut or _guess(self._line(line), problem), *notes)
+
+    def _earlier(self, line: int, problem: str) -> tuple[str, Span] | None:
+        """
+        The line above that is the likelier mistake: where a value begins that is read on, or where lines stand further
+        in.
+        """
+        indent = self._indent(line)
+        above = [number for number in range(line - 1, -1, -1) if self._line(number).strip(" ")[:1] not in ("", "#")]
+        if "mapping values are not allowed" in problem and above and self._indent(above[0]) < indent:
+            return "the value that goes on there begins here", self._whole(above[0])
+        if "did not find expected key" not in problem and "expected <block end>" not in problem:
+            return None
+        further = list(itertools.takewhile(lambda number: self._indent(number) > indent, above))
+        outer = above[len(further) : len(further) + 1]
+        if not further or (outer and self._indent(outer[0]) == indent):
+            return None
+        return "from here on it is indented further", self._whole(further[-1])
+
+    def _indent(self, number: int) -> int:
+        text = self._line(number)
+        return len(text) - len(text.lstrip(" "))
+
+    def _whole(self, number: int) -> Span:
+        text = self._line(number)
+        return Span((), self.name, number + 1, self._indent(number) + 1, number + 1, len(text) + 1, text)
 
     def _strange_character(self, error: yaml.reader.ReaderError) -> None:
         # A parser in C counts bytes here, one in Python characters: looked up anew.
