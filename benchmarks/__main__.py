@@ -15,7 +15,20 @@ from pathlib import Path
 from benchmarks.harness import Report, markdown, table
 
 NAMES = (
-    *("startup", "chain", "field", "distance", "latency", "fanout", "backlog", "claims", "fairness", "limits", "idle"),
+    *(
+        "startup",
+        "checking",
+        "chain",
+        "field",
+        "distance",
+        "latency",
+        "fanout",
+        "backlog",
+        "claims",
+        "fairness",
+        "limits",
+        "idle",
+    ),
     *("expressions", "cores", "crashes", "ingest", "memory", "kills", "demo"),
 )
 

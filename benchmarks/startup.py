@@ -23,14 +23,17 @@ def measure(size: Size, rounds: int) -> Report:
     Seconds of each command; as many times in turn as the size says, whatever the rounds.
     """
     with TemporaryDirectory(prefix="oaflow-bench-") as home:
-        variants = {name: partial(_seconds, home, arguments) for name, (arguments, _) in COMMANDS.items()}
+        variants = {name: partial(seconds_of, home, arguments) for name, (arguments, _) in COMMANDS.items()}
         interleaved(variants, 1)  # reads the files into memory
         found = interleaved(variants, TIMES[size] * rounds)
     figures = (Figure(name, "s", tuple(found[name]), Target("at most", most)) for name, (_, most) in COMMANDS.items())
     return Report("startup", "start of a command to its end", tuple(figures))
 
 
-def _seconds(home: str, arguments: tuple[str, ...]) -> float:
+def seconds_of(home: str, arguments: tuple[str, ...]) -> float:
+    """
+    Seconds of one command, from the start of its process to its end.
+    """
     began = time.perf_counter()
     subprocess.run(
         command(*arguments), cwd=ROOT, env={"PATH": "/usr/bin:/bin", "HOME": home}, capture_output=True, check=True

@@ -7,6 +7,7 @@ loaded only then. The tests hold the lines below against it.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 
 from oaflow.compiler.rules import graph as rules
@@ -68,6 +69,41 @@ def without_ends(graph: Graph) -> Graph:
             if led_to[target] == 0:
                 ends.append(target)
     return {name: targets for name, targets in graph.items() if led_to[name]}
+
+
+def on_one_way_round(graph: Graph) -> dict[str, int]:
+    """
+    For each stage a number: two have the same exactly if each leads to the other, or they are one.
+
+    Linear (Kosaraju's way, twice through the graph), where asking for each edge what it reaches is not: of 5,000
+    stages, 700 of which recurse, it was a third of the whole check.
+    """
+    ended: list[str] = []
+    seen: set[str] = set()
+    for root in graph:
+        # Each stage twice: when it is come to, and when all behind it has been.
+        waiting = [(root, False)]
+        while waiting:
+            name, done = waiting.pop()
+            if done:
+                ended.append(name)
+            elif name not in seen:
+                seen.add(name)
+                waiting.append((name, True))
+                waiting += [(target, False) for target in graph[name] if target not in seen]
+    back: dict[str, list[str]] = {name: [] for name in graph}
+    for name, targets in graph.items():
+        for target in targets:
+            back[target].append(name)
+    numbers: dict[str, int] = {}
+    for root in reversed(ended):
+        rest = [root]
+        while rest:
+            name = rest.pop()
+            if name not in numbers:
+                numbers[name] = numbers.get(root, len(numbers))
+                rest += back[name]
+    return numbers
 
 
 def path_between(graph: Graph, start: str, end: str) -> list[str] | None:
@@ -207,10 +243,12 @@ def idle_recursion(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     """
     Edges with `recurse` that lie on no way back.
     """
-    graph = graph_of(pipeline, on_error=False)
+    if not any(edge.recurse is not None for stage in pipeline.stages.values() for edge in stage.next):
+        return
+    round_ = on_one_way_round(graph_of(pipeline, on_error=False))
     for name, stage in pipeline.stages.items():
         for edge in stage.next:
-            if edge.recurse is not None and name not in reached_from(graph, [edge.to]):
+            if edge.recurse is not None and round_[name] != round_[edge.to]:
                 yield Diagnostic(
                     rules.IDLE_RECURSE,
                     f"stage {edge.to!r} never leads back to {name!r}, so there is nothing for `recurse` to limit",
@@ -224,9 +262,10 @@ def error_cycles(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     `on_error`s on a way back to the stage that failed.
     """
     graph = graph_of(pipeline)
+    round_ = on_one_way_round(graph)
     told: set[frozenset[str]] = set()
     for name, stage in pipeline.stages.items():
-        if stage.on_error is None:
+        if stage.on_error is None or round_[name] != round_[stage.on_error]:
             continue
         way = [name, name] if stage.on_error == name else path_between(graph, stage.on_error, name)
         if way is None:
@@ -266,6 +305,11 @@ def ports_to_disabled(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     Ports whose output has nowhere to go when stages are disabled.
     """
     switches = switches_of(pipeline)
+
+    @cache
+    def left(off: frozenset[str]) -> set[str]:
+        return alive(pipeline, off)
+
     for name, stage in pipeline.stages.items():
         for port in dict.fromkeys(edge.port for edge in stage.next):
             edges = [edge for edge in stage.next if edge.port == port]
@@ -273,7 +317,7 @@ def ports_to_disabled(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
             if any(target.enabled is True for target in targets):
                 continue
             off = {target.enabled for target in targets if isinstance(target.enabled, str)}
-            if not any(name in alive(pipeline, together) for together in switches.off_with(off)):
+            if not any(name in left(frozenset(together)) for together in switches.off_with(off)):
                 continue
             names = " and ".join(repr(edge.to) for edge in edges)
             what = "which is disabled" if not off else "which can be disabled"

@@ -4,6 +4,7 @@ The phases in order, and the plan at their end.
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.checking import chain_of
 from oaflow.compiler import PipelineError, check_data, check_file, compile_pipeline, parse_pipeline
 from oaflow.compiler.functions import Inspected, InspectionError, Parameter
 from oaflow.compiler.planning import plan_of
@@ -228,3 +230,18 @@ print([name for name in ("networkx", "followthemoney", "procrastinate", "psycopg
     )
 
     assert found.stdout.strip() == "[]"
+
+
+def test_four_times_as_many_stages_take_about_four_times_as_long():
+    def seconds_for(length: int) -> float:
+        loaded = load_text(chain_of(length))
+        began = time.process_time()
+        checked = check_data(loaded.data, loaded.spans)
+        assert checked.errors == []
+        return time.process_time() - began
+
+    seconds_for(10)  # what is loaded on first use
+    few, many = (min(seconds_for(length) for _ in range(3)) for length in (500, 2000))
+
+    # 16 times as long, where a check looks through all stages for each of them.
+    assert many < 8 * few

@@ -8,7 +8,14 @@ import networkx as nx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oaflow.compiler.graph import check_graph, graph_of, path_between, reached_from, without_ends
+from oaflow.compiler.graph import (
+    check_graph,
+    graph_of,
+    on_one_way_round,
+    path_between,
+    reached_from,
+    without_ends,
+)
 from oaflow.compiler.planning import plan_of
 from oaflow.diagnostics import NO_SPANS
 from oaflow.errors import UsageError
@@ -68,6 +75,15 @@ def networkx_of(pipeline: Pipeline, *, recurse: bool = True, on_error: bool = Tr
         if on_error and stage.on_error:
             graph.add_edge(name, stage.on_error)
     return graph
+
+
+@given(pipelines())
+def test_what_lies_on_one_way_round_is_what_networkx_says(pipeline: Pipeline):
+    numbers = on_one_way_round(graph_of(pipeline))
+
+    theirs = nx.strongly_connected_components(networkx_of(pipeline))
+    ours = {frozenset(name for name, one in numbers.items() if one == number) for number in numbers.values()}
+    assert ours == {frozenset(group) for group in theirs}
 
 
 @given(pipelines())
