@@ -102,7 +102,9 @@ class Stand:
             if crew.poll() is not None:
                 # One that finds no database when it is started says so and ends, and is started again.
                 lasted = time.monotonic() - self._hired[number] > _BEGINNING
-                self.ended_by_themselves += lasted and crew.returncode != -signal.SIGKILL
+                if lasted and crew.returncode != -signal.SIGKILL:
+                    self.ended_by_themselves += 1
+                    print(f"supervisor {crew.pid} ended by itself, with {crew.returncode}", flush=True)
                 self._hire(number)
 
     def hire(self, count: int) -> None:

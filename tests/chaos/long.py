@@ -238,7 +238,8 @@ def play(faults: int, seconds: float, seed: int, pace: Pace) -> Outcome:
         last = ended(made.uri, made.passage.id, PATIENCE)
         history = read(made.passage, frozenset(made.deleted))
         found = findings(history)
-        made.keep = bool(found)
+        failed = sum(hop.outcome == "failed" for hop in history.hops)
+        made.keep = bool(found or failed or made.ended_by_themselves)
     if made.keep:
         print(f"server and logs are kept in {made.post.folder}")
     done += _ordered(made, history)
@@ -252,7 +253,7 @@ def play(faults: int, seconds: float, seed: int, pace: Pace) -> Outcome:
         stuck=history.left["live rows"] + (last not in ("finished", "incomplete")),
         early=early,
         deleted=len(made.deleted),
-        failed=sum(hop.outcome == "failed" for hop in history.hops),
+        failed=failed,
         gave_up=made.ended_by_themselves,
     )
 
@@ -273,6 +274,7 @@ def table(outcome: Outcome) -> str:
         "joins too early or missing": outcome.number("joins"),
         "put together with too many, too few or twice": outcome.number("collected"),
         "more at once, or more often, than was allowed": outcome.number("limits"),
+        "locks that two held": outcome.number("locks"),
         "counters and receipts that are wrong": outcome.number("accounts"),
         f"of {outcome.deleted} deleted rows, wrongly named": outcome.number("vanished"),
         "jobs that failed": outcome.failed,
