@@ -253,7 +253,9 @@ def test_what_was_put_together_is_taken_apart_and_only_the_culprit_fails(cli: Co
     attempts = [line["documents"] for line in lines(log)]
     whole = [attempt for attempt in attempts if len(attempt) == 10]
     assert len(whole) == (2 if harm == "raises" else 1)
-    assert sorted(attempt for attempt in attempts if len(attempt) == 1) == [[f"doc-{number}"] for number in range(10)]
+    alone = sorted(attempt[0] for attempt in attempts if len(attempt) == 1)
+    # What an executor had done and not said yet is done again where it dies of the next.
+    assert (sorted(set(alone)) if harm == "crashes" else alone) == [f"doc-{number}" for number in range(10)]
     assert sorted(line["documents"] for line in lines(aside)) == [["doc-3"], ["doc-7"]]
     run = cli("status", "--json").json
     assert run["stages"]["end"]["done"] == 8
@@ -326,7 +328,7 @@ def test_a_run_that_is_paused_begins_nothing_more_and_goes_on_when_it_is_resumed
     log = cli.folder / "log"
     pipeline = cli.pipeline(
         "held",
-        {"source": {"with": {"count": 40}, "next": "work"}, "work": {"with": {"seconds": 0.2, "log": str(log)}}},
+        {"source": {"with": {"count": 40}, "next": "work"}, "work": {"with": {"seconds": 0.4, "log": str(log)}}},
     )
     process = started(cli.start("run", pipeline, *RUN))
     until(lambda: log.exists() and len(log.read_text().splitlines()) >= 3)

@@ -34,6 +34,7 @@ PLAN = plan_of(
 def small_parts():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attempts, "CHUNK_JOBS", 100)
+        patch.setattr(attempts, "CHUNK_SECONDS", 60.0)  # a slow machine would cut elsewhere
         yield
 
 
@@ -435,12 +436,12 @@ def test_async_functions_and_generators_are_executed_alike():
 
 
 def test_an_async_stream_does_not_wait_while_it_rests(monkeypatch):
-    monkeypatch.setattr(attempts, "CHUNK_SECONDS", 0.02)
+    monkeypatch.setattr(attempts, "CHUNK_SECONDS", 0.2)
 
     async def function(job):
         for number in range(4):
             if number == 2:
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(1.0)
             yield follow(job, number)
 
     parts = attempt_async(function, stage="stream")
