@@ -55,8 +55,8 @@ from oaflow.runtime.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
-UNANSWERED = 300  # completions that may wait for an answer before no more work is started
-BUFFER = 200  # claimed and not started, at most
+UNANSWERED = 500  # completions that may wait for an answer before no more work is started
+BUFFER = 400  # claimed and not started, at most
 BUFFER_SECONDS = 0.2
 WAIT_SECONDS = 5.0  # that a job waits here before it is given back
 LOOK_SECONDS = 0.25  # between two looks through all that waits here, where nothing is heard of the runs
