@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from oaflow.compiler.checking import Checked
+from oaflow.compiler.edges import EDGE_KEYS
 from oaflow.compiler.quoting import quoted_expression, quoted_line
 from oaflow.compiler.rules.functions import UNWIRED_PORT
 from oaflow.compiler.rules.names import UNKNOWN_STAGE
@@ -105,7 +106,7 @@ def _drop(one: Diagnostic, lines: Sequence[str], checked: Checked, spans: Spans)
     line = lines[value.line - 1]
     written = line[value.column - 1 : value.end_column - 1] if value.end_line == value.line else ""
     first = next((span for place, span in spans.keys.items() if place[:-1] == path), None)
-    if first is not None and any(port not in _OF_EDGES for port in _keys(spans.keys, path)):
+    if first is not None and any(port not in EDGE_KEYS for port in _keys(spans.keys, path)):
         # Before the first port: in brackets on the same line, else on a line before it.
         between = ", " if line[value.column - 1 :].startswith("{") else f"\n{' ' * (first.column - 1)}"
         text = "".join(f"{port}: drop{between}" for port in missing)
@@ -113,9 +114,6 @@ def _drop(one: Diagnostic, lines: Sequence[str], checked: Checked, spans: Spans)
     elif first is None and len(stage.next) == 1 and written == stage.next[0].to:
         ports = ", ".join([f"default: {stage.next[0].to}", *(f"{port}: drop" for port in missing)])
         yield Repair(one, value.line, value.column, value.end_column, f"{{{ports}}}", said)
-
-
-_OF_EDGES = ("to", "port", "when", "where", "recurse", "else", "load")
 
 
 def _keys(keys: Mapping[Path, Span], path: Path) -> list[str]:

@@ -97,9 +97,18 @@ def texts(values: Iterable[str | None]) -> str:
     return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
 
 
-@lru_cache(maxsize=4096)  # nearly all are names of runs, stages, tasks and versions
+def names(values: Iterable[str]) -> str:
+    """
+    A Postgres array literal of texts of which there are few, and each again and again.
+    """
+    return "{" + ",".join(map(_quoted_name, values)) + "}"
+
+
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_quoted_name = lru_cache(maxsize=1024)(_quoted)
 
 
 def json_array(items: Iterable[bytes]) -> str:
@@ -139,22 +148,22 @@ def completion_values(worker: int, shard: int, items: Sequence[Completion]) -> d
         "shard": shard,
         "ids": numbers(item.job for item in items),
         "attempts": numbers(item.attempt for item in items),
-        "outcomes": texts(item.outcome for item in items),
-        "runs": texts(item.run for item in items),
-        "stages": texts(item.stage for item in items),
+        "outcomes": names(item.outcome for item in items),
+        "runs": names(item.run for item in items),
+        "stages": names(item.stage for item in items),
         "parents": numbers(item.parent for item in items),
         "started": numbers(item.started for item in items),
         "ended": numbers(item.ended for item in items),
         "delays": numbers(item.delay for item in items),
         "positions": numbers(item.position for item in items),
         "digests": texts(item.digest for item in items),
-        "versions": texts(item.version for item in items),
+        "versions": names(item.version for item in items),
         "details": json_array(item.detail for item in items),
         "next_ids": numbers(successor.id for _, successor in pairs),
         "next_parents": numbers(parent for parent, _ in pairs),
-        "next_queues": texts(successor.queue for _, successor in pairs),
-        "next_tasks": texts(successor.task for _, successor in pairs),
-        "next_stages": texts(successor.stage for _, successor in pairs),
+        "next_queues": names(successor.queue for _, successor in pairs),
+        "next_tasks": names(successor.task for _, successor in pairs),
+        "next_stages": names(successor.stage for _, successor in pairs),
         "next_priorities": numbers(successor.priority for _, successor in pairs),
         "next_collects": texts(successor.collect for _, successor in pairs),
         "next_locks": texts(successor.lock for _, successor in pairs),

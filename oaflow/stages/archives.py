@@ -36,6 +36,9 @@ DAMAGED = (
     RecursionError,
 )
 
+# What zipfile raises besides: a member is packed in a way that it does not know, or asks for a password.
+UNREADABLE_IN_ZIP = (*DAMAGED, NotImplementedError, RuntimeError)
+
 ENCRYPTED = "encrypted: a password is needed"
 
 _DRIVE = re.compile(r"^[A-Za-z]:")

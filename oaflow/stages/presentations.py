@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
-from oaflow.stages.archives import DAMAGED
+from oaflow.stages.archives import UNREADABLE_IN_ZIP
 from oaflow.stages.content import Content, Unreadable
 from oaflow.stages.desk import Desk
 from oaflow.stages.documents import read_office
@@ -36,8 +36,7 @@ def read_presentation(path: Path, mime: str, desk: Desk) -> Content:
     try:
         with zipfile.ZipFile(path) as archive:
             pages = [cleaned("\n".join(_slide(archive, part, desk))) for part in _slides(archive)]
-    # zipfile's words for a compression that it does not know, and for a password that is asked for, are the last two.
-    except (Unreadable, *DAMAGED, ParseError, KeyError, NotImplementedError, RuntimeError):
+    except (Unreadable, *UNREADABLE_IN_ZIP, ParseError, KeyError):
         return content
     # Of the two readings, none may lose much.
     if sum(map(len, pages)) < 0.8 * len(content.text or ""):

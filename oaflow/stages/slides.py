@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError, iterparse
 
-from oaflow.stages.archives import DAMAGED
+from oaflow.stages.archives import UNREADABLE_IN_ZIP
 from oaflow.stages.content import Content, Unreadable
 from oaflow.stages.desk import Desk
 from oaflow.stages.texts import cleaned
@@ -30,8 +30,7 @@ def read_slides(path: Path, mime: str, desk: Desk) -> Content:
             pages = [_lines(page) for page in _elements(archive, "content.xml", f"{_DRAW}page")]
             titles = [_said(each) for each in _elements(archive, "meta.xml", f"{_META}title")]
             authors = [_said(each) for each in _elements(archive, "meta.xml", f"{_META}creator")]
-    # zipfile's words for a compression that it does not know, and for a password that is asked for, are the last two.
-    except (*DAMAGED, ParseError, NotImplementedError, RuntimeError) as error:
+    except (*UNREADABLE_IN_ZIP, ParseError) as error:
         raise Unreadable(f"truncated or damaged: {error}") from error
     properties = {name: values for name, values in (("title", titles), ("author", authors)) if any(values)}
     return Content("Pages", pages=pages[: desk.limits.pages], properties=properties)
