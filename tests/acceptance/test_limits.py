@@ -42,10 +42,14 @@ def test_a_rate_holds_over_several_workers(cli: Command) -> None:
         result = cli("run", pipeline, "-d", "demo", "--workers", "4")
 
         assert result.code == 0, result.err
-        taken = "SELECT extract(epoch FROM max(at) - min(at))::float8 FROM asked"
+        # By procrastinate's own record of when it was claimed: what a job notes comes later, the first ones' last.
+        taken = (
+            "SELECT extract(epoch FROM max(at) - min(at))::float8 FROM procrastinate_events JOIN procrastinate_jobs"
+            " ON job_id = procrastinate_jobs.id WHERE type = 'started' AND task_name = 'limited_stages.asks'"
+        )
         # 149 intervals, less what may be made up for: a quarter of a second. More where the machine stands still: a
         # benchmark measures it.
-        assert 149 / 50 - 0.4 <= one(connection, taken) <= 149 / 50 * 3
+        assert 149 / 50 - 0.3 <= one(connection, taken) <= 149 / 50 * 3
 
 
 def test_an_operator_changes_a_limit_while_it_holds(

@@ -177,7 +177,7 @@ class Proxy:
             answers.transport.abort()
             return
         questions.write(first)
-        session = _Session(client, answers, server, questions, self._taken, self._strike)
+        session = _Session(client, answers, server, questions, self._fitting, self._take)
         self._sessions.add(session)
         try:
             await session.run()
@@ -194,19 +194,23 @@ class Proxy:
             return await asyncio.open_unix_connection(Path(host) / self._socket)
         return await asyncio.open_connection(host, int(self._known.get("port", 5432)))
 
-    def _taken(self, request: Request) -> Fault | None:
+    def _fitting(self, request: Request, when: When) -> list[Fault]:
+        """
+        What is armed for a statement, as far as the request tells.
+        """
+        return [fault for fault in self.armed if fault.when == when and KINDS[fault.statement].is_sent(request)]
+
+    def _take(self, faults: list[Fault]) -> Fault | None:
+        """
+        Strike the first of these that no other session has struck meanwhile.
+        """
         with self._lock:
-            for fault in self._armed:
-                if KINDS[fault.statement].is_sent(request):
+            for fault in faults:
+                if fault in self._armed:
                     self._armed.remove(fault)
+                    self.struck.append((fault, time.time()))
                     return fault
         return None
-
-    def _strike(self, fault: Fault, *, missed: bool) -> None:
-        if missed:
-            self.arm(fault)
-        else:
-            self.struck.append((fault, time.time()))
 
 
 class _Session:
@@ -220,12 +224,12 @@ class _Session:
         answers: asyncio.StreamWriter,
         server: asyncio.StreamReader,
         questions: asyncio.StreamWriter,
-        taken: Callable[[Request], Fault | None],
-        strike: Callable[..., None],
+        fitting: Callable[[Request, When], list[Fault]],
+        take: Callable[[list[Fault]], Fault | None],
     ) -> None:
         self._client, self._answers, self._server, self._questions = client, answers, server, questions
-        self._taken, self._strike = taken, strike
-        self._awaited: Fault | None = None
+        self._fitting, self._take = fitting, take
+        self._awaited: list[Fault] = []
         self.kinds: set[str] = set()
 
     async def run(self) -> None:
@@ -256,30 +260,26 @@ class _Session:
             if request is None:
                 continue
             self.kinds.update(name for name, kind in KINDS.items() if kind.is_sent(request))
-            fault = self._taken(request)
-            if fault is not None and fault.when == "before":
-                # Of a join it is not known before: the caller sees to it that the next one fires.
-                self._strike(fault, missed=False)
+            # Of a join it is not known before: the caller sees to it that the next one fires.
+            if (fault := self._take(self._fitting(request, "before"))) is not None:
                 if fault.how == "cut":
                     self.cut()
                     return
                 await asyncio.sleep(fault.seconds)
-            elif fault is not None:
-                self._awaited = fault
+            # Whose answer tells which it was is taken then: meanwhile another session may be the one that fires.
+            self._awaited = self._fitting(request, "answer lost")
             await _send(self._questions, request.encoded)
 
     async def _answer(self) -> None:
         held: list[Message] = []
         async for message in messages(self._server):
             held.append(message)
-            if message.kind in _PARTS or (self._awaited is not None and message.kind != _READY):
+            if message.kind in _PARTS or (self._awaited and message.kind != _READY):
                 continue
-            if (fault := self._awaited) is not None:
-                self._awaited = None
-                effect = all(part.kind != _ERROR for part in held)
-                found = any(KINDS[fault.statement].answer in part.body for part in held)
-                self._strike(fault, missed=not (effect and found))
-                if effect and found:
+            awaited, self._awaited = self._awaited, []
+            if awaited and all(part.kind != _ERROR for part in held):
+                found = [fault for fault in awaited if any(KINDS[fault.statement].answer in part.body for part in held)]
+                if (fault := self._take(found)) is not None:
                     if fault.how == "cut":
                         self.cut()
                         return
