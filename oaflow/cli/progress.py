@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -130,8 +131,8 @@ def sentences(event: object) -> Iterator[str]:
                 if job.reason:
                     yield f"       {clean(job.reason)}"
                 yield "help:  oaflow worker   (where that task's module is installed)"
-        case WorkerDied(pid=pid, code=code, pause=pause):
-            yield from of_a_death(pid, code, pause)
+        case WorkerDied(pid=pid, code=code, log=log, pause=pause):
+            yield from of_a_death(pid, code, pause, log)
         case Unreachable(reason=reason):
             yield f"the database is away ({shortened(reason)}); the run waits for it"
         case Reachable():
@@ -146,9 +147,10 @@ def sentences(event: object) -> Iterator[str]:
             return
 
 
-def of_a_death(pid: int, code: int, pause: float) -> Iterator[str]:
+def of_a_death(pid: int, code: int, pause: float, log: Path) -> Iterator[str]:
     """
-    What is said about a worker process that ended unasked, and whose successor is started after so many seconds.
+    What is said about a worker process that ended unasked, whose successor is started after so many seconds, and that
+    printed into `log`.
     """
     how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
     if not pause:
@@ -157,6 +159,8 @@ def of_a_death(pid: int, code: int, pause: float) -> Iterator[str]:
     yield f"worker process {pid} ended {how}, as the one before it; another is started in {duration(pause)}"
     if -code == signal.SIGKILL:
         yield "help:  where memory is short, fewer processes: OAFLOW_EXECUTORS=1"
+    else:
+        yield f"help:  less {clean(str(log))}"
 
 
 def _where(status: RunStatus) -> str:

@@ -61,7 +61,7 @@ def worker(
                 case Registered():
                     remark(f"worker {event.worker} is ready (pid {event.pid})")
                 case Died():
-                    for line in of_a_death(event.pid, event.code, event.pause):
+                    for line in of_a_death(event.pid, event.code, event.pause, event.log):
                         remark(line, "yellow")
                 case Ended():
                     remark(

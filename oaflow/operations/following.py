@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -51,12 +52,13 @@ class Waits:
 @dataclass(frozen=True, slots=True)
 class WorkerDied:
     """
-    A worker process ended unasked; its jobs came back, and another one takes its place, after `pause` seconds.
+    A worker process ended unasked; its jobs came back, and another one takes its place, after `pause` seconds. What it
+    printed is in `log`.
     """
 
     pid: int
     code: int
-    jobs: int
+    log: Path
     pause: float = 0.0
 
 
@@ -173,7 +175,7 @@ def follow(
                 for event in supervisor.poll():
                     if isinstance(event, Died):
                         dead.update(event.workers)
-                        yield WorkerDied(event.pid, event.code, len(event.workers), event.pause)
+                        yield WorkerDied(event.pid, event.code, event.log, event.pause)
             if interrupts.count:
                 break
             try:

@@ -31,7 +31,8 @@ _TIMES = 3
 _FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 
 # Seconds until the next is started, when one after the other was killed before it had registered: by the out-of-memory
-# killer, say, which another one at once would only call again. The first is replaced at once; the last goes on.
+# killer, say, which another one at once would only call again. The first is replaced at once; the last goes on. The
+# same for those that end by themselves, once one has registered: what keeps them, a database that is away, say, passes.
 _PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 
 # A worker's own limit for running jobs is 10 s; what it needs besides to give back and to say goodbye.
@@ -71,13 +72,14 @@ class Registered:
 @dataclass(frozen=True, slots=True)
 class Died:
     """
-    A worker process ended unasked. `workers` are the ids that it had; a negative code is a signal. Another is started
-    after `pause` seconds.
+    A worker process ended unasked. `workers` are the ids that it had; a negative code is a signal. What it printed is
+    in `log`. Another is started after `pause` seconds.
     """
 
     pid: int
     code: int
     workers: tuple[int, ...]
+    log: Path
     pause: float = 0.0
 
 
@@ -140,8 +142,8 @@ class _Child:
 
 class Supervisor:
     """
-    A number of worker processes, kept alive: one that is killed is replaced, and where one after the other is killed
-    before it has registered, later and later. Nothing happens between two calls of `poll`.
+    A number of worker processes, kept alive: one that ends is replaced, and where one after the other ends before it
+    has registered, later and later. Nothing happens between two calls of `poll`.
 
     Args:
         command: what a worker process runs; the control descriptor is appended as `--control FD`.
@@ -169,8 +171,9 @@ class Supervisor:
         self._stopping = False
         self._begun = True
         self._run: str | None = None
+        self._proven = False
         self._early = 0
-        self._killed = 0
+        self._unregistered = 0
         self._not_before = now()
 
     @property
@@ -207,7 +210,7 @@ class Supervisor:
         Sees who said what and who ended, and starts who is missing.
 
         Raises:
-            WorkerDoesNotStartError: several in a row ended at once.
+            WorkerDoesNotStartError: the first ones ended at once, several in a row.
         """
         events: list[Event] = []
         for child in list(self._children):
@@ -216,7 +219,8 @@ class Supervisor:
                 worker = message.get("worker")
                 if message.get("event") == "registered" and isinstance(worker, int):
                     child.workers.append(worker)
-                    self._early = self._killed = 0
+                    self._proven = True
+                    self._early = self._unregistered = 0
                     self._not_before = self._now()
                     events.append(Registered(child.process.pid, worker))
             if code is not None:
@@ -304,20 +308,20 @@ class Supervisor:
         if self._stopping:
             return Ended(child.process.pid, code, tuple(child.workers))
         now = self._now()
-        if -code in _FROM_OUTSIDE:
+        if self._proven or -code in _FROM_OUTSIDE:
             self._not_before = max(self._not_before, now + self._pause(child))
         else:
-            self._early = self._early + 1 if now - child.started < _SOON and not child.workers else 0
+            self._early = self._early + 1 if now - child.started < _SOON else 0
         if self._early >= _TIMES:
             self._stopping = True
             raise WorkerDoesNotStartError(code, child.log, tail_of(child.log))
-        return Died(child.process.pid, code, tuple(child.workers), max(0.0, self._not_before - now))
+        return Died(child.process.pid, code, tuple(child.workers), child.log, max(0.0, self._not_before - now))
 
     def _pause(self, child: _Child) -> float:
         if child.workers:
             return 0.0
-        self._killed += 1
-        return _PAUSES[min(self._killed, len(_PAUSES)) - 1]
+        self._unregistered += 1
+        return _PAUSES[min(self._unregistered, len(_PAUSES)) - 1]
 
 
 def worker_command(executors: int | None = None, folders: Sequence[Path] = ()) -> tuple[str, ...]:

@@ -136,6 +136,28 @@ def test_a_worker_that_was_killed_after_it_registered_is_replaced_at_once(tmp_pa
         assert killed(supervisor).pause == 1
 
 
+def test_once_one_has_registered_those_that_do_not_start_are_replaced_later_and_later(tmp_path: Path) -> None:
+    clock = Clock()
+    fails, logs = tmp_path / "fails", tmp_path / "logs"
+    code = f"import os\nif os.path.exists({str(fails)!r}): raise SystemExit('the database is away')\n{TELLS}"
+    pauses: list[float] = []
+    with supervised(code, logs, clock) as supervisor:
+        supervisor.poll()
+        (log,) = logs.iterdir()
+        wait_for(lambda: "ready" in log.read_text())
+        os.kill(supervisor.pids[0], signal.SIGUSR1)
+        wait_for(lambda: any(isinstance(event, Registered) for event in supervisor.poll()))
+        fails.touch()
+        assert killed(supervisor).pause == 0
+        for _ in range(5):
+            died = next_death(supervisor)
+            assert (died.code, died.log) == (1, log)
+            pauses.append(died.pause)
+            clock.now += died.pause
+
+    assert pauses == [0, 1, 2, 4, 8]
+
+
 def test_a_supervisor_that_pauses_can_be_stopped(tmp_path: Path) -> None:
     with supervised(WAITS, tmp_path) as supervisor:
         supervisor.poll()

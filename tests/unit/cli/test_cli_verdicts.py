@@ -3,6 +3,7 @@ From how a run ended to an exit code.
 """
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,8 @@ from oaflow.ledger.runs import Run, StageProgress
 from oaflow.ledger.workers import Waiting
 from oaflow.operations.following import Paused, Progress, Unreachable, Waits, WorkerDied
 from oaflow.operations.states import RunStatus
+
+LOG = Path("/a/w.log")
 
 
 def run_of(state="finished", **values):
@@ -109,8 +112,9 @@ def test_without_an_end_of_the_source_there_is_no_percentage():
     [
         (Waits((Waiting("q", "m.f", 3.0),)), ("m.f", "queue q", "oaflow worker")),
         (Waits((Waiting("q", "m.f", 3.0, "it has no\x1b[31m f"),)), ("m.f", "it has no\\x1b[31m f", "oaflow worker")),
-        (WorkerDied(7, -9, 1), ("process 7", "signal 9", "another takes its place")),
-        (WorkerDied(7, -9, 0, 4.0), ("process 7", "signal 9", "another is started in 4.0 s", "OAFLOW_EXECUTORS")),
+        (WorkerDied(7, -9, LOG), ("process 7", "signal 9", "another takes its place")),
+        (WorkerDied(7, -9, LOG, 4.0), ("process 7", "signal 9", "another is started in 4.0 s", "OAFLOW_EXECUTORS")),
+        (WorkerDied(7, 1, LOG, 4.0), ("process 7", "exit code 1", "another is started in 4.0 s", "less /a/w.log")),
         (Unreachable("gone\x1b[31m"), ("the database is away", "gone\\x1b[31m")),
         (Paused("host: disk full"), ("paused", "disk full")),
         (Paused(None), ("goes on",)),
