@@ -1,7 +1,9 @@
 """
-Write docs/reference/commands.md and settings.md from the program itself: `python tools/make_reference.py`.
+Write docs/reference/commands.md and settings.md from the program itself, and the tables of keys in pipeline.md:
+`python tools/make_reference.py`.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
 from oaflow.cli.main import app
+from oaflow.compiler import keys
 from oaflow.settings import Settings
 from oaflow.stages.limits import Limits
 
@@ -29,6 +32,17 @@ MEANINGS = {
     "debug": "show where in the program an error came from",
 }
 DEFAULTS = {"home": "`/var/lib/oaflow` as root, else `$XDG_DATA_HOME/oaflow`", "archive_path": "`OAFLOW_HOME/archive`"}
+
+# Under which heading of pipeline.md the table of which keys stands.
+TABLES = {
+    "Keys of a pipeline": keys.PIPELINE,
+    "Keys of a param": keys.PARAM,
+    "Keys of a stage": keys.STAGE,
+    "Retries": keys.RETRY,
+    "Conditions": keys.EDGE,
+    "Tests": keys.CASE,
+    "Jobs put together": keys.COLLECT,
+}
 
 COMMANDS_HEAD = """\
 # Commands
@@ -121,6 +135,18 @@ def settings_page() -> str:
     )
 
 
+def pipeline_page() -> str:
+    """
+    The page of the pipeline file, as it is, with its tables of keys written anew.
+    """
+    page = (FOLDER / "pipeline.md").read_text("utf-8")
+    for heading, known in TABLES.items():
+        before, title, rest = page.partition(f"\n## {heading}\n")
+        old = re.search(r"^\| key\b.*(?:\n\|.*)*", rest, re.MULTILINE)
+        page = before + title + (rest.replace(old[0], keys.table(known), 1) if old is not None else rest)
+    return page
+
+
 def _table(settings: type[BaseSettings]) -> Iterator[str]:
     yield "| variable | meaning | default |"
     yield "|---|---|---|"
@@ -135,3 +161,4 @@ def _table(settings: type[BaseSettings]) -> Iterator[str]:
 if __name__ == "__main__":
     (FOLDER / "commands.md").write_text(commands_page(), encoding="utf-8")
     (FOLDER / "settings.md").write_text(settings_page(), encoding="utf-8")
+    (FOLDER / "pipeline.md").write_text(pipeline_page(), encoding="utf-8")

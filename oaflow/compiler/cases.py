@@ -5,14 +5,15 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
+from oaflow.compiler import keys
 from oaflow.compiler.reading import NAME, PARAM, PORT, Reader
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import Path
 from oaflow.model import Case
 
-CASE_KEYS = ("at", "port", "params", "job", "expect", "description")
-JOB_KEYS = ("entities", "context")
-ENTITY_KEYS = ("id", "schema", "caption", "properties")
+CASE_KEYS = tuple(keys.CASE)
+JOB_KEYS = tuple(keys.JOB)
+ENTITY_KEYS = tuple(keys.ENTITY)
 
 
 def read_cases(reader: Reader, value: object, path: Path) -> tuple[Case, ...]:

@@ -5,13 +5,14 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
+from oaflow.compiler import keys
 from oaflow.compiler.conditions import cut_by_yaml, read_condition
 from oaflow.compiler.reading import PORT, Reader
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import Path
 from oaflow.model import Edge
 
-EDGE_KEYS = ("to", "port", "when", "where", "recurse", "else", "load")
+EDGE_KEYS = tuple(keys.EDGE)
 
 DROP = "drop"
 DEEPEST = 1000

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any, cast, get_args
 
+from oaflow.compiler import keys
 from oaflow.compiler.reading import PARAM, VARIABLE, Reader, kind_of
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import Path
 from oaflow.model import Param, ParamType
 from oaflow.plan.params import READERS, WANTED, as_text
 
-PARAM_KEYS = ("type", "of", "default", "required", "help", "choices", "env", "positional", "remember")
+PARAM_KEYS = tuple(keys.PARAM)
 
 # What people call a value that must not be seen.
 _SECRET = ("key", "token", "secret", "password")

@@ -7,6 +7,7 @@ YAML and the Python form both come through here, so a shorthand means the same i
 from collections.abc import Mapping
 from typing import Any, cast
 
+from oaflow.compiler import keys
 from oaflow.compiler.cases import read_cases
 from oaflow.compiler.conditions import read_expression
 from oaflow.compiler.edges import DROP, read_next
@@ -18,18 +19,15 @@ from oaflow.model import LANGUAGE, Choose, Collect, Defaults, Pipeline, Repeat, 
 from oaflow.plan.joins import RUN
 from oaflow.spelling import spelled
 
-PIPELINE_KEYS = ("oaflow", "pipeline", "description", "params", "defaults", "start", "stages", "tests")
+PIPELINE_KEYS = tuple(keys.PIPELINE)
 
-STAGE_KEYS = (
-    "task", "queue", "next", "choose", "with", "retry", "timeout", "memory", "priority", "on_error", "emit", "enabled",
-    "origin", "external", "description", "split", "collect", "join", "lock", "concurrency", "rate",
-)  # fmt: skip
+STAGE_KEYS = tuple(keys.STAGE)
 
-DEFAULTS_KEYS = ("queue", "choose", "retry", "timeout", "memory", "priority", "emit", "lock", "concurrency", "rate")
+DEFAULTS_KEYS = keys.DEFAULTS
 
-COLLECT_KEYS = ("size", "wait")
+COLLECT_KEYS = tuple(keys.COLLECT)
 
-RETRY_KEYS = ("max", "backoff", "base", "cap")
+RETRY_KEYS = tuple(keys.RETRY)
 
 # Its service decides how an external stage runs.
 NOT_EXTERNAL = ("retry", "timeout", "memory", "concurrency", "rate")

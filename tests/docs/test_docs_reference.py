@@ -18,7 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 DIRECT = [Requirement(one) for one in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["documents"]]]
 
 
-@pytest.mark.parametrize("name", ["commands", "settings"])
+@pytest.mark.parametrize("name", ["commands", "settings", "pipeline"])
 def test_a_page_made_from_the_program_is_as_the_program_is(name: str):
     page = (ROOT / "docs" / "reference" / f"{name}.md").read_text("utf-8")
 
