@@ -1,5 +1,5 @@
 """
-`new` and `fmt`: what writes files for who writes a pipeline.
+`new`, `fmt` and `import-env`: what writes files for who writes a pipeline.
 """
 
 from pathlib import Path
@@ -17,6 +17,9 @@ def register(app: typer.Typer) -> None:
     panel = "Writing pipelines"
     app.command("new", cls=Page, rich_help_panel=panel, epilog="Example: oaflow new letters")(new)
     app.command("fmt", cls=Page, rich_help_panel=panel, epilog="Example: oaflow fmt --check pipelines/*.yml")(fmt)
+    app.command(
+        "import-env", cls=Page, rich_help_panel=panel, epilog="Example: docker exec ingest env | oaflow import-env -"
+    )(import_env)
 
 
 def new(
@@ -63,3 +66,32 @@ def fmt(
                 remark(f"{clean(file)} {'would change' if check else 'is written anew'}")
             wrong = wrong or (check and changed)
     return int(wrong)
+
+
+def import_env(
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE", help="Lines of NAME=value, as in .env; -: stdin. Else the environment."),
+    ] = None,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="The pipeline's name.")] = "openaleph",
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")] = None,
+) -> int:
+    """
+    Write the pipeline of OpenAleph's services as their hand-over settings (OPENALEPH_*) have it today.
+    """
+    from oaflow.cli.output import clean, remark, say
+    from oaflow.errors import EnvironmentProblem
+    from oaflow.operations.importing import import_environment, read_environment
+
+    text, remarks = import_environment(name, read_environment(file))
+    for sentence in remarks:
+        remark(clean(sentence))
+    if output is None:
+        say(text)
+        return 0
+    try:
+        output.write_text(text, "utf-8")
+    except OSError as error:
+        raise EnvironmentProblem(f"{str(output)!r} cannot be written: {error.strerror}") from error
+    remark(f"wrote {clean(output)}")
+    return 0

@@ -4,6 +4,7 @@ What openaleph-procrastinate and ftmq do. Runs in the environment `oap`: one com
 
 import asyncio
 import json
+import os
 import sys
 import time
 
@@ -15,6 +16,7 @@ from openaleph_procrastinate.app import make_app
 from openaleph_procrastinate.manage.db import get_db
 from openaleph_procrastinate.manage.status import get_dataset_status
 from openaleph_procrastinate.model import DatasetJob, Job
+from openaleph_procrastinate.settings import DeferSettings
 from openaleph_procrastinate.tasks import task, unpack_job
 
 
@@ -109,6 +111,21 @@ def status(options):
     return {batch.name: {queue.name: queue.succeeded for queue in batch.queues} for batch in found.batches}
 
 
+def hand_over(environments):
+    """
+    What its settings make of each environment, by stage; None where they refuse it.
+    """
+    found = []
+    for environment in environments:
+        os.environ.clear()
+        os.environ.update(environment)
+        try:
+            found.append(DeferSettings(_env_file=None).model_dump())
+        except ValueError:
+            found.append(None)
+    return found
+
+
 def housekeep(options):
     """
     What its operators and its own workers do beside the work, again and again: indexes, stalled workers and their jobs,
@@ -144,6 +161,7 @@ FUNCTIONS = (
     init_db,
     ensure_indexes,
     status,
+    hand_over,
     housekeep,
 )
 COMMANDS = {function.__name__: function for function in FUNCTIONS}

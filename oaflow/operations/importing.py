@@ -1,0 +1,213 @@
+"""
+A pipeline file of OpenAleph's services, from the settings with which they hand over to each other today.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+
+from oaflow.compiler.checking import check_data
+from oaflow.compiler.edges import EDGE_KEYS
+from oaflow.compiler.reading import PORT, QUEUE_LENGTH
+from oaflow.diagnostics import errors
+from oaflow.errors import UsageError
+from oaflow.loader import load_text
+from oaflow.operations.openaleph import DEFAULTS, PREFIX, Service, Settings, read_settings
+
+# To which stages each service hands over. That stands in the services' code: settings name queues, and switch off.
+HANDS_OVER: Mapping[str, tuple[str, ...]] = {
+    "ingest": ("ingest", "analyze", "index", "transcribe"),
+    "transcribe": ("analyze",),
+    "analyze": ("index", "geocode", "translate"),
+    "translate": ("index",),
+    "geocode": ("index",),
+    "index": (),
+}
+START = "ingest"
+
+# Archives in archives, attachments of mails.
+DEEP = 16
+
+_HEAD = """\
+# The services of OpenAleph, with the queues and tasks of the hand-over settings of openaleph-procrastinate.
+# A comment names the setting that a value is from; what has none is the default there. Which service hands over
+# to which is in their code: the ports of a service are the queues that it hands over to.
+oaflow: 1
+pipeline: {name}
+description: The services of OpenAleph, as their settings hand over
+
+stages:
+"""
+
+
+def import_environment(name: str, environment: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """
+    The text of a pipeline file, and what is to be said about settings that are not in it.
+
+    Args:
+        name: of the pipeline.
+
+    Raises:
+        UsageError: a value is none that the setting, or a pipeline, can have.
+    """
+    # Only here: ruamel.yaml takes long to load.
+    from oaflow.formatting import formatted
+
+    settings = read_settings(environment)
+    text = formatted(_HEAD.format(name=_scalar(name)) + "\n".join(_lines(settings)) + "\n")
+    loaded = load_text(text, "import-env")
+    checked = check_data(loaded.data, loaded.spans, None) if loaded.data is not None else None
+    if wrong := errors((*loaded.diagnostics, *(checked.diagnostics if checked else ()))):
+        raise UsageError(f"the settings make no pipeline: {wrong[0].message}", help=wrong[0].help)
+    if not any(service.said for service in settings.services.values()):
+        return text, ("no setting of the hand-over is set: these are the defaults", *settings.remarks)
+    return text, settings.remarks
+
+
+def read_environment(file: str | None) -> Mapping[str, str]:
+    """
+    The variables of a file of `NAME=value` lines; `-` is stdin, and None the environment of this process.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    if file is None:
+        return os.environ
+    # With pydantic-settings, which reads such files for openaleph-procrastinate; no command but this one needs it.
+    from dotenv import dotenv_values
+
+    try:
+        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        text = raw.decode()
+    except OSError as error:
+        raise UsageError(f"{file!r} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise UsageError(f"{file!r} is no text in UTF-8") from None
+    return {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
+
+
+def _lines(settings: Settings) -> Iterator[str]:
+    services = settings.services
+    reached = _reached(services)
+    for name in HANDS_OVER:
+        _check(name, services[name])
+        if name in reached:
+            yield from _stage(name, services)
+            yield ""
+    yield from (f"# {line}" for line in _absent(services, reached))
+
+
+def _reached(services: Mapping[str, Service]) -> set[str]:
+    reached, ahead = set[str](), [START]
+    while ahead:
+        name = ahead.pop()
+        if name not in reached:
+            reached.add(name)
+            ahead += [to for to in HANDS_OVER[name] if services[to].defer]
+    return reached
+
+
+def _check(name: str, service: Service) -> None:
+    """
+    Refuses what can be the name of a queue there, and none of a port here.
+    """
+    queue = service.queue
+    if PORT.fullmatch(queue) and len(queue) <= QUEUE_LENGTH and queue not in EDGE_KEYS:
+        return
+    raise UsageError(
+        f"{service.said.get('queue')} is {queue!r}, and a pipeline could not name a port like it: {_RULE}",
+        help=f"let the services have another one: {PREFIX}{name.upper()}_QUEUE=NAME",
+    )
+
+
+_RULE = f"letters, digits, '_', '-' and '.', first a letter, at most {QUEUE_LENGTH}, and none of {', '.join(EDGE_KEYS)}"
+
+
+def _stage(name: str, services: Mapping[str, Service]) -> Iterator[str]:
+    service = services[name]
+    yield f"  {name}:"
+    for key in ("task", "queue"):
+        yield _said(f"    {key}: {_scalar(getattr(service, key))}", service.said.get(key))
+    yield "    external: true"
+    least, most = service.min_priority, max(service.min_priority, service.max_priority)
+    if (middle := (least + most) // 2) != 50:
+        where = service.said.get("min_priority") or service.said.get("max_priority")
+        yield _said(
+            f"    priority: {middle}", f"random there, from {least} to {most}" + (f": {where}" if where else "")
+        )
+    ports: dict[str, list[str]] = {}
+    for to in HANDS_OVER[name]:
+        ports.setdefault(services[to].queue, []).append(to)
+    if ports:
+        yield "    next:"
+    for queue, targets in ports.items():
+        yield from _port(_scalar(queue), name, targets, services)
+
+
+def _port(port: str, name: str, targets: Sequence[str], services: Mapping[str, Service]) -> Iterator[str]:
+    going = [to for to in targets if services[to].defer]
+    said = (services[to].said.get(key) for to in going for key in ("queue", "defer"))
+    why = ", ".join(dict.fromkeys(filter(None, said)))
+    if not going:
+        yield _said(f"      {port}: drop", "; ".join(_off(to, services[to]) for to in targets))
+    elif len(targets) == 1:
+        yield _said(f"      {port}: {_edge(name, going[0])}", why)
+    else:
+        # One queue for several stages: what is handed over says its task.
+        if len({services[to].task for to in targets}) < len(targets):
+            queue = services[targets[0]].queue
+            raise UsageError(
+                f"stages {', '.join(map(repr, targets))} have one queue {queue!r} and one task: "
+                f"what {name!r} hands over to them cannot be told apart",
+                help=f"give one of them another queue: {PREFIX}{targets[0].upper()}_QUEUE=NAME",
+            )
+        yield _said(f"      {port}:", why)
+        for to in going:
+            when = json.dumps(f"job.task == {services[to].task!r}", ensure_ascii=False)
+            yield f"        - {_edge(name, to, f'when: {when}')}"
+
+
+def _edge(name: str, to: str, *members: str) -> str:
+    said = (*members, f"recurse: {DEEP}") if to == name else members
+    return f"{{{', '.join((f'to: {to}', *said))}}}" if said else to
+
+
+def _absent(services: Mapping[str, Service], reached: set[str]) -> Iterator[str]:
+    """
+    The stages that are not in the pipeline, and why.
+    """
+    for name in DEFAULTS:
+        if name in reached:
+            continue
+        if name not in HANDS_OVER:
+            if services[name].said:
+                settings = ", ".join(sorted(set(services[name].said.values())))
+                yield f"{name} is not here, as no service hands over documents to it: {settings}"
+        elif not services[name].defer:
+            yield f"{name} is not here: {_off(name, services[name])}"
+        else:
+            yield f"{name} is not here, as nothing that is here hands over to it"
+
+
+def _off(name: str, service: Service) -> str:
+    return (
+        f"{service.said['defer']} is off"
+        if "defer" in service.said
+        else f"{PREFIX}{name.upper()}_DEFER is off by default"
+    )
+
+
+# What means the same with and without quotes.
+_PLAIN = re.compile(r"(?!(?:true|false|null)$)[A-Za-z_][A-Za-z0-9_.-]*", re.IGNORECASE)
+
+
+def _scalar(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
+def _said(line: str, comment: str | None) -> str:
+    return f"{line}  # {comment}" if comment else line

@@ -1,0 +1,179 @@
+"""
+The settings with which openaleph-procrastinate hands over: which queue and task each stage has, and whether it is sent
+anything. They are read as its own settings model reads them, which tests/compat compares.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import orjson
+
+from oaflow.errors import UsageError
+
+PREFIX = "OPENALEPH_"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """
+    What the settings say about one stage of OpenAleph.
+
+    Attributes:
+        defer: whether it is sent anything.
+        min_priority: priorities there are random, from this one to `max_priority`.
+        said: the setting that each field was set by; those that are missing have their defaults.
+    """
+
+    queue: str
+    task: str
+    defer: bool = True
+    min_priority: int = 0
+    max_priority: int = 100
+    max_retries: int = 5
+    said: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    The stages by name, and sentences about settings that say nothing about them.
+    """
+
+    services: Mapping[str, Service]
+    remarks: tuple[str, ...]
+
+
+def _aleph(task: str, **fields: Any) -> Service:
+    return Service(fields.pop("queue", "openaleph"), f"aleph.procrastinate.tasks.{task}", **fields)
+
+
+DEFAULTS: Mapping[str, Service] = {
+    "ingest": Service("ingest", "ingestors.tasks.ingest"),
+    "analyze": Service("analyze", "ftm_analyze.tasks.analyze"),
+    "transcribe": Service("transcribe", "ftm_transcribe.tasks.transcribe", defer=False),
+    "translate": Service("translate", "ftm_translate.tasks.translate", defer=False),
+    "geocode": Service("geocode", "ftm_geocode.tasks.geocode", defer=False),
+    "assets": Service("assets", "ftm_assets.tasks.resolve", defer=False),
+    "vectorize": Service("vectorize", "ftm_vectorize.tasks.vectorize", defer=False),
+    "index": _aleph("index_entities", min_priority=70),
+    "reindex": _aleph("reindex_collection", min_priority=50),
+    "xref": _aleph("xref_collection", min_priority=50),
+    "load_mapping": _aleph("load_mapping", min_priority=90),
+    "flush_mapping": _aleph("flush_mapping", min_priority=40),
+    "export_search": _aleph("export_search", max_priority=50),
+    "export_xref": _aleph("export_xref", max_priority=50),
+    "update_entity": _aleph("update_entity", min_priority=99),
+    "prune_entity": _aleph("prune_entity", min_priority=99),
+    "cancel_dataset": _aleph("cancel_dataset", queue="openaleph-management", min_priority=101),
+}
+
+_TEXTS = ("queue", "task")
+_NUMBERS = ("min_priority", "max_priority", "max_retries")
+_FIELDS = (*_TEXTS, "defer", *_NUMBERS)
+
+# As pydantic reads a bool.
+_TRUE, _FALSE = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
+
+# Settings of openaleph-procrastinate that are not about the hand-over.
+_OTHERS = (
+    "INSTANCE",
+    "DB_URI",
+    "DB_POOL_SIZE",
+    "PROCRASTINATE_DEHYDRATE_ENTITIES",
+    "LAKEHOUSE",
+    "LAKEHOUSE_FLUSH_THRESHOLD",
+)
+
+# Names of other settings that are said.
+_NAMED = 3
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """
+    What an environment makes of the defaults.
+
+    Raises:
+        UsageError: a value is none that the setting can have.
+    """
+    given = {name.upper(): value for name, value in environment.items() if name.upper().startswith(PREFIX)}
+    services, remarks, others = dict(DEFAULTS), list[str](), list[str]()
+    # Those of a whole stage first: what is said of one field counts before them.
+    for setting in sorted(given, key=lambda name: (_of(name)[1] is not None, name)):
+        stage, key = _of(setting)
+        if stage is None:
+            (remarks if setting.endswith(("_QUEUE", "_TASK", "_DEFER")) else others).append(setting)
+        elif key is None:
+            for name, value in _members(setting, given[setting]):
+                services[stage] = _with(services[stage], setting, name, value)
+        elif key in _NUMBERS:
+            remarks.append(setting)
+        elif key in _FIELDS:
+            services[stage] = _with(services[stage], setting, key, given[setting])
+        else:
+            remarks.append(setting)
+    said = [_unknown(setting) for setting in remarks]
+    others = [name for name in others if name.removeprefix(PREFIX) not in _OTHERS]
+    if others:
+        names = ", ".join(others[:_NAMED]) + (f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "")
+        said.append(f"not of the hand-over, and left out: {names}")
+    return Settings(services, tuple(said))
+
+
+def _of(setting: str) -> tuple[str | None, str | None]:
+    """
+    The stage that a setting is about, and the field of it; no field: it is about the whole stage.
+    """
+    rest = setting.removeprefix(PREFIX).lower()
+    for stage in DEFAULTS:
+        if rest == stage:
+            return stage, None
+        if rest.startswith(f"{stage}_"):
+            return stage, rest.removeprefix(f"{stage}_")
+    return None, None
+
+
+def _members(setting: str, value: str) -> Iterator[tuple[str, object]]:
+    try:
+        members = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        members = None
+    if not isinstance(members, dict):
+        raise UsageError(f"{setting} is {value!r}, and no object of JSON", help=f'{setting}=\'{{"queue": "NAME"}}\'')
+    for name, member in cast("dict[str, object]", members).items():
+        if name not in _FIELDS:
+            raise UsageError(f"{setting} has a key {name!r}, which no stage has", help=f"one of: {', '.join(_FIELDS)}")
+        yield name, member
+
+
+def _with(service: Service, setting: str, key: str, value: object) -> Service:
+    said = {**service.said, key: setting}
+    text = str(value).strip().lower()
+    if key in _TEXTS:
+        return replace(service, **{key: str(value)}, said=said)
+    if key == "defer":
+        if text not in _TRUE + _FALSE:
+            raise UsageError(f"{setting} is {value!r}, neither true nor false", help=f"{setting}=0, or =1")
+        return replace(service, defer=text in _TRUE, said=said)
+    if not text.removeprefix("-").isdecimal():
+        raise UsageError(f"{setting} says {key} {value!r}, which is no number", help=f"{setting}='{{\"{key}\": 5}}'")
+    return replace(service, **{key: int(text)}, said=said)
+
+
+def _unknown(setting: str) -> str:
+    """
+    What is to be said about a setting that openaleph-procrastinate ignores, or refuses to start with.
+    """
+    stage, key = _of(setting)
+    if stage is not None and key in _NUMBERS:
+        whole = f"{PREFIX}{stage.upper()}"
+        return (
+            f"{setting} is left out: openaleph-procrastinate takes its name apart at each _ and refuses to start; "
+            f"it reads {whole}='{{\"{key}\": ...}}'"
+        )
+    known = [f"{PREFIX}{name}_{key}".upper() for name in DEFAULTS for key in (*_TEXTS, "defer")]
+    close = difflib.get_close_matches(setting, known, n=1)
+    then = f"; did you mean {close[0]}?" if close else ""
+    what = "refuses to start with it" if stage is not None else "ignores it"
+    return f"{setting} is no setting of the hand-over, and openaleph-procrastinate {what}{then}"

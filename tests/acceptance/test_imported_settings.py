@@ -1,0 +1,49 @@
+"""
+`oaflow import-env`, through the installed program: from settings of OpenAleph's services to a pipeline file.
+"""
+
+from tests.acceptance.conftest import Command
+
+SET = """\
+# as `docker exec ingest env` prints them, and as a .env file has them
+OPENALEPH_INGEST_QUEUE=ingest-prio
+export OPENALEPH_TRANSLATE_DEFER="1"
+OPENALEPH_INGET_QUEUE=nobody
+SECRET=never
+"""
+
+
+def test_a_file_of_settings_becomes_a_pipeline_that_is_checked_and_formatted(offline: Command) -> None:
+    (offline.folder / "ingest.env").write_text(SET)
+
+    made = offline("import-env", "ingest.env", "-o", "services.yml")
+    piped = offline("import-env", "-", "--name", "openaleph", stdin=SET)
+    checked = offline("check", "services.yml")
+    tidy = offline("fmt", "--check", "services.yml")
+
+    text = (offline.folder / "services.yml").read_text()
+    assert (made.code, made.out, piped.code, piped.out) == (0, "", 0, text)
+    assert made.err.splitlines() == [
+        "OPENALEPH_INGET_QUEUE is no setting of the hand-over, and openaleph-procrastinate ignores it; did you mean "
+        "OPENALEPH_INGEST_QUEUE?",
+        "wrote services.yml",
+    ]
+    assert "    queue: ingest-prio  # OPENALEPH_INGEST_QUEUE\n" in text
+    assert "      translate: translate  # OPENALEPH_TRANSLATE_DEFER\n" in text
+    assert "      geocode: drop  # OPENALEPH_GEOCODE_DEFER is off by default\n" in text
+    assert "never" not in text
+    assert (checked.code, checked.err) == (0, "services.yml: 4 stages, no mistakes\n")
+    assert (tidy.code, tidy.err) == (0, "")
+
+
+def test_without_a_file_the_environment_counts_and_what_is_wrong_is_one_sentence(offline: Command) -> None:
+    mine = offline("import-env", env={"OPENALEPH_INGEST_QUEUE": "mine"})
+    none = offline("import-env")
+    wrong = offline("import-env", env={"OPENALEPH_INDEX_DEFER": "maybe"})
+    gone = offline("import-env", "nothing.env")
+
+    assert (mine.code, mine.err) == (0, "")
+    assert "queue: mine  # OPENALEPH_INGEST_QUEUE" in mine.out
+    assert (none.code, none.err) == (0, "no setting of the hand-over is set: these are the defaults\n")
+    assert (wrong.code, wrong.error) == (2, "OPENALEPH_INDEX_DEFER is 'maybe', neither true nor false")
+    assert (gone.code, gone.error) == (2, "'nothing.env' cannot be read: No such file or directory")

@@ -1,0 +1,73 @@
+"""
+What is said about hand-over settings of OpenAleph that are not understood. tests/compat asks the real ones.
+"""
+
+import pytest
+
+from oaflow.errors import UsageError
+from oaflow.operations.importing import import_environment
+from oaflow.operations.openaleph import read_settings
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        (
+            "OPENALEPH_INGET_QUEUE",
+            "OPENALEPH_INGET_QUEUE is no setting of the hand-over, and openaleph-procrastinate ignores it; "
+            "did you mean OPENALEPH_INGEST_QUEUE?",
+        ),
+        (
+            "OPENALEPH_INDEX_QUEU",
+            "OPENALEPH_INDEX_QUEU is no setting of the hand-over, and openaleph-procrastinate refuses to start "
+            "with it; did you mean OPENALEPH_INDEX_QUEUE?",
+        ),
+        (
+            "OPENALEPH_INGEST_MAX_RETRIES",
+            "OPENALEPH_INGEST_MAX_RETRIES is left out: openaleph-procrastinate takes its name apart at each _ and "
+            "refuses to start; it reads OPENALEPH_INGEST='{\"max_retries\": ...}'",
+        ),
+        ("OPENALEPH_SECRET_KEY", "not of the hand-over, and left out: OPENALEPH_SECRET_KEY"),
+    ],
+)
+def test_a_setting_that_is_not_known_is_told_in_one_sentence(setting, sentence):
+    assert read_settings({setting: "3"}).remarks == (sentence,)
+
+
+def test_what_is_not_of_openaleph_and_what_is_of_its_other_settings_is_nothing_to_tell():
+    quiet = {"PATH": "/bin", "OPENALEPH_INSTANCE": "x", "OPENALEPH_DB_URI": "x", "OPENALEPH_INGEST_QUEUE": "x"}
+
+    assert read_settings(quiet).remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("environment", "problem"),
+    [
+        ({"OPENALEPH_INDEX_DEFER": "maybe"}, "OPENALEPH_INDEX_DEFER is 'maybe', neither true nor false"),
+        ({"OPENALEPH_INGEST_QUEUE": "x" * 41}, "OPENALEPH_INGEST_QUEUE is 'xxx"),
+        (
+            {"OPENALEPH_INDEX_QUEUE": "to"},
+            "OPENALEPH_INDEX_QUEUE is 'to', and a pipeline could not name a port like it",
+        ),
+        ({"OPENALEPH_INDEX_QUEUE": "a b"}, "OPENALEPH_INDEX_QUEUE is 'a b', and a pipeline could not name a port"),
+        ({"OPENALEPH_INDEX_TASK": "a b"}, "the settings make no pipeline: 'a b' is no name of a task"),
+        (
+            {"OPENALEPH_INDEX_QUEUE": "analyze", "OPENALEPH_INDEX_TASK": "ftm_analyze.tasks.analyze"},
+            "stages 'analyze', 'index' have one queue 'analyze' and one task",
+        ),
+    ],
+)
+def test_what_no_pipeline_could_say_is_refused_with_the_name_of_the_setting(environment, problem):
+    with pytest.raises(UsageError) as refused:
+        import_environment("openaleph", environment)
+
+    assert str(refused.value).startswith(problem)
+
+
+def test_stages_on_one_queue_are_told_apart_by_their_tasks():
+    text, _ = import_environment(
+        "one", {f"OPENALEPH_{stage}_QUEUE": "prio" for stage in ("INGEST", "ANALYZE", "INDEX")}
+    )
+
+    assert "- {to: analyze, when: \"job.task == 'ftm_analyze.tasks.analyze'\"}" in text
+    assert "- {to: ingest, when: \"job.task == 'ingestors.tasks.ingest'\", recurse: 16}" in text
