@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock pictures reference compat-env newcomer clean bench chaos
+.PHONY: help demo test lint format lock pictures reference site compat-env newcomer clean bench chaos
 
 # The Python that is here is used, never one that uv would bring.
 export UV_PYTHON_DOWNLOADS := never
@@ -59,6 +59,9 @@ reference: $(VENV)/run.stamp  ## write the pages of docs/reference that are made
 	$(PYTHON) tools/make_rules.py
 	$(PYTHON) tools/make_reference.py
 
+site: $(VENV)/dev.stamp  ## the docs as a site, in site/: open site/index.html
+	$(VENV)/bin/zensical build --clean --strict
+
 lock: $(VENV)/uv.stamp  ## choose versions anew: from pyproject.toml and locks/*.in
 	scripts/lock $(UV)
 
@@ -69,7 +72,7 @@ newcomer:  ## demo and tests on an empty Debian (as root; not in CI)
 	scripts/newcomer
 
 clean:  ## take away environments and what the demo made
-	rm -rf .venv .venv-compat .venv-peers .demo build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-compat .venv-peers .demo .cache build dist site .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # An environment is remade where its lock changed, and only then.
 $(VENV)/uv.stamp: locks/uv.txt
