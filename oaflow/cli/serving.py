@@ -44,9 +44,10 @@ def worker(
     workers: Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Worker processes.")] = 1,
 ) -> int:
     """
-    Work on the jobs of all runs, until a signal comes: the first drains, the second stops at once.
+    Work on the jobs of all runs, until a signal comes: the first drains, the second stops at once. A database that does
+    not answer is waited for.
     """
-    from oaflow.cli.output import remark
+    from oaflow.cli.output import clean, remark
     from oaflow.cli.progress import of_a_death
     from oaflow.compiler.functions import import_folders
     from oaflow.operations.crew import Crew
@@ -69,6 +70,9 @@ def worker(
                         if event.code == 0
                         else f"worker process {event.pid} was ended"
                     )
+                case running.Awaited(problem):
+                    remark(f"{clean(str(problem))}; waiting for it", "yellow")
+                    remark(f"help:  {clean(problem.help or '')}")
                 case _:
                     pass
     return 0

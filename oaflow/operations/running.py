@@ -4,7 +4,7 @@ Run, resume, retry, cancel, and the worker: what starts processes and follows th
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +35,7 @@ from oaflow.operations.starting import (
     unfinished,
 )
 from oaflow.operations.states import bound_plan, folders_from_here, folders_of, wanted_run
+from oaflow.postgres.problems import Unreachable
 from oaflow.runtime.supervisor import Died, Ended, Interrupts, Supervisor
 from oaflow.runtime.supervisor import Event as WorkerEvent
 from oaflow.settings import Settings
@@ -55,6 +56,15 @@ class Said:
     """
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """
+    The database does not answer yet; a worker waits for it.
+    """
+
+    problem: Unreachable
 
 
 def run(
@@ -209,11 +219,14 @@ def pause(settings: Settings, run: str | None) -> Run:
         return wanted_run(made, found.id)
 
 
-def worker(settings: Settings, crew: Crew) -> Iterator[WorkerEvent]:
+def worker(settings: Settings, crew: Crew) -> Iterator[WorkerEvent | Awaited]:
     """
-    Runs workers until a signal comes: the first drains, the second kills.
+    Runs workers until a signal comes: the first drains, the second kills. A database that does not answer is waited
+    for at the beginning as later: after a restart of the machine the server may be the last that comes.
     """
-    with database(settings) as opened, Interrupts() as interrupts:
+    with ExitStack() as stack:
+        opened = yield from _awaited(settings, stack)
+        interrupts = stack.enter_context(Interrupts())
         supervisor = crew.begin()
         if supervisor is None:
             return
@@ -236,6 +249,18 @@ def worker(settings: Settings, crew: Crew) -> Iterator[WorkerEvent]:
             yield from supervisor.stop(hurry=lambda: interrupts.count > 1)
         finally:
             supervisor.stop(0)
+
+
+def _awaited(settings: Settings, stack: ExitStack) -> Generator[Awaited, None, Database]:
+    told = False
+    while True:
+        try:
+            return stack.enter_context(database(settings))
+        except Unreachable as problem:
+            if not told:
+                yield Awaited(problem)
+            told = True
+        time.sleep(_RETRY)
 
 
 def _go_on(made: Connection[Any], run: Run, folders: tuple[Path, ...]) -> Begun:

@@ -148,14 +148,20 @@ def connect(address: Address, program: str) -> Generator[Connection[Any]]:
     A connection in autocommit mode; what keeps it from being made is told in a sentence.
 
     Raises:
-        Unreachable, WrongPassword, NoSuchDatabase: it cannot be made.
+        Unreachable: it cannot be made, or breaks.
+        WrongPassword, NoSuchDatabase: it cannot be made.
     """
     try:
         connection = psycopg.connect(named(address.uri, program), autocommit=True, connect_timeout=10)
     except psycopg.OperationalError as error:
         raise _diagnosed(address, error) from error
     with connection:
-        yield connection
+        try:
+            yield connection
+        except psycopg.OperationalError as error:
+            if not connection.broken:
+                raise
+            raise _diagnosed(address, error) from error
 
 
 def _address(database: Address | str) -> Address:

@@ -200,7 +200,7 @@ def test_a_retry_is_made_when_it_is_due_though_nothing_notifies_of_it(
 def test_what_waits_in_a_busy_worker_is_done_by_one_that_is_free(cli: Command, started: Started, until: Until) -> None:
     cli.environment |= {"OAFLOW_EXECUTORS": "1"}
     first = started(program(cli, "-m", "impatient_worker"))
-    stages = {"source": {"with": {"count": 2}, "next": "work"}, "work": {"with": {"seconds": 5.0}}}
+    stages = {"source": {"with": {"count": 2}, "next": "work"}, "work": {"with": {"seconds": 10.0}}}
     running = started(cli.start("run", cli.pipeline("slow", stages), "-d", "demo", "--workers", "0", "--json"))
     until(lambda: len(query(cli, "SELECT 1 FROM procrastinate_jobs WHERE status = 'doing'")) == 2)
 

@@ -29,9 +29,6 @@ from tests.chaos.proxy import Fault, How, Proxy
 
 Hit = frozenset[int]
 
-# Seconds in which a supervisor looks for its database.
-_BEGINNING = 15.0
-
 # Workers of a supervisor.
 _EACH = 2
 
@@ -84,7 +81,6 @@ class Stand:
     ended_by_themselves: int = 0
     keep: bool = False
     _orders: int = 0
-    _hired: dict[int, float] = field(default_factory=dict)
     _later: list[threading.Timer] = field(default_factory=list)
 
     @property
@@ -100,9 +96,7 @@ class Stand:
         """
         for number, crew in enumerate(self.crews):
             if crew.poll() is not None:
-                # One that finds no database when it is started says so and ends, and is started again.
-                lasted = time.monotonic() - self._hired[number] > _BEGINNING
-                if lasted and crew.returncode != -signal.SIGKILL:
+                if crew.returncode != -signal.SIGKILL:
                     self.ended_by_themselves += 1
                     print(f"supervisor {crew.pid} ended by itself, with {crew.returncode}", flush=True)
                 self._hire(number)
@@ -119,7 +113,6 @@ class Stand:
             self.post.start(*WORKER, "--workers", str(_EACH), "--executors", "1"),
             *self.crews[number + 1 :],
         ]
-        self._hired[number] = time.monotonic()
 
     def one(self, role: str) -> psutil.Process | None:
         """

@@ -5,6 +5,7 @@ A database that is out of reach is waited for, whatever else happens meanwhile.
 import os
 import signal
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -15,7 +16,7 @@ from tests.chaos.test_kills import workers_of
 from tests.chaos.test_statements import wait
 
 
-def test_a_worker_that_dies_while_the_database_is_away_is_replaced_and_its_jobs_come_back(
+def test_workers_wait_for_the_database_at_the_beginning_and_when_one_dies_while_it_is_away(
     database: str, tmp_path: Path, clean_environment: dict[str, str]
 ) -> None:
     def registered() -> list[int]:
@@ -23,7 +24,15 @@ def test_a_worker_that_dies_while_the_database_is_away_is_replaced_and_its_jobs_
             return [pid for (pid,) in connection.execute("SELECT pid FROM oaflow.workers").fetchall()]
 
     patient = clean_environment | {"OAFLOW_DEAD_AFTER": "600"}
-    with Proxy(database) as proxy, crew(Post(proxy.address, database, tmp_path, patient), *WORKER) as (supervisor,):
+    with ExitStack() as stack:
+        proxy = stack.enter_context(Proxy(database))
+        proxy.leave()
+        (supervisor,) = stack.enter_context(crew(Post(proxy.address, database, tmp_path, patient), *WORKER))
+        said = tmp_path / "workers.log"
+        wait(
+            lambda: "; waiting for it\nhelp:  check that it runs, and OAFLOW_DB_URI" in said.read_text(), said.read_text
+        )
+        proxy.away = False
         wait(registered, registered)
         (killed,) = registered()
         proxy.leave()

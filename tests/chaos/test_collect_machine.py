@@ -15,6 +15,7 @@ MUTATIONS = {
 }
 
 
+@pytest.mark.timeout(1200)  # half a minute, where nothing else runs
 def test_no_interleaving_loses_or_doubles_what_is_collected(database: str):
     CollectMachine.address = database
     run_state_machine_as_test(CollectMachine, settings=machine_settings(60, 40))

@@ -34,6 +34,7 @@ def broken(connection: psycopg.Connection[Any], function: str, old: str, new: st
     connection.execute(row[0].replace(old, new))  # pyright: ignore
 
 
+@pytest.mark.timeout(1200)  # half a minute, where nothing else runs
 def test_no_interleaving_loses_or_doubles_a_handover(database: str):
     with psycopg.connect(database, autocommit=True) as connection:
         run_machine(connection)
