@@ -65,7 +65,7 @@ site: $(VENV)/dev.stamp  ## the docs as a site, in site/: open site/index.html
 lock: $(VENV)/uv.stamp  ## choose versions anew: from pyproject.toml and locks/*.in
 	scripts/lock $(UV)
 
-compat-env: $(VENV)/dev.stamp  ## the real programs of OpenAleph, in environments of their own, for tests/compat
+compat-env: $(VENV)/dev.stamp  ## the real programs beside which oaflow must work, in environments of their own, for tests/compat
 	$(PYTHON) tests/compat/environment.py
 
 newcomer:  ## demo and tests on an empty Debian (as root; not in CI)

@@ -19,6 +19,14 @@ _BYTES: Mapping[str, int] = {
     **{f"{letter}{unit}": 1000**power for power, letter in enumerate("kmgt", 1) for unit in ("", "b")},
     **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)},
 }
+
+# The same for editors, which know patterns only: each text that is read here fits, and what is more than nothing.
+_UNITS = "(?:ms|[smhdw])"
+DURATION_PATTERN = rf"\s*(?:{_NUMBER}|(?:{_NUMBER}\s*{_UNITS}\s*)+)\s*"
+SIZE_PATTERN = rf"(?=.*[1-9])\s*{_NUMBER}\s*(?:[kKmMgGtT](?:[iI]?[bB])?|[bB])?\s*"
+_TIME = rf"(?:{_NUMBER}\s*)?{_UNITS}(?:\s*{_NUMBER}\s*{_UNITS})*"
+RATE_PATTERN = rf"(?=.*[1-9].*/)\s*{_NUMBER}\s*/\s*(?=[a-z]|.*[1-9]){_TIME}\s*"
+
 _RATE = re.compile(rf"({_NUMBER})\s*/\s*(.+)")
 _SIZE = re.compile(rf"({_NUMBER})\s*([a-z]*)", re.IGNORECASE)
 
@@ -46,8 +54,9 @@ def per_second(value: object) -> float | None:
     """
     if not isinstance(value, str) or not (match := _RATE.fullmatch(value.strip())):
         return None
-    time = match[2] if match[2][0].isdigit() else f"1{match[2]}"
-    within = None if time.isdigit() else seconds(time)
+    time = f"1{match[2]}" if match[2][0].isalpha() else match[2]
+    # `50/10` does not say ten of what.
+    within = seconds(time) if time[-1].isalpha() else None
     found = float(match[1]) / within if within else 0.0
     return found if 0 < found < math.inf else None
 

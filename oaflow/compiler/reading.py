@@ -171,7 +171,7 @@ class Reader:
         elif spelled(value) is not None:
             self.lookalike(value, path, key=key)
         elif not pattern.fullmatch(value) or len(value) > NAME_LENGTH:
-            message = f"{shortened(value)!r} is no name of {what}: {_RULES_OF[pattern]}"
+            message = f"{shortened(value)!r} is no name of {what}: {RULES_OF[pattern]}"
             self.report(rules.BAD_NAME, message, path, key=key, help=_suggested(value, pattern))
         elif value in reserved:
             self.report(
@@ -364,7 +364,7 @@ class Reader:
                 return None
 
 
-_RULES_OF: Mapping[re.Pattern[str], str] = {
+RULES_OF: Mapping[re.Pattern[str], str] = {
     NAME: f"a lower-case letter, then lower-case letters, digits, '_' and '-', at most {NAME_LENGTH}",
     PARAM: "letters, digits and '_', not first a digit",
     PORT: "letters, digits, '_', '-' and '.', first a letter",

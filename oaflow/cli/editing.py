@@ -1,0 +1,44 @@
+"""
+`schema` and `lsp`: what editors ask for.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oaflow.cli.pages import Page
+
+
+def register(app: typer.Typer) -> None:
+    """
+    Adds the commands of this group.
+    """
+    panel = "Writing pipelines"
+    app.command("schema", cls=Page, rich_help_panel=panel, epilog="Example: oaflow schema -o oaflow.schema.json")(
+        schema
+    )
+
+
+def schema(
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")] = None,
+) -> int:
+    """
+    Print the JSON Schema of pipeline files, which editors complete and check by.
+    """
+    import json
+
+    from oaflow.cli.output import clean, remark, say
+    from oaflow.editors.schema import pipeline_schema
+    from oaflow.errors import EnvironmentProblem
+
+    text = json.dumps(pipeline_schema(), indent=1, ensure_ascii=False)
+    if output is None:
+        say(text)
+        return 0
+    try:
+        output.write_text(text + "\n", "utf-8")
+    except OSError as error:
+        raise EnvironmentProblem(f"{str(output)!r} cannot be written: {error.strerror}") from error
+    remark(f"wrote {clean(output)}")
+    return 0

@@ -1,0 +1,27 @@
+"""
+`oaflow schema`, through the installed program.
+"""
+
+import json
+
+import jsonschema
+
+from tests.acceptance.conftest import Command
+
+
+def test_the_schema_is_printed_or_written(offline: Command) -> None:
+    printed = offline("schema")
+    written = offline("schema", "-o", "oaflow.schema.json")
+
+    assert (printed.code, printed.err) == (0, "")
+    schema = json.loads(printed.out)
+    jsonschema.Draft7Validator.check_schema(schema)
+    assert (written.code, written.out, written.err) == (0, "", "wrote oaflow.schema.json\n")
+    assert json.loads((offline.folder / "oaflow.schema.json").read_text()) == schema
+
+
+def test_a_place_that_cannot_be_written_is_named(offline: Command) -> None:
+    result = offline("schema", "-o", "no/such/folder.json")
+
+    assert result.code == 3
+    assert result.error == "'no/such/folder.json' cannot be written: No such file or directory"
