@@ -84,8 +84,8 @@ goes `to`, and the `answers` of all edges: `to`, `condition`, `holds`, `values`;
 place: `file`, `path`, `line`, `column`, `end_line`, `end_column` |
 | `graph` | `pipeline`; `stages`: `name`, `task`, `queue`, `start`, `end`, `external`, `disabled` (why), \
 `counted`, `description`; `edges`: `from`, `to` (null: dropped), `port`, `kind` (`next`, `error`, `drop`), `recurse` |
-| `plan --diff` | `old`, `new` (digests), `same`, `changes`: a list of `kind`, `text`, `stage`, `param` (both null: of \
-the pipeline); `movable`, `obstacles`: whether a run in flight may go over, and what keeps it |
+| `plan --diff` | `old`, `new` (digests), `same`, `run` and its `state` (null where OLD is none), \
+`changes`: a list of `kind`, `text`, `stage`, `param` (both null: of the pipeline); `movable`, `obstacles`: whether a run in flight may go over, and what keeps it |
 | `explain CODE` | `code`, `slug`, `severity`, `summary`, `explanation`, `example`, `repair` |
 | `explain` | a rule a line: `code`, `slug`, `summary` |
 | `doctor` | a finding a line: `level` (`fine`, `note`, `problem`), `what`, `text`, `help` |

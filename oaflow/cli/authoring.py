@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oaflow.cli.options import Json, PipelineName
+from oaflow.cli.options import Json, PipelineName, settings
 from oaflow.cli.pages import Page
 
 if TYPE_CHECKING:
+    from oaflow.operations.comparing import Comparison
     from oaflow.plan import Plan
 
 NoImport = Annotated[bool, typer.Option("--no-import", help="Do not look at the functions of the stages.")]
@@ -152,7 +153,7 @@ def plan(
     diff: Annotated[
         str | None,
         typer.Option(
-            "--diff", metavar="OLD", help="Say what changed since OLD: a pipeline, or a plan in a .json file."
+            "--diff", metavar="OLD", help="Say what changed since OLD: a pipeline, a plan in a .json file, or a run."
         ),
     ] = None,
     no_import: NoImport = False,
@@ -165,9 +166,8 @@ def plan(
 
     if diff is not None:
         from oaflow.cli.comparing import print_comparison
-        from oaflow.operations.comparing import compare
 
-        comparison = compare(_plan_of(diff, no_import), _plan_of(pipeline, no_import))
+        comparison = _compared(diff, pipeline, no_import)
         if json:
             say_json(comparison.as_json())
         else:
@@ -177,6 +177,20 @@ def plan(
     say(made.canonical().decode())
     remark(f"sha256:{made.digest}" + (" (made without the functions: it cannot be run)" if no_import else ""))
     return 0
+
+
+def _compared(old: str, new: str, no_import: bool) -> "Comparison":
+    from oaflow.operations.comparing import compare, kept_run
+    from oaflow.operations.programs import NoSuchPipelineError
+
+    try:
+        before, run = _plan_of(old, no_import), None
+    except NoSuchPipelineError:
+        found = kept_run(settings(), old)
+        if found is None:
+            raise
+        run, before = found
+    return compare(before, _plan_of(new, no_import), run)
 
 
 def _plan_of(typed: str, no_import: bool) -> "Plan":

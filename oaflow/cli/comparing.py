@@ -27,10 +27,13 @@ def print_comparison(comparison: Comparison) -> None:
         for _, change in group:
             say_hanging(Text(clean(change.text)), first=2, rest=4)
     screen().print()
+    which = "runs in flight" if comparison.run is None else f"run {comparison.run.id}"
+    if comparison.run is not None and not comparison.run.open:
+        say_hanging(Text(f"run {comparison.run.id} has ended: what `oaflow retry` sends again would move"))
     if not comparison.obstacles:
-        say_hanging(Text("runs in flight may move to it", "green"))
+        say_hanging(Text(clean(f"{which} may move to it"), "green"))
         return
-    say_hanging(Text("runs in flight may not move to it:", "yellow"))
+    say_hanging(Text(clean(f"{which} may not move to it:"), "yellow"))
     for obstacle in comparison.obstacles:
         say_hanging(Text(clean(obstacle)), first=2, rest=4)
 

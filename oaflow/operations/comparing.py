@@ -2,27 +2,36 @@
 Two plans beside each other: what changed from one to the other, and whether runs in flight may go over.
 """
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import orjson
 
+from oaflow.ledger.runs import Run, find_run
+from oaflow.operations.databases import connection
+from oaflow.operations.states import plan_of
 from oaflow.plan import Plan
 from oaflow.plan.differences import Change, changes
 from oaflow.plan.moving import obstacles
+from oaflow.settings import Settings
+
+# As the ledger names runs.
+RUN = re.compile(r"[a-z][a-z0-9_-]*-[a-z2-7]{6}")
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """
-    What is different in `new`, and what keeps a run of `old` from going over to it.
+    What is different in `new`, and what keeps a run of `old` from going over to it; this `run`, where it is one.
     """
 
     old: Plan
     new: Plan
     changes: tuple[Change, ...]
     obstacles: tuple[str, ...]
+    run: Run | None = None
 
     @property
     def same(self) -> bool:
@@ -35,6 +44,8 @@ class Comparison:
         return {
             "old": self.old.digest,
             "new": self.new.digest,
+            "run": self.run.id if self.run else None,
+            "state": self.run.state if self.run else None,
             "same": self.same,
             "changes": [asdict(change) for change in self.changes],
             "movable": not self.obstacles,
@@ -42,11 +53,26 @@ class Comparison:
         }
 
 
-def compare(old: Plan, new: Plan) -> Comparison:
+def compare(old: Plan, new: Plan, run: Run | None = None) -> Comparison:
     """
     Two plans beside each other.
+
+    Args:
+        run: that the old one is the plan of, with the values of its params; None: any.
     """
-    return Comparison(old, new, tuple(changes(old, new)), tuple(obstacles(old, new)))
+    held = obstacles(old, new, run.params if run is not None else None)
+    return Comparison(old, new, tuple(changes(old, new)), tuple(held), run)
+
+
+def kept_run(settings: Settings, typed: str) -> tuple[Run, Plan] | None:
+    """
+    The run of an id, with its plan; None where what was typed is no such id.
+    """
+    if not RUN.fullmatch(typed):
+        return None
+    with connection(settings) as made:
+        found = find_run(made, typed)
+        return None if found is None else (found, plan_of(made, found))
 
 
 def kept_plan(typed: str) -> Plan | None:

@@ -135,14 +135,21 @@ def wanted_run(connection: Connection[Any], run: str | None) -> Run:
     return found
 
 
-def bound_plan(connection: Connection[Any], run: Run) -> BoundPlan:
+def plan_of(connection: Connection[Any], run: Run) -> Plan:
     """
-    The plan that a run routes by.
+    The plan that a run was started with.
     """
     stored = stored_plan(connection, run.plan)
     if stored is None:
         raise UsageError(f"the plan of run {run.id!r} is gone", help="oaflow doctor")
-    return bind(Plan.read(stored.definition), run.params)
+    return Plan.read(stored.definition)
+
+
+def bound_plan(connection: Connection[Any], run: Run) -> BoundPlan:
+    """
+    The plan that a run routes by.
+    """
+    return bind(plan_of(connection, run), run.params)
 
 
 def folders_of(run: Run) -> tuple[Path, ...]:

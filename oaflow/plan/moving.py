@@ -3,23 +3,37 @@ Whether a run in flight may go over to another plan: whether each of its jobs, w
 would have it. Pure.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain, combinations
+from typing import Any
 
-from oaflow.plan.binding import still_reached
+from oaflow.errors import UsageError
+from oaflow.plan.binding import bind, still_reached
+from oaflow.plan.params import check_params
 from oaflow.plan.plans import Plan, PlannedParam, PlannedStage
 
 # Expressions whose combinations are gone through; with more, what may be off is taken to be.
 MOST = 8
 
 
-def obstacles(old: Plan, new: Plan) -> list[str]:
+def obstacles(old: Plan, new: Plan, values: Mapping[str, Any] | None = None) -> list[str]:
     """
     What keeps a run of one plan from going over to another, each as a sentence; empty where nothing does.
+
+    Args:
+        values: of the run's params. Without them it is any run, and what one of them might have counts.
     """
     if old.digest == new.digest:
         return []
-    return [*_of_pipeline(old, new), *_of_params(old, new), *_of_stages(old, new)]
+    if values is None:
+        return [*_of_pipeline(old, new), *_of_params(old, new), *_of_stages(old, new, _lost(old, new))]
+    wrong = [*_of_pipeline(old, new), *_of_values(new, values)]
+    try:
+        lost = _lost_of(old, new, values)
+    except UsageError as problem:
+        # What does not fit a param has been said above.
+        return [*(wrong or [str(problem)]), *_of_stages(old, new, set())]
+    return [*wrong, *_of_stages(old, new, lost)]
 
 
 def _of_pipeline(old: Plan, new: Plan) -> Iterator[str]:
@@ -49,8 +63,19 @@ def _takes(param: PlannedParam, before: PlannedParam) -> bool:
     return param.choices is None or (before.choices is not None and set(before.choices) <= set(param.choices))
 
 
-def _of_stages(old: Plan, new: Plan) -> Iterator[str]:
-    lost = _lost(old, new)
+def _of_values(new: Plan, values: Mapping[str, Any]) -> Iterator[str]:
+    for name, param in new.params.items():
+        if values.get(name) is None:
+            if param.required and param.default is None:
+                yield f"param {name!r} is required, and the run has no value for it"
+            continue
+        try:
+            check_params(new.model_copy(update={"params": {name: param}}), {name: values[name]})
+        except UsageError as problem:
+            yield f"the run's value does not fit: {problem}"
+
+
+def _of_stages(old: Plan, new: Plan, lost: Collection[str]) -> Iterator[str]:
     for name, before in old.stages.items():
         after = new.stages.get(name)
         if after is None:
@@ -88,6 +113,17 @@ def _lost(old: Plan, new: Plan) -> set[str]:
         return set(old.stages) - _left(new, expressions)
     sets = chain.from_iterable(combinations(expressions, size) for size in range(len(expressions) + 1))
     return set[str]().union(*(_left(old, off) - _left(new, off) for off in sets))
+
+
+def _lost_of(old: Plan, new: Plan, values: Mapping[str, Any]) -> set[str]:
+    """
+    The stages that a run with these values has by the old plan and has not by the new one.
+
+    Raises:
+        UsageError: it could not run by the new one at all.
+    """
+    given = {name: value for name, value in values.items() if name in new.params and value is not None}
+    return set(bind(old, values).stages) - set(bind(new, check_params(new, given)).stages)
 
 
 def _left(plan: Plan, off: Collection[object]) -> set[str]:

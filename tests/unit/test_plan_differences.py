@@ -211,3 +211,36 @@ def test_what_a_stage_holds_between_two_jobs_keeps_a_run_where_it_is():
     ]
     assert from_to({}, {"join": ("a",)}) == ["stage 'b' becomes a join, and jobs may wait at it"]
     assert from_to({"join": ("a",)}, {}) == ["stage 'b' is no join any more, and may have fired"]
+
+
+@given(rewired(), st.booleans())
+def test_what_is_known_of_a_run_holds_it_back_exactly_where_it_would_lose_a_stage(pair, flag):
+    old, new = pair
+    values = {"flag": flag}
+    try:
+        before, after = bind(old, values), bind(new, values)
+    except OaflowError:
+        return
+    lost = [f"stage {name!r} may be off, and jobs may wait at it" for name in before.stages if name not in after.stages]
+
+    assert [one for one in obstacles(old, new, values) if "may be off" in one] == lost
+    assert not lost or obstacles(old, new)
+
+
+def test_the_values_of_a_run_decide_in_place_of_what_one_might_have():
+    on = {"on": PlannedParam(type="bool"), "many": PlannedParam(type="string")}
+    base = plan_of(a=A, b=B, declared=on)
+    held = plan_of(a=A, b=B.model_copy(update={"enabled": "params.on"}), declared=on)
+    number = plan_of(a=A, b=B, declared=on | {"many": PlannedParam(type="int")})
+    must = plan_of(a=A, b=B, declared=on | {"must": PlannedParam(type="string", required=True)})
+
+    assert (obstacles(base, held, {"on": True}), obstacles(base, number, {"many": "3"})) == ([], [])
+    assert obstacles(base, held, {"on": False}) == ["stage 'b' may be off, and jobs may wait at it"]
+    assert obstacles(base, number, {"many": "few"}) == [
+        "the run's value does not fit: param 'many' is 'few', and must be a whole number"
+    ]
+    assert obstacles(base, must, {"on": None}) == ["param 'must' is required, and the run has no value for it"]
+    nothing = plan_of(a=A.model_copy(update={"enabled": "params.on"}), b=B, declared=on)
+    assert obstacles(base, nothing, {"on": False}) == [
+        "nothing of pipeline 'p' is left to run: stage 'a': param 'on' is false"
+    ]
