@@ -53,7 +53,7 @@ def main(request: str) -> None:
         if module_of(name) != importing:
             importing = module_of(name)
             _tell(answers, "importing", importing)
-        found = _find(name)
+        found = look(name)
         _tell(answers, "answer", [name, asdict(found) if isinstance(found, InspectionError) else found])
     _tell(answers, "end", None)
     os._exit(0)
@@ -65,7 +65,10 @@ def _tell(answers: int, kind: str, value: Any) -> None:
         line = line[os.write(answers, line) :]
 
 
-def _find(name: str) -> dict[str, Any] | InspectionError:
+def look(name: str) -> dict[str, Any] | InspectionError:
+    """
+    What there is to say about a stage or a pipeline of that name. Imports its module here.
+    """
     module_name = module_of(name)
     if not module_name:
         return InspectionError("no-module", f"{name!r} names no module", _modules_beside(""))

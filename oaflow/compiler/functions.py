@@ -100,7 +100,7 @@ class Inspector:
 
     def __call__(self, tasks: tuple[str, ...], /) -> Mapping[str, Inspected | InspectionError]:
         answers = ask(tasks, self.folders, self.limit)
-        return {name: _inspected(answer) for name, answer in answers.items()}
+        return {name: inspected(answer) for name, answer in answers.items()}
 
 
 def import_folders(file: Path | None = None) -> tuple[Path, ...]:
@@ -113,7 +113,20 @@ def import_folders(file: Path | None = None) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _inspected(answer: Mapping[str, Any]) -> Inspected | InspectionError:
+def inspect_here(tasks: tuple[str, ...], /) -> Mapping[str, Inspected | InspectionError]:
+    """
+    An `Inspect` that imports the functions in this process: for one that is going to call them.
+    """
+    from oaflow.compiler.child import look
+
+    found = {name: look(name) for name in tasks}
+    return {name: one if isinstance(one, InspectionError) else inspected(one) for name, one in found.items()}
+
+
+def inspected(answer: Mapping[str, Any]) -> Inspected | InspectionError:
+    """
+    An answer of the child, read.
+    """
     if "problem" in answer:
         return InspectionError(answer["problem"], answer["detail"], tuple(answer["known"]), answer["help"])
     facts = dict(answer)

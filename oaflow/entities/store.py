@@ -228,11 +228,11 @@ class EntityStore:
     def _merged(self, dataset: str, table: str, ids: list[str]) -> "dict[str, EntityProxy]":
         merged: dict[str, EntityProxy] = {}
         for id, origin, data in self.rows(dataset, for_table("fragments", table), {"ids": ids}):
-            entity = _proxy(dataset, id, origin, data)
+            entity = proxy_of(dataset, id, origin, data)
             if (known := merged.get(id)) is None:
                 merged[id] = entity
             else:
-                merged[id] = _merge(dataset, known, entity)
+                merged[id] = merged_entity(dataset, known, entity)
         return merged
 
     def _ids(self, dataset: str, table: str, after: str) -> list[str]:
@@ -301,7 +301,7 @@ class FragmentWriter:
         refuse_forbidden(data, f"entity {id}")
         key = (str(id), origin or self.origin, str(fragment or self.fragment))
         if (known := self._buffer.get(key)) is not None:
-            data = _merged_data(self.dataset, key[0], known, data)
+            data = merged_data(self.dataset, key[0], known, data)
         self._buffer[key] = data
         self._bytes += _size(data)
         if len(self._buffer) >= BATCH or self._bytes >= BATCH_BYTES:
@@ -364,7 +364,7 @@ class FragmentWriter:
             return
         for id, origin, fragment, data in rows:
             if (later := self._buffer.get((id, origin, fragment))) is not None:
-                self._buffer[id, origin, fragment] = _merged_data(self.dataset, id, data, later)
+                self._buffer[id, origin, fragment] = merged_data(self.dataset, id, data, later)
 
     def _scope(self) -> dict[str, Any]:
         replaced = (self.origin, self.fragment) if self.replace else (None, None)
@@ -390,7 +390,13 @@ def _quoted(table: str) -> str:
     return f'"{table}"'
 
 
-def _proxy(dataset: str, id: str, origin: str, data: Mapping[str, Any] | None) -> "EntityProxy":
+def proxy_of(dataset: str, id: str, origin: str, data: Mapping[str, Any] | None) -> "EntityProxy":
+    """
+    What an origin says about an entity.
+
+    Raises:
+        EntityStoreError: it is no entity.
+    """
     from followthemoney.exc import InvalidData
     from followthemoney.proxy import EntityProxy
 
@@ -400,7 +406,13 @@ def _proxy(dataset: str, id: str, origin: str, data: Mapping[str, Any] | None) -
         raise EntityStoreError(dataset, "read", f"entity {id!r} of origin {origin!r}: {error}") from error
 
 
-def _merge(dataset: str, one: "EntityProxy", other: "EntityProxy") -> "EntityProxy":
+def merged_entity(dataset: str, one: "EntityProxy", other: "EntityProxy") -> "EntityProxy":
+    """
+    An entity with what else is said about it; a caption that was given is kept.
+
+    Raises:
+        EntityStoreError: their schemata do not go together.
+    """
     from followthemoney.exc import InvalidData
 
     caption = one.context.get("caption") or other.context.get("caption")
@@ -413,8 +425,11 @@ def _merge(dataset: str, one: "EntityProxy", other: "EntityProxy") -> "EntityPro
     return merged
 
 
-def _merged_data(dataset: str, id: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    merged = _merge(dataset, _proxy(dataset, id, "", one), _proxy(dataset, id, "", other)).to_dict()
+def merged_data(dataset: str, id: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    The same as plain data without the id, as a fragment holds it.
+    """
+    merged = merged_entity(dataset, proxy_of(dataset, id, "", one), proxy_of(dataset, id, "", other)).to_dict()
     del merged["id"]
     if "datasets" not in one and "datasets" not in other:
         del merged["datasets"]

@@ -173,7 +173,7 @@ def read_example(name: str | None) -> Any:
 _EXAMPLE = '{"entities": [{"id": "a", "schema": "Document", "properties": {"language": ["rus"]}}], "context": {}}'
 
 
-def example_job(given: Any, stage: BoundStage) -> AnyJob:
+def example_job(given: Any, stage: BoundStage, dataset: str = "example") -> AnyJob:
     """
     A job that a stage could have returned: from a whole job, from its `entities` and `context`, from a list of
     entities, or from one entity. What an entity has no id of gets its number.
@@ -201,7 +201,7 @@ def example_job(given: Any, stage: BoundStage) -> AnyJob:
     if isinstance(payload, dict) and isinstance(entities := payload.get("entities"), list):
         body["payload"] = {**payload, "entities": [_named(entity, number) for number, entity in enumerate(entities, 1)]}
     try:
-        return read_job({"queue": stage.queue, "task": stage.task, "dataset": "example", **body})
+        return read_job({"queue": stage.queue, "task": stage.task, "dataset": dataset, **body})
     except InvalidJobError as error:
         raise UsageError(str(error), help=_EXAMPLE) from error
 

@@ -41,8 +41,16 @@ class Attempt:
     `lock` is held where that changes: a thread that hands over what `overdue` answers holds it until that is sent.
     """
 
-    def __init__(self, assignment: Assignment, plan: BoundPlan, loaded: Loaded, job_bytes: int) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        plan: BoundPlan,
+        loaded: Loaded,
+        job_bytes: int,
+        routed: Callable[[Routed], None] | None = None,
+    ) -> None:
         self.started = time.time()
+        self._routed = routed
         self.assignment, self.plan, self.loaded = assignment, plan, loaded
         self.stage_name = assignment.stage
         self._job_bytes = job_bytes
@@ -229,6 +237,8 @@ class Attempt:
         routed = route(
             self.plan, self.stage_name, self.job, pending, run=self.assignment.run, job_id=self.assignment.job
         )
+        if self._routed is not None:
+            self._routed(routed)
         successors = tuple([self._next(way) for way in routed.routes])
         return self._message(
             outcome, self._account(routed), successors, position, digest, warning=_stray(routed, self.stage_name)

@@ -37,7 +37,7 @@ from oaflow.runtime.execution import Binder, execute_async
 from oaflow.runtime.executors import Executor
 from oaflow.runtime.feeding import put_ahead, share
 from oaflow.runtime.functions import Loaded, load
-from oaflow.runtime.held import Held, Passage, crash_error, timeout_error, unknown_stage, worker_crash_error
+from oaflow.runtime.held import Held, Passage, crash_error, held_of, timeout_error, worker_crash_error
 from oaflow.runtime.joblog import JobLog
 from oaflow.runtime.lanes import Lane, Lanes
 from oaflow.runtime.locking import LockError
@@ -524,27 +524,19 @@ class Dispatcher:
 
     async def _take(self, row: Claimed) -> bool:
         mark = orjson.loads(row.mark)
-        run, stage, parent = mark.get("run"), str(mark.get("stage")), mark.get("parent")
+        run = mark.get("run")
         passage = await self._passages.find(run) if isinstance(run, str) else None
         if passage is None:
             log.error("job %s of task %s carries no run that is known; it is given back", row.id, row.task)
             return False
-        planned = passage.plan.stages.get(stage)
-        held = Held(
-            row,
-            passage,
-            planned or unknown_stage(stage, row),
-            parent if isinstance(parent, int) else None,
-            collected=mark.get("collected", 0),
-            parted="parted" in mark,
-        )
-        self._held[row.id] = held
+        held = self._held[row.id] = held_of(row, passage, mark)
+        stage = held.stage.name
         passage.held += 1
         self._patience = self._options.poll
-        if planned is None:
+        if stage not in passage.plan.stages:
             message = f"the plan of run {run} has no stage {stage!r}; it has: {', '.join(passage.plan.stages)}"
             self._outcomes.end(held, "failed", {"error": {"type": "UnknownStageError", "message": message}})
-        elif planned.lock is not None and await self._goes_back_for_its_lock(held):
+        elif held.stage.lock is not None and await self._goes_back_for_its_lock(held):
             pass
         elif row.crashes >= self._options.settings.crashes:
             self._outcomes.trouble(held, Trouble("crash", worker_crash_error(row.crashes)), time.time())

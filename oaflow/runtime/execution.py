@@ -19,7 +19,7 @@ from oaflow.runtime.attempt import Attempt
 from oaflow.runtime.complaints import NotAJobError, StageTimeoutError
 from oaflow.runtime.functions import Loaded
 from oaflow.runtime.messages import Assignment, Handover
-from oaflow.runtime.router import dataset_of
+from oaflow.runtime.router import Routed, dataset_of
 
 BindingsFactory = Callable[[str | None], Bindings]
 
@@ -35,6 +35,7 @@ def execute(
     *,
     job_bytes: int = 16_000,
     begun: Callable[[Attempt], None] | None = None,
+    routed: Callable[[Routed], None] | None = None,
 ) -> Iterator[Handover]:
     """
     Run a sync stage function, or a generator, once.
@@ -47,8 +48,9 @@ def execute(
         job_bytes: entities above this size travel as stubs.
         begun: told of the attempt when its function is about to be called, so that another thread can hand over what
             waits too long (`Attempt.overdue`).
+        routed: told of all that was decided for each part, before it is handed over.
     """
-    attempt = Attempt(assignment, plan, loaded, job_bytes)
+    attempt = Attempt(assignment, plan, loaded, job_bytes, routed)
     try:
         job = attempt.read()
         with bind(bindings_for(dataset_of(job))) as bindings:
@@ -73,6 +75,7 @@ async def execute_async(
     *,
     hand: Callable[[Handover], Awaitable[None]],
     job_bytes: int = 16_000,
+    routed: Callable[[Routed], None] | None = None,
 ) -> Handover:
     """
     Run an async stage function, or an async generator, once; within `assignment.timeout`.
@@ -86,11 +89,12 @@ async def execute_async(
         bindings_for: makes what the job can reach, for its dataset.
         hand: takes a part of a stream. What waits for it is not begun before it returns.
         job_bytes: entities above this size travel as stubs.
+        routed: told of all that was decided for each part, before it is handed over.
 
     Returns:
         the end of the attempt. No generator: most attempts have nothing else, and it would cost as much as they do.
     """
-    attempt = Attempt(assignment, plan, loaded, job_bytes)
+    attempt = Attempt(assignment, plan, loaded, job_bytes, routed)
     clock = _Timeout(attempt.stage_name, assignment.timeout)
     try:
         job = attempt.read()

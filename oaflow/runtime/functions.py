@@ -90,7 +90,7 @@ def load(task: str) -> Loaded:
         raise TaskError(task, "is not decorated with @stage", help="from oaflow import stage")
     if absent := missing(module, name):
         raise TaskError(task, absent.sentence, help=absent.help)
-    return _loaded(task, function, version_of(function))
+    return loaded(task, function, version_of(function))
 
 
 def version_of(function: Function) -> str:
@@ -112,7 +112,10 @@ def version_of(function: Function) -> str:
     return f"{release}+{digest}" if release else digest
 
 
-def _loaded(task: str, function: Function, version: str) -> Loaded:
+def loaded(task: str, function: Function, version: str) -> Loaded:
+    """
+    What is to be known of a function before it is called.
+    """
     inner = inspect.unwrap(function)
     is_async = inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
     try:

@@ -118,6 +118,21 @@ class Held:
         return Successor(way.queue, way.task, way.stage, way.priority, way.to_json(), lock=way.lock)
 
 
+def held_of(row: Claimed, passage: Passage, mark: Mapping[str, Any]) -> Held:
+    """
+    A job that was claimed, by what oaflow wrote about it; in an `unknown_stage` where the plan does not have its own.
+    """
+    stage, parent = str(mark.get("stage")), mark.get("parent")
+    return Held(
+        row,
+        passage,
+        passage.plan.stages.get(stage) or unknown_stage(stage, row),
+        parent if isinstance(parent, int) else None,
+        collected=mark.get("collected", 0),
+        parted="parted" in mark,
+    )
+
+
 def unknown_stage(name: str, row: Claimed) -> BoundStage:
     """
     Stands in for a stage that the plan does not have, so that its job can be failed by name.

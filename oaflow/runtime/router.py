@@ -43,7 +43,8 @@ class Route(NamedTuple):
     """
     One job on its way to one stage, stamped with its run. `data` holds its fields as they travel: a model of them is
     made only for those who ask. `collect` is [key, documents] as JSON where it waits to be put together with others of
-    the same key; of those with one `lock` one at a time runs.
+    the same key; of those with one `lock` one at a time runs. `port` is the one that it was emitted on; None where it
+    was not, as it comes over `on_error` or is the first of a run.
     """
 
     stage: str
@@ -54,6 +55,7 @@ class Route(NamedTuple):
     documents: tuple[str, ...]
     collect: str | None = None
     lock: str | None = None
+    port: str | None = None
 
     @property
     def job(self) -> AnyJob:
@@ -159,7 +161,7 @@ def route(plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[Emitted], 
                 deeper = {**depth, key: level}
             target = stage_of(plan, edge.to)
             for part, of_part in _parts(target, taken, of_taken):
-                way = _collected(target, _stamped(target, part, job, run, deeper, job_id, of_part))
+                way = _collected(target, _stamped(target, part, job, run, deeper, job_id, of_part, port))
                 routes.append(way if target.lock is None else _locked(plan, target, way, run))
         if choice is not None and (choice.untaken is None or choice.untaken):
             losses.append(_unmatched(here, port, edges, _share_of(new, choice.untaken)))
@@ -349,6 +351,7 @@ def _stamped(
     depth: Mapping[str, int],
     parent: int | None,
     documents: tuple[str, ...],
+    port: str | None = None,
     **context: Any,
 ) -> Route:
     mark: dict[str, Any] = {"run": run, "stage": target.name}
@@ -367,7 +370,7 @@ def _stamped(
     }
     if isinstance(job, DatasetJob):
         data["dataset"], data["batch"] = job.dataset, run
-    return Route(target.name, target.queue, target.task, target.priority, data, documents)
+    return Route(target.name, target.queue, target.task, target.priority, data, documents, port=port)
 
 
 def _writable(context: Mapping[str, Any], source: AnyJob) -> Mapping[str, Any]:

@@ -1,86 +1,48 @@
 """
-Pipelines among the tests of a project: `pytest -p oaflow.testing` checks each `pipelines/*.yml`, and tries its `tests`.
+Pipelines among the tests of a project.
 
-A plugin of pytest, which only pytest loads: oaflow itself does not need it. Pipelines that are named on the command
-line are collected wherever they stand.
+`run` passes jobs through a pipeline in memory, with its stage functions. `pytest -p oaflow.testing` checks each
+`pipelines/*.yml`, and tries its `tests`. oaflow itself does not need pytest: only the plugin does.
 """
 
-from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
-from oaflow.diagnostics import errors
-from oaflow.operations.programs import Program, Source, load
-from oaflow.operations.trying import Tried, trial_of
-from oaflow.rendering import render
+    from oaflow.testing.results import Attempted as Attempted
+    from oaflow.testing.results import Failed as Failed
+    from oaflow.testing.results import Lost as Lost
+    from oaflow.testing.results import Ran as Ran
+    from oaflow.testing.results import Sent as Sent
+    from oaflow.testing.running import run as run
 
-FOLDER = "pipelines"
+_HOMES = {
+    "Attempted": "oaflow.testing.results",
+    "Failed": "oaflow.testing.results",
+    "Lost": "oaflow.testing.results",
+    "Ran": "oaflow.testing.results",
+    "Sent": "oaflow.testing.results",
+    "run": "oaflow.testing.running",
+}
+
+__all__ = sorted([*_HOMES, "pytest_collect_file"])  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'oaflow.testing' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def pytest_collect_file(file_path: Path, parent: "pytest.Collector") -> "pytest.Collector | None":
     """
     Take the files that hold pipelines.
     """
-    if file_path.suffix not in (".yml", ".yaml"):
-        return None
-    if file_path.parent.name != FOLDER and not parent.session.isinitpath(file_path):
-        return None
-    return PipelineFile.from_parent(parent, path=file_path)
+    from oaflow.testing.plugin import collector
 
-
-class PipelineFile(pytest.File):
-    """
-    A pipeline: that it has no mistake is one test, and each of its own is one more.
-    """
-
-    def collect(self) -> Iterator[pytest.Item]:
-        program = load(Source(str(self.path), file=self.path), imports=False)
-        yield CheckItem.from_parent(self, name="check", program=program)
-        if not errors(program.diagnostics):
-            for tried in trial_of(program).tried:
-                yield TriedItem.from_parent(self, name=tried.name, tried=tried)
-
-
-class Difference(Exception):
-    """
-    A pipeline is not as it should be. The text says all that there is to know.
-    """
-
-
-class _Item(pytest.Item):
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        # No traceback: nobody's code has failed.
-        return str(excinfo.value) if isinstance(excinfo.value, Difference) else super().repr_failure(excinfo, style)
-
-    def reportinfo(self) -> tuple[Path, None, str]:
-        return self.path, None, self.name
-
-
-class CheckItem(_Item):
-    """
-    That a pipeline has no mistake.
-    """
-
-    def __init__(self, *, program: Program, **keys: Any) -> None:
-        super().__init__(**keys)
-        self._program = program
-
-    def runtest(self) -> None:
-        if errors(self._program.diagnostics):
-            raise Difference(render(self._program.diagnostics, "text"))
-
-
-class TriedItem(_Item):
-    """
-    One of a pipeline's own tests.
-    """
-
-    def __init__(self, *, tried: Tried, **keys: Any) -> None:
-        super().__init__(**keys)
-        self._tried = tried
-
-    def runtest(self) -> None:
-        if not self._tried.passed:
-            raise Difference("\n".join(self._tried.differences))
+    return collector(file_path, parent)

@@ -1,0 +1,158 @@
+"""
+What came of a run in memory, in the words of `oaflow test`, `status` and `failures`. Data, and what is read off it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from oaflow.jobs import AnyJob, DatasetJob, Job
+from oaflow.jobs.bindings import Note
+from oaflow.runtime.router import LossKind
+
+if TYPE_CHECKING:
+    from followthemoney.proxy import EntityProxy
+
+# What is counted of a stage, as `oaflow status --json` does.
+COUNTERS = ("done", "failed", "unmatched", "dropped", "ended", "diverted")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """
+    A job that went along an edge, as it was sent: before it was put together with others. `port` is `on_error` where it
+    went to the stage for what has failed.
+    """
+
+    stage: str
+    port: str
+    to: str
+    job: AnyJob
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """
+    One attempt at a job, the job as the function got it. `outcome` is a word of the history: `done`, `retried`,
+    `failed`, `diverted`, or `parted` where what was put together was taken apart; `error` is what was raised, as
+    `TYPE: MESSAGE`.
+    """
+
+    stage: str
+    job: AnyJob
+    outcome: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """
+    What `oaflow failures` would show: a job whose attempts were used up, or what would have lain too deep (then `job`
+    is None, as it never became one).
+    """
+
+    stage: str
+    type: str
+    message: str
+    attempts: int
+    job: AnyJob | None = field(repr=False)
+    documents: tuple[str, ...] = ()
+    help: str | None = None
+    traceback: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """
+    What went nowhere of one returned job, and why. `size` is what it counts for: entities where it is unmatched and has
+    some, else the job.
+    """
+
+    stage: str
+    kind: LossKind
+    port: str
+    reason: str
+    documents: tuple[str, ...]
+    size: int
+
+
+@dataclass(frozen=True)
+class Ran:
+    """
+    A run in memory that has come to its end.
+
+    Attributes:
+        stages: what was counted of each stage, by the names of `COUNTERS`.
+        sent: each job that went along an edge, in order.
+        attempts: in order; the jobs as the functions got them.
+        failures: in order.
+        losses: what went nowhere, in order.
+        entities: all that stands in the entity store, by id; each merged of all that was said about it.
+        findable: the ids of what was indexed, in order.
+        notes: what the functions said about documents for the receipt.
+        deferred: jobs that functions queued by themselves (`job.defer()`). None of them ran.
+        warnings: for the author, each once a stage.
+        disabled: the stages that were off, with the reason.
+    """
+
+    run: str
+    dataset: str
+    stages: Mapping[str, Mapping[str, int]]
+    sent: tuple[Sent, ...]
+    attempts: tuple[Attempted, ...]
+    failures: tuple[Failed, ...]
+    losses: tuple[Lost, ...]
+    entities: "Mapping[str, EntityProxy]"
+    findable: tuple[str, ...]
+    notes: tuple[Note, ...]
+    deferred: tuple[Job, ...]
+    warnings: tuple[str, ...]
+    disabled: Mapping[str, str]
+
+    @property
+    def taken(self) -> frozenset[tuple[str, str, str]]:
+        """
+        The edges that something went along: stage, port, and the stage that it leads to.
+        """
+        return frozenset((sent.stage, sent.port, sent.to) for sent in self.sent)
+
+    def found(self, at: str, port: str = "default") -> dict[str, int]:
+        """
+        How many entities (jobs, where there are none) went from a port to which stage: what `expect` says in the tests
+        of a pipeline.
+        """
+        counts: dict[str, int] = {}
+        for sent in self.sent:
+            if (sent.stage, sent.port) == (at, port):
+                counts[sent.to] = counts.get(sent.to, 0) + size_of(sent.job)
+        return counts
+
+    def received(self, stage: str) -> list[AnyJob]:
+        """
+        The jobs that a stage was given, each once, in order; put together and cut as the stage says.
+        """
+        # A job that is repeated is the same object in each of its attempts.
+        return list({id(one.job): one.job for one in self.attempts if one.stage == stage}.values())
+
+    def __str__(self) -> str:
+        lines = [f"run {self.run} of dataset {self.dataset}"]
+        for name, counts in self.stages.items():
+            lines.append(f"  {name}: {_told(counts)}")
+            ports = dict.fromkeys(sent.port for sent in self.sent if sent.stage == name)
+            lines += [f"    {port}: {_told(self.found(name, port), 'to ')}" for port in ports]
+        lines += [f"  {name}: off, as {reason}" for name, reason in self.disabled.items()]
+        lines += [f"  failed at {one.stage}: {one.type}: {one.message}" for one in self.failures]
+        lines += [f"  {one.kind} at {one.stage}: {one.reason}" for one in self.losses if one.kind == "unmatched"]
+        return "\n".join(lines)
+
+
+def size_of(job: AnyJob) -> int:
+    """
+    What a job counts for: its entities, or one where it has none.
+    """
+    return len(job.entities) or 1 if isinstance(job, DatasetJob) else 1
+
+
+def _told(counts: Mapping[str, int], before: str = "") -> str:
+    parts: Sequence[str] = [f"{number} {before}{name}" for name, number in counts.items() if number]
+    return ", ".join(parts) or "nothing"
