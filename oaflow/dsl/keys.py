@@ -1,9 +1,12 @@
 """
-The keys of a pipeline, for a type checker: what a misspelled one is compared with in an editor.
+The keys of a pipeline, for a type checker: what a misspelled one is compared with in an editor. So are ports: a stage
+knows those that its function names in a tuple.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NotRequired, Required, TypeAlias, TypedDict
+from typing import Any, Generic, Literal, NotRequired, Required, TypeAlias, TypedDict, TypeVar
 
 from oaflow.model import Choose, Emit
 
@@ -26,32 +29,48 @@ class RetryKeys(TypedDict, total=False):
 Wanted: TypeAlias = "str | Sequence[str]"
 Where: TypeAlias = "Mapping[str, Wanted | Mapping[str, Wanted]]"
 
-# `else` is a word of Python, so the keys are written as a mapping.
-EdgeKeys = TypedDict(
-    "EdgeKeys",
-    {
-        "to": str,
-        "port": NotRequired[str],
-        "recurse": NotRequired[int],
-        "where": NotRequired["str | Where"],
-        "when": NotRequired[str],
-        "else": NotRequired[bool],
-        "load": NotRequired[bool],
-    },
-)
+Port = TypeVar("Port", bound=str)
 
-Target: TypeAlias = "str | EdgeKeys"
-Targets: TypeAlias = "Target | Sequence[Target]"
-Next: TypeAlias = "Targets | Mapping[str, Targets]"
+# `else` is a word of Python, so it is the key of a mapping.
+_Else = TypedDict("_Else", {"else": NotRequired[bool]})
 
 
-class StageKeys(TypedDict, total=False):
+class _EdgeWords(TypedDict, Generic[Port]):
+    to: str
+    port: NotRequired[Port]
+    recurse: NotRequired[int]
+    where: NotRequired[str | Where]
+    when: NotRequired[str]
+    load: NotRequired[bool]
+
+
+class EdgeKeys(_Else, _EdgeWords[Port], Generic[Port]):
+    """
+    The keys of an edge.
+    """
+
+
+class ClosingKeys(TypedDict):
+    """
+    An edge that closes a cycle, of whatever port it stands under: what `recurse` gives.
+    """
+
+    to: str
+    recurse: int
+
+
+Target: TypeAlias = "str | EdgeKeys[Port] | ClosingKeys"
+Targets: TypeAlias = "Target[Port] | Sequence[Target[Port]]"
+Next: TypeAlias = "Targets[Port] | Mapping[Port, Targets[Port]]"
+
+
+class StageKeys(TypedDict, Generic[Port], total=False):
     """
     The keys of a stage, as in a pipeline file; `with` is a word of Python, and written `with_`.
     """
 
     with_: Mapping[str, Any]
-    next: Next
+    next: Next[Port]
     queue: str
     retry: int | RetryKeys
     timeout: Number
@@ -77,7 +96,7 @@ class ExternalKeys(TypedDict, total=False):
     """
 
     with_: Mapping[str, Any]
-    next: Next
+    next: Next[str]
     priority: int | str
     on_error: str
     enabled: bool | str

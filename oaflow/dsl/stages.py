@@ -7,9 +7,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
 
-from oaflow.dsl.keys import EdgeKeys, ExternalKeys, RetryKeys, StageKeys
+from oaflow.dsl.keys import ClosingKeys, EdgeKeys, ExternalKeys, Port, RetryKeys, StageKeys
 from oaflow.dsl.options import read_options
 from oaflow.dsl.plain import plain
 from oaflow.errors import UsageError
@@ -29,41 +29,56 @@ class StageUse:
     data: Mapping[str, Any]
 
 
-class StageFunction(Protocol[P, R_co]):
+class StageFunction(Protocol[P, R_co, Port]):
     """
-    A function decorated with `@stage`, for a type checker. At run time it is the function itself.
+    A function decorated with `@stage`, for a type checker, with the ports that it names. At run time it is the function
+    itself.
     """
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
-    def stage(self, **keys: Unpack[StageKeys]) -> StageUse:
+    def stage(self, **keys: Unpack[StageKeys[Port]]) -> StageUse:
         """
         Put the function in a pipeline, with the keys that a stage has in a pipeline file (`with` is `with_`).
         """
         ...
 
 
-class _Decorator(Protocol):
-    def __call__(self, function: Callable[P, R_co], /) -> StageFunction[P, R_co]: ...
+class _Decorator(Protocol[Port]):
+    def __call__(self, function: Callable[P, R_co], /) -> StageFunction[P, R_co, Port]: ...
 
 
 @overload
-def stage(function: Callable[P, R_co], /) -> StageFunction[P, R_co]: ...
+def stage(function: Callable[P, R_co], /) -> StageFunction[P, R_co, Literal["default"]]: ...
 
 
 @overload
 def stage(
     *,
+    ports: Sequence[Port],
     queue: str | None = None,
-    ports: Sequence[str] = ("default",),
     emit: Emit = "success",
     retry: int | RetryKeys | None = None,
     timeout: float | str | None = None,
     memory: int | str | None = None,
     priority: int | None = None,
     accepts: Sequence[str] | None = None,
-    emits: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
-) -> _Decorator: ...
+    emits: Sequence[str] | Mapping[Port, Sequence[str]] | None = None,
+) -> _Decorator[Port]: ...
+
+
+@overload
+def stage(
+    *,
+    queue: str | None = None,
+    emit: Emit = "success",
+    retry: int | RetryKeys | None = None,
+    timeout: float | str | None = None,
+    memory: int | str | None = None,
+    priority: int | None = None,
+    accepts: Sequence[str] | None = None,
+    emits: Sequence[str] | Mapping[Literal["default"], Sequence[str]] | None = None,
+) -> _Decorator[Literal["default"]]: ...
 
 
 def stage(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
@@ -72,7 +87,7 @@ def stage(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
     Args:
         queue: procrastinate's queue, where a pipeline says nothing else.
-        ports: all names that the function emits on.
+        ports: all names that the function emits on. Written as a tuple, a type checker knows them, too.
         emit: `success` hands over when the function has returned, `stream` in chunks as they come; `always` is as
             `success`, and what the last attempt had emitted before it failed goes out, too.
         retry: repetitions after the first attempt, or `{max, backoff, base, cap}`.
@@ -95,7 +110,7 @@ def stage(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
             )
         attached = read_options(name, options)
 
-        def use(**keys: Unpack[StageKeys]) -> StageUse:
+        def use(**keys: Any) -> StageUse:
             return _use(_importable(function), keys, "stage")
 
         setattr(function, STAGE_ATTRIBUTE, attached)
@@ -113,14 +128,20 @@ def external(task: str, *, queue: str, **keys: Unpack[ExternalKeys]) -> StageUse
     return _use(task, {"queue": queue, **keys, "external": True}, "external")
 
 
-def recurse(to: str, depth: int, *, port: str | None = None) -> EdgeKeys:
+@overload
+def recurse(to: str, depth: int) -> ClosingKeys: ...
+
+
+@overload
+def recurse(to: str, depth: int, *, port: Port) -> EdgeKeys[Port]: ...
+
+
+def recurse(to: str, depth: int, *, port: str | None = None) -> Any:
     """
     An edge that closes a cycle, for jobs that have gone along it at most `depth` times.
     """
-    edge: EdgeKeys = {"to": to, "recurse": depth}
-    if port is not None:
-        edge["port"] = port
-    return edge
+    closing: ClosingKeys = {"to": to, "recurse": depth}
+    return closing if port is None else {**closing, "port": port}
 
 
 def _use(task: str, keys: Mapping[str, Any], method: str) -> StageUse:

@@ -1,3 +1,9 @@
+"""
+What authors write, as a strict type checker sees it: small files, which are checked and never run.
+
+Each line that must be refused ends in `# refused`.
+"""
+
 import json
 import subprocess
 import sys
@@ -5,34 +11,36 @@ from pathlib import Path
 
 import pytest
 
-API = Path(__file__).parent / "api.py"
-ROOT = API.parents[2]
+HERE = Path(__file__).parent
+FILES = sorted((HERE / "files").glob("*.py"))
 
 # Lines that are there to be refused need not be nice otherwise.
 NOT_MEANT = {"reportUnusedExpression", "reportUnusedCallResult"}
 
 
 @pytest.fixture(scope="module")
-def refused() -> dict[int, list[str]]:
+def refused() -> dict[str, dict[int, list[str]]]:
     """
-    What a strict type checker refuses, by line.
+    What a strict type checker refuses, by file and line. It is started once for all.
     """
     program = Path(sys.executable).with_name("basedpyright")
     if not program.exists():
         pytest.skip("basedpyright is not installed beside this Python")
-    answer = subprocess.run(
-        [program, "--outputjson", "--pythonpath", sys.executable, API], cwd=ROOT, capture_output=True, text=True
-    )
-    found: dict[int, list[str]] = {}
+    command = [program, "--outputjson", "--pythonpath", sys.executable, *FILES]
+    answer = subprocess.run(command, cwd=HERE.parents[1], capture_output=True, text=True)
+    found: dict[str, dict[int, list[str]]] = {path.name: {} for path in FILES}
     for diagnostic in json.loads(answer.stdout)["generalDiagnostics"]:
         if diagnostic["severity"] == "error" and diagnostic.get("rule") not in NOT_MEANT:
-            found.setdefault(diagnostic["range"]["start"]["line"] + 1, []).append(diagnostic["message"])
+            lines = found[Path(diagnostic["file"]).name]
+            lines.setdefault(diagnostic["range"]["start"]["line"] + 1, []).append(diagnostic["message"])
     return found
 
 
-def test_a_strict_type_checker_accepts_what_is_right_and_refuses_what_is_misspelled(refused):
-    lines = API.read_text().splitlines()
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_strict_type_checker_accepts_what_is_right_and_refuses_what_is_not_there(path, refused):
+    lines = path.read_text().splitlines()
     meant = {number for number, line in enumerate(lines, 1) if line.endswith("# refused")}
+    found = refused[path.name]
 
-    assert {number: refused[number] for number in set(refused) - meant} == {}
-    assert [lines[number - 1] for number in sorted(meant - set(refused))] == []
+    assert {number: found[number] for number in set(found) - meant} == {}
+    assert [lines[number - 1] for number in sorted(meant - set(found))] == []
