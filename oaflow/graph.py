@@ -23,7 +23,8 @@ class Node:
     """
     A stage. `disabled` is the reason why it is off with the given params, or None; `counted` is how it stands in a run;
     `join` are the stages that it waits for, or `run`; `collect` is how many entities are put into one of its jobs,
-    `split` how many one holds at most, a number or an open param; `description` is one line for people.
+    `split` how many one holds at most, a number or an open param; of its jobs with one `lock`, an expression, one at a
+    time runs; `description` is one line for people.
     """
 
     name: str
@@ -38,17 +39,23 @@ class Node:
     collect: int | str | None = None
     split: int | str | None = None
     description: str | None = None
+    lock: str | None = None
 
     @property
     def takes(self) -> str | None:
         """
-        How it comes to its jobs, in words; None where each that arrives is one of them.
+        How it comes to its jobs, in words; None where each that arrives is one of them, and runs when it can.
         """
+        said: list[str] = []
         if self.join:
-            return "after all else" if self.join == ("run",) else f"after {' and '.join(self.join)}"
-        if self.collect is not None:
-            return f"collect {self.collect}"
-        return None if self.split is None else f"split {self.split}"
+            said.append("after all else" if self.join == ("run",) else f"after {' and '.join(self.join)}")
+        elif self.collect is not None:
+            said.append(f"collect {self.collect}")
+        elif self.split is not None:
+            said.append(f"split {self.split}")
+        if self.lock is not None:
+            said.append(f"lock {shorten(self.lock, _CONDITION, placeholder=' ...')}")
+        return ", ".join(said) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,7 @@ def graph_of(
                 stage.collect.size if stage.collect else None,
                 stage.split,
                 described.get(name),
+                stage.lock,
             )
             for name, stage in plan.stages.items()
         ),

@@ -154,6 +154,15 @@ class Repeat(Declaration):
     cap: float | Open | None = None
 
 
+class Collect(Declaration):
+    """
+    How many entities of several jobs are put into one, and for how many seconds the first of them may wait for others.
+    """
+
+    size: int | Open
+    wait: float | Open | None = None
+
+
 class Defaults(Declaration):
     """
     What holds for every stage that does not say otherwise. None: not said.
@@ -166,18 +175,10 @@ class Defaults(Declaration):
     priority: int | Open | None = None
     emit: Emit | None = None
     choose: Choose | None = None
+    collect: Collect | Literal[False] | None = None
     lock: str | None = None
     concurrency: int | Open | None = None
     rate: float | Open | None = None
-
-
-class Collect(Declaration):
-    """
-    How many entities of several jobs are put into one, and for how many seconds the first of them may wait for others.
-    """
-
-    size: int | Open
-    wait: float | Open = 2.0
 
 
 class Stage(Declaration):
@@ -186,9 +187,9 @@ class Stage(Declaration):
     None: not said.
 
     `options` is the author's `with`. `dropped` are the ports that are deliberately not wired. `enabled` is a bool, or
-    an expression on the params. `split` is the most entities of one of its jobs, `collect` what several are
-    put together to. `join` are the stages that it waits for, or `run`; empty where it is none. Of the jobs for which
-    `lock`, an expression, has the same value, one at a time runs.
+    an expression on the params. `split` is the most entities of one of its jobs, `collect` what several are put
+    together to, or False where they are not. `join` are the stages that it waits for, or `run`; empty where it is none.
+    Of the jobs for which `lock`, an expression, has the same value, one at a time runs.
     """
 
     task: str
@@ -208,7 +209,7 @@ class Stage(Declaration):
     origin: str | None = None
     description: str | None = None
     split: int | None = None
-    collect: Collect | None = None
+    collect: Collect | Literal[False] | None = None
     join: tuple[str, ...] = ()
     lock: str | None = None
     concurrency: int | Open | None = None

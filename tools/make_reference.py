@@ -83,9 +83,11 @@ goes `to`, and the `answers` of all edges: `to`, `condition`, `holds`, `values`;
 | `check` | one list of mistakes and warnings: `code`, `slug`, `severity`, `message`, `help`, `notes`, and their \
 place: `file`, `path`, `line`, `column`, `end_line`, `end_column` |
 | `graph` | `pipeline`; `stages`: `name`, `task`, `queue`, `start`, `end`, `external`, `disabled` (why), \
-`counted`, `description`; `edges`: `from`, `to` (null: dropped), `port`, `kind` (`next`, `error`, `drop`), `recurse` |
+`counted`, `join`, `collect`, `split`, `description`, `lock`; `edges`: `from`, `to` (null: dropped), `port`, \
+`kind` (`next`, `error`, `drop`), `recurse` |
 | `plan --diff` | `old`, `new` (digests), `same`, `run` and its `state` (null where OLD is none), \
-`changes`: a list of `kind`, `text`, `stage`, `param` (both null: of the pipeline); `movable`, `obstacles`: whether a run in flight may go over, and what keeps it |
+`changes`: a list of `kind`, `text`, `stage`, `param` (both null: of the pipeline); `movable`, `obstacles`: \
+whether a run in flight may go over, and what keeps it |
 | `explain CODE` | `code`, `slug`, `severity`, `summary`, `explanation`, `example`, `repair` |
 | `explain` | a rule a line: `code`, `slug`, `summary` |
 | `doctor` | a finding a line: `level` (`fine`, `note`, `problem`), `what`, `text`, `help` |

@@ -92,7 +92,8 @@ STAGE: Keys = {
     ),
     "split": Key("an arriving job becomes jobs of at most so many entities", "off"),
     "collect": Key(
-        "a number, or `{size, wait}`: the entities of several jobs are put into one job of at most `size`",
+        "a number, or `{size, wait}`: the entities of several jobs are put into one job of at most `size`. `false`:"
+        " off, whatever `defaults` say",
         "off; `wait` 2 s",
         "Jobs put together",
     ),
@@ -115,7 +116,7 @@ STAGE: Keys = {
 
 # Which of them stand under `defaults`: what can be the same for all stages.
 DEFAULTS = (
-    "queue", "choose", "retry", "timeout", "memory", "priority", "emit", "lock", "concurrency", "rate",
+    "queue", "choose", "retry", "timeout", "memory", "priority", "emit", "collect", "lock", "concurrency", "rate",
 )  # fmt: skip
 
 RETRY: Keys = {

@@ -10,7 +10,7 @@ from oaflow.compiler.reading import WHOLE
 from oaflow.compiler.rules import names as rules
 from oaflow.compiler.rules.expressions import UNKNOWN_SCHEMA
 from oaflow.diagnostics import Diagnostic, Path, Spans
-from oaflow.model import Case, Defaults, Param, Pipeline, Repeat, Stage
+from oaflow.model import Case, Defaults, Param, Pipeline, Stage
 from oaflow.plan.binding import ALONE
 from oaflow.plan.joins import RUN
 from oaflow.schemata import SCHEMATA
@@ -26,6 +26,8 @@ FITS: Mapping[str, tuple[str, ...]] = {
     "max": ("int",),
     "base": ("duration", "int", "float"),
     "cap": ("duration", "int", "float"),
+    "size": ("int",),
+    "wait": ("duration", "int", "float"),
     "enabled": ("bool",),
 }
 
@@ -106,11 +108,12 @@ def _common(said: Stage | Defaults, path: Path, pipeline: Pipeline, spans: Spans
     members: list[tuple[str, Any, Path]] = [
         (key, getattr(said, key), (*path, key)) for key in ("timeout", "memory", "priority", "concurrency", "rate")
     ]
-    if isinstance(said.retry, Repeat):
-        for key in ("max", "base", "cap"):
-            place = (*path, "retry", key)
-            # `retry: 3` has no key `max` of its own.
-            members.append((key, getattr(said.retry, key), place if place in spans.values else place[:-1]))
+    for name, keys in (("retry", ("max", "base", "cap")), ("collect", ("size", "wait"))):
+        if written := getattr(said, name):
+            for key in keys:
+                place = (*path, name, key)
+                # `retry: 3` has no key `max` of its own.
+                members.append((key, getattr(written, key), place if place in spans.values else place[:-1]))
     for key, value, place in members:
         if isinstance(value, str) and (whole := WHOLE.fullmatch(value)):
             yield from _param_fits(whole[1], key, place, pipeline, spans)

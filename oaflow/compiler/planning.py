@@ -79,13 +79,25 @@ def _stage(pipeline: Pipeline, name: str, stage: Stage, found: Inspected) -> Pla
         accepts=options.accepts,
         emits=_emits(options),
         split=stage.split,
-        collect=None if stage.collect is None else PlannedCollect(**stage.collect.model_dump(exclude_none=True)),
+        collect=_collect(stage, defaults),
         join=stage.join,
         lock=_lock(stage, defaults),
         takes=first.annotation if first is not None else None,
         gives=found.returns,
         **said,
     )
+
+
+def _collect(stage: Stage, defaults: Defaults) -> PlannedCollect | None:
+    """
+    What the defaults say holds for those stages only that could say it themselves. `collect: 500` keeps their `wait`.
+    """
+    default = None if stage.external or stage.split is not None or stage.join else defaults.collect or None
+    said = stage.collect if stage.collect is not None else default
+    if not said:
+        return None
+    wait = first_said(said.wait, default and default.wait)
+    return PlannedCollect(size=said.size, **({} if wait is None else {"wait": wait}))
 
 
 def _lock(stage: Stage, defaults: Defaults) -> str | None:

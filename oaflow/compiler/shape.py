@@ -5,7 +5,7 @@ YAML and the Python form both come through here, so a shorthand means the same i
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from oaflow.compiler import keys
 from oaflow.compiler.cases import read_cases
@@ -192,12 +192,10 @@ def _stage(reader: Reader, name: str, data: object, path: Path, choose: Choose |
         said["origin"] = _origin(reader, members["origin"], (*path, "origin"))
     if "split" in members:
         said["split"] = reader.fixed(members["split"], (*path, "split"), 1)
-    if "collect" in members:
-        said["collect"] = _collect(reader, members["collect"], (*path, "collect"))
-        if "split" in members:
-            message = f"stage {name!r} cannot put jobs together and cut them as well"
-            help = "take one of them out: `collect` cuts what is larger than its size, too"
-            reader.report(rules.COLLECT_CONFLICT, message, (*path, "split"), key=True, help=help)
+    if "split" in members and members.get("collect", False) is not False:
+        message = f"stage {name!r} cannot put jobs together and cut them as well"
+        help = "take one of them out: `collect` cuts what is larger than its size, too"
+        reader.report(rules.COLLECT_CONFLICT, message, (*path, "split"), key=True, help=help)
     if "join" in members:
         said["join"] = _join(reader, members["join"], (*path, "join"))
         for key in ("split", "collect"):
@@ -236,6 +234,8 @@ def _common(reader: Reader, members: Mapping[str, Any], path: Path) -> dict[str,
         said["priority"] = reader.whole(members["priority"], (*path, "priority"))
     if "emit" in members:
         said["emit"] = reader.choice(members["emit"], (*path, "emit"), EMITS)
+    if "collect" in members:
+        said["collect"] = _collect(reader, members["collect"], (*path, "collect"))
     if "lock" in members:
         said["lock"] = read_expression(reader, members["lock"], (*path, "lock"))
     if "concurrency" in members:
@@ -314,10 +314,12 @@ def _on_error(reader: Reader, value: object, path: Path) -> str | None:
     return None
 
 
-def _collect(reader: Reader, value: object, path: Path) -> Collect | None:
+def _collect(reader: Reader, value: object, path: Path) -> Collect | Literal[False] | None:
     """
-    A number of entities, or a mapping with `size` and `wait`.
+    A number of entities, a mapping with `size` and `wait`, or `false`.
     """
+    if value is False:
+        return False
     if not isinstance(value, Mapping):
         size = reader.whole(value, path, 1)
         return None if size is None else Collect(size=size)

@@ -14,6 +14,15 @@ from oaflow.model import Choose, Emit
 Number: TypeAlias = "int | float | str"
 
 
+class CollectKeys(TypedDict, total=False):
+    """
+    `collect` written out.
+    """
+
+    size: Required[int | str]
+    wait: Number
+
+
 class RetryKeys(TypedDict, total=False):
     """
     `retry` written out. `max` is repetitions after the first attempt.
@@ -82,7 +91,7 @@ class StageKeys(TypedDict, Generic[Port], total=False):
     origin: str
     description: str
     choose: Choose
-    collect: int | Mapping[str, Any]
+    collect: int | str | CollectKeys
     split: int
     join: str | Sequence[str]
     concurrency: int | str
@@ -103,7 +112,7 @@ class ExternalKeys(TypedDict, total=False):
     origin: str
     description: str
     choose: Choose
-    collect: int | Mapping[str, Any]
+    collect: int | str | CollectKeys
     split: int
     lock: str
 
@@ -120,6 +129,7 @@ class DefaultKeys(TypedDict, total=False):
     memory: Number
     priority: int | str
     emit: Emit
+    collect: int | str | CollectKeys
     lock: str
     concurrency: int | str
     rate: str

@@ -340,7 +340,7 @@ def _stage() -> Json:
     found["allOf"] += [
         {"if": _is("external", True), "then": external, "else": {"properties": {"task": own}}},
         {
-            "if": {"required": ["collect"]},
+            "if": {"required": ["collect"], "properties": {"collect": {"not": {"const": False}}}},
             "then": _refused(["split"], "`collect` cuts what is larger than its size, too"),
         },
         {
@@ -368,6 +368,10 @@ def _short_or(number: Json, known: keys.Keys, values: Mapping[str, Json]) -> Jso
     return {**_mapping(known, values), **_beside(number), "type": [*number["type"], "object"]}
 
 
+def _or_false(value: Json) -> Json:
+    return {**value, "type": [*value["type"], "boolean"], "not": {"const": True}}
+
+
 _RETRY: Mapping[str, Json] = {
     "max": _whole(0),
     "backoff": {"enum": ["none", "exponential"]},
@@ -384,6 +388,7 @@ _COMMON: Mapping[str, Json] = {
     "memory": _SIZE,
     "priority": _whole(),
     "emit": {"enum": list(EMITS)},
+    "collect": _or_false(_short_or(_whole(1), keys.COLLECT, {"size": _whole(1), "wait": _duration()})),
     "lock": _EXPRESSION,
     "concurrency": _whole(1),
     "rate": _RATE,
@@ -396,7 +401,6 @@ _STAGE_KEYS: Mapping[str, Json] = {
     "with": _named({"$ref": "#/definitions/plain"}, _PARAM_NAME, RULES_OF[PARAM]),
     "on_error": _TARGET,
     "split": _fixed(1),
-    "collect": _short_or(_whole(1), keys.COLLECT, {"size": _whole(1), "wait": _duration()}),
     "join": _names(_STAGE_NAME),
     "enabled": {
         "type": ["boolean", "string"],

@@ -78,21 +78,23 @@ def test_a_stage_says_how_it_comes_to_its_jobs_and_a_join_stands_after_what_it_w
     stages = {
         "after": PlannedStage(task="m.f", queue="q", join=("read",), edges=(PlannedEdge(to="cut"),)),
         "all": PlannedStage(task="m.f", queue="q", join=("run",)),
-        "cut": PlannedStage(task="m.f", queue="q", split=3),
-        "gather": PlannedStage(task="m.f", queue="q", collect=PlannedCollect(size="${params.size}")),
+        "cut": PlannedStage(task="m.f", queue="q", split=3, lock="job.dataset"),
+        "gather": PlannedStage(
+            task="m.f", queue="q", collect=PlannedCollect(size="${params.size}"), lock="job.context.author"
+        ),
         "read": PlannedStage(task="m.f", queue="q", edges=(PlannedEdge(to="gather"),)),
     }
     graph = graph_of(Plan(pipeline="p", start=("read",), stages=stages))
 
     assert rails(graph).splitlines() == [
         "●  read",
-        "●  gather  (collect ${params.size})",
+        "●  gather  (collect ${params.size}, lock job.context.author)",
         "●  after  (after read)",
-        "●  cut  (split 3)",
+        "●  cut  (split 3, lock job.dataset)",
         "●  all  (after all else)",
     ]
-    assert 's_cut["cut<br/>split 3"]' in as_mermaid(graph)
-    assert 'label="gather\\ncollect ${params.size}"' in as_dot(graph)
+    assert 's_cut["cut<br/>split 3, lock job.dataset"]' in as_mermaid(graph)
+    assert 'label="gather\\ncollect ${params.size}, lock job.context.author"' in as_dot(graph)
     assert "gather (collect" in drawn(graph, 200)
 
 

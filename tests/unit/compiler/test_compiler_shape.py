@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oaflow.compiler.checking import check_data
 from oaflow.compiler.rules import RULES
 from oaflow.compiler.shape import parse_pipeline
 from oaflow.diagnostics import errors
@@ -324,3 +325,44 @@ def test_no_data_whatever_is_more_than_a_list_of_mistakes(data: Any):
     for pipeline, found in (parse_pipeline(data), parse_pipeline({"pipeline": "p", "stages": {"read": data}})):
         assert (pipeline is None) == bool(errors(found))
         assert all(RULES[one.code] is one.rule for one in found)
+
+
+def test_what_defaults_say_of_collect_holds_for_stages_that_could_say_it_and_do_not():
+    data = {
+        "pipeline": "letters",
+        "defaults": {"collect": {"size": 50, "wait": "5s"}},
+        "start": "read",
+        "stages": {
+            "read": {"task": "m.read", "next": ["few", "alone", "cut", "theirs"]},
+            "few": {"task": "m.few", "collect": 3},
+            "alone": {"task": "m.alone", "collect": False},
+            "cut": {"task": "m.cut", "split": 2},
+            "theirs": {"task": "m.theirs", "queue": "q", "external": True},
+            "end": {"task": "m.end", "join": "run"},
+        },
+    }
+    plan = check_data(data).plan
+
+    assert plan is not None
+    found = {name: (stage.collect.size, stage.collect.wait) for name, stage in plan.stages.items() if stage.collect}
+    assert found == {"read": (50, 5.0), "few": (3, 5.0)}
+
+
+def test_collect_is_off_or_a_number_and_nothing_else():
+    assert read_stage(collect=False).collect is False
+    assert stage_codes(collect=False, split=3) == []
+    assert stage_codes(collect=True) == ["OAF103"]
+    assert codes({"pipeline": "p", "defaults": {"collect": True}, "stages": {"a": {"task": "m.a"}}}) == ["OAF103"]
+
+
+@pytest.mark.parametrize(
+    "collect", ["${params.many}", {"size": "${params.many}"}, {"size": 3, "wait": "${params.many}"}]
+)
+def test_params_in_collect_are_looked_up_like_others(collect: Any):
+    for where in ({"defaults": {"collect": collect}}, {}):
+        stage = {"task": "m.a"} if where else {"task": "m.a", "collect": collect}
+        data = {"pipeline": "p", **where, "stages": {"a": stage}}
+
+        assert [one.code for one in check_data(data).diagnostics] == ["OAF202"]
+        wrong = {**data, "params": {"many": {"type": "bool"}}}
+        assert [one.code for one in check_data(wrong).diagnostics] == ["OAF204"]
