@@ -7,13 +7,14 @@ Every statement is fenced in the database, so each may be sent again after a los
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import orjson
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, tuple_row
 
-from oaflow.ledger.rows import Claimed, Completion
+from oaflow.ledger.rows import Claimed, Completion, Successor
 from oaflow.ledger.statements import sql
 
 Connection = AsyncConnection[Any]
@@ -60,6 +61,7 @@ SELECT job, answer FROM oaflow.complete_v1(
     %(next_ids)s::bigint[], %(next_parents)s::bigint[], %(next_queues)s::text[], %(next_tasks)s::text[],
     %(next_stages)s::text[], %(next_priorities)s::int[], %(next_collects)s::text[],
     %(next_locks)s::text[], %(next_args)s::jsonb)
+ WHERE answer <> 'applied'
 """
 
 CLOSE = """
@@ -83,11 +85,12 @@ SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state, r.fir
 # psycopg dumps lists element by element, 30 to 40 us a job over these arrays; array literals cost a tenth of it.
 
 
-def numbers(values: Iterable[float | None]) -> str:
+def numbers(values: Sequence[float | None]) -> str:
     """
     A Postgres array literal of numbers.
     """
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+    # As orjson writes them, None as `null`: a fifth of the time that str() takes for each.
+    return "{" + orjson.dumps(values).decode()[1:-1] + "}"
 
 
 def texts(values: Iterable[str | None]) -> str:
@@ -142,33 +145,47 @@ def completion_values(worker: int, shard: int, items: Sequence[Completion]) -> d
     """
     What `COMPLETE` is sent with: an array for each column, the successors beside them.
     """
-    pairs = [(item.job, successor) for item in items for successor in item.successors]
+    # All columns at once: taken out one by one, each of them cost as much as all together.
+    (
+        ids, attempts, outcomes, runs, stages, parents, started, ended, delays, positions, digests, versions, details,
+        handed,
+    ) = zip(*items, strict=True)  # fmt: skip
+    queues, tasks, next_stages, priorities, args, collects, locks, next_ids = (
+        zip(*chain.from_iterable(handed), strict=True) if any(handed) else ((),) * len(Successor._fields)
+    )
     return {
         "worker": worker,
         "shard": shard,
-        "ids": numbers(item.job for item in items),
-        "attempts": numbers(item.attempt for item in items),
-        "outcomes": names(item.outcome for item in items),
-        "runs": names(item.run for item in items),
-        "stages": names(item.stage for item in items),
-        "parents": numbers(item.parent for item in items),
-        "started": numbers(item.started for item in items),
-        "ended": numbers(item.ended for item in items),
-        "delays": numbers(item.delay for item in items),
-        "positions": numbers(item.position for item in items),
-        "digests": texts(item.digest for item in items),
-        "versions": names(item.version for item in items),
-        "details": json_array(item.detail for item in items),
-        "next_ids": numbers(successor.id for _, successor in pairs),
-        "next_parents": numbers(parent for parent, _ in pairs),
-        "next_queues": names(successor.queue for _, successor in pairs),
-        "next_tasks": names(successor.task for _, successor in pairs),
-        "next_stages": names(successor.stage for _, successor in pairs),
-        "next_priorities": numbers(successor.priority for _, successor in pairs),
-        "next_collects": texts(successor.collect for _, successor in pairs),
-        "next_locks": texts(successor.lock for _, successor in pairs),
-        "next_args": json_array(successor.args for _, successor in pairs),
+        "ids": numbers(ids),
+        "attempts": numbers(attempts),
+        "outcomes": names(outcomes),
+        "runs": names(runs),
+        "stages": names(stages),
+        "parents": numbers(parents),
+        "started": numbers(started),
+        "ended": numbers(ended),
+        "delays": numbers(delays),
+        "positions": numbers(positions),
+        "digests": texts(digests),
+        "versions": names(versions),
+        "details": json_array(details),
+        "next_ids": numbers(next_ids),
+        "next_parents": numbers([job for job, successors in zip(ids, handed, strict=True) for _ in successors]),
+        "next_queues": names(queues),
+        "next_tasks": names(tasks),
+        "next_stages": names(next_stages),
+        "next_priorities": numbers(priorities),
+        "next_collects": texts(collects),
+        "next_locks": texts(locks),
+        "next_args": json_array(args),
     }
+
+
+def answers_of(items: Iterable[Completion], rows: Iterable[tuple[int, str]]) -> dict[int, str]:
+    """
+    What `COMPLETE` answers for each job. Of those that were applied it says nothing: they are nearly all.
+    """
+    return dict.fromkeys([item.job for item in items], "applied") | dict(rows)
 
 
 async def complete(connection: Connection, worker: int, shard: int, items: Sequence[Completion]) -> dict[int, str]:
@@ -180,7 +197,7 @@ async def complete(connection: Connection, worker: int, shard: int, items: Seque
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(COMPLETE, completion_values(worker, shard, items))
-        return dict(await cursor.fetchall())
+        return answers_of(items, await cursor.fetchall())
 
 
 async def take_ids(connection: Connection, count: int) -> list[int]:

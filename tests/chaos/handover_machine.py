@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from oaflow.ledger.handover import CLAIM, CLOSE, COMPLETE, completion_values, json_array
+from oaflow.ledger.handover import CLAIM, CLOSE, COMPLETE, answers_of, completion_values, json_array
 from oaflow.ledger.rows import Claimed, Completion, Successor
 from tests.integration.handovers import emptied
 
@@ -120,7 +120,8 @@ class HandoverMachine(RuleBasedStateMachine):
             )
         }
         chunks = set(self.sql("SELECT job, position FROM oaflow.chunks"))
-        answers = dict(self.connection.execute(COMPLETE, completion_values(worker, worker % 64, items)).fetchall())
+        rows = self.connection.execute(COMPLETE, completion_values(worker, worker % 64, items)).fetchall()
+        answers = answers_of(items, rows)
         for item in items:
             owner = before.get(item.job) == ("doing", item.attempt, worker)
             if item.outcome == "chunk":

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import psycopg
 
-from oaflow.ledger.handover import CLAIM, COMPLETE, alone, completion_values
+from oaflow.ledger.handover import CLAIM, COMPLETE, alone, answers_of, completion_values
 from oaflow.ledger.rows import Claimed, Completion, Successor
 
 RUN = "ledger-aaaaaa"
@@ -96,7 +96,10 @@ class Book:
         )  # fmt: skip
 
     def complete(self, worker: int, *items: Completion) -> dict[int, str]:
-        return dict(self.connection.execute(COMPLETE, completion_values(worker, worker % 64, items)).fetchall())
+        if not items:
+            return {}
+        values = completion_values(worker, worker % 64, items)
+        return answers_of(items, self.connection.execute(COMPLETE, values).fetchall())
 
     def job(self, job: int) -> tuple[Any, ...]:
         """

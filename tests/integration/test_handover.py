@@ -11,7 +11,7 @@ import orjson
 import psycopg
 import pytest
 
-from oaflow.ledger.handover import COMPLETE, completion_values
+from oaflow.ledger.handover import COMPLETE, answers_of, completion_values
 from tests.integration.handovers import OUTCOMES, Book, args_of, counters, recount
 
 
@@ -151,10 +151,11 @@ def test_two_groups_that_cross_do_not_wait_for_each_other_as_long_as_rows_are_lo
     said: list[dict[int, str] | str] = []
 
     def lane(shard: int, group: list[int]) -> None:
-        values = completion_values(worker, shard, [book.done(job, follow=1) for job in group])
+        items = [book.done(job, follow=1) for job in group]
+        values = completion_values(worker, shard, items)
         with psycopg.connect(database, autocommit=True) as connection:
             try:
-                said.append(dict(connection.execute(COMPLETE, values).fetchall()))
+                said.append(answers_of(items, connection.execute(COMPLETE, values).fetchall()))
             except psycopg.errors.DeadlockDetected:
                 said.append("deadlock")
 
