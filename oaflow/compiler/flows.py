@@ -3,6 +3,7 @@ Phase 4: which schemata flow along each edge, by what functions say that they em
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from oaflow.compiler.functions import Inspected, InspectionError
@@ -14,6 +15,34 @@ from oaflow.schemata import ABSTRACT, SCHEMATA, descendants
 
 # Schemata that a message names; the others are counted.
 _NAMED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """
+    Which schemata go along an edge, where that is known: what is emitted on its port, what its `where` lets through of
+    that, and what the next stage accepts. None: nobody said.
+    """
+
+    emitted: frozenset[str] | None
+    passed: frozenset[str] | None
+    accepted: frozenset[str] | None
+
+
+def flow_of(edge: Edge, before: StageOptions | None, after: StageOptions | None) -> Flow:
+    """
+    What goes along an edge.
+
+    Args:
+        before, after: the options of the functions at its two ends, where they were looked at.
+    """
+    emitted, accepted = _emitted(before, edge.port), _accepted(after)
+    where = edge.where if isinstance(edge.where, Mapping) else None
+    passed = emitted
+    # A property that many schemata have says little about what flows, but a schema does.
+    if where is not None and (emitted is not None or "schema" in where):
+        passed = admitted(where) if emitted is None else emitted & admitted(where)
+    return Flow(emitted, passed, accepted)
 
 
 def check_flows(
@@ -31,32 +60,24 @@ def check_flows(
     }
     for name, stage in pipeline.stages.items():
         for edge in stage.next:
-            emitted = _emitted(options.get(name), edge.port)
-            accepted = _accepted(options.get(edge.to))
-            yield from _flow(name, edge, emitted, accepted, spans)
+            yield from _told(name, edge, flow_of(edge, options.get(name), options.get(edge.to)), spans)
 
 
-def _flow(
-    name: str, edge: Edge, emitted: frozenset[str] | None, accepted: frozenset[str] | None, spans: Spans
-) -> Iterator[Diagnostic]:
-    where = edge.where if isinstance(edge.where, Mapping) else None
-    passed = emitted
-    # A property that many schemata have says little about what flows, but a schema does.
-    if where is not None and (emitted is not None or "schema" in where):
-        passed = admitted(where) if emitted is None else emitted & admitted(where)
+def _told(name: str, edge: Edge, flow: Flow, spans: Spans) -> Iterator[Diagnostic]:
+    passed, accepted = flow.passed, flow.accepted
     if passed is None:
         return
     place: Path = ("stages", name, *edge.place)
     if not passed:
         message = f"nothing that stage {name!r} emits on port {edge.port!r} passes this `where`"
-        help = f"it emits {_named(emitted or ())}"
+        help = f"it emits {in_words(flow.emitted or ())}"
         yield Diagnostic(rules.NOTHING_FLOWS, message, spans.key(*place[:-1], "where"), help)
     elif accepted is not None and not passed & accepted:
         message = f"stage {edge.to!r} accepts nothing of what comes along this edge"
-        help = f"what comes is {_named(passed)}, and it accepts {_named(accepted)}"
+        help = f"what comes is {in_words(passed)}, and it accepts {in_words(accepted)}"
         yield Diagnostic(rules.NOTHING_FLOWS, message, spans.value(*place), help)
     elif accepted is not None and passed - accepted:
-        message = f"stage {edge.to!r} does not accept all of what comes along this edge: {_named(passed - accepted)}"
+        message = f"stage {edge.to!r} does not accept all of what comes along this edge: {in_words(passed - accepted)}"
         help = "where: {schema: ...} lets through what it accepts, and `else` takes the rest"
         yield Diagnostic(rules.PARTLY_ACCEPTED, message, spans.value(*place), help)
 
@@ -82,7 +103,7 @@ def _with_descendants(names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(schema for name in names for schema in descendants(name) if schema not in ABSTRACT)
 
 
-def _named(schemata: Iterable[str]) -> str:
+def in_words(schemata: Iterable[str]) -> str:
     """
     Schemata in a few words: those that are there are named by what they descend from, where that is there too.
     """

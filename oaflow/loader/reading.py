@@ -1,5 +1,5 @@
 """
-A pipeline file becomes plain data in which every value has its place. Knows YAML, and nothing of pipelines.
+Pipeline files as plain data in which every value has its place, and what is wrong with them as YAML.
 
 Read event by event with PyYAML's C parser: so places are exact, nothing is constructed, and what a hostile file could
 do (aliases of aliases, a thousand brackets) is stopped while it is read. Plain scalars mean what YAML 1.2 says.
@@ -174,16 +174,16 @@ class _Composer:
         The data of the one document; None where something is wrong.
         """
         try:
-            events = _events(self._text)
+            read = events(self._text)
             data, documents = None, 0
-            for event in events:
+            for event in read:
                 if isinstance(event, yaml.DocumentStartEvent):
                     documents += 1
                     if documents > 1:
                         help = "one file is one pipeline: put the other one in a file of its own"
                         message = "the file holds more than one YAML document"
                         raise self._stop(rules.SEVERAL_DOCUMENTS, message, self._span((), event), help)
-                    data = self._value(next(events), events, ())
+                    data = self._value(next(read), read, ())
             if documents == 0 or data is None:
                 self._empty()
             return data
@@ -426,7 +426,10 @@ def _guess(line: str, problem: str) -> str | None:
     return None
 
 
-def _events(text: str) -> Iterator[yaml.Event]:
+def events(text: str) -> Iterator[yaml.Event]:
+    """
+    What the parser sees, one after the other; raises `yaml.YAMLError` where it can see no further.
+    """
     return cast("Iterator[yaml.Event]", yaml.parse(text, Loader=_Loader))
 
 
