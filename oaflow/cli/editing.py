@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command("schema", cls=Page, rich_help_panel=panel, epilog="Example: oaflow schema -o oaflow.schema.json")(
         schema
     )
+    app.command("lsp", cls=Page, rich_help_panel=panel, epilog="Example: oaflow lsp")(lsp)
 
 
 def schema(
@@ -41,4 +42,23 @@ def schema(
     except OSError as error:
         raise EnvironmentProblem(f"{str(output)!r} cannot be written: {error.strerror}") from error
     remark(f"wrote {clean(output)}")
+    return 0
+
+
+def lsp() -> int:
+    """
+    Serve an editor as a language server, over stdin and stdout; editors start it themselves.
+    """
+    from importlib.util import find_spec
+
+    from oaflow.errors import EnvironmentProblem
+
+    if find_spec("pygls") is None:
+        raise EnvironmentProblem(
+            "the language server needs 'pygls', which is not installed", help="pip install 'oaflow[lsp]'"
+        )
+
+    from oaflow.editors.server import server
+
+    server().start_io()
     return 0

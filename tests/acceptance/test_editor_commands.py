@@ -1,11 +1,14 @@
 """
-`oaflow schema`, through the installed program.
+`oaflow schema`, through the installed program; and `oaflow lsp` where its extra is not installed.
 """
 
 import json
 
 import jsonschema
+import pytest
 
+from oaflow.cli import editing
+from oaflow.errors import EnvironmentProblem
 from tests.acceptance.conftest import Command
 
 
@@ -25,3 +28,12 @@ def test_a_place_that_cannot_be_written_is_named(offline: Command) -> None:
 
     assert result.code == 3
     assert result.error == "'no/such/folder.json' cannot be written: No such file or directory"
+
+
+def test_without_its_extra_the_language_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    with pytest.raises(EnvironmentProblem, match="needs 'pygls', which is not installed") as raised:
+        editing.lsp()
+
+    assert raised.value.help == "pip install 'oaflow[lsp]'"

@@ -15,7 +15,8 @@ from tests.docs.test_docs_samples import PAGES, ROOT
 
 MAKER = runpy.run_path(str(ROOT / "tools" / "make_reference.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-DIRECT = [Requirement(one) for one in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["documents"]]]
+EXTRAS = PROJECT["optional-dependencies"]
+DIRECT = [Requirement(one) for one in [*PROJECT["dependencies"], *EXTRAS["documents"], *EXTRAS["lsp"]]]
 
 
 @pytest.mark.parametrize("name", ["commands", "settings", "pipeline"])
