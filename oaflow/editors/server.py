@@ -51,6 +51,8 @@ class Server(LanguageServer):
         # Whole texts: pygls splits lines elsewhere than editors do, and a file has 1 MiB at most.
         super().__init__("oaflow", oaflow.__version__, lsp.TextDocumentSyncKind.Full)
         self.open: dict[str, Document] = {}
+        # How often the functions of each were looked at: of several looks, the last one counts.
+        self.looks: dict[str, int] = {}
 
     def document(self, uri: str) -> Document:
         """
@@ -84,10 +86,11 @@ class Server(LanguageServer):
         document = self.document(uri)
         if document.is_pipeline and document.name is not None:
             self.tell(uri)
+            look = self.looks[uri] = self.looks.get(uri, 0) + 1
             inspect = Inspector(import_folders(Path(document.name)))
             functions = await asyncio.to_thread(inspect, document.tasks)
-            if uri not in self.open:
-                return  # closed meanwhile
+            if uri not in self.open or self.looks[uri] != look:
+                return  # closed meanwhile, or saved again
             self.open[uri] = replace(self.document(uri), functions=functions)
         self.tell(uri)
 

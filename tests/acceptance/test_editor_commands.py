@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from oaflow.cli import editing
-from oaflow.errors import EnvironmentProblem
+from oaflow.errors import EnvironmentProblem, UsageError
 from tests.acceptance.conftest import Command
 
 
@@ -28,6 +28,13 @@ def test_a_place_that_cannot_be_written_is_named(offline: Command) -> None:
 
     assert result.code == 3
     assert result.error == "'no/such/folder.json' cannot be written: No such file or directory"
+
+
+def test_in_a_terminal_it_says_who_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
+
+    with pytest.raises(UsageError, match="speaks to an editor over stdin, and this is a terminal"):
+        editing.lsp()
 
 
 def test_without_its_extra_the_language_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,6 +202,25 @@ def test_an_editor_is_told_shown_and_led(tmp_path: Path, encoding: str):
     asyncio.run(ask())
 
 
+def test_whatever_is_typed_each_question_has_an_answer(tmp_path: Path):
+    async def ask():
+        async with Editor(tmp_path, "utf-16") as editor:
+            editor.open("")
+            for end in range(0, len(LETTERS), 23):
+                editor.type(LETTERS[:end])
+                asked = {
+                    "text_document": types.TextDocumentIdentifier(editor.uri),
+                    "position": editor.at(LETTERS[:end], LETTERS[:end]),
+                }
+                await editor.client.text_document_completion_async(types.CompletionParams(**asked))
+                await editor.client.text_document_hover_async(types.HoverParams(**asked))
+                await editor.client.text_document_definition_async(types.DefinitionParams(**asked))
+            editor.type(LETTERS)
+            await editor.told()
+
+    asyncio.run(ask())
+
+
 def test_modules_are_not_imported_while_somebody_types(tmp_path: Path):
     async def ask():
         async with Editor(tmp_path, "utf-16") as editor:
