@@ -147,6 +147,12 @@ def test_a_mistake_of_the_shape_is_told_once_and_at_its_line(folder: Path, told)
     assert [line for line, _ in found] == expected, found
 
 
+def test_a_key_that_is_not_there_is_named_also_where_a_text_may_stand(told):
+    said = [message for _, message in told[SHAPE[0].parent / "OAF101-unknown-key-and-more" / "pipeline.yml"]]
+
+    assert "Property wen is not allowed." in said
+
+
 def test_what_it_is_said_not_to_catch_it_does_not_catch(told):
     uncaught = {folder.name[:6] for folder in SHAPE if told[folder / "pipeline.yml"] == []}
     page = (ROOT / "docs" / "how-to" / "edit-pipelines.md").read_text("utf-8")
