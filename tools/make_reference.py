@@ -1,6 +1,6 @@
 """
-Write docs/reference/commands.md and settings.md from the program itself, and the tables of keys in pipeline.md:
-`python tools/make_reference.py`.
+Write docs/reference/commands.md and settings.md from the program itself, the tables of keys in pipeline.md, and what
+the pages of keys begin with: `python tools/make_reference.py`.
 """
 
 import re
@@ -42,6 +42,30 @@ TABLES = {
     "Conditions": keys.EDGE,
     "Tests": keys.CASE,
     "Jobs put together": keys.COLLECT,
+}
+
+# The pages of keys, by the place of the key in a file.
+PLACES = {
+    "pipeline": keys.PIPELINE,
+    "param": keys.PARAM,
+    "stage": keys.STAGE,
+    "edge": keys.EDGE,
+    "test": keys.CASE,
+}
+# What stands under a key, by its page.
+MEMBERS = {
+    ("stage", "retry"): keys.RETRY,
+    ("stage", "collect"): keys.COLLECT,
+    ("test", "job"): {**keys.JOB, **{f"entities: {name}": key for name, key in keys.ENTITY.items()}},
+}
+
+# Where the pages of those keys are that have one each.
+FOLDERS = {
+    "Keys of a pipeline": "keys/pipeline",
+    "Keys of a param": "keys/param",
+    "Keys of a stage": "keys/stage",
+    "Conditions": "keys/edge",
+    "Tests": "keys/test",
 }
 
 COMMANDS_HEAD = """\
@@ -145,8 +169,36 @@ def pipeline_page() -> str:
     for heading, known in TABLES.items():
         before, title, rest = page.partition(f"\n## {heading}\n")
         old = re.search(r"^\| key\b.*(?:\n\|.*)*", rest, re.MULTILINE)
-        page = before + title + (rest.replace(old[0], keys.table(known), 1) if old is not None else rest)
+        page = (
+            before
+            + title
+            + (rest.replace(old[0], keys.table(known, FOLDERS.get(heading, "")), 1) if old is not None else rest)
+        )
     return page
+
+
+def key_page(place: str, name: str) -> str:
+    """
+    The page of a key, as it is, with what stands above its first heading written anew.
+    """
+    path = FOLDER / "keys" / place / f"{name}.md"
+    page = path.read_text("utf-8") if path.exists() else ""
+    _, heading, rest = page.partition("\n## ")
+    return "\n".join(_key_head(place, name)) + heading + rest
+
+
+def _key_head(place: str, name: str) -> Iterator[str]:
+    key = PLACES[place][name]
+    yield f"# `{name}` of a {place}\n"
+    yield f"{key.meaning[0].upper()}{key.meaning[1:]}.\n"
+    remarks = ["It is required." if key.without == keys.REQUIRED else f"Without it: {key.without or 'nothing'}."]
+    if place == "stage" and name in keys.DEFAULTS:
+        remarks.append("It may stand under [`defaults`](../pipeline/defaults.md).")
+    if key.more:
+        remarks.append(f"[More](../../pipeline.md#{keys.anchor(key.more)}).")
+    yield " ".join(remarks) + "\n"
+    if (place, name) in MEMBERS:
+        yield keys.table(MEMBERS[place, name]) + "\n"
 
 
 def _table(settings: type[BaseSettings]) -> Iterator[str]:
@@ -164,3 +216,7 @@ if __name__ == "__main__":
     (FOLDER / "commands.md").write_text(commands_page(), encoding="utf-8")
     (FOLDER / "settings.md").write_text(settings_page(), encoding="utf-8")
     (FOLDER / "pipeline.md").write_text(pipeline_page(), encoding="utf-8")
+    for place, known in PLACES.items():
+        (FOLDER / "keys" / place).mkdir(parents=True, exist_ok=True)
+        for name in known:
+            (FOLDER / "keys" / place / f"{name}.md").write_text(key_page(place, name), encoding="utf-8")

@@ -176,14 +176,29 @@ ENTITY: Keys = {
 }
 
 
-def table(keys: Keys) -> str:
+def table(keys: Keys, folder: str = "") -> str:
     """
     The keys as a table of the reference.
+
+    Args:
+        folder: of their pages, where each has one.
     """
-    rows = [f"| `{name}` | {key.meaning}{_link(key.more)} | {key.without} |" for name, key in keys.items()]
+    rows = [
+        f"| {_named(name, folder)} | {key.meaning}{_link(key.more)} | {key.without} |" for name, key in keys.items()
+    ]
     return "\n".join(["| key | meaning | without it |", "|---|---|---|", *rows])
 
 
+def anchor(heading: str) -> str:
+    """
+    What a link to a heading of the reference ends with.
+    """
+    return heading.replace("`", "").lower().replace(" ", "-")
+
+
+def _named(name: str, folder: str) -> str:
+    return f"[`{name}`]({folder}/{name}.md)" if folder else f"`{name}`"
+
+
 def _link(heading: str) -> str:
-    anchor = heading.replace("`", "").lower().replace(" ", "-")
-    return f" ([more](#{anchor}))" if heading else ""
+    return f" ([more](#{anchor(heading)}))" if heading else ""

@@ -2,10 +2,7 @@
 Every command and every piece of code in the documentation does what the page says.
 """
 
-import os
-import shlex
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,30 +14,9 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 # Made from the examples of the rules, each of which is checked there.
 TESTED_ELSEWHERE = {ROOT / "docs/reference/rules.md": ROOT / "tests/unit/compiler/test_compiler_rules.py"}
+# Typed together: most of what a page of a key costs is a database and a worker.
+TESTED_ELSEWHERE |= dict.fromkeys(ROOT.glob("docs/reference/keys/**/*.md"), ROOT / "tests/docs/test_docs_keys.py")
 WITH_SAMPLES = [page for page in PAGES if page not in TESTED_ELSEWHERE and list(blocks(page.read_text("utf-8")))]
-
-
-@pytest.fixture
-def environment(home: Path, tmp_path: Path) -> dict[str, str]:
-    """
-    What a reader has: `oaflow` and `python` as commands, and an empty home.
-    """
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    python = shlex.quote(sys.executable)
-    for name, command in (("oaflow", f"{python} -m oaflow"), ("python", python), ("pytest", f"{python} -m pytest")):
-        (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-        (programs / name).chmod(0o755)
-    return {
-        "PATH": f"{programs}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "HOME": str(home),
-        "OAFLOW_HOME": str(home),
-        "LANG": "C.UTF-8",
-        "COLUMNS": "100",
-        "NO_COLOR": "1",
-    }
 
 
 @pytest.fixture
