@@ -32,7 +32,7 @@ def test_every_pipeline_on_the_page_has_no_mistake(block: str):
 def test_every_key_has_its_row(title: str, keys: tuple[str, ...]):
     section = PAGE.partition(f"## Keys of {title}\n")[2].partition("\n## ")[0]
 
-    assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == set(keys)
+    assert set(re.findall(r"^\| \[`(\w+)`\]", section, re.MULTILINE)) == set(keys)
 
 
 def test_every_key_is_named_somewhere():
