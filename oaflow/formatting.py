@@ -54,8 +54,9 @@ def formatted(text: str) -> str:
     kept = [comment.text for comment in after.comments]
     for comment in before.comments:
         if comment.text not in kept:
-            message = f"the comment {comment.text!r} stands inside of brackets, where it would be lost"
-            raise FormatError(comment.line + 1, message, "put it on a line of its own, before the brackets")
+            # Inside of brackets; or behind a folded text that ends in blanks, as part of which it would be written.
+            message = f"the comment {comment.text!r} stands where it would be lost"
+            raise FormatError(comment.line + 1, message, "put it on a line of its own, before the key that it is for")
         kept.remove(comment.text)
     tidy = "\n".join(_tidied(before, after)).strip("\n") + "\n"
     # By how they are written down, where 1 is not true, and the order of keys counts.

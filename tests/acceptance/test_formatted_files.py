@@ -44,6 +44,6 @@ def test_what_cannot_be_read_or_would_lose_a_comment_stays_as_it_is(offline: Com
     assert result.code == 1
     assert "error[OAF007]" in result.err
     assert "error[OAF001] unreadable-file: 'nothing.yml' cannot be read" in result.err
-    assert result.error == "lost.yml:2: the comment '# why' stands inside of brackets, where it would be lost"
+    assert result.error == "lost.yml:2: the comment '# why' stands where it would be lost"
     assert {name: (offline.folder / name).read_text() for name in wrong} == wrong
     assert (offline.folder / "loose.yml").read_text() == TIDY
