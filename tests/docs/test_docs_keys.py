@@ -1,6 +1,7 @@
 """
 Each key of the language has its page, which begins with what the program knows of the key, and whose example does what
-the page says: against a real database and a real worker, which serve all pages of a place.
+the page says: against a real database and a real worker, which serve all pages of a folder. So do those of the pages
+for who comes from other tools.
 """
 
 import runpy
@@ -75,7 +76,7 @@ def worker(environment: dict[str, str], database: str, folder: Path, tmp_path: P
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """
-    Where the pages of a place are typed: a folder with the module that all of them use.
+    Where the pages of a folder are typed, with the module that those of keys use.
     """
     place = tmp_path / "place"
     place.mkdir()
@@ -84,13 +85,13 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("pages", [*(f"docs/reference/keys/{place}" for place in PLACES), "docs/coming-from"])
 @pytest.mark.usefixtures("worker")
-def test_the_examples_of_keys_do_what_their_pages_say(place: str, folder: Path, environment: dict[str, str]):
+def test_examples_do_what_their_pages_say(pages: str, folder: Path, environment: dict[str, str]):
     mistakes = [
-        f"{name}.md, {mistake}"
-        for name in PLACES[place]
-        for mistake in Page((KEYS / place / f"{name}.md").read_text("utf-8"), folder, environment).mistakes()
+        f"{page.name}, {mistake}"
+        for page in sorted((ROOT / pages).glob("*.md"))
+        for mistake in Page(page.read_text("utf-8"), folder, environment).mistakes()
     ]
 
     if mistakes:

@@ -14,8 +14,9 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 # Made from the examples of the rules, each of which is checked there.
 TESTED_ELSEWHERE = {ROOT / "docs/reference/rules.md": ROOT / "tests/unit/compiler/test_compiler_rules.py"}
-# Typed together: most of what a page of a key costs is a database and a worker.
-TESTED_ELSEWHERE |= dict.fromkeys(ROOT.glob("docs/reference/keys/**/*.md"), ROOT / "tests/docs/test_docs_keys.py")
+# Typed together: most of what such a page costs is a database and a worker.
+TOGETHER = [*ROOT.glob("docs/reference/keys/**/*.md"), *ROOT.glob("docs/coming-from/*.md")]
+TESTED_ELSEWHERE |= dict.fromkeys(TOGETHER, ROOT / "tests/docs/test_docs_keys.py")
 WITH_SAMPLES = [page for page in PAGES if page not in TESTED_ELSEWHERE and list(blocks(page.read_text("utf-8")))]
 
 
