@@ -50,8 +50,8 @@ def test_a_page_shows_its_key_in_a_pipeline_of_its_own(place: str, name: str):
 @pytest.fixture
 def worker(environment: dict[str, str], database: str, folder: Path, tmp_path: Path) -> Iterator[None]:
     """
-    A worker for all runs of the pages, which are then started by commands without workers of their own: those cost
-    1.5 s of CPU for each run. It has more executors than cores, so that what must not be at once could be.
+    A worker for all runs of the pages, which are then started by commands without workers of their own: 0.5 s of CPU
+    for a run in place of 1.2 s. It has more executors than cores, so that what must not be at once could be.
     """
     environment |= {"OAFLOW_DB_URI": database, "OAFLOW_EXECUTORS": "3"}
     program = tmp_path / "bin" / "oaflow"
