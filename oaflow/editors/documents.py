@@ -11,7 +11,7 @@ from typing import Any
 from oaflow.compiler.checking import Checked, check_data
 from oaflow.compiler.functions import Inspected, InspectionError
 from oaflow.diagnostics import Spans
-from oaflow.editors.places import Named, mapping_at, stages_named
+from oaflow.editors.places import Named, all_named, mapping_at
 from oaflow.editors.texts import Text, Units
 from oaflow.loader import Loaded, load_text
 from oaflow.loader.unfinished import load_unfinished
@@ -95,8 +95,11 @@ class Document:
         return tuple(dict.fromkeys(task for task in tasks if isinstance(task, str) and "." in task))
 
     @cached_property
-    def stages_named(self) -> tuple[Named, ...]:
-        return tuple(stages_named(self.data, self.spans))
+    def named(self) -> tuple[Named, ...]:
+        """
+        All places where stages and params are named.
+        """
+        return tuple(all_named(self.data, self.spans))
 
     def function_of(self, stage: str) -> Inspected | None:
         """

@@ -14,7 +14,7 @@ from oaflow.diagnostics import Path
 from oaflow.editors.completing import meaning
 from oaflow.editors.documents import Document
 from oaflow.editors.places import EXPRESSIONS, KEYS, mapping_at, part_at, path_at, value_at
-from oaflow.editors.renaming import Ends, param_at, stage_at, task_at
+from oaflow.editors.renaming import Ends, named_at, task_at
 from oaflow.expressions.grammar import USAGE
 from oaflow.model import Edge
 from oaflow.schemata import PROPERTIES, SCHEMATA, travels
@@ -48,11 +48,12 @@ def shown_at(document: Document, offset: int) -> Shown | None:
     ends = document.text.ends(span)
     if is_key and (text := _key(document, path)):
         return Shown(text, ends)
-    if (param := param_at(document, offset)) is not None:
-        return Shown(_param(param, mapping_at(document.params, param)), _word(document, offset) or ends)
-    if (named := stage_at(document, offset)) is not None:
-        text = "\n\n".join(part for part in (_edges(document, named.path), _stage(document, named.name)) if part)
-        return Shown(text, document.text.ends(named.span))
+    if (named := named_at(document, offset)) is not None:
+        if named.kind == "param":
+            text = _param(named.name, mapping_at(document.params, named.name))
+        else:
+            text = "\n\n".join(part for part in (_edges(document, named.path), _stage(document, named.name)) if part)
+        return Shown(text, document.text.ends(named.span)) if text else None
     if (task := task_at(document, offset)) is not None:
         text = _function(document, task)
         return Shown(text, ends) if text else None

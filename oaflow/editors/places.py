@@ -7,7 +7,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from oaflow.compiler import keys
 from oaflow.compiler.edges import DROP
@@ -61,7 +61,9 @@ _NAMES_STAGES = ("stage", "join", "next", "targets", "target")
 
 EXPRESSIONS = ("when", "where", "lock", "enabled")
 
-PARAM = re.compile(r"\bparams\.([A-Za-z_]\w*)", re.ASCII)
+# A param as it is read in an expression, where a text in quotes is one match; and as it is filled in elsewhere.
+_READ = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|(?<![\w.])params\.([A-Za-z_]\w*)", re.ASCII)
+_FILLED_IN = re.compile(r"\$\{params\.([A-Za-z_]\w*)\}", re.ASCII)
 
 
 def part_at(path: Path) -> str:
@@ -105,21 +107,22 @@ def mapping_at(data: Any, *path: str | int) -> Mapping[str, Any]:
 @dataclass(frozen=True, slots=True)
 class Named:
     """
-    A place where a stage is named. The span is that of the name alone, without quotes.
+    A place where a stage or a param is named. The span is that of the name alone, without quotes.
     """
 
+    kind: Literal["stage", "param"]
     name: str
     span: Span
     path: Path
     definition: bool = False
 
 
-def stages_named(data: Any, spans: Spans) -> Iterator[Named]:
+def all_named(data: Any, spans: Spans) -> Iterator[Named]:
     """
-    All places where stages are named, each once.
+    All places where stages and params are named, each once.
     """
     seen: set[tuple[int, int]] = set()
-    for named in _stages_named(data, spans):
+    for named in _all_named(data, spans):
         place = (named.span.line, named.span.column)
         # What an alias repeats is written once.
         if place not in seen:
@@ -127,18 +130,25 @@ def stages_named(data: Any, spans: Spans) -> Iterator[Named]:
             yield named
 
 
-def _stages_named(data: Any, spans: Spans) -> Iterator[Named]:
+def _all_named(data: Any, spans: Spans) -> Iterator[Named]:
     for path, span in spans.keys.items():
-        if part_at(path[:-1]) in ("stages", "expect"):
-            yield Named(str(path[-1]), _unquoted(span), path, definition=path[0] == "stages")
+        part, name = part_at(path[:-1]), str(path[-1])
+        if part in ("stages", "expect"):
+            yield Named("stage", name, _unquoted(span), path, definition=part == "stages")
+        elif part in ("params", "given"):
+            yield Named("param", name, _unquoted(span), path, definition=part == "params")
     for path in spans.values:
         value, part = value_at(data, path), part_at(path)
         if not isinstance(value, str):
             continue
+        for found in (_READ if part in EXPRESSIONS else _FILLED_IN).finditer(value):
+            if found[1]:
+                span = part_of(spans, path, value, found.start(1), len(found[1]))
+                yield Named("param", found[1], span, path)
         if part in EXPRESSIONS:
             yield from _in_expression(value, path, spans)
         elif part in _NAMES_STAGES and value != (RUN if part == "join" else DROP):
-            yield Named(value, part_of(spans, path, value, 0, len(value)), path)
+            yield Named("stage", value, part_of(spans, path, value, 0, len(value)), path)
 
 
 def _unquoted(span: Span) -> Span:
@@ -168,7 +178,7 @@ def _in_expression(text: str, path: Path, spans: Spans) -> Iterator[Named]:
             if isinstance(one, ast.Constant) and isinstance(one.value, str) and len(lines) == 1:
                 before = len(text.strip().encode()[: one.col_offset].decode(errors="replace"))
                 at = text.find(one.value, blanks + before)
-                yield Named(one.value, part_of(spans, path, text, at, len(one.value)), path)
+                yield Named("stage", one.value, part_of(spans, path, text, at, len(one.value)), path)
 
 
 def path_at(spans: Spans, line: int, column: int) -> tuple[Path, bool] | None:

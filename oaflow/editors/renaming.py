@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 
 from oaflow.compiler.functions import Inspected
-from oaflow.compiler.reading import NAME, NAME_LENGTH, RULES_OF
+from oaflow.compiler.reading import NAME, NAME_LENGTH, PARAM, RULES_OF
 from oaflow.compiler.shape import RESERVED_STAGES
-from oaflow.diagnostics import Span
 from oaflow.editors.documents import Document
-from oaflow.editors.places import PARAM, Named, part_at, path_at, value_at
+from oaflow.editors.places import Named, part_at, path_at, value_at
 from oaflow.errors import UsageError
 from oaflow.loader import load_text
 
@@ -30,11 +29,11 @@ class Declared:
     line: int = 0
 
 
-def stage_at(document: Document, offset: int) -> Named | None:
+def named_at(document: Document, offset: int) -> Named | None:
     """
-    The stage that is named at an offset.
+    The stage or param that is named at an offset.
     """
-    for named in document.stages_named:
+    for named in document.named:
         start, end = document.text.ends(named.span)
         if start <= offset <= end:
             return named
@@ -45,15 +44,10 @@ def declaration(document: Document, offset: int) -> Declared | None:
     """
     Where that is declared which is named at an offset: a stage, a param, or the function of a `task`.
     """
-    named = stage_at(document, offset)
+    named = named_at(document, offset)
     if named is not None:
-        found = [one for one in document.stages_named if one.definition and one.name == named.name]
+        found = [one for one in _same(document, named) if one.definition]
         return Declared(document.text.ends(found[0].span)) if found else None
-    param = param_at(document, offset)
-    if param is not None:
-        return (
-            Declared(document.text.ends(document.spans.keys[("params", param)])) if param in document.params else None
-        )
     task = task_at(document, offset)
     function = (document.functions or {}).get(task) if task is not None else None
     if isinstance(function, Inspected) and function.file is not None and function.line is not None:
@@ -61,25 +55,11 @@ def declaration(document: Document, offset: int) -> Declared | None:
     return None
 
 
-def param_at(document: Document, offset: int) -> str | None:
-    """
-    The param that is read at an offset: `params.NAME`, in an expression or to be filled in.
-    """
-    start = document.source.rfind("\n", 0, offset) + 1
-    end = document.source.find("\n", offset)
-    line = document.source[start : end if end >= 0 else len(document.source)]
-    for found in PARAM.finditer(line):
-        if found.start() <= offset - start <= found.end():
-            return found[1]
-    return None
-
-
 def task_at(document: Document, offset: int) -> str | None:
     """
     The function that is named at an offset, by its dotted path.
     """
-    line, column = document.text.place(offset)
-    found = path_at(document.spans, line, column)
+    found = path_at(document.spans, *document.text.place(offset))
     if found is None or found[1] or part_at(found[0]) != "task":
         return None
     value = value_at(document.data, found[0])
@@ -88,38 +68,38 @@ def task_at(document: Document, offset: int) -> str | None:
 
 def references(document: Document, offset: int, *, declared: bool = True) -> list[Ends]:
     """
-    All places where the stage is named that is named at an offset.
+    All places where that is named which is named at an offset.
     """
-    named = stage_at(document, offset)
+    named = named_at(document, offset)
     if named is None:
         return []
-    return [document.text.ends(span) for span in _spans(document, named.name, declared=declared)]
+    return [document.text.ends(one.span) for one in _same(document, named) if declared or not one.definition]
 
 
-def _spans(document: Document, name: str, *, declared: bool = True) -> Iterator[Span]:
-    for one in document.stages_named:
-        if one.name == name and (declared or not one.definition):
-            yield one.span
+def _same(document: Document, named: Named) -> Iterator[Named]:
+    return (one for one in document.named if (one.kind, one.name) == (named.kind, named.name))
 
 
 def renamed(document: Document, offset: int, new: str) -> list[Ends]:
     """
-    The places at which a new name for a stage is to be written.
+    The places at which a new name for a stage or a param is to be written.
 
     Raises:
-        UsageError: no stage is named there, the name cannot be one, or the text cannot be read as a whole.
+        UsageError: none is named there, the name cannot be one, or the text cannot be read as a whole.
     """
-    named = stage_at(document, offset)
-    if named is None or named.name not in document.stages:
-        raise UsageError("no stage is named here", help="put the cursor on the name of a stage")
+    named = named_at(document, offset)
+    known = document.stages if named is None or named.kind == "stage" else document.params
+    if named is None or named.name not in known:
+        raise UsageError("no stage or param is named here", help="put the cursor on the name of one")
     if load_text(document.source).data is None:
         raise UsageError("the file cannot be read as YAML now, so not all places are known", help="mend it first")
     if new == named.name:
         return []
-    if not NAME.fullmatch(new) or len(new) > NAME_LENGTH:
-        raise UsageError(f"{new!r} is no name of a stage: {RULES_OF[NAME]}")
-    if new in RESERVED_STAGES:
+    pattern, reserved = (NAME, RESERVED_STAGES) if named.kind == "stage" else (PARAM, ())
+    if not pattern.fullmatch(new) or len(new) > NAME_LENGTH:
+        raise UsageError(f"{new!r} is no name of a {named.kind}: {RULES_OF[pattern]}")
+    if new in reserved:
         raise UsageError(f"{new!r} is a word of the language, and no name of a stage", help="choose another name")
-    if new in document.stages:
-        raise UsageError(f"there is a stage {new!r} already", help="choose another name")
+    if new in known:
+        raise UsageError(f"there is a {named.kind} {new!r} already", help="choose another name")
     return references(document, offset)

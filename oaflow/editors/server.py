@@ -21,7 +21,7 @@ from oaflow.diagnostics import Diagnostic
 from oaflow.editors.completing import Offer, OfferSort, offers
 from oaflow.editors.documents import Document
 from oaflow.editors.hovering import shown_at
-from oaflow.editors.renaming import Ends, declaration, references, renamed, stage_at
+from oaflow.editors.renaming import Ends, declaration, named_at, references, renamed
 from oaflow.editors.texts import Units, readable
 from oaflow.errors import OaflowError
 from oaflow.formatting import FormatError, formatted
@@ -187,7 +187,7 @@ def _refer(editor: Server, params: lsp.ReferenceParams) -> list[lsp.Location]:
 
 def _prepare_rename(editor: Server, params: lsp.PrepareRenameParams) -> lsp.Range | None:
     document, offset = _at(editor, params.text_document, params.position)
-    named = stage_at(document, offset)
+    named = named_at(document, offset)
     return _range(document, document.text.ends(named.span)) if named is not None else None
 
 

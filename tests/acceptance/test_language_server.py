@@ -12,6 +12,8 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pytest_lsp import client_capabilities, make_test_lsp_client
 
+from oaflow.formatting import formatted
+
 STAGES = '''\
 from oaflow import DatasetJob, stage
 
@@ -189,6 +191,16 @@ def test_an_editor_is_told_shown_and_led(tmp_path: Path, encoding: str):
             )
             assert len(found) == 2
 
+            # Written in one way.
+            loose = LETTERS.replace("params: {language", "params:   {language")
+            editor.type(loose)
+            edits = await client.text_document_formatting_async(
+                types.DocumentFormattingParams(
+                    types.TextDocumentIdentifier(editor.uri), types.FormattingOptions(2, True)
+                )
+            )
+            assert [edit.new_text for edit in edits or ()] == [formatted(loose)]
+
             # Saved: the functions are looked at anew.
             (tmp_path / "letters.py").write_text(STAGES.replace("depth", "height"))
             editor.save()
@@ -198,6 +210,10 @@ def test_an_editor_is_told_shown_and_led(tmp_path: Path, encoding: str):
             # What is no pipeline is left alone.
             other = editor.open(OTHER, "compose.yml")
             await editor.told(uri=other)
+
+            # Closed: nothing is told of it any more.
+            client.text_document_did_close(types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(editor.uri)))
+            await editor.told()
 
     asyncio.run(ask())
 

@@ -216,9 +216,7 @@ def test_the_renamed_pipeline_is_the_same_but_for_the_name():
     before, after = Document(LETTERS), Document(_renamed(LETTERS.replace("at: sort", "at: so|rt"), "put"))
 
     assert before.checked.errors == after.checked.errors == []
-    assert sum(one.name == "put" for one in after.stages_named) == sum(
-        one.name == "sort" for one in before.stages_named
-    )
+    assert [one.span.line for one in after.named] == [one.span.line for one in before.named]
 
 
 @pytest.mark.parametrize(
@@ -227,13 +225,34 @@ def test_the_renamed_pipeline_is_the_same_but_for_the_name():
         (LETTERS.replace("at: sort", "at: so|rt"), "index", "there is a stage 'index' already"),
         (LETTERS.replace("at: sort", "at: so|rt"), "Sort", "is no name of a stage"),
         (LETTERS.replace("at: sort", "at: so|rt"), "drop", "is a word of the language"),
-        (LETTERS.replace("pipeline: l", "pipeline: |l"), "put", "no stage is named here"),
+        (LETTERS.replace("pipeline: l", "pipeline: |l"), "put", "no stage or param is named here"),
         (LETTERS.replace("at: sort", "at: so|rt") + "x: [", "put", "cannot be read as YAML now"),
     ],
 )
 def test_a_name_that_cannot_be_one_is_refused_with_the_reason(text: str, new: str, said: str):
     with pytest.raises(UsageError, match=said):
         renamed(*_at(text), new)
+
+
+@pytest.mark.parametrize("at", ["|language: {default", "${params.langu|age}", "params.|language)", "{lan|guage: rus}"])
+def test_a_param_is_renamed_wherever_it_is_read(at: str):
+    text = LETTERS.replace("at: sort, job", "at: sort, params: {language: rus}, job")
+    after = _renamed(text.replace(at.replace("|", ""), at, 1), "tongue")
+
+    assert after.count("tongue") == 4
+    assert "language" not in after.replace("detectedLanguage", "")
+
+
+def test_what_only_looks_like_a_param_stays():
+    text = LETTERS.replace("== 'read'", "== 'params.depth' and params.depth > 1").replace("  depth:", "  d|epth:")
+
+    assert "== 'params.depth' and params.depths > 1" in _renamed(text, "depths")
+
+
+def test_a_param_and_a_stage_of_one_name_are_two_things():
+    text = LETTERS.replace("  depth:", "  sort:").replace("at: sort", "at: so|rt")
+
+    assert "  sort: {type: int}" in _renamed(text, "put")
 
 
 def test_all_references_are_listed():
