@@ -79,6 +79,8 @@ def _job(reader: Reader, value: object, path: Path) -> dict[str, Any]:
         known = reader.mapping(entity, place, "an entity", ENTITY_KEYS)
         if isinstance(entity, dict) and "schema" not in known and (*place, "schema") not in reader.meant:
             reader.report(rules.MISSING_KEY, "an entity needs a schema", place, help="{schema: Document}")
+        if "schema" in known:
+            reader.text(known["schema"], (*place, "schema"))
         if "properties" in known and not isinstance(known["properties"], dict):
             reader.wrong_type(known["properties"], (*place, "properties"), "a mapping from properties to values")
     return job

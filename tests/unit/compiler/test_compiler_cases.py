@@ -56,6 +56,8 @@ def test_a_test_is_read_as_it_is_written():
         (case(job={"entities": [{"properties": {}}]}), "OAF102"),
         (case(job={"entities": ["Email"]}), "OAF103"),
         (case(job={"entities": [{"schema": "Email", "properties": []}]}), "OAF103"),
+        (case(job={"entities": [{"schema": []}]}), "OAF103"),
+        (case(job={"entities": [{"schema": None}]}), "OAF103"),
         (case(job={"context": []}), "OAF103"),
         (case(at="raed"), "OAF201"),
         (case(expect={"indx": 1}), "OAF201"),
