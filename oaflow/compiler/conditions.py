@@ -70,6 +70,9 @@ def _mapping(reader: Reader, value: Mapping[Any, object], path: Path, *, inside:
     """
     The mapping form of `where`: to each key the values of which one is wanted.
     """
+    if not value and inside:
+        reader.wrong_type(None, path, "a mapping from keys to values", "not: {schema: Document}")
+        return {}
     if not value:
         reader.wrong_type(None, path, "an expression, or a mapping from keys to values", "where: {schema: Document}")
         return None

@@ -81,6 +81,7 @@ def test_next_in_every_form_is_written_out(written: Any, edges: list[Any], dropp
         ({"to": "index", "where": {"schema": 3}}, "OAF103"),
         ({"to": "index", "where": {"schema": ["Email", True]}}, "OAF103"),
         ({"to": "index", "where": {"not": "Email"}}, "OAF103"),
+        ({"to": "index", "where": {"schema": "Email", "not": {}}}, "OAF103"),
         ({"to": "index", "where": {"not": {"not": {"schema": "Email"}}}}, "OAF101"),
         ({"to": "index", "where": {"schema": "${param.x}"}}, "OAF116"),
         ({"to": "index", "where": " "}, "OAF103"),
