@@ -113,9 +113,9 @@ def graph(
     Draw a pipeline.
     """
     from oaflow.cli.drawing import drawn
-    from oaflow.cli.output import remark, say
+    from oaflow.cli.output import say_into
     from oaflow.cli.running import params_of, show_mistakes
-    from oaflow.errors import EnvironmentProblem, UsageError
+    from oaflow.errors import UsageError
     from oaflow.graph import as_dot, as_json, as_mermaid
     from oaflow.operations.graphs import graph_of
     from oaflow.operations.programs import load, locate
@@ -137,14 +137,7 @@ def graph(
             text = as_json(picture) + "\n"
         case _:
             text = drawn(picture)
-    if output is None:
-        say(text)
-        return 0
-    try:
-        output.write_text(text, "utf-8")
-    except OSError as error:
-        raise EnvironmentProblem(f"{str(output)!r} cannot be written: {error.strerror}") from error
-    remark(f"wrote {output}")
+    say_into(text, output)
     return 0
 
 

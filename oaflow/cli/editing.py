@@ -29,19 +29,10 @@ def schema(
     """
     import json
 
-    from oaflow.cli.output import clean, remark, say
+    from oaflow.cli.output import say_into
     from oaflow.editors.schema import pipeline_schema
-    from oaflow.errors import EnvironmentProblem
 
-    text = json.dumps(pipeline_schema(), indent=1, ensure_ascii=False)
-    if output is None:
-        say(text)
-        return 0
-    try:
-        output.write_text(text + "\n", "utf-8")
-    except OSError as error:
-        raise EnvironmentProblem(f"{str(output)!r} cannot be written: {error.strerror}") from error
-    remark(f"wrote {clean(output)}")
+    say_into(json.dumps(pipeline_schema(), indent=1, ensure_ascii=False), output)
     return 0
 
 

@@ -8,9 +8,10 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oaflow.errors import OaflowError
+from oaflow.errors import EnvironmentProblem, OaflowError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,6 +94,23 @@ def write(text: str) -> None:
     stream = sys.stdout
     stream.write(text.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8"))
     stream.flush()
+
+
+def say_into(text: str, output: Path | None) -> None:
+    """
+    Prints lines of data to stdout, or writes them to a file, and says so.
+
+    Raises:
+        EnvironmentProblem: the file cannot be written.
+    """
+    if output is None:
+        say(text)
+        return
+    try:
+        output.write_text(text if text.endswith("\n") else f"{text}\n", "utf-8")
+    except OSError as error:
+        raise EnvironmentProblem(f"{str(output)!r} cannot be written: {error.strerror}") from error
+    remark(f"wrote {clean(str(output))}")
 
 
 def say_json(value: object) -> None:

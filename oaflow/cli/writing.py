@@ -79,19 +79,11 @@ def import_env(
     """
     Write the pipeline of OpenAleph's services as their hand-over settings (OPENALEPH_*) have it today.
     """
-    from oaflow.cli.output import clean, remark, say
-    from oaflow.errors import EnvironmentProblem
+    from oaflow.cli.output import clean, remark, say_into
     from oaflow.operations.importing import import_environment, read_environment
 
     text, remarks = import_environment(name, read_environment(file))
     for sentence in remarks:
         remark(clean(sentence))
-    if output is None:
-        say(text)
-        return 0
-    try:
-        output.write_text(text, "utf-8")
-    except OSError as error:
-        raise EnvironmentProblem(f"{str(output)!r} cannot be written: {error.strerror}") from error
-    remark(f"wrote {clean(output)}")
+    say_into(text, output)
     return 0

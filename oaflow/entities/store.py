@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Entity, origin, fragment: what is said again under these takes the place of what was.
+Key = tuple[str, str, str]
+
 # A flush at so many fragments or bytes, whichever comes first; a read in groups of so many ids.
 BATCH = 1000
 BATCH_BYTES = 8 * 1024 * 1024
@@ -260,7 +263,7 @@ class FragmentWriter:
     def __init__(self, store: EntityStore, dataset: str, origin: str, fragment: str, replace: bool) -> None:
         self.store, self.dataset, self.origin, self.fragment, self.replace = store, dataset, origin, fragment, replace
         self._table = table_name(dataset)
-        self._buffer: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._buffer: dict[Key, dict[str, Any]] = {}
         self._bytes = 0
         # When this attempt wrote first, by the clock of the database; see write.sql.
         self._begun: Any = None
@@ -293,13 +296,7 @@ class FragmentWriter:
         """
         Write an entity under a fragment or an origin of its own. Neither is touched by `settle`.
         """
-        data = dict(entity) if isinstance(entity, Mapping) else entity.to_dict()
-        id = data.pop("id", None)
-        if not id:
-            raise MissingIdError(str(data.get("schema")))
-        refuse_forbidden((id, origin, fragment), f"the key of entity {id!r}")
-        refuse_forbidden(data, f"entity {id}")
-        key = (str(id), origin or self.origin, str(fragment or self.fragment))
+        key, data = row_of(entity, origin or self.origin, fragment or self.fragment)
         if (known := self._buffer.get(key)) is not None:
             data = merged_data(self.dataset, key[0], known, data)
         self._buffer[key] = data
@@ -388,6 +385,23 @@ def _make(connection: "psycopg.Connection[Any]", table: str) -> None:
 def _quoted(table: str) -> str:
     # The names of datasets need no escaping (see `table_name`), and folding them changes nothing.
     return f'"{table}"'
+
+
+def row_of(entity: "EntityProxy | Mapping[str, Any]", origin: str, fragment: str) -> tuple[Key, dict[str, Any]]:
+    """
+    What is said about an entity, without its id, and under which key.
+
+    Raises:
+        MissingIdError: the entity has no id.
+        ForbiddenValueError: a value that Postgres cannot hold, with its place.
+    """
+    data = dict(entity) if isinstance(entity, Mapping) else entity.to_dict()
+    id = data.pop("id", None)
+    if not id:
+        raise MissingIdError(str(data.get("schema")))
+    refuse_forbidden((id, origin, fragment), f"the key of entity {id!r}")
+    refuse_forbidden(data, f"entity {id}")
+    return (str(id), origin, str(fragment)), data
 
 
 def proxy_of(dataset: str, id: str, origin: str, data: Mapping[str, Any] | None) -> "EntityProxy":

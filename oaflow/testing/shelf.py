@@ -7,15 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from oaflow.entities.datasets import table_name
-from oaflow.entities.store import MissingIdError, merged_data, merged_entity, proxy_of
+from oaflow.entities.store import Key, merged_data, merged_entity, proxy_of, row_of
 from oaflow.jobs.bindings import DEFAULT_FRAGMENT
-from oaflow.jobs.values import refuse_forbidden
 
 if TYPE_CHECKING:
     from followthemoney.proxy import EntityProxy
-
-# Entity, origin, fragment: by these a row of the store is written anew.
-_Key = tuple[str, str, str]
 
 
 class Shelf:
@@ -24,7 +20,7 @@ class Shelf:
     """
 
     def __init__(self) -> None:
-        self.rows: dict[str, dict[_Key, dict[str, Any]]] = {}
+        self.rows: dict[str, dict[Key, dict[str, Any]]] = {}
         self._found: dict[str, dict[str, EntityProxy]] = {}
 
     def writer(
@@ -49,7 +45,7 @@ class Shelf:
         """
         The merged entities with these ids, in their order, each once; what is not in the store is left out.
         """
-        said: dict[str, list[_Key]] = {}
+        said: dict[str, list[Key]] = {}
         rows = self.rows.get(dataset, {})
         for key in sorted(rows):
             said.setdefault(key[0], []).append(key)
@@ -101,7 +97,7 @@ class ShelfWriter:
     def __init__(self, shelf: Shelf, dataset: str, origin: str, fragment: str, replace: bool) -> None:
         self._shelf, self._dataset = shelf, dataset
         self._origin, self._fragment, self._replace = origin, fragment, replace
-        self._said: dict[_Key, dict[str, Any]] = {}
+        self._said: dict[Key, dict[str, Any]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -125,13 +121,7 @@ class ShelfWriter:
         """
         Write an entity under a fragment or an origin of its own. Neither is touched by `settle`.
         """
-        data = dict(entity) if isinstance(entity, Mapping) else entity.to_dict()
-        id = data.pop("id", None)
-        if not id:
-            raise MissingIdError(str(data.get("schema")))
-        refuse_forbidden((id, origin, fragment), f"the key of entity {id!r}")
-        refuse_forbidden(data, f"entity {id}")
-        key = (str(id), origin or self._origin, str(fragment or self._fragment))
+        key, data = row_of(entity, origin or self._origin, fragment or self._fragment)
         known = self._said.get(key)
         self._said[key] = data if known is None else merged_data(self._dataset, key[0], known, data)
 
