@@ -8,12 +8,12 @@ from typing import Any, cast
 from oaflow.compiler.conditions import as_written
 from oaflow.compiler.reading import WHOLE
 from oaflow.compiler.rules import names as rules
-from oaflow.compiler.rules.expressions import UNKNOWN_SCHEMA
+from oaflow.compiler.rules.expressions import UNKNOWN_PROPERTY, UNKNOWN_SCHEMA
 from oaflow.diagnostics import Diagnostic, Path, Spans
 from oaflow.model import Case, Defaults, Param, Pipeline, Stage
 from oaflow.plan.binding import ALONE
 from oaflow.plan.joins import RUN
-from oaflow.schemata import SCHEMATA
+from oaflow.schemata import SCHEMATA, property_names
 from oaflow.spelling import did_you_mean
 
 # Which types of params may be the value of a key.
@@ -88,6 +88,12 @@ def _case(case: Case, path: Path, pipeline: Pipeline, spans: Spans) -> Iterator[
             message = f"FollowTheMoney has no schema {schema!r}"
             place = (*path, "job", "entities", number, "schema")
             yield Diagnostic(UNKNOWN_SCHEMA, message, spans.value(*place), help)
+        # An entity would be read without it, and the test be about another one than was meant.
+        for name in entity.get("properties", {}):
+            if name not in property_names():
+                message = f"FollowTheMoney has no property {name!r}"
+                place = (*path, "job", "entities", number, "properties", name)
+                yield Diagnostic(UNKNOWN_PROPERTY, message, spans.key(*place), did_you_mean(name, property_names()))
 
 
 def _has_expressions(stage: Stage) -> bool:

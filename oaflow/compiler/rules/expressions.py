@@ -173,10 +173,10 @@ UNKNOWN_FIELD = rule(
 UNKNOWN_PROPERTY = rule(
     "OAF213",
     "unknown-property",
-    "a condition reads a property that FollowTheMoney does not have",
+    "a condition or a test names a property that FollowTheMoney does not have",
     """
     Behind `e.`, and as keys of a `where` that is a mapping, stand properties of FollowTheMoney, beside `e.id`,
-    `e.schema` and `e.caption`.
+    `e.schema` and `e.caption`; in a test, under `properties` of an entity.
     """,
     """
     pipeline: letters

@@ -64,6 +64,7 @@ def test_a_test_is_read_as_it_is_written():
         (case(params={"lagn": "x"}), "OAF202"),
         (case(port="meda"), "OAF230"),
         (case(job={"entities": [{"schema": "Emial"}]}), "OAF214"),
+        (case(job={"entities": [{"schema": "Email", "properties": {"langauge": "eng"}}]}), "OAF213"),
     ],
 )
 def test_a_test_that_cannot_be_meant_so_is_refused(test: Any, code: str):
