@@ -263,21 +263,12 @@ async def recover(connection: Connection, silence: float) -> int:
 
 async def sweep(connection: Connection, rows: bool) -> list[tuple[str, str]]:
     """
-    Close what a kill left in between; with `rows`, also find jobs whose rows somebody deleted, and take out what ended
-    runs left behind.
+    Close what a kill left in between, and cancel runs of which more has failed than they were begun with
+    (`--stop-after`); with `rows`, also find jobs whose rows somebody deleted, and take out what ended runs left behind.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute("SELECT run, event FROM oaflow.sweep_v2(%s)", (rows,))
         return list(await cursor.fetchall())
-
-
-async def stop(connection: Connection) -> list[str]:
-    """
-    Cancel runs of which more has failed than they were begun with (`--stop-after`).
-    """
-    async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute("SELECT oaflow.stop_v1(NULL)")
-        return [run for (run,) in await cursor.fetchall()]
 
 
 async def cancel_rest(connection: Connection) -> None:

@@ -57,7 +57,6 @@ class Upkeep:
             try:
                 await self._wire.send("recover", ledger.recover, settings.dead_after)
                 await self._wire.send("sweep", ledger.sweep, rows)
-                await self._wire.send("stop", ledger.stop)
             except Refused:
                 log.exception("upkeep")
             if rows:

@@ -835,6 +835,24 @@ def test_a_connection_keeps_no_plan_that_is_good_for_small_tables_only(book: Boo
     assert rows_read(book, turn) <= young + 10
 
 
+def test_the_sweeper_goes_through_parts_of_streams_from_job_to_job(book: Book) -> None:
+    worker = book.worker()
+    gone, failed, goes_on = book.enter(3)
+    book.claim(worker)
+    book.complete(worker, book.done(gone), book.done(failed, outcome="failed", detail={"error": {"type": "E"}}))
+    book.sql(
+        "INSERT INTO oaflow.chunks (job, position, digest, size)"
+        " SELECT job, position, '', 1 FROM unnest(%s::bigint[]) AS job, generate_series(1, 3) AS position",
+        [gone, failed],
+    )
+    book.sql("INSERT INTO oaflow.chunks SELECT %s, n, '', 1 FROM generate_series(1, 5000) AS n", goes_on)
+
+    read = rows_read(book, lambda: book.sql("SELECT oaflow.sweep_chunks_v1()"))
+
+    assert book.sql("SELECT job, count(*) FROM oaflow.chunks GROUP BY 1 ORDER BY 1") == [(failed, 3), (goes_on, 5000)]
+    assert read < 50
+
+
 def test_without_our_indexes_claims_and_completions_are_slower_and_right(crowded: Book) -> None:
     crowded.sql("DROP INDEX oaflow_run_ready, oaflow_run_due")
     worker = crowded.worker()

@@ -151,6 +151,29 @@ def test_rows_of_the_default_partition_go_in_portions(old):
     assert old.left() == [("ended", 89)]
 
 
+def test_what_joins_and_stages_that_collect_need_goes_with_runs_that_are_old_and_cannot_go_on(old, book):
+    runs = {"old": 91, "young": 89, "to be sent again": 91, "at work": None}
+    for run, ago in runs.items():
+        book.sql(
+            "INSERT INTO oaflow.runs (id, pipeline, plan, dataset, state, finished_at)"
+            " VALUES (%s, 'p', 'd', 'x', %s, now() - make_interval(days => %s))",
+            run,
+            "finished" if ago else "running",
+            ago,
+        )
+        book.sql("INSERT INTO oaflow.joins VALUES (%s, 'j', '{a}', 'q', 't', 50, '{}')", run)
+        book.sql("INSERT INTO oaflow.collects VALUES (%s, 'c', 10, 1.0, '{a}', 'q', 't', 50)", run)
+    book.sql(
+        "INSERT INTO oaflow.failures (run, stage, job, queue, args) VALUES (%s, 'a', 1, 'q', '{}')", "to be sent again"
+    )
+
+    old.forget(90)
+
+    kept = [("at work",), ("to be sent again",), ("young",)]
+    assert book.sql("SELECT run FROM oaflow.joins ORDER BY 1") == kept
+    assert book.sql("SELECT run FROM oaflow.collects ORDER BY 1") == kept
+
+
 def test_history_is_kept_as_long_as_was_said(old):
     old.partition(5)
     old.row(5, "ended")

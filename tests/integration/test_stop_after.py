@@ -83,11 +83,11 @@ def test_workers_stop_it_where_nobody_follows_it(book, database):
     runs.stop_after(book.connection, book.run, StopAfter(failures=1), ["a"])
     failed(book, 1, of=3)
 
-    async def upkeep() -> list[str]:
+    async def upkeep() -> list[tuple[str, str]]:
         async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
-            return await handover.stop(connection)
+            return await handover.sweep(connection, rows=False)
 
-    assert asyncio.run(upkeep()) == [book.run]
+    assert asyncio.run(upkeep()) == [(book.run, "cancelled")]
     assert asyncio.run(upkeep()) == []
     assert reason(book) == "stopped after 1 failure (--stop-after 1)"
 

@@ -38,21 +38,38 @@ BEGIN
     END LOOP;
 END $$;
 
--- As sweep_v1. Where p_rows, also parts of streams that nobody will ask for again: their job is at its end, and did not
--- fail (what failed may be sent again, and skips them then).
+-- Takes out parts of streams whose job has ended and is not to be run again. From job to job by the index, not from part to
+-- part: a stream that goes on may have thousands of them.
+CREATE FUNCTION oaflow.sweep_chunks_v1() RETURNS void
+LANGUAGE sql SET enable_seqscan = off AS $$
+    WITH RECURSIVE of AS (
+        (SELECT k.job FROM oaflow.chunks k ORDER BY k.job LIMIT 1)
+        UNION ALL
+        SELECT (SELECT k.job FROM oaflow.chunks k WHERE k.job > of.job ORDER BY k.job LIMIT 1) FROM of
+         WHERE of.job IS NOT NULL
+    )
+    DELETE FROM oaflow.chunks k WHERE k.job = ANY (ARRAY(
+        SELECT of.job FROM of
+         WHERE of.job IS NOT NULL
+           AND NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.id = of.job AND j.status::text IN ('todo', 'doing'))
+           AND NOT EXISTS (SELECT FROM oaflow.failures f WHERE f.job = of.job AND f.resolved_at IS NULL)))
+$$;
+
+-- As sweep_v1, and gives up runs of which too much has failed, also where nobody follows them: in one statement, since a
+-- worker with nothing to do sends hardly any other. Where p_rows, also parts of streams that nobody will ask for again: their
+-- job is at its end, and did not fail (what failed may be sent again, and skips them then).
 CREATE FUNCTION oaflow.sweep_v2(p_rows boolean) RETURNS TABLE (run text, event text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('oaflow.sweep')) THEN RETURN; END IF;
     RETURN QUERY SELECT s.run, s.event FROM oaflow.sweep_v1(p_rows) s;
+    RETURN QUERY SELECT s, 'cancelled' FROM oaflow.stop_v1(NULL) s;
     IF p_rows THEN
         RETURN QUERY SELECT c, 'cancelled' FROM oaflow.cancel_rest_v1() c;
         DELETE FROM oaflow.collected k
          WHERE k.job IS NOT NULL
            AND NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.id = k.job AND j.status IN ('todo', 'doing'));
-        DELETE FROM oaflow.chunks k
-         WHERE NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.id = k.job AND j.status IN ('todo', 'doing'))
-           AND NOT EXISTS (SELECT FROM oaflow.failures f WHERE f.job = k.job AND f.resolved_at IS NULL);
+        PERFORM oaflow.sweep_chunks_v1();
     END IF;
 END $$;

@@ -1,3 +1,14 @@
+-- Runs that ended before, of which nothing can be sent again, and that have joins or stages that collect.
+CREATE FUNCTION oaflow.forgotten_runs_v1(p_before timestamptz) RETURNS TABLE (run text)
+LANGUAGE sql STABLE AS $$
+    SELECT u.id FROM oaflow.runs u
+     WHERE u.finished_at < p_before AND u.state NOT IN ('running', 'paused', 'interrupted')
+       AND NOT EXISTS (SELECT FROM oaflow.failures f
+                        WHERE f.run = u.id AND f.resolved_at IS NULL AND f.args IS NOT NULL)
+       AND (EXISTS (SELECT FROM oaflow.joins j WHERE j.run = u.id)
+            OR EXISTS (SELECT FROM oaflow.collects k WHERE k.run = u.id))
+$$;
+
 -- History is kept so many days; here is what takes out what is older, in portions.
 --
 -- The partition of a day goes as a whole, where all of the day is too old and no run that has not ended has rows in it: it
@@ -14,6 +25,10 @@ DECLARE
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('oaflow.partitions')) THEN RETURN NULL; END IF;
     SET LOCAL lock_timeout = '200ms';
+    -- What joins and stages that collect need goes with the rest, unless the run can go on: where nothing of it can be sent
+    -- again, nothing of it will ever wait for anything.
+    DELETE FROM oaflow.joins j USING oaflow.forgotten_runs_v1(before) r WHERE j.run = r.run;
+    DELETE FROM oaflow.collects k USING oaflow.forgotten_runs_v1(before) r WHERE k.run = r.run;
     FOR part IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
          WHERE i.inhparent = 'oaflow.hops'::regclass AND c.relname ~ '^hops_[0-9]{8}$'
