@@ -146,10 +146,11 @@ def _closed(editor: Server, params: lsp.DidCloseTextDocumentParams) -> None:
 
 def _complete(editor: Server, params: lsp.CompletionParams) -> list[lsp.CompletionItem]:
     document, offset = _at(editor, params.text_document, params.position)
-    return [_item(document, offset, one) for one in offers(document, offset)] if document.is_pipeline else []
+    found = offers(document, offset) if document.is_pipeline else []
+    return [_item(document, offset, one, number) for number, one in enumerate(found)]
 
 
-def _item(document: Document, offset: int, one: Offer) -> lsp.CompletionItem:
+def _item(document: Document, offset: int, one: Offer, number: int) -> lsp.CompletionItem:
     return lsp.CompletionItem(
         label=one.name,
         kind=_KINDS[one.sort],
@@ -157,6 +158,8 @@ def _item(document: Document, offset: int, one: Offer) -> lsp.CompletionItem:
         documentation=lsp.MarkupContent(lsp.MarkupKind.Markdown, one.help) if one.help else None,
         text_edit=lsp.TextEdit(_range(document, (offset - one.written, offset)), one.inserted or one.name),
         filter_text=one.name,
+        # In the order of the language: editors would go by the alphabet.
+        sort_text=f"{number:04}",
     )
 
 

@@ -154,6 +154,14 @@ def test_an_editor_is_told_shown_and_led(tmp_path: Path, encoding: str):
             assert [item.label for item in offered] == ["language"]
             assert offered[0].text_edit.range.start == editor.at(half, "params.")
 
+            keys = LETTERS.replace("letters.index}", "letters.index, }")
+            editor.type(keys)
+            offered = await client.text_document_completion_async(
+                types.CompletionParams(**editor.asked(keys, "letters.index, "))
+            )
+            ordered = sorted(offered, key=lambda item: item.sort_text)
+            assert [item.label for item in ordered][:3] == ["queue", "next", "choose"]
+
             with_options = LETTERS.replace("letters.read\n", "letters.read\n    with: {d\n")
             editor.type(with_options)
             offered = await client.text_document_completion_async(
