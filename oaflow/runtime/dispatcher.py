@@ -11,8 +11,7 @@ import logging
 import os
 import socket
 import time
-from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property, partial
 from importlib import import_module
@@ -29,15 +28,17 @@ from oaflow.ledger.lanes import claim_lane
 from oaflow.ledger.rows import Claimed, Completion, Successor
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.plan import FORMAT
-from oaflow.runtime.asking import Asking
+from oaflow.runtime.appetite import Appetite
 from oaflow.runtime.claims import Claims
+from oaflow.runtime.closing import Closing
 from oaflow.runtime.completer import Completer
 from oaflow.runtime.continuation import Continuation
 from oaflow.runtime.execution import Binder, execute_async
 from oaflow.runtime.executors import Executor
-from oaflow.runtime.feeding import put_ahead, share
+from oaflow.runtime.feeding import share
 from oaflow.runtime.functions import Loaded, load
-from oaflow.runtime.held import Held, Passage, crash_error, held_of, timeout_error, worker_crash_error
+from oaflow.runtime.hand import Hand
+from oaflow.runtime.held import Held, crash_error, held_of, timeout_error, worker_crash_error
 from oaflow.runtime.joblog import JobLog
 from oaflow.runtime.lanes import Lane, Lanes
 from oaflow.runtime.locking import LockError
@@ -49,21 +50,18 @@ from oaflow.runtime.passages import Passages
 from oaflow.runtime.policy import Trouble
 from oaflow.runtime.pool import Pool
 from oaflow.runtime.resting import Resting
-from oaflow.runtime.slots import SLOTS, Slots
+from oaflow.runtime.slots import Slots
 from oaflow.runtime.troubles import describe
 from oaflow.runtime.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
 UNANSWERED = 500  # completions that may wait for an answer before no more work is started
-BUFFER = 400  # claimed and not started, at most
-BUFFER_SECONDS = 0.2
 WAIT_SECONDS = 5.0  # that a job waits here before it is given back
 LOOK_SECONDS = 0.25  # between two looks through all that waits here, where nothing is heard of the runs
 # So many times `poll`, at most, from one look for jobs to the next, while none come: what is entered is notified. What
 # is not (given back by others, due after a delay that another worker gave it) is found by these looks only.
 LONGEST, GROWTH = 2.5, 1.5
-LEAST = -(2**31)  # what a priority can be
 KINDS = (True, False)  # of stages: those in the worker's loop, and the others
 
 
@@ -83,20 +81,14 @@ class Dispatcher:
         self._wire, self._options = wire, options
         self._settings_json = settings.model_dump_json()
         self.worker = 0
-        self._held: dict[int, Held] = {}
-        self._buffer: deque[Held] = deque()
         self._slots = Slots(
             self._attempt,
             closed=self._is_closed,
             busy=lambda: any(executor.load for executor in self._pool.executors),
-            drop=lambda held: self._outcomes.end(held, "cancelled"),
+            drop=self._drop,
             freed=self._freed,
         )
         self._loaded: dict[str, Loaded] = {}
-        self._quiet: set[str] = set()
-        self._asking = Asking(
-            lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call), self._ask_about
-        )
         self._pace = Pace()
         self._wake = asyncio.Event()
         self._lanes = Lanes(self._wake.set)
@@ -107,21 +99,21 @@ class Dispatcher:
         self._stale = True
         self._patience = options.poll  # seconds until the next look for jobs
         self._next_look = 0.0  # when to look next whether what waits here is to be left to others
-        # The priority of what still waits in the queue, at most, as the last claim of each kind saw it.
-        self._waits = {True: LEAST, False: LEAST}
         self._stopping = self._starting_over = False
         self.claims = Claims()
         self._loops: list[asyncio.Task[None]] = []
         self._sends: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._log = JobLog(settings.home / "logs")
-        self._continuation = Continuation(wire, self._place_for)
+        self._continuation = Continuation(
+            wire, lambda parent, successor, first: self._appetite.place_for(parent, successor, first)
+        )
         self._completer = Completer(wire, self._settled, begin=self._continuation.begin)
         self._upkeep = Upkeep(wire, settings, self._changed)
         self._heart = Heart(
             options.conninfo,
             settings.heartbeat,
-            mine=lambda: [*list(self._held), *self._continuation.on_wire, *list(plain)],
+            mine=lambda: [*self._hand.jobs, *self._continuation.on_wire, *list(plain)],
             oldest=lambda: self.claims.oldest,
             told=self._told,
         )
@@ -135,6 +127,24 @@ class Dispatcher:
         self._passages = Passages(
             wire, probe=self._pool.probe, know=self._pool.know, forget=self._forget, only=options.only
         )
+        self._hand = Hand(
+            self._slots,
+            passages=self._passages,
+            lanes=self._lanes,
+            forget=lambda job: self._resting.forget(job),
+        )
+        self._appetite = Appetite(
+            self._hand,
+            self._slots,
+            self._pace,
+            self._passages,
+            executors=options.executors,
+            free=lambda: sum(1 for executor in self._pool.executors if not executor.load),
+            closed=self._is_closed,
+            full=self._is_full,
+            coming=self._continuation.coming,
+        )
+        self._closing = Closing(wire, self._passages, self._wake.set)
         self._resting = Resting(
             wire,
             settings.deep,
@@ -207,7 +217,7 @@ class Dispatcher:
         """
         self.stop_claiming()
         self._resting.stop()
-        await self._give_back(self._take_back())
+        await self._give_back(self._hand.take_back())
         deadline = time.monotonic() + self._options.grace
         while self._busy() and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
@@ -215,8 +225,8 @@ class Dispatcher:
         await self._slots.empty()
         await self._pool.stop()  # and with it the folder of temporary files, also of those
         await self._completer.idle()
-        await self._give_back(self._take_back())  # continued by what was on the wire
-        for held in list(self._held.values()):
+        await self._give_back(self._hand.take_back())  # continued by what was on the wire
+        for held in self._hand.all:
             # Begun and cut off: a new attempt number, so that what it wrote is known to be an earlier attempt's.
             self._outcomes.end(held, "paused")
         await self._completer.idle()
@@ -268,13 +278,13 @@ class Dispatcher:
     async def _begin_anew(self) -> None:
         log.error("worker %s was declared dead; its jobs are dropped, and it registers anew", self.worker)
         self._slots.cancel_all()
-        for held in list(self._held.values()):
-            self._let_go(held)
+        for held in self._hand.all:
+            self._hand.let_go(held)
         for executor in self._pool.everyone:
             if executor.load:
                 self._pool.kill(executor, "the worker was declared dead")
         self._completer.forget()
-        self._buffer.clear()
+        self._hand.buffer.clear()
         self._slots.take_back()
         await self._register()
         self._changed()
@@ -369,7 +379,7 @@ class Dispatcher:
                 await self._advertise()
             if other_triples and (new := self._lanes.take(self._passages.ways)):
                 # Claimed before the limit was heard of: what is not begun waits its turn.
-                await self._give_back(self._take_back(lambda held: (held.row.queue, held.row.task) in new))
+                await self._give_back(self._hand.take_back(lambda held: (held.row.queue, held.row.task) in new))
             await self._resting.look()
             self._next_look = 0.0
         await self._leave_to_others()
@@ -384,14 +394,14 @@ class Dispatcher:
         for in_loop in kinds:
             await self._claim(in_loop)
         self._feed()
-        if self._quiet:
+        if self._closing.any:
             await self._close_quiet()
 
     def _may_claim(self) -> bool:
         return self._may_claim_of(True) or self._may_claim_of(False) or any(map(self._may_claim_lane, self._lanes.due))
 
     def _may_claim_lane(self, lane: Lane) -> bool:
-        return not self._stopping and self._upkeep.no_room is None and self._room_for(lane) > 0
+        return not self._stopping and self._upkeep.no_room is None and self._appetite.room_for(lane) > 0
 
     def _may_claim_of(self, in_loop: bool) -> bool:
         return (
@@ -399,82 +409,8 @@ class Dispatcher:
             and not self._stopping
             and self._upkeep.no_room is None
             and bool(self._passages.triples(in_loop=in_loop))
-            and self._room(in_loop) > 0
+            and self._appetite.room(in_loop) > 0
         )
-
-    def _room(self, in_loop: bool) -> int:
-        """
-        How many jobs to claim now, of async stages or of the others: about 200 ms of work ahead, so one a slot of slow
-        ones; none while too many answers are outstanding.
-        """
-        if self._completer.waiting > UNANSWERED or self._slots.one_alone:
-            return 0
-        wanted, taken = self._wanted(in_loop), self._waiting(in_loop) + self._continuation.coming(in_loop)
-        return wanted - taken if taken <= wanted // 2 else 0
-
-    def _room_for(self, lane: Lane) -> int:
-        """
-        How many jobs to claim now of a task that has a limit. Where only so many run at once, those that can begin:
-        one that waits here takes the place of one that another worker could begin. But one at least, so that it has
-        its turn where nothing here is ever free.
-        """
-        if self._completer.waiting > UNANSWERED or self._slots.one_alone:
-            return 0
-        in_loop = lane.way.in_loop
-        if not lane.way.at_once:
-            free = self._wanted(in_loop)
-        elif in_loop:
-            free = SLOTS - self._slots.running
-        else:
-            free = sum(1 for executor in self._pool.executors if not executor.load)
-        return max(free - self._waiting(in_loop), 0 if self._waits_here(lane) else 1)
-
-    def _waits_here(self, lane: Lane) -> bool:
-        def is_of_it(held: Held) -> bool:
-            return (held.row.queue, held.row.task) == (lane.way.queue, lane.way.task)
-
-        return self._slots.has(is_of_it) if lane.way.in_loop else any(map(is_of_it, self._buffer))
-
-    def _wanted(self, in_loop: bool) -> int:
-        slots = SLOTS if in_loop else self._options.executors
-        return min(BUFFER, max(slots, self._pace.within(BUFFER_SECONDS, slots, in_loop=in_loop)))
-
-    def _waiting(self, in_loop: bool) -> int:
-        return self._slots.waiting if in_loop else len(self._buffer)
-
-    def _urgency(self, in_loop: bool) -> int | None:
-        """
-        The priority of what is next of all that waits here.
-        """
-        if in_loop:
-            return self._slots.urgency
-        return self._buffer[0].row.priority if self._buffer else None
-
-    def _place_for(self, parent: Completion, successor: Successor, first: bool) -> bool | None:
-        """
-        Where this worker goes on with a successor itself, in the loop (true) or in an executor; None where it does not.
-
-        It can run it now, and nothing that waits comes before it. The first successor of a job that has ended takes the
-        place of that one, where it is as fast and of the same kind: so no more is in hand than was claimed. All others
-        leave half of the buffer to claims, so that the queue is never starved.
-        """
-        run = parent.run
-        passage = self._passages.get(run)
-        if passage is None or passage.state != "running" or self._is_closed() or self._slots.one_alone:
-            return None
-        if successor.collect is not None or successor.priority < max(self._waits.values()):
-            return None
-        if not self._passages.works_on(successor.queue, successor.task, run):
-            return None
-        in_loop = self._passages.probe_of(successor.task).is_async
-        if (urgency := self._urgency(in_loop)) is not None and successor.priority < urgency:
-            return None
-        if first and parent.outcome == "done" and self._pace.ahead(run, successor.stage) > 1:
-            held = self._held.get(parent.job)
-            if held is not None and self._passages.probe_of(held.row.task).is_async == in_loop:
-                return in_loop
-        taken = self._waiting(in_loop) + self._continuation.coming(in_loop)
-        return in_loop if taken < self._wanted(in_loop) // 2 else None
 
     def _go_on(self, parent: Held, successors: Sequence[Successor]) -> None:
         """
@@ -488,29 +424,25 @@ class Dispatcher:
                 attempts=0, retries=0, crashes=0, suspect=False,
             )  # fmt: skip
             held = Held(row, passage, passage.plan.stages[successor.stage], parent.row.id)
-            self._held[row.id] = held
-            passage.held += 1
-            if self._passages.probe_of(row.task).is_async:
-                self._slots.put_first(held)
-            else:
-                self._buffer.appendleft(held)
+            self._hand.take(held)
+            self._hand.put_first(held)
         self._feed_soon()
 
     async def _claim(self, in_loop: bool) -> None:
-        worker, most = self.worker, self._room(in_loop)
+        worker, most = self.worker, self._appetite.room(in_loop)
         triples = self._resting.open(self._passages.triples(in_loop=in_loop))
         with self.claims.sent():
             rows = await self._wire.send("claim", ledger.claim, worker, triples, most)
             if len(rows) >= most:
                 self._more.add(in_loop)
             # What is left behind is at most as urgent as the last that came.
-            self._waits[in_loop] = rows[-1].priority if len(rows) >= most else LEAST
+            self._appetite.left(in_loop, rows[-1].priority if len(rows) >= most else None)
             strangers = [row.id for row in rows if not await self._take(row)]
         if strangers:
             await self._wire.send("release", ledger.release, worker, strangers)
 
     async def _claim_lane(self, lane: Lane) -> None:
-        worker, most, way = self.worker, self._room_for(lane), lane.way
+        worker, most, way = self.worker, self._appetite.room_for(lane), lane.way
         lane.due = False  # before the claim: what is heard while it is on the wire may be what it did not see
         with self.claims.sent():
             after = lane.after if way.locks else None
@@ -529,9 +461,9 @@ class Dispatcher:
         if passage is None:
             log.error("job %s of task %s carries no run that is known; it is given back", row.id, row.task)
             return False
-        held = self._held[row.id] = held_of(row, passage, mark)
+        held = held_of(row, passage, mark)
         stage = held.stage.name
-        passage.held += 1
+        self._hand.take(held)
         self._patience = self._options.poll
         if stage not in passage.plan.stages:
             message = f"the plan of run {run} has no stage {stage!r}; it has: {', '.join(passage.plan.stages)}"
@@ -541,7 +473,7 @@ class Dispatcher:
         elif row.crashes >= self._options.settings.crashes:
             self._outcomes.trouble(held, Trouble("crash", worker_crash_error(row.crashes)), time.time())
         else:
-            self._put(held)
+            self._hand.put(held)
         return True
 
     async def _goes_back_for_its_lock(self, held: Held) -> bool:
@@ -557,24 +489,9 @@ class Dispatcher:
         if lock is None:
             return False
         await self._wire.send("lock", ledger.lock, self.worker, held.row.id, lock)
-        self._let_go(held)
+        self._hand.let_go(held)
         self._lanes.ended(held.row.queue, held.row.task)  # it may be claimed now
         return True
-
-    def _put(self, held: Held) -> None:
-        """
-        Let a job wait for its turn. Before the others of its priority where it holds a place that is limited.
-        """
-        limited = self._lanes.of(held.row.queue, held.row.task) is not None
-        if not self._passages.probe_of(held.stage.task).is_async:
-            if limited:
-                put_ahead(self._buffer, held, lambda other: other.row.priority)
-            else:
-                self._buffer.append(held)
-        elif limited and not held.row.suspect:
-            self._slots.put_ahead(held)
-        else:
-            self._slots.put(held)
 
     # -- running ----------------------------------------------------------------------------------------------------
 
@@ -597,15 +514,15 @@ class Dispatcher:
         Give what was claimed to slots and executors that have room.
         """
         self._slots.fill()
-        if self._is_closed() or self._slots.one_alone or not self._buffer:
+        if self._is_closed() or self._slots.one_alone or not self._hand.buffer:
             return
         if self._passages.any_cancelled:
-            for held in [held for held in self._buffer if held.passage.cancelled]:
-                self._buffer.remove(held)
+            for held in [held for held in self._hand.buffer if held.passage.cancelled]:
+                self._hand.buffer.remove(held)
                 self._outcomes.end(held, "cancelled")
         loads = {executor: executor.load for executor in self._pool.executors}
         busy = [executor for executor in loads if any(self._pace.ahead(*stage) == 1 for stage in executor.stages)]
-        shares = share(self._buffer, loads, ahead=self._ahead, most=MOST_AHEAD, busy=busy)
+        shares = share(self._hand.buffer, loads, ahead=self._ahead, most=MOST_AHEAD, busy=busy)
         for executor, group in shares.items():
             if any(held.repeats_stream for held in group):
                 self._aside(self._send_with_chunks(executor, group))
@@ -616,7 +533,19 @@ class Dispatcher:
         """
         Whether no attempt is to be begun now.
         """
-        return self._stopping or self._completer.waiting > UNANSWERED
+        return self._stopping or self._is_full()
+
+    def _is_full(self) -> bool:
+        """
+        Whether too many answers are outstanding.
+        """
+        return self._completer.waiting > UNANSWERED
+
+    def _drop(self, held: Held) -> None:
+        """
+        What waits for a slot is not to be run any more.
+        """
+        self._outcomes.end(held, "cancelled")
 
     def _freed(self) -> None:
         """
@@ -634,11 +563,11 @@ class Dispatcher:
 
     async def _send_with_chunks(self, executor: Executor, group: Sequence[Held]) -> None:
         assignments = {held.row.id: held.assignment(await self._chunks(held)) for held in group}
-        still = [held for held in group if self._held.get(held.row.id) is held]
+        still = [held for held in group if self._hand.get(held.row.id) is held]
         if executor in self._pool.executors:
             self._pool.send(executor, [assignments[held.row.id] for held in still])
         else:
-            self._buffer.extendleft(reversed(still))
+            self._hand.put_back(still)
             self._wake.set()
 
     async def _chunks(self, held: Held) -> Sequence[tuple[int, str, int]]:
@@ -679,11 +608,11 @@ class Dispatcher:
             passage.plan,
             self._loaded[stage.task],
             bindings,
-            hand=partial(self._hand, held),
+            hand=partial(self._hand_over_part, held),
             job_bytes=self._options.settings.job_bytes,
         )
 
-    async def _hand(self, held: Held, part: Handover) -> None:
+    async def _hand_over_part(self, held: Held, part: Handover) -> None:
         """
         Hand over a part of a stream, and wait for the answer.
         """
@@ -699,7 +628,7 @@ class Dispatcher:
         Attempts ended, or parts of streams came.
         """
         for handover in handovers:
-            held = self._held.get(handover.job)
+            held = self._hand.get(handover.job)
             if held is None:
                 continue
             try:
@@ -721,8 +650,8 @@ class Dispatcher:
         """
         if self._stopping and reason.kind == "killed":
             return  # drain gives back what is left
-        back = [self._held[assignment.job] for assignment in returned if assignment.job in self._held]
-        held = self._held.get(culprit.job) if culprit else None
+        back = [held for assignment in returned if (held := self._hand.get(assignment.job)) is not None]
+        held = self._hand.get(culprit.job) if culprit else None
         if held is not None:
             self._resting.forget(held.row.id)
             now = time.time()
@@ -734,7 +663,7 @@ class Dispatcher:
                     back.insert(0, held)
                 case _:
                     self._outcomes.trouble(held, Trouble("crash", crash_error(reason)), now)
-        self._buffer.extendleft(reversed(back))
+        self._hand.put_back(back)
         self._has_time()
         self._wake.set()
 
@@ -742,7 +671,7 @@ class Dispatcher:
         """
         A line was printed.
         """
-        held = self._held.get(job.job) if job else None
+        held = self._hand.get(job.job) if job else None
         self._log.write(
             job.run if job else None,
             stage=job.stage if job else None,
@@ -767,19 +696,19 @@ class Dispatcher:
         if self._completer.waiting == UNANSWERED:
             self._feed_soon()  # one more, and nothing was begun: nobody else says that it may be now
         continued = self._continuation.ended(completion)
-        held = self._held.get(completion.job)
+        held = self._hand.get(completion.job)
         if held is None or held.row.attempts != completion.attempt:
             return  # let go since; where it is in hand again, that is another attempt
         taken = answer in ("applied", "already")
         if taken and held.passage.plan.collects:
-            self._ask_when_due(held.passage, completion.successors)
+            self._closing.when_due(held.passage, completion.successors)
         if taken and continued:
             self._go_on(held, continued)
         if not taken:
             log.warning("the %s of job %s was not taken: it is %s", completion.outcome, completion.job, answer)
         if completion.outcome == "chunk":
             if held.passage.plan.collects:
-                self._asking.soon(completion.run)
+                self._closing.soon(completion.run)
             if len(completion.successors) > len(continued):
                 self._more.update(KINDS)
             if self._may_claim():
@@ -789,16 +718,16 @@ class Dispatcher:
             else:
                 self._abandon(held)
             return
-        self._let_go(held)
+        self._hand.let_go(held)
         self._lanes.ended(held.row.queue, held.row.task)
         if len(completion.successors) > len(continued) or completion.outcome in ("retried", "crashed", "paused"):
             self._more.update(KINDS)
         if completion.delay:  # nobody notifies when it is over
             asyncio.get_running_loop().call_later(completion.delay, self._due)
         if held.passage.plan.joins or held.passage.plan.collects:
-            self._asking.soon(completion.run)
+            self._closing.soon(completion.run)
         elif not completion.successors and completion.outcome in ("done", "failed", "cancelled"):
-            self._quiet.add(completion.run)
+            self._closing.quiet(completion.run)
         if not held.passage.held:
             self._wake.set()
         elif self._more or self._lanes.due:
@@ -816,7 +745,7 @@ class Dispatcher:
         Drop a job that runs here and is somebody else's now.
         """
         job = held.row.id
-        self._let_go(held)
+        self._hand.let_go(held)
         self._slots.cancel(job)
         if (executor := self._pool.at(job)) is not None:
             self._pool.kill(executor, "its job is another worker's now")
@@ -837,20 +766,6 @@ class Dispatcher:
     def _place_of(self, held: Held) -> Slots | Pool:
         return self._slots if self._runs_in_loop(held) else self._pool
 
-    def _let_go(self, held: Held) -> None:
-        self._resting.forget(held.row.id)
-        if self._held.pop(held.row.id, None) is not None:
-            held.passage.held -= 1
-
-    def _take_back(self, which: Callable[[Held], bool] = lambda held: True) -> list[Held]:
-        """
-        What was claimed and not begun, all of it or some.
-        """
-        back = [held for held in self._buffer if which(held)]
-        if back:
-            self._buffer = deque(held for held in self._buffer if not which(held))
-        return [*back, *self._slots.take_back(which)]
-
     async def _leave_to_others(self) -> None:
         """
         Give back what waits here and should not: its run is held, or another worker may be free for it by now. That one
@@ -860,9 +775,9 @@ class Dispatcher:
         if now < self._next_look:
             return
         self._next_look = now + LOOK_SECONDS
-        await self._give_back(self._take_back(lambda held: held.passage.state == "paused"))
+        await self._give_back(self._hand.take_back(lambda held: held.passage.state == "paused"))
         late = now - WAIT_SECONDS
-        if back := self._take_back(lambda held: held.since < late):
+        if back := self._hand.take_back(lambda held: held.since < late):
             await self._give_back(back)
             self._left = True
             self._more.clear()
@@ -879,37 +794,9 @@ class Dispatcher:
         if jobs:
             await self._wire.send("release", ledger.release, self.worker, [held.row.id for held in jobs])
         for held in jobs:
-            self._let_go(held)
-
-    def _ask_about(self, run: str) -> None:
-        """
-        Ask with the next turn what has become due in a run.
-        """
-        self._quiet.add(run)
-        self._wake.set()
-
-    def _ask_when_due(self, passage: Passage, successors: Sequence[Successor]) -> None:
-        """
-        What waits to be put together has waited long enough in so many seconds.
-        """
-        for stage in {successor.stage for successor in successors if successor.collect is not None}:
-            if (collect := passage.plan.stages[stage].collect) is not None:
-                self._asking.after(passage.id, collect.wait)
+            self._hand.let_go(held)
 
     async def _close_quiet(self) -> None:
-        """
-        After the commit of hand-overs that left no successor: end the runs that are at their end.
-
-        Only for runs of which nothing is in hand here; whoever holds the last job asks last. Before that, a join may be
-        due, or what waits to be put together.
-        """
-        passages = {run: self._passages.get(run) for run in self._quiet}
-        ready = [
-            run
-            for run, passage in passages.items()
-            if passage is None or passage.plan.joins or passage.plan.collects or not passage.held
-        ]
-        self._quiet.difference_update(ready)
-        if ready and (became := await self._wire.send("close", ledger.close, ready)):
+        if became := await self._closing.ask():
             self._more.update(KINDS)
             self._stale |= any(state != "gathered" for _, state in became)

@@ -1,0 +1,111 @@
+"""
+How many jobs a worker takes: of the queue, and of what follows from those that it has ended. It decides, and sends
+nothing.
+"""
+
+from collections.abc import Callable
+
+from oaflow.ledger.rows import Completion, Successor
+from oaflow.runtime.hand import Hand
+from oaflow.runtime.lanes import Lane
+from oaflow.runtime.pace import Pace
+from oaflow.runtime.passages import Passages
+from oaflow.runtime.slots import SLOTS, Slots
+
+BUFFER = 400  # claimed and not started, at most
+BUFFER_SECONDS = 0.2
+LEAST = -(2**31)  # what a priority can be
+
+
+class Appetite:
+    """
+    What one worker has room for.
+
+    Args:
+        executors: how many there are.
+        free: how many of them have nothing to do now.
+        closed: whether no attempt is to be begun now.
+        full: whether too many answers of the database are outstanding.
+        coming: how many jobs will wait for a place in the loop (true), or in an executor, when an answer comes.
+    """
+
+    def __init__(
+        self,
+        hand: Hand,
+        slots: Slots,
+        pace: Pace,
+        passages: Passages,
+        *,
+        executors: int,
+        free: Callable[[], int],
+        closed: Callable[[], bool],
+        full: Callable[[], bool],
+        coming: Callable[[bool], int],
+    ) -> None:
+        self._hand, self._slots, self._pace, self._passages = hand, slots, pace, passages
+        self._executors, self._free, self._closed, self._full, self._coming = executors, free, closed, full, coming
+        # The priority of what still waits in the queue, at most, as the last claim of each kind saw it.
+        self._waits = {True: LEAST, False: LEAST}
+
+    def left(self, in_loop: bool, priority: int | None) -> None:
+        """
+        A claim of async stages, or of the others, left behind what is at most so urgent; None: nothing.
+        """
+        self._waits[in_loop] = LEAST if priority is None else priority
+
+    def room(self, in_loop: bool) -> int:
+        """
+        How many jobs to claim now, of async stages or of the others: about 200 ms of work ahead, so one a slot of slow
+        ones; none while too many answers are outstanding.
+        """
+        if self._full() or self._slots.one_alone:
+            return 0
+        wanted, taken = self._wanted(in_loop), self._hand.waiting(in_loop) + self._coming(in_loop)
+        return wanted - taken if taken <= wanted // 2 else 0
+
+    def room_for(self, lane: Lane) -> int:
+        """
+        How many jobs to claim now of a task that has a limit. Where only so many run at once, those that can begin:
+        one that waits here takes the place of one that another worker could begin. But one at least, so that it has
+        its turn where nothing here is ever free.
+        """
+        if self._full() or self._slots.one_alone:
+            return 0
+        in_loop = lane.way.in_loop
+        if not lane.way.at_once:
+            free = self._wanted(in_loop)
+        elif in_loop:
+            free = SLOTS - self._slots.running
+        else:
+            free = self._free()
+        return max(free - self._hand.waiting(in_loop), 0 if self._hand.has_of(lane) else 1)
+
+    def place_for(self, parent: Completion, successor: Successor, first: bool) -> bool | None:
+        """
+        Where this worker goes on with a successor itself, in the loop (true) or in an executor; None where it does not.
+
+        It can run it now, and nothing that waits comes before it. The first successor of a job that has ended takes the
+        place of that one, where it is as fast and of the same kind: so no more is in hand than was claimed. All others
+        leave half of the buffer to claims, so that the queue is never starved.
+        """
+        run = parent.run
+        passage = self._passages.get(run)
+        if passage is None or passage.state != "running" or self._closed() or self._slots.one_alone:
+            return None
+        if successor.collect is not None or successor.priority < max(self._waits.values()):
+            return None
+        if not self._passages.works_on(successor.queue, successor.task, run):
+            return None
+        in_loop = self._passages.probe_of(successor.task).is_async
+        if (urgency := self._hand.urgency(in_loop)) is not None and successor.priority < urgency:
+            return None
+        if first and parent.outcome == "done" and self._pace.ahead(run, successor.stage) > 1:
+            held = self._hand.get(parent.job)
+            if held is not None and self._passages.probe_of(held.row.task).is_async == in_loop:
+                return in_loop
+        taken = self._hand.waiting(in_loop) + self._coming(in_loop)
+        return in_loop if taken < self._wanted(in_loop) // 2 else None
+
+    def _wanted(self, in_loop: bool) -> int:
+        slots = SLOTS if in_loop else self._executors
+        return min(BUFFER, max(slots, self._pace.within(BUFFER_SECONDS, slots, in_loop=in_loop)))

@@ -1,0 +1,127 @@
+"""
+The jobs that a worker has in hand, and where those wait that are not begun: for a slot, or for an executor.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from oaflow.runtime.feeding import put_ahead
+from oaflow.runtime.held import Held
+from oaflow.runtime.lanes import Lane, Lanes
+from oaflow.runtime.passages import Passages
+from oaflow.runtime.slots import Slots
+
+
+class Hand:
+    """
+    The jobs in hand of one worker.
+
+    Args:
+        slots: where jobs of async stages wait.
+        passages: know which stages those are.
+        lanes: say which jobs hold a place that is limited.
+        forget: told of each job that is let go.
+    """
+
+    def __init__(self, slots: Slots, *, passages: Passages, lanes: Lanes, forget: Callable[[int], None]) -> None:
+        self._slots, self._passages, self._lanes, self._forget = slots, passages, lanes, forget
+        self._held: dict[int, Held] = {}
+        self.buffer: deque[Held] = deque()  # what waits for an executor
+
+    @property
+    def jobs(self) -> list[int]:
+        """
+        The ids of all of them. Read by the heart, in its own thread.
+        """
+        return list(self._held)
+
+    @property
+    def all(self) -> list[Held]:
+        """
+        All of them, begun or not.
+        """
+        return list(self._held.values())
+
+    def get(self, job: int) -> Held | None:
+        """
+        One of them, None where it is not in hand.
+        """
+        return self._held.get(job)
+
+    def take(self, held: Held) -> None:
+        """
+        A job is in hand now.
+        """
+        self._held[held.row.id] = held
+        held.passage.held += 1
+
+    def let_go(self, held: Held) -> None:
+        """
+        It is not any more.
+        """
+        self._forget(held.row.id)
+        if self._held.pop(held.row.id, None) is not None:
+            held.passage.held -= 1
+
+    def put(self, held: Held) -> None:
+        """
+        Let a job wait for its turn. Before the others of its priority where it holds a place that is limited.
+        """
+        limited = self._lanes.of(held.row.queue, held.row.task) is not None
+        if not self._passages.probe_of(held.stage.task).is_async:
+            if limited:
+                put_ahead(self.buffer, held, lambda other: other.row.priority)
+            else:
+                self.buffer.append(held)
+        elif limited and not held.row.suspect:
+            self._slots.put_ahead(held)
+        else:
+            self._slots.put(held)
+
+    def put_first(self, held: Held) -> None:
+        """
+        Let a job wait that goes before all others.
+        """
+        if self._passages.probe_of(held.row.task).is_async:
+            self._slots.put_first(held)
+        else:
+            self.buffer.appendleft(held)
+
+    def put_back(self, jobs: list[Held]) -> None:
+        """
+        Let jobs that an executor did not begin go before all others, in their order.
+        """
+        self.buffer.extendleft(reversed(jobs))
+
+    def waiting(self, in_loop: bool) -> int:
+        """
+        How many jobs wait, of async stages or of the others.
+        """
+        return self._slots.waiting if in_loop else len(self.buffer)
+
+    def urgency(self, in_loop: bool) -> int | None:
+        """
+        The priority of what is next of all that waits here.
+        """
+        if in_loop:
+            return self._slots.urgency
+        return self.buffer[0].row.priority if self.buffer else None
+
+    def has_of(self, lane: Lane) -> bool:
+        """
+        Whether a job of a task that has a limit waits here.
+        """
+
+        def is_of_it(held: Held) -> bool:
+            return (held.row.queue, held.row.task) == (lane.way.queue, lane.way.task)
+
+        return self._slots.has(is_of_it) if lane.way.in_loop else any(map(is_of_it, self.buffer))
+
+    def take_back(self, which: Callable[[Held], bool] = lambda held: True) -> list[Held]:
+        """
+        What was claimed and not begun, all of it or some. It stays in hand until it is let go.
+        """
+        back = [held for held in self.buffer if which(held)]
+        if back:
+            self.buffer = deque(held for held in self.buffer if not which(held))
+        return [*back, *self._slots.take_back(which)]
