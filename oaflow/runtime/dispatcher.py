@@ -2,8 +2,9 @@
 Runs stages: claims jobs, feeds executors and async slots, and hands over what comes back.
 
 It stands beside procrastinate's Worker and never goes through it: the Worker's path costs five times the CPU a job.
-What is decided is decided in `policy`, `pace`, `feeding` and `router`; what becomes of an attempt, in `outcomes`; how
-it is sent, in `completer` and the ledger.
+What is decided is decided in `policy`, `pace`, `appetite`, `feeding` and `router`. What is in hand, and where it waits,
+is in `hand`; an attempt at an async stage in `attempting`; what becomes of it in `outcomes`; how it is sent in
+`completer` and the ledger; what is due in runs in `closing`.
 """
 
 import asyncio
@@ -13,14 +14,11 @@ import socket
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import cached_property, partial
-from importlib import import_module
 from typing import Any
 
 import orjson
 
 from oaflow import __version__
-from oaflow.jobs import Bindings
 from oaflow.ledger import handover as ledger
 from oaflow.ledger.handover import Beat
 from oaflow.ledger.heart import Heart
@@ -29,14 +27,13 @@ from oaflow.ledger.rows import Claimed, Completion, Successor
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.plan import FORMAT
 from oaflow.runtime.appetite import Appetite
+from oaflow.runtime.attempting import Attempting
 from oaflow.runtime.claims import Claims
 from oaflow.runtime.closing import Closing
 from oaflow.runtime.completer import Completer
 from oaflow.runtime.continuation import Continuation
-from oaflow.runtime.execution import Binder, execute_async
 from oaflow.runtime.executors import Executor
 from oaflow.runtime.feeding import share
-from oaflow.runtime.functions import Loaded, load
 from oaflow.runtime.hand import Hand
 from oaflow.runtime.held import Held, crash_error, held_of, timeout_error, worker_crash_error
 from oaflow.runtime.joblog import JobLog
@@ -79,16 +76,7 @@ class Dispatcher:
         """
         settings = options.settings
         self._wire, self._options = wire, options
-        self._settings_json = settings.model_dump_json()
         self.worker = 0
-        self._slots = Slots(
-            self._attempt,
-            closed=self._is_closed,
-            busy=lambda: any(executor.load for executor in self._pool.executors),
-            drop=self._drop,
-            freed=self._freed,
-        )
-        self._loaded: dict[str, Loaded] = {}
         self._pace = Pace()
         self._wake = asyncio.Event()
         self._lanes = Lanes(self._wake.set)
@@ -122,10 +110,29 @@ class Dispatcher:
             home=settings.home,
             listener=self,
             binder=options.binder,
-            settings_json=self._settings_json,
+            settings_json=settings.model_dump_json(),
         )
         self._passages = Passages(
             wire, probe=self._pool.probe, know=self._pool.know, forget=self._forget, only=options.only
+        )
+        self._outcomes = Outcomes(
+            self._completer,
+            lines=self._log,
+            upkeep=self._upkeep,
+            passages=self._passages,
+            pace=self._pace,
+            break_off=self._break_off,
+            most_crashes=settings.crashes,
+        )
+        self._attempting = Attempting(
+            wire, options, self._outcomes, worker=lambda: self.worker, temp=lambda: self._pool.temp
+        )
+        self._slots = Slots(
+            self._attempting.attempt,
+            closed=self._is_closed,
+            busy=lambda: any(executor.load for executor in self._pool.executors),
+            drop=self._drop,
+            freed=self._freed,
         )
         self._hand = Hand(
             self._slots,
@@ -154,15 +161,6 @@ class Dispatcher:
             go_on=lambda held: self._place_of(held).go_on(held.row.id),
             break_off=self._break_off,
             changed=self._due,
-        )
-        self._outcomes = Outcomes(
-            self._completer,
-            lines=self._log,
-            upkeep=self._upkeep,
-            passages=self._passages,
-            pace=self._pace,
-            break_off=self._break_off,
-            most_crashes=settings.crashes,
         )
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -562,64 +560,13 @@ class Dispatcher:
         return self._pace.ahead(held.passage.id, held.stage.name)
 
     async def _send_with_chunks(self, executor: Executor, group: Sequence[Held]) -> None:
-        assignments = {held.row.id: held.assignment(await self._chunks(held)) for held in group}
+        assignments = {held.row.id: held.assignment(await self._attempting.earlier(held)) for held in group}
         still = [held for held in group if self._hand.get(held.row.id) is held]
         if executor in self._pool.executors:
             self._pool.send(executor, [assignments[held.row.id] for held in still])
         else:
             self._hand.put_back(still)
             self._wake.set()
-
-    async def _chunks(self, held: Held) -> Sequence[tuple[int, str, int]]:
-        return await self._wire.send("chunks", ledger.chunks, held.row.id) if held.repeats_stream else ()
-
-    async def _attempt(self, held: Held) -> None:
-        """
-        One attempt at a job of an async stage, here in the worker's loop.
-        """
-        began = time.time()
-        try:
-            if held.row.suspect:
-                await self._wire.send("alone", ledger.alone, self.worker, held.row.id, held.row.attempts)
-            self._outcomes.take(held, await self._executed(held))
-        except Exception as problem:
-            log.exception("job %s", held.row.id)
-            trouble = Trouble("error", {"type": type(problem).__name__, "message": str(problem)})
-            self._outcomes.trouble(held, trouble, began)
-
-    @cached_property
-    def _binder(self) -> Binder:
-        # On first use: it loads what only async stages need here.
-        module, _, name = self._options.binder.partition(":")
-        return getattr(import_module(module), name)
-
-    async def _executed(self, held: Held) -> Handover:
-        passage, stage = held.passage, held.stage
-        binder, settings_json, temp = self._binder, self._settings_json, self._pool.temp
-
-        def bindings(dataset: str | None) -> Bindings:
-            # One for all: decisions/executors.md.
-            return binder(settings_json, passage.plan, stage.name, dataset, temp)
-
-        if stage.task not in self._loaded:
-            self._loaded[stage.task] = load(stage.task)
-        return await execute_async(
-            held.assignment(await self._chunks(held) if held.repeats_stream else ()),
-            passage.plan,
-            self._loaded[stage.task],
-            bindings,
-            hand=partial(self._hand_over_part, held),
-            job_bytes=self._options.settings.job_bytes,
-        )
-
-    async def _hand_over_part(self, held: Held, part: Handover) -> None:
-        """
-        Hand over a part of a stream, and wait for the answer.
-        """
-        assert part.position is not None
-        taken = held.acknowledged[part.position] = asyncio.Event()
-        self._outcomes.take(held, part)
-        await taken.wait()
 
     # -- the pool's listener ----------------------------------------------------------------------------------------
 

@@ -1,0 +1,105 @@
+"""
+Attempts at jobs of async stages, in the worker's own loop.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from importlib import import_module
+from pathlib import Path
+
+from oaflow.jobs import Bindings
+from oaflow.ledger import handover as ledger
+from oaflow.ledger.wire import Wire
+from oaflow.runtime.execution import Binder, execute_async
+from oaflow.runtime.functions import Loaded, load
+from oaflow.runtime.held import Held
+from oaflow.runtime.messages import Handover
+from oaflow.runtime.options import Options
+from oaflow.runtime.outcomes import Outcomes
+from oaflow.runtime.policy import Trouble
+
+log = logging.getLogger(__name__)
+
+
+class Attempting:
+    """
+    What makes these attempts.
+
+    Args:
+        wire: to the database.
+        options: of the worker.
+        outcomes: take what an attempt hands over.
+        worker: the id that the worker has now.
+        temp: the folder of temporary files.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        options: Options,
+        outcomes: Outcomes,
+        *,
+        worker: Callable[[], int],
+        temp: Callable[[], Path],
+    ) -> None:
+        self._wire, self._options, self._outcomes = wire, options, outcomes
+        self._worker, self._temp = worker, temp
+        self._settings_json = options.settings.model_dump_json()
+        self._loaded: dict[str, Loaded] = {}
+
+    async def earlier(self, held: Held) -> Sequence[tuple[int, str, int]]:
+        """
+        The parts that earlier attempts handed over, where the job is a stream: (position, digest, size).
+        """
+        return await self._wire.send("chunks", ledger.chunks, held.row.id) if held.repeats_stream else ()
+
+    async def attempt(self, held: Held) -> None:
+        """
+        One attempt at a job.
+        """
+        began = time.time()
+        try:
+            if held.row.suspect:
+                await self._wire.send("alone", ledger.alone, self._worker(), held.row.id, held.row.attempts)
+            self._outcomes.take(held, await self._executed(held))
+        except Exception as problem:
+            log.exception("job %s", held.row.id)
+            trouble = Trouble("error", {"type": type(problem).__name__, "message": str(problem)})
+            self._outcomes.trouble(held, trouble, began)
+
+    @cached_property
+    def _binder(self) -> Binder:
+        # On first use: it loads what only async stages need here.
+        module, _, name = self._options.binder.partition(":")
+        return getattr(import_module(module), name)
+
+    async def _executed(self, held: Held) -> Handover:
+        passage, stage = held.passage, held.stage
+        binder, settings_json, temp = self._binder, self._settings_json, self._temp()
+
+        def bindings(dataset: str | None) -> Bindings:
+            # One for all: decisions/executors.md.
+            return binder(settings_json, passage.plan, stage.name, dataset, temp)
+
+        if stage.task not in self._loaded:
+            self._loaded[stage.task] = load(stage.task)
+        return await execute_async(
+            held.assignment(await self.earlier(held) if held.repeats_stream else ()),
+            passage.plan,
+            self._loaded[stage.task],
+            bindings,
+            hand=partial(self._hand_over_part, held),
+            job_bytes=self._options.settings.job_bytes,
+        )
+
+    async def _hand_over_part(self, held: Held, part: Handover) -> None:
+        """
+        Hand over a part of a stream, and wait for the answer.
+        """
+        assert part.position is not None
+        taken = held.acknowledged[part.position] = asyncio.Event()
+        self._outcomes.take(held, part)
+        await taken.wait()
