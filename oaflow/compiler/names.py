@@ -3,16 +3,21 @@ Phase 2: whether what is named exists, and whether a param fits where it stands.
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path as FilePath
 from typing import Any, cast
 
 from oaflow.compiler.conditions import as_written
+from oaflow.compiler.planning import planned_param
 from oaflow.compiler.reading import WHOLE
 from oaflow.compiler.rules import names as rules
 from oaflow.compiler.rules.expressions import UNKNOWN_PROPERTY, UNKNOWN_SCHEMA
+from oaflow.compiler.rules.shape import BAD_DEFAULT
 from oaflow.diagnostics import Diagnostic, Path, Spans
+from oaflow.errors import UsageError
 from oaflow.model import Case, Defaults, Param, Pipeline, Stage
 from oaflow.plan.binding import ALONE
 from oaflow.plan.joins import RUN
+from oaflow.plan.params import read_param
 from oaflow.schemata import SCHEMATA, property_names
 from oaflow.spelling import did_you_mean
 
@@ -73,9 +78,16 @@ def _case(case: Case, path: Path, pipeline: Pipeline, spans: Spans) -> Iterator[
     yield from _stage_exists(case.at, pipeline, spans, (*path, "at"))
     for name in case.expect:
         yield from _stage_exists(name, pipeline, spans, (*path, "expect", name), key=True)
-    for name in case.params:
+    for name, value in case.params.items():
+        place = (*path, "params", name)
         if name not in pipeline.params:
-            yield _unknown_param(name, (*path, "params", name), pipeline, spans, key=True)
+            yield _unknown_param(name, place, pipeline, spans, key=True)
+        elif value is not None and value != []:
+            # As a run reads it, for which an empty value is none.
+            try:
+                read_param(name, planned_param(pipeline.params[name]), value, f"param {name!r}", FilePath("/"))
+            except UsageError as error:
+                yield Diagnostic(BAD_DEFAULT, str(error), spans.value(*place), error.help)
     stage = pipeline.stages.get(case.at)
     if stage is not None and stage.ports and case.port not in stage.ports:
         message = f"stage {case.at!r} does not wire port {case.port!r}"

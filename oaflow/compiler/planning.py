@@ -28,7 +28,7 @@ def plan_of(pipeline: Pipeline, inspected: Mapping[str, Inspected]) -> Plan:
     return Plan(
         pipeline=pipeline.name,
         start=entries(pipeline),
-        params={name: _param(param) for name, param in pipeline.params.items()},
+        params={name: planned_param(param) for name, param in pipeline.params.items()},
         stages={
             name: _stage(pipeline, name, stage, _UNSEEN if stage.external else inspected.get(stage.task, _UNSEEN))
             for name, stage in pipeline.stages.items()
@@ -36,7 +36,10 @@ def plan_of(pipeline: Pipeline, inspected: Mapping[str, Inspected]) -> Plan:
     )
 
 
-def _param(param: Param) -> PlannedParam:
+def planned_param(param: Param) -> PlannedParam:
+    """
+    A param as the plan has it.
+    """
     return PlannedParam(
         type=param.type,
         # A list is of texts where nothing is said, and says so in the plan.

@@ -45,7 +45,7 @@ def check_params(
     values: dict[str, Any] = {}
     for name, param in plan.params.items():
         source, value = _first_given(name, param, given, env or {}, remembered or {})
-        values[name] = None if value is None else _read_param(name, param, value, source, base)
+        values[name] = None if value is None else read_param(name, param, value, source, base)
     missing = [name for name, param in plan.params.items() if param.required and values[name] in (None, [])]
     if missing:
         raise _missing_params(missing, plan)
@@ -68,7 +68,13 @@ def _first_given(
     return f"param {name!r} (its default)", param.default
 
 
-def _read_param(name: str, param: PlannedParam, value: Any, source: str, folder: Path) -> Any:
+def read_param(name: str, param: PlannedParam, value: Any, source: str, folder: Path) -> Any:
+    """
+    The value of one param, as a run holds it. `source` begins the sentence about a wrong one.
+
+    Raises:
+        UsageError: it is not of the param's type, or none of its choices.
+    """
     if param.type == "list":
         items: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
         return [_read_scalar(name, param, param.of or "string", item, source, folder) for item in items]

@@ -212,7 +212,10 @@ CLAIMS = {
         "OAF213": tried("at: a, job: {entities: [{schema: Email, properties: {langauge: eng}}]}, expect: {}"),
         "OAF214": tried("at: a, job: {entities: [{schema: Emial}]}, expect: {}"),
     },
-    "test/params": {"OAF202": tried("at: a, params: {z: 1}, expect: {}")},
+    "test/params": {
+        "OAF202": tried("at: a, params: {z: 1}, expect: {}"),
+        "OAF120": of("a: {task: m.a}", "params: {x: {type: int}}\ntests: [{at: a, params: {x: many}, expect: {}}]"),
+    },
     "test/port": {"OAF230": tried("at: a, port: z, expect: {}")},
 }
 

@@ -382,9 +382,9 @@ SECRET_PARAM = rule(
 BAD_DEFAULT = rule(
     "OAF120",
     "bad-default",
-    "a default or a choice is not a value of the param's type",
+    "a default, a choice or a test's value is not one of the param's type",
     """
-    A default is checked like a value that somebody types.
+    A default is checked like a value that somebody types, and so is what a test says under `params`.
     """,
     """
     pipeline: notes

@@ -71,6 +71,23 @@ def test_a_test_that_cannot_be_meant_so_is_refused(test: Any, code: str):
     assert codes(test) == [code]
 
 
+@pytest.mark.parametrize(
+    ("declared", "value", "message"),
+    [
+        ({"type": "int"}, "many", "param 'n' is 'many', and must be a whole number"),
+        ({"choices": ["a", "b"]}, "c", "param 'n' is 'c', and must be one of: a, b"),
+        ({"type": "list", "of": "int"}, [1, "x"], "param 'n' is 'x', and must be a whole number"),
+        ({"type": "int"}, "3", None),
+        ({"type": "int", "default": 1}, None, None),
+        ({"type": "path"}, "letters", None),
+    ],
+)
+def test_a_value_of_a_test_is_checked_as_one_that_a_run_is_given(declared: Any, value: Any, message: str | None):
+    found = check_data(data(case(params={"n": value})) | {"params": {"n": declared}}).diagnostics
+
+    assert [(one.code, one.message) for one in found] == ([("OAF120", message)] if message else [])
+
+
 def test_tests_are_a_list_and_no_part_of_the_plan():
     assert [one.code for one in check_data({**data(), "tests": {"at": "read"}}).diagnostics] == ["OAF103"]
     with_tests, without = check_data(data(case())).plan, check_data({**data(), "tests": []}).plan
