@@ -42,7 +42,8 @@ class Pages(TyperGroup):
             command: Any = self.get_command(ctx, name)
             panel = getattr(command, "rich_help_panel", None)
             rows = panels.setdefault(panel if isinstance(panel, str) else "Commands", [])
-            rows.append((name, command.get_short_help_str(100)))
+            # Whole sentences: click ends what is longer than the limit with dots.
+            rows.append((name, command.get_short_help_str(limit=1000)))
         for panel, rows in panels.items():
             with formatter.section(panel):
                 formatter.write_dl(rows)
