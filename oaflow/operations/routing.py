@@ -18,6 +18,8 @@ from oaflow.plan import BoundStage, Condition, Facts, bind, check_params
 from oaflow.plan.params import close_to
 from oaflow.runtime.choosing import ConditionError, Share, choose
 from oaflow.runtime.router import edges_of, entities_of, facts_of, route
+from oaflow.schemata import SCHEMATA
+from oaflow.spelling import did_you_mean
 
 RUN = "example"
 
@@ -201,9 +203,13 @@ def example_job(given: Any, stage: BoundStage, dataset: str = "example") -> AnyJ
     if isinstance(payload, dict) and isinstance(entities := payload.get("entities"), list):
         body["payload"] = {**payload, "entities": [_named(entity, number) for number, entity in enumerate(entities, 1)]}
     try:
-        return read_job({"queue": stage.queue, "task": stage.task, "dataset": dataset, **body})
+        job = read_job({"queue": stage.queue, "task": stage.task, "dataset": dataset, **body})
     except InvalidJobError as error:
         raise UsageError(str(error), help=_EXAMPLE) from error
+    for entity in entities_of(job):
+        if (schema := entity["schema"]) not in SCHEMATA:
+            raise UsageError(f"FollowTheMoney has no schema {schema!r}", help=did_you_mean(schema, SCHEMATA))
+    return job
 
 
 def _named(entity: Any, number: int) -> Any:

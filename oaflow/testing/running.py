@@ -118,10 +118,13 @@ class _Machine:
         self._warnings: dict[str, str] = {}
         self._routed = Routed()
 
-    def enter(self, stages: Iterable[str], jobs: Iterable[Any] | None) -> None:
+    def enter(self, stages: Iterable[str], jobs: Any) -> None:
         """
         Take the first jobs. Their entities are in the store before, so that the first stage can load them as any other.
         """
+        # A text, an entity and a job are iterable too, over their letters, keys and fields.
+        if jobs is not None and (not isinstance(jobs, Iterable) or isinstance(jobs, str | bytes | Mapping | Job)):
+            raise UsageError("`jobs` is no list of jobs", help="run(..., jobs=[...])")
         given = [{}] if jobs is None else list(jobs)
         reached = replace(self._bindings(f"{self._plan.pipeline}/input", None), lasting=True)
         for name in stages:
@@ -358,6 +361,11 @@ def _functions(plan: BoundPlan, instead: Mapping[str, Function]) -> dict[str, Lo
     for name in instead:
         if name not in plan.stages and name not in plan.disabled:
             raise UsageError(f"no stage is named {name!r}", help=close_to(name, plan.stages))
+        if not callable(instead[name]):
+            raise UsageError(
+                f"what is to stand in for stage {name!r} is no function",
+                help=f"run(..., instead={{{name!r}: a_function}})",
+            )
     found: dict[str, Loaded] = {}
     for name, stage in plan.stages.items():
         if name in instead:

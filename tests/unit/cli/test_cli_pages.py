@@ -7,7 +7,9 @@ from typer.testing import CliRunner
 
 from oaflow.cli.pages import Pages
 
-SENTENCE = "Do something that is told in more words than click has room for, which are a hundred characters, to its end."
+SENTENCE = (
+    "Do something that is told in more words than click has room for, which are a hundred characters, to its end."
+)
 
 
 def test_what_a_command_is_for_is_told_to_its_end():

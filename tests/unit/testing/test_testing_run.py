@@ -305,6 +305,11 @@ def test_mistakes_of_a_pipeline_are_shown_as_check_shows_them():
         ({"params": {"x": 1}}, "the pipeline has no param 'x'"),
         ({"jobs": [DatasetJob(dataset="other", queue="q", task="t")]}, "a job of dataset 'other' was given"),
         ({"jobs": [3]}, "what was given is no job"),
+        ({"jobs": {"id": "a", "schema": "Email"}}, "`jobs` is no list of jobs"),
+        ({"jobs": "a"}, "`jobs` is no list of jobs"),
+        ({"jobs": 3}, "`jobs` is no list of jobs"),
+        ({"jobs": [{"id": "a", "schema": "Emial"}]}, "FollowTheMoney has no schema 'Emial'"),
+        ({"instead": {"keep": 3}}, "what is to stand in for stage 'keep' is no function"),
     ],
 )
 def test_what_cannot_be_run_is_said_in_a_sentence(keys, sentence):
