@@ -4,8 +4,9 @@ A plugin of pytest, which only pytest loads: each pipeline of a project is check
 Pipelines that are named on the command line are collected wherever they stand.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -49,6 +50,9 @@ class Difference(Exception):
 
 
 class _Item(pytest.Item):
+    # As functions and doctests have them: pytest-lsp breaks every item that has none.
+    funcargs: Mapping[str, object] = MappingProxyType({})
+
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         # No traceback: nobody's code has failed.
         return str(excinfo.value) if isinstance(excinfo.value, Difference) else super().repr_failure(excinfo, style)
