@@ -69,6 +69,12 @@ class Settings(BaseSettings):
         description="jobs open in what follows a stream, above which the stream rests until there are half as many",
     )
     keep: int = Field(default=90, ge=1, description="days that history is kept")
+    samples: int = Field(
+        default=200,
+        ge=0,
+        description="of each stage of a run, and each worker, how many jobs have what they return kept in the history,"
+        " for `route --against`, and after them one in 200; 0: none",
+    )
     events: bool = Field(
         default=False, description="whether procrastinate's rows of events are written on oaflow's own server"
     )

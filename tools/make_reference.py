@@ -94,6 +94,12 @@ also `unmatched`: a list of `stage`, `port`, `reason`, `count` |
 | `route` | `stage`, `port`, `ways`: of each entity (`entity`, `schema`; null where there is none) the stages that it \
 goes `to`, and the `answers` of all edges: `to`, `condition`, `holds`, `values`; `reason` of what nothing takes, \
 `loads`, `disabled` |
+| `route --against` | `run`, `plan`, `stages`: by name `hops` that returned something, `kept` of them, `jobs` in \
+these, `routed` of them; `whole`: whether that is all; `edges`: `stage`, `port`, `to` (null: nothing takes it), \
+`took` and `takes` (null: no such edge), `before` and `after` (entities); `moved`, `samples` of that: `stage`, \
+`port`, `job`, `entity`, `schema`, `was`, `would`; `refused`: `stage`, `port`, `problem`, `jobs` that would fail; \
+`troubled`: `stage`, `jobs` that failed, where they `was` and `would` go (null: to the failures); `absent`: why \
+stages are not asked; `loads` |
 | `test` | a test a line: `pipeline`, `number`, `at`, `port`, `description`, `expected`, `found` (how many by stage), \
 `reason` of what nothing takes, `problem` where it could not be tried, `taken`: edges as `from`, `port`, `to`; \
 `passed` |

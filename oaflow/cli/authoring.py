@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
     )(graph)
     app.command("plan", cls=Page, rich_help_panel=panel, epilog="Example: oaflow plan --diff old.yml new.yml")(plan)
     app.command(
-        "route", cls=Page, rich_help_panel=panel, epilog="Example: oaflow route ingest --at extract --job job.json"
+        "route", cls=Page, rich_help_panel=panel, epilog="Example: oaflow route new.yml --against ingest-abc234"
     )(route)
     app.command("test", cls=Page, rich_help_panel=panel, epilog="Example: oaflow test pipelines/*.yml --junit t.xml")(
         try_tests
@@ -201,27 +201,51 @@ def _plan_of(typed: str, no_import: bool) -> "Plan":
 
 def route(
     pipeline: PipelineName,
-    at: Annotated[str, typer.Option("--at", metavar="STAGE", help="The stage that returned the job.")],
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="STAGE", help="The stage that returned the job; with --against: only it."),
+    ] = None,
     port: Annotated[str, typer.Option("--port", metavar="PORT", help="The port that it was returned on.")] = "default",
     job: Annotated[
         str | None,
         typer.Option("--job", metavar="FILE", help="The job as JSON, or FtM entities, one a line; -: stdin."),
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="RUN", help="What stages returned in RUN, in place of one job."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, metavar="N", help="With --against: of each stage, at most N hand-overs.")
+    ] = 1000,
     param: GivenParams = None,
     json: Json = False,
 ) -> int:
     """
-    Show where a job would go: each edge, its condition, and the values that decided.
+    Show where a job would go, with what decided; or what of a past run would go elsewhere.
     """
     from oaflow.cli.output import say_json
-    from oaflow.cli.routes import print_routing
+    from oaflow.cli.routes import print_replay, print_routing
     from oaflow.cli.running import params_of, show_mistakes
+    from oaflow.errors import UsageError
     from oaflow.operations.programs import load, locate
+    from oaflow.operations.replaying import replay
     from oaflow.operations.routing import read_example, routing_of
 
+    if against is None and at is None:
+        raise UsageError("there is no stage that a job could come from", help="--at STAGE, or --against RUN")
+    if against is not None and job is not None:
+        raise UsageError("--against takes the jobs of a run, and --job one of your own", help="leave one of them out")
     program = load(locate(pipeline), imports=False)
     show_mistakes(program)
-    routing = routing_of(program, at, port, read_example(job), params_of(param or ()))
+    params = params_of(param or ())
+    if against is not None:
+        replayed = replay(settings(), program, against, params, stage=at, limit=limit)
+        if json:
+            say_json(replayed.as_json())
+        else:
+            print_replay(replayed)
+        return 0
+    routing = routing_of(program, at or "", port, read_example(job), params)
     if json:
         say_json(routing.as_json())
     else:

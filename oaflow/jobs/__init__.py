@@ -23,7 +23,7 @@ from oaflow.jobs.bindings import (
 from oaflow.jobs.errors import ForbiddenValueError, InvalidJobError, NothingBoundError, ReservedKeyError
 from oaflow.jobs.models import AnyJob, DatasetJob, EntityFileReference, Job, read_job
 from oaflow.jobs.names import encoded_name, readable_name
-from oaflow.jobs.packing import load_whole, pack, stub
+from oaflow.jobs.packing import light, load_whole, pack, stub
 
 __all__ = [
     "AnyJob",
@@ -46,6 +46,7 @@ __all__ = [
     "bound",
     "current",
     "encoded_name",
+    "light",
     "load_whole",
     "pack",
     "read_job",

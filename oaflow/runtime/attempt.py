@@ -18,7 +18,19 @@ from oaflow.runtime.choosing import Choice, choose
 from oaflow.runtime.complaints import EmissionError, StreamDiffersError, TooManyJobsError
 from oaflow.runtime.functions import Loaded, TaskError
 from oaflow.runtime.messages import Assignment, Handover
-from oaflow.runtime.router import Emitted, Loss, Route, Routed, edges_of, entities_of, facts_of, route, stage_of
+from oaflow.runtime.router import (
+    Emitted,
+    Loss,
+    Route,
+    Routed,
+    depth_of,
+    edges_of,
+    entities_of,
+    facts_of,
+    route,
+    stage_of,
+)
+from oaflow.runtime.samples import sample
 from oaflow.runtime.streams import Earlier, fingerprint
 from oaflow.runtime.troubles import describe
 
@@ -240,9 +252,10 @@ class Attempt:
         if self._routed is not None:
             self._routed(routed)
         successors = tuple([self._next(way) for way in routed.routes])
-        return self._message(
-            outcome, self._account(routed), successors, position, digest, warning=_stray(routed, self.stage_name)
-        )
+        detail = self._account(routed)
+        if pending and self.assignment.sample:
+            detail["returned"] = sample(pending, depth_of(self.job))
+        return self._message(outcome, detail, successors, position, digest, warning=_stray(routed, self.stage_name))
 
     def _all_ready(self) -> list[Emitted]:
         return [self._ready(port, job) for port, job, _ in self._pending]

@@ -113,7 +113,12 @@ class Dispatcher:
             settings_json=settings.model_dump_json(),
         )
         self._passages = Passages(
-            wire, probe=self._pool.probe, know=self._pool.know, forget=self._forget, only=options.only
+            wire,
+            probe=self._pool.probe,
+            know=self._pool.know,
+            forget=self._forget,
+            only=options.only,
+            samples=settings.samples,
         )
         self._outcomes = Outcomes(
             self._completer,

@@ -18,13 +18,15 @@ from oaflow.plan import BoundPlan, BoundStage
 from oaflow.runtime.locking import lock_of
 from oaflow.runtime.messages import Assignment, Death
 from oaflow.runtime.router import divert, facts_of
+from oaflow.runtime.samples import is_sample
 
 
 @dataclass(slots=True)
 class Passage:
     """
     A run as this worker knows it. `first` is how many jobs are taken of what its first jobs return; `held` counts its
-    jobs in hand, `warned` keeps the stages that were warned of once.
+    jobs in hand, `warned` keeps the stages that were warned of once. Of each stage so many `samples` of what it returns
+    are kept, and `begun` counts its jobs.
     """
 
     id: str
@@ -34,6 +36,8 @@ class Passage:
     first: int | None = None
     held: int = 0
     warned: set[str] = field(default_factory=set[str])
+    samples: int = 0
+    begun: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
     def cancelled(self) -> bool:
@@ -41,6 +45,13 @@ class Passage:
         Whether its results are dropped.
         """
         return self.state == "cancelled"
+
+    def samples_next(self, stage: str) -> bool:
+        """
+        Whether what the next job of a stage returns is kept in the history.
+        """
+        number = self.begun[stage] = self.begun.get(stage, 0) + 1
+        return is_sample(number, self.samples)
 
 
 @dataclass(slots=True, eq=False)
@@ -73,6 +84,7 @@ class Held:
             memory=self.stage.memory,
             chunks=tuple(chunks),
             first=self.passage.first if self.parent is None and not self.stage.join and not self.collected else None,
+            sample=self.passage.samples_next(self.stage.name),
         )
 
     @property

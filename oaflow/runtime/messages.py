@@ -26,6 +26,7 @@ class Assignment(NamedTuple):
         memory: bytes of resident size, or None.
         chunks: (position, digest, size) of what earlier attempts of a stream handed over, in the order of position.
         first: only so many jobs of what the function returns are taken, and it is not asked for more; None: all.
+        sample: whether what it returns is kept in the history.
     """
 
     job: int
@@ -37,6 +38,7 @@ class Assignment(NamedTuple):
     memory: int | None = None
     chunks: tuple[tuple[int, str, int], ...] = ()
     first: int | None = None
+    sample: bool = False
 
 
 class Handover(NamedTuple):
@@ -47,7 +49,8 @@ class Handover(NamedTuple):
         started: epoch seconds; of an attempt, not of a chunk.
         ended: epoch seconds.
         detail: a JSON object with `documents`, `handed`, `lost`, `notes`, `unmatched`, `dropped`, `ended`, `too_deep`,
-            `error`, empty parts left out. A failure has `error` {type, message, traceback, fingerprint}.
+            `returned` (a sample of what was), `error`, empty parts left out. A failure has `error` {type, message,
+            traceback, fingerprint}.
         position: of this part of a stream, counted in jobs emitted before it; the last part has one too.
         digest: of this part, as `COUNT:SHA256`; COUNT is how many jobs were emitted in it.
         version: of the code of the stage.

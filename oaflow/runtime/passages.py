@@ -28,6 +28,7 @@ class Passages:
         probe: finds out what a fresh process thinks of tasks.
         know, forget: told of each bound plan, and of runs that are over.
         only: the run to work on, or None for all.
+        samples: of each stage of a run, how many jobs have what they return kept.
     """
 
     def __init__(
@@ -38,9 +39,10 @@ class Passages:
         know: Callable[[str, bytes], None],
         forget: Callable[[str], None],
         only: str | None = None,
+        samples: int = 0,
     ) -> None:
         self._wire, self._probe, self._tell, self._forget = wire, probe, know, forget
-        self.only = only
+        self.only, self._samples = only, samples
         self._plans: dict[str, Plan] = {}
         self._known: dict[str, Passage] = {}
         self._probes: dict[str, Probe] = {}
@@ -195,7 +197,9 @@ class Passages:
             if found.plan not in self._plans:
                 self._plans[found.plan] = Plan.model_validate(found.definition)
             bound = bind(self._plans[found.plan], found.params)
-            self._known[found.id] = Passage(found.id, bound, found.dataset, found.state, found.first)
+            self._known[found.id] = Passage(
+                found.id, bound, found.dataset, found.state, found.first, samples=self._samples
+            )
             self._tell(found.id, bound.to_json())
         passage = self._known[found.id]
         passage.state = found.state

@@ -1,0 +1,62 @@
+"""
+What stage functions returned, as far as the history keeps it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row
+
+from oaflow.ledger.statements import sql
+
+# Rows that are fetched at once: each has up to 64 kB.
+_ROWS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """
+    What was kept of one hop: `jobs` as [port, job, what each edge took], `depth` of the job that it was made of.
+    """
+
+    stage: str
+    job: int
+    jobs: list[tuple[str, dict[str, Any], list[list[int] | None] | None]]
+    depth: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnedOf:
+    """
+    How much a stage returned: in so many `hops`, of which it is `kept`, as far as there is room, of that many; these
+    returned so many `jobs`. And how many of its own jobs used up their attempts.
+    """
+
+    stage: str
+    hops: int
+    kept: int
+    jobs: int
+    diverted: int
+    failed: int
+
+
+def returned(connection: Connection[Any], run: str, *, stage: str | None, limit: int) -> Iterator[Returned]:
+    """
+    What was kept of a run, stage by stage, of each at most so many hops; never more of it in memory than some rows.
+    """
+    with (
+        connection.transaction(),
+        connection.cursor("oaflow_returned", row_factory=class_row(Returned)) as cursor,
+    ):
+        cursor.itersize = _ROWS
+        yield from cursor.execute(sql("returned"), {"run": run, "stage": stage, "limit": limit})
+
+
+def returned_of(connection: Connection[Any], run: str) -> dict[str, ReturnedOf]:
+    """
+    How much of a run there is, by stage.
+    """
+    with connection.cursor(row_factory=class_row(ReturnedOf)) as cursor:
+        return {row.stage: row for row in cursor.execute(sql("returned_of"), {"run": run})}

@@ -1,0 +1,314 @@
+"""
+Where what a past run returned would go in an edited pipeline. Runs nothing, and changes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from oaflow.errors import RouteError, UsageError
+from oaflow.jobs import AnyJob, read_job
+from oaflow.ledger.returned import Returned, ReturnedOf, returned, returned_of
+from oaflow.ledger.runs import Run
+from oaflow.operations.databases import connection
+from oaflow.operations.programs import Program, without_required
+from oaflow.operations.states import bound_plan, in_order, wanted_run
+from oaflow.plan import BoundPlan, BoundStage, bind, check_params
+from oaflow.plan.params import close_to
+from oaflow.runtime.choosing import Share, choose
+from oaflow.runtime.router import edges_of, entities_of, facts_of
+from oaflow.settings import Settings
+
+# Of what would go elsewhere so much is named: of each way from somewhere to somewhere, and of all.
+EACH, ALL = 5, 200
+
+To = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeFlow:
+    """
+    What goes along an edge: entities, a job without any being one. `to` is None for what nothing takes, and an edge
+    that is not there has no condition.
+    """
+
+    stage: str
+    port: str
+    to: str | None
+    took: str | None
+    takes: str | None
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """
+    An entity that would go elsewhere, returned by a job; both names are None where it is a job without entities.
+    """
+
+    stage: str
+    port: str
+    job: int
+    entity: str | None
+    schema: str | None
+    was: To
+    would: To
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """
+    What the edited pipeline could not route: so many jobs would fail.
+    """
+
+    stage: str
+    port: str
+    problem: str
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Troubled:
+    """
+    Jobs whose attempts were used up: where they went, and would go; None: kept as failed.
+    """
+
+    stage: str
+    jobs: int
+    was: str | None
+    would: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """
+    A past run, routed anew.
+
+    Attributes:
+        stages: how much each returned, and of how much that is kept.
+        routed: how many of the returned jobs of each were routed anew.
+        edges: with what goes along them.
+        moved: how much would go elsewhere; of it, samples.
+        absent: stages of the run that the edited pipeline has not, or that are off in it, with the reason.
+        loads: stages to which an edge reads the entities from the store, where here only what travelled is seen.
+    """
+
+    run: Run
+    stages: Mapping[str, ReturnedOf]
+    routed: Mapping[str, int]
+    edges: tuple[EdgeFlow, ...]
+    moved: int
+    samples: tuple[Moved, ...]
+    refused: tuple[Refusal, ...]
+    troubled: tuple[Troubled, ...]
+    absent: Mapping[str, str]
+    loads: tuple[str, ...]
+
+    @property
+    def whole(self) -> bool:
+        """
+        Whether it is all that was returned, and no sample.
+        """
+        return all(of.hops == of.kept and of.jobs == self.routed.get(name, 0) for name, of in self.stages.items())
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        The public form.
+        """
+        return {
+            "run": self.run.id,
+            "plan": self.run.plan,
+            "stages": {
+                name: {"hops": of.hops, "kept": of.kept, "jobs": of.jobs, "routed": self.routed.get(name, 0)}
+                for name, of in self.stages.items()
+            },
+            "whole": self.whole,
+            "edges": [asdict(edge) for edge in self.edges],
+            "moved": self.moved,
+            "samples": [asdict(moved) for moved in self.samples],
+            "refused": [asdict(refusal) for refusal in self.refused],
+            "troubled": [asdict(troubled) for troubled in self.troubled],
+            "absent": dict(self.absent),
+            "loads": list(self.loads),
+        }
+
+
+def replay(
+    settings: Settings,
+    program: Program,
+    run: str,
+    params: Mapping[str, object],
+    *,
+    stage: str | None = None,
+    limit: int = 1000,
+) -> Replay:
+    """
+    Route what was kept of a run by a pipeline.
+
+    Args:
+        params: those of the run, where they differ.
+        stage: of what this one returned only.
+        limit: of each stage, at most so many hops.
+
+    Raises:
+        UsageError: no such run or stage, values that do not fit the pipeline, or nothing was kept.
+    """
+    plan = program.checked()
+    with connection(settings) as made:
+        found = wanted_run(made, run)
+        old = bound_plan(made, found)
+        if stage is not None and stage not in old.stages:
+            raise UsageError(f"run {run!r} has no stage {stage!r}", help=close_to(stage, old.stages))
+        carried = {name: value for name, value in found.params.items() if name in plan.params and value is not None}
+        new = bind(plan, check_params(without_required(plan), {**carried, **params}))
+        of = returned_of(made, found.id)
+        stages = {name: of[name] for name in in_order(old) if name in of and stage in (None, name)}
+        if not any(one.kept for one in stages.values()):
+            who = f"run {found.id!r}" if stage is None else f"stage {stage!r} of run {found.id!r}"
+            raise UsageError(f"nothing is kept of what {who} returned", help=_WHY)
+        tally = _Tally(found, old, new)
+        for one in returned(made, found.id, stage=stage, limit=limit):
+            tally.take(one)
+    return tally.result(stages)
+
+
+_WHY = "OAFLOW_SAMPLES of its workers says of how many jobs it is kept, and OAFLOW_KEEP for how many days"
+
+
+@dataclass
+class _Tally:
+    run: Run
+    old: BoundPlan
+    new: BoundPlan
+    counts: dict[tuple[str, str, str | None], list[int]] = field(default_factory=dict[Any, Any])
+    moved: int = 0
+    samples: dict[tuple[str, str, To, To], list[Moved]] = field(default_factory=dict[Any, Any])
+    refused: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
+    absent: dict[str, str] = field(default_factory=dict[str, str])
+    routed: Counter[str] = field(default_factory=Counter[str])
+
+    def take(self, one: Returned) -> None:
+        """
+        Counts what is kept of a hop.
+        """
+        self.routed[one.stage] += len(one.jobs)
+        if one.stage not in self.new.stages:
+            self.absent[one.stage] = self.new.disabled.get(one.stage, "the pipeline has no such stage")
+            return
+        for port, body, shares in one.jobs:
+            job = read_job(body)
+            was = ways(self.old.stages[one.stage], port, job, shares, one.depth)
+            try:
+                would = rerouted(self.new, one.stage, port, job, one.depth, self.run.id)
+            except RouteError as problem:
+                self.refused[one.stage, port, str(problem)] += 1
+                continue
+            for entity, before, after in zip(entities_of(job) or [None], was, would, strict=True):
+                self._count(one.stage, port, before, 0)
+                self._count(one.stage, port, after, 1)
+                if set(before) != set(after):
+                    self._move(one, port, entity, before, after)
+
+    def _count(self, stage: str, port: str, to: To, side: int) -> None:
+        for name in to or (None,):
+            self.counts.setdefault((stage, port, name), [0, 0])[side] += 1
+
+    def _move(self, one: Returned, port: str, entity: dict[str, Any] | None, was: To, would: To) -> None:
+        self.moved += 1
+        key = (one.stage, port, was, would)
+        named = self.samples.setdefault(key, []) if len(self.samples) * EACH < ALL else self.samples.get(key, [])
+        if len(named) < EACH:
+            named.append(
+                Moved(
+                    one.stage,
+                    port,
+                    one.job,
+                    entity["id"] if entity else None,
+                    entity["schema"] if entity else None,
+                    was,
+                    would,
+                )
+            )
+
+    def result(self, stages: Mapping[str, ReturnedOf]) -> Replay:
+        """
+        What was counted, in the order of the run's plan.
+        """
+        met = {(stage, port) for stage, port, _ in self.counts}
+        edges = [
+            flow
+            for stage in stages
+            for port in sorted(p for s, p in met if s == stage)
+            for flow in self._flows(stage, port)
+        ]
+        loads = {
+            edge.to for stage, port in met for edge in self.new.stages[stage].edges_by_port.get(port, ()) if edge.load
+        }
+        return Replay(
+            self.run,
+            stages,
+            self.routed,
+            tuple(edges),
+            self.moved,
+            tuple(moved for named in self.samples.values() for moved in named),
+            tuple(Refusal(*key, jobs) for key, jobs in self.refused.items()),
+            tuple(troubled for name, of in stages.items() for troubled in self._troubled(name, of)),
+            self.absent,
+            tuple(sorted(loads)),
+        )
+
+    def _flows(self, stage: str, port: str) -> Iterator[EdgeFlow]:
+        took, takes = (
+            {edge.to: edge.condition for edge in plan.stages[stage].edges_by_port.get(port, ())}
+            for plan in (self.old, self.new)
+        )
+        for to in (*dict.fromkeys([*took, *takes]), None):
+            before, after = self.counts.get((stage, port, to), (0, 0))
+            if to is not None or before or after:
+                yield EdgeFlow(stage, port, to, took.get(to or ""), takes.get(to or ""), before, after)
+
+    def _troubled(self, name: str, of: ReturnedOf) -> Iterator[Troubled]:
+        if name not in self.new.stages:
+            return
+        was, would = self.old.stages[name].on_error, self.new.stages[name].on_error
+        jobs = of.failed if was is None else of.diverted
+        if jobs and was != would:
+            yield Troubled(name, jobs, was, would)
+
+
+def rerouted(plan: BoundPlan, stage: str, port: str, job: AnyJob, depth: Mapping[str, int], run: str) -> list[To]:
+    """
+    Where each entity of a job goes that a stage returned.
+
+    Raises:
+        RouteError: the port is not wired, or a condition cannot do with a value.
+    """
+    here = plan.stages[stage]
+    edges_of(here, port)
+    choice = choose(here, port, entities_of(job), facts_of(plan, job, run)) if port in here.conditions else None
+    return ways(here, port, job, choice.shares if choice is not None else None, depth)
+
+
+def ways(
+    stage: BoundStage, port: str, job: AnyJob, shares: Sequence[Share] | None, depth: Mapping[str, int]
+) -> list[To]:
+    """
+    The same, where it is decided what each edge of the port takes. What would lie too deep goes nowhere.
+    """
+    edges = stage.edges_by_port.get(port, ())
+    taken = [None if share is None else set(share) for share in shares or [None] * len(edges)]
+    deep = [_too_deep(depth.get(f"{stage.name}.{port}>{edge.to}", 0), edge.recurse) for edge in edges]
+    return [
+        tuple(
+            edge.to
+            for edge, share, too_deep in zip(edges, taken, deep, strict=True)
+            if not too_deep and (share is None or position in share)
+        )
+        for position in range(len(entities_of(job)) or 1)
+    ]
+
+
+def _too_deep(depth: int, most: int | None) -> bool:
+    return most is not None and depth + 1 > most

@@ -1,0 +1,75 @@
+"""
+A run that is past, and an edited pipeline: what would go elsewhere, and whether the run may go over to it.
+"""
+
+from typing import Any
+
+from tests.acceptance.conftest import Command
+
+STAGES: dict[str, dict[str, Any]] = {
+    "mixes": {
+        "next": [
+            {"to": "translate", "where": "has(e.detectedLanguage, 'rus')"},
+            {"to": "people", "where": {"schema": "Person"}},
+        ]
+    },
+    "translate": {"task": "work", "next": "end"},
+    "people": {"task": "fails", "next": "end"},
+    "end": {"collect": 10},
+}
+
+
+def test_a_past_run_is_routed_anew_and_may_go_over_or_not(cli: Command) -> None:
+    first = cli.pipeline("languages", STAGES)
+    ran = cli("run", first, "-d", "demo", "--workers", "1", "--max-failed", "1", "--json")
+    assert ran.code == 0, ran.err
+    run = ran.json["run"]
+    (cli.folder / first).rename(cli.folder / "old.yml")
+    edges = [
+        {"to": "translate", "where": "lacks(e.detectedLanguage, 'eng')"},
+        {"to": "people", "where": {"schema": "Person"}},
+        {"to": "end", "else": True},
+    ]
+    ways = {"mixes": {"next": edges}, "people": {"task": "fails", "next": "end", "on_error": "end"}, "end": {}}
+    new = cli.pipeline("languages", {**STAGES, **ways, "translate": {"task": "work"}})
+
+    facts = cli("route", new, "--against", run, "--json").json
+    shown = cli("route", new, "--against", run)
+    same = cli("route", "old.yml", "--against", run)
+    changed = cli("plan", "--diff", run, new)
+
+    flows = {(one["stage"], one["to"]): (one["before"], one["after"]) for one in facts["edges"]}
+    assert flows == {
+        ("mixes", "translate"): (1, 3),
+        ("mixes", "people"): (1, 1),
+        ("mixes", "end"): (0, 1),
+        ("mixes", None): (2, 0),
+        ("translate", "end"): (1, 0),
+        ("translate", None): (0, 1),
+    }
+    assert (facts["run"], facts["whole"], facts["moved"], facts["absent"]) == (run, True, 4, {})
+    assert facts["stages"]["mixes"] == {"hops": 1, "kept": 1, "jobs": 1, "routed": 1}
+    assert [(one["entity"], one["was"], one["would"]) for one in facts["samples"]] == [
+        ("doc-1", [], ["end"]),
+        ("doc-2", [], ["translate"]),
+        ("somebody", ["people"], ["translate", "people"]),
+        ("doc-0", ["end"], []),
+    ]
+    assert facts["troubled"] == [{"stage": "people", "jobs": 1, "was": None, "would": "end"}]
+    assert shown.code == 0, shown.err
+    assert "all 2 jobs that its stages returned" in shown.out
+    assert "4 entities would go elsewhere" in shown.out
+    assert "mixes, port default: people became translate, people\n  somebody (Person)" in shown.out
+    assert "1 job of people failed, went to the failures, and would go to end" in shown.out
+    assert "nothing would go elsewhere" in same.out
+    assert f"run {run} has ended" in changed.out
+    assert f"run {run} may not move to it:\n  stage 'end' puts no jobs together any more" in changed.out
+    # What is not known is said.
+    for arguments, problem in (
+        ((new,), "there is no stage that a job could come from"),
+        ((new, "--against", run, "--at", "end"), f"nothing is kept of what stage 'end' of run {run!r} returned"),
+        ((new, "--against", "languages-aaaaaa"), "there is no run 'languages-aaaaaa'"),
+    ):
+        refused = cli("route", *arguments)
+        assert (refused.code, refused.error) == (2, problem)
+    assert cli("plan", "--diff", "languages-aaaaaa", new).error == "no pipeline is named 'languages-aaaaaa'"
