@@ -73,12 +73,13 @@ def read_environment(file: str | None) -> Mapping[str, str]:
     The variables of a file of `NAME=value` lines; `-` is stdin, and None the environment of this process.
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file, or a line of it, cannot be read.
     """
     if file is None:
         return os.environ
     # With pydantic-settings, which reads such files for openaleph-procrastinate; no command but this one needs it.
     from dotenv import dotenv_values
+    from dotenv.parser import parse_stream
 
     try:
         raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
@@ -87,6 +88,9 @@ def read_environment(file: str | None) -> Mapping[str, str]:
         raise UsageError(f"{file!r} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError:
         raise UsageError(f"{file!r} is no text in UTF-8") from None
+    if (wrong := next((line.original for line in parse_stream(StringIO(text)) if line.error), None)) is not None:
+        where = "stdin" if file == "-" else file
+        raise UsageError(f"{where}:{wrong.line}: this is no NAME=value", help="look at its quotes")
     return {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
 
 

@@ -41,9 +41,12 @@ def test_without_a_file_the_environment_counts_and_what_is_wrong_is_one_sentence
     none = offline("import-env")
     wrong = offline("import-env", env={"OPENALEPH_INDEX_DEFER": "maybe"})
     gone = offline("import-env", "nothing.env")
+    open_ended = offline("import-env", "-", stdin="A=1\nOPENALEPH_INGEST_QUEUE='abc\n")
 
     assert (mine.code, mine.err) == (0, "")
     assert "queue: mine  # OPENALEPH_INGEST_QUEUE" in mine.out
     assert (none.code, none.err) == (0, "no setting of the hand-over is set: these are the defaults\n")
     assert (wrong.code, wrong.error) == (2, "OPENALEPH_INDEX_DEFER is 'maybe', neither true nor false")
     assert (gone.code, gone.error) == (2, "'nothing.env' cannot be read: No such file or directory")
+    assert (open_ended.code, open_ended.out, open_ended.help) == (2, "", "look at its quotes")
+    assert open_ended.error == "stdin:2: this is no NAME=value"
