@@ -5,17 +5,17 @@ Two plans beside each other: what changed from one to the other, and whether run
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from oaflow.ledger.runs import Run, find_run
-from oaflow.operations.databases import connection
-from oaflow.operations.states import plan_of
 from oaflow.plan import Plan
 from oaflow.plan.differences import Change, changes
 from oaflow.plan.moving import obstacles
 from oaflow.settings import Settings
+
+if TYPE_CHECKING:
+    from oaflow.ledger.runs import Run
 
 # As the ledger names runs.
 RUN = re.compile(r"[a-z][a-z0-9_-]*-[a-z2-7]{6}")
@@ -31,7 +31,7 @@ class Comparison:
     new: Plan
     changes: tuple[Change, ...]
     obstacles: tuple[str, ...]
-    run: Run | None = None
+    run: "Run | None" = None
 
     @property
     def same(self) -> bool:
@@ -53,7 +53,7 @@ class Comparison:
         }
 
 
-def compare(old: Plan, new: Plan, run: Run | None = None) -> Comparison:
+def compare(old: Plan, new: Plan, run: "Run | None" = None) -> Comparison:
     """
     Two plans beside each other.
 
@@ -64,12 +64,17 @@ def compare(old: Plan, new: Plan, run: Run | None = None) -> Comparison:
     return Comparison(old, new, tuple(changes(old, new)), tuple(held), run)
 
 
-def kept_run(settings: Settings, typed: str) -> tuple[Run, Plan] | None:
+def kept_run(settings: Settings, typed: str) -> "tuple[Run, Plan] | None":
     """
     The run of an id, with its plan; None where what was typed is no such id.
     """
     if not RUN.fullmatch(typed):
         return None
+    # Only here: two files are compared without what asks a database.
+    from oaflow.ledger.runs import find_run
+    from oaflow.operations.databases import connection
+    from oaflow.operations.states import plan_of
+
     with connection(settings) as made:
         found = find_run(made, typed)
         return None if found is None else (found, plan_of(made, found))
