@@ -173,15 +173,16 @@ def plan(
 
 
 def _compared(old: str, new: str, no_import: bool) -> "Comparison":
+    from oaflow.errors import UsageError
     from oaflow.operations.comparing import compare, kept_run
     from oaflow.operations.programs import NoSuchPipelineError
 
     try:
         before, run = _plan_of(old, no_import), None
-    except NoSuchPipelineError:
+    except NoSuchPipelineError as problem:
         found = kept_run(settings(), old)
         if found is None:
-            raise
+            raise UsageError(f"no pipeline and no run is named {old!r}", help=problem.help) from None
         run, before = found
     return compare(before, _plan_of(new, no_import), run)
 

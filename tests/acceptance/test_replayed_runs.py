@@ -72,4 +72,4 @@ def test_a_past_run_is_routed_anew_and_may_go_over_or_not(cli: Command) -> None:
     ):
         refused = cli("route", *arguments)
         assert (refused.code, refused.error) == (2, problem)
-    assert cli("plan", "--diff", "languages-aaaaaa", new).error == "no pipeline is named 'languages-aaaaaa'"
+    assert cli("plan", "--diff", "languages-aaaaaa", new).error == "no pipeline and no run is named 'languages-aaaaaa'"
