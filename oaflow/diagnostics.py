@@ -18,7 +18,8 @@ class Rule:
     One kind of mistake. `code` is never reused; its first digit is the phase that finds it.
 
     `explanation`, `example` (what is wrong) and `repair` (the same, mended) are what `oaflow explain` shows and what
-    the reference page is made of.
+    the reference page is made of. The last two are a pipeline, or several files, each below a line with its name, or
+    what one types, after `$ `.
     """
 
     code: str

@@ -2,11 +2,18 @@
 What a code means, with an example and its repair: for `oaflow explain`, and as the reference page. Pure.
 """
 
+import re
+from collections.abc import Iterator
 from itertools import groupby
 
 from oaflow.compiler.rules import RULES
 from oaflow.diagnostics import Rule
 from oaflow.errors import UsageError
+
+# The line above each file of an example that has several.
+_FILE = re.compile(r"^# (\w+\.(?:py|yml))\n", re.MULTILINE)
+
+_LANGUAGES = {"py": "python", "yml": "yaml"}
 
 PHASES = {"0": "The file", "1": "The shape", "2": "Names", "3": "The graph", "4": "The functions"}
 
@@ -27,10 +34,26 @@ def explain(code: str) -> str:
 
 
 def _explanation(rule: Rule) -> str:
-    parts = [f"{rule.code} {rule.slug} ({rule.severity})", _sentence(rule.summary), rule.explanation]
-    if rule.example:
-        parts += [f"For example:\n\n{_indented(rule.example)}", f"Instead:\n\n{_indented(rule.repair)}"]
-    return "\n\n".join(parts)
+    return "\n\n".join(
+        [
+            f"{rule.code} {rule.slug} ({rule.severity})",
+            _sentence(rule.summary),
+            rule.explanation,
+            f"For example:\n\n{_indented(rule.example)}",
+            f"Instead:\n\n{_indented(rule.repair)}",
+        ]
+    )
+
+
+def files_of(sample: str) -> dict[str, str]:
+    """
+    The files of which an example or a repair consists, by name: a pipeline alone, a pipeline and the module beside it,
+    or none where it is what one types.
+    """
+    if sample.startswith("$ "):
+        return {}
+    first, *rest = _FILE.split(sample)
+    return dict(zip(rest[::2], (text.strip("\n") for text in rest[1::2]), strict=True)) or {"pipeline.yml": first}
 
 
 def reference_page() -> str:
@@ -51,9 +74,17 @@ def reference_page() -> str:
         for rule in rules:
             lines += [f"### {rule.code} {rule.slug}", "", f"{_sentence(rule.summary)} ({rule.severity})", ""]
             lines += [rule.explanation, ""]
-            if rule.example:
-                lines += ["```yaml", rule.example, "```", "", "Instead:", "", "```yaml", rule.repair, "```", ""]
+            lines += [*_fenced(rule.example), "Instead:", "", *_fenced(rule.repair)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _fenced(sample: str) -> Iterator[str]:
+    files = files_of(sample)
+    if not files:
+        yield from ("```console", sample, "```", "")
+    for name, text in files.items():
+        named = [f"# {name}"] if len(files) > 1 else []
+        yield from (f"```{_LANGUAGES[name.rpartition('.')[2]]}", *named, text, "```", "")
 
 
 def _sentence(summary: str) -> str:

@@ -12,8 +12,8 @@ def rule(
     slug: str,
     summary: str,
     explanation: str,
-    example: str = "",
-    repair: str = "",
+    example: str,
+    repair: str,
     *,
     severity: Severity = "error",
 ) -> Rule:
@@ -21,6 +21,13 @@ def rule(
     A rule from texts that are indented as the source around them is.
     """
     return Rule(code, slug, summary, _flush(explanation), _flush(example), _flush(repair), severity)
+
+
+def beside(functions: str, pipeline: str) -> str:
+    """
+    An example that is a pipeline and the module of its functions.
+    """
+    return f"# letters.py\n{_flush(functions)}\n\n# letters.yml\n{_flush(pipeline)}"
 
 
 def _flush(text: str) -> str:

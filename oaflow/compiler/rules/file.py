@@ -12,6 +12,12 @@ UNREADABLE = rule(
     There is no such file, or the rights to read it are missing. A relative path is relative to the current
     folder.
     """,
+    """
+    $ oaflow check leters.yml
+    """,
+    """
+    $ oaflow check letters.yml
+    """,
 )
 FOLDER = rule(
     "OAF002",
@@ -19,6 +25,12 @@ FOLDER = rule(
     "the path is a folder, and a pipeline is one file",
     """
     A pipeline is one YAML file. Where the folder holds several, name the one that is meant.
+    """,
+    """
+    $ oaflow check pipelines/
+    """,
+    """
+    $ oaflow check pipelines/letters.yml
     """,
 )
 BINARY = rule(
@@ -29,6 +41,13 @@ BINARY = rule(
     The file holds NUL bytes or control characters, as programs, archives and images do. YAML in UTF-16 has NUL
     bytes too: save it as UTF-8.
     """,
+    """
+    $ oaflow check letters.zip
+    """,
+    """
+    $ unzip letters.zip
+    $ oaflow check letters.yml
+    """,
 )
 ENCODING = rule(
     "OAF004",
@@ -37,6 +56,13 @@ ENCODING = rule(
     """
     Pipelines are read as UTF-8. The place is the first byte that is not; an editor that saved the file as Latin-1
     or Windows-1252 is the usual cause. `iconv -f LATIN1 -t UTF-8 FILE` converts it.
+    """,
+    """
+    $ oaflow check letters.yml
+    """,
+    """
+    $ iconv -f LATIN1 -t UTF-8 letters.yml > letters-utf8.yml
+    $ oaflow check letters-utf8.yml
     """,
 )
 EMPTY = rule(
@@ -62,6 +88,22 @@ TOO_LARGE = rule(
     """
     A pipeline is a few hundred lines. What is larger is data: put it in a file of its own, and its path in a
     param.
+    """,
+    """
+    pipeline: letters
+    stages:
+      read:
+        task: letters.read
+        with: {names: [Abel, Abraham, Ada]} # and 100,000 more
+    """,
+    """
+    pipeline: letters
+    params:
+      names: {type: path}
+    stages:
+      read:
+        task: letters.read
+        with: {names: "${params.names}"}
     """,
 )
 SYNTAX = rule(

@@ -2,7 +2,38 @@
 Phase 4: the functions that the stages name, as they are found where the compiler runs.
 """
 
-from oaflow.compiler.rules.declare import rule
+from oaflow.compiler.rules.declare import beside, rule
+
+# What most examples have in common.
+_FUNCTIONS = """
+    from oaflow import DatasetJob, stage
+
+
+    @stage
+    def read(job: DatasetJob) -> DatasetJob: ...
+
+
+    @stage
+    def index(job: DatasetJob) -> None: ...
+    """
+_PIPELINE = """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: index}
+      index: {task: letters.index}
+    """
+_ONE = """
+    pipeline: letters
+    stages:
+      read: {task: letters.read}
+    """
+_WITH_LANGUAGE = """
+    from oaflow import DatasetJob, stage
+
+
+    @stage
+    def read(job: DatasetJob, *, language: str = "eng") -> None: ...
+    """
 
 NO_MODULE = rule(
     "OAF401",
@@ -12,6 +43,16 @@ NO_MODULE = rule(
     The part of `task` before the last dot is imported, from the current folder and from what is installed where
     oaflow runs. A task that lives in a service of its own says `external: true`.
     """,
+    beside(
+        _FUNCTIONS,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, next: index}
+          index: {task: leters.index}
+        """,
+    ),
+    beside(_FUNCTIONS, _PIPELINE),
 )
 IMPORT_FAILED = rule(
     "OAF402",
@@ -20,6 +61,30 @@ IMPORT_FAILED = rule(
     """
     The module is there, and importing it ends with an exception. `python -c 'import MODULE'` shows all of it.
     """,
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        NAMES = open("names.txt").read().split()
+
+
+        @stage
+        def read(job: DatasetJob) -> None: ...
+        """,
+        _ONE,
+    ),
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage
+        def read(job: DatasetJob) -> None:
+            names = open("names.txt").read().split()
+        """,
+        _ONE,
+    ),
 )
 NO_FUNCTION = rule(
     "OAF403",
@@ -28,6 +93,16 @@ NO_FUNCTION = rule(
     """
     The part of `task` after the last dot is a name in the module before it.
     """,
+    beside(
+        _FUNCTIONS,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, next: index}
+          index: {task: letters.indx}
+        """,
+    ),
+    beside(_FUNCTIONS, _PIPELINE),
 )
 UNDECORATED = rule(
     "OAF404",
@@ -38,6 +113,20 @@ UNDECORATED = rule(
     above the function. A decorated function stays a plain callable. A function with `@task` is a task of
     procrastinate, whose returned job goes where the job says: that is no stage.
     """,
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage
+        def read(job: DatasetJob) -> DatasetJob: ...
+
+
+        def index(job: DatasetJob) -> None: ...
+        """,
+        _PIPELINE,
+    ),
+    beside(_FUNCTIONS, _PIPELINE),
 )
 UNKNOWN_OPTION = rule(
     "OAF405",
@@ -46,6 +135,22 @@ UNKNOWN_OPTION = rule(
     """
     The members of `with` are given to the function as keyword arguments, after the job.
     """,
+    beside(
+        _WITH_LANGUAGE,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, with: {langage: rus}}
+        """,
+    ),
+    beside(
+        _WITH_LANGUAGE,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, with: {language: rus}}
+        """,
+    ),
 )
 MISSING_OPTION = rule(
     "OAF406",
@@ -55,6 +160,30 @@ MISSING_OPTION = rule(
     A parameter without a default must be given. A param that may be without a value (no `default`, not
     `required`) leaves its option out, and then the function's own default counts.
     """,
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage
+        def read(job: DatasetJob, *, language: str) -> None: ...
+        """,
+        _ONE,
+    ),
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage
+        def read(job: DatasetJob, *, language: str) -> None: ...
+        """,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, with: {language: rus}}
+        """,
+    ),
 )
 UNWIRED_PORT = rule(
     "OAF407",
@@ -64,6 +193,39 @@ UNWIRED_PORT = rule(
     `@stage(ports=...)` names what the function may emit on, `default` where it says nothing. With `next`, each of
     them leads to a stage or to `drop`, so that nothing gets lost unseen.
     """,
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage(ports=("default", "images"))
+        def read(job: DatasetJob) -> DatasetJob: ...
+
+
+        @stage
+        def index(job: DatasetJob) -> None: ...
+        """,
+        _PIPELINE,
+    ),
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage(ports=("default", "images"))
+        def read(job: DatasetJob) -> DatasetJob: ...
+
+
+        @stage
+        def index(job: DatasetJob) -> None: ...
+        """,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, next: {default: index, images: drop}}
+          index: {task: letters.index}
+        """,
+    ),
 )
 UNDECLARED_PORT = rule(
     "OAF408",
@@ -72,6 +234,34 @@ UNDECLARED_PORT = rule(
     """
     The function will never emit on this port: it is misspelled, or missing in `@stage(ports=...)`.
     """,
+    beside(
+        _FUNCTIONS,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, next: {default: index, images: index}}
+          index: {task: letters.index}
+        """,
+    ),
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage(ports=("default", "images"))
+        def read(job: DatasetJob) -> DatasetJob: ...
+
+
+        @stage
+        def index(job: DatasetJob) -> None: ...
+        """,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, next: {default: index, images: index}}
+          index: {task: letters.index}
+        """,
+    ),
 )
 BAD_SIGNATURE = rule(
     "OAF409",
@@ -80,6 +270,17 @@ BAD_SIGNATURE = rule(
     """
     A stage function takes the job as its first argument, and its options as keyword arguments.
     """,
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage
+        def read(*, language: str = "eng") -> None: ...
+        """,
+        _ONE,
+    ),
+    beside(_WITH_LANGUAGE, _ONE),
 )
 NO_ANSWER = rule(
     "OAF410",
@@ -89,6 +290,34 @@ NO_ANSWER = rule(
     Functions are looked at in a process of its own, with a time limit. A module that waits for a network, starts
     a server or calls `os._exit` when it is imported cannot be a stage: do these things in the function.
     """,
+    beside(
+        """
+        import time
+
+        from oaflow import DatasetJob, stage
+
+
+        time.sleep(3600)  # until the service is there
+
+
+        @stage
+        def read(job: DatasetJob) -> None: ...
+        """,
+        _ONE,
+    ),
+    beside(
+        """
+        import time
+
+        from oaflow import DatasetJob, stage
+
+
+        @stage
+        def read(job: DatasetJob) -> None:
+            time.sleep(3600)  # until the service is there
+        """,
+        _ONE,
+    ),
 )
 NOT_CALLABLE = rule(
     "OAF411",
@@ -98,6 +327,20 @@ NOT_CALLABLE = rule(
     The name exists in the module, and is a class, a module or a value. A stage is a function (sync, async, or a
     generator).
     """,
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage
+        def read(job: DatasetJob) -> DatasetJob: ...
+
+
+        index = "letters"
+        """,
+        _PIPELINE,
+    ),
+    beside(_FUNCTIONS, _PIPELINE),
 )
 # OAF412 stood for what a decorator could not ask for yet. Codes are never used again.
 
@@ -110,6 +353,22 @@ OPTION_TYPE = rule(
     unions of these), the value in `with` is compared with it, and so is the type of a param that fills it in.
     Options travel as JSON: a path arrives as a text, a duration as seconds (`float`), a size as bytes (`int`).
     """,
+    beside(
+        _WITH_LANGUAGE,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, with: {language: 49}}
+        """,
+    ),
+    beside(
+        _WITH_LANGUAGE,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, with: {language: "49"}}
+        """,
+    ),
 )
 NOTHING_TO_STREAM = rule(
     "OAF414",
@@ -119,6 +378,46 @@ NOTHING_TO_STREAM = rule(
     A stream is handed over in chunks while the function runs: it has to yield its jobs one by one, or to be
     annotated as returning an iterator. What returns a list has made all of it before the first chunk could go.
     """,
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage
+        def read(job: DatasetJob) -> list[DatasetJob]: ...
+
+
+        @stage
+        def index(job: DatasetJob) -> None: ...
+        """,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, emit: stream, next: index}
+          index: {task: letters.index}
+        """,
+    ),
+    beside(
+        """
+        from collections.abc import Iterator
+
+        from oaflow import DatasetJob, stage
+
+
+        @stage
+        def read(job: DatasetJob) -> Iterator[DatasetJob]: ...
+
+
+        @stage
+        def index(job: DatasetJob) -> None: ...
+        """,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, emit: stream, next: index}
+          index: {task: letters.index}
+        """,
+    ),
     severity="warning",
 )
 UNKNOWN_SCHEMA = rule(
@@ -128,6 +427,34 @@ UNKNOWN_SCHEMA = rule(
     """
     `@stage(accepts=..., emits=...)` name schemata of followthemoney, each with all its descendants.
     """,
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage(emits=["Documnt"])
+        def read(job: DatasetJob) -> DatasetJob: ...
+
+
+        @stage
+        def index(job: DatasetJob) -> None: ...
+        """,
+        _PIPELINE,
+    ),
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage(emits=["Document"])
+        def read(job: DatasetJob) -> DatasetJob: ...
+
+
+        @stage
+        def index(job: DatasetJob) -> None: ...
+        """,
+        _PIPELINE,
+    ),
 )
 NOT_INSTALLED = rule(
     "OAF416",
@@ -136,6 +463,23 @@ NOT_INSTALLED = rule(
     """
     A module that imports something only when it is needed says so in `__needs__`: by function, the package to install
     and the modules that come with it. The ready-made stages `extract` and `analyze` need the extra `documents`.
+    """,
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        __needs__ = {"read": ("letters[scans]", ("reader_of_scans",))}
+
+
+        @stage
+        def read(job: DatasetJob) -> None:
+            import reader_of_scans
+        """,
+        _ONE,
+    ),
+    """
+    $ pip install 'letters[scans]'
     """,
 )
 NOTHING_FLOWS = rule(
@@ -147,6 +491,49 @@ NOTHING_FLOWS = rule(
     edge is what the one emits on the port, as far as a `where` lets it through; and of that the other accepts
     nothing. Either the edge leads to the wrong stage, or one of the three says too little.
     """,
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage(emits=["Document"])
+        def read(job: DatasetJob) -> DatasetJob: ...
+
+
+        @stage(accepts=["Person"])
+        def people(job: DatasetJob) -> None: ...
+        """,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, next: people}
+          people: {task: letters.people}
+        """,
+    ),
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage(emits=["Document", "Person"])
+        def read(job: DatasetJob) -> DatasetJob: ...
+
+
+        @stage(accepts=["Person"])
+        def people(job: DatasetJob) -> None: ...
+
+
+        @stage
+        def index(job: DatasetJob) -> None: ...
+        """,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, next: [{to: people, where: {schema: Person}}, {to: index, else: true}]}
+          people: {task: letters.people}
+          index: {task: letters.index}
+        """,
+    ),
 )
 PARTLY_ACCEPTED = rule(
     "OAF418",
@@ -156,5 +543,53 @@ PARTLY_ACCEPTED = rule(
     `@stage(accepts=...)` names what a function can do something with. Some of what its edge brings is nothing of that:
     a `where` on the edge lets through only what is meant for it, and `else` takes the rest elsewhere.
     """,
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage(emits=["Document", "Person"])
+        def read(job: DatasetJob) -> DatasetJob: ...
+
+
+        @stage(accepts=["Person"])
+        def people(job: DatasetJob) -> None: ...
+
+
+        @stage
+        def index(job: DatasetJob) -> None: ...
+        """,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, next: [people, index]}
+          people: {task: letters.people}
+          index: {task: letters.index}
+        """,
+    ),
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage(emits=["Document", "Person"])
+        def read(job: DatasetJob) -> DatasetJob: ...
+
+
+        @stage(accepts=["Person"])
+        def people(job: DatasetJob) -> None: ...
+
+
+        @stage
+        def index(job: DatasetJob) -> None: ...
+        """,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, next: [{to: people, where: {schema: Person}}, index]}
+          people: {task: letters.people}
+          index: {task: letters.index}
+        """,
+    ),
     severity="warning",
 )
