@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 from oaflow.postgres import migrate
 from oaflow.postgres.server import Server
+from tests.warm import Warm
 
 # What tests write need not outlive a power cut; and as many connections as all workers of pytest-xdist want.
 _SERVER_SETTINGS = {
@@ -58,6 +59,16 @@ def shared_folder(request: pytest.FixtureRequest) -> Path:
     """
     given = getattr(request.config, "workerinput", {}).get("oaflow_folder")
     return Path(given) if given else request.config.stash[_FOLDER]
+
+
+@pytest.fixture(scope="session")
+def warm(shared_folder: Path) -> Iterator[Warm]:
+    """
+    What runs commands without importing the program for each.
+    """
+    warm = Warm(shared_folder / "warm")
+    yield warm
+    warm.leave()
 
 
 @pytest.fixture(scope="session")

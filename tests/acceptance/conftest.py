@@ -1,5 +1,5 @@
 """
-The installed command as a subprocess, and pipelines of the stages beside this file.
+The installed command as a process, and pipelines of the stages beside this file.
 """
 
 import json
@@ -20,6 +20,7 @@ import oaflow
 from oaflow.ledger.receipts import receipt
 from oaflow.ledger.runs import OPEN_STATES, recent_runs
 from oaflow.operations.states import bound_plan, index_stages
+from tests.warm import Warm
 
 HERE = Path(__file__).parent
 ROOT = Path(oaflow.__file__).parent.parent
@@ -42,6 +43,13 @@ class Result:
     code: int
     out: str
     err: str
+
+    @classmethod
+    def of(cls, code: int, out: bytes, err: bytes) -> "Result":
+        """
+        From what came over its pipes.
+        """
+        return cls(code, out.decode(errors="replace"), err.decode(errors="replace"))
 
     @property
     def json(self) -> Any:
@@ -69,27 +77,43 @@ class Command:
     `oaflow` in a folder, with an environment of its own.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], warm: Warm | None = None) -> None:
         self.folder = folder
         self.environment = dict(environment)
+        self._warm = warm
+
+    def at(self, folder: Path | None = None, **environment: str) -> "Command":
+        """
+        The same in another folder, or with other variables.
+        """
+        return Command(folder or self.folder, self.environment | environment, self._warm)
 
     def __call__(
         self,
         *arguments: str,
         stdin: str = "",
         env: Mapping[str, str] | None = None,
-        program: tuple[str, ...] = MODULE,
+        program: tuple[str, ...] | None = None,
     ) -> Result:
+        """
+        Runs it to its end.
+
+        Args:
+            program: a new process that runs this, in place of a fork of one that has imported the program.
+        """
+        environment = self.environment | dict(env or {})
+        if self._warm is not None and program is None:
+            return Result.of(*self._warm.run(arguments, self.folder, environment, stdin.encode()))
         done = subprocess.run(
-            [*program, *arguments],
+            [*(program or MODULE), *arguments],
             cwd=self.folder,
-            env=self.environment | dict(env or {}),
+            env=environment,
             input=stdin.encode(),
             capture_output=True,
             timeout=PATIENCE,
             check=False,
         )
-        return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        return Result.of(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -135,14 +159,16 @@ def clean_environment() -> dict[str, str]:
 
 @pytest.fixture
 def cli(
-    request: pytest.FixtureRequest, tmp_path: Path, database: str, clean_environment: dict[str, str]
+    request: pytest.FixtureRequest, tmp_path: Path, database: str, clean_environment: dict[str, str], warm: Warm
 ) -> Iterator[Command]:
     """
     The command with a database that is migrated and empty; workers are there with `--workers 1` only.
 
     Afterwards every run in it that has ended must balance, unless the test is marked `unbalanced`.
     """
-    yield Command(tmp_path, clean_environment | {"OAFLOW_DB_URI": database, "OAFLOW_HOME": str(tmp_path / "home")})
+    yield Command(
+        tmp_path, clean_environment | {"OAFLOW_DB_URI": database, "OAFLOW_HOME": str(tmp_path / "home")}, warm
+    )
     if request.node.get_closest_marker("unbalanced") is None:
         assert unbalanced(database) == []
 
@@ -162,20 +188,20 @@ def unbalanced(database: str) -> list[str]:
 
 
 @pytest.fixture
-def offline(tmp_path: Path, clean_environment: dict[str, str]) -> Command:
+def offline(tmp_path: Path, clean_environment: dict[str, str], warm: Warm) -> Command:
     """
     The command where any use of a database would fail at once.
     """
     nobody = "postgresql://nobody@127.0.0.1:1/nothing"
-    return Command(tmp_path, clean_environment | {"OAFLOW_DB_URI": nobody, "OAFLOW_HOME": str(tmp_path / "home")})
+    return Command(tmp_path, clean_environment | {"OAFLOW_DB_URI": nobody, "OAFLOW_HOME": str(tmp_path / "home")}, warm)
 
 
 @pytest.fixture
-def private(tmp_path: Path, home: Path, clean_environment: dict[str, str]) -> Command:
+def private(tmp_path: Path, home: Path, clean_environment: dict[str, str], warm: Warm) -> Command:
     """
     The command with a home of its own, where it starts the private server.
     """
-    return Command(tmp_path, clean_environment | {"OAFLOW_HOME": str(home)})
+    return Command(tmp_path, clean_environment | {"OAFLOW_HOME": str(home)}, warm)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import Command, Result
+from tests.acceptance.conftest import MODULE, Command, Result
 
 
 def refused(result: Result, code: int, *words: str) -> None:
@@ -243,6 +243,6 @@ def test_a_command_that_is_mistyped_says_so_in_a_sentence(
 
 
 def test_debug_shows_where_an_error_came_from(offline: Command) -> None:
-    result = offline("run", "ingset", "-d", "demo", "--debug")
+    result = offline("run", "ingset", "-d", "demo", "--debug", program=MODULE)
 
     assert "Traceback" in result.err

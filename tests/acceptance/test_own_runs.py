@@ -48,7 +48,7 @@ def folder(cli: Command, name: str, pipeline: dict[str, Any] = PIPELINE) -> Comm
     place.mkdir()
     (place / "mine.py").write_text(STAGES.replace("WHO", name))
     (place / "own.yml").write_text(json.dumps(pipeline))
-    return Command(place, cli.environment)
+    return cli.at(place)
 
 
 @pytest.mark.parametrize("prepared", [False, True])

@@ -306,7 +306,7 @@ def test_a_stream_that_differs_fails_with_the_first_position(cli: Command, start
 def test_a_worker_that_was_paused_past_its_time_doubles_nothing_and_registers_anew(
     cli: Command, noting: str, started: Started, until: Until
 ) -> None:
-    hasty = Command(cli.folder, cli.environment | {"OAFLOW_DEAD_AFTER": "2", "OAFLOW_HEARTBEAT": "0.5"})
+    hasty = cli.at(OAFLOW_DEAD_AFTER="2", OAFLOW_HEARTBEAT="0.5")
     running = started(hasty.start("run", noting, "-d", "demo", "--workers", "2", "--json"))
     until(lambda: len(noted(cli)) >= 5)
     before = {id for (id,) in query(cli, "SELECT id FROM oaflow.workers")}

@@ -55,14 +55,14 @@ def project(cli: Command) -> Command:
     (place / "wiring").mkdir(parents=True)
     (place / "wiring" / "beside.py").write_text(STAGES)
     (place / "helps.py").write_text(HELPS)
-    return Command(place, cli.environment)
+    return cli.at(place)
 
 
 @pytest.fixture
 def elsewhere(cli: Command) -> Command:
     place = cli.folder / "elsewhere"
     place.mkdir()
-    return Command(place, cli.environment)
+    return cli.at(place)
 
 
 def pipeline(project: Command, last: dict[str, Any]) -> str:
@@ -146,7 +146,7 @@ def test_a_run_whose_folders_are_gone_says_that_nobody_can_run_its_task(
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=PATIENCE)
 
-    moved = Command(elsewhere.folder.parent / "moved" / "wiring", project.environment)
+    moved = project.at(elsewhere.folder.parent / "moved" / "wiring")
     (moved.folder / "helps.py").write_text(HELPS)
     (project.folder).mkdir()  # where the jobs write, by the param of the run
     (project.folder / "log").write_text(before)

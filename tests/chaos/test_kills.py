@@ -101,10 +101,7 @@ def done(connection: psycopg.Connection[tuple[int]]) -> int:
 
 def test_kills_lose_nothing_and_double_nothing(cli: Command, started: Started, chance: random.Random) -> None:
     # Every kill of an executor is the crash of a job that may be killed again: far more than three would be bad luck.
-    hasty = Command(
-        cli.folder,
-        cli.environment | {"OAFLOW_HEARTBEAT": "0.5", "OAFLOW_DEAD_AFTER": "2", "OAFLOW_CRASHES": "1000"},
-    )
+    hasty = cli.at(OAFLOW_HEARTBEAT="0.5", OAFLOW_DEAD_AFTER="2", OAFLOW_CRASHES="1000")
     running = started(hasty.start("run", pipeline(cli, JOBS), "-d", "demo", "--workers", "2", "--json"))
     recovered: list[float] = []
     kills: Counter[str] = Counter()
@@ -167,9 +164,7 @@ def test_a_server_that_is_restarted_loses_nothing_and_doubles_nothing(
         (folder,) = connection.execute("SHOW data_directory").fetchone() or ("",)
     environment = {"OAFLOW_DB_URI": uri, "OAFLOW_HEARTBEAT": "0.5", "OAFLOW_DEAD_AFTER": "4"}
     running = started(
-        Command(cli.folder, cli.environment | environment).start(
-            "run", pipeline(cli, jobs, 0.08), "-d", "demo", "--workers", "2", "--json"
-        )
+        cli.at(**environment).start("run", pipeline(cli, jobs, 0.08), "-d", "demo", "--workers", "2", "--json")
     )
     away: list[float] = []
 

@@ -41,7 +41,7 @@ def other(cli: Command, empty_database: str) -> Command:
     """
     migrate(empty_database, own=True)
     places = {"OAFLOW_DB_URI": empty_database, "OAFLOW_HOME": f"{cli.environment['OAFLOW_HOME']}-other"}
-    return Command(cli.folder, cli.environment | places)
+    return cli.at(**places)
 
 
 def left(cli: Command) -> dict[str, list[str]]:
@@ -69,7 +69,7 @@ def test_kills_leave_the_store_and_the_search_as_a_quiet_run_does(
     kinds = ["worker", "executor", "executor", "executor", "executor"]
     chance.shuffle(kinds)
 
-    running = started(Command(cli.folder, cli.environment | hurried).start(*run))
+    running = started(cli.at(**hurried).start(*run))
     killed: list[str] = []
     with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
         for number, kind in enumerate(kinds):

@@ -29,12 +29,12 @@ REPLACED = {"procrastinate_fetch_job_v2": "FAST PATH", "procrastinate_prune_stal
 
 
 @pytest.fixture
-def oaflow(tmp_path, empty_database, clean_environment):
+def oaflow(tmp_path, empty_database, clean_environment, warm):
     """
     The command in the database that both share.
     """
     places = {"OAFLOW_DB_URI": empty_database, "OAFLOW_HOME": str(tmp_path / "home")}
-    return Command(tmp_path, clean_environment | places)
+    return Command(tmp_path, clean_environment | places, warm)
 
 
 def theirs(database):

@@ -1,0 +1,56 @@
+"""
+A command that a test runs in a fork of a process with the program in it is as one that a new process runs.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import MODULE, Command
+
+RIGHT = {"first": {"task": "stages_for_tests.passes", "next": "last"}, "last": {"task": "stages_for_tests.passes"}}
+WRONG = RIGHT | {"first": {"task": "stages_for_tests.passes", "next": "lats"}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--version",), 0),
+        (("graph", "right.yml"), 0),
+        (("route", "right.yml", "--at", "first", "--job", "-"), 0),
+        (("check", "wrong.yml"), 1),
+        (("cehck", "wrong.yml"), 2),
+        (("status",), 3),
+    ],
+    ids=lambda one: one[0] if isinstance(one, tuple) else str(one),
+)
+def test_it_says_and_ends_as_a_new_process_does(offline: Command, arguments: tuple[str, ...], code: int) -> None:
+    for name, stages in (("right", RIGHT), ("wrong", WRONG)):
+        (offline.folder / f"{name}.yml").write_text(json.dumps({"pipeline": name, "stages": stages}))
+
+    forked, fresh = (
+        offline(*arguments, stdin='{"entities": []}', program=program, env={"COLUMNS": "60"})
+        for program in (None, MODULE)
+    )
+
+    assert forked == fresh
+    assert forked.code == code
+    assert forked.out + forked.err
+
+
+def test_modules_are_looked_for_where_a_new_process_looks(offline: Command, tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text("")
+    (tmp_path / "beside.yml").write_text("pipeline: beside\nstages: {first: {task: beside.nothing}}\n")
+
+    forked, fresh = (offline("check", "beside.yml", program=program) for program in (None, MODULE))
+
+    assert forked == fresh
+    assert "module 'beside' has no" in forked.out + forked.err
+
+
+def test_what_only_a_new_interpreter_obeys_is_refused(offline: Command) -> None:
+    result = offline("--version", env={"PYTHONUTF8": "0"})
+
+    assert result.code == 1
+    assert "only a new interpreter obeys" in result.err

@@ -1,0 +1,266 @@
+"""
+Runs `oaflow` as a new process does, in a fork of one that has imported the program: the same command line, folder,
+environment, streams and end, without the 0.25 s of CPU that importing takes. What only a new interpreter can show (what
+is imported, and how it is found; another encoding) is not for it.
+
+`python tests/warm.py SOCKET` serves. Whoever connects sends a command with its three streams, and hears the process id
+and then the exit code, which is negative where a signal ended it; or sends nothing, and keeps the process there.
+"""
+
+import atexit
+import fcntl
+import gc
+import importlib
+import io
+import json
+import os
+import pkgutil
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+_LONGEST = 1 << 20
+
+# Seconds: a guard against hanging, and no measurement.
+_PATIENCE = 120.0
+
+# They call libraries that read the environment when they are imported, or that are extras.
+_COLD = ("oaflow.stages", "oaflow.testing", "oaflow.editors", "oaflow.__main__")
+
+# The program imports these where it needs them; importing them reads nothing.
+_LATE = ("networkx", "rich.console", "uvloop")
+
+# Of all variables that an interpreter reads when it starts, those that can still be obeyed afterwards.
+_LATER = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
+
+
+class Warm:
+    """
+    The process that has imported the program: one for all processes of a test run. The first that needs it starts it,
+    and it ends with the last.
+
+    Args:
+        address: of its socket, which has at most 107 letters.
+    """
+
+    def __init__(self, address: Path) -> None:
+        self._address = address
+        self._staying: socket.socket | None = None
+
+    @property
+    def address(self) -> Path:
+        """
+        Where it waits for commands.
+        """
+        if self._staying is None:
+            with self._address.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not self._address.exists():
+                    _start(self._address)
+                self._staying = _connected(self._address)
+        return self._address
+
+    def run(
+        self, arguments: tuple[str, ...], folder: Path, environment: Mapping[str, str], given: bytes = b""
+    ) -> tuple[int, bytes, bytes]:
+        """
+        One command, from its start to its end.
+
+        Returns:
+            its exit code, what it wrote to stdout, and what to stderr.
+        """
+        address = self.address
+        (stdin, feed), (hear, stdout), (overhear, stderr) = os.pipe(), os.pipe(), os.pipe()
+        with ThreadPoolExecutor(3) as pool:
+            pool.submit(_write, feed, given)
+            out, err = pool.submit(_read, hear), pool.submit(_read, overhear)
+            with _connected(address) as connection:
+                asked = json.dumps([arguments, str(folder), dict(environment)]).encode()
+                socket.send_fds(connection, [asked], [stdin, stdout, stderr])
+                for fd in (stdin, stdout, stderr):
+                    os.close(fd)
+                code = _end(connection)
+            return code, out.result(), err.result()
+
+    def leave(self) -> None:
+        """
+        It is not needed here any more.
+        """
+        if self._staying is not None:
+            self._staying.close()
+
+
+def _start(address: Path) -> None:
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE")
+    environment = {name: value for name, value in os.environ.items() if name in kept or name.startswith("PYTHON")}
+    process = subprocess.Popen(
+        [sys.executable, __file__, str(address)],
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.stdout.close()
+    process.returncode = 0  # nobody waits for it: it stays for others
+
+
+def _connected(address: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.connect(str(address))
+    return connection
+
+
+def _end(connection: socket.socket) -> int:
+    pid = int(connection.recv(16))
+    connection.settimeout(_PATIENCE)
+    try:
+        return int(connection.recv(16))
+    except TimeoutError:
+        os.kill(pid, signal.SIGKILL)
+        raise
+
+
+def _read(fd: int) -> bytes:
+    with open(fd, "rb") as stream:
+        return stream.read()
+
+
+def _write(fd: int, data: bytes) -> None:
+    with open(fd, "wb") as stream:
+        stream.write(data)
+
+
+def serve(address: str) -> None:
+    """
+    Waits for commands, and forks for each; ends when nobody is there any more.
+    """
+    places = _imported()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that answer
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, selectors.DefaultSelector() as ready:
+        listener.bind(address)
+        listener.listen(64)
+        print("ready", flush=True)
+        ready.register(listener, selectors.EVENT_READ)
+        came = False
+        while not came or len(ready.get_map()) > 1:
+            for key, _ in ready.select():
+                if key.fileobj is listener:
+                    connection, _ = listener.accept()
+                    ready.register(connection, selectors.EVENT_READ)
+                    came = True
+                    continue
+                connection = key.fileobj
+                assert isinstance(connection, socket.socket)
+                if connection.recv(1, socket.MSG_PEEK) and os.fork() == 0:
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    _answer(connection, places)
+                ready.unregister(connection)
+                connection.close()
+
+
+def _imported() -> list[str]:
+    """
+    Imports what commands import.
+
+    Returns:
+        where modules are found that are installed.
+    """
+    import oaflow
+
+    for module in pkgutil.walk_packages(oaflow.__path__, "oaflow."):
+        if not module.name.startswith(_COLD):
+            importlib.import_module(module.name)
+    for name in _LATE:
+        importlib.import_module(name)
+    assert threading.active_count() == 1, "what has threads is not forked"
+    gc.collect()
+    gc.freeze()
+    return [place for place in sys.path if place not in (str(ROOT), str(ROOT / "tests"))]
+
+
+def _answer(connection: socket.socket, places: list[str]) -> None:
+    asked, streams, _, _ = socket.recv_fds(connection, _LONGEST, 3)
+    command = os.fork()
+    if command == 0:
+        for number, fd in enumerate(streams):
+            os.dup2(fd, number)
+        os.closerange(3, max(streams) + 1)
+        _run(*json.loads(asked), places)
+    for fd in streams:
+        os.close(fd)
+    connection.send(str(command).encode())
+    _, status = os.waitpid(command, 0)
+    connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+    os._exit(0)
+
+
+def _become(folder: str, environment: dict[str, str], places: list[str]) -> None:
+    """
+    What a new interpreter makes of its surroundings, made of them by one that runs.
+    """
+    differ = _settings_of(environment) ^ _settings_of(dict(os.environ))
+    assert not differ, f"only a new interpreter obeys {sorted(differ)}"
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
+    named = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+    sys.path[:] = [folder, *map(os.path.abspath, named), *places]  # as `python -m oaflow` has it
+    for fd, old in enumerate((sys.stdin, sys.stdout, sys.stderr)):
+        unbuffered = fd > 0 and bool(environment.get("PYTHONUNBUFFERED"))
+        stream = os.fdopen(fd, f"{old.mode}b", 0 if unbuffered else -1, closefd=False)
+        lines = fd == 2 or os.isatty(fd)
+        new = io.TextIOWrapper(stream, old.encoding, old.errors, line_buffering=lines, write_through=unbuffered)
+        name = old.name.strip("<>")
+        setattr(sys, name, new)
+        setattr(sys, f"__{name}__", new)
+
+
+def _settings_of(environment: dict[str, str]) -> set[tuple[str, str]]:
+    """
+    What an interpreter looks at when it starts, and never again.
+    """
+    said = {(name, value) for name, value in environment.items() if name.startswith("PYTHON") and name not in _LATER}
+    language = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or "C"
+    utf8 = language in ("C", "POSIX") or language.lower().replace("-", "").endswith("utf8")
+    return said | {("locale", "utf-8" if utf8 else language)}
+
+
+def _run(arguments: list[str], folder: str, environment: dict[str, str], places: list[str]) -> None:
+    from oaflow.cli.main import main
+
+    code = 1
+    try:
+        _become(folder, environment, places)
+        sys.argv = [str(ROOT / "oaflow" / "__main__.py"), *arguments]
+        main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    # As at the end of an interpreter, and nothing of what the server would do.
+    try:
+        threading._shutdown()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = 120
+    finally:
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
