@@ -132,6 +132,30 @@ class Archive:
             self._servicelayer.archive_file(path, content_hash=content_hash)
         return content_hash
 
+    def remove(self, content_hash: str) -> None:
+        """
+        Take a file out of the archive. One that is not there is no mistake.
+
+        Raises:
+            ArchiveUnreachableError: the archive cannot be written to.
+        """
+        if self.options.kind != "file":
+            with self._reached():
+                self._servicelayer.delete_file(content_hash)
+            return
+        root = self._root()
+        folder = root.joinpath(*_prefix(content_hash))
+        with self._reached():
+            if folder.is_dir():
+                for file in folder.iterdir():
+                    file.unlink(missing_ok=True)
+        # The folders that lead there go with the last that is in them; others may be putting a file there.
+        for place in (folder, *folder.parents):
+            if place == root:
+                break
+            with suppress(OSError):
+                place.rmdir()
+
     def _keep(self, path: Path) -> str:
         # servicelayer writes in place: a full disk leaves half a file under the hash of the whole one, and a reader
         # meets a file that another worker is still writing. So: written aside, then renamed.

@@ -105,6 +105,10 @@ stages are not asked; `loads` |
 `passed` |
 | `limit` | what is limited, one a line: `name`, `queue`, `task`, `concurrency`, `rate` (in a second), \
 `said_concurrency`, `said_rate` (by `oaflow limit`), `running`, `waiting` (counted up to 1,000) |
+| `datasets` | a dataset a line: `dataset`, `entities`, `documents`, `files`, `bytes` (of the files), `runs`, \
+`last_run` (`run`, `pipeline`, `state`, `at`; null where there was none), `deleting`: whether a deletion was cut off |
+| `delete` | `dataset`, `files` that went from the archive, `files_shared` that others have, `files_waiting` for the \
+end of runs |
 | `search` | a hit a line: `file`, `page`, `passage`, `entity`, `schema`, `score` |
 | `failures` | a failed job a line: `run`, `job`, `stage`, `task`, `type`, `message`, `attempts`, `at`, `documents`, \
 `names`, `fingerprint`, `traceback`, `detail` |

@@ -12,6 +12,7 @@ import orjson
 from psycopg import Connection, errors
 from psycopg.rows import class_row
 
+from oaflow.ledger.deletions import InDeletionError
 from oaflow.ledger.statements import sql
 from oaflow.plan import BoundStage
 
@@ -200,12 +201,18 @@ def start_run(
 
     Returns:
         its id.
+
+    Raises:
+        InDeletionError: the dataset is being deleted.
     """
     body = orjson.dumps(dict(params), default=str).decode()
     for attempt in range(tries):
         run = new_run_id(pipeline)
         try:
             with connection.transaction():
+                row = connection.execute(sql("admit"), {"dataset": dataset}).fetchone()
+                if row is None or not row[0]:
+                    raise InDeletionError(dataset)
                 connection.execute(
                     sql("insert_run"),
                     {

@@ -56,6 +56,15 @@ def fails(job: DatasetJob, *, on: list[str] | None = None) -> DatasetJob:
 
 
 @stage(retry=0)
+def fails_named(job: DatasetJob, *, file: str) -> DatasetJob:
+    """Raise for a file of that name, and say its text."""
+    for entity in job.load_entities():
+        if entity.first("fileName") == file:
+            raise ValueError(f"cannot read {entity.get('bodyText')}")
+    return job
+
+
+@stage(retry=0)
 def cannot_read(job: DatasetJob, *, reason: str) -> DatasetJob:
     """Of the first document say that it is unreadable, and fail at the second."""
     (document,) = job.documents

@@ -268,6 +268,7 @@ CREATE FUNCTION oaflow.reopen_v1(p_run text, p_jobs bigint[]) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE n integer;
 BEGIN
+    IF NOT oaflow.admit_v1((SELECT r.dataset FROM oaflow.runs r WHERE r.id = p_run)) THEN RETURN 0; END IF;
     PERFORM pg_advisory_xact_lock(hashtext('oaflow.run'), hashtext(p_run));
     WITH again AS MATERIALIZED (
         SELECT nextval('procrastinate_jobs_id_seq') AS id, o.* FROM (

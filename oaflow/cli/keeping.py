@@ -1,0 +1,153 @@
+"""
+`datasets`, `delete`: what is kept, and taking it out.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oaflow.cli.options import Dataset, Json, settings
+from oaflow.cli.pages import Page
+
+if TYPE_CHECKING:
+    from oaflow.operations.datasets import Deleted, Holdings
+
+
+def register(app: typer.Typer) -> None:
+    """
+    Adds the commands of this group.
+    """
+    panel = "Finding"
+    app.command("datasets", cls=Page, rich_help_panel=panel, epilog="Example: oaflow datasets --json")(datasets)
+    app.command("delete", cls=Page, rich_help_panel=panel, epilog="Example: oaflow delete -d my_dataset")(delete)
+
+
+def datasets(json: Json = False) -> int:
+    """
+    List the datasets: how much each holds, and its last run.
+    """
+    from oaflow.cli.output import clean, remark, say_json, screen, table
+    from oaflow.operations.datasets import datasets as all_of_them
+
+    found = all_of_them(settings())
+    if json:
+        for one in found:
+            say_json(one.as_json())
+        return 0
+    if not found:
+        remark("there is no dataset yet: oaflow run PIPELINE -d DATASET")
+        return 0
+    rows = [
+        (
+            one.name,
+            f"{one.sizes.entities:,}",
+            f"{one.sizes.documents:,}",
+            f"{one.sizes.files:,}",
+            _bytes(one.sizes.bytes),
+            f"{one.last.run} {one.last.state}, {one.last.created_at:%Y-%m-%d %H:%M}" if one.last else "",
+        )
+        for one in found
+    ]
+    columns = [
+        ("dataset", False),
+        ("entities", True),
+        ("documents", True),
+        ("files", True),
+        ("size", True),
+        ("last run", False),
+    ]
+    screen().print(table(columns, rows))
+    for one in found:
+        if one.deleting:
+            remark(f"{clean(one.name)} is half deleted: oaflow delete -d {clean(one.name)}   finishes that", "yellow")
+    return 0
+
+
+def delete(
+    dataset: Dataset,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    files: Annotated[
+        bool | None,
+        typer.Option(
+            "--files/--keep-files",
+            help="Whether files that no other dataset has go from the archive; default: from oaflow's own, not from one"
+            " that ARCHIVE_* names.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """
+    Delete a dataset: entities, search, runs with their jobs and history, and files that no other dataset has.
+    """
+    from oaflow.cli.output import clean, interactive, remark, say_json
+    from oaflow.errors import UsageError
+    from oaflow.operations.datasets import delete as take_out
+
+    def agreed(found: "Holdings") -> bool:
+        for line in _of(found):
+            remark(clean(line))
+        if yes:
+            return True
+        if not interactive():
+            raise UsageError(
+                "nothing was deleted: nobody is there to be asked", help=f"oaflow delete -d {dataset} --yes"
+            )
+        return typer.confirm("delete all of it?", default=False, err=True)
+
+    done = take_out(settings(), dataset, agreed, with_files=files)
+    if done is None:
+        raise typer.Abort
+    if json:
+        say_json(
+            {"dataset": done.dataset, "files": done.files, "files_shared": done.shared, "files_waiting": done.waiting}
+        )
+    for line in _left(done):
+        remark(clean(line))
+    return 0
+
+
+def _of(found: "Holdings") -> Iterator[str]:
+    from oaflow.cli.output import count
+
+    sizes, left = found.sizes, found.left
+    yield f"dataset {found.dataset}:"
+    yield f"  {count(sizes.entities, 'entity', 'entities')}, of these {count(sizes.documents, 'document')}"
+    if found.others:
+        yield f"    what these wrote, too, who are none of its runs: {', '.join(found.others)}"
+    yield f"  {count(left.passages, 'row')} of the search"
+    yield f"  {count(left.runs, 'run')}, with {count(left.jobs, 'job')} ({left.waiting:,} waiting),"
+    history = f"{count(left.history, 'row')} of history ({count(left.samples, 'sample')})"
+    yield f"    {history}, {count(left.failures, 'failure')}"
+    them = f"{count(sizes.files, 'file')} of {_bytes(sizes.bytes)}"
+    if found.with_files:
+        yield f"  {them} in the archive, as far as no other dataset has them"
+    elif sizes.files:
+        yield f"  not its {them}: others may use the archive {found.archive}"
+        yield "    --files takes out what no dataset here has"
+
+
+def _left(done: "Deleted") -> Iterator[str]:
+    from oaflow.cli.output import count
+
+    yield f"dataset {done.dataset} is deleted; {count(done.files, 'file')} taken out of the archive"
+    if done.shared:
+        yield f"left there: {count(done.shared, 'file')} that other datasets have"
+    if done.waiting:
+        runs = ", ".join(done.of)
+        yield f"left there: {count(done.waiting, 'file')} that may be asked for by what has not ended: {runs}"
+        yield f"after that: oaflow delete -d {done.dataset}"
+
+
+def _bytes(number: int) -> str:
+    """
+    `812 B`, `1.2 MB`.
+    """
+    if number < 1000:
+        return f"{number} B"
+    size = float(number)
+    for unit in ("kB", "MB", "GB", "TB"):
+        size /= 1000
+        if size < 1000 or unit == "TB":
+            return f"{size:.1f} {unit}"
+    raise AssertionError("unreachable: TB has no end")

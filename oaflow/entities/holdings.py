@@ -1,0 +1,85 @@
+"""
+What a dataset holds in the entity store: how much it is, whose it is, which files it has, and taking all of it out.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+from psycopg.errors import InsufficientPrivilege, UndefinedTable
+
+from oaflow.entities.datasets import table_name
+from oaflow.entities.statements import for_table
+from oaflow.entities.store import EntityStore
+from oaflow.schemata import SCHEMATA, is_a
+
+# A folder is how documents lie, and none itself.
+_DOCUMENTS = sorted(schema for schema in SCHEMATA if is_a(schema, "Document") and schema != "Folder")
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """
+    How much a dataset holds. `bytes` is the size of its files, each counted once.
+    """
+
+    entities: int = 0
+    documents: int = 0
+    files: int = 0
+    bytes: int = 0
+
+
+def sizes(store: EntityStore, dataset: str) -> Sizes:
+    """
+    How much a dataset holds. Reads all of it.
+    """
+    rows = _read(store, dataset, "sizes", {"documents": _DOCUMENTS})
+    return Sizes(*rows[0]) if rows else Sizes()
+
+
+def origins(store: EntityStore, dataset: str) -> list[str]:
+    """
+    Who has said something about a dataset, sorted.
+    """
+    return [origin for (origin,) in store.rows(dataset, for_table("origins", table_name(dataset)), {})]
+
+
+def hashes(store: EntityStore, dataset: str, of: Iterable[str] | None = None) -> list[str]:
+    """
+    The content hashes of a dataset's files. Reads all of it.
+
+    Args:
+        of: only those among these.
+    """
+    wanted = None if of is None else list(of)
+    return [hash for (hash,) in _read(store, dataset, "hashes", {"of": wanted})]
+
+
+def drop(store: EntityStore, dataset: str) -> None:
+    """
+    Take out all that is known of a dataset's entities. A table that is another's stays, and is empty.
+    """
+    table = table_name(dataset)
+
+    def take_out(connection: Connection[Any]) -> None:
+        try:
+            connection.execute(for_table("drop_table", table))
+        except InsufficientPrivilege:
+            connection.execute(for_table("empty_table", table))
+
+    store.run(dataset, "delete", take_out)
+
+
+def _read(store: EntityStore, dataset: str, name: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    statement = for_table(name, table_name(dataset))
+
+    def read(connection: Connection[Any]) -> list[tuple[Any, ...]]:
+        with connection.transaction():
+            connection.execute("SET LOCAL enable_seqscan = on")  # here all of it is wanted, in whatever order
+            return connection.execute(statement, values).fetchall()
+
+    try:
+        return store.run(dataset, "count", read)
+    except UndefinedTable:
+        return []

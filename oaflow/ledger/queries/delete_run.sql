@@ -1,0 +1,2 @@
+-- A run of which nothing else is left.
+DELETE FROM oaflow.runs WHERE id = %(run)s

@@ -1,0 +1,2 @@
+-- A dataset's files are to stay.
+DELETE FROM oaflow.orphans WHERE dataset = %(dataset)s

@@ -1,0 +1,277 @@
+"""
+`oaflow datasets` and `oaflow delete`: what there is of each dataset, and taking one out.
+"""
+
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from oaflow.entities import holdings
+from oaflow.entities.datasets import table_name
+from oaflow.entities.holdings import Sizes
+from oaflow.entities.store import EntityStore
+from oaflow.errors import UsageError
+from oaflow.ledger import deletions as ledger
+from oaflow.ledger.deletions import Change, LastRun, LeftBehind
+from oaflow.operations.binding import archive_of
+from oaflow.operations.databases import database, logs_folder
+from oaflow.operations.finding import NoSuchDatasetError
+from oaflow.settings import Settings
+
+# Files that are taken out of the archive while runs that begin wait for it.
+_FILES_AT_ONCE = 500
+
+
+class BusyDatasetError(UsageError):
+    """
+    A run of the dataset has not ended: it would go on writing.
+    """
+
+    def __init__(self, dataset: str, run: str) -> None:
+        self.dataset, self.run = dataset, run
+        super().__init__(
+            f"run {run!r} of dataset {dataset!r} has not ended",
+            help=f"oaflow cancel {run}   and then again: oaflow delete -d {dataset}",
+        )
+
+
+class StillAtWorkError(UsageError):
+    """
+    Jobs of a cancelled run are still in somebody's hands, and write what they have begun.
+    """
+
+    def __init__(self, dataset: str, jobs: int) -> None:
+        self.dataset, self.jobs = dataset, jobs
+        what = "1 job of a cancelled run is" if jobs == 1 else f"{jobs:,} jobs of a cancelled run are"
+        super().__init__(
+            f"dataset {dataset!r}: {what} still being worked on",
+            help=f"in a moment again: oaflow delete -d {dataset}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """
+    A dataset with what there is of it; `deleting` says that taking it out has begun and is not over.
+    """
+
+    name: str
+    sizes: Sizes
+    last: LastRun | None
+    deleting: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        The public form.
+        """
+        last = self.last
+        return {
+            "dataset": self.name,
+            **asdict(self.sizes),
+            "runs": last.runs if last else 0,
+            "last_run": {
+                "run": last.run,
+                "pipeline": last.pipeline,
+                "state": last.state,
+                "at": last.created_at.isoformat(),
+            }
+            if last
+            else None,
+            "deleting": self.deleting,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """
+    What is to be deleted. `others` are those who said something about its entities and are no stage of oaflow's;
+    `archive` is the archive that its files are in, and `with_files` whether they go, too.
+    """
+
+    dataset: str
+    sizes: Sizes
+    left: LeftBehind
+    others: tuple[str, ...]
+    archive: str
+    with_files: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """
+    What was deleted. `files` went from the archive; `shared` are such as others use; `waiting` stay until the runs `of`
+    have ended, since nobody knows what these will ask for.
+    """
+
+    dataset: str
+    files: int
+    shared: int
+    waiting: int
+    of: tuple[str, ...]
+
+
+def datasets(settings: Settings) -> list[Dataset]:
+    """
+    All datasets, by name: those that have entities, had a run, or are being deleted.
+    """
+    with _opened(settings) as (made, store):
+        return _datasets(made, store)
+
+
+def delete(
+    settings: Settings, dataset: str, agreed: Callable[[Holdings], bool], *, with_files: bool | None = None
+) -> Deleted | None:
+    """
+    Deletes a dataset: its entities, what is found of them, its runs with their jobs and history, and the files that no
+    other dataset has. What was interrupted is finished by doing it again.
+
+    Args:
+        agreed: asked with what is to be deleted; nothing is done where it says no.
+        with_files: whether files go from the archive; None: where it is oaflow's own.
+
+    Returns:
+        What was done; None where it was not agreed to.
+
+    Raises:
+        UsageError: there is no such dataset, or it is being worked on.
+    """
+    table_name(dataset)
+    own = settings.archive_type == "file" and settings.archive_path is None
+    with _opened(settings) as (made, store):
+        known = _names(made, store)
+        if dataset not in known:
+            raise NoSuchDatasetError(dataset, sorted(known))
+        found = _holdings(settings, made, store, dataset, own if with_files is None else with_files)
+        _refuse_busy(settings, made, dataset)
+        if not agreed(found):
+            return None
+        # Again, and for good: a run that began meanwhile is found here, and none begins from here on.
+        if (run := ledger.begin_deletion(made, dataset)) is not None:
+            raise BusyDatasetError(dataset, run)
+        _take_out(settings, made, store, dataset, with_files=found.with_files)
+        return _clear_archive(settings, made, store, dataset)
+
+
+def _datasets(made: Connection[Any], store: EntityStore) -> list[Dataset]:
+    stored, runs, deleting = set(store.datasets()), ledger.last_runs(made), set(ledger.in_deletion(made))
+    return [
+        Dataset(name, holdings.sizes(store, name) if name in stored else Sizes(), runs.get(name), name in deleting)
+        for name in sorted({*stored, *runs, *deleting})
+    ]
+
+
+def _names(made: Connection[Any], store: EntityStore) -> set[str]:
+    return {*store.datasets(), *ledger.last_runs(made), *ledger.in_deletion(made)}
+
+
+def _holdings(
+    settings: Settings, made: Connection[Any], store: EntityStore, dataset: str, with_files: bool
+) -> Holdings:
+    pipelines = {run.rpartition("-")[0] for run in ledger.runs_of(made, dataset)}
+    others = [
+        origin
+        for origin in holdings.origins(store, dataset)
+        if origin != "oaflow" and origin.partition("/")[0] not in pipelines
+    ]
+    return Holdings(
+        dataset,
+        holdings.sizes(store, dataset),
+        ledger.left_behind(made, dataset),
+        tuple(others),
+        archive_of(settings).options.where,
+        with_files,
+    )
+
+
+def _refuse_busy(settings: Settings, made: Connection[Any], dataset: str) -> None:
+    from oaflow.ledger.runs import OPEN_STATES, latest_run
+
+    run = latest_run(made, dataset=dataset, states=OPEN_STATES)
+    if run is not None:
+        raise BusyDatasetError(dataset, run.id)
+    if jobs := ledger.in_hands(made, dataset, settings.dead_after):
+        raise StillAtWorkError(dataset, jobs)
+
+
+def _take_out(settings: Settings, made: Connection[Any], store: EntityStore, dataset: str, *, with_files: bool) -> None:
+    # In an order that can be repeated: which files there were is written down before the entities go that name them,
+    # and the runs are the last to go, as their ids lead to all the rest.
+    runs = ledger.runs_of(made, dataset)
+    if with_files:
+        ledger.add_orphans(made, dataset, holdings.hashes(store, dataset))
+    ledger.take_out(made, dataset, runs)
+    if not with_files:
+        ledger.forget_orphans(made, dataset)
+    holdings.drop(store, dataset)
+    for run in runs:
+        _remove_files_of(settings, run)
+        ledger.take_out_run(made, run)
+    ledger.end_deletion(made, dataset)
+
+
+def _remove_files_of(settings: Settings, run: str) -> None:
+    """
+    What a run has left on the disk of this machine.
+    """
+    for file in (logs_folder(settings) / f"{run}.jsonl", settings.report(run)):
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+    for folder in (settings.home / "crawls").glob(f"{run}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear_archive(settings: Settings, made: Connection[Any], store: EntityStore, dataset: str) -> Deleted:
+    """
+    Takes out the files that nobody uses any more, also those of earlier deletions. Not while a run is open: what it has
+    just put into the archive stands nowhere else yet.
+    """
+    archive = archive_of(settings)
+    files = shared = 0
+    looked: Change | None = None
+    while True:
+        with made.transaction():
+            ledger.hold_archive(made)
+            now = ledger.last_change(made)
+            group = next(ledger.orphans(made), [])[:_FILES_AT_ONCE]
+            if not group or now.open:
+                return Deleted(dataset, files, shared, _count(made), tuple(now.open or ()))
+            if now == looked:
+                for content_hash in group:
+                    archive.remove(content_hash)
+                ledger.drop_orphans(made, group)
+                files += len(group)
+                continue
+        # For the first time, or a run has come and gone since: what that has left may use them.
+        looked = ledger.last_change(made)
+        shared += _spare(made, store)
+
+
+def _spare(made: Connection[Any], store: EntityStore) -> int:
+    """
+    Takes from the orphans what is used after all; answers how many files that were.
+    """
+    shared, others = 0, store.datasets()
+    for group in ledger.orphans(made):
+        used = {hash for other in others for hash in holdings.hashes(store, other, group)}
+        used.update(ledger.wanted_files(made, group))
+        ledger.drop_orphans(made, used)
+        shared += len(used)
+    return shared
+
+
+def _count(made: Connection[Any]) -> int:
+    return sum(len(group) for group in ledger.orphans(made))
+
+
+@contextmanager
+def _opened(settings: Settings) -> Generator[tuple[Connection[Any], EntityStore]]:
+    with (
+        database(settings) as opened,
+        opened.connect() as made,
+        EntityStore(settings.entities_uri or opened.address.uri) as store,
+    ):
+        yield made, store

@@ -1,0 +1,158 @@
+"""
+Datasets as a whole: how much there is of each, and that a deleted one has left nothing.
+"""
+
+import json
+import os
+import signal
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.acceptance.conftest import PATIENCE, Command
+
+Until = Callable[[Callable[[], Any]], Any]
+Started = Callable[[Any], Any]
+
+# In names, texts and reasons, and in no other place.
+CANARY = "xkanarienvogelx"
+
+PIPELINE = {
+    "pipeline": "sorting",
+    "params": {"source": {"type": "list", "of": "path", "positional": True, "required": True}},
+    "defaults": {"retry": 0},
+    "stages": {
+        "crawl": {"task": "oaflow.stages.crawl", "with": {"source": "${params.source}"}, "next": "extract"},
+        "extract": {
+            "task": "oaflow.stages.extract",
+            "next": {"default": "picky", "children": {"to": "extract", "recurse": 4}},
+        },
+        "picky": {"task": "stages_for_tests.fails_named", "with": {"file": "refused.txt"}, "next": "index"},
+        "index": {"task": "oaflow.stages.index"},
+    },
+}
+
+
+@pytest.fixture
+def sorted_out(cli: Command) -> Command:
+    """
+    Two datasets that have a file in common; one of `doomed` failed.
+    """
+    (cli.folder / "sorting.yml").write_text(json.dumps(PIPELINE))
+    for name, files in {
+        "doomed": {
+            f"{CANARY}.txt": f"the {CANARY} sings",
+            "refused.txt": f"{CANARY} again",
+            "common.txt": "two have me",
+        },
+        "kept": {"common.txt": "two have me", "own.txt": "only one has me"},
+    }.items():
+        folder = cli.folder / name
+        folder.mkdir()
+        for file, text in files.items():
+            (folder / file).write_text(text)
+    with zipfile.ZipFile(cli.folder / "doomed" / "cage.zip", "w") as archive:
+        archive.writestr(f"inside/{CANARY}.txt", f"a {CANARY} in a cage")
+    for name, code in (("doomed", 1), ("kept", 0)):
+        assert cli("run", "sorting.yml", "-d", name, name, "--workers", "1", "--json").code == code
+    return cli
+
+
+def places_of(word: str, database: str, home: Path) -> list[str]:
+    """
+    Where a word stands: tables of the database, all of them, and files.
+    """
+    found: list[str] = []
+    with psycopg.connect(database, autocommit=True) as connection:
+        tables = connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        for names in tables:
+            statement = sql.SQL("SELECT count(*) FROM {} t WHERE t::text LIKE %s").format(sql.Identifier(*names))
+            row = connection.execute(statement, [f"%{word}%"]).fetchone()
+            if row and row[0]:
+                found.append(".".join(names))
+    files = [file for file in home.rglob("*") if file.is_file()]
+    # What workers print of themselves is of no dataset; a member of a zip is packed, so its name is looked for.
+    return found + [str(file) for file in files if word.encode() in file.read_bytes() + str(file).encode()]
+
+
+@pytest.mark.unbalanced
+def test_what_is_deleted_has_left_nothing_and_others_have_lost_nothing(sorted_out: Command, database: str) -> None:
+    cli, home = sorted_out, sorted_out.folder / "home"
+    doomed, kept = (json.loads(line) for line in cli("datasets", "--json").out.splitlines())
+    assert (doomed["dataset"], doomed["documents"], doomed["files"]) == ("doomed", 5, 5)
+    assert (kept["dataset"], kept["documents"], kept["files"], kept["bytes"]) == ("kept", 2, 2, 26)
+    assert (kept["runs"], kept["last_run"]["state"], kept["deleting"]) == (1, "finished", False)
+    assert kept["last_run"]["run"] in cli("datasets").out
+    before = {name: cli(*name.split(), "-d", "kept").out for name in ("search two", "entities")}
+    assert len(places_of(CANARY, database, home)) > 8  # history, samples, failures, search, jobs, archive, ...
+
+    nobody = cli("delete", "-d", "doomed")
+    assert (nobody.code, nobody.help) == (2, "oaflow delete -d doomed --yes")
+    assert "5 documents" in nobody.err
+    assert "1 failure" in nobody.err
+    # A file that another run may be asking for stays until that has ended.
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("UPDATE oaflow.runs SET state = 'paused' WHERE dataset = 'kept'")
+        first = cli("delete", "-d", "doomed", "--yes", "--json")
+        connection.execute("UPDATE oaflow.runs SET state = 'finished' WHERE dataset = 'kept'")
+    assert (first.code, first.json["files"], first.json["files_waiting"]) == (0, 0, 5), first.err
+    again = cli("delete", "-d", "doomed", "--yes", "--json")
+    assert (again.code, again.json["files"], again.json["files_shared"]) == (0, 4, 1), again.err
+
+    assert places_of(CANARY, database, home) == []
+    assert places_of("doomed", database, home) == []
+    assert {name: cli(*name.split(), "-d", "kept").out for name in before} == before
+    assert len([file for file in (home / "archive").rglob("*") if file.is_file()]) == 2
+    assert cli("delete", "-d", "doomed", "--yes").error == "there is no dataset 'doomed'"
+
+
+@pytest.mark.unbalanced
+def test_what_is_worked_on_is_not_deleted_and_a_deletion_that_was_killed_is_finished_by_the_next(
+    sorted_out: Command, database: str, started: Started, until: Until
+) -> None:
+    cli = sorted_out
+    waits = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND query LIKE '%DELETE FROM oaflow.passages%'"
+    )
+    with psycopg.connect(database) as blocker, psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("UPDATE oaflow.runs SET state = 'running' WHERE dataset = 'doomed'")
+        (run,) = connection.execute("SELECT id FROM oaflow.runs WHERE dataset = 'doomed'").fetchone() or ("",)
+        busy = cli("delete", "-d", "doomed", "--yes")
+        assert (busy.code, busy.error) == (2, f"run {run!r} of dataset 'doomed' has not ended")
+        assert busy.help.startswith(f"oaflow cancel {run}")
+        assert cli("cancel", run).code == 0
+        # A worker that has not heard of it yet is still at one of its jobs.
+        connection.execute(
+            "WITH w AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id)"
+            " UPDATE procrastinate_jobs SET status = 'doing', worker_id = w.id FROM w WHERE status = 'failed'"
+        )
+        held = cli("delete", "-d", "doomed", "--yes")
+        assert (held.code, "1 job of a cancelled run" in held.error) == (2, True), held.err
+        connection.execute("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
+
+        blocker.execute("LOCK TABLE oaflow.passages IN SHARE ROW EXCLUSIVE MODE")  # reading goes on
+        process = started(cli.start("delete", "-d", "doomed", "--yes"))
+        until(lambda: process.poll() is not None or connection.execute(waits).fetchone() == (1,))
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate(timeout=PATIENCE)
+        half = places_of(CANARY, database, cli.folder / "home")
+    assert process.returncode == -signal.SIGKILL
+    # Not of the search: the server goes on with the statement that it is at.
+    assert "oaflow.ftm_doomed" in half
+    assert "oaflow.failures" not in half
+    refusal = cli("run", "sorting.yml", "-d", "doomed", "doomed", "--workers", "1")
+    assert (refusal.code, refusal.error) == (2, "dataset 'doomed' is being deleted")
+    assert "half deleted" in cli("datasets").err
+
+    assert cli("delete", "-d", "doomed", "--yes").code == 0
+
+    assert places_of(CANARY, database, cli.folder / "home") == []
+    assert cli("search", "two", "-d", "kept").code == 0
