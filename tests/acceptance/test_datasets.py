@@ -131,7 +131,7 @@ def test_what_is_worked_on_is_not_deleted_and_a_deletion_that_was_killed_is_fini
         assert cli("cancel", run).code == 0
         # A worker that has not heard of it yet is still at one of its jobs.
         connection.execute(
-            "WITH w AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id)"
+            "WITH w AS (INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() + '1 hour') RETURNING id)"
             " UPDATE procrastinate_jobs SET status = 'doing', worker_id = w.id FROM w WHERE status = 'failed'"
         )
         held = cli("delete", "-d", "doomed", "--yes")
