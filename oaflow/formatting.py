@@ -81,6 +81,8 @@ def _written(layout: "_Layout") -> str:
     yaml.Resolver = _AsWritten
     yaml.preserve_quotes = True
     yaml.width = _WIDTH
+    # `[{to: index}]` would become `[to: index]`.
+    yaml.brace_single_entry_mapping_in_flow_sequence = True
     yaml.indent(mapping=2, sequence=4, offset=2)
     data = yaml.load("\n".join(layout.to_be_read()))
     _unfold(data, (), layout.broken)

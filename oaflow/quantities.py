@@ -70,7 +70,8 @@ def size(value: object) -> int | None:
     if not isinstance(value, str) or not (match := _SIZE.fullmatch(value.strip())):
         return None
     factor = _BYTES.get(match[2].lower())
-    return None if factor is None else round(float(match[1]) * factor)
+    # Exact: a float knows no odd number above 2 ** 53.
+    return None if factor is None else round(Decimal(match[1]) * factor)
 
 
 def duration_text(value: float) -> str:
@@ -101,13 +102,14 @@ def size_text(value: int) -> str:
 
 def rate_text(value: float) -> str:
     """
-    How often in a second, as an author writes it: `50/s`, `1000/m`.
+    How often in a second, as an author writes it: `50/s`, `1000/m`, `1/7s`. What `per_second` reads is the same.
     """
     for unit, factor in (("s", 1), ("m", 60), ("h", 3600), ("d", 86400)):
         number = round(value * factor)
-        if number and math.isclose(number, value * factor, rel_tol=1e-12):
+        if number and number / factor == value:
             return f"{number}/{unit}"
-    return f"{_decimal(value)}/s"
+    pause = round(1 / value)
+    return f"1/{duration_text(pause)}" if pause and 1 / pause == value else f"{_decimal(value)}/s"
 
 
 def _decimal(value: float) -> str:

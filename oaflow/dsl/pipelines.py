@@ -114,6 +114,23 @@ class Pipeline:
         pipeline.file, pipeline.line = os.fspath(path), None
         return pipeline
 
+    def to_yaml(self) -> str:
+        """
+        The pipeline as the text of a file, which `from_yaml` reads as the same: of one plan, with the same digest.
+
+        Raises:
+            PipelineError: the shape of something in it is wrong.
+        """
+        # Loaded here, as above.
+        from oaflow.compiler import PipelineError, parse_pipeline
+        from oaflow.compiler.writing import as_data, is_apart
+        from oaflow.loader import written
+
+        pipeline, found = parse_pipeline(self.data, self.spans)
+        if pipeline is None:
+            raise PipelineError(str(self.data.get("pipeline")), found)
+        return written(as_data(pipeline), is_apart)
+
     def __repr__(self) -> str:
         return f"<Pipeline {self.data.get('pipeline')!r}: {', '.join(self.data.get('stages', ()))}>"
 

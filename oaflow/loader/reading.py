@@ -215,7 +215,7 @@ class _Composer:
         self._size += 1
         match event:
             case yaml.ScalarEvent():
-                data = _scalar(event)
+                data = scalar(event)
             case yaml.SequenceStartEvent():
                 data = self._sequence(events, path)
             case _:
@@ -262,7 +262,7 @@ class _Composer:
                 self._note(rules.MERGE_KEY, "merge keys (`<<`) are not part of the language", span, help)
                 return "<<"
             case yaml.ScalarEvent():
-                key = _scalar(event)
+                key = scalar(event)
                 if event.tag is not None:
                     self._note(rules.TAG, f"tag {self._tag(event)!r} has no meaning in a pipeline", span, "take it out")
                 if not isinstance(key, str):
@@ -433,7 +433,7 @@ def events(text: str) -> Iterator[yaml.Event]:
     return cast("Iterator[yaml.Event]", yaml.parse(text, Loader=_Loader))
 
 
-def _scalar(event: yaml.ScalarEvent) -> Any:
+def scalar(event: yaml.ScalarEvent) -> Any:
     """
     What a scalar means by the core schema of YAML 1.2, but for its capitals: `True` and `NULL` are words.
     """

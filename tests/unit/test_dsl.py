@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oaflow import Out, Param, Pipeline, external, recurse, stage
+from oaflow import Out, Param, Pipeline, recurse, stage
 from oaflow.compiler.planning import plan_of
 from oaflow.compiler.shape import parse_pipeline
 from oaflow.dsl.plain import plain
@@ -36,9 +35,6 @@ async def told(job):
 @stage(emit="stream")
 def streamed(job):
     yield job
-
-
-FUNCTIONS = (bare, told, streamed)
 
 
 def digest_of(data, spans=None) -> str:
@@ -188,169 +184,7 @@ def test_plain_data_stays_as_it_is(value):
     assert plain(value, "x") == value
 
 
-# --- both forms are one pipeline ---
-
-NAMES = ("alpha", "beta", "gamma", "delta")
-PORTS = ("default", "children", "media")
-options = st.dictionaries(
-    st.sampled_from(["depth", "lang"]),
-    st.sampled_from([1, 2.5, True, None, "x", "${params.p}", "a ${params.p}", ["y", {"z": 1}]]),
-    max_size=2,
-)
-durations = st.sampled_from(["2s", "1h30m", 7, 0.5, "${params.wait}"])
-retries = st.integers(0, 9) | st.fixed_dictionaries(
-    {},
-    optional={
-        "max": st.integers(0, 9) | st.just("${params.n}"),
-        "backoff": st.sampled_from(["none", "exponential"]),
-        "base": durations,
-        "cap": durations,
-    },
-)
-shared = {
-    "queue": st.sampled_from(["q", "heavy"]),
-    "retry": retries,
-    "timeout": durations,
-    "memory": st.sampled_from(["2GiB", 1024, "${params.room}"]),
-    "priority": st.integers(-5, 99) | st.just("${params.n}"),
-    "emit": st.sampled_from(["success", "stream", "always"]),
-    "choose": st.sampled_from(["all", "first"]),
-    "lock": st.sampled_from(["job.dataset", " job.context.source if params.on else None "]),
-    "concurrency": st.integers(1, 9) | st.just("${params.n}"),
-    "rate": st.sampled_from(["50/s", "1/10s"]),
-}
-
-
-whens = st.sampled_from(["job.context.ocr", "params.on and run.dataset != 'x'"])
-texts = st.sampled_from(["Person", "${params.p}"])
-texts |= st.lists(texts, min_size=1, max_size=2)
-wheres = st.just("others(e.language, params.p)") | st.fixed_dictionaries(
-    {"schema": texts}, optional={"country": texts, "not": st.fixed_dictionaries({"mimeType": texts})}
-)
-
-
-@st.composite
-def nexts(draw, later: tuple[str, ...]):
-    """
-    A `next` in any form, to stages that come later, or back to itself with `recurse`.
-    """
-    target = st.sampled_from(later)
-    edge = st.fixed_dictionaries({"to": target}, optional={"recurse": st.integers(1, 20), "when": whens})
-    edge |= st.fixed_dictionaries({"to": target, "where": wheres}, optional={"when": whens, "load": st.booleans()})
-    edge |= st.fixed_dictionaries({"to": target, "else": st.booleans()})
-    one = target | edge
-    several = st.lists(
-        one, min_size=1, max_size=2, unique_by=lambda item: item if isinstance(item, str) else item["to"]
-    )
-    by_port = st.dictionaries(st.sampled_from(PORTS), one | several | st.just("drop"), min_size=1, max_size=3)
-    with_port = st.fixed_dictionaries({"to": target, "port": st.sampled_from(PORTS)})
-    return draw(one | several | by_port | with_port)
-
-
-@st.composite
-def pipelines(draw):
-    """
-    The data of a pipeline, with every key that this version knows, as it would stand in a file.
-    """
-    names = NAMES[: draw(st.integers(1, 4))]
-    stages = {}
-    for position, name in enumerate(names):
-        keys = {
-            "with": options,
-            "next": nexts(names[position + 1 :] or names),
-            "on_error": st.sampled_from(names),
-            "enabled": st.booleans() | st.sampled_from(["params.on", "params.kind == 'a' or not params.on"]),
-            "origin": st.just(f"o-{name}"),
-            "description": st.text(st.characters(codec="ascii", categories=["L"]), min_size=1),
-        }
-        if draw(st.booleans()):
-            keys = {**shared, **keys}
-            stages[name] = draw(st.fixed_dictionaries({"task": st.sampled_from(sorted(TASKS))}, optional=keys))
-        else:
-            keys |= {key: shared[key] for key in ("priority", "choose", "lock")}
-            fixed = {"task": st.just("m.elsewhere"), "queue": shared["queue"], "external": st.just(True)}
-            stages[name] = draw(st.fixed_dictionaries(fixed, optional=keys))
-    optional = {
-        "description": st.just("text"),
-        "defaults": st.fixed_dictionaries({}, optional=shared),
-        "start": st.sampled_from(names) | st.lists(st.sampled_from(names), min_size=1, unique=True),
-        "tests": st.just([{"at": names[0], "params": {"on": True}, "job": {"context": {}}, "expect": {names[-1]: 1}}]),
-    }
-    return {
-        "pipeline": "p",
-        "params": {
-            "p": draw(st.sampled_from([{"type": "list", "of": "path", "positional": True}, {"default": "x"}])),
-            "wait": {"type": "duration", "default": draw(st.sampled_from(["2s", 3, "1h"]))},
-            "room": {"type": "size", "required": True},
-            "n": {"type": "int", "env": "N", "remember": True},
-            "on": {"type": "bool", "help": "text"},
-            "kind": {"type": "choice", "choices": ["a", "b"], "default": "a"},
-        },
-        "stages": stages,
-        **draw(st.fixed_dictionaries({}, optional=optional)),
-    }
-
-
-TASKS = {f"{function.__module__}.{function.__qualname__}": function for function in FUNCTIONS}
-
-PARAM_TYPES = {"string": str, "int": int, "float": float, "bool": bool, "path": Path}
-
-
-def in_python(data) -> Pipeline:
-    """
-    The same pipeline, made with the Python form.
-    """
-    params = {}
-    for name, said in data["params"].items():
-        said = dict(said)
-        kind = said.pop("type", "string")
-        item = said.get("of")
-        if kind == "list" and item in PARAM_TYPES:
-            del said["of"]
-            params[name] = Param(list[PARAM_TYPES[item]], **said)
-        else:
-            params[name] = Param(PARAM_TYPES.get(kind, kind), **said)
-    stages = {}
-    for name, said in data["stages"].items():
-        keys = {"with_" if key == "with" else key: value for key, value in said.items()}
-        task = keys.pop("task")
-        if keys.pop("external", False):
-            stages[name] = external(task, **keys)
-        else:
-            stages[name] = TASKS[task].stage(**keys)
-    rest = {key: data[key] for key in ("defaults", "start", "description", "tests") if key in data}
-    return Pipeline(data["pipeline"], params=params, stages=stages, **rest)
-
-
-@given(pipelines())
-def test_both_forms_of_a_pipeline_have_the_same_digest(data):
-    loaded = load_text(yaml.safe_dump(data, sort_keys=False))
-    from_file, found = parse_pipeline(loaded.data, loaded.spans)
-    from_python, found_too = parse_pipeline(in_python(data).data)
-
-    assert [(one.code, one.message) for one in found] == [(one.code, one.message) for one in found_too]
-    if from_file is not None:
-        assert plan_of(from_file, {}).digest == plan_of(from_python, {}).digest
-
-
-@given(pipelines(), st.randoms())
-def test_the_order_of_keys_descriptions_and_help_are_no_part_of_the_digest(data, random):
-    def shuffled(value):
-        if isinstance(value, dict):
-            items = [(key, shuffled(item)) for key, item in value.items()]
-            random.shuffle(items)
-            return dict(items)
-        return [shuffled(item) for item in value] if isinstance(value, list) else value
-
-    if parse_pipeline(data)[0] is None:
-        return
-    other = shuffled({**data, "description": "another"})
-    for said in other["stages"].values():
-        said["description"] = "another"
-    for said in other["params"].values():
-        said["help"] = "another"
-
-    assert digest_of(other) == digest_of(data)
+# --- pipelines of modules and files ---
 
 
 def test_the_words_example_is_one_plan_in_both_forms():

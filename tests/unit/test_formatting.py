@@ -141,7 +141,8 @@ stages:
         - index
         with: { deep: 010,
                 on: yes }
-    index: {task: letters.index}
+    index: {task: letters.index, next: [{to: keep}]}
+    keep: {task: letters.keep}
 """
 
     assert (
@@ -164,7 +165,8 @@ stages:
     with:
       deep: 010
       on: yes
-  index: {task: letters.index}
+  index: {task: letters.index, next: [{to: keep}]}
+  keep: {task: letters.keep}
 """
     )
 

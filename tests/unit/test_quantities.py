@@ -66,19 +66,19 @@ def test_a_duration_that_is_written_is_read_as_the_same(value):
     assert seconds(duration_text(value)) == value
 
 
-@given(st.integers(0, 2**53) | st.integers(0, 2**20).map(lambda number: number * 1024**2))
+@given(st.integers(0, 2**63) | st.integers(0, 2**20).map(lambda number: number * 1024**2))
 def test_a_size_that_is_written_is_read_as_the_same(value):
     assert size(size_text(value)) == value
 
 
-@given(st.integers(1, 10**6), st.sampled_from(["s", "m", "h", "d"]))
+@given(st.integers(1, 10**6), st.sampled_from(["s", "m", "h", "d", "7s", "3ms", "1m30s"]))
 def test_a_rate_that_is_written_is_read_as_the_same(number, unit):
     value = per_second(f"{number}/{unit}")
 
-    assert per_second(rate_text(value)) == pytest.approx(value, rel=1e-12)
+    assert per_second(rate_text(value)) == value
 
 
 def test_quantities_are_written_as_an_author_writes_them():
     assert [duration_text(value) for value in (5400, 0.5, 2, 0, 90)] == ["1h30m", "500ms", "2s", "0s", "1m30s"]
     assert [size_text(value) for value in (2**31, 16_000, 1536, 7)] == ["2GiB", "16kB", "1536B", "7B"]
-    assert [rate_text(value) for value in (50, 1000 / 60, 0.1)] == ["50/s", "1000/m", "6/m"]
+    assert [rate_text(value) for value in (50, 1000 / 60, 0.1, 1 / 7)] == ["50/s", "1000/m", "6/m", "1/7s"]
