@@ -1,5 +1,5 @@
 """
-`status`, `failures`, `receipt`, `logs`: what can be asked about a run.
+`status`, `failures`, `receipt`, `trace`, `logs`: what can be asked about a run, and about a document in all of them.
 """
 
 from typing import Annotated
@@ -23,6 +23,9 @@ def register(app: typer.Typer) -> None:
     app.command(
         "receipt", cls=Page, rich_help_panel=panel, epilog="Example: oaflow receipt ingest-abc234 --list failed"
     )(receipt)
+    app.command("trace", cls=Page, rich_help_panel=panel, epilog="Example: oaflow trace report_2024-Q3.pdf -d mine")(
+        trace
+    )
     app.command("logs", cls=Page, rich_help_panel=panel, epilog="Example: oaflow logs ingest-abc234 -n 100 --follow")(
         logs
     )
@@ -189,6 +192,38 @@ def receipt(
     if rest and not json:
         remark(f"list them: oaflow receipt {found.id} --list open")
     return 1
+
+
+def trace(
+    wanted: Annotated[
+        str,
+        typer.Argument(
+            metavar="DOCUMENT|ENTITY|FILE", help="An id, the SHA-1 of a file, the name of a document or its end, or a path."
+        ),
+    ],
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", metavar="DATASET", help="Only in this dataset.")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="RUN", help="In this run; default: the latest that had it.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """
+    Show what became of a document: each stage that it went through, and what was written because of it.
+    """
+    from oaflow.cli.output import say_json
+    from oaflow.operations import tracing
+
+    traced = tracing.trace(settings(), wanted, dataset=dataset, run=run, every=json)
+    if json:
+        for passport in traced.passports:
+            say_json(passport.as_json())
+        return 0
+    from oaflow.cli.tracing import print_traced
+
+    print_traced(traced)
+    return 0
 
 
 def logs(

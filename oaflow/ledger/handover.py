@@ -357,11 +357,17 @@ async def register(connection: Connection, *, host: str, pid: int, program: str,
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(
             """
-            WITH made AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id)
-            INSERT INTO oaflow.workers (id, host, pid, program, formats) SELECT id, %s, %s, %s, %s::int[] FROM made
+            WITH made AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id),
+            kept AS (
+                INSERT INTO oaflow.worked AS k (id, host, pid, program)
+                SELECT id, %(host)s, %(pid)s, %(program)s FROM made
+                ON CONFLICT (id) DO UPDATE
+                   SET (host, pid, program, started_at) = (excluded.host, excluded.pid, excluded.program, now()))
+            INSERT INTO oaflow.workers (id, host, pid, program, formats)
+            SELECT id, %(host)s, %(pid)s, %(program)s, %(formats)s::int[] FROM made
             RETURNING id
             """,
-            (host, pid, program, list(formats)),
+            {"host": host, "pid": pid, "program": program, "formats": list(formats)},
         )
         row = await cursor.fetchone()
         assert row is not None

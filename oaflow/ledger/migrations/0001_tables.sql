@@ -157,13 +157,15 @@ CREATE TABLE oaflow.chunks (
     PRIMARY KEY (job, position)
 );
 
--- Documents of a run, as its stages reported them: found, skipped or unreadable, with the reason.
+-- Documents of a run, as its stages reported them: found, skipped or unreadable, with the reason. `job` is the first that
+-- reported it: from there the history of a document is followed from job to job, and needs no index of documents.
 CREATE TABLE oaflow.documents (
     run      text NOT NULL,
     document text NOT NULL,
     name     text NOT NULL,
     kind     text NOT NULL CHECK (kind IN ('found', 'skipped', 'unreadable')),
     reason   text,
+    job      bigint,
     PRIMARY KEY (run, document)
 );
 
@@ -178,4 +180,13 @@ CREATE TABLE oaflow.workers (
     async_tasks  text[] NOT NULL DEFAULT '{}',
     lacks        jsonb NOT NULL DEFAULT '{}',  -- what it cannot run: why, by task
     started_at   timestamptz NOT NULL DEFAULT now()
+);
+
+-- Where the workers were that the history names: this stays when they have left.
+CREATE TABLE oaflow.worked (
+    id         bigint PRIMARY KEY,
+    host       text NOT NULL,
+    pid        integer NOT NULL,
+    program    text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now()
 );

@@ -264,6 +264,7 @@ BEGIN
 END $$;
 
 -- Opens a new round: jobs under failures run again from the beginning of their attempts. Only those of p_jobs, or all.
+-- Its hop names in `reopened`, beside the successors, the jobs that failed.
 CREATE FUNCTION oaflow.reopen_v1(p_run text, p_jobs bigint[]) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE n integer;
@@ -290,7 +291,8 @@ BEGIN
     ), hop AS (
         INSERT INTO oaflow.hops (run, outcome, successors, detail)
         SELECT p_run, 'reopened', array_agg(id ORDER BY id),
-               jsonb_build_object('handed', jsonb_agg(jsonb_build_array(stage, to_jsonb(documents)) ORDER BY id))
+               jsonb_build_object('handed', jsonb_agg(jsonb_build_array(stage, to_jsonb(documents)) ORDER BY id),
+                                  'reopened', jsonb_agg(job ORDER BY id))
           FROM again HAVING count(*) > 0
     ), cnt AS (
         INSERT INTO oaflow.counters AS k (run, stage, shard, open, failed)

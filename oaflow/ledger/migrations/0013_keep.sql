@@ -29,6 +29,8 @@ BEGIN
     -- again, nothing of it will ever wait for anything.
     DELETE FROM oaflow.joins j USING oaflow.forgotten_runs_v1(before) r WHERE j.run = r.run;
     DELETE FROM oaflow.collects k USING oaflow.forgotten_runs_v1(before) r WHERE k.run = r.run;
+    DELETE FROM oaflow.worked d WHERE d.started_at < before
+       AND NOT EXISTS (SELECT FROM oaflow.workers w WHERE w.id = d.id);
     FOR part IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
          WHERE i.inhparent = 'oaflow.hops'::regclass AND c.relname ~ '^hops_[0-9]{8}$'

@@ -1,0 +1,5 @@
+-- Which of some jobs still wait or run, and since when they may; one that waits to be put together with others counts too.
+SELECT j.id AS job, j.status::text AS state, j.scheduled_at AS at, j.worker_id AS worker
+  FROM procrastinate_jobs j WHERE j.id = ANY (%(jobs)s) AND j.status IN ('todo', 'doing')
+ UNION ALL
+SELECT w.id, 'collected', NULL, NULL FROM oaflow.collected w WHERE w.id = ANY (%(jobs)s) AND w.job IS NULL

@@ -1,0 +1,446 @@
+"""
+What became of one document in one run, put together from its history. Pure: no database, no clock.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from oaflow.entities.said import Said
+from oaflow.ledger.runs import Run
+from oaflow.ledger.traces import Failed, Line, Open, Reported
+
+# Outcomes with which a job has ended; a `chunk` is a part of a stream, after which it goes on.
+_ENDS = ("done", "failed", "diverted", "parted", "cancelled", "vanished")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """
+    One attempt at a job, or what else became of it.
+
+    Attributes:
+        number: counted from 1; None where nobody began it.
+        outcome: `done`, `failed`, `retried`, `crashed`, `diverted`, ... as in the history.
+        wait: seconds from when it could have begun; None where that is not known.
+        seconds: that the stage function took.
+        parts: how many parts of a stream were handed over before its end.
+        error: type, message, traceback, fingerprint of what went wrong.
+        lost: why something of the document went nowhere.
+    """
+
+    number: int | None
+    outcome: str
+    at: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    wait: float | None = None
+    seconds: float | None = None
+    worker: int | None = None
+    place: str | None = None
+    version: str | None = None
+    parts: int = 0
+    error: Mapping[str, Any] | None = None
+    lost: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        The public form.
+        """
+        return {
+            "attempt": self.number,
+            "outcome": self.outcome,
+            "at": self.at.isoformat(),
+            "started": self.started.isoformat() if self.started else None,
+            "ended": self.ended.isoformat() if self.ended else None,
+            "wait": _rounded(self.wait),
+            "seconds": _rounded(self.seconds),
+            "worker": self.worker,
+            "place": self.place,
+            "version": self.version,
+            "parts": self.parts,
+            "error": dict(self.error) if self.error else None,
+            "lost": list(self.lost),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """
+    A job that had the document.
+
+    Attributes:
+        of: the failed job that it repeats.
+        since: when it was handed over; what was put together of several, when the part with the document was.
+        beside: how many other documents were in it.
+        state: of a job that has not ended: `waits`, `runs`, or `is collected`.
+        wrote: what its stage has said because of the document; under the last job of the stage only.
+        next: the jobs that came of it and had the document too.
+    """
+
+    stage: str
+    job: int
+    of: int | None
+    since: datetime | None
+    beside: int
+    state: str | None
+    attempts: tuple[Attempt, ...]
+    wrote: tuple[Said, ...] = ()
+    next: "tuple[Step, ...]" = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        The public form.
+        """
+        return {
+            "stage": self.stage,
+            "job": self.job,
+            "repeats": self.of,
+            "since": self.since.isoformat() if self.since else None,
+            "beside": self.beside,
+            "state": self.state,
+            "attempts": [attempt.as_json() for attempt in self.attempts],
+            "wrote": [said_json(one) for one in self.wrote],
+            "next": [step.as_json() for step in self.next],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """
+    The job that reported a document, and what it was found in: id and name.
+    """
+
+    stage: str
+    job: int
+    container: tuple[str, str] | None
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        The public form.
+        """
+        container = {"document": self.container[0], "name": self.container[1]} if self.container else None
+        return {"stage": self.stage, "job": self.job, "in": container}
+
+
+@dataclass(frozen=True, slots=True)
+class Passport:
+    """
+    A document in a run.
+
+    Attributes:
+        line: where the receipt of the run counts it; None while it is on its way.
+        steps: the jobs that it entered with; those that followed are in them.
+        children: what was found in it: id and name.
+        said: what else is said about it: by the stage that found it, by other pipelines.
+    """
+
+    run: Run
+    document: str
+    name: str
+    kind: str
+    line: str | None
+    reason: str | None
+    finder: Finder | None
+    steps: tuple[Step, ...]
+    children: tuple[tuple[str, str], ...] = ()
+    said: tuple[Said, ...] = ()
+
+    def walk(self) -> "Iterable[Step]":
+        """
+        All jobs, each before what came of it.
+        """
+        ahead = list(reversed(self.steps))
+        while ahead:
+            step = ahead.pop()
+            yield step
+            ahead += reversed(step.next)
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        The public form.
+        """
+        return {
+            "document": self.document,
+            "name": self.name,
+            "dataset": self.run.dataset,
+            "run": self.run.id,
+            "pipeline": self.run.pipeline,
+            "plan": self.run.plan,
+            "kind": self.kind,
+            "line": self.line or "open",
+            "reason": self.reason,
+            "found_by": self.finder.as_json() if self.finder else None,
+            "steps": [step.as_json() for step in self.steps],
+            "children": [{"document": id, "name": name} for id, name in self.children],
+            "said": [said_json(one) for one in self.said],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """
+    What a passport is made of.
+
+    Attributes:
+        places: of workers.
+        origins: of the stages, by name.
+        index: the stages after which a document counts as indexed.
+        finder: the stage of the job that reported it, and the documents that this was about.
+    """
+
+    run: Run
+    document: str
+    reported: Reported | None
+    lines: Sequence[Line]
+    failed: Sequence[Failed] = ()
+    open: Mapping[int, Open] = field(default_factory=dict[int, Open])
+    places: Mapping[int, str] = field(default_factory=dict[int, str])
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    said: Sequence[Said] = ()
+    origins: Mapping[str, str] = field(default_factory=dict[str, str])
+    index: Sequence[str] = ()
+    finder: tuple[str, Sequence[str]] | None = None
+
+
+def passport(evidence: Evidence) -> Passport:
+    """
+    Puts the passport of a document together.
+    """
+    jobs = {job: list(lines) for job, lines in groupby(evidence.lines, attrgetter("job"))}
+    line, reason = _became(evidence, jobs)
+    reported = evidence.reported
+    steps, told = _steps(evidence, jobs)
+    return Passport(
+        run=evidence.run,
+        document=evidence.document,
+        name=reported.name if reported else evidence.document,
+        kind=reported.kind if reported else "found",
+        line=line,
+        reason=reason,
+        finder=_finder(evidence),
+        steps=steps,
+        children=tuple((id, evidence.names.get(id, id)) for id in children(evidence.lines, evidence.document)),
+        said=tuple(one for one in evidence.said if one not in told),
+    )
+
+
+def children(lines: Iterable[Line], document: str) -> list[str]:
+    """
+    The documents that were found in a document: what a job about it alone handed over, but for itself.
+    """
+    return list(
+        dict.fromkeys(
+            other
+            for line in lines
+            if line.documents is not None and list(line.documents) == [document]
+            for _, documents in (line.detail or {}).get("handed", ())
+            for other in documents or ()
+            if other != document
+        )
+    )
+
+
+def said_json(one: Said) -> dict[str, Any]:
+    """
+    The public form of what was said.
+    """
+    return {
+        "entity": one.entity,
+        "schema": one.schema,
+        "caption": one.caption,
+        "origin": one.origin,
+        "fragment": one.fragment,
+        "at": one.at.replace(tzinfo=UTC).isoformat() if one.at else None,
+    }
+
+
+def _finder(evidence: Evidence) -> Finder | None:
+    if evidence.finder is None or evidence.reported is None or evidence.reported.job is None:
+        return None
+    stage, documents = evidence.finder
+    container = documents[0] if len(documents) == 1 and documents[0] != evidence.document else None
+    named = (container, evidence.names.get(container, container)) if container else None
+    return Finder(stage, evidence.reported.job, named)
+
+
+def _steps(evidence: Evidence, jobs: Mapping[int, list[Line]]) -> tuple[tuple[Step, ...], set[Said]]:
+    """
+    The jobs as a tree, and what was written by them.
+
+    One that was put together with others is not shown: what came of it takes its place.
+    """
+    merged = {job for job, lines in jobs.items() if lines[-1].outcome == "collected"}
+    parent: dict[int, int | None] = {}
+    since: dict[int, datetime | None] = {}
+    for job, lines in jobs.items():
+        above, since[job] = lines[0].parent, lines[0].since
+        while above in merged:
+            above, since[job] = jobs[above][0].parent, jobs[above][0].since
+        parent[job] = above if above in jobs and above != job else None
+    last = {lines[0].stage: job for job, lines in sorted(jobs.items()) if job not in merged}
+    wrote = {
+        job: tuple(one for one in evidence.said if one.origin == evidence.origins.get(stage))
+        for stage, job in last.items()
+    }
+    below: dict[int | None, list[int]] = {}
+    for job in sorted(jobs, key=lambda job: (since[job] or evidence.run.created_at, job)):
+        if job not in merged:
+            below.setdefault(parent[job], []).append(job)
+    # A member that still waits to be put together has come to no job yet: it is shown itself.
+    made: dict[int, Step] = {}
+    for job in reversed(_in_order(below)):
+        lines = jobs[job]
+        made[job] = Step(
+            stage=lines[0].stage,
+            job=job,
+            of=lines[0].of,
+            since=since[job],
+            beside=max((len(line.documents) - 1 for line in lines if line.documents), default=0),
+            state=_state(evidence.open.get(job)),
+            attempts=tuple(_attempts(evidence, lines, since[job])),
+            wrote=wrote.get(job, ()),
+            next=tuple(made[next] for next in below.get(job, ())),
+        )
+    told = {one for some in wrote.values() for one in some}
+    return tuple(made[job] for job in below.get(None, ())), told
+
+
+def _in_order(below: Mapping[int | None, list[int]]) -> list[int]:
+    order: list[int] = []
+    ahead = list(below.get(None, ()))
+    while ahead:
+        job = ahead.pop()
+        order.append(job)
+        ahead += below.get(job, ())
+    return order
+
+
+def _state(open: Open | None) -> str | None:
+    return None if open is None else {"todo": "waits", "doing": "runs", "collected": "is collected"}[open.state]
+
+
+def _attempts(evidence: Evidence, lines: Iterable[Line], ready: datetime | None) -> Iterator[Attempt]:
+    parts = number = 0
+    for line in lines:
+        if line.outcome is None or line.at is None:
+            continue
+        if line.outcome == "chunk":
+            parts += 1
+            continue
+        begun = line.started is not None
+        number += begun
+        detail = line.detail or {}
+        yield Attempt(
+            number=number if begun else None,
+            outcome=line.outcome,
+            at=line.at,
+            started=line.started,
+            ended=line.ended,
+            wait=_between(ready, line.started),
+            seconds=_between(line.started, line.ended),
+            worker=line.worker,
+            place=evidence.places.get(line.worker) if line.worker is not None else None,
+            version=line.version or None,
+            parts=parts,
+            error=detail.get("error") or _error_of(evidence.failed, line),
+            lost=tuple(
+                f"{kind}: {reason}"
+                for kind, _, reason, documents, *_ in detail.get("lost", ())
+                if evidence.document in (documents or ())
+            ),
+        )
+        parts, ready = 0, line.at
+
+
+def _error_of(failed: Iterable[Failed], line: Line) -> dict[str, Any] | None:
+    """
+    Why a job failed that no attempt of it says: it was the recovery of its dead worker.
+    """
+    for failure in failed:
+        if failure.job == line.job and line.outcome == "failed":
+            return {"type": failure.type, "message": failure.message, "fingerprint": failure.fingerprint}
+    return None
+
+
+def _became(evidence: Evidence, jobs: Mapping[int, list[Line]]) -> tuple[str | None, str | None]:
+    """
+    The line of the receipt in which the document stands, and why: at the first that holds, as `receipt_v2` has it.
+    """
+    kind, reason = (evidence.reported.kind, evidence.reported.reason) if evidence.reported else ("found", None)
+    why = reason if kind != "found" else None
+    for failure in evidence.failed:
+        if failure.resolved_at is None:
+            told = ": ".join(filter(None, [failure.stage, failure.type, failure.message]))
+            return "failed", why or told
+    ended = [lines[-1] for lines in jobs.values() if lines[-1].outcome in _ENDS]
+    indexed = [line for line in ended if line.outcome == "done" and line.stage in evidence.index]
+    after = _after(jobs, [line.job for line in ended if line.outcome == "diverted"])
+    saved = any(line.job in after for line in indexed)
+    for line in ended:
+        if line.outcome == "vanished":
+            return "vanished", why or f"a job of {line.stage} was deleted"
+    for line in ended:
+        if line.outcome == "diverted" and not saved:
+            return "diverted", why or f"by {line.stage}"
+    if indexed:
+        return "indexed", why
+    losses = [
+        (lost, told)
+        for lines in jobs.values()
+        for line in lines
+        for lost, _, told, documents, *_ in (line.detail or {}).get("lost", ())
+        if evidence.document in (documents or ())
+    ]
+    losses += [
+        ("ended", f"{line.stage} returned nothing for it")
+        for line in ended
+        if line.outcome == "done" and _returned_nothing(jobs[line.job], evidence.document)
+    ]
+    for wanted in ("ended", "unmatched"):
+        for lost, told in losses:
+            if lost == wanted:
+                return wanted, why or told
+    for line in ended:
+        if line.outcome == "cancelled":
+            return "dropped", f"cancelled before {line.stage} was done"
+    for lost, told in losses:
+        if lost == "dropped":
+            return lost, why or told
+    return ("skipped" if kind == "skipped" else None), why
+
+
+def _returned_nothing(lines: Iterable[Line], document: str) -> bool:
+    named = [
+        documents
+        for line in lines
+        for documents in (
+            *(documents for _, documents in (line.detail or {}).get("handed", ())),
+            *(loss[3] for loss in (line.detail or {}).get("lost", ())),
+        )
+    ]
+    return not any(document in (documents or ()) for documents in named)
+
+
+def _after(jobs: Mapping[int, list[Line]], first: Iterable[int]) -> set[int]:
+    """
+    The jobs that came of some jobs.
+    """
+    found: set[int] = set()
+    ahead = set(first)
+    while ahead:
+        ahead = {job for job, lines in jobs.items() if lines[0].parent in ahead} - found
+        found |= ahead
+    return found
+
+
+def _between(one: datetime | None, other: datetime | None) -> float | None:
+    # Two machines have two clocks.
+    return None if one is None or other is None else max((other - one).total_seconds(), 0.0)
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -1,0 +1,242 @@
+"""
+What became of a document: found by its id, the hash of its bytes, its name or its path, in every run that had it.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psycopg import Connection
+
+from oaflow.entities.said import Said, of_hash, said
+from oaflow.errors import UsageError
+from oaflow.jobs import readable_name
+from oaflow.ledger import traces
+from oaflow.ledger.runs import find_run, recent_runs
+from oaflow.ledger.traces import Reported
+from oaflow.operations.databases import database
+from oaflow.operations.passports import Evidence, Passport, children, passport
+from oaflow.operations.states import bound_plan, index_stages, wanted_run
+from oaflow.settings import Settings
+
+if TYPE_CHECKING:
+    from oaflow.entities.store import EntityStore
+
+# Documents that a name or a hash may stand for, and runs that are looked through for one that nobody reported.
+MOST = 100
+
+_HASH = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """
+    Where a document is: the latest run that had it, and the others.
+    """
+
+    document: str
+    name: str
+    dataset: str
+    run: str
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """
+    What was found of what was typed.
+
+    Attributes:
+        found: the documents it stands for.
+        passports: theirs, each in the latest run that had it; none where there are many and one was to be shown.
+        entity: what is said about it, where it is no document but an entity that was read in the documents.
+    """
+
+    found: tuple[Found, ...]
+    passports: tuple[Passport, ...]
+    entity: tuple[Said, ...] = ()
+
+
+class UntracedError(UsageError):
+    """
+    No run had it.
+    """
+
+    def __init__(self, typed: str, dataset: str | None, run: str | None, runs: Sequence[str]) -> None:
+        self.typed, self.dataset, self.run = typed, dataset, run
+        place = f"run {run!r}" if run else f"dataset {dataset!r}" if dataset else "any run"
+        if run is not None:
+            help = f"oaflow receipt {run} --list all   (its documents)"
+        elif runs:
+            help = f"oaflow search WORDS -d DATASET, or oaflow receipt {runs[0]} --list all   (documents)"
+        else:
+            help = "oaflow run PIPELINE -d DATASET   (there is no run yet)"
+        super().__init__(f"nothing is known of {typed!r} in {place}", help=help)
+
+
+class NoDocumentError(UsageError):
+    """
+    The store has an entity of this id, which was in no document that a run had.
+    """
+
+    def __init__(self, typed: str, said: Said, dataset: str) -> None:
+        self.typed, self.said, self.dataset = typed, said, dataset
+        super().__init__(
+            f"no run has {typed!r} as a document: it is a {said.schema or 'entity'} in dataset {dataset!r}",
+            help=f"it was said by {said.origin}, because of {said.fragment!r}: oaflow entities -d {dataset}",
+        )
+
+
+def trace(
+    settings: Settings, typed: str, *, dataset: str | None = None, run: str | None = None, every: bool = False
+) -> Traced:
+    """
+    Find what was typed, and put together what became of it.
+
+    Args:
+        typed: the id of a document or entity, the hash of its bytes, its name or the end of it, or a path.
+        dataset: only in this one.
+        run: only in this one.
+        every: where it stands for several documents, the passports of all; else of none.
+
+    Raises:
+        UsageError: there is no such run, or nothing is known of it.
+    """
+    from oaflow.entities.store import EntityStore
+
+    with database(settings) as opened, opened.connect() as made:
+        if run is not None:
+            wanted_run(made, run)
+        with EntityStore(settings.entities_uri or opened.address.uri) as store:
+            search = _Search(made, store, dataset, run)
+            reported, entity = search.reported(typed)
+            if not reported and entity:
+                raise NoDocumentError(typed, entity[0], search.dataset)
+            if not reported:
+                raise UntracedError(typed, dataset, run, [one.id for one in recent_runs(made, limit=1)])
+            found = _by_document(reported)
+            several = len(found) > 1 and not every
+            passports = () if several else tuple(_passport(made, store, one, reported) for one in found)
+            return Traced(found, passports, tuple(entity))
+
+
+class _Search:
+    """
+    From what was typed to documents: what is fast and certain first.
+    """
+
+    def __init__(
+        self, connection: Connection[Any], store: "EntityStore", dataset: str | None, run: str | None
+    ) -> None:
+        self._connection, self._store, self._run = connection, store, run
+        self._only = dataset or (found.dataset if run and (found := find_run(connection, run)) else None)
+        self.dataset = ""  # where an entity of that id was met
+
+    def reported(self, typed: str) -> tuple[list[Reported], list[Said]]:
+        """
+        The documents that it stands for, in the latest run first; and what is said about it, if it is none of them.
+        """
+        name = readable_name(typed)
+        if found := self._of_ids([name]):
+            return found, []
+        if told := self._entity(name):
+            if found := self._of_ids(dict.fromkeys(one.fragment for one in told)):
+                return found, told
+            found = self._unreported(self.dataset, name)
+            return found, [] if found else told
+        for ids in self._guesses(typed):
+            if found := self._of_ids(ids):
+                return found, []
+        return traces.of_name(self._connection, name, run=self._run, dataset=self._only, limit=MOST), []
+
+    def _of_ids(self, ids: Iterable[str]) -> list[Reported]:
+        return traces.of_ids(self._connection, ids, run=self._run, dataset=self._only)
+
+    def _guesses(self, typed: str) -> Iterable[list[str]]:
+        """
+        Ids that it may stand for: of a file here by its path, then by its bytes.
+        """
+        from oaflow.stages.naming import document_id
+
+        path = Path(typed)
+        is_file = path.is_file()
+        if is_file:
+            yield [document_id(dataset, os.fsencode(path.absolute())) for dataset in self._datasets()]
+            yield [document_id(dataset, os.fsencode(path.resolve())) for dataset in self._datasets()]
+        digest = _digest(path) if is_file else typed.lower()
+        if _HASH.fullmatch(digest):
+            yield [id for dataset in self._datasets() for id in of_hash(self._store, dataset, digest)]
+
+    def _entity(self, id: str) -> list[Said]:
+        for self.dataset in self._datasets():
+            if told := said(self._store, self.dataset, id):
+                return told
+        return []
+
+    def _unreported(self, dataset: str, id: str) -> list[Reported]:
+        """
+        A document that the store has and no stage has reported: it came in with `-i`, or its pipeline does not report.
+        """
+        return [
+            Reported(run.id, run.dataset, id, id, "found", None, None)
+            for run in recent_runs(self._connection, dataset=dataset, limit=MOST)
+            if self._run in (None, run.id)
+            and (traces.lines(self._connection, run, id, found=None) or traces.naming(self._connection, run, id))
+        ]
+
+    def _datasets(self) -> list[str]:
+        return [self._only] if self._only is not None else self._store.datasets()
+
+
+def _by_document(reported: Iterable[Reported]) -> tuple[Found, ...]:
+    runs: dict[tuple[str, str], list[Reported]] = {}
+    for one in reported:
+        runs.setdefault((one.dataset, one.document), []).append(one)
+    return tuple(
+        Found(document, all[0].name, dataset, all[0].run, tuple(one.run for one in all[1:]))
+        for (dataset, document), all in runs.items()
+    )
+
+
+def _passport(
+    connection: Connection[Any], store: "EntityStore", found: Found, reported: Iterable[Reported]
+) -> Passport:
+    run = find_run(connection, found.run)
+    assert run is not None
+    document = found.document
+    one = next(one for one in reported if (one.run, one.document) == (run.id, document))
+    lines = traces.lines(connection, run, document, found=one.job)
+    if not lines and one.job is None:
+        lines = traces.lines(
+            connection, run, document, found=None, jobs=traces.naming(connection, run, document)
+        )
+    bound = bound_plan(connection, run)
+    jobs = {line.job for line in lines}
+    finder = None if one.job is None else traces.finder(connection, run, one.job)
+    named = [*children(lines, document), *(finder[1] if finder else ())]
+    origins = {name: stage.origin for name, stage in bound.stages.items()}
+    return passport(
+        Evidence(
+            run=run,
+            document=document,
+            reported=one,
+            lines=lines,
+            failed=traces.failed(connection, run.id, document, jobs),
+            open=traces.still_open(connection, jobs),
+            places=traces.places(connection, {line.worker for line in lines if line.worker is not None}),
+            names=traces.names_of(connection, run.id, named),
+            said=said(store, run.dataset, document, origins.values()),
+            origins=origins,
+            index=index_stages(bound),
+            finder=finder,
+        )
+    )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha1").hexdigest()
