@@ -103,6 +103,13 @@ stages are not asked; `loads` |
 | `test` | a test a line: `pipeline`, `number`, `at`, `port`, `description`, `expected`, `found` (how many by stage), \
 `reason` of what nothing takes, `problem` where it could not be tried, `taken`: edges as `from`, `port`, `to`; \
 `passed` |
+| `trace` | a document a line: `document`, `name`, `dataset`, `run`, `pipeline`, `plan`, `kind`, `line` and `reason` \
+as in the receipt, `found_by` (`stage`, `job`, `in`); `steps`, the jobs it entered with: `stage`, `job`, `repeats` \
+(the job that failed), `since`, `beside` (how many other documents were in it), `state` of what has not ended, \
+`attempts`, `wrote`, and `next`, the jobs that came of it; an attempt has `attempt`, `outcome`, `at`, `started`, \
+`ended`, `wait` and `seconds`, `worker`, `place`, `version`, `parts` of a stream, `error`, `lost`; `children`, and \
+`said` elsewhere: `entity`, `schema`, `caption`, `origin`, `fragment`, `at` |
+| `trace -f prov` | one document in PROV-JSON |
 | `limit` | what is limited, one a line: `name`, `queue`, `task`, `concurrency`, `rate` (in a second), \
 `said_concurrency`, `said_rate` (by `oaflow limit`), `running`, `waiting` (counted up to 1,000) |
 | `datasets` | a dataset a line: `dataset`, `entities`, `documents`, `files`, `bytes` (of the files), `runs`, \

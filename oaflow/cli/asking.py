@@ -198,7 +198,8 @@ def trace(
     wanted: Annotated[
         str,
         typer.Argument(
-            metavar="DOCUMENT|ENTITY|FILE", help="An id, the SHA-1 of a file, the name of a document or its end, or a path."
+            metavar="DOCUMENT|ENTITY|FILE",
+            help="An id, the SHA-1 of a file, the name of a document or its end, or a path.",
         ),
     ],
     dataset: Annotated[
@@ -207,16 +208,28 @@ def trace(
     run: Annotated[
         str | None, typer.Option("--run", metavar="RUN", help="In this run; default: the latest that had it.")
     ] = None,
+    format: Annotated[
+        str, typer.Option("--format", "-f", metavar="FORMAT", help="terminal, json or prov (W3C PROV, as PROV-JSON).")
+    ] = "terminal",
     json: Json = False,
 ) -> int:
     """
     Show what became of a document: each stage that it went through, and what was written because of it.
     """
     from oaflow.cli.output import say_json
+    from oaflow.errors import UsageError
     from oaflow.operations import tracing
 
-    traced = tracing.trace(settings(), wanted, dataset=dataset, run=run, every=json)
-    if json:
+    form = "json" if json else format
+    if form not in ("terminal", "json", "prov"):
+        raise UsageError(f"there is no format {format!r}", help="one of: terminal, json, prov")
+    traced = tracing.trace(settings(), wanted, dataset=dataset, run=run, every=form != "terminal")
+    if form == "prov":
+        from oaflow.operations.provenance import provenance
+
+        say_json(provenance(traced.passports))
+        return 0
+    if form == "json":
         for passport in traced.passports:
             say_json(passport.as_json())
         return 0

@@ -129,9 +129,7 @@ class _Search:
     From what was typed to documents: what is fast and certain first.
     """
 
-    def __init__(
-        self, connection: Connection[Any], store: "EntityStore", dataset: str | None, run: str | None
-    ) -> None:
+    def __init__(self, connection: Connection[Any], store: "EntityStore", dataset: str | None, run: str | None) -> None:
         self._connection, self._store, self._run = connection, store, run
         self._only = dataset or (found.dataset if run and (found := find_run(connection, run)) else None)
         self.dataset = ""  # where an entity of that id was met
@@ -172,8 +170,9 @@ class _Search:
             yield [id for dataset in self._datasets() for id in of_hash(self._store, dataset, digest)]
 
     def _entity(self, id: str) -> list[Said]:
-        for self.dataset in self._datasets():
-            if told := said(self._store, self.dataset, id):
+        for dataset in self._datasets():
+            if told := said(self._store, dataset, id):
+                self.dataset = dataset
                 return told
         return []
 
@@ -211,9 +210,7 @@ def _passport(
     one = next(one for one in reported if (one.run, one.document) == (run.id, document))
     lines = traces.lines(connection, run, document, found=one.job)
     if not lines and one.job is None:
-        lines = traces.lines(
-            connection, run, document, found=None, jobs=traces.naming(connection, run, document)
-        )
+        lines = traces.lines(connection, run, document, found=None, jobs=traces.naming(connection, run, document))
     bound = bound_plan(connection, run)
     jobs = {line.job for line in lines}
     finder = None if one.job is None else traces.finder(connection, run, one.job)

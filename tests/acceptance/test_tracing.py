@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from prov.model import ProvActivity, ProvDocument
 
 from oaflow.operations import reading, tracing
 from oaflow.operations.passports import Passport, Step
@@ -116,8 +117,15 @@ def test_a_document_is_traced_through_all_that_became_of_it_and_without_procrast
     assert [line.split()[0] for line in several.out.splitlines()[2:]] == ["doc-0", "doc-5"]
     assert "help:  oaflow trace doc-0" in several.err
     assert [json.loads(line)["document"] for line in whole.out.splitlines()] == ["doc-0", "doc-5"]
+    # A library for PROV reads all of it.
+    written = json.loads(cli("trace", "doc-2", "-f", "prov").out)
+    read: Any = ProvDocument.deserialize(content=json.dumps(written), format="json")
+    assert ProvDocument.deserialize(content=read.serialize(format="json"), format="json") == read
+    assert len(read.get_records()) == sum(len(some) for kind, some in written.items() if kind != "prefix")
+    outcomes = [outcome for one in read.get_records(ProvActivity) for outcome in one.get_attribute("oaflow:outcome")]
+    assert outcomes.count("failed") == 2
     plain = cli("trace", "doc-2").out
-    assert plain.startswith("<script>alert(1)</script>.pdf\nfailed: bad: ValueError: cannot read [bold]doc-2\\x1b[31m\n")
+    assert plain.startswith(f"{NAMES[2]}\nfailed: bad: ValueError: cannot read [bold]doc-2\\x1b[31m\n")
     assert f"job {bad[0].job} again" in plain
 
     # The same documents in a later run, and in another dataset.
