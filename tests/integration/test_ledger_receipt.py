@@ -2,6 +2,7 @@
 The account of a run's documents, over what the real hand-over writes: each document once, at the first line that holds.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from oaflow.ledger import handover, receipts, runs
+from oaflow.ledger import handover, receipts, runs, traces
 from oaflow.ledger.failures import clusters, failures
-from oaflow.ledger.runs import FirstJob
+from oaflow.ledger.runs import FirstJob, find_run
+from oaflow.operations.passports import Evidence, Passport, passport
 
 Fate = str
 
@@ -158,6 +160,16 @@ class Story:
         found = receipts.documents(self.connection, self.run, ["index"])
         return next(one.line for one in found if one.document == document)
 
+    def passport(self, document: str) -> Passport:
+        run = find_run(self.connection, self.run)
+        assert run is not None
+        (reported,) = traces.of_ids(self.connection, [document], run=self.run)
+        lines = traces.lines(self.connection, run, document, found=reported.job)
+        jobs = {line.job for line in lines}
+        failed = traces.failed(self.connection, self.run, document, jobs)
+        still = traces.still_open(self.connection, jobs)
+        return passport(Evidence(run, document, reported, lines, failed, still, index=["index"]))
+
     def _args(self, stage: str) -> dict[str, Any]:
         return {"payload": {"context": {"oaflow": {"run": self.run, "stage": stage}}}}
 
@@ -222,6 +234,8 @@ def test_a_document_is_counted_once_at_the_first_line_that_holds(
 
     lines = {one.document: one.line for one in receipts.documents(connection, story.run, ["index"])}
     assert lines == expected
+    # The passport of each comes to the same, from its own jobs alone.
+    assert {document: story.passport(document).line for document in expected} == expected
     assert receipt.found == len(expected)
     for line in receipts.LINES:
         listed = receipts.documents(connection, story.run, ["index"], line=line)
@@ -250,8 +264,11 @@ def test_a_document_whose_failed_job_is_sent_again_is_open_and_then_where_it_cam
     story.live("doc", "failed")
     assert story.line_of("doc") == "failed"
 
+    (failed,) = story.passport("doc").steps
     assert runs.reopen(story.connection, story.run) == 1
     assert story.line_of("doc") is None
+    (again,) = story.passport("doc").steps[0].next
+    assert (again.of, again.state, again.attempts) == (failed.job, "waits", ())
 
     job = story._latest()  # pyright: ignore[reportPrivateUsage]
     index = story.finish(job, "work", "done", ("doc",), to="index")
@@ -331,3 +348,28 @@ def test_the_jobs_of_a_receipt_are_read_through_one_snapshot(story: Story) -> No
     receipt = story.receipt()
 
     assert (receipt.open, receipt.counts["indexed"], receipt.balanced) == (1, 0, False)
+
+
+def test_a_document_is_traced_by_probes_of_the_index_in_the_days_of_its_run_alone(story: Story) -> None:
+    connection = story.connection
+    story.find({"doc": "found"})
+    story.live("doc", "indexed")
+    connection.execute(
+        "INSERT INTO oaflow.hops (run, stage, job, outcome, successors, detail)"
+        " SELECT %s, 'work', 1000000 + n, 'done', ARRAY[2000000 + n], '{\"handed\": [[\"index\", [\"other\"]]]}'"
+        "   FROM generate_series(1, 20000) n",
+        [story.run],
+    )
+    connection.execute("ANALYZE oaflow.hops")
+    connection.execute("UPDATE oaflow.runs SET finished_at = now() WHERE id = %s", [story.run])
+    run = find_run(connection, story.run)
+    assert run is not None
+    values = {"document": "doc", "found": None, "jobs": [], **traces._days(run)}  # pyright: ignore[reportPrivateUsage]
+
+    plan = "\n".join(line for (line,) in connection.execute("EXPLAIN " + traces.sql("trace"), values).fetchall())
+
+    days = set(re.findall(r"on (hops_\w+)", plan))
+    assert days <= {"hops_default", *(f"hops_{at:%Y%m%d}" for at in (run.created_at, run.finished_at) if at)}
+    assert "Seq Scan" not in plan
+    assert "Merge Join" not in plan
+    assert "Hash Join" not in plan
