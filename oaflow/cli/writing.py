@@ -79,10 +79,15 @@ def import_env(
     """
     Write the pipeline of OpenAleph's services as their hand-over settings (OPENALEPH_*) have it today.
     """
-    from oaflow.cli.output import clean, remark, say_into
-    from oaflow.operations.importing import import_environment, read_environment
+    from oaflow.cli.output import clean, complain, remark, say_into
+    from oaflow.operations.importing import WrongSettingsError, import_environment, read_environment
 
-    text, remarks = import_environment(name, read_environment(file))
+    try:
+        text, remarks = import_environment(name, read_environment(file))
+    except WrongSettingsError as error:
+        for one in error.mistakes:
+            complain(one)
+        return error.exit_code
     for sentence in remarks:
         remark(clean(sentence))
     say_into(text, output)

@@ -6,14 +6,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
 from oaflow.compiler.checking import check_data
 from oaflow.compiler.edges import EDGE_KEYS
-from oaflow.compiler.reading import PORT, QUEUE_LENGTH
-from oaflow.diagnostics import errors
+from oaflow.compiler.reading import PORT, QUEUE_LENGTH, Reader
+from oaflow.diagnostics import NO_SPANS, errors
 from oaflow.errors import UsageError
 from oaflow.loader import load_text
 from oaflow.operations.openaleph import DEFAULTS, PREFIX, Service, Settings, read_settings
@@ -44,6 +44,16 @@ stages:
 """
 
 
+class WrongSettingsError(UsageError):
+    """
+    Settings that make no pipeline. `mistakes` say what is wrong, one after the other.
+    """
+
+    def __init__(self, mistakes: Sequence[UsageError]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(map(str, mistakes)), help=mistakes[0].help)
+
+
 def import_environment(name: str, environment: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     """
     The text of a pipeline file, and what is to be said about settings that are not in it.
@@ -52,17 +62,21 @@ def import_environment(name: str, environment: Mapping[str, str]) -> tuple[str, 
         name: of the pipeline.
 
     Raises:
-        UsageError: a value is none that the setting, or a pipeline, can have.
+        WrongSettingsError: values are none that the setting, or a pipeline, can have.
     """
     # Only here: ruamel.yaml takes long to load.
     from oaflow.formatting import formatted
 
     settings = read_settings(environment)
+    if wrong := [*_wrong_name(name), *settings.wrong, *_wrong_services(settings.services)]:
+        raise WrongSettingsError(wrong)
     text = formatted(_HEAD.format(name=_scalar(name)) + "\n".join(_lines(settings)) + "\n")
     loaded = load_text(text, "import-env")
     checked = check_data(loaded.data, loaded.spans, None) if loaded.data is not None else None
-    if wrong := errors((*loaded.diagnostics, *(checked.diagnostics if checked else ()))):
-        raise UsageError(f"the settings make no pipeline: {wrong[0].message}", help=wrong[0].help)
+    if found := errors((*loaded.diagnostics, *(checked.diagnostics if checked else ()))):
+        raise WrongSettingsError(
+            [UsageError(f"the settings make no pipeline: {one.message}", help=one.help) for one in found]
+        )
     if not any(service.said for service in settings.services.values()):
         return text, ("no setting of the hand-over is set: these are the defaults", *settings.remarks)
     return text, settings.remarks
@@ -98,34 +112,56 @@ def _lines(settings: Settings) -> Iterator[str]:
     services = settings.services
     reached = _reached(services)
     for name in HANDS_OVER:
-        _check(name, services[name])
         if name in reached:
             yield from _stage(name, services)
             yield ""
     yield from (f"# {line}" for line in _absent(services, reached))
 
 
-def _reached(services: Mapping[str, Service]) -> set[str]:
-    reached, ahead = set[str](), [START]
+def _reached(services: Mapping[str, Service]) -> dict[str, None]:
+    reached, ahead = dict[str, None](), [START]
     while ahead:
         name = ahead.pop()
         if name not in reached:
-            reached.add(name)
+            reached[name] = None
             ahead += [to for to in HANDS_OVER[name] if services[to].defer]
     return reached
 
 
-def _check(name: str, service: Service) -> None:
+def _wrong_name(name: str) -> Iterator[UsageError]:
+    reader = Reader(NO_SPANS)
+    reader.name(name, ("pipeline",), "a pipeline")
+    for one in reader.found:
+        yield UsageError(one.message, help="oaflow import-env --name openaleph")
+
+
+def _wrong_services(services: Mapping[str, Service]) -> Iterator[UsageError]:
     """
-    Refuses what can be the name of a queue there, and none of a port here.
+    What can be the name of a queue or a task there, and none here; and stages that cannot be told apart.
     """
-    queue = service.queue
-    if PORT.fullmatch(queue) and len(queue) <= QUEUE_LENGTH and queue not in EDGE_KEYS:
-        return
-    raise UsageError(
-        f"{service.said.get('queue')} is {queue!r}, and a pipeline could not name a port like it: {_RULE}",
-        help=f"let the services have another one: {PREFIX}{name.upper()}_QUEUE=NAME",
-    )
+    for name in HANDS_OVER:
+        queue, task, said = services[name].queue, services[name].task, services[name].said
+        if not PORT.fullmatch(queue) or len(queue) > QUEUE_LENGTH or queue in EDGE_KEYS:
+            yield UsageError(
+                f"{said.get('queue')} is {queue!r}, and a pipeline could not name a port like it: {_RULE}",
+                help=f"let the services have another one: {PREFIX}{name.upper()}_QUEUE=NAME",
+            )
+        if not task or not task.isprintable() or " " in task or "${" in task:
+            yield UsageError(
+                f"{said.get('task')} is {task!r}, and no name of a task: no spaces, no control characters",
+                help=f"{PREFIX}{name.upper()}_TASK={DEFAULTS[name].task}",
+            )
+    told: set[tuple[str, ...]] = set()
+    for name in _reached(services):
+        for queue, targets in _ports(name, services).items():
+            alike = tuple(to for to in targets if [services[one].task for one in targets].count(services[to].task) > 1)
+            if alike and alike not in told:
+                told.add(alike)
+                yield UsageError(
+                    f"stages {', '.join(map(repr, alike))} have one queue {queue!r} and one task: "
+                    f"what {name!r} hands over to them cannot be told apart",
+                    help=f"give one of them another queue: {PREFIX}{alike[0].upper()}_QUEUE=NAME",
+                )
 
 
 _RULE = f"letters, digits, '_', '-' and '.', first a letter, at most {QUEUE_LENGTH}, and none of {', '.join(EDGE_KEYS)}"
@@ -143,13 +179,21 @@ def _stage(name: str, services: Mapping[str, Service]) -> Iterator[str]:
         yield _said(
             f"    priority: {middle}", f"random there, from {least} to {most}" + (f": {where}" if where else "")
         )
-    ports: dict[str, list[str]] = {}
-    for to in HANDS_OVER[name]:
-        ports.setdefault(services[to].queue, []).append(to)
+    ports = _ports(name, services)
     if ports:
         yield "    next:"
     for queue, targets in ports.items():
         yield from _port(_scalar(queue), name, targets, services)
+
+
+def _ports(name: str, services: Mapping[str, Service]) -> Mapping[str, list[str]]:
+    """
+    The queues that a service hands over to, each with the stages that work it.
+    """
+    ports: dict[str, list[str]] = {}
+    for to in HANDS_OVER[name]:
+        ports.setdefault(services[to].queue, []).append(to)
+    return ports
 
 
 def _port(port: str, name: str, targets: Sequence[str], services: Mapping[str, Service]) -> Iterator[str]:
@@ -162,13 +206,6 @@ def _port(port: str, name: str, targets: Sequence[str], services: Mapping[str, S
         yield _said(f"      {port}: {_edge(name, going[0])}", why)
     else:
         # One queue for several stages: what is handed over says its task.
-        if len({services[to].task for to in targets}) < len(targets):
-            queue = services[targets[0]].queue
-            raise UsageError(
-                f"stages {', '.join(map(repr, targets))} have one queue {queue!r} and one task: "
-                f"what {name!r} hands over to them cannot be told apart",
-                help=f"give one of them another queue: {PREFIX}{targets[0].upper()}_QUEUE=NAME",
-            )
         yield _said(f"      {port}:", why)
         for to in going:
             when = json.dumps(f"job.task == {services[to].task!r}", ensure_ascii=False)
@@ -180,7 +217,7 @@ def _edge(name: str, to: str, *members: str) -> str:
     return f"{{{', '.join((f'to: {to}', *said))}}}" if said else to
 
 
-def _absent(services: Mapping[str, Service], reached: set[str]) -> Iterator[str]:
+def _absent(services: Mapping[str, Service], reached: Collection[str]) -> Iterator[str]:
     """
     The stages that are not in the pipeline, and why.
     """

@@ -4,7 +4,7 @@ anything. They are read as its own settings model reads them, which tests/compat
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -38,11 +38,12 @@ class Service:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """
-    The stages by name, and sentences about settings that say nothing about them.
+    The stages by name, sentences about settings that say nothing about them, and about those that have a wrong value.
     """
 
     services: Mapping[str, Service]
     remarks: tuple[str, ...]
+    wrong: tuple[UsageError, ...] = ()
 
 
 def _aleph(task: str, **fields: Any) -> Service:
@@ -93,32 +94,29 @@ _NAMED = 3
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """
     What an environment makes of the defaults.
-
-    Raises:
-        UsageError: a value is none that the setting can have.
     """
     given = {name.upper(): value for name, value in environment.items() if name.upper().startswith(PREFIX)}
-    services, remarks, others = dict(DEFAULTS), list[str](), list[str]()
+    services, remarks, others, wrong = dict(DEFAULTS), list[str](), list[str](), list[UsageError]()
     # Those of a whole stage first: what is said of one field counts before them.
     for setting in sorted(given, key=lambda name: (_of(name)[1] is not None, name)):
         stage, key = _of(setting)
         if stage is None:
             (remarks if setting.endswith(("_QUEUE", "_TASK", "_DEFER")) else others).append(setting)
-        elif key is None:
-            for name, value in _members(setting, given[setting]):
-                services[stage] = _with(services[stage], setting, name, value)
-        elif key in _NUMBERS:
+        elif key in _NUMBERS or (key is not None and key not in _FIELDS):
             remarks.append(setting)
-        elif key in _FIELDS:
-            services[stage] = _with(services[stage], setting, key, given[setting])
         else:
-            remarks.append(setting)
+            said = {key: given[setting]} if key is not None else _members(setting, given[setting], wrong)
+            for name, value in said.items():
+                try:
+                    services[stage] = _with(services[stage], setting, name, value)
+                except UsageError as error:
+                    wrong.append(error)
     said = [_unknown(setting) for setting in remarks]
     others = [name for name in others if name.removeprefix(PREFIX) not in _OTHERS]
     if others:
         names = ", ".join(others[:_NAMED]) + (f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "")
         said.append(f"not of the hand-over, and left out: {names}")
-    return Settings(services, tuple(said))
+    return Settings(services, tuple(said), tuple(wrong))
 
 
 def _of(setting: str) -> tuple[str | None, str | None]:
@@ -134,17 +132,25 @@ def _of(setting: str) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _members(setting: str, value: str) -> Iterator[tuple[str, object]]:
+def _members(setting: str, value: str, wrong: list[UsageError]) -> Mapping[str, object]:
+    """
+    What a setting says of a whole stage; what it says that no stage has is noted.
+    """
     try:
         members = orjson.loads(value)
     except orjson.JSONDecodeError:
         members = None
     if not isinstance(members, dict):
-        raise UsageError(f"{setting} is {value!r}, and no object of JSON", help=f'{setting}=\'{{"queue": "NAME"}}\'')
-    for name, member in cast("dict[str, object]", members).items():
+        wrong.append(
+            UsageError(f"{setting} is {value!r}, and no object of JSON", help=f'{setting}=\'{{"queue": "NAME"}}\'')
+        )
+        return {}
+    known = cast("dict[str, object]", members)
+    for name in known:
         if name not in _FIELDS:
-            raise UsageError(f"{setting} has a key {name!r}, which no stage has", help=f"one of: {', '.join(_FIELDS)}")
-        yield name, member
+            message = f"{setting} has a key {name!r}, which no stage has"
+            wrong.append(UsageError(message, help=f"one of: {', '.join(_FIELDS)}"))
+    return {name: member for name, member in known.items() if name in _FIELDS}
 
 
 def _with(service: Service, setting: str, key: str, value: object) -> Service:

@@ -36,17 +36,18 @@ def test_a_file_of_settings_becomes_a_pipeline_that_is_checked_and_formatted(off
     assert (tidy.code, tidy.err) == (0, "")
 
 
-def test_without_a_file_the_environment_counts_and_what_is_wrong_is_one_sentence(offline: Command) -> None:
+def test_without_a_file_the_environment_counts_and_what_is_wrong_is_told(offline: Command) -> None:
     mine = offline("import-env", env={"OPENALEPH_INGEST_QUEUE": "mine"})
     none = offline("import-env")
-    wrong = offline("import-env", env={"OPENALEPH_INDEX_DEFER": "maybe"})
+    wrong = offline("import-env", "--name", "9 bad", env={"OPENALEPH_INDEX_DEFER": "maybe"})
     gone = offline("import-env", "nothing.env")
     open_ended = offline("import-env", "-", stdin="A=1\nOPENALEPH_INGEST_QUEUE='abc\n")
 
     assert (mine.code, mine.err) == (0, "")
     assert "queue: mine  # OPENALEPH_INGEST_QUEUE" in mine.out
     assert (none.code, none.err) == (0, "no setting of the hand-over is set: these are the defaults\n")
-    assert (wrong.code, wrong.error) == (2, "OPENALEPH_INDEX_DEFER is 'maybe', neither true nor false")
+    assert (wrong.code, wrong.out, len(wrong.err.splitlines())) == (2, "", 4)
+    assert "error: OPENALEPH_INDEX_DEFER is 'maybe', neither true nor false\nhelp:  OPENALEPH_INDEX" in wrong.err
     assert (gone.code, gone.error) == (2, "'nothing.env' cannot be read: No such file or directory")
     assert (open_ended.code, open_ended.out, open_ended.help) == (2, "", "look at its quotes")
     assert open_ended.error == "stdin:2: this is no NAME=value"

@@ -5,7 +5,7 @@ What is said about hand-over settings of OpenAleph that are not understood. test
 import pytest
 
 from oaflow.errors import UsageError
-from oaflow.operations.importing import import_environment
+from oaflow.operations.importing import WrongSettingsError, import_environment
 from oaflow.operations.openaleph import read_settings
 
 
@@ -50,7 +50,7 @@ def test_what_is_not_of_openaleph_and_what_is_of_its_other_settings_is_nothing_t
             "OPENALEPH_INDEX_QUEUE is 'to', and a pipeline could not name a port like it",
         ),
         ({"OPENALEPH_INDEX_QUEUE": "a b"}, "OPENALEPH_INDEX_QUEUE is 'a b', and a pipeline could not name a port"),
-        ({"OPENALEPH_INDEX_TASK": "a b"}, "the settings make no pipeline: 'a b' is no name of a task"),
+        ({"OPENALEPH_INDEX_TASK": "a b"}, "OPENALEPH_INDEX_TASK is 'a b', and no name of a task"),
         (
             {"OPENALEPH_INDEX_QUEUE": "analyze", "OPENALEPH_INDEX_TASK": "ftm_analyze.tasks.analyze"},
             "stages 'analyze', 'index' have one queue 'analyze' and one task",
@@ -62,6 +62,49 @@ def test_what_no_pipeline_could_say_is_refused_with_the_name_of_the_setting(envi
         import_environment("openaleph", environment)
 
     assert str(refused.value).startswith(problem)
+
+
+def test_all_that_is_wrong_is_told_each_with_what_to_type():
+    wrong = {
+        "OPENALEPH_INDEX_DEFER": "maybe",
+        "OPENALEPH_INGEST_QUEUE": "to",
+        "OPENALEPH_ANALYZE": '{"queue": "a b", "speed": 3, "max_retries": "many"}',
+        "OPENALEPH_GEOCODE": "[]",
+        "OPENALEPH_TRANSLATE_TASK": "a b",
+        "OPENALEPH_TRANSCRIBE_QUEUE": "openaleph",
+        "OPENALEPH_TRANSCRIBE_TASK": "aleph.procrastinate.tasks.index_entities",
+    }
+
+    with pytest.raises(WrongSettingsError) as refused:
+        import_environment("9 bad", wrong)
+
+    told = [(str(one).partition(":")[0], one.help) for one in refused.value.mistakes]
+    assert told == [
+        ("'9 bad' is no name of a pipeline", "oaflow import-env --name openaleph"),
+        (
+            "OPENALEPH_ANALYZE has a key 'speed', which no stage has",
+            "one of: queue, task, defer, min_priority, max_priority, max_retries",
+        ),
+        ("OPENALEPH_ANALYZE says max_retries 'many', which is no number", "OPENALEPH_ANALYZE='{\"max_retries\": 5}'"),
+        ("OPENALEPH_GEOCODE is '[]', and no object of JSON", 'OPENALEPH_GEOCODE=\'{"queue": "NAME"}\''),
+        ("OPENALEPH_INDEX_DEFER is 'maybe', neither true nor false", "OPENALEPH_INDEX_DEFER=0, or =1"),
+        (
+            "OPENALEPH_INGEST_QUEUE is 'to', and a pipeline could not name a port like it",
+            "let the services have another one: OPENALEPH_INGEST_QUEUE=NAME",
+        ),
+        (
+            "OPENALEPH_ANALYZE is 'a b', and a pipeline could not name a port like it",
+            "let the services have another one: OPENALEPH_ANALYZE_QUEUE=NAME",
+        ),
+        (
+            "OPENALEPH_TRANSLATE_TASK is 'a b', and no name of a task",
+            "OPENALEPH_TRANSLATE_TASK=ftm_translate.tasks.translate",
+        ),
+        (
+            "stages 'index', 'transcribe' have one queue 'openaleph' and one task",
+            "give one of them another queue: OPENALEPH_INDEX_QUEUE=NAME",
+        ),
+    ]
 
 
 def test_stages_on_one_queue_are_told_apart_by_their_tasks():
