@@ -2,6 +2,7 @@
 `Job` and `DatasetJob`: the fields, the helpers and the wire format of the OpenAleph world.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 # Between the classes of the services, whose priorities go from 1 to 100.
 DEFAULT_PRIORITY = 50
+
+
+# How pydantic says what it cannot write as JSON.
+_UNKNOWN = re.compile(r"unknown type: <class '(.+)'>")
 
 
 class Job(BaseModel):
@@ -96,7 +101,8 @@ class Job(BaseModel):
         try:
             data = self.model_dump(mode="json")
         except (PydanticSerializationError, UnicodeError) as error:
-            raise ForbiddenValueError("payload", str(error)) from error
+            unknown = _UNKNOWN.search(str(error))
+            raise ForbiddenValueError("payload", f"a value of type {unknown[1]}" if unknown else str(error)) from error
         # Again: what an object became may hold what is forbidden.
         refuse_forbidden(data)
         return cleaned(data)

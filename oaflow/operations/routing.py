@@ -12,7 +12,7 @@ import orjson
 
 from oaflow.errors import UsageError
 from oaflow.expressions import Expression
-from oaflow.jobs import AnyJob, InvalidJobError, read_job
+from oaflow.jobs import AnyJob, ForbiddenValueError, InvalidJobError, read_job
 from oaflow.operations.programs import Program, without_required
 from oaflow.plan import BoundStage, Condition, Facts, bind, check_params
 from oaflow.plan.params import close_to
@@ -202,9 +202,11 @@ def example_job(given: Any, stage: BoundStage, dataset: str = "example") -> AnyJ
     payload = body.get("payload")
     if isinstance(payload, dict) and isinstance(entities := payload.get("entities"), list):
         body["payload"] = {**payload, "entities": [_named(entity, number) for number, entity in enumerate(entities, 1)]}
+    if isinstance(payload, dict) and not isinstance(payload.get("context") or {}, Mapping):
+        raise UsageError("the context of a job is a mapping", help=_EXAMPLE)
     try:
         job = read_job({"queue": stage.queue, "task": stage.task, "dataset": dataset, **body})
-    except InvalidJobError as error:
+    except (InvalidJobError, ForbiddenValueError) as error:
         raise UsageError(str(error), help=_EXAMPLE) from error
     for entity in entities_of(job):
         if (schema := entity["schema"]) not in SCHEMATA:

@@ -26,10 +26,10 @@ from oaflow.compiler.functions import import_folders, inspect_here
 from oaflow.diagnostics import errors
 from oaflow.dsl import Pipeline
 from oaflow.dsl.plain import plain
-from oaflow.errors import UsageError
+from oaflow.errors import JobError, Reject, UsageError
 from oaflow.files import Archive, ArchiveOptions
 from oaflow.jobs import AnyJob, Bindings, DatasetJob, InvalidJobError, Job, bind, pack, read_job
-from oaflow.jobs.bindings import Note
+from oaflow.jobs.bindings import Note, Tally
 from oaflow.ledger.rows import Completion
 from oaflow.operations.programs import PipelineMistakesError, Program, Source, locate, with_absolute_defaults
 from oaflow.operations.routing import example_job
@@ -129,18 +129,21 @@ class _Machine:
         reached = replace(self._bindings(f"{self._plan.pipeline}/input", None), lasting=True)
         for name in stages:
             stage = self._stage(name)
-            for one in given:
+            for number, one in enumerate(given, 1):
                 job = one if isinstance(one, Job) else example_job(one, stage, self._passage.dataset)
                 if (found := dataset_of(job)) not in (None, self._passage.dataset):
                     raise UsageError(
                         f"a job of dataset {found!r} was given, and the run is about {self._passage.dataset!r}",
                         help=f"run(..., dataset={found!r})",
                     )
-                with bind(reached), reached.writer(self._passage.dataset) as writer:
-                    for entity in entities_of(job):
-                        writer.add(entity)
-                    job = pack(job, self._settings.job_bytes)
-                self._memory.enter(enter(self._plan, name, job, run=self._passage.id))
+                try:
+                    with bind(reached), reached.writer(self._passage.dataset) as writer:
+                        for entity in entities_of(job):
+                            writer.add(entity)
+                        job = pack(job, self._settings.job_bytes)
+                    self._memory.enter(enter(self._plan, name, job, run=self._passage.id))
+                except JobError as error:
+                    raise UsageError(f"job {number} of those given cannot be sent: {error}", help=error.help) from error
 
     def run(self) -> Ran:
         """
@@ -179,7 +182,7 @@ class _Machine:
         folder = Path(mkdtemp(dir=temp))
 
         def bindings(_dataset: str | None) -> Bindings:
-            return self._bindings(stage.origin, folder)
+            return self._bindings(stage.origin, folder, stage.name)
 
         async def hand(part: Handover) -> None:
             self._take(held, part)
@@ -281,8 +284,26 @@ class _Machine:
             raise UsageError(f"no run starts at {name!r}: it is a join, and fires by itself")
         return self._plan.stages[name]
 
-    def _bindings(self, origin: str, temp: Path | None) -> Bindings:
-        return Bindings(entities=self._shelf, files=self._files, queue=self._deferred, origin=origin, temp=temp)
+    def _bindings(self, origin: str, temp: Path | None, stage: str = "") -> Bindings:
+        return Bindings(self._shelf, self._files, self._deferred, origin, _Unaccounted(stage), temp)
+
+
+class _Unaccounted:
+    """
+    Stands for what is known of runs: of one in memory there is no account.
+    """
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+
+    def account(self, run: str) -> list[Tally]:
+        """
+        Refuse.
+        """
+        raise Reject(
+            "a run in memory keeps no account of documents, which this stage asks for",
+            help=f"run(..., instead={{{self._stage!r}: lambda job: None}})",
+        )
 
 
 class _Deferred:

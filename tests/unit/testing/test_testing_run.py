@@ -2,6 +2,7 @@
 Pipelines that are run in memory, from a test.
 """
 
+import math
 import os
 import sys
 import time
@@ -14,6 +15,7 @@ from oaflow import DatasetJob, Out, Pipeline, Reject, external, recurse, stage, 
 from oaflow.errors import UsageError
 from oaflow.jobs import Job
 from oaflow.plan import Plan
+from oaflow.stages import report
 from oaflow.testing.shelf import Shelf
 
 
@@ -308,6 +310,13 @@ def test_mistakes_of_a_pipeline_are_shown_as_check_shows_them():
         ({"jobs": {"id": "a", "schema": "Email"}}, "`jobs` is no list of jobs"),
         ({"jobs": "a"}, "`jobs` is no list of jobs"),
         ({"jobs": 3}, "`jobs` is no list of jobs"),
+        (
+            {"jobs": [{"context": {"a": object()}}]},
+            "job 1 of those given cannot be sent: payload holds a value",
+        ),
+        ({"jobs": [{"context": {"a": [1.5, math.nan]}}]}, r"payload.context.a\[1\] holds NaN"),
+        ({"jobs": [[], [{"schema": "Email", "properties": {"title": "\0"}}]]}, r"properties.title.* holds a NUL"),
+        ({"jobs": [{"context": [1]}]}, "the context of a job is a mapping"),
         ({"jobs": [{"id": "a", "schema": "Emial"}]}, "FollowTheMoney has no schema 'Emial'"),
         ({"instead": {"keep": 3}}, "what is to stand in for stage 'keep' is no function"),
     ],
@@ -315,6 +324,14 @@ def test_mistakes_of_a_pipeline_are_shown_as_check_shows_them():
 def test_what_cannot_be_run_is_said_in_a_sentence(keys, sentence):
     with pytest.raises(UsageError, match=sentence):
         testing.run(Pipeline("p", stages={"keep": keep.stage(), "end": keep.stage(join="run")}), **keys)
+
+
+def test_a_report_says_that_a_run_in_memory_keeps_no_account():
+    (failed,) = testing.run(Pipeline("p", stages={"keep": keep.stage(), "end": report.stage(join="run")})).failures
+
+    assert (failed.stage, failed.type, failed.attempts) == ("end", "Reject", 1)
+    assert failed.message == "a run in memory keeps no account of documents, which this stage asks for"
+    assert failed.help == "run(..., instead={'end': lambda job: None})"
 
 
 def test_a_ctrl_c_within_a_stage_ends_the_test():
