@@ -13,7 +13,16 @@ from oaflow.compiler.rules import expressions as rules
 from oaflow.compiler.rules.names import UNKNOWN_PARAM
 from oaflow.compiler.rules.shape import LOOKALIKE
 from oaflow.diagnostics import Diagnostic, Path, Rule, Span, Spans
-from oaflow.expressions import ExpressionError, Kind, Mistake, MistakeKind, check_mapping, compile_expression
+from oaflow.expressions import (
+    ExpressionError,
+    Kind,
+    Mistake,
+    MistakeKind,
+    Shape,
+    check_mapping,
+    compile_expression,
+    of_param,
+)
 from oaflow.model import Edge, Pipeline, Where
 from oaflow.schemata import STUB, travels
 
@@ -42,7 +51,11 @@ def check_expressions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     """
     Everything that is wrong with the conditions and locks of a pipeline.
     """
-    params = {name: param.type for name, param in pipeline.params.items()}
+    # A path is seen from where the run starts: what it will be is not what is written.
+    params = {
+        name: of_param(param.type, () if "path" in (param.type, param.of) else param.choices or ())
+        for name, param in pipeline.params.items()
+    }
     if pipeline.defaults.lock is not None:
         yield from _expression(pipeline.defaults.lock, "lock", ("defaults", "lock"), params, spans).mistakes
     for name, stage in pipeline.stages.items():
@@ -67,7 +80,7 @@ class _Asked:
     reads: Mapping[str, Span]
 
 
-def _asked_by(edge: Edge, path: Path, params: Mapping[str, str], spans: Spans) -> Iterator[_Asked]:
+def _asked_by(edge: Edge, path: Path, params: Mapping[str, Shape], spans: Spans) -> Iterator[_Asked]:
     if edge.when is not None:
         yield _expression(edge.when, "when", (*path, "when"), params, spans)
     if isinstance(edge.where, str):
@@ -76,7 +89,7 @@ def _asked_by(edge: Edge, path: Path, params: Mapping[str, str], spans: Spans) -
         yield _mapping(edge.where, (*path, "where"), spans)
 
 
-def _expression(source: str, kind: Kind, path: Path, params: Mapping[str, str], spans: Spans) -> _Asked:
+def _expression(source: str, kind: Kind, path: Path, params: Mapping[str, Shape], spans: Spans) -> _Asked:
     def place(offset: int, length: int) -> Span:
         return part_of(spans, path, source, offset, length)
 

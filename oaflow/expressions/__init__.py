@@ -10,6 +10,7 @@ from oaflow.expressions.grammar import FUNCTIONS, NAMES, Kind
 from oaflow.expressions.mapping import admitted, as_expression, check_mapping, compile_mapping, reads
 from oaflow.expressions.mistakes import EvaluationError, ExpressionError, Mistake, MistakeKind
 from oaflow.expressions.reading import can_be_read
+from oaflow.expressions.shapes import Shape, of_param
 
 __all__ = [
     "FUNCTIONS",
@@ -21,11 +22,13 @@ __all__ = [
     "Mistake",
     "MistakeKind",
     "Params",
+    "Shape",
     "admitted",
     "as_expression",
     "can_be_read",
     "check_mapping",
     "compile_expression",
     "compile_mapping",
+    "of_param",
     "reads",
 ]

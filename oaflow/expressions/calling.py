@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from oaflow.expressions import nodes, shapes
-from oaflow.expressions.comparing import beside_schema, in_quotes, is_schema
+from oaflow.expressions.comparing import beside_choices, beside_schema, in_quotes, is_schema
 from oaflow.expressions.grammar import AGGREGATES, ARITY, FUNCTIONS, FUNCTIONS_MEANT, NAMES, USAGE
 from oaflow.expressions.naming import behind, field_of
 from oaflow.expressions.patterns import PatternError, search
@@ -196,6 +196,7 @@ def _among_values(translation: Translation, node: ast.Call, function: str) -> Ty
             message = f"{described(argument.shape)} is never in {described(found.shape)}"
             translation.mistake("never", message, written, in_quotes(written))
         beside_schema(translation, argument.node, node.args[0])
+        beside_choices(translation, written, _alone(found.shape), node.args[0])
     known = nodes.texts(argument.node for argument in wanted)
     if known is not None and found.shape.sort is Sort.VALUES:
         return Typed(nodes.membership(function, found.node, known, node), shapes.BOOL)
@@ -214,7 +215,9 @@ def _among_texts(translation: Translation, node: ast.Call, function: str) -> Typ
 def _lower(translation: Translation, node: ast.Call, function: str) -> Typed:
     [value] = _texts(translation, node.args, function)
     shape = Shape(Sort.LIST, value.shape.optional, shapes.TEXT) if value.shape.sort is Sort.SET else value.shape
-    return Typed(nodes.call(function, [value.node], node), shape)
+    # In lower case it may be none of the choices.
+    of = shape.of and replace(shape.of, choices=())
+    return Typed(nodes.call(function, [value.node], node), replace(shape, of=of, choices=()))
 
 
 def _number(translation: Translation, node: ast.Call, function: str) -> Typed:

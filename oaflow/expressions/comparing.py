@@ -90,6 +90,8 @@ def _equal(
         return translation.mistake("never", message, node, _otherwise(translation, one, other, written)).node
     beside_schema(translation, other.node, written[0])
     beside_schema(translation, one.node, written[1])
+    beside_choices(translation, written[1], one.shape, written[0])
+    beside_choices(translation, written[0], other.shape, written[1])
     return nodes.compared(one.node, op, other.node, node)
 
 
@@ -126,8 +128,11 @@ def _in(
         message = f"{described(left)} is never in {described(right)}"
         return translation.mistake("never", message, node, in_quotes(written[0])).node
     if isinstance(written[1], ast.List | ast.Tuple | ast.Set):
-        for text in written[1].elts:
-            beside_schema(translation, text, written[0])
+        for value in written[1].elts:
+            beside_schema(translation, value, written[0])
+            beside_choices(translation, value, left, written[0])
+    elif right.is_list:
+        beside_choices(translation, written[0], right.member, written[1])
     # A list takes any value; a text only texts, and a set no lists.
     plain = left.sort in _PLAIN and not left.optional
     if not right.optional and (
@@ -202,6 +207,23 @@ def in_quotes(node: ast.expr) -> str | None:
             return f"in quotes: '{number}'"
         case _:
             return None
+
+
+def beside_choices(translation: Translation, value: ast.expr, shape: Shape, beside: ast.expr) -> None:
+    """
+    A value that is compared with a param must be one that the param can have.
+
+    Args:
+        shape: of the param, or of what is in it.
+        beside: the param, as it is written.
+    """
+    if not shape.choices or not isinstance(value, ast.Constant) or value.value in (None, *shape.choices):
+        return
+    known = [str(choice) for choice in shape.choices]
+    quoted = in_quotes(value) if str(value.value) in shape.choices else None
+    help = quoted or did_you_mean(str(value.value), known) or f"its choices are: {', '.join(known)}"
+    message = f"{value.value!r} is none of the choices of {translation.text.segment(beside)}"
+    translation.mistake("never", message, value, help)
 
 
 def beside_schema(translation: Translation, text: ast.expr, beside: ast.expr) -> None:

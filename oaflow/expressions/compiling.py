@@ -17,10 +17,11 @@ from oaflow.expressions.grammar import Kind
 from oaflow.expressions.mistakes import EvaluationError, ExpressionError
 from oaflow.expressions.operations import Unfit
 from oaflow.expressions.reading import Text, read
+from oaflow.expressions.shapes import ANY, Shape
 from oaflow.expressions.translating import translate
 from oaflow.expressions.translation import Translation
 
-Params = Mapping[str, str] | Collection[str]
+Params = Mapping[str, Shape] | Collection[str]
 Entity = dict[str, Any]
 Test = Callable[[Entity | None, Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], Any]
 
@@ -206,14 +207,14 @@ def compile_expression(source: str, kind: Kind, params: Params | None = None) ->
     Args:
         source: Python of the kind that is allowed.
         kind: the key that it stands under.
-        params: names of the pipeline's params, if possible with their types; None: any name is a param.
+        params: names of the pipeline's params, if possible with their shapes; None: any name is a param.
 
     Raises:
         ExpressionError: with all mistakes that were found.
     """
     if params is None:
         return _compiled(source, kind, None, True)
-    known = tuple(params.items()) if isinstance(params, Mapping) else tuple((name, "") for name in params)
+    known = tuple(params.items()) if isinstance(params, Mapping) else tuple((name, ANY) for name in params)
     return _compiled(source, kind, known, True)
 
 
@@ -225,7 +226,7 @@ def compile_written(source: str) -> Expression:
 
 
 @lru_cache(maxsize=4096)
-def _compiled(source: str, kind: Kind, params: tuple[tuple[str, str], ...] | None, written: bool) -> Expression:
+def _compiled(source: str, kind: Kind, params: tuple[tuple[str, Shape], ...] | None, written: bool) -> Expression:
     tree, text = read(source, written=written)
     body, translation = translate(tree, text, kind, None if params is None else dict(params))
     if translation.mistakes:

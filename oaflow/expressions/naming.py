@@ -163,7 +163,7 @@ def _of_params(translation: Translation, node: Access, base: Typed, called: str)
         return translation.wrong(node)
     translation.used_params.add(called)
     translation.note(node)
-    shape = shapes.of_param(params[called]) if isinstance(params, dict) else shapes.ANY
+    shape = params[called] if isinstance(params, dict) else shapes.ANY
     return Typed(nodes.get(base.node, called, node), shape)
 
 

@@ -5,6 +5,7 @@ What is known of a value before there is one. Pure.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from typing import Any
 
 
 class Sort(Enum):
@@ -31,12 +32,14 @@ class Sort(Enum):
 @dataclass(frozen=True, slots=True)
 class Shape:
     """
-    A kind of value, which may be missing if it is `optional`. `of` is that of the members of a list.
+    A kind of value, which may be missing if it is `optional`. `of` is that of the members of a list. `choices` are all
+    values that there are, where these are known.
     """
 
     sort: Sort
     optional: bool = False
     of: "Shape | None" = None
+    choices: tuple[Any, ...] = ()
 
     @property
     def is_list(self) -> bool:
@@ -90,11 +93,14 @@ _PARAMS: Mapping[str, Shape] = {
 _GROUPS = {Sort.BOOL: Sort.NUMBER, Sort.VALUES: Sort.LIST}
 
 
-def of_param(type: str) -> Shape:
+def of_param(type: str, choices: tuple[Any, ...] = ()) -> Shape:
     """
-    The shape of a param by its declared type; a `choice` may be anything.
+    The shape of a param by its declared type; a `choice` may be anything. The choices of a list are those of its items.
     """
-    return _PARAMS.get(type, ANY)
+    shape = _PARAMS.get(type, ANY)
+    if not choices:
+        return shape
+    return replace(shape, of=replace(ANY, choices=choices)) if shape.is_list else replace(shape, choices=choices)
 
 
 def either(one: Shape, other: Shape) -> Shape:
@@ -107,7 +113,8 @@ def either(one: Shape, other: Shape) -> Shape:
     if one.sort is Sort.NONE or other.sort is Sort.NONE:
         return replace(other if one.sort is Sort.NONE else one, optional=True)
     if one.sort is other.sort:
-        return replace(one, optional=optional, of=one.of if one.of == other.of else None)
+        of = one.of if one.of == other.of else None
+        return Shape(one.sort, optional, of, one.choices if one.choices == other.choices else ())
     if {one.sort, other.sort} == {Sort.VALUES, Sort.LIST}:
         return Shape(Sort.LIST, optional)
     return ANY

@@ -23,7 +23,7 @@ _LEAST, _GREATEST = -(2**63), 2**64 - 1
 
 
 def translate(
-    tree: ast.expr, text: Text, kind: Kind, params: Mapping[str, str] | Collection[str] | None
+    tree: ast.expr, text: Text, kind: Kind, params: Mapping[str, Shape] | Collection[str] | None
 ) -> tuple[ast.expr, Translation]:
     """
     What Python may run, and what was found on the way. Where that are mistakes, nothing may be run.

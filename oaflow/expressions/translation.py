@@ -34,7 +34,7 @@ class Translation:
 
     Attributes:
         translators: what knows each type of node.
-        params: those of the pipeline, by name with their types, or names only; None: any name is one.
+        params: those of the pipeline, by name with their shapes, or names only; None: any name is one.
         scope: the name of the generator that is being translated.
         reads: properties of entities.
         properties: those of `e`, each with the name that its values have in the result.
@@ -45,7 +45,7 @@ class Translation:
 
     text: Text
     kind: Kind
-    params: Mapping[str, str] | Collection[str] | None
+    params: Mapping[str, Shape] | Collection[str] | None
     translators: Mapping[type[ast.expr], Translate]
     scope: dict[str, Shape] = field(default_factory=dict[str, Shape])
     mistakes: list[Mistake] = field(default_factory=list[Mistake])

@@ -246,7 +246,8 @@ NEVER_HOLDS = rule(
     "values are compared that are never equal, ordered, or in each other",
     """
     A number is never equal to a text, and neither comes first: `number(...)` reads a text. No entity has an abstract
-    schema such as `Thing` itself: `is_a` asks about what descends from it.
+    schema such as `Thing` itself: `is_a` asks about what descends from it. A param with `choices` is one of them, or
+    nothing.
     """,
     """
     pipeline: letters

@@ -4,9 +4,11 @@ What is told of an expression that is wrong: the kind of mistake, the piece of i
 
 import pytest
 
-from oaflow.expressions import ExpressionError, compile_expression
+from oaflow.expressions import ExpressionError, compile_expression, of_param
 
 PARAMS = {"target_lang": "string", "langs": "list", "ocr": "bool", "size": "int"}
+PARAMS = {name: of_param(kind) for name, kind in PARAMS.items()}
+PARAMS |= {"mode": of_param("choice", ("quick", "full", "4")), "kinds": of_param("list", ("a", "b"))}
 
 
 def told(source, kind="where", params=PARAMS):
@@ -44,7 +46,7 @@ def told(source, kind="where", params=PARAMS):
         ('e.schema in ("Email", "Docment")', "unknown-schema", '"Docment"', "did you mean 'Document'?"),
         ('has(e.schema, "Docment")', "unknown-schema", '"Docment"', "did you mean 'Document'?"),
         ("params.target", "unknown-param", "target", "did you mean 'target_lang'?"),
-        ('params["zzz"]', "unknown-param", '"zzz"', "the params are: target_lang, langs, ocr, size"),
+        ('params["zzz"]', "unknown-param", '"zzz"', "the params are: target_lang, langs, ocr, size, mode, kinds"),
         ("job.contxt.ocr", "unknown-field", "contxt", "did you mean 'context'?"),
         ("job.ocr", "unknown-field", "ocr", "what stages put into the context is job.context.ocr"),
         ("run.name", "unknown-field", "name", "it has: id, pipeline, dataset"),
@@ -71,6 +73,15 @@ def told(source, kind="where", params=PARAMS):
         ("'e.name'", "always", "'e.name'", None),
         ("not ['a']", "always", "['a']", None),
         ('e.schema != "Email" or "Page"', "always", '"Page"', 'e.schema not in ("Email", "Page")'),
+        # Choices.
+        ("params.mode == 'ful'", "never", "'ful'", "did you mean 'full'?"),
+        ("'x' != params.mode", "never", "'x'", "its choices are: quick, full, 4"),
+        ("params.mode == 4", "never", "4", "in quotes: '4'"),
+        ("params.mode in ['full', 'quik']", "never", "'quik'", "did you mean 'quick'?"),
+        ("(params.mode if params.ocr else params.mode) == 'x'", "never", "'x'", "its choices are: quick, full, 4"),
+        ("'c' in params.kinds", "never", "'c'", "its choices are: a, b"),
+        ("has(params.kinds, 'a', 'c')", "never", "'c'", "its choices are: a, b"),
+        ("any(kind == 'c' for kind in params.kinds)", "never", "'c'", "its choices are: a, b"),
         # Arguments.
         ('e.schema in ("Email")', "wrong-argument", 'e.schema in ("Email")', 'e.schema == "Email"'),
         ("max(x for x in job.entities)", "wrong-argument", "x", "name one of its fields"),
@@ -157,6 +168,22 @@ def test_places_count_characters_in_several_lines_of_any_script():
 )
 def test_what_is_too_large_is_refused(source):
     assert [kind for kind, _, _ in told(source)] == ["too-large"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "params.mode == 'full'",
+        "params.mode is None or params.mode != None",
+        "params.mode in ('quick', 'full', None)",
+        "'x' == (params.mode or 'x')",
+        "(params.mode if params.ocr else 'x') == 'x'",
+        "lower(params.mode) == 'x' or 'x' in lower(params.kinds)",
+        "params.mode in job.context.modes and params.mode == params.target_lang and 'ful' in params.mode",
+    ],
+)
+def test_a_choice_beside_what_it_may_be_is_no_mistake(source):
+    assert compile_expression(source, "where", PARAMS).params
 
 
 def test_params_that_are_not_known_are_not_checked():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from oaflow.expressions import EvaluationError, ExpressionError, compile_expression
+from oaflow.expressions import EvaluationError, ExpressionError, compile_expression, of_param
 from tests.unit.expressions.plain import evaluate
 
 # As many as there is time for.
@@ -18,7 +18,8 @@ EXAMPLES = int(os.environ.get("OAFLOW_TEST_EXAMPLES", "300"))
 
 WORDS = ("eng", "deu", "Letter.PDF", "2020-01-01", "7", "1e3", "", "ß")
 PROPERTIES = ("language", "fileName", "date", "fileSize")
-PARAMS = {"word": "string", "total": "int", "words": "list", "choice": "choice"}
+TYPES = {"word": "string", "total": "int", "words": "list", "choice": "choice"}
+PARAMS = {name: of_param(kind) for name, kind in TYPES.items()}
 
 words = st.sampled_from(WORDS)
 numbers = st.one_of(st.integers(-3, 9), st.sampled_from([0.5, 7.0, 1000.0]))
