@@ -122,7 +122,8 @@ def text_lines(diagnostic: Diagnostic) -> list[str]:
         if at.line and at.file == span.file:
             lines += _excerpt(at, "-", visible(label))
         else:
-            lines.append(f"  note: {visible(label)}: {_place(at)}")
+            # What is so elsewhere, as in a database, has no place here.
+            lines.append(f"  note: {visible(label)}" + (f": {_place(at)}" if at.file or at.path else ""))
     if diagnostic.help is not None:
         lines.append(f"  help: {visible(diagnostic.help)}")
     return lines
@@ -201,13 +202,13 @@ def _escaped(text: str, *, value: bool = True) -> str:
 
 
 def _sarif_rule(rule: Rule) -> dict[str, Any]:
-    help = f"{rule.explanation}\n\nFor example:\n\n{rule.example}\n\nInstead:\n\n{rule.repair}"
+    example = f"\n\nFor example:\n\n{rule.example}\n\nInstead:\n\n{rule.repair}" if rule.example else ""
     return {
         "id": rule.code,
         "name": rule.slug,
         "shortDescription": {"text": rule.summary},
         "fullDescription": {"text": rule.explanation},
-        "help": {"text": help},
+        "help": {"text": rule.explanation + example},
         "defaultConfiguration": {"level": rule.severity},
     }
 

@@ -2,6 +2,7 @@
 `check`, `graph`, `plan`, `route`, `test`, `explain`: for who writes a pipeline.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,6 +51,9 @@ def check(
     fix: Annotated[
         bool, typer.Option("--fix", help="Mend in the files what is clear: a name, a missing drop, quotes.")
     ] = False,
+    db: Annotated[
+        bool, typer.Option("--db", help="Ask the database too: its live workers, its limits, its runs in flight.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """
@@ -57,16 +61,28 @@ def check(
     """
     from oaflow.cli.diagnostics import FORMATS, print_diagnostics
     from oaflow.cli.output import clean, count, remark
-    from oaflow.diagnostics import errors
+    from oaflow.diagnostics import errors, in_order
     from oaflow.errors import UsageError
     from oaflow.operations.programs import load, locate
 
     form = "json" if json else format
     if form not in FORMATS:
         raise UsageError(f"there is no format {form!r}", help=f"one of: {', '.join(FORMATS)}")
+    if db and no_import:
+        raise UsageError("--db asks workers for the functions, and --no-import leaves them out", help="leave one out")
     if fix:
         _mend(pipelines, no_import)
     programs = [load(locate(name), imports=not no_import) for name in pipelines]
+    where = ""
+    if db:
+        from oaflow.operations.deployment import check_deployed
+
+        place, workers, deployed = check_deployed(settings(), programs)
+        where = f"; {count(workers, 'live worker')} in {clean(place)}"
+        programs = [
+            replace(program, diagnostics=tuple(in_order([*program.diagnostics, *found])))
+            for program, found in zip(programs, deployed, strict=True)
+        ]
     print_diagnostics([diagnostic for program in programs for diagnostic in program.diagnostics], form)
     for program in programs:
         wrong, others = len(errors(program.diagnostics)), len(program.diagnostics)
@@ -75,12 +91,13 @@ def check(
             remark(
                 f"{name}: {count(wrong, 'mistake')}"
                 + (f", {count(others - wrong, 'warning')}" if others > wrong else "")
+                + where
             )
         else:
             unseen = " (its functions were not looked at)" if no_import else ""
             warned = f", {count(others, 'warning')}" if others else ""
             stages = count(len(program.plan.stages), "stage") if program.plan is not None else ""
-            remark(f"{name}: {stages}, no mistakes{warned}{unseen}")
+            remark(f"{name}: {stages}, no mistakes{warned}{unseen}{where}")
     return int(any(errors(program.diagnostics) for program in programs))
 
 

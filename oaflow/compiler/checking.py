@@ -31,6 +31,7 @@ class Checked:
         diagnostics: errors and warnings, in the order of the file.
         inspected: whether the functions were looked at.
         functions: by task, what was found.
+        spans: where all of it stands.
     """
 
     plan: Plan | None
@@ -38,6 +39,7 @@ class Checked:
     diagnostics: tuple[Diagnostic, ...]
     inspected: bool = False
     functions: Mapping[str, Inspected] = field(default_factory=dict[str, Inspected])
+    spans: Spans = NO_SPANS
 
     @property
     def errors(self) -> list[Diagnostic]:
@@ -99,7 +101,7 @@ def check_pipeline(
         if errors(found):
             return Checked(None, pipeline, tuple(in_order(found)))
     if inspect is None:
-        return Checked(plan_of(pipeline, {}), pipeline, tuple(in_order(found)))
+        return Checked(plan_of(pipeline, {}), pipeline, tuple(in_order(found)), spans=spans)
     # Not at the top: they bring the table of schemata, which a check without imports has no use for.
     from oaflow.compiler.flows import check_flows
     from oaflow.compiler.signatures import check_functions
@@ -110,7 +112,7 @@ def check_pipeline(
     found += () if errors(found) else check_flows(pipeline, answers, spans)
     seen = {task: answer for task, answer in answers.items() if isinstance(answer, Inspected)}
     plan = None if errors(found) else plan_of(pipeline, seen)
-    return Checked(plan, pipeline, tuple(in_order(found)), True, seen)
+    return Checked(plan, pipeline, tuple(in_order(found)), True, seen, spans)
 
 
 def compile_pipeline(pipeline: Pipeline, spans: Spans = NO_SPANS, inspect: Inspect | None = None) -> Plan:

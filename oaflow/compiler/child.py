@@ -10,17 +10,16 @@ import inspect
 import json
 import os
 import pkgutil
-import re
 import sys
 import traceback
-import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from oaflow.compiler.functions import InspectionError, Parameter, module_of
 from oaflow.errors import OaflowError
+from oaflow.hints import hints_of, written
 from oaflow.model import STAGE_ATTRIBUTE, stage_options
 from oaflow.packages import missing
 
@@ -34,9 +33,6 @@ _KINDS: Mapping[Any, Any] = {
     inspect.Parameter.VAR_POSITIONAL: "*",
     inspect.Parameter.VAR_KEYWORD: "**",
 }
-
-# Names that say nothing by their module: a plan reads the same however its author imported them.
-_COMMON = re.compile(r"\b(?:oaflow(?:\.\w+)*|typing|collections\.abc)\.(?=\w+)")
 
 
 def main(request: str) -> None:
@@ -144,7 +140,7 @@ def _function(found: Any) -> dict[str, Any] | InspectionError:
         return InspectionError("undecorated")
     function = inspect.unwrap(found)
     signature = inspect.signature(function)
-    hints = _hints(function)
+    hints = hints_of(function)
     code = getattr(function, "__code__", None)
     return {
         # Only what was said: the members of a `retry` that were not said may come from the pipeline's defaults.
@@ -152,7 +148,7 @@ def _function(found: Any) -> dict[str, Any] | InspectionError:
         "is_async": inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function),
         "is_generator": inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function),
         "parameters": [asdict(_parameter(parameter, hints)) for parameter in signature.parameters.values()],
-        "returns": _annotation(hints.get("return", signature.return_annotation)),
+        "returns": written(hints.get("return", signature.return_annotation)),
         "doc": (inspect.getdoc(function) or "").strip().partition("\n")[0] or None,
         "file": code.co_filename if code else None,
         "line": code.co_firstlineno if code else None,
@@ -168,31 +164,14 @@ def _kind_of(found: Any) -> str:
     return "module" if inspect.ismodule(found) else "class" if inspect.isclass(found) else type(found).__name__
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    # A name that is imported for the type checker only cannot be resolved: then the annotations stand as written.
-    try:
-        return typing.get_type_hints(function)
-    except Exception:
-        return {}
-
-
 def _parameter(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Parameter:
     star = parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return Parameter(
         name=parameter.name,
         required=parameter.default is inspect.Parameter.empty and not star,
         kind=_KINDS[parameter.kind],
-        annotation=_annotation(hints.get(parameter.name, parameter.annotation)),
+        annotation=written(hints.get(parameter.name, parameter.annotation)),
     )
-
-
-def _annotation(annotation: Any) -> str | None:
-    if annotation is inspect.Parameter.empty:
-        return None
-    # get_type_hints gives the type of None where None was written.
-    annotation = None if annotation is type(None) else annotation
-    text = annotation.strip("'\"") if isinstance(annotation, str) else inspect.formatannotation(annotation)
-    return _COMMON.sub("", text)
 
 
 def _pipeline(found: Any, names: Mapping[str, Any]) -> dict[str, Any] | InspectionError:

@@ -15,7 +15,14 @@ _FILE = re.compile(r"^# (\w+\.(?:py|yml))\n", re.MULTILINE)
 
 _LANGUAGES = {"py": "python", "yml": "yaml"}
 
-PHASES = {"0": "The file", "1": "The shape", "2": "Names", "3": "The graph", "4": "The functions"}
+PHASES = {
+    "0": "The file",
+    "1": "The shape",
+    "2": "Names",
+    "3": "The graph",
+    "4": "The functions",
+    "5": "Where it is to run",
+}
 
 
 def explain(code: str) -> str:

@@ -350,9 +350,14 @@ async def chunks(connection: Connection, job: int) -> list[tuple[int, str, int]]
         return list(await cursor.fetchall())
 
 
-async def register(connection: Connection, *, host: str, pid: int, program: str, formats: Sequence[int]) -> int:
+async def register(
+    connection: Connection, *, host: str, pid: int, program: str, formats: Sequence[int], only: str | None = None
+) -> int:
     """
     Make a worker's rows, procrastinate's and ours, and return the id that they share.
+
+    Args:
+        only: the run that it works on; None: all.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(
@@ -363,11 +368,11 @@ async def register(connection: Connection, *, host: str, pid: int, program: str,
                 SELECT id, %(host)s, %(pid)s, %(program)s FROM made
                 ON CONFLICT (id) DO UPDATE
                    SET (host, pid, program, started_at) = (excluded.host, excluded.pid, excluded.program, now()))
-            INSERT INTO oaflow.workers (id, host, pid, program, formats)
-            SELECT id, %(host)s, %(pid)s, %(program)s, %(formats)s::int[] FROM made
+            INSERT INTO oaflow.workers (id, host, pid, program, formats, run)
+            SELECT id, %(host)s, %(pid)s, %(program)s, %(formats)s::int[], %(run)s FROM made
             RETURNING id
             """,
-            {"host": host, "pid": pid, "program": program, "formats": list(formats)},
+            {"host": host, "pid": pid, "program": program, "formats": list(formats), "run": only},
         )
         row = await cursor.fetchone()
         assert row is not None
@@ -375,15 +380,23 @@ async def register(connection: Connection, *, host: str, pid: int, program: str,
 
 
 async def advertise(
-    connection: Connection, worker: int, tasks: Sequence[str], async_tasks: Sequence[str], lacks: Mapping[str, str]
+    connection: Connection,
+    worker: int,
+    takes: Mapping[str, str | None],
+    async_tasks: Sequence[str],
+    lacks: Mapping[str, str],
 ) -> None:
     """
-    Say what a worker can run, and why not what it `lacks`.
+    Say what a worker can run, with what each of these functions takes, and why not what it `lacks`.
     """
     await connection.execute(
-        "UPDATE oaflow.workers SET tasks = %s, async_tasks = %s, lacks = %s::jsonb WHERE id = %s",
-        (list(tasks), list(async_tasks), orjson.dumps(dict(lacks)).decode(), worker),
+        "UPDATE oaflow.workers SET tasks = %s, takes = %s::jsonb, async_tasks = %s, lacks = %s::jsonb WHERE id = %s",
+        (sorted(takes), _json(takes), list(async_tasks), _json(lacks), worker),
     )
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return orjson.dumps(dict(value)).decode()
 
 
 async def unregister(connection: Connection, worker: int) -> None:

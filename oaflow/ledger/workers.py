@@ -2,7 +2,7 @@
 Who works, what they can run, and what waits for somebody who can.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -27,6 +27,20 @@ class Worker:
     started_at: datetime
     silent: float
     doing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Able:
+    """
+    What a live worker has said of the tasks that it met: what the functions that it can run take, and why it cannot
+    run others. `formats` are those of plans that it knows.
+    """
+
+    id: int
+    host: str
+    formats: list[int]
+    takes: Mapping[str, str | None]
+    lacks: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +75,21 @@ def workers(connection: Connection[Any], silent: float) -> list[Worker]:
     """
     with connection.cursor(row_factory=class_row(Worker)) as cursor:
         return cursor.execute(sql("workers"), {"silent": silent}).fetchall()
+
+
+def able(connection: Connection[Any], silent: float) -> list[Able]:
+    """
+    The live workers that take jobs of any run.
+    """
+    with connection.cursor(row_factory=class_row(Able)) as cursor:
+        return cursor.execute(sql("able"), {"silent": silent}).fetchall()
+
+
+def ask(connection: Connection[Any], tasks: Iterable[str]) -> None:
+    """
+    Asks the live workers whether they can run tasks; what they find stands in `able`, in its time.
+    """
+    connection.execute(sql("ask"), {"tasks": sorted(set(tasks))})
 
 
 def unserved(connection: Connection[Any], run: str, served: Iterable[tuple[str, str]], silent: float) -> list[Waiting]:

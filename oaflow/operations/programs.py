@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from oaflow.diagnostics import Diagnostic, Spans, errors
+from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans, errors
 from oaflow.errors import UsageError
 from oaflow.model import Pipeline
 from oaflow.plan import Plan, PlannedParam
@@ -67,13 +67,14 @@ class Source:
 class Program:
     """
     A pipeline that was looked at: as it was declared, where its shape was right; its plan, where it passed every check;
-    and what there was to say.
+    and what there was to say; `spans` are where all of it stands, where there is a plan.
     """
 
     source: Source
     plan: Plan | None
     diagnostics: tuple[Diagnostic, ...]
     pipeline: Pipeline | None = None
+    spans: Spans = NO_SPANS
 
     def checked(self) -> Plan:
         """
@@ -140,7 +141,7 @@ def load(source: Source, *, imports: bool = True) -> Program:
             Spans(None if named.file is None else shown_path(Path(named.file))),
             Inspector(import_folders()) if imports else None,
         )
-    return Program(source, checked.plan, checked.diagnostics, checked.pipeline)
+    return Program(source, checked.plan, checked.diagnostics, checked.pipeline, checked.spans)
 
 
 def with_absolute_defaults(plan: Plan, source: Source) -> Plan:

@@ -250,6 +250,7 @@ class Dispatcher:
             pid=os.getpid(),
             program=f"oaflow {__version__}",
             formats=[FORMAT],
+            only=self._passages.only,
         )
         self._completer.worker = self._heart.worker = self.worker
         if self._options.registered:
@@ -258,7 +259,7 @@ class Dispatcher:
 
     async def _advertise(self) -> None:
         known = self._passages
-        await self._wire.send("advertise", ledger.advertise, self.worker, known.tasks, known.async_tasks, known.lacks)
+        await self._wire.send("advertise", ledger.advertise, self.worker, known.takes, known.async_tasks, known.lacks)
 
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -307,6 +308,8 @@ class Dispatcher:
                 passage.state = "cancelled"
             if notification.get("event") in ("limits.changed", "jobs.recovered"):
                 self._lanes.changed()
+            if notification.get("event") == "task.asked":
+                self._passages.ask(str(notification.get("task")))
             self._stale = True
         self._look()
         self._wake.set()

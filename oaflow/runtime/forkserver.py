@@ -8,6 +8,7 @@ pool starts another. It ends when its worker is gone.
 
 import contextlib
 import gc
+import inspect
 import json
 import os
 import select
@@ -23,6 +24,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NoReturn
 
+from oaflow.hints import taken
 from oaflow.runtime.executor import Setup, serve
 from oaflow.runtime.frames import Frames, frame
 from oaflow.runtime.functions import TaskError, load
@@ -229,7 +231,7 @@ def _look(task: str) -> tuple[Probe, int]:
         return Probe(False, error=problem), _threads() - before
     except BaseException as error:  # SystemExit, or worse
         return Probe(False, error=f"importing task {task!r} ended with {type(error).__name__}: {error}"), 0
-    return Probe(True, loaded.is_async, loaded.version), _threads() - before
+    return Probe(True, loaded.is_async, loaded.version, taken(inspect.unwrap(loaded.function))), _threads() - before
 
 
 def _module_of(task: str) -> str:

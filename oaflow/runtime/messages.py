@@ -80,12 +80,14 @@ class Probe:
         ok: there is a decorated function of this name.
         is_async: a coroutine function or an async generator: runs in the worker's loop, not in an executor.
         version: version of the distribution or of the module, with a short hash of the module's source.
+        takes: what its job is annotated with, as a plan has it.
         error: one sentence where it is not ok.
     """
 
     ok: bool
     is_async: bool = False
     version: str = ""
+    takes: str | None = None
     error: str | None = None
 
 

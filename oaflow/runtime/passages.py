@@ -46,6 +46,7 @@ class Passages:
         self._plans: dict[str, Plan] = {}
         self._known: dict[str, Passage] = {}
         self._probes: dict[str, Probe] = {}
+        self._asked: set[str] = set()  # tasks that somebody wants to know of, whether a run has them or not
         self._unreadable: set[str] = set()
         self._triples: dict[bool, list[tuple[str, str, str]]] = {True: [], False: []}
         self._claimed: frozenset[tuple[str, str, str]] = frozenset()
@@ -98,6 +99,20 @@ class Passages:
         """
         return [task for task in self.tasks if self._probes[task].is_async]
 
+    @property
+    def takes(self) -> dict[str, str | None]:
+        """
+        What the functions of the tasks that this worker can run take, as plans have it.
+        """
+        return {task: probe.takes for task, probe in self._probes.items() if probe.ok}
+
+    def ask(self, task: str) -> None:
+        """
+        Somebody wants to know whether this worker can run a task: that is found out at the next `refresh`.
+        """
+        if self.only is None:  # what works on one run can run nothing of another
+            self._asked.add(task)
+
     async def find(self, run: str) -> Passage | None:
         """
         A run by its id; None where the database does not have it, or its plan is of a format that is not known here.
@@ -133,7 +148,8 @@ class Passages:
             for stage in run.plan.stages.values()
             if not stage.external
         }
-        fresh = sorted({task for _, task, _ in triples} - self._probes.keys())
+        fresh = sorted(({task for _, task, _ in triples} | self._asked) - self._probes.keys())
+        self._asked.clear()
         if fresh:
             self._take_in(await self._probe(fresh))
         # Where one run locks a task, jobs of others may have the same locks.

@@ -1,13 +1,16 @@
 """
-One folder for each rule: a pipeline, and all that `oaflow check` has to say about it.
+One folder for each rule: a pipeline, and all that `oaflow check` has to say about it; with a `live.json`, where what it
+holds lives in the database.
 """
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from oaflow.compiler import check_file
+from oaflow.compiler.deployment import Live, LiveLimit, LiveRun, LiveWorker, check_live
 from oaflow.compiler.rules import RULES
 from oaflow.rendering import render
 
@@ -29,13 +32,34 @@ def test_what_is_wrong_is_told_as_expected(
     monkeypatch.chdir(here)
 
     checked = check_file(Path("pipeline.yml"), imports=bool(list(here.glob("*.py"))))
-    told = render(checked.diagnostics, "text") + "\n"
+    found = list(checked.diagnostics)
+    if (here / "live.json").exists():
+        assert checked.plan is not None
+        found += check_live(checked.plan, living(here / "live.json"), checked.spans)
+    told = render(found, "text") + "\n"
 
     expected = folder / "expected.txt"
     if request.config.getoption("--bless", default=False):
         expected.write_text(told)
     assert told == expected.read_text()
     assert f"[{folder.name[:6]}]" in told
+
+
+def living(path: Path) -> Live:
+    """
+    What lives in a database, from a file; the plans of its runs are pipelines beside it.
+    """
+    said = json.loads(path.read_text())
+    runs: list[LiveRun] = []
+    for run in said.get("runs", ()):
+        plan = check_file(Path(run["pipeline"]), imports=False).plan
+        assert plan is not None
+        runs.append(LiveRun(run["id"], plan))
+    return Live(
+        [LiveWorker(**worker) for worker in said.get("workers", ())],
+        [LiveLimit(**limit) for limit in said.get("limits", ())],
+        runs,
+    )
 
 
 @pytest.mark.parametrize("code", RULES)

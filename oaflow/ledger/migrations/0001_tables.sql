@@ -169,7 +169,8 @@ CREATE TABLE oaflow.documents (
     PRIMARY KEY (run, document)
 );
 
--- Live workers, beside procrastinate's row of the same id: where they are and what they can run.
+-- Live workers, beside procrastinate's row of the same id: where they are, what they can run, and of which run alone
+-- (NULL: of all).
 CREATE TABLE oaflow.workers (
     id           bigint PRIMARY KEY,
     host         text NOT NULL,
@@ -178,7 +179,9 @@ CREATE TABLE oaflow.workers (
     formats      integer[] NOT NULL,
     tasks        text[] NOT NULL DEFAULT '{}',
     async_tasks  text[] NOT NULL DEFAULT '{}',
+    takes        jsonb NOT NULL DEFAULT '{}',  -- what its function takes as its job, by task
     lacks        jsonb NOT NULL DEFAULT '{}',  -- what it cannot run: why, by task
+    run          text,
     started_at   timestamptz NOT NULL DEFAULT now()
 );
 

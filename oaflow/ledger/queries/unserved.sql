@@ -22,7 +22,7 @@ SELECT pair.queue, pair.task, extract(epoch FROM clock_timestamp() - coalesce(h.
      WHERE h.run = %(run)s AND h.job = CASE WHEN first.parent ~ '^[0-9]+$' THEN first.parent::bigint END) h ON true
  WHERE NOT EXISTS (
     SELECT 1 FROM oaflow.workers o JOIN procrastinate_workers w ON w.id = o.id
-     WHERE pair.task = ANY (o.tasks)
+     WHERE pair.task = ANY (o.tasks) AND (o.run IS NULL OR o.run = %(run)s)
        AND (SELECT p.format FROM oaflow.plans p WHERE p.digest = r.plan) = ANY (o.formats)
        AND w.last_heartbeat > now() - make_interval(secs => %(silent)s))
  ORDER BY pair.queue, pair.task

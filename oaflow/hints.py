@@ -1,0 +1,45 @@
+"""
+The annotations of a function as text: what a plan says that a stage takes and gives, and what a worker's function does.
+"""
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+# Names that say nothing by their module: a plan reads the same however its author imported them.
+_COMMON = re.compile(r"\b(?:oaflow(?:\.\w+)*|typing|collections\.abc)\.(?=\w+)")
+
+
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """
+    The annotations, resolved; none where one of them cannot be.
+    """
+    # A name that is imported for the type checker only cannot be: then the annotations stand as written.
+    try:
+        return get_type_hints(function)
+    except Exception:
+        return {}
+
+
+def written(annotation: Any) -> str | None:
+    """
+    An annotation as a plan has it; None where nothing was written.
+    """
+    if annotation is inspect.Parameter.empty:
+        return None
+    # get_type_hints gives the type of None where None was written.
+    annotation = None if annotation is type(None) else annotation
+    text = annotation.strip("'\"") if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return _COMMON.sub("", text)
+
+
+def taken(function: Callable[..., Any]) -> str | None:
+    """
+    What the first parameter of a function, the job, is annotated with.
+    """
+    try:
+        first = next(iter(inspect.signature(function).parameters.values()), None)
+    except (TypeError, ValueError):
+        return None
+    return None if first is None else written(hints_of(function).get(first.name, first.annotation))

@@ -1,0 +1,90 @@
+"""
+`oaflow check --db`: a checked pipeline beside the workers, the limits and the runs of the database of the settings.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from psycopg import Connection
+
+from oaflow.compiler.deployment import Live, LiveLimit, LiveRun, LiveWorker, asked_of, check_live
+from oaflow.diagnostics import Diagnostic
+from oaflow.errors import EnvironmentProblem
+from oaflow.ledger.limits import limits
+from oaflow.ledger.runs import OPEN_STATES, recent_runs
+from oaflow.ledger.workers import able, ask
+from oaflow.operations.databases import database
+from oaflow.operations.programs import Program
+from oaflow.operations.states import plan_of
+from oaflow.plan import Plan
+from oaflow.settings import Settings
+
+# So long the answers of workers are waited for: what they import may take a while.
+PATIENCE = 15.0
+
+_LOOK = 0.1
+
+
+def check_deployed(settings: Settings, programs: Sequence[Program]) -> tuple[str, int, list[list[Diagnostic]]]:
+    """
+    What there is to say of each pipeline where it would run; nothing of those that have no plan.
+
+    Returns:
+        the name of the database, how many workers live there, and what there is to say, by pipeline.
+
+    Raises:
+        EnvironmentProblem: the database cannot be asked.
+    """
+    plans = [program.plan for program in programs if program.plan is not None]
+    with database(settings) as opened, opened.connect() as connection:
+        workers = _answers(connection, {stage.task for plan in plans for stage in asked_of(plan).values()}, settings)
+        bounds = [
+            LiveLimit(
+                one.queue,
+                one.task,
+                one.concurrency,
+                one.rate,
+                said_concurrency=one.said_concurrency is not None,
+                said_rate=one.said_rate is not None,
+            )
+            for one in limits(connection)
+        ]
+        found = [
+            list(
+                check_live(
+                    program.plan,
+                    Live(workers, bounds, _in_flight(connection, program.plan), brings=opened.embedded),
+                    program.spans,
+                )
+            )
+            if program.plan is not None
+            else []
+            for program in programs
+        ]
+        return str(opened.address), len(workers), found
+
+
+def _answers(connection: Connection[Any], tasks: Iterable[str], settings: Settings) -> list[LiveWorker]:
+    """
+    The live workers, asked what they think of the tasks: as soon as all have answered, or after `PATIENCE`.
+    """
+    wanted = set(tasks)
+    deadline = time.monotonic() + PATIENCE
+    ask(connection, wanted)
+    while True:
+        found = able(connection, settings.dead_after)
+        silent = any(wanted - one.takes.keys() - one.lacks.keys() for one in found)
+        if not silent or time.monotonic() > deadline:
+            return [LiveWorker(one.id, one.host, one.formats, one.takes, one.lacks) for one in found]
+        time.sleep(_LOOK)
+
+
+def _in_flight(connection: Connection[Any], plan: Plan) -> list[LiveRun]:
+    found: list[LiveRun] = []
+    for run in recent_runs(connection, pipeline=plan.pipeline, states=OPEN_STATES):
+        try:
+            found.append(LiveRun(run.id, plan_of(connection, run), run.params))
+        except EnvironmentProblem:  # a plan of a later format is another one, and not this program's to judge
+            continue
+    return found
