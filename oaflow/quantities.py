@@ -89,6 +89,22 @@ def duration_text(value: float) -> str:
     return text if seconds(text) == value else f"{_decimal(value)}s"
 
 
+def duration(seconds: float) -> str:
+    """
+    Seconds as a person says them: `0.8 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
+    """
+    if seconds < 10:
+        return f"{max(seconds, 0):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
 def size_text(value: int) -> str:
     """
     Bytes as an author writes them: in the largest unit that needs no fraction (`2GiB`, `16kB`).

@@ -39,9 +39,10 @@ def status(
     """
     Show how a run stands.
     """
-    from oaflow.cli.output import duration, say_json, screen, table
+    from oaflow.cli.output import say_json, screen, table
     from oaflow.cli.summary import print_details
     from oaflow.operations import reading
+    from oaflow.quantities import duration
 
     if all:
         found = reading.recent(settings())

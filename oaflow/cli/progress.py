@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from oaflow.cli.output import clean, count, duration, remark, remarks, say_json, shortened, table
+from oaflow.cli.output import clean, count, remark, remarks, say_json, shortened, table
 from oaflow.cli.verdicts import Limits, exit_code
 from oaflow.operations.following import (
     Draining,
@@ -29,6 +29,7 @@ from oaflow.operations.following import (
 from oaflow.operations.running import Said
 from oaflow.operations.starting import Begun
 from oaflow.operations.states import RunStatus
+from oaflow.quantities import duration
 
 # Without a terminal a line is printed this often.
 _PLAIN_SECONDS = 5.0

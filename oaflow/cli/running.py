@@ -185,7 +185,8 @@ def params_of(given: "list[str] | tuple[()]") -> dict[str, tuple[str, ...]]:
 
 
 def _choose(run: "Run") -> Literal["resume", "new"] | None:
-    from oaflow.cli.output import clean, duration, interactive, remark
+    from oaflow.cli.output import clean, interactive, remark
+    from oaflow.quantities import duration
 
     if not interactive():
         return None

@@ -8,13 +8,14 @@ from typing import Any
 
 from rich.text import Text
 
-from oaflow.cli.output import clean, count, duration, escape, say_hanging, screen, shortened, table
+from oaflow.cli.output import clean, count, escape, say_hanging, screen, shortened, table
 from oaflow.ledger.failures import Cluster
 from oaflow.ledger.receipts import Receipt
 from oaflow.ledger.runs import COUNTERS
 from oaflow.ledger.unmatched import Unmatched
 from oaflow.operations.states import Account, Details, RunStatus
-from oaflow.runtime.room import GOES_ON
+from oaflow.operations.waits import Wait
+from oaflow.quantities import duration
 
 _STYLES = {
     "finished": "bold green",
@@ -62,9 +63,9 @@ def print_summary(status: RunStatus, account: Account | None) -> None:
             console.print(f"  [cyan]{escape(step)}[/]")
 
 
-def headline(status: RunStatus) -> Text:
+def headline(status: RunStatus, *, reason: bool = True) -> Text:
     """
-    One line: which run, how it stands, and for how long.
+    One line: which run, how it stands, and for how long; and one for the reason.
     """
     run = status.run
     ended = run.state in ("finished", "incomplete", "cancelled")
@@ -80,7 +81,7 @@ def headline(status: RunStatus) -> Text:
         line.append(f", the first {run.first:,} only", "yellow")
     if run.round > 1:
         line.append(f", round {run.round}", "dim")
-    if run.reason:
+    if run.reason and reason:
         line.append(f"\n{clean(run.reason)}", "yellow")
     return line
 
@@ -225,7 +226,8 @@ def print_details(details: Details) -> None:
     How a run stands: what `oaflow status` shows.
     """
     console = screen()
-    console.print(headline(details.status))
+    # Of a run that is to go on, what keeps it waiting is told below.
+    console.print(headline(details.status, reason=not details.status.run.open))
     console.print()
     console.print(stage_table(details.status))
     if details.running:
@@ -235,32 +237,20 @@ def print_details(details: Details) -> None:
             names = ", ".join(escape(shortened(name, 40)) for name in job.names)
             since = f", since {_clock(job.seconds)} ({duration(job.seconds)})" if job.seconds is not None else ""
             console.print(f"  {escape(job.stage)} job {job.job}{since}, worker {job.worker}  {names}".rstrip())
-    for job in details.waiting:
-        since = f", for {duration(job.seconds)}" if job.seconds is not None else ""
-        what = f"task {escape(job.task)} of queue {escape(job.queue)}"
-        console.print(f"[yellow]no live worker can run[/] {what}: its jobs wait{since}")
-        if job.reason:
-            console.print(f"  {escape(clean(job.reason))}")
-    if details.waiting:
-        console.print("[bold cyan]help:[/]  oaflow worker   (where the module of that task is installed)")
-    for stage, limit in details.limited:
-        at_once = f"{limit.concurrency} at once" if limit.concurrency else None
-        most = " and ".join(filter(None, [at_once, limit.rate_text]))
-        console.print(
-            f"[yellow]stage {escape(stage)} waits for its limit:[/] {most}; {limit.running} run and"
-            f" {limit.waiting_text} wait, of all runs"
-        )
-    if details.limited:
-        console.print("[bold cyan]help:[/]  oaflow limit QUEUE/TASK --concurrency N --rate N/s   (holds at once)")
+    _print_waits(details.waits)
     for stage, versions in details.mixed.items():
         met = ", ".join(f"{escape(version.version)} ({count(version.attempts, 'attempt')})" for version in versions)
         console.print(f"[yellow]stage {escape(stage)} met {len(versions)} versions of its code:[/] {met}")
     print_unmatched(details.unmatched)
-    if details.abandoned:
-        console.print("[yellow]nobody works on it[/]: its workers have ended with the command that started them")
-    run = details.status.run
-    waits_for_room = run.state == "paused" and GOES_ON in (run.reason or "")
-    if run.cut:
-        console.print(f"[bold]start it anew:[/] {escape(run.anew)}")
-    elif details.abandoned or (run.state in ("interrupted", "paused") and not waits_for_room):
-        console.print(f"[bold]continue:[/] oaflow resume {escape(run.id)}")
+
+
+def _print_waits(waits: list[Wait]) -> None:
+    """
+    What keeps a run waiting, and once below all that it helps, what to type.
+    """
+    for wait in waits:
+        say_hanging(Text.assemble((clean(wait.head), "yellow"), " ", shortened(wait.text, _LONGEST)))
+        if wait.more:
+            say_hanging(Text(shortened(wait.more, _LONGEST)), 2, 2)
+    for help in dict.fromkeys(wait.help for wait in waits if wait.help):
+        say_hanging(Text.assemble(("help:", "bold cyan"), f"  {clean(help)}"))

@@ -395,6 +395,16 @@ async def advertise(
     )
 
 
+async def say_rests(connection: Connection, worker: int, rests: Sequence[tuple[str, str, int]]) -> None:
+    """
+    Say which streams rest at a worker: run, stage, and above how many open jobs.
+    """
+    said = [{"run": run, "stage": stage, "most": most} for run, stage, most in rests]
+    await connection.execute(
+        "UPDATE oaflow.workers SET rests = %s::jsonb WHERE id = %s", (orjson.dumps(said).decode(), worker)
+    )
+
+
 def _json(value: Mapping[str, Any]) -> str:
     return orjson.dumps(dict(value)).decode()
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from psycopg import Connection
-from psycopg.rows import class_row
+from psycopg.rows import class_row, tuple_row
 
 from oaflow.ledger.statements import sql
 
@@ -57,6 +57,18 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """
+    Jobs that wait for another attempt, counted up to 1,000. `seconds` is in how long the next of them begins.
+    """
+
+    queue: str
+    task: str
+    jobs: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """
     A job in somebody's hands. `seconds` is how long ago it could have started at the earliest.
@@ -96,17 +108,29 @@ def unserved(connection: Connection[Any], run: str, served: Iterable[tuple[str, 
     """
     Which of the given (queue, task) pairs of a run have jobs waiting that no live worker can run.
     """
-    pairs = sorted(set(served))
     with connection.cursor(row_factory=class_row(Waiting)) as cursor:
-        return cursor.execute(
-            sql("unserved"),
-            {
-                "run": run,
-                "queues": [queue for queue, _ in pairs],
-                "tasks": [task for _, task in pairs],
-                "silent": silent,
-            },
-        ).fetchall()
+        return cursor.execute(sql("unserved"), {"run": run, "silent": silent, **_columns(served)}).fetchall()
+
+
+def retries(connection: Connection[Any], run: str, pairs: Iterable[tuple[str, str]]) -> list[Retry]:
+    """
+    Which of the given (queue, task) pairs of a run have jobs that wait for another attempt.
+    """
+    with connection.cursor(row_factory=class_row(Retry)) as cursor:
+        return cursor.execute(sql("retries"), {"run": run, **_columns(pairs)}).fetchall()
+
+
+def streams_at_rest(connection: Connection[Any], run: str, silent: float) -> list[tuple[str, int]]:
+    """
+    The streams of a run that rest, by stage, and above how many open jobs in what follows them they do.
+    """
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        return cursor.execute(sql("at_rest"), {"run": run, "silent": silent}).fetchall()
+
+
+def _columns(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    once = sorted(set(pairs))
+    return {"queues": [queue for queue, _ in once], "tasks": [task for _, task in once]}
 
 
 def running(connection: Connection[Any], run: str, limit: int = 20) -> list[Running]:

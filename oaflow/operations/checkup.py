@@ -140,7 +140,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
     from oaflow.ledger.runs import OPEN_STATES, recent_runs
     from oaflow.ledger.workers import workers
     from oaflow.operations.databases import database
-    from oaflow.operations.states import bound_plan, waiting_of
+    from oaflow.operations.states import bound_plan
+    from oaflow.operations.waits import waiting_of
     from oaflow.postgres.schema import inspect
 
     try:

@@ -15,7 +15,8 @@ from psycopg import Connection
 from oaflow.ledger.runs import Run, find_run, mark, stop
 from oaflow.ledger.workers import Waiting, recover
 from oaflow.operations.databases import Database
-from oaflow.operations.states import Account, NoSuchRunError, RunStatus, account_of, in_order, status_of, waiting_of
+from oaflow.operations.states import Account, NoSuchRunError, RunStatus, account_of, in_order, status_of
+from oaflow.operations.waits import waiting_of
 from oaflow.plan import BoundPlan
 from oaflow.runtime.room import full
 from oaflow.runtime.supervisor import Died, Ended, Interrupts, Supervisor

@@ -11,7 +11,6 @@ from psycopg import Connection
 
 from oaflow.errors import UsageError
 from oaflow.ledger.failures import Cluster, clusters
-from oaflow.ledger.limits import Limit, limits
 from oaflow.ledger.receipts import DocumentLine, Receipt, documents, receipt
 from oaflow.ledger.runs import (
     COUNTERS,
@@ -26,7 +25,8 @@ from oaflow.ledger.runs import (
     stored_plan,
 )
 from oaflow.ledger.unmatched import Unmatched, unmatched
-from oaflow.ledger.workers import Running, Waiting, running, unserved, workers
+from oaflow.ledger.workers import Running, running, workers
+from oaflow.operations.waits import Wait, waits_of
 from oaflow.plan import BoundPlan, Plan, bind
 
 INDEX_TASK = "oaflow.stages.index"
@@ -70,24 +70,24 @@ class RunStatus:
 @dataclass(frozen=True, slots=True)
 class Details:
     """
-    What `status` shows beside the counts. `unmatched` is what no edge took. `limited` are the limits that jobs of the
-    run wait for, with the stages of these. `abandoned` says that the run is meant to
-    go on, on the private server, and nobody works there: the command that started it was killed.
+    What `status` shows beside the counts. `waits` is what keeps the run waiting, `unmatched` what no edge took.
     """
 
     status: RunStatus
     running: list[Running]
-    waiting: list[Waiting]
+    waits: list[Wait]
     mixed: dict[str, list[Version]]
     unmatched: list[Unmatched]
-    limited: list[tuple[str, Limit]]
-    abandoned: bool
 
     def as_json(self) -> dict[str, Any]:
         """
         The public form.
         """
-        return {**self.status.as_json(), "unmatched": [asdict(one) for one in self.unmatched]}
+        return {
+            **self.status.as_json(),
+            "waits": [wait.as_json() for wait in self.waits],
+            "unmatched": [asdict(one) for one in self.unmatched],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,41 +231,15 @@ def details_of(connection: Connection[Any], run: Run, silent: float, *, private:
     met: dict[str, list[Version]] = {}
     for version in run_versions(connection, run.id):
         met.setdefault(version.stage, []).append(version)
-    going = run.state == "running"
+    # The command that started it, on the private server, was killed.
     abandoned = run.state in ("running", "paused") and private and not workers(connection, silent)
     return Details(
         status=status,
-        abandoned=abandoned,
         running=running(connection, run.id) if run.open else [],
-        waiting=waiting_of(connection, run, bound, silent) if going and not abandoned else [],
+        waits=list(waits_of(connection, run, bound, status.stages, silent, abandoned=abandoned)),
         mixed={stage: versions for stage, versions in met.items() if len(versions) > 1},
         unmatched=unmatched(connection, run.id) if status.total("unmatched") else [],
-        limited=limited_of(connection, status, bound) if going and not abandoned else [],
     )
-
-
-def limited_of(connection: Connection[Any], status: RunStatus, bound: BoundPlan) -> list[tuple[str, Limit]]:
-    """
-    The stages of a run with open jobs whose limit keeps some waiting.
-    """
-    full = {
-        (limit.queue, limit.task): limit
-        for limit in limits(connection)
-        if limit.waiting and (limit.rate is not None or limit.running >= (limit.concurrency or 0))
-    }
-    return [
-        (name, full[stage.queue, stage.task])
-        for name, stage in bound.stages.items()
-        if (stage.queue, stage.task) in full and status.stages[name].open
-    ]
-
-
-def waiting_of(connection: Connection[Any], run: Run, bound: BoundPlan, silent: float) -> list[Waiting]:
-    """
-    What no live worker can run.
-    """
-    pairs = [(stage.queue, stage.task) for stage in bound.stages.values()]
-    return unserved(connection, run.id, pairs, silent)
 
 
 def account_of(connection: Connection[Any], run: str, bound: BoundPlan, report: Path, first: int = 5) -> Account:

@@ -166,6 +166,7 @@ class Dispatcher:
             go_on=lambda held: self._place_of(held).go_on(held.row.id),
             break_off=self._break_off,
             changed=self._due,
+            say=lambda rests: self._wire.send("rests", ledger.say_rests, self.worker, rests),
         )
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -253,6 +254,7 @@ class Dispatcher:
             only=self._passages.only,
         )
         self._completer.worker = self._heart.worker = self.worker
+        self._resting.unsaid()
         if self._options.registered:
             self._options.registered(self.worker)
         await self._advertise()

@@ -47,14 +47,14 @@ class Pressure:
             return False
         key = run, stage
         self._open[key] = self._open.get(key, 0) + jobs
-        return key in self._resting or self._open[key] > self._most(plan, stage)
+        return key in self._resting or self._open[key] > self.most(plan, stage)
 
     def saw(self, plan: BoundPlan, run: str, opened: Mapping[str, int]) -> None:
         """
         Take in how much is open in the stages of a run.
         """
         for stage, after in plan.rests.items():
-            key, most = (run, stage), self._most(plan, stage)
+            key, most = (run, stage), self.most(plan, stage)
             self._open[key] = sum(opened.get(other, 0) for other in after)
             if self._open[key] > most:
                 self._resting.add(key)
@@ -75,7 +75,10 @@ class Pressure:
         self._open = {key: opened for key, opened in self._open.items() if key[0] != run}
         self._resting = {key for key in self._resting if key[0] != run}
 
-    def _most(self, plan: BoundPlan, stage: str) -> int:
+    def most(self, plan: BoundPlan, stage: str) -> int:
+        """
+        Above how many jobs open in what follows it a stream rests.
+        """
         # What waits to be put together waits for more: that is not to be kept from it.
         gathered = sum(collect.size for other in plan.rests[stage] if (collect := plan.stages[other].collect))
         return self._deep + gathered

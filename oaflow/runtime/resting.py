@@ -7,13 +7,13 @@ waits for.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from oaflow.ledger.depths import depths
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.runtime.held import Held, Passage
-from oaflow.runtime.pressure import Pressure, Triple
+from oaflow.runtime.pressure import Pressure, Stream, Triple
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Resting:
         go_on: told when it goes on.
         break_off: ends an attempt whose run was cancelled.
         changed: called where other jobs than before may be begun.
+        say: writes down which streams rest: run, stage, and above how many open jobs.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class Resting:
         go_on: Callable[[Held], None],
         break_off: Callable[[Held], None],
         changed: Callable[[], None],
+        say: Callable[[list[tuple[str, str, int]]], Awaitable[None]],
     ) -> None:
         self._wire, self._pressure, self._passages = wire, Pressure(deep), passages
         self._acknowledge, self._rest, self._go_on = acknowledge, rest, go_on
-        self._break_off, self._changed = break_off, changed
+        self._break_off, self._changed, self._say = break_off, changed, say
+        self._said: frozenset[Stream] = frozenset()
         self._waiting: dict[int, _Waiting] = {}
         self._watch: asyncio.Task[None] | None = None
         self._stopped = False
@@ -86,15 +89,27 @@ class Resting:
         See how much is open, in the runs in which that matters.
         """
         passages = {passage.id: passage for passage in self._passages() if passage.plan.rests}
-        if not passages:
-            return
-        before = self._pressure.resting
-        for run, opened in (await self._wire.send("depths", depths, list(passages))).items():
-            self._pressure.saw(passages[run].plan, run, opened)
-        if self._pressure.resting != before:
+        if passages:
+            for run, opened in (await self._wire.send("depths", depths, list(passages))).items():
+                self._pressure.saw(passages[run].plan, run, opened)
+        resting = self._pressure.resting
+        if resting != self._said:
+            self._said = resting
             self._changed()
-        if self._pressure.resting and not self._stopped:
+            most = [
+                (run, stage, self._pressure.most(passages[run].plan, stage))
+                for run, stage in sorted(resting)
+                if run in passages
+            ]
+            await self._say(most)
+        if resting and not self._stopped:
             self._begin()
+
+    def unsaid(self) -> None:
+        """
+        What was written down is gone: it is to be said again.
+        """
+        self._said = frozenset()
 
     def forget(self, job: int) -> None:
         """

@@ -120,7 +120,7 @@ def test_a_run_that_is_killed_while_it_reads_its_input_cannot_be_resumed_but_beg
 
     shown = there("status")
     assert "before it had read its input to the end" in shown.out
-    assert "start it anew: oaflow run own -d x -i FILE --new" in shown.out
+    assert "help:  oaflow run own -d x -i FILE --new" in shown.out
     assert "resume" not in shown.out
     assert "interrupted" in there("status", "--all").out
     assert "help: oaflow run own -d x -i FILE --new" in there("doctor").out

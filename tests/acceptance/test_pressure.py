@@ -131,6 +131,9 @@ def test_a_stream_that_rests_is_not_out_of_time_and_others_go_on_beside_it(cli: 
     worker = started(cli.start("worker"))
     running = started(cli.start("run", pipeline, "-d", "demo"))
     watch.until(watch.rests)
+    (wait,) = cli("status", "--json").json["waits"]
+    assert (wait["why"], wait["stage"], wait["most"]) == ("rests", "pours", DEEP)
+    assert DEEP // 2 < wait["open"] == wait["after"]["sips"] <= DEEP + OVER
     beside = cli("run", other, "-d", "beside")
     watch.until(lambda: running.poll() is not None, 100)
 

@@ -122,6 +122,36 @@ def test_a_job_that_no_live_worker_can_run_is_named(connection: psycopg.Connecti
     assert [job.task for job in workers.unserved(connection, run, pairs, 15.0)] == ["t.a", "t.b"]
 
 
+def test_jobs_with_a_lock_that_no_live_worker_can_run_are_named_as_others_are(
+    connection: psycopg.Connection[Any],
+) -> None:
+    run = runs.start_run(connection, "p", "digest", "d", {})
+    runs.enter(connection, run, [_job(run), _job(run, "b"), _job(run, "b")], seal=True)
+    pairs = [("a", "t.a"), ("b", "t.b")]
+    connection.execute("UPDATE procrastinate_jobs SET lock = 'l' || id")
+
+    assert [(one.task, one.seconds is not None) for one in workers.unserved(connection, run, pairs, 15.0)] == [
+        ("t.a", True),
+        ("t.b", True),  # once, though two wait
+    ]
+    connection.execute("UPDATE procrastinate_jobs SET lock = NULL WHERE id IN (SELECT max(id) FROM procrastinate_jobs)")
+    assert [one.task for one in workers.unserved(connection, run, pairs, 15.0)] == ["t.a", "t.b"]
+    connection.execute("UPDATE procrastinate_jobs SET scheduled_at = now() + interval '1 hour' WHERE queue_name = 'a'")
+    assert [one.task for one in workers.unserved(connection, run, pairs, 15.0)] == ["t.b"]  # not due, so not missed
+
+    # A worker that came along with another run serves nobody else.
+    row = connection.execute("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id").fetchone()
+    assert row is not None
+    connection.execute(
+        "INSERT INTO oaflow.workers (id, host, pid, program, formats, tasks, run)"
+        " VALUES (%s, 'h', 1, 'p', '{1}', '{t.b}', 'another')",
+        row,
+    )
+    assert [one.task for one in workers.unserved(connection, run, pairs, 15.0)] == ["t.b"]
+    connection.execute("UPDATE oaflow.workers SET run = %s", [run])
+    assert workers.unserved(connection, run, pairs, 15.0) == []
+
+
 def test_workers_that_are_silent_serve_nobody(connection: psycopg.Connection[Any]) -> None:
     run = runs.start_run(connection, "p", "digest", "d", {})
     runs.enter(connection, run, [_job(run)], seal=True)

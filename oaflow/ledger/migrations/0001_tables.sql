@@ -182,6 +182,7 @@ CREATE TABLE oaflow.workers (
     takes        jsonb NOT NULL DEFAULT '{}',  -- what its function takes as its job, by task
     lacks        jsonb NOT NULL DEFAULT '{}',  -- what it cannot run: why, by task
     run          text,
+    rests        jsonb NOT NULL DEFAULT '[]',  -- streams that rest there: run, stage, and above how many open jobs
     started_at   timestamptz NOT NULL DEFAULT now()
 );
 

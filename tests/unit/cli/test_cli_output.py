@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
-from oaflow.cli.output import clean, count, duration, escape, hanging, pairs, shortened, table
+from oaflow.cli.output import clean, count, escape, hanging, pairs, shortened, table
+from oaflow.quantities import duration
 
 names = st.text(st.characters(exclude_categories=()), max_size=40)
 

@@ -1,0 +1,165 @@
+"""
+What keeps a run waiting, each with the next thing to type: for `status`, in text and as JSON.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from psycopg import Connection
+
+from oaflow.ledger.limits import Limit, limits
+from oaflow.ledger.runs import Run, StageProgress
+from oaflow.ledger.workers import Waiting, retries, streams_at_rest, unserved
+from oaflow.plan import BoundPlan
+from oaflow.quantities import duration
+from oaflow.runtime.room import DISK, GOES_ON
+
+# Of the stages that a stream waits for, so many are named.
+_NAMED = 3
+
+Why = Literal["paused", "disk", "interrupted", "abandoned", "unserved", "limit", "rests", "retry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """
+    One reason, told as `head` and `text`; `more` is what somebody else said of it. `stage` is the one that waits, None
+    where it is the whole run; `facts` are the numbers of the text, for programs.
+    """
+
+    why: Why
+    head: str
+    text: str = ""
+    stage: str | None = None
+    more: str | None = None
+    help: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        The public form.
+        """
+        said = " ".join(part for part in (self.head, self.text) if part)
+        return {"why": self.why, "stage": self.stage, "text": said, "help": self.help, **self.facts}
+
+
+def waits_of(
+    connection: Connection[Any],
+    run: Run,
+    bound: BoundPlan,
+    stages: Mapping[str, StageProgress],
+    silent: float,
+    *,
+    abandoned: bool,
+) -> Iterator[Wait]:
+    """
+    All that keeps a run waiting.
+
+    Args:
+        stages: how many jobs of its stages are where.
+        silent: seconds after which a worker is dead.
+        abandoned: whether nobody works there who should.
+    """
+    if run.open and (abandoned or run.state != "running"):
+        yield _held(run, abandoned=abandoned)
+        return
+    if not run.open:
+        return
+    for job in waiting_of(connection, run, bound, silent):
+        yield _unserved(job, bound)
+    for name, limit in limited_of(connection, stages, bound):
+        yield _limited(name, limit)
+    for stage, most in streams_at_rest(connection, run.id, silent):
+        if stage in bound.rests:
+            yield _resting(stage, most, {other: stages[other].open for other in bound.rests[stage] if other in stages})
+    for retry in retries(connection, run.id, [(one.queue, one.task) for one in bound.stages.values()]):
+        names = [name for name, one in bound.stages.items() if (one.queue, one.task) == (retry.queue, retry.task)]
+        jobs = "1 job" if retry.jobs == 1 else f"{retry.jobs:,} jobs"
+        yield Wait(
+            "retry",
+            f"{jobs} of stage {' or '.join(names)}",
+            f"{'waits' if retry.jobs == 1 else 'wait'} for another attempt, the next in {duration(retry.seconds)}",
+            names[0] if len(names) == 1 else None,
+            facts={"jobs": retry.jobs, "seconds": round(retry.seconds, 3)},
+        )
+
+
+def waiting_of(connection: Connection[Any], run: Run, bound: BoundPlan, silent: float) -> list[Waiting]:
+    """
+    What no live worker can run.
+    """
+    pairs = [(stage.queue, stage.task) for stage in bound.stages.values()]
+    return unserved(connection, run.id, pairs, silent)
+
+
+def limited_of(
+    connection: Connection[Any], stages: Mapping[str, StageProgress], bound: BoundPlan
+) -> list[tuple[str, Limit]]:
+    """
+    The stages of a run with open jobs whose limit keeps some waiting.
+    """
+    full = {
+        (limit.queue, limit.task): limit
+        for limit in limits(connection)
+        if limit.waiting and (limit.rate is not None or limit.running >= (limit.concurrency or 0))
+    }
+    return [
+        (name, full[stage.queue, stage.task])
+        for name, stage in bound.stages.items()
+        if (stage.queue, stage.task) in full and stages[name].open
+    ]
+
+
+def _held(run: Run, *, abandoned: bool) -> Wait:
+    resume = f"oaflow resume {run.id}"
+    if run.cut:
+        return Wait("interrupted", "it is interrupted:", run.reason or "", help=run.anew)
+    if abandoned:
+        text = "its workers have ended with the command that started them"
+        return Wait("abandoned", "nobody works on it:", text, help=resume)
+    reason = run.reason or ""
+    if run.state == "paused" and GOES_ON in reason:
+        return Wait("disk" if DISK in reason else "paused", "it is paused:", reason, help="df -h")
+    return Wait("paused" if run.state == "paused" else "interrupted", f"it is {run.state}:", reason, help=resume)
+
+
+def _unserved(job: Waiting, bound: BoundPlan) -> Wait:
+    names = [name for name, one in bound.stages.items() if (one.queue, one.task) == (job.queue, job.task)]
+    since = f", for {duration(job.seconds)}" if job.seconds is not None else ""
+    return Wait(
+        "unserved",
+        "no live worker can run",
+        f"task {job.task} of queue {job.queue}: its jobs wait{since}",
+        names[0] if len(names) == 1 else None,
+        job.reason,
+        "oaflow worker   (where the module of that task is installed)",
+        {"queue": job.queue, "task": job.task, "seconds": job.seconds},
+    )
+
+
+def _limited(name: str, limit: Limit) -> Wait:
+    at_once = f"{limit.concurrency} at once" if limit.concurrency else None
+    most = " and ".join(filter(None, [at_once, limit.rate_text]))
+    return Wait(
+        "limit",
+        f"stage {name} waits for its limit:",
+        f"{most}; {limit.running} run and {limit.waiting_text} wait, of all runs",
+        name,
+        help=f"oaflow limit {limit.name} --concurrency N --rate N/s   (holds at once)",
+        facts={"concurrency": limit.concurrency, "rate": limit.rate, "jobs": limit.waiting},
+    )
+
+
+def _resting(stage: str, most: int, opened: Mapping[str, int]) -> Wait:
+    total = sum(opened.values())
+    deep = [f"{name} has {number:,}" for name, number in sorted(opened.items(), key=lambda one: -one[1]) if number]
+    named = ", ".join(deep[:_NAMED]) + (f" and {len(deep) - _NAMED} more stages have some" if deep[_NAMED:] else "")
+    return Wait(
+        "rests",
+        f"stage {stage} rests:",
+        f"{named or 'what follows it has none'} open, and it goes on at {most // 2:,} (OAFLOW_DEEP)",
+        stage,
+        help="oaflow worker   (more of them; or a larger OAFLOW_DEEP, for each)",
+        facts={"open": total, "most": most, "after": dict(opened)},
+    )

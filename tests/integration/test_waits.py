@@ -1,0 +1,154 @@
+"""
+What keeps a run waiting, as `status` says it: each reason from rows that a real server holds.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from oaflow.ledger import runs
+from oaflow.ledger.limits import limit
+from oaflow.ledger.runs import FirstJob
+from oaflow.operations.states import details_of
+from oaflow.operations.waits import Wait
+from oaflow.plan import Plan, PlannedEdge, PlannedStage
+from oaflow.runtime.room import GOES_ON
+
+SILENT = 15.0
+
+STAGES = {
+    "pours": PlannedStage(task="t.pours", queue="a", edges=(PlannedEdge(to="sips"),), emit="stream"),
+    "sips": PlannedStage(task="t.sips", queue="a", edges=(PlannedEdge(to="keeps"),)),
+    "keeps": PlannedStage(task="t.keeps", queue="a"),
+}
+
+
+class Rows:
+    """
+    A run of three stages in a database, and what may be said of it.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+        plan = Plan(pipeline="p", start=("pours",), stages=STAGES)
+        runs.store_plan(connection, plan.digest, plan.format, "p", plan.canonical())
+        self.run = runs.start_run(connection, "p", plan.digest, "d", {})
+
+    def enter(self, stage: str, count: int) -> None:
+        mark = {"payload": {"context": {"oaflow": {"run": self.run, "stage": stage}}}}
+        jobs = [FirstJob("a", f"t.{stage}", stage, 50, mark) for _ in range(count)]
+        runs.enter(self.connection, self.run, jobs, seal=True)
+
+    def worker(self, *, tasks: str = "{t.pours,t.sips,t.keeps}", run: str | None = None, rests: str = "[]") -> int:
+        row = self.connection.execute(
+            "WITH made AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id)"
+            " INSERT INTO oaflow.workers (id, host, pid, program, formats, tasks, run, rests)"
+            " SELECT id, 'h', 1, 'p', '{1}', %s, %s, %s::jsonb FROM made RETURNING id",
+            [tasks, run, rests],
+        ).fetchone()
+        assert row is not None
+        return row[0]
+
+    def waits(self, *, private: bool = False) -> list[Wait]:
+        found = runs.find_run(self.connection, self.run)
+        assert found is not None
+        return details_of(self.connection, found, SILENT, private=private).waits
+
+
+@pytest.fixture
+def rows(database: str) -> Iterator[Rows]:
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield Rows(connection)
+
+
+def told(waits: list[Wait]) -> list[tuple[str, str | None, str]]:
+    return [(wait.why, wait.stage, f"{wait.head} {wait.text}") for wait in waits]
+
+
+def test_a_stream_that_rests_is_told_with_what_it_waits_for(rows: Rows) -> None:
+    rests = f'[{{"run": "{rows.run}", "stage": "pours", "most": 12}}, {{"run": "other", "stage": "x", "most": 1}}]'
+    rows.worker(rests=rests)
+    rows.enter("sips", 9)
+    rows.enter("keeps", 5)
+
+    (wait,) = rows.waits()
+
+    assert told([wait]) == [
+        ("rests", "pours", "stage pours rests: sips has 9, keeps has 5 open, and it goes on at 6 (OAFLOW_DEEP)")
+    ]
+    assert wait.as_json()["after"] == {"sips": 9, "keeps": 5}
+    assert (wait.as_json()["open"], wait.as_json()["most"]) == (14, 12)
+    # One that died says nothing any more.
+    rows.connection.execute("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
+    assert [wait.why for wait in rows.waits()] == ["unserved", "unserved"]
+
+
+def test_jobs_that_wait_for_another_attempt_are_told_with_the_next(rows: Rows) -> None:
+    rows.worker()
+    rows.enter("sips", 3)
+    later = "UPDATE procrastinate_jobs SET scheduled_at = now() + interval '90 seconds'"
+    rows.connection.execute(f"{later}, lock = 'l' WHERE id IN (SELECT min(id) FROM procrastinate_jobs)")
+    assert told(rows.waits()) == [
+        ("retry", "sips", "1 job of stage sips waits for another attempt, the next in 1 min 30 s")
+    ]
+    rows.connection.execute("UPDATE procrastinate_jobs SET scheduled_at = now() + id * interval '1 hour'")
+
+    (wait,) = rows.waits()
+
+    assert wait.as_json()["jobs"] == 3
+    assert 3000 < wait.as_json()["seconds"] < 3600 * 3
+    rows.connection.execute("UPDATE procrastinate_jobs SET scheduled_at = now() - interval '1 s'")
+    assert rows.waits() == []  # due
+
+
+def test_what_nobody_serves_and_what_is_at_its_limit_is_told(rows: Rows) -> None:
+    rows.worker(tasks="{t.sips}")
+    rows.worker(tasks="{t.keeps}", run="another")  # works on that one only
+    rows.enter("sips", 2)
+    rows.enter("keeps", 1)
+    limit(rows.connection, "a", "t.sips", None, 1 / 60)
+
+    unserved, limited = rows.waits()
+
+    assert (unserved.why, unserved.stage) == ("unserved", "keeps")
+    assert unserved.text.startswith("task t.keeps of queue a: its jobs wait, for 0.")
+    assert limited.as_json() == {
+        "why": "limit",
+        "stage": "sips",
+        "text": "stage sips waits for its limit: 1/m; 0 run and 2 wait, of all runs",
+        "help": "oaflow limit a/t.sips --concurrency N --rate N/s   (holds at once)",
+        "concurrency": None,
+        "rate": pytest.approx(1 / 60),
+        "jobs": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "private", "why", "then"),
+    [
+        ("paused", "by somebody", False, "paused", "oaflow resume "),
+        ("paused", f"h: the disk of /tmp is full; {GOES_ON}", False, "disk", "df -h"),
+        ("interrupted", "by SIGTERM", False, "interrupted", "oaflow resume "),
+        ("running", None, True, "abandoned", "oaflow resume "),
+    ],
+)
+def test_a_run_that_is_held_as_a_whole_is_told_with_the_reason_and_what_to_type(
+    rows: Rows, state: str, reason: str | None, private: bool, why: str, then: str
+) -> None:
+    rows.enter("sips", 1)  # which nobody can run: that is not told of a run that is held
+    rows.connection.execute("UPDATE oaflow.runs SET state = %s, reason = %s", [state, reason])
+
+    (wait,) = rows.waits(private=private)
+
+    assert (wait.why, wait.stage) == (why, None)
+    assert reason is None or reason in wait.text
+    assert (wait.help or "").startswith(then)
+
+
+def test_a_run_that_has_ended_waits_for_nothing(rows: Rows) -> None:
+    rows.enter("sips", 1)
+    runs.cancel(rows.connection, rows.run, "test")
+
+    assert rows.waits() == []
