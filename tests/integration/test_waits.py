@@ -68,7 +68,7 @@ def told(waits: list[Wait]) -> list[tuple[str, str | None, str]]:
 
 
 def test_a_stream_that_rests_is_told_with_what_it_waits_for(rows: Rows) -> None:
-    rests = f'[{{"run": "{rows.run}", "stage": "pours", "most": 12}}, {{"run": "other", "stage": "x", "most": 1}}]'
+    rests = f'[{{"run": "{rows.run}", "stage": "pours", "most": 12}}, {{"run": "other", "stage": "pours", "most": 99}}]'
     rows.worker(rests=rests)
     rows.enter("sips", 9)
     rows.enter("keeps", 5)
