@@ -202,13 +202,13 @@ def _escaped(text: str, *, value: bool = True) -> str:
 
 
 def _sarif_rule(rule: Rule) -> dict[str, Any]:
-    example = f"\n\nFor example:\n\n{rule.example}\n\nInstead:\n\n{rule.repair}" if rule.example else ""
+    help = f"{rule.explanation}\n\nFor example:\n\n{rule.example}\n\nInstead:\n\n{rule.repair}"
     return {
         "id": rule.code,
         "name": rule.slug,
         "shortDescription": {"text": rule.summary},
         "fullDescription": {"text": rule.explanation},
-        "help": {"text": rule.explanation + example},
+        "help": {"text": help},
         "defaultConfiguration": {"level": rule.severity},
     }
 
