@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 from rich.text import Text
 from rich.tree import Tree
 
-from oaflow.cli.output import clean, count, duration, remark, say, say_hanging, screen, shortened, table
+from oaflow.cli.output import clean, count, remark, say, say_hanging, screen, shortened, table
 from oaflow.entities.said import Said
 from oaflow.operations.passports import Attempt, Passport, Step
 from oaflow.operations.tracing import Found, Traced
+from oaflow.quantities import duration
 
 # Children and entities that are named; the rest is counted, and `--json` has all.
 _CHILDREN = 10
