@@ -102,27 +102,27 @@ def test_the_packed_job_is_what_they_can_process(oap):
     assert [entity["id"] for entity in seen["entities"]] == ["doc-1"]
 
 
-def test_their_rows_in_the_real_table_reach_our_task(oap, database):
+def test_their_rows_in_the_real_table_reach_our_task(oap_there, database):
     app, received = App(connector=PsycopgConnector(conninfo=database)), []
 
     @task(app=app, name="t")
     def receive(job):
         received.append(values(job))
 
-    oap("defer", SPECS)
+    oap_there("defer", SPECS)
     app.run_worker(queues=["q"], wait=False, install_signal_handlers=False, listen_notify=False)
 
-    assert received == oap("read", rows(database))
+    assert received == oap_there("read", rows(database))
     assert sorted(job["kind"] for job in received) == [*["DatasetJob"] * 5, "Job", "Job"]
 
 
-def test_our_rows_in_the_real_table_reach_their_task(oap, database):
+def test_our_rows_in_the_real_table_reach_their_task(oap_there, database):
     app = App(connector=PsycopgConnector(conninfo=database))
     with app.open():
         for job in OURS:
             job.defer(app, priority=50)
 
-    received = oap("work", {"queue": "q", "task": "t"})
+    received = oap_there("work", {"queue": "q", "task": "t"})
 
     assert received == [values(read_job(row)) for row in rows(database)]
 

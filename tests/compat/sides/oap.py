@@ -1,5 +1,5 @@
 """
-What openaleph-procrastinate and ftmq do. Runs in the environment `oap`: one command, JSON in, JSON out.
+What openaleph-procrastinate and ftmq do. Runs in the environment `oap`: JSON in, JSON out, a command a line.
 """
 
 import asyncio
@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from unittest.mock import patch
 
 from anystore.util import clean_dict
 from followthemoney import model
@@ -117,12 +118,11 @@ def hand_over(environments):
     """
     found = []
     for environment in environments:
-        os.environ.clear()
-        os.environ.update(environment)
-        try:
-            found.append(DeferSettings(_env_file=None).model_dump())
-        except ValueError:
-            found.append(None)
+        with patch.dict(os.environ, environment, clear=True):
+            try:
+                found.append(DeferSettings(_env_file=None).model_dump())
+            except ValueError:
+                found.append(None)
     return found
 
 
@@ -167,5 +167,6 @@ FUNCTIONS = (
 COMMANDS = {function.__name__: function for function in FUNCTIONS}
 
 if __name__ == "__main__":
-    answer = COMMANDS[sys.argv[1]](json.load(sys.stdin))
-    print("ANSWER" + json.dumps(answer))
+    for line in sys.stdin:
+        command, data = json.loads(line)
+        print("\nANSWER" + json.dumps(COMMANDS[command](data)), flush=True)

@@ -1,5 +1,5 @@
 """
-What followthemoney-store does. Runs in the environment `store`: one command, JSON in, JSON out.
+What followthemoney-store does. Runs in the environment `store`: JSON in, JSON out, a command a line.
 """
 
 import json
@@ -24,5 +24,6 @@ def get_entities(options):
 COMMANDS = {function.__name__: function for function in (put_fragments, get_entities)}
 
 if __name__ == "__main__":
-    answer = COMMANDS[sys.argv[1]](json.load(sys.stdin))
-    print("ANSWER" + json.dumps(answer))
+    for line in sys.stdin:
+        command, data = json.loads(line)
+        print("\nANSWER" + json.dumps(COMMANDS[command](data)), flush=True)
