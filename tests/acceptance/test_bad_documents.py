@@ -332,29 +332,29 @@ def test_a_run_waits_for_room_on_a_full_disk_and_loses_nothing(
     small = cli.folder / {"temp": "home/temp", "home": "home"}.get(disk, "small")
     small.mkdir(parents=True)
     refuse_without_mounts()
-    texts = {f"f{number}.txt": f"word{number} ".encode() * 100_000 for number in range(12)}
+    texts = {f"f{number}.txt": f"word{number} ".encode() * 20_000 for number in range(12)}
     if disk == "archive":
         cli.environment["ARCHIVE_PATH"] = str(small)
-        ballast = 56
+        room = 1640
         for name, data in texts.items():
             (source / name).write_bytes(data)
     elif disk in ("TMPDIR", "home"):
         cli.environment["TMPDIR" if disk == "TMPDIR" else "ARCHIVE_PATH"] = str(
             small if disk == "TMPDIR" else cli.folder / "archive"
         )
-        ballast = 62
+        room = 410
         for name, data in texts.items():
             (source / name).write_bytes(data)
     else:  # there is room for the short texts in the archive, and not for the longest
-        ballast = 58
-        texts["long.txt"] = b"alpha beta " * 600_000
+        room = 1230
+        texts["long.txt"] = b"alpha beta " * 120_000
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
             for name, data in texts.items():
                 archive.writestr(name, data)
         (source / "all.zip").write_bytes(buffer.getvalue())
     # A private mount namespace: nothing is left where the test is killed.
-    prepare = f'mount -t tmpfs -o size=64m none "$0" && head -c {ballast}M /dev/zero > "$0/ballast" && exec "$@"'
+    prepare = f'mount -t tmpfs -o size=8m none "$0" && head -c {8192 - room}K /dev/zero > "$0/ballast" && exec "$@"'
     command = [sys.executable, "-m", "oaflow", "run", "ingest", str(source), *RUN]
     process = started(
         subprocess.Popen(
