@@ -10,7 +10,7 @@ from pathlib import Path
 import oaflow
 from oaflow.postgres.scripts import oaflow_scripts
 
-_COMPLETE = re.compile(r"CREATE FUNCTION oaflow\.complete_v1\(.*?\nEND \$\$;\n", re.DOTALL)
+_COMPLETE = re.compile(r"CREATE FUNCTION oaflow\.complete_(?:done_)?v1\(.*?\nEND \$\$;\n", re.DOTALL)
 
 # What its hand-overs leave in the history.
 MARK = "next"
@@ -40,17 +40,26 @@ def _migrations() -> dict[str, str]:
 
 def _complete() -> str:
     """
-    The function as it is, with one argument more, that it writes into the history.
+    The function and its short way as they are, with one argument more, that they write into the history.
     """
-    ((text,),) = [found for script in oaflow_scripts() if (found := _COMPLETE.findall(script.text))]
-    for old, new in (
-        ("oaflow.complete_v1(", "oaflow.complete_v2(p_mark text, "),
+    ((short, long),) = [found for script in oaflow_scripts() if (found := _COMPLETE.findall(script.text))]
+    marked = [
         ("INSERT INTO oaflow.hops (", "INSERT INTO oaflow.hops (mark, "),
         (
             "SELECT lk.run, lk.stage, lk.id, lk.parent, lk.attempt,",
             "SELECT p_mark, lk.run, lk.stage, lk.id, lk.parent, lk.attempt,",
         ),
-    ):
+    ]
+    return _changed(short, ("oaflow.complete_done_v1(", "oaflow.complete_done_v2(p_mark text, "), *marked) + _changed(
+        long,
+        ("oaflow.complete_v1(", "oaflow.complete_v2(p_mark text, "),
+        ("oaflow.complete_done_v1(", "oaflow.complete_done_v2(p_mark, "),
+        *marked,
+    )
+
+
+def _changed(text: str, *changes: tuple[str, str]) -> str:
+    for old, new in changes:
         assert text.count(old) == 1, old
         text = text.replace(old, new)
     return text

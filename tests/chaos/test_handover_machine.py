@@ -12,6 +12,11 @@ MUTATIONS = {
         "JOIN lk ON lk.id = u.parent",
         "LEFT JOIN lk ON true",
     ),
+    "without that guard where all is done": (
+        "complete_done_v1",
+        "JOIN lk ON lk.id = u.parent",
+        "LEFT JOIN lk ON true",
+    ),
     "with a late result taken for one that is sent again": (
         "complete_v1",
         "ELSE j.status::text IN ('succeeded', 'failed', 'aborted') END",
