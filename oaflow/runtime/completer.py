@@ -57,6 +57,7 @@ class Completer:
         # No asyncio.Queue: its put, get and task_done cost 3 us a job.
         self._queues: list[deque[Completion]] = [deque() for _ in range(lanes)]
         self._filled = [asyncio.Event() for _ in range(lanes)]
+        self._enough = [1] * lanes  # how many must wait in a lane for it to be told
         self._answered = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.worker = 0
@@ -78,8 +79,10 @@ class Completer:
         """
         self.waiting += 1
         lane = completion.job % len(self._queues)
-        self._queues[lane].append(completion)
-        self._filled[lane].set()
+        queue = self._queues[lane]
+        queue.append(completion)
+        if len(queue) == self._enough[lane]:
+            self._filled[lane].set()
 
     async def idle(self) -> None:
         """
@@ -129,7 +132,22 @@ class Completer:
             busy = len(lately) == BUSY and began - lately[0] < BUSY_SECONDS
             # What is held can be joined by nothing: the next part of a stream has no use for a pause.
             if busy and not held and len(queue) < GROUP and (rest := began + self._pause - loop.time()) > 0:
-                await asyncio.sleep(rest)
+                await self._rest(number, rest)
+
+    async def _rest(self, number: int, seconds: float) -> None:
+        """
+        Wait until a whole group is there, so long at most. By the clock alone, lanes that have all that is in hand keep
+        the loop waiting: two groups each 10 ms are 20,000 jobs a second.
+        """
+        filled = self._filled[number]
+        filled.clear()
+        self._enough[number] = GROUP
+        clock = asyncio.get_running_loop().call_later(seconds, filled.set)
+        try:
+            await filled.wait()
+        finally:
+            self._enough[number] = 1
+            clock.cancel()
 
     async def _send(self, number: int, group: list[Completion]) -> None:
         worker, shard = self.worker, (self.worker * len(self._queues) + number) % 64

@@ -11,7 +11,7 @@ import pytest
 
 from oaflow.ledger.rows import Successor
 from oaflow.ledger.wire import Wire, autocommit, lean_pool
-from oaflow.runtime.completer import BUSY, Completer
+from oaflow.runtime.completer import BUSY, GROUP, Completer
 from tests.integration.handovers import Book
 
 HANG = 60.0
@@ -60,6 +60,24 @@ def test_what_a_busy_lane_gets_soon_after_a_statement_goes_out_together_with_wha
     asyncio.run(sending(book, worker, act, pause=1.0))
 
     assert groups(book) == [first, [second, third]]
+
+
+def test_a_busy_lane_waits_no_longer_than_until_a_group_is_full(book: Book) -> None:
+    worker = book.worker()
+    jobs = book.enter(BUSY + GROUP)
+    book.claim(worker, BUSY + GROUP)
+
+    async def act(completer: Completer, answers: Answers) -> None:
+        for part in (jobs[:BUSY], jobs[BUSY:]):
+            for number, job in enumerate(part):
+                completer.put(book.done(job))
+                if number == GROUP // 2:
+                    await asyncio.sleep(0.1)  # the lane rests by now
+            assert [await answers.get() for _ in part] == [(job, "applied") for job in part]
+
+    asyncio.run(sending(book, worker, act, pause=10 * HANG))
+
+    assert groups(book) == [jobs[:BUSY], jobs[BUSY:]]
 
 
 def test_a_lane_with_little_to_do_sends_at_once(book: Book) -> None:
