@@ -161,6 +161,13 @@ def migrate(
             help="Whether entity tables that others made get the index that they lack; in a terminal it is asked.",
         ),
     ] = None,
+    capture: Annotated[
+        bool | None,
+        typer.Option(
+            "--capture/--no-capture",
+            help="Make, or take away, triggers that take down what services hand over; for `external` stages.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> int:
     """
@@ -176,7 +183,7 @@ def migrate(
             remark(line, "yellow")
         return typer.confirm(f"make {'it' if len(tables) == 1 else 'them'}?", default=True, err=True)
 
-    done = db_migrate(settings(), dry_run=dry_run, wanted=wanted)
+    done = db_migrate(settings(), dry_run=dry_run, wanted=wanted, capture=capture)
     steps = [*map(str, done.steps), *(f"index on {table} (origin, fragment)" for table in done.indexed)]
     if json:
         missing = list(done.left.names)

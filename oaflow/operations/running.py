@@ -31,6 +31,7 @@ from oaflow.operations.starting import (
     bound_for_run,
     last_run,
     precheck,
+    refuse_unseen,
     settle,
     unfinished,
 )
@@ -110,6 +111,7 @@ def run(
             if begun is None:
                 values, remarks = settle(plan, program.source, request, last_run(made, plan.pipeline, request.dataset))
                 bound = bound_for_run(plan, values, request.at)
+                refuse_unseen(made, bound)
                 if old is not None:
                     ledger.cancel(made, old.id, "replaced by a new run")
                     yield Said(f"run {old.id} is cancelled")
@@ -169,6 +171,7 @@ def retry(
             if found.state == "cancelled":
                 raise UsageError(f"run {found.id!r} was cancelled", help="oaflow run starts a new one")
             _refuse_unsealed(found)
+            refuse_unseen(made, bound)
             if stage is not None and stage not in bound.stages:
                 raise UsageError(f"run {found.id!r} has no stage {stage!r}", help=f"it has: {', '.join(bound.stages)}")
             jobs = None if stage is None else [failure.job for failure in failures(made, found.id, stage=stage)]
@@ -266,6 +269,7 @@ def _awaited(settings: Settings, stack: ExitStack) -> Generator[Awaited, None, D
 def _go_on(made: Connection[Any], run: Run, folders: tuple[Path, ...]) -> Begun:
     _refuse_unsealed(run)
     bound = bound_plan(made, run)
+    refuse_unseen(made, bound)
     ledger.mark(made, run.id, "running")
     return Begun(run.id, bound, 0, (f"going on with run {run.id}",), folders)
 

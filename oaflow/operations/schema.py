@@ -70,20 +70,26 @@ def _reached(settings: Settings) -> Generator[Address]:
 
 
 def db_migrate(
-    settings: Settings, *, dry_run: bool = False, wanted: Callable[[Sequence[str]], bool] = lambda tables: False
+    settings: Settings,
+    *,
+    dry_run: bool = False,
+    wanted: Callable[[Sequence[str]], bool] = lambda tables: False,
+    capture: bool | None = None,
 ) -> Migrated:
     """
     Brings the database to this program's schema, or says what that would take.
 
     Args:
         wanted: asked once whether tables that others made shall get their index, where some have none.
+        capture: whether triggers take down what services hand over; None changes nothing.
 
     Raises:
         DatabaseProblem: it cannot be brought there.
         IndexNotMadeError: a table did not get its index; all before it is done.
     """
     with _reached(settings) as address:
-        steps = tuple(migrate(address, dry_run=dry_run, own=address.embedded, events=settings.events))
+        own = address.embedded
+        steps = tuple(migrate(address, dry_run=dry_run, own=own, events=settings.events, capture=capture))
         tables = tables_without_index(settings, address)
         if not tables.names or not wanted(tables.names):
             return Migrated(address, steps, (), tables)

@@ -17,6 +17,7 @@ from oaflow.errors import JobError, UsageError
 from oaflow.jobs import DatasetJob, current, pack
 from oaflow.jobs import bind as reach
 from oaflow.ledger import runs as ledger
+from oaflow.ledger.external import captured
 from oaflow.ledger.limits import declare
 from oaflow.ledger.runs import OPEN_STATES, FirstJob, Run, StopAfter
 from oaflow.operations.programs import Source, sample_documents, with_absolute_defaults, without_required
@@ -75,18 +76,18 @@ class EnteringRunError(UsageError):
         )
 
 
-class ExternalStageError(UsageError):
+class UnseenServiceError(UsageError):
     """
-    The run would need a stage that lives in another service.
+    A run has stages that live in other services, and nobody would see what these hand over.
     """
 
     def __init__(self, stages: tuple[str, ...]) -> None:
         self.stages = stages
-        names = ", ".join(map(repr, stages))
+        one, names = len(stages) == 1, ", ".join(map(repr, stages))
         super().__init__(
-            f"stage{'' if len(stages) == 1 else 's'} {names} live{'s' if len(stages) == 1 else ''} in another service, "
-            "and runs with external stages are not yet possible",
-            help="switch it off with `enabled`, or run with a param that does",
+            f"{'stage' if one else 'stages'} {names} {'lives in another service' if one else 'live in other services'}, "
+            "and this database does not see what services hand over",
+            help="oaflow db migrate --capture",
         )
 
 
@@ -192,15 +193,23 @@ def bound_for_run(plan: Plan, values: Mapping[str, Any], at: str | None = None) 
     The plan as this run routes by it.
 
     Raises:
-        UsageError: it holds an external stage, or the stage to start at is disabled.
+        UsageError: the stage to start at is disabled.
     """
     bound = bind(plan, values)
-    outside = tuple(name for name, stage in bound.stages.items() if stage.external)
-    if outside:
-        raise ExternalStageError(outside)
     if at is not None and at not in bound.stages:
         raise UsageError(f"stage {at!r} is disabled: {bound.disabled.get(at, 'by its params')}")
     return bound
+
+
+def refuse_unseen(connection: Connection[Any], bound: BoundPlan) -> None:
+    """
+    Refuses a run with external stages where what services hand over would be lost.
+
+    Raises:
+        UnseenServiceError: nothing takes it down.
+    """
+    if bound.external and not captured(connection):
+        raise UnseenServiceError(bound.external)
 
 
 def unfinished(connection: Connection[Any], pipeline: str, dataset: str) -> Run | None:
@@ -306,6 +315,7 @@ def _first(
     bound: BoundPlan, stage: str, dataset: str, run: str, entities: list[dict[str, Any]], job_bytes: int
 ) -> list[FirstJob]:
     target = bound.stages[stage]
+    job_bytes = 0 if target.external else job_bytes  # as all that goes to a service
     payload = {"entities": entities} if entities else {}
     job = DatasetJob(dataset=dataset, queue=target.queue, task=target.task, batch=run, payload=payload)
     routes = route_first(bound, stage, pack(job, job_bytes), run=run)

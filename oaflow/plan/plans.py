@@ -306,6 +306,13 @@ class BoundStage(_Frozen):
             if self.choose == "first" or not all(edge.takes_all for edge in edges)
         }
 
+    def port_of(self, queue: str) -> str:
+        """
+        The port on which an external stage emits what its service hands over to a queue: that of its name, or, where
+        the plan names no such port, `default`.
+        """
+        return "default" if queue not in self.ports and "default" in self.ports else queue
+
     @property
     def end(self) -> bool:
         """
@@ -328,6 +335,22 @@ class BoundPlan(_Frozen):
     params: Mapping[str, Any]
     stages: Mapping[str, BoundStage]
     disabled: Mapping[str, str] = {}
+
+    @cached_property
+    def external(self) -> tuple[str, ...]:
+        """
+        The stages that live in services of their own.
+        """
+        return tuple(name for name, stage in self.stages.items() if stage.external)
+
+    @cached_property
+    def outward(self) -> frozenset[tuple[str, str]]:
+        """
+        The ports, each with its stage, from which some edge leads to an external stage.
+        """
+        return frozenset(
+            (name, edge.port) for name, stage in self.stages.items() for edge in stage.edges if edge.to in self.external
+        )
 
     @cached_property
     def joins(self) -> Mapping[str, frozenset[str]]:

@@ -53,9 +53,15 @@ class Applied:
     name: str
 
     def __str__(self) -> str:
-        return (
-            f"index {self.name} on procrastinate_jobs" if self.component == "index" else f"{self.component} {self.name}"
-        )
+        match self.component, self.name:
+            case "index", name:
+                return f"index {name} on procrastinate_jobs"
+            case "capture", "capture":
+                return "capture: triggers on procrastinate_jobs"
+            case "capture", _:
+                return "no capture: the triggers on procrastinate_jobs are gone"
+            case component, name:
+                return f"{component} {name}"
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class SchemaState:
         unknown: those that are there and this program does not know.
         changed: those whose content is another here and there.
         indexes: indexes that would make claims fast and are not there. Never an error.
+        captured: whether triggers take down what services hand over.
     """
 
     postgres: int
@@ -84,6 +91,7 @@ class SchemaState:
     unknown: tuple[str, ...]
     changed: tuple[str, ...]
     indexes: tuple[str, ...]
+    captured: bool
 
 
 def inspect(database: Address | str) -> SchemaState:
@@ -115,7 +123,12 @@ def check(database: Address | str) -> SchemaState:
 
 
 def migrate(
-    database: Address | str, *, dry_run: bool = False, own: bool = False, events: bool | None = None
+    database: Address | str,
+    *,
+    dry_run: bool = False,
+    own: bool = False,
+    events: bool | None = None,
+    capture: bool | None = None,
 ) -> list[Applied]:
     """
     Brings a database to this program's schema. Can be repeated, and by two at once.
@@ -124,6 +137,7 @@ def migrate(
         dry_run: say what would be done, and do nothing.
         own: the database is on the private server: later migrations of procrastinate are oaflow's to apply.
         events: whether procrastinate's rows of events are written there; None changes nothing. On our own server only.
+        capture: whether triggers take down what services hand over; None changes nothing.
 
     Raises:
         DatabaseProblem: it cannot be brought there.
@@ -131,10 +145,10 @@ def migrate(
     address = _address(database)
     with connect(address, "oaflow migrate") as connection:
         if dry_run:
-            return [Applied(script.component, script.name) for script in _steps(address, connection, own)]
+            return [Applied(script.component, script.name) for script in _steps(address, connection, own, capture)]
         with _alone(connection), _rights(address):
             done: list[Applied] = []
-            for script in _steps(address, connection, own):
+            for script in _steps(address, connection, own, capture):
                 _apply_between(address, connection, script)
                 done.append(Applied(script.component, script.name))
             if own and events is not None:
@@ -200,6 +214,7 @@ def _state(connection: Connection[Any]) -> SchemaState:
         unknown=tuple(name for name in record if name not in known),
         changed=tuple(name for name, digest in record.items() if known.get(name, digest) != digest),
         indexes=tuple(script.name for script in scripts.index_scripts() if script.name not in row["indexes"]),
+        captured=row["captured"],
     )
 
 
@@ -219,7 +234,7 @@ def _refuse(address: Address, state: SchemaState, *, own: bool = False) -> None:
         raise MigrationChanged(address, state.changed)
 
 
-def _steps(address: Address, connection: Connection[Any], own: bool) -> Iterator[Script]:
+def _steps(address: Address, connection: Connection[Any], own: bool, capture: bool | None) -> Iterator[Script]:
     """
     What is to be done, in order. Decided from one look at the start: nobody else migrates meanwhile.
     """
@@ -232,6 +247,8 @@ def _steps(address: Address, connection: Connection[Any], own: bool) -> Iterator
         yield from (script for script in scripts.procrastinate_scripts() if script.name not in applied)
     yield from (script for script in scripts.oaflow_scripts() if script.name in state.pending)
     yield from (script for script in scripts.index_scripts() if script.name in state.indexes)
+    if capture is not None and capture != state.captured:
+        yield scripts.capture_script(capture)
 
 
 def _apply_between(address: Address, connection: Connection[Any], script: Script) -> None:
@@ -257,6 +274,9 @@ def _apply(connection: Connection[Any], script: Script) -> None:
         return
     with connection.transaction():
         connection.execute(_NO_QUEUE)
+        if script.component == "capture":
+            connection.execute(script.text.encode())
+            return
         connection.execute(scripts.query("migrations"))
         whole = script == scripts.procrastinate_schema()
         if whole:

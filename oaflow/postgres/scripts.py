@@ -1,5 +1,5 @@
 """
-The SQL files that make the schema: oaflow's own, procrastinate's, and the indexes. Reads files, touches no database.
+The SQL files that make the schema: oaflow's own, procrastinate's, the indexes, and capture. Reads files, touches no database.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Literal
 import oaflow
 from oaflow.errors import EnvironmentProblem
 
-Component = Literal["procrastinate", "oaflow", "index"]
+Component = Literal["procrastinate", "oaflow", "index", "capture"]
 
 _INDEX = re.compile(r"CREATE INDEX CONCURRENTLY IF NOT EXISTS (\w+)")
 _COMMENT = re.compile(r"--[^\n]*\n")
@@ -63,6 +63,15 @@ def index_scripts() -> tuple[Script, ...]:
     text = _COMMENT.sub("", (files("oaflow") / "ledger" / "indexes.sql").read_text("utf-8"))
     statements = (statement.strip() for statement in text.split(";") if statement.strip())
     return tuple(Script("index", name, statement) for statement in statements for name in _INDEX.findall(statement))
+
+
+@cache
+def capture_script(wanted: bool) -> Script:
+    """
+    What makes the triggers that take down what services hand over, or takes them away.
+    """
+    name = "capture" if wanted else "uncapture"
+    return Script("capture", name, (files("oaflow") / "ledger" / f"{name}.sql").read_text("utf-8"))
 
 
 @cache

@@ -76,6 +76,7 @@ class Attempt:
         self._closed = False
         self._stage = plan.stages.get(self.stage_name)
         self._streams = self._stage is not None and self._stage.emit == "stream"
+        self._external = self._stage is not None and self._stage.external
         self._begin_part()
 
     def _begin_part(self) -> None:
@@ -134,6 +135,8 @@ class Attempt:
         Take one emitted job; answers a part of the stream where it is time to hand one over.
         """
         self._emitted += 1
+        if self._external:
+            port = self.stage.port_of(port)
         if not self._streams:
             if len(self._pending) == MOST_AT_ONCE:
                 raise TooManyJobsError(self.stage_name, MOST_AT_ONCE)
@@ -267,7 +270,8 @@ class Attempt:
         if not edges_of(self.stage, port):
             return port, job, None
         choice = self._choice(port, job) if port in self.stage.conditions else None
-        return port, pack(job, self._job_bytes), choice
+        # A service gets stubs, and what they leave out is in the store; so do all that the port leads to.
+        return port, pack(job, 0 if (self.stage_name, port) in self.plan.outward else self._job_bytes), choice
 
     def _choice(self, port: str, job: AnyJob) -> Choice:
         loads = any(condition.edge.load for condition in self.stage.conditions[port])

@@ -21,6 +21,10 @@ from oaflow.runtime.router import divert, facts_of
 from oaflow.runtime.samples import is_sample
 
 
+# The queue and the task of jobs that hold what a service handed over (`oaflow.answer_v1`).
+ANSWERS = ("oaflow", "oaflow.stages.answer")
+
+
 @dataclass(slots=True)
 class Passage:
     """
@@ -135,14 +139,23 @@ def held_of(row: Claimed, passage: Passage, mark: Mapping[str, Any]) -> Held:
     A job that was claimed, by what oaflow wrote about it; in an `unknown_stage` where the plan does not have its own.
     """
     stage, parent = str(mark.get("stage")), mark.get("parent")
+    found = passage.plan.stages.get(stage) or unknown_stage(stage, row)
     return Held(
         row,
         passage,
-        passage.plan.stages.get(stage) or unknown_stage(stage, row),
+        answering(found) if (row.queue, row.task) == ANSWERS else found,
         parent if isinstance(parent, int) else None,
         collected=mark.get("collected", 0),
         parted="parted" in mark,
     )
+
+
+def answering(stage: BoundStage) -> BoundStage:
+    """
+    An external stage as it is run here: what its service handed over goes on. The lock was that of the service's job.
+    """
+    queue, task = ANSWERS
+    return stage.model_copy(update={"queue": queue, "task": task, "lock": None})
 
 
 def unknown_stage(name: str, row: Claimed) -> BoundStage:

@@ -9,7 +9,7 @@ from oaflow.ledger import handover as ledger
 from oaflow.ledger import lanes
 from oaflow.ledger.wire import Wire
 from oaflow.plan import FORMAT, Plan, bind
-from oaflow.runtime.held import Passage
+from oaflow.runtime.held import ANSWERS, Passage
 from oaflow.runtime.lanes import Way
 from oaflow.runtime.messages import Probe
 from oaflow.runtime.troubles import storable
@@ -148,6 +148,7 @@ class Passages:
             for stage in run.plan.stages.values()
             if not stage.external
         }
+        triples |= {(*ANSWERS, run.id) for run in runs if run.state == "running" and run.plan.external}
         fresh = sorted(({task for _, task, _ in triples} | self._asked) - self._probes.keys())
         self._asked.clear()
         if fresh:

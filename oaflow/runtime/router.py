@@ -363,6 +363,10 @@ def _stamped(
     carried = payload.get("context") or {}
     if not _RESERVED.isdisjoint(carried):
         carried = _writable(carried, source)
+    if target.external:
+        # What a service hands over comes back with all of this, as it copies the context of its job.
+        mark["external"] = target.emit
+        carried = {**carried, **target.options}
     data: dict[str, Any] = {
         "queue": target.queue,
         "task": target.task,

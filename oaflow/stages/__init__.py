@@ -6,6 +6,7 @@ compiler only looks at the signatures.
 """
 
 from oaflow.stages.analyzing import analyze
+from oaflow.stages.answering import answer
 from oaflow.stages.crawling import crawl
 from oaflow.stages.extracting import extract
 from oaflow.stages.indexing import index
@@ -30,9 +31,9 @@ __needs__ = {
     "analyze": ("oaflow[documents]", ("py3langid", "babel", "phonenumbers", "stdnum", "rigour")),
 }
 
-__all__ = ["analyze", "crawl", "extract", "index", "quarantine", "report"]
+__all__ = ["analyze", "answer", "crawl", "extract", "index", "quarantine", "report"]
 
-for _function in (analyze, crawl, extract, index, quarantine, report):
+for _function in (analyze, answer, crawl, extract, index, quarantine, report):
     # A task is named by its dotted path, in plans and in queues: `oaflow.stages.crawl`, wherever the code stands.
     _function.__module__ = __name__
 del _function

@@ -92,8 +92,8 @@ CREATE TABLE oaflow.counters (
 
 -- What happened to each attempt, append only. `successors` holds the ids of the jobs handed over, in the order of
 -- `detail.handed`, which names for each its stage and documents: so a job that somebody deleted is found by name.
--- outcome: root, joined, collected, done, chunk, retried, crashed, failed, diverted, parted, cancelled, vanished, orphaned,
--- reopened.
+-- outcome: root, joined, collected, answered, done, chunk, retried, crashed, failed, diverted, parted, cancelled, vanished,
+-- orphaned, reopened.
 CREATE TABLE oaflow.hops (
     at         timestamptz NOT NULL DEFAULT now(),
     run        text NOT NULL,

@@ -167,7 +167,8 @@ BEGIN
         SELECT a.id, min(a.parent) AS parent, min(a.stage) AS stage, jsonb_agg(a.documents) AS documents FROM handed a
          WHERE NOT EXISTS (SELECT 1 FROM procrastinate_jobs j WHERE j.id = a.id AND j.status IN ('todo', 'doing'))
            AND NOT EXISTS (SELECT 1 FROM oaflow.hops e WHERE e.run = p_run AND e.job = a.id
-                              AND e.outcome IN ('done', 'failed', 'diverted', 'parted', 'collected', 'cancelled', 'vanished'))
+                              AND e.outcome IN ('done', 'failed', 'diverted', 'parted', 'collected', 'answered', 'cancelled',
+                                                'vanished'))
            AND NOT EXISTS (SELECT 1 FROM oaflow.collected w WHERE w.id = a.id)
          GROUP BY a.id
     ), hop AS (
@@ -207,6 +208,7 @@ BEGIN
                  GROUP BY 1) l ON l.run = o.id
              WHERE o.open > coalesce(l.live, 0)
         LOOP
+            PERFORM oaflow.answer_rest_v1(r.id);
             IF oaflow.vanish_v1(r.id) > 0 THEN run := r.id; event := 'vanished'; RETURN NEXT; END IF;
         END LOOP;
         -- What was given back to a run after it was cancelled: nobody claims it.

@@ -166,7 +166,8 @@ BEGIN
             ) WITH ORDINALITY AS u (claimed, parent, queue, task, stage, priority, collect, lock, args, ord)
             JOIN lk ON lk.id = u.parent
             UNION ALL
-            SELECT NULL, lk.id, lk.queue_name, lk.task_name, lk.stage, lk.priority, NULL, NULL,
+            SELECT NULL, lk.id, coalesce(w.args ->> 'queue', lk.queue_name), coalesce(w.args ->> 'task', lk.task_name),
+                   lk.stage, lk.priority, NULL, NULL,
                    jsonb_set(w.args, '{payload,context,oaflow,parted}', 'true'), w.id, lk.run,
                    1  -- of attempt 0 it is known that nobody has begun the job before
               FROM lk CROSS JOIN LATERAL (SELECT k.* FROM oaflow.collected k WHERE k.job = lk.id OFFSET 0) w
@@ -248,7 +249,9 @@ BEGIN
         INSERT INTO oaflow.failures (run, stage, job, round, queue, task, priority, args, documents,
                                      type, message, traceback, fingerprint, detail, attempts)
         SELECT lk.run, lk.stage, lk.id, coalesce((SELECT r.round FROM oaflow.runs r WHERE r.id = lk.run), 1),
-               lk.queue_name, lk.task_name, lk.priority, lk.args,
+               -- As the job says itself: an answer stands in the queue of answers, and is sent again to its service.
+               coalesce(lk.args ->> 'queue', lk.queue_name), coalesce(lk.args ->> 'task', lk.task_name),
+               lk.priority, oaflow.asked_v1(lk.args),
                CASE WHEN lk.detail ? 'documents'
                     THEN ARRAY(SELECT jsonb_array_elements_text(lk.detail -> 'documents')) END,
                e.error ->> 'type', e.error ->> 'message', e.error ->> 'traceback', e.error ->> 'fingerprint',

@@ -67,7 +67,7 @@ BEGIN
         SELECT part.id FROM part
          WHERE part.status IN ('succeeded', 'failed', 'cancelled', 'aborted') AND part.run IS NOT NULL
            AND EXISTS (SELECT 1 FROM oaflow.hops h WHERE h.run = part.run AND h.job = part.id AND h.at < p_before
-                          AND h.outcome IN ('done', 'failed', 'diverted', 'parted', 'cancelled', 'vanished'))
+                          AND h.outcome IN ('done', 'failed', 'diverted', 'parted', 'answered', 'cancelled', 'vanished'))
     ), gone AS (
         DELETE FROM procrastinate_jobs j WHERE NOT p_dry AND j.id = ANY (ARRAY(SELECT old.id FROM old))
     )

@@ -1,0 +1,5 @@
+-- Takes capture away: procrastinate's table is as it was.
+DROP TRIGGER IF EXISTS oaflow_capture_new ON procrastinate_jobs;
+DROP TRIGGER IF EXISTS oaflow_capture_end ON procrastinate_jobs;
+DROP TRIGGER IF EXISTS oaflow_capture_gone ON procrastinate_jobs;
+DROP FUNCTION IF EXISTS oaflow.capture_new_v1(), oaflow.capture_end_v1(), oaflow.capture_gone_v1();
