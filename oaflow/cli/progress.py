@@ -128,10 +128,10 @@ def sentences(event: object) -> Iterator[str]:
     match event:
         case Waits(waiting=waiting):
             for job in waiting:
-                yield f"no live worker can run task {clean(job.task)} of queue {clean(job.queue)}: its jobs wait"
+                yield f"{job.trouble} task {clean(job.task)} of queue {clean(job.queue)}: its jobs wait"
                 if job.reason:
                     yield f"       {clean(job.reason)}"
-                yield "help:  oaflow worker   (where that task's module is installed)"
+                yield f"help:  {clean(job.help)}"
         case WorkerDied(pid=pid, code=code, log=log, pause=pause):
             yield from of_a_death(pid, code, pause, log)
         case Unreachable(reason=reason):

@@ -46,14 +46,31 @@ class Able:
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """
-    Jobs that no live worker can run. `seconds` is how long the oldest waits, or None where its history is gone;
-    `reason` is why one of them cannot, or None where none has tried.
+    Jobs that no live worker can run, or that no worker of their service takes (`external`). `seconds` is how long the
+    oldest waits, or None where its history is gone; `reason` is why one of them cannot, or None where none has tried.
     """
 
     queue: str
     task: str
     seconds: float | None
     reason: str | None = None
+    external: bool = False
+
+    @property
+    def trouble(self) -> str:
+        """
+        What is wrong, to be followed by the task and the queue.
+        """
+        return "no worker of its service takes" if self.external else "no live worker can run"
+
+    @property
+    def help(self) -> str:
+        """
+        What to do about it.
+        """
+        if self.external:
+            return f"start a worker of that service, on queue {self.queue} of this database"
+        return "oaflow worker   (where the module of that task is installed)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +148,19 @@ def streams_at_rest(connection: Connection[Any], run: str, silent: float) -> lis
 def _columns(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     once = sorted(set(pairs))
     return {"queues": [queue for queue, _ in once], "tasks": [task for _, task in once]}
+
+
+def untaken(connection: Connection[Any], run: str, asked: Iterable[tuple[str, str]]) -> list[Waiting]:
+    """
+    Which of the given (queue, task) pairs of a run, which services work on, have jobs waiting while none of their queue
+    is being worked on.
+    """
+    pairs = sorted(set(asked))
+    with connection.cursor(row_factory=class_row(Waiting)) as cursor:
+        return cursor.execute(
+            sql("untaken"),
+            {"run": run, "queues": [queue for queue, _ in pairs], "tasks": [task for _, task in pairs]},
+        ).fetchall()
 
 
 def running(connection: Connection[Any], run: str, limit: int = 20) -> list[Running]:

@@ -182,8 +182,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
                     yield Finding(
                         "problem",
                         "queue",
-                        f"no live worker can run task {job.task} of queue {job.queue}: jobs of {run.id} wait{reason}",
-                        "oaflow worker   (where the module of that task is installed)",
+                        f"{job.trouble} task {job.task} of queue {job.queue}: jobs of {run.id} wait{reason}",
+                        job.help,
                     )
     except EnvironmentProblem as error:
         yield Finding("problem", "database", str(error), error.help)

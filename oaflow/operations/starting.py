@@ -83,10 +83,10 @@ class UnseenServiceError(UsageError):
 
     def __init__(self, stages: tuple[str, ...]) -> None:
         self.stages = stages
-        one, names = len(stages) == 1, ", ".join(map(repr, stages))
+        names = ", ".join(map(repr, stages))
+        where = f"stage {names} lives in another service" if len(stages) == 1 else f"stages {names} live in services"
         super().__init__(
-            f"{'stage' if one else 'stages'} {names} {'lives in another service' if one else 'live in other services'}, "
-            "and this database does not see what services hand over",
+            f"{where}, and this database does not see what {'it hands' if len(stages) == 1 else 'these hand'} over",
             help="oaflow db migrate --capture",
         )
 

@@ -10,8 +10,8 @@ from psycopg import Connection
 
 from oaflow.ledger.limits import Limit, limits
 from oaflow.ledger.runs import Run, StageProgress
-from oaflow.ledger.workers import Waiting, retries, streams_at_rest, unserved
-from oaflow.plan import BoundPlan
+from oaflow.ledger.workers import Waiting, retries, streams_at_rest, unserved, untaken
+from oaflow.plan import ANSWERS, BoundPlan
 from oaflow.quantities import duration
 from oaflow.runtime.room import DISK, GOES_ON
 
@@ -87,10 +87,13 @@ def waits_of(
 
 def waiting_of(connection: Connection[Any], run: Run, bound: BoundPlan, silent: float) -> list[Waiting]:
     """
-    What no live worker can run.
+    What no live worker can run, and what no service takes.
     """
-    pairs = [(stage.queue, stage.task) for stage in bound.stages.values()]
-    return unserved(connection, run.id, pairs, silent)
+    ours = [(stage.queue, stage.task) for stage in bound.stages.values() if not stage.external]
+    theirs = [(stage.queue, stage.task) for stage in bound.stages.values() if stage.external]
+    if not theirs:
+        return unserved(connection, run.id, ours, silent)
+    return [*unserved(connection, run.id, [*ours, ANSWERS], silent), *untaken(connection, run.id, theirs)]
 
 
 def limited_of(
@@ -129,11 +132,11 @@ def _unserved(job: Waiting, bound: BoundPlan) -> Wait:
     since = f", for {duration(job.seconds)}" if job.seconds is not None else ""
     return Wait(
         "unserved",
-        "no live worker can run",
+        job.trouble,
         f"task {job.task} of queue {job.queue}: its jobs wait{since}",
         names[0] if len(names) == 1 else None,
         job.reason,
-        "oaflow worker   (where the module of that task is installed)",
+        job.help,
         {"queue": job.queue, "task": job.task, "seconds": job.seconds},
     )
 

@@ -6,6 +6,7 @@ from oaflow.plan.binding import bind
 from oaflow.plan.conditions import Condition, Facts
 from oaflow.plan.params import check_params
 from oaflow.plan.plans import (
+    ANSWERS,
     FORMAT,
     BoundCollect,
     BoundPlan,
@@ -21,6 +22,7 @@ from oaflow.plan.plans import (
 )
 
 __all__ = [
+    "ANSWERS",
     "FORMAT",
     "BoundCollect",
     "BoundPlan",

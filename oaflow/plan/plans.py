@@ -20,6 +20,10 @@ from oaflow.plan.joins import feeders_of, followers_of, waits_of
 
 FORMAT = 1
 
+# The queue and the task of the job that takes the place of one of an external stage when that has come to its end, and
+# holds what its service handed over (`oaflow.answer_v1`).
+ANSWERS = ("oaflow", "oaflow.stages.answer")
+
 # A value that is still open in a plan: exactly `${params.NAME}`.
 Open = str
 

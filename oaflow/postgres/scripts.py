@@ -1,5 +1,6 @@
 """
-The SQL files that make the schema: oaflow's own, procrastinate's, the indexes, and capture. Reads files, touches no database.
+The SQL files that make the schema: oaflow's own, procrastinate's, the indexes, and capture. Reads files,
+touches no database.
 """
 
 import hashlib

@@ -14,15 +14,11 @@ from oaflow.errors import OaflowError
 from oaflow.jobs import read_job
 from oaflow.ledger.rows import Claimed, Successor
 from oaflow.model import Retry
-from oaflow.plan import BoundPlan, BoundStage
+from oaflow.plan import ANSWERS, BoundPlan, BoundStage
 from oaflow.runtime.locking import lock_of
 from oaflow.runtime.messages import Assignment, Death
 from oaflow.runtime.router import divert, facts_of
 from oaflow.runtime.samples import is_sample
-
-
-# The queue and the task of jobs that hold what a service handed over (`oaflow.answer_v1`).
-ANSWERS = ("oaflow", "oaflow.stages.answer")
 
 
 @dataclass(slots=True)

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from oaflow.ledger import handover as ledger
 from oaflow.ledger import lanes
 from oaflow.ledger.wire import Wire
-from oaflow.plan import FORMAT, Plan, bind
-from oaflow.runtime.held import ANSWERS, Passage
+from oaflow.plan import ANSWERS, FORMAT, Plan, bind
+from oaflow.runtime.held import Passage
 from oaflow.runtime.lanes import Way
 from oaflow.runtime.messages import Probe
 from oaflow.runtime.troubles import storable

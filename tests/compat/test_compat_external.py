@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections import Counter
 from contextlib import contextmanager
 
@@ -15,17 +14,15 @@ import psycopg
 import pytest
 
 from oaflow.postgres import migrate
-from tests.acceptance.conftest import Command, clean_environment, unbalanced
+from tests.acceptance.conftest import Command, clean_environment, unbalanced, until
 from tests.compat.conftest import ENVIRONMENT, HERE, _uri
 
-__all__ = ["clean_environment"]
-
-PATIENCE = 60.0
+__all__ = ["clean_environment", "until"]
 
 
 @pytest.fixture
 def oaflow(tmp_path, database, clean_environment):
-    migrate(database, capture=True)
+    migrate(database, own=True, capture=True)
     places = {"OAFLOW_DB_URI": database, "OAFLOW_HOME": str(tmp_path / "home")}
     return Command(tmp_path, clean_environment | places)
 
@@ -33,7 +30,7 @@ def oaflow(tmp_path, database, clean_environment):
 @pytest.fixture
 def service(database, tmp_path):
     """
-    Starts workers of the service, which listen on its queues.
+    Starts a worker of the service, which listens on the given queues.
     """
     python = ENVIRONMENT["python"]("oap")
     if python is None:
@@ -64,17 +61,6 @@ def service(database, tmp_path):
     return start
 
 
-def pipeline(oaflow, stages, **keys):
-    (oaflow.folder / "p.yml").write_text(json.dumps({"pipeline": "p", **keys, "stages": stages}))
-    return "p.yml"
-
-
-def entities(oaflow, *names):
-    lines = [{"id": name, "schema": "Document", "properties": {"fileName": [name]}} for name in names]
-    (oaflow.folder / "in.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    return "in.jsonl"
-
-
 OURS = {"task": "stages_for_tests.end"}
 
 
@@ -82,23 +68,112 @@ def theirs(name, **keys):
     return {"task": f"service.{name}", "queue": name, "external": True, **keys}
 
 
-def outcomes(database):
-    query = "SELECT coalesce(stage, '-'), outcome FROM oaflow.hops"
+def pipeline(oaflow, name, **stages):
+    (oaflow.folder / f"{name}.yml").write_text(json.dumps({"pipeline": name, "stages": stages}))
+    return f"{name}.yml"
+
+
+def entities(oaflow, *names):
+    lines = [{"id": name, "schema": "Document", "properties": {"fileName": [name], "title": ["T"]}} for name in names]
+    (oaflow.folder / "in.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return "in.jsonl"
+
+
+def counted(result):
+    return {
+        stage: {name: number for name, number in counts.items() if number}
+        for stage, counts in result.json["stages"].items()
+    }
+
+
+def outcomes(database, run):
+    query = "SELECT stage, outcome FROM oaflow.hops WHERE run = %s AND stage IS NOT NULL"
     with psycopg.connect(database) as connection:
-        return Counter(connection.execute(query).fetchall())
+        return Counter(connection.execute(query, [run]).fetchall())
 
 
-def test_what_a_service_hands_over_goes_on_and_its_end_is_counted(oaflow, service, database):
-    stages = {"translate": theirs("translate", split=1, next={"index": "index"}), "index": OURS}
+def arrived(database, run, queue):
+    """
+    The jobs that a run sent to a queue, as they are in their rows.
+    """
+    query = (
+        "SELECT args FROM procrastinate_jobs WHERE queue_name = %s"
+        " AND args #>> '{payload,context,oaflow,run}' = %s ORDER BY id"
+    )
+    with psycopg.connect(database) as connection:
+        return [args for (args,) in connection.execute(query, [queue, run])]
 
-    with service("translate"):
-        done = oaflow(
-            "run", pipeline(oaflow, stages), "-d", "demo", "-i", entities(oaflow, "a", "b", "c"), "--workers", "1", "--json"
+
+def test_what_a_service_hands_over_goes_on_by_the_pipeline_and_is_counted(oaflow, service, database):
+    ingest = theirs(
+        "ingest",
+        split=1,
+        **{"with": {"children": 2, "fails": ["bad"], "seconds": 0}},
+        emit="always",
+        next={"ingest": {"to": "ingest", "recurse": 4}, "analyze": "translate", "index": "index"},
+    )
+    chain = pipeline(oaflow, "chain", ingest=ingest, translate=theirs("translate", next="index"), index=OURS)
+    failing = {**ingest, "emit": "success", "on_error": "lost"}
+    strict = pipeline(oaflow, "strict", ingest=failing, translate=OURS, index=OURS, lost=OURS)
+    empty = pipeline(oaflow, "empty", geocode=theirs("geocode", next={"index": "index"}), index=OURS)
+    names = ("good", "bad")
+
+    with service("ingest", "translate", "geocode"):
+        always = oaflow("run", chain, "-d", "one", "-i", entities(oaflow, *names), "--workers", "1", "--json")
+        success = oaflow("run", strict, "-d", "two", "-i", entities(oaflow, *names), "--workers", "1", "--json")
+        nothing = oaflow("run", empty, "-d", "three", "-i", entities(oaflow, "a"), "--workers", "1", "--json")
+
+    # Six attempts at the bad one, and each of them handed over two children, one to analyze and one to index.
+    assert (always.code, always.json["state"]) == (1, "finished"), always.err
+    assert counted(always) == {
+        "ingest": {"done": 1 + 4, "failed": 1},
+        "translate": {"done": 6},
+        "index": {"done": 12},
+    }
+    assert (success.code, success.json["state"]) == (0, "finished"), success.err
+    assert counted(success) == {
+        "ingest": {"done": 1 + 2, "diverted": 1},
+        "translate": {"done": 3},
+        "index": {"done": 3},
+        "lost": {"done": 1},
+    }
+    # It handed over a job without entities.
+    assert counted(nothing) == {"geocode": {"done": 1}, "index": {}}
+    attempts = Counter((oaflow.folder / "service.log").read_text().splitlines())
+    assert attempts["service.ingest bad"] == 12
+
+    (first, *_) = arrived(database, always.json["run"], "ingest")
+    (stub,) = first["payload"]["entities"]
+    assert stub == {"id": "good", "schema": "Document", "properties": {"fileName": ["good"]}}
+    assert first["batch"] == always.json["run"]
+    assert first["payload"]["context"]["children"] == 2
+    for args in arrived(database, always.json["run"], "end"):
+        assert args["payload"]["context"].keys() == {"oaflow"}
+    assert unbalanced(database) == []
+
+
+def test_a_service_that_is_killed_runs_its_job_again_and_nothing_is_handed_on_twice(oaflow, service, database, until):
+    ingest = theirs("ingest", next={"analyze": "end", "index": "end"}, **{"with": {"seconds": 2}})
+    file = pipeline(oaflow, "p", ingest=ingest, end=OURS)
+    run = oaflow.start("run", file, "-d", "demo", "-i", entities(oaflow, "a"), "--workers", "1", "--json")
+    log = oaflow.folder / "service.log"
+
+    with service("ingest") as killed:
+        until(log.exists)
+        killed.kill()
+        killed.wait()
+    with psycopg.connect(database, autocommit=True) as connection:
+        # As if it were silent since long: workers of procrastinate wait for half a minute.
+        connection.execute(
+            "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour'"
+            " WHERE id IN (SELECT worker_id FROM procrastinate_jobs WHERE queue_name = 'ingest' AND status = 'doing')"
         )
+    with service("ingest"):
+        out, err = run.communicate(timeout=120)
 
-    assert done.code == 0, done.err
-    assert done.json["state"] == "finished"
-    assert done.json["stages"]["translate"]["done"] == 3
-    assert done.json["stages"]["index"]["done"] == 3
-    assert outcomes(database)["translate", "answered"] == 3
+    found = json.loads(out)
+    assert (run.returncode, found["state"]) == (0, "finished"), err
+    assert log.read_text() == "service.ingest a\n" * 2
+    assert found["stages"]["end"]["done"] == 2
+    assert outcomes(database, found["run"])["ingest", "answered"] == 1
     assert unbalanced(database) == []

@@ -1,6 +1,6 @@
 """
-A service as those of OpenAleph are, on the real openaleph-procrastinate: `translate` hands over to the queue `index`, and
-`ingest` to `ingest`, `analyze` and `index`. Which of its jobs it fails, and how long it works, stands in their context.
+A service as those of OpenAleph are, on the real openaleph-procrastinate: `translate` hands over to the queue `index`,
+`ingest` to `ingest`, `analyze` and `index`. What it fails on, and how long it works, stands in the context of its jobs.
 """
 
 import os

@@ -1,0 +1,328 @@
+"""
+What a database takes down of the jobs of services: by the very functions with which procrastinate's workers claim and
+end them, and enter what these hand over.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import psycopg
+import pytest
+
+from oaflow.postgres import migrate
+from oaflow.postgres.schema import inspect
+from tests.integration.handovers import Book, recount
+
+
+class Service(Book):
+    """
+    A run in which stage `a` is a service's, on queue `s`.
+    """
+
+    def ask(self, name: str = "doc", *, emit: str = "success") -> int:
+        mark = {"run": self.run, "stage": "a", "external": emit, "parent": 7}
+        entities = [{"id": name, "schema": "Document", "properties": {}}]
+        payload = {"entities": entities, "context": {"lang": "x", "oaflow": mark}}
+        args = {"queue": "s", "task": "there.s", "dataset": "x", "payload": payload}
+        self.sql(
+            "SELECT oaflow.enter_v1(%s, '{s}', '{there.s}', '{a}', '{70}', %s::jsonb, %s::jsonb, true)",
+            self.run, orjson.dumps([args]).decode(), orjson.dumps([[name]]).decode(),
+        )  # fmt: skip
+        return self.one("SELECT max(id) FROM procrastinate_jobs WHERE queue_name = 's'")
+
+    def fetch(self, worker: int | None = None) -> int:
+        return self.one("SELECT id FROM procrastinate_fetch_job_v2('{s}', %s)", worker or self.stock_worker())
+
+    def stock_worker(self) -> int:
+        return self.one("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")
+
+    def hands_over(self, job: int, name: str, queue: str = "index") -> int:
+        """
+        As a service does: all of the context of its job goes along.
+        """
+        args = self.args(job)
+        args = {**args, "queue": queue, "task": f"there.{queue}"}
+        args["payload"] = {**args["payload"], "entities": [{"id": name, "schema": "Document"}]}
+        return self.defer(queue, args)
+
+    def defer(self, queue: str, args: Any) -> int:
+        return self.one(
+            "SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(%s, %s, 3, NULL, NULL, %s::jsonb, NULL)]"
+            "::procrastinate_job_to_defer_v1[]))",
+            queue, f"there.{queue}", orjson.dumps(args).decode(),
+        )  # fmt: skip
+
+    def args(self, job: int) -> dict[str, Any]:
+        return self.one("SELECT args FROM procrastinate_jobs WHERE id = %s", job)
+
+    def end(self, job: int, status: str = "succeeded", *, delete: bool = False) -> None:
+        self.sql("SELECT procrastinate_finish_job_v1(%s, %s, %s)", job, status, delete)
+
+    def again(self, job: int) -> None:
+        self.sql("SELECT procrastinate_retry_job_v2(%s, now(), NULL, NULL, NULL)", job)
+
+    @property
+    def answers(self) -> list[tuple[int, list[str]]]:
+        """
+        Each answer that waits, with what was handed over.
+        """
+        rows = self.sql("SELECT id, args FROM procrastinate_jobs WHERE queue_name = 'oaflow' AND status = 'todo'")
+        marks = [(id, args["payload"]["context"]["oaflow"]["answered"]) for id, args in sorted(rows)]
+        return [(id, [new["payload"]["entities"][0]["id"] for new in mark["returned"]]) for id, mark in marks]
+
+    def take(self, worker: int) -> int:
+        """
+        Claim the answer, as a worker of oaflow does.
+        """
+        return self.one(
+            "SELECT id FROM oaflow.fetch_v3(%s, '{oaflow}', '{oaflow.stages.answer}', %s, 10)", worker, [self.run]
+        )
+
+    def sweep(self) -> None:
+        self.sql("SELECT * FROM oaflow.sweep_v2(true)")
+
+
+@pytest.fixture
+def service(database: str) -> Iterator[Service]:
+    migrate(database, own=True, capture=True)
+    made = Service(database)
+    yield made
+    assert made.counters() == recount(made.connection, made.run), "counters and recount differ"
+    assert made.sql("SELECT * FROM oaflow.emitted") == []
+    assert made.sql("SELECT * FROM procrastinate_jobs WHERE task_name = 'oaflow.captured'") == []
+    made.connection.close()
+
+
+def test_at_its_end_an_answer_with_all_that_was_handed_over_takes_the_place_of_a_job(service: Service) -> None:
+    job = service.ask()
+    service.fetch()
+    service.hands_over(job, "one")
+    service.hands_over(job, "two", "geocode")
+    assert service.answers == []
+
+    service.end(job)
+
+    ((answer, handed),) = service.answers
+    assert handed == ["one", "two"]
+    assert service.counters()["a"] == {"open": 1}
+    worker = service.worker()
+    assert service.take(worker) == answer
+    service.complete(worker, service.done(answer, follow=2))
+    assert service.counters() == {"a": {"done": 1}, "b": {"open": 2}}
+
+
+def test_a_service_gets_the_number_of_what_it_enters_and_nobody_else_claims_that(service: Service) -> None:
+    job = service.ask()
+    service.fetch()
+
+    row = service.hands_over(job, "one")
+
+    assert row > job
+    assert service.sql("SELECT 1 FROM procrastinate_fetch_job_v2(NULL, %s) WHERE id > 0", service.stock_worker()) == []
+    service.end(job)
+
+
+def test_of_several_attempts_the_last_one_counts(service: Service) -> None:
+    job = service.ask()
+    for number in range(5):
+        service.fetch()
+        service.hands_over(job, f"of attempt {number}")
+        service.again(job)
+    service.fetch()
+    service.hands_over(job, "of the last")
+
+    service.end(job)
+
+    assert [handed for _, handed in service.answers] == [["of the last"]]
+
+
+@pytest.mark.parametrize(("emit", "goes_out"), [("success", []), ("always", ["of the last"])])
+def test_what_was_handed_over_before_a_failure_goes_out_under_always_only(
+    service: Service, emit: str, goes_out: list[str]
+) -> None:
+    job = service.ask(emit=emit)
+    service.fetch()
+    service.hands_over(job, "of the first")
+    service.again(job)
+    service.fetch()
+    service.hands_over(job, "of the last")
+
+    service.end(job, "failed")
+
+    assert [handed for _, handed in service.answers] == [goes_out]
+
+
+def test_a_job_that_its_service_runs_again_after_its_end_answers_no_second_time(service: Service) -> None:
+    job = service.ask()
+    service.fetch()
+    service.end(job, "failed")
+
+    service.again(job)
+    service.fetch()
+    late = service.hands_over(job, "too late")
+    service.end(job)
+
+    assert len(service.answers) == 1
+    assert service.sql("SELECT 1 FROM procrastinate_jobs WHERE id = %s", late) == []
+
+
+def test_what_comes_when_its_job_has_ended_is_not_taken(service: Service) -> None:
+    job = service.ask()
+    service.fetch()
+    service.end(job)
+
+    late = service.hands_over(job, "too late")
+
+    assert [handed for _, handed in service.answers] == [[]]
+    assert service.sql("SELECT queue_name, status::text FROM procrastinate_jobs WHERE id = %s", late) == [
+        ("oaflow", "succeeded")
+    ]
+    service.sql("DELETE FROM procrastinate_jobs WHERE id = %s", late)
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_job_that_others_delete_is_found_gone_with_what_it_had_handed_over(service: Service, running: bool) -> None:
+    job = service.ask()
+    if running:
+        service.fetch()
+        service.hands_over(job, "one")
+
+    service.sql("DELETE FROM procrastinate_jobs WHERE id = %s", job)
+    service.sweep()
+
+    assert service.counters() == {"a": {"vanished": 1}}
+    assert service.state() == "incomplete"
+
+
+def test_a_cancelled_run_takes_out_what_waits_for_a_service_and_drops_what_comes_of_the_rest(service: Service) -> None:
+    running, waiting = service.ask("one"), service.ask("two")
+    assert service.fetch() == running
+
+    service.sql("SELECT oaflow.cancel_v1(%s, 'enough')", service.run)
+    assert service.job(waiting)[0] == "cancelled"
+    service.hands_over(running, "three")
+    service.end(running)
+    service.sweep()
+
+    assert service.counters().get("a", {}) == {}
+    assert service.answers == []
+
+
+def test_a_failed_job_is_asked_of_its_service_again_in_the_next_round(service: Service) -> None:
+    job = service.ask()
+    service.fetch()
+    service.end(job, "failed")
+    worker = service.worker()
+    answer = service.take(worker)
+    service.complete(worker, service.done(answer, "failed", detail={"error": {"type": "E", "message": "m"}}))
+
+    assert service.one("SELECT oaflow.reopen_v1(%s, NULL)", service.run) == 1
+
+    again = service.fetch()
+    mark = service.args(again)["payload"]["context"]["oaflow"]
+    assert mark == {"run": service.run, "stage": "a", "external": "success", "parent": 7, "job": again}
+    service.hands_over(again, "at last")
+    service.end(again)
+    assert [handed for _, handed in service.answers] == [["at last"]]
+
+
+def test_a_job_put_together_of_several_that_fails_is_taken_apart_for_its_service(service: Service) -> None:
+    members = [service.ask("one"), service.ask("two")]
+    rows = [(job, service.args(job)) for job in members]
+    service.sql("DELETE FROM procrastinate_jobs WHERE id = ANY (%s)", members)
+    for job, args in rows:
+        del args["payload"]["context"]["oaflow"]["job"]
+        service.sql(
+            "INSERT INTO oaflow.collected (id, run, stage, key, entities, documents, args)"
+            " VALUES (%s, %s, 'a', 'k', 1, '[]', %s::jsonb)",
+            job, service.run, orjson.dumps(args).decode(),
+        )  # fmt: skip
+    service.sql("SELECT oaflow.put_together_v1(%s, 'a', 's', 'there.s', 50, %s)", service.run, members)
+    service.end(service.fetch(), "failed")
+    worker = service.worker()
+    answer = service.take(worker)
+
+    parted = service.done(answer, "parted", detail={"collected": 2, "error": {"type": "E", "message": "m"}})
+    service.complete(worker, parted)
+
+    apart = [service.fetch(), service.fetch()]
+    names = [service.args(job)["payload"]["entities"][0]["id"] for job in apart]
+    assert names == ["one", "two"]
+    for job in apart:
+        service.end(job)
+    assert service.counters()["a"] == {"open": 2}
+
+
+def test_no_statement_of_a_service_fails_and_the_sweeper_finds_what_was_missed(service: Service) -> None:
+    job = service.ask()
+    service.fetch()
+    notices: list[str] = []
+    service.connection.add_notice_handler(lambda notice: notices.append(notice.message_primary or ""))
+    service.sql("ALTER TABLE oaflow.emitted RENAME TO gone")
+
+    row = service.hands_over(job, "one")
+    service.end(job)
+
+    assert service.sql("SELECT queue_name, status::text FROM procrastinate_jobs WHERE id = %s", row) == [
+        ("index", "todo")
+    ]
+    assert service.job(job)[0] == "succeeded"
+    assert [f"job {row} was not captured" in notices[0], f"end of job {job} was" in notices[1]] == [True, True]
+    service.sql("ALTER TABLE oaflow.gone RENAME TO emitted")
+    service.sql("DELETE FROM procrastinate_jobs WHERE id = %s", row)
+    service.sweep()
+    assert [handed for _, handed in service.answers] == [[]]
+
+
+def test_a_service_needs_no_right_on_anything_of_oaflow(service: Service) -> None:
+    job = service.ask()
+    role = f"service_{service.one('SELECT pg_backend_pid()')}"
+    service.sql(f"CREATE ROLE {role}")
+    try:
+        service.sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+        service.sql(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
+        service.sql(f"SET ROLE {role}")
+        service.fetch()
+        service.hands_over(job, "one")
+        service.end(job)
+        service.sql("RESET ROLE")
+    finally:
+        service.sql("RESET ROLE")
+        service.sql(f"DROP OWNED BY {role}")
+        service.sql(f"DROP ROLE {role}")
+
+    assert [handed for _, handed in service.answers] == [["one"]]
+
+
+def test_jobs_of_others_and_those_of_other_stages_are_left_as_they_are(service: Service) -> None:
+    args = {"queue": "index", "task": "there.index", "dataset": "x", "payload": {"context": {"oaflow": {"run": "r"}}}}
+
+    row = service.defer("index", args)
+
+    assert service.args(row) == args
+    assert service.job(row)[0] == "todo"
+    service.sql("DELETE FROM procrastinate_jobs WHERE id = %s", row)
+
+
+def test_capture_is_made_once_and_taken_away_whole(database: str) -> None:
+    def there() -> list[Any]:
+        with psycopg.connect(database) as connection:
+            return connection.execute(
+                "SELECT tgname::text, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal"
+                " UNION ALL SELECT proname::text, prosrc FROM pg_proc WHERE proname LIKE 'capture%' ORDER BY 1, 2"
+            ).fetchall()
+
+    before = there()
+    assert [str(step) for step in migrate(database, own=True, capture=True)] == [
+        "capture: triggers on procrastinate_jobs"
+    ]
+    assert migrate(database, own=True, capture=True) == []
+    assert migrate(database, own=True) == []
+    assert inspect(database).captured
+    assert len(there()) == len(before) + 6
+
+    migrate(database, own=True, capture=False)
+
+    assert there() == before
+    assert not inspect(database).captured
