@@ -136,7 +136,7 @@ def test_a_stage_function_that_cannot_be_used_is_shown_with_its_place(
     refused(result, 2, *words, "p.yml:4:11")
 
 
-def test_an_external_stage_cannot_be_run_yet(cli: Command) -> None:
+def test_a_run_with_an_external_stage_is_refused_where_nobody_sees_what_its_service_hands_over(cli: Command) -> None:
     (cli.folder / "p.yml").write_text(
         "pipeline: p\nstages:\n  one:\n    task: stages_for_tests.source\n    next: two\n"
         "  two:\n    task: there.translate\n    queue: translate\n    external: true\n"
@@ -144,7 +144,7 @@ def test_an_external_stage_cannot_be_run_yet(cli: Command) -> None:
 
     result = cli("run", "p.yml", "-d", "demo")
 
-    refused(result, 2, "'two'", "not yet")
+    refused(result, 2, "'two'", "does not see what it hands over", "oaflow db migrate --capture")
     assert cli("status").code == 2  # nothing was started
 
 

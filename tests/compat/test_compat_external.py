@@ -162,12 +162,6 @@ def test_a_service_that_is_killed_runs_its_job_again_and_nothing_is_handed_on_tw
         until(log.exists)
         killed.kill()
         killed.wait()
-    with psycopg.connect(database, autocommit=True) as connection:
-        # As if it were silent since long: workers of procrastinate wait for half a minute.
-        connection.execute(
-            "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour'"
-            " WHERE id IN (SELECT worker_id FROM procrastinate_jobs WHERE queue_name = 'ingest' AND status = 'doing')"
-        )
     with service("ingest"):
         out, err = run.communicate(timeout=120)
 

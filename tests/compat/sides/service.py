@@ -14,6 +14,12 @@ from openaleph_procrastinate.model import DatasetJob
 from openaleph_procrastinate.tasks import task
 
 app = make_app()
+# A worker looks for jobs every 5 s, and is held for dead after 30: a test has not that much time.
+app.worker_defaults |= {
+    "fetch_job_polling_interval": 0.2,
+    "update_heartbeat_interval": 0.5,
+    "stalled_worker_timeout": 4,
+}
 
 RETRY = procrastinate.RetryStrategy(max_attempts=5)
 

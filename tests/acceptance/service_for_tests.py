@@ -1,0 +1,20 @@
+"""
+A service of others: a plain app of procrastinate, which knows nothing of oaflow. Its one task hands over to `index`
+what it got, with all of its context, as the services of OpenAleph do.
+"""
+
+import os
+import time
+from typing import Any
+
+from procrastinate import App, PsycopgConnector
+
+app = App(connector=PsycopgConnector(conninfo=os.environ["SERVICE_DB"]))
+app.worker_defaults = {"fetch_job_polling_interval": 0.2}
+
+
+@app.task(name="service.translate", queue="translate")
+async def translate(**job: Any) -> None:
+    time.sleep(job["payload"]["context"].get("seconds", 0))
+    follow = {**job, "queue": "index", "task": "service.index"}
+    await app.configure_task("service.index", queue="index").defer_async(**follow)

@@ -1,0 +1,57 @@
+"""
+A stage in a service of others, which is late.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.acceptance.conftest import Command
+
+SERVICE = (sys.executable, "-m", "procrastinate", "worker", "-q", "translate")
+
+PIPELINE = """
+pipeline: p
+stages:
+  source: {task: stages_for_tests.source, with: {count: 3}, next: translate}
+  translate:
+    task: service.translate
+    queue: translate
+    external: true
+    next: {index: end}
+  end: {task: stages_for_tests.end}
+"""
+
+
+def test_a_run_waits_for_a_service_says_so_and_goes_on_when_it_comes(
+    cli: Command, database: str, tmp_path: Path, until: Callable[[Callable[[], Any]], Any]
+) -> None:
+    (tmp_path / "p.yml").write_text(PIPELINE)
+    refused = cli("run", "p.yml", "-d", "demo")
+    assert refused.code == 2
+    assert cli("db", "migrate", "--capture", "--dry-run").out == "capture: triggers on procrastinate_jobs\n"
+    assert cli("db", "migrate", "--capture").code == 0
+
+    run = cli.start("run", "p.yml", "-d", "demo", "--workers", "1", "--json")
+    waits = "no worker of its service takes task service.translate of queue translate"
+    status = until(lambda: waits in (found := cli("status").out) and found)
+    assert "help:  start a worker of that service, on queue translate of this database" in status
+    doctor = cli("doctor")
+    assert (doctor.code, waits in doctor.out) == (3, True)
+
+    environment = cli.environment | {"PROCRASTINATE_APP": "service_for_tests.app", "SERVICE_DB": database}
+    service = subprocess.Popen(SERVICE, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        _, err = run.communicate(timeout=100)
+    finally:
+        service.terminate()
+        service.wait()
+
+    assert run.returncode == 0, err
+    assert waits in err
+    found = cli("status", "--json").json
+    assert (found["state"], found["stages"]["end"]["done"]) == ("finished", 3)
+    receipt = cli("receipt")
+    assert receipt.code == 0
