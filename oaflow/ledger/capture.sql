@@ -19,9 +19,7 @@ BEGIN
         NEW.args := jsonb_set(NEW.args, '{payload,context,oaflow,job}', to_jsonb(NEW.id));
         RETURN NEW;
     END IF;
-    -- Of one that has come to its end meanwhile nothing is taken any more: another attempt has spoken for it.
-    INSERT INTO oaflow.emitted (id, job, args)
-    SELECT NEW.id, j.id, NEW.args FROM procrastinate_jobs j WHERE j.id = asked::bigint AND j.status::text = 'doing';
+    PERFORM oaflow.hear_v1(asked::bigint, NEW.id, NEW.args);
     NEW.queue_name := 'oaflow'; NEW.task_name := 'oaflow.captured'; NEW.status := 'succeeded';
     NEW.lock := NULL; NEW.queueing_lock := NULL;
     RETURN NEW;
@@ -38,7 +36,8 @@ BEGIN
         WHEN 'succeeded' THEN PERFORM oaflow.answer_v1(NEW.id, NEW.args, NEW.priority, greatest(NEW.attempts, 1), NULL);
         WHEN 'failed', 'aborted' THEN
             PERFORM oaflow.answer_v1(NEW.id, NEW.args, NEW.priority, greatest(NEW.attempts, 1), '{}');
-        WHEN 'todo' THEN PERFORM oaflow.unsay_v1(NEW.id);
+        WHEN 'todo' THEN
+            IF NEW.args #>> '{payload,context,oaflow,external}' <> 'stream' THEN PERFORM oaflow.unsay_v1(NEW.id); END IF;
         ELSE NULL;
     END CASE;
     RETURN NULL;

@@ -71,5 +71,6 @@ BEGIN
          WHERE k.job IS NOT NULL
            AND NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.id = k.job AND j.status IN ('todo', 'doing'));
         PERFORM oaflow.sweep_chunks_v1();
+        PERFORM oaflow.unsay_rest_v1();
     END IF;
 END $$;

@@ -61,13 +61,15 @@ CREATE FUNCTION oaflow.prune_v1(p_after bigint, p_rows integer, p_before timesta
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     WITH part AS MATERIALIZED (
-        SELECT j.id, j.status, j.args #>> '{payload,context,oaflow,run}' AS run FROM procrastinate_jobs j
+        SELECT j.id, j.status, j.task_name, j.args #>> '{payload,context,oaflow,run}' AS run FROM procrastinate_jobs j
          WHERE j.id > p_after ORDER BY j.id LIMIT p_rows
     ), old AS MATERIALIZED (
         SELECT part.id FROM part
          WHERE part.status IN ('succeeded', 'failed', 'cancelled', 'aborted') AND part.run IS NOT NULL
-           AND EXISTS (SELECT 1 FROM oaflow.hops h WHERE h.run = part.run AND h.job = part.id AND h.at < p_before
-                          AND h.outcome IN ('done', 'failed', 'diverted', 'parted', 'answered', 'cancelled', 'vanished'))
+           AND (part.task_name = 'oaflow.captured'  -- what a service entered, and is taken down elsewhere
+                OR EXISTS (SELECT 1 FROM oaflow.hops h WHERE h.run = part.run AND h.job = part.id AND h.at < p_before
+                              AND h.outcome IN ('done', 'failed', 'diverted', 'parted', 'answered', 'cancelled',
+                                                'vanished')))
     ), gone AS (
         DELETE FROM procrastinate_jobs j WHERE NOT p_dry AND j.id = ANY (ARRAY(SELECT old.id FROM old))
     )

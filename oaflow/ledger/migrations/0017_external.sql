@@ -6,14 +6,15 @@
 -- oaflow claims and routes as the output of any stage. So the counters do not move before that, and what follows is
 -- handed over exactly once.
 
--- What services handed over for jobs that have not come to their end.
+-- What services handed over for jobs that have not come to their end. Under `emit: stream` it has gone on already, and is
+-- kept so that another attempt does not say it a second time.
 CREATE TABLE oaflow.emitted (
-    id   bigint PRIMARY KEY,
-    job  bigint NOT NULL,
-    args jsonb NOT NULL,
-    at   timestamptz NOT NULL DEFAULT now()
+    id      bigint PRIMARY KEY,
+    job     bigint NOT NULL,
+    attempt integer NOT NULL,
+    args    jsonb NOT NULL
 );
-CREATE INDEX emitted_by_job ON oaflow.emitted (job, id);
+CREATE INDEX emitted_by_job ON oaflow.emitted (job, md5(args::text));
 
 -- What a service was asked for, of the job that holds its answer: so that it can be asked again. Any other as it is.
 CREATE FUNCTION oaflow.asked_v1(p_args jsonb) RETURNS jsonb
@@ -35,6 +36,53 @@ BEGIN
      WHERE j.id = ANY (ARRAY(SELECT gone.id FROM gone)) AND j.queue_name = 'oaflow' AND j.task_name = 'oaflow.captured';
 END $$;
 
+-- Inserts an answer, and writes into the history of the job that it is of what became of that.
+CREATE FUNCTION oaflow.put_answer_v1(
+    p_job bigint, p_args jsonb, p_priority integer, p_attempts integer, p_outcome text, p_returned jsonb, p_error jsonb
+) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    mark jsonb := p_args #> '{payload,context,oaflow}';
+    documents jsonb := jsonb_path_query_array(p_args, '$.payload.entities[*].id');
+    made bigint := nextval('procrastinate_jobs_id_seq');
+BEGIN
+    INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args)
+    VALUES (made, 'oaflow', 'oaflow.stages.answer', p_priority,
+            jsonb_set(p_args, '{payload,context,oaflow}', (mark - '{external,job}'::text[]) || jsonb_build_object(
+                'parent', p_job,
+                'answered', jsonb_strip_nulls(jsonb_build_object(
+                    'emit', mark -> 'external', 'parent', mark -> 'parent', 'attempts', p_attempts, 'failed', p_error))
+                    || jsonb_build_object('returned', p_returned))));
+    INSERT INTO oaflow.hops (run, stage, job, parent, attempt, outcome, successors, documents, detail)
+    VALUES (mark ->> 'run', mark ->> 'stage', p_job, (mark ->> 'parent')::bigint, p_attempts, p_outcome, ARRAY[made],
+            ARRAY(SELECT jsonb_array_elements_text(documents)),
+            jsonb_build_object('handed', jsonb_build_array(jsonb_build_array(mark ->> 'stage', documents))));
+    RETURN made;
+END $$;
+
+-- A job of a service hands over another one. p_id is the number under which that stands in procrastinate's table.
+--
+-- Of a job that is not being worked on nothing is taken: it has come to its end, and another attempt has spoken for it.
+-- Under `emit: stream` it goes on at once, in an answer of its own, unless an earlier attempt has said the same.
+CREATE FUNCTION oaflow.hear_v1(p_job bigint, p_id bigint, p_args jsonb) RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE of record;
+BEGIN
+    -- Locked, so that it does not end between this look and the insert.
+    SELECT j.args, j.priority, j.attempts INTO of FROM procrastinate_jobs j
+     WHERE j.id = p_job AND j.status::text = 'doing' FOR SHARE;
+    IF NOT FOUND THEN RETURN; END IF;
+    IF of.args #>> '{payload,context,oaflow,external}' = 'stream'
+        AND NOT EXISTS (SELECT FROM oaflow.emitted e
+                         WHERE e.job = p_job AND md5(e.args::text) = md5(p_args::text) AND e.attempt < of.attempts) THEN
+        PERFORM oaflow.put_answer_v1(p_job, of.args, of.priority, of.attempts, 'chunk', jsonb_build_array(p_args), NULL);
+        INSERT INTO oaflow.counters AS k (run, stage, shard, open)
+        VALUES (of.args #>> '{payload,context,oaflow,run}', of.args #>> '{payload,context,oaflow,stage}', 0, 1)
+        ON CONFLICT (run, stage, shard) DO UPDATE SET open = k.open + excluded.open;
+    END IF;
+    INSERT INTO oaflow.emitted (id, job, attempt, args) VALUES (p_id, p_job, of.attempts, p_args);
+END $$;
+
 -- A job of a service has come to its end: its answer takes its place, with what was handed over meanwhile. Where it
 -- failed, that is nothing, unless its stage says `emit: always`.
 --
@@ -46,33 +94,22 @@ RETURNS boolean
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     mark jsonb := p_args #> '{payload,context,oaflow}';
-    of_run text := mark ->> 'run';
-    made bigint;
+    emit text := mark ->> 'external';
     returned jsonb := '[]';
+    made bigint;
 BEGIN
-    IF NOT coalesce(mark ? 'external', false)
-       OR NOT EXISTS (SELECT FROM oaflow.runs r WHERE r.id = of_run)
+    IF emit IS NULL
+       OR NOT EXISTS (SELECT FROM oaflow.runs r WHERE r.id = mark ->> 'run')
        OR EXISTS (SELECT FROM oaflow.hops h
-                   WHERE h.run = of_run AND h.job = p_job AND h.outcome IN ('answered', 'cancelled', 'vanished')) THEN
+                   WHERE h.run = mark ->> 'run' AND h.job = p_job
+                     AND h.outcome IN ('answered', 'cancelled', 'vanished')) THEN
         PERFORM oaflow.unsay_v1(p_job);
         RETURN false;
     END IF;
-    IF p_error IS NULL OR mark ->> 'external' = 'always' THEN
+    IF emit = 'always' OR (p_error IS NULL AND emit = 'success') THEN
         SELECT coalesce(jsonb_agg(e.args ORDER BY e.id), '[]') INTO returned FROM oaflow.emitted e WHERE e.job = p_job;
     END IF;
-    made := nextval('procrastinate_jobs_id_seq');
-    INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args)
-    VALUES (made, 'oaflow', 'oaflow.stages.answer', p_priority,
-            jsonb_set(p_args, '{payload,context,oaflow}', (mark - '{external,job}'::text[]) || jsonb_build_object(
-                'parent', p_job,
-                'answered', jsonb_strip_nulls(jsonb_build_object(
-                    'emit', mark -> 'external', 'parent', mark -> 'parent', 'attempts', p_attempts, 'failed', p_error))
-                    || jsonb_build_object('returned', returned))));
-    INSERT INTO oaflow.hops (run, stage, job, parent, attempt, outcome, successors, documents, detail)
-    SELECT of_run, mark ->> 'stage', p_job, (mark ->> 'parent')::bigint, p_attempts, 'answered', ARRAY[made],
-           ARRAY(SELECT jsonb_array_elements_text(d.documents)),
-           jsonb_build_object('handed', jsonb_build_array(jsonb_build_array(mark ->> 'stage', d.documents)))
-      FROM (SELECT jsonb_path_query_array(p_args, '$.payload.entities[*].id') AS documents) d;
+    made := oaflow.put_answer_v1(p_job, p_args, p_priority, p_attempts, 'answered', returned, p_error);
     UPDATE oaflow.collected k SET job = made WHERE k.job = p_job;
     PERFORM oaflow.unsay_v1(p_job);
     RETURN true;
@@ -101,3 +138,10 @@ BEGIN
     END LOOP;
     RETURN n;
 END $$;
+
+-- Takes out what was handed over for jobs that are gone: somebody truncated the table, or capture was away meanwhile.
+CREATE FUNCTION oaflow.unsay_rest_v1() RETURNS void
+LANGUAGE sql AS $$
+    SELECT oaflow.unsay_v1(e.job) FROM (SELECT DISTINCT o.job FROM oaflow.emitted o) e
+     WHERE NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.id = e.job)
+$$;
