@@ -133,7 +133,7 @@ whether a run in flight may go over, and what keeps it |
 | `explain` | a rule a line: `code`, `slug`, `summary` |
 | `doctor` | a finding a line: `level` (`fine`, `note`, `problem`), `what`, `text`, `help` |
 | `db migrate` | `steps`: texts; `done`: false with `--dry-run`; `entity_indexes_missing` |
-| `db check` | `postgres`, `migrations`, `indexes_missing`, `entity_indexes_missing` |
+| `db check` | `postgres`, `migrations`, `indexes_missing`, `captured`, `entity_indexes_missing` |
 | `entities` | an entity a line, as FollowTheMoney JSON, also without `--json` |
 """
 

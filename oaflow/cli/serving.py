@@ -243,11 +243,14 @@ def check(json: Json = False) -> int:
     address, state, tables = db_check(settings())
     if json:
         facts = {"postgres": state.release, "migrations": list(state.applied), "indexes_missing": list(state.indexes)}
+        facts["captured"] = state.captured
         say_json({**facts, "entity_indexes_missing": list(tables.names)})
         return 0
     say(f"PostgreSQL\t{state.release}")
     for name in state.applied:
         say(f"oaflow\t{clean(name)}")
+    if state.captured:
+        say("capture\ttriggers on procrastinate_jobs")
     for name in state.indexes:
         remark(f"index {clean(name)} is not there; claims are slower", "yellow")
     for line in lacking(tables.names):

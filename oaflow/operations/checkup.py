@@ -149,6 +149,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
             state = inspect(opened.address)
             yield Finding("fine", "database", f"{opened.address}, PostgreSQL {state.release}")
             yield Finding("fine", "schema", f"{len(state.applied)} migrations applied, none pending")
+            if state.captured:
+                yield Finding("fine", "capture", "what services hand over is taken down, for external stages")
             if state.indexes:
                 yield Finding(
                     "note", "indexes", f"not there: {', '.join(state.indexes)}; claims are slower", "oaflow db migrate"

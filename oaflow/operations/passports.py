@@ -271,9 +271,10 @@ def _steps(evidence: Evidence, jobs: Mapping[int, list[Line]]) -> tuple[tuple[St
     """
     The jobs as a tree, and what was written by them.
 
-    One that was put together with others is not shown: what came of it takes its place.
+    One that was put together with others is not shown, nor one of a service that has its answer: what came of it takes
+    its place.
     """
-    merged = {job for job, lines in jobs.items() if lines[-1].outcome == "collected"}
+    merged = {job for job, lines in jobs.items() if lines[-1].outcome in ("collected", "answered")}
     parent: dict[int, int | None] = {}
     since: dict[int, datetime | None] = {}
     for job, lines in jobs.items():
