@@ -243,8 +243,7 @@ def check(json: Json = False) -> int:
     address, state, tables = db_check(settings())
     if json:
         facts = {"postgres": state.release, "migrations": list(state.applied), "indexes_missing": list(state.indexes)}
-        facts["captured"] = state.captured
-        say_json({**facts, "entity_indexes_missing": list(tables.names)})
+        say_json({**facts, "captured": state.captured, "entity_indexes_missing": list(tables.names)})
         return 0
     say(f"PostgreSQL\t{state.release}")
     for name in state.applied:
