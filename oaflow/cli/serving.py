@@ -42,11 +42,22 @@ def worker(
         ),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Worker processes.")] = 1,
+    health: Annotated[
+        str | None,
+        typer.Option(
+            "--health",
+            metavar="[ADDRESS:]PORT",
+            help="Answer GET /live and /ready here: 200, or 503 with the reasons; to this machine alone, by default.",
+        ),
+    ] = None,
 ) -> int:
     """
     Work on the jobs of all runs, until a signal comes: the first drains, the second stops at once. A database that does
     not answer is waited for.
     """
+    import os
+    from contextlib import ExitStack
+
     from oaflow.cli.output import clean, remark
     from oaflow.cli.progress import of_a_death
     from oaflow.compiler.functions import import_folders
@@ -54,10 +65,17 @@ def worker(
     from oaflow.runtime.supervisor import Died, Ended, Registered
 
     known = settings()
-    with Crew(known, workers, executors=executors, folders=import_folders()) as crew:
+    with ExitStack() as stack:
+        from oaflow.operations.health import HealthServer, Watched, health_address
+
+        watched = Watched(known, workers, os.environ)
+        if health is not None:
+            answers = stack.enter_context(HealthServer(health_address(health), watched.health))
+            remark(f"answers {answers.url}/live and {answers.url}/ready")
+        crew = stack.enter_context(Crew(known, workers, executors=executors, folders=import_folders()))
         from oaflow.operations import running
 
-        for event in running.worker(known, crew):
+        for event in running.worker(known, crew, watched):
             match event:
                 case Registered():
                     remark(f"worker {event.worker} is ready (pid {event.pid})")

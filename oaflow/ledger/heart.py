@@ -48,12 +48,16 @@ class Heart:
         self._thread = threading.Thread(target=self._run, name="oaflow heartbeat", daemon=True)
         self._seen: dict[int, float] = {}
         self.worker = 0
+        # When it last tried to beat, and when the database last answered (monotonic); None: never yet.
+        self.tried: float | None = None
+        self.answered: float | None = None
 
     def start(self, worker: int) -> None:
         """
         Begin to beat for a worker.
         """
         self.worker = worker
+        self.tried = self.answered = time.monotonic()  # it is registered
         self._thread.start()
 
     def stop(self) -> None:
@@ -73,6 +77,7 @@ class Heart:
         connection: psycopg.AsyncConnection[Any] | None = None
         limit = max(self._interval, SHORTEST_LIMIT)
         while not await asyncio.to_thread(self._stop.wait, self._interval):
+            self.tried = time.monotonic()
             try:
                 async with asyncio.timeout(limit):
                     if connection is None or connection.closed:
@@ -86,6 +91,7 @@ class Heart:
                     await connection.close()
                 connection = None
             else:
+                self.answered = time.monotonic()
                 self._told(beat)
         if connection is not None:
             await connection.close()

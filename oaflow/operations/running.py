@@ -20,6 +20,7 @@ from oaflow.ledger.workers import recover
 from oaflow.operations.crew import Crew
 from oaflow.operations.databases import Database, connection, database
 from oaflow.operations.following import Event, follow
+from oaflow.operations.health import Watched
 from oaflow.operations.programs import Program
 from oaflow.operations.starting import (
     Begun,
@@ -222,13 +223,16 @@ def pause(settings: Settings, run: str | None) -> Run:
         return wanted_run(made, found.id)
 
 
-def worker(settings: Settings, crew: Crew) -> Iterator[WorkerEvent | Awaited]:
+def worker(settings: Settings, crew: Crew, watched: Watched) -> Iterator[WorkerEvent | Awaited]:
     """
     Runs workers until a signal comes: the first drains, the second kills. A database that does not answer is waited
     for at the beginning as later: after a restart of the machine the server may be the last that comes.
+
+    Args:
+        watched: keeps what is to be seen of them for those who look after them.
     """
     with ExitStack() as stack:
-        opened = yield from _awaited(settings, stack)
+        opened = yield from _awaited(settings, stack, watched)
         interrupts = stack.enter_context(Interrupts())
         supervisor = crew.begin()
         if supervisor is None:
@@ -237,6 +241,7 @@ def worker(settings: Settings, crew: Crew) -> Iterator[WorkerEvent | Awaited]:
         tried = -_RETRY
         try:
             while not interrupts.count:
+                watched.see("works", supervisor.vitals)
                 for event in supervisor.poll():
                     yield event
                     if isinstance(event, Died):
@@ -249,14 +254,16 @@ def worker(settings: Settings, crew: Crew) -> Iterator[WorkerEvent | Awaited]:
                             recover(made, dead, settings.dead_after)
                         dead.clear()
                 time.sleep(0.1)
+            watched.see("drains", supervisor.vitals)
             yield from supervisor.stop(hurry=lambda: interrupts.count > 1)
         finally:
             supervisor.stop(0)
 
 
-def _awaited(settings: Settings, stack: ExitStack) -> Generator[Awaited, None, Database]:
+def _awaited(settings: Settings, stack: ExitStack, watched: Watched) -> Generator[Awaited, None, Database]:
     told = False
     while True:
+        watched.see("waits")
         try:
             return stack.enter_context(database(settings))
         except Unreachable as problem:

@@ -50,6 +50,7 @@ from oaflow.runtime.resting import Resting
 from oaflow.runtime.slots import Slots
 from oaflow.runtime.troubles import describe
 from oaflow.runtime.upkeep import Upkeep
+from oaflow.runtime.vitals import Pulse
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class Dispatcher:
         self._patience = options.poll  # seconds until the next look for jobs
         self._next_look = 0.0  # when to look next whether what waits here is to be left to others
         self._stopping = self._starting_over = False
+        self._has_plans = False
         self.claims = Claims()
         self._loops: list[asyncio.Task[None]] = []
         self._sends: set[asyncio.Task[None]] = set()
@@ -295,6 +297,18 @@ class Dispatcher:
         await self._register()
         self._changed()
 
+    def pulse(self, now: float) -> Pulse:
+        """
+        What there is to say of this worker at this moment of the monotonic clock.
+        """
+        tried, answered = self._heart.tried, self._heart.answered
+        return Pulse(
+            heard=now,
+            heart=None if tried is None else now - tried,
+            database=None if answered is None else now - answered,
+            plans=self._has_plans,
+        )
+
     def _busy(self) -> bool:
         return bool(self._slots.running) or any(executor.load for executor in self._pool.executors)
 
@@ -381,6 +395,7 @@ class Dispatcher:
         if self._stale:
             self._stale = False
             other_triples, new_tasks = await self._passages.refresh()
+            self._has_plans = True
             if other_triples:
                 self._more.update(KINDS)
             if new_tasks:

@@ -2,7 +2,7 @@
 Owns worker processes: starts them, replaces those that die, drains and kills them. Imports no stage, and no database.
 
 A worker tells what it is over a control pipe, one JSON object a line: `{"event": "registered", "worker": 7}`,
-`{"event": "drained"}`. Its output goes to a file.
+`{"event": "drained"}`, and each second a pulse. Its output goes to a file.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from oaflow.errors import EnvironmentProblem
+from oaflow.runtime.vitals import Pulse, Vital
 
 _PR_SET_PDEATHSIG = 1
 
@@ -106,6 +107,7 @@ class _Child:
     slot: int
     workers: list[int] = field(default_factory=list[int])
     gate: int | None = None
+    pulse: Pulse | None = None
     rest: bytes = b""
 
     def begin(self, run: str | None) -> None:
@@ -190,6 +192,15 @@ class Supervisor:
         """
         return tuple(worker for child in self._children for worker in child.workers)
 
+    @property
+    def vitals(self) -> tuple[Vital, ...]:
+        """
+        How the workers that run were when they last said something.
+        """
+        return tuple(
+            Vital(child.process.pid, child.started, bool(child.workers), child.pulse) for child in self._children
+        )
+
     def prepare(self) -> None:
         """
         Starts the workers before there is a database: they load what they need, and wait for `begin`.
@@ -216,6 +227,8 @@ class Supervisor:
         for child in list(self._children):
             code = child.process.poll()
             for message in child.hear():
+                if message.get("event") == "pulse":
+                    child.pulse = _pulse_of(message, self._now())
                 worker = message.get("worker")
                 if message.get("event") == "registered" and isinstance(worker, int):
                     child.workers.append(worker)
@@ -337,6 +350,11 @@ def worker_command(executors: int | None = None, folders: Sequence[Path] = ()) -
     for folder in folders:
         command += ["--folder", str(folder)]
     return tuple(command)
+
+
+def _pulse_of(message: Mapping[str, Any], now: float) -> Pulse:
+    heart, database = message.get("heart"), message.get("database")
+    return Pulse(now, heart=heart, database=database, plans=message.get("plans") is True)
 
 
 def tail_of(log: Path, size: int = 8192) -> str:

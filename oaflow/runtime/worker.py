@@ -3,24 +3,30 @@ One worker process: `python -m oaflow.runtime.worker`. A supervisor starts it; i
 
 The first SIGTERM or SIGINT drains, the second ends at once. What the supervisor must know goes as JSON lines over
 `--control FD`: under which ids it is registered, and that it has drained. With `--wait` it starts its processes at
-once, and uses the database from when there is a byte on stdin; where stdin ends instead, it was not needed.
+once, and uses the database from when there is a byte on stdin; where stdin ends instead, it was not needed. Once a
+second its loop tells how it is (`vitals`).
 """
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import select
 import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import orjson
 
-from oaflow.runtime.app import make_app
+from oaflow.runtime.app import FlowApp, make_app
 from oaflow.runtime.options import Options
+from oaflow.runtime.vitals import Pulse
 from oaflow.settings import Settings
+
+PULSE_SECONDS = 1.0
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -38,15 +44,25 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-async def work(options: Options, queues: list[str] | None = None, *, wait: bool = False) -> None:
+async def work(
+    options: Options,
+    queues: list[str] | None = None,
+    *,
+    wait: bool = False,
+    pulsed: Callable[[Pulse], None] | None = None,
+) -> None:
     """
     Run a worker until it is told to stop.
 
     Args:
         wait: use the database from when there is a line on stdin; it names the run to work on, or is empty for all.
+        pulsed: called each second with how the worker is.
     """
     loop = asyncio.get_running_loop()
-    running = asyncio.create_task(_work(options, queues, wait))
+    app = make_app(options.conninfo)
+    app.flow.options = options
+    running = asyncio.create_task(_work(app, options, queues, wait))
+    beside = asyncio.create_task(_pulse(app, pulsed)) if pulsed is not None else None
     told = 0
 
     def stop() -> None:
@@ -64,12 +80,21 @@ async def work(options: Options, queues: list[str] | None = None, *, wait: bool 
     except asyncio.CancelledError:
         if not told:
             raise
+    finally:
+        if beside is not None:
+            beside.cancel()
 
 
-async def _work(options: Options, queues: list[str] | None, wait: bool) -> None:
-    app = make_app(options.conninfo)
+async def _pulse(app: FlowApp, pulsed: Callable[[Pulse], None]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the supervisor is gone
+        while True:
+            now, dispatcher = time.monotonic(), app.flow.dispatcher
+            pulsed(Pulse(now) if dispatcher is None else dispatcher.pulse(now))
+            await asyncio.sleep(PULSE_SECONDS)
+
+
+async def _work(app: FlowApp, options: Options, queues: list[str] | None, wait: bool) -> None:
     manager = app.flow
-    manager.options = options
     if wait:
         line = None
         try:
@@ -129,6 +154,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if given.control is not None:
             os.write(given.control, orjson.dumps(event) + b"\n")
 
+    def tell_pulse(pulse: Pulse) -> None:
+        # Left out where nobody reads: a supervisor that was stopped for an hour must not stop its workers, too.
+        if select.select([], [given.control], [], 0)[1]:
+            tell(event="pulse", heart=pulse.heart, database=pulse.database, plans=pulse.plans)
+
     from oaflow.runtime.app import database_address
 
     options = Options(
@@ -146,7 +176,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         runner = uvloop.run
     except ImportError:
         runner = asyncio.run
-    runner(work(options, queues, wait=given.wait))
+    pulsed = tell_pulse if given.control is not None else None
+    runner(work(options, queues, wait=given.wait, pulsed=pulsed))
     tell(event="drained")
     return 0
 

@@ -1,0 +1,210 @@
+"""
+`oaflow worker --health`: answers `/live` and `/ready` over HTTP.
+
+The supervisor answers, of which there is one whatever the number of its workers, and which does when one of them is
+stopped, ends or is replaced. The database is not asked: a probe costs it nothing.
+"""
+
+import ipaddress
+import json
+import socket
+import socketserver
+import sys
+import threading
+import time
+from collections.abc import Callable, MutableMapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from oaflow.errors import EnvironmentProblem, UsageError
+from oaflow.operations.systemd import ServiceManager
+from oaflow.runtime.vitals import Health, Observation, Phase, Vital, judge
+from oaflow.settings import Settings
+
+LOOPBACK = "127.0.0.1"
+
+# A line of a request is one packet: who has not sent it by then holds a thread for nothing.
+_REQUEST_SECONDS = 5.0
+
+_TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
+
+
+class HealthAddressError(UsageError):
+    """
+    What was typed after `--health` is no address.
+    """
+
+    def __init__(self, given: str) -> None:
+        self.given = given
+        super().__init__(f"--health {given!r} is not a port, as 8080, or an address and a port, as 0.0.0.0:8080")
+
+
+class HealthPortError(EnvironmentProblem):
+    """
+    Nobody can be answered at this address.
+    """
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        self.host, self.port, self.reason = host, port, reason
+        super().__init__(
+            f"--health: port {port} of {host} cannot be listened at: {reason}", help="oaflow worker --health PORT"
+        )
+
+
+def health_address(given: str) -> tuple[str, int]:
+    """
+    Host and port of `8080`, `0.0.0.0:8080` or `[::1]:8080`. Without a host it is this machine alone that may ask.
+
+    Raises:
+        HealthAddressError: it is none of these.
+    """
+    host, _, port = given.rpartition(":")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise HealthAddressError(given)
+    host = host.removeprefix("[").removesuffix("]") if host else LOOPBACK
+    if ":" in host:
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise HealthAddressError(given) from None
+    return host, int(port)
+
+
+class Watched:
+    """
+    What those who look after a worker may know of it: written by the loop of the supervisor, read by threads.
+
+    Args:
+        settings: of the worker.
+        count: worker processes that there are to be.
+        environment: of the process.
+        now: a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        count: int,
+        environment: MutableMapping[str, str],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._dead_after, self._count, self._now = settings.dead_after, count, now
+        self._systemd = ServiceManager(environment, now)
+        self._seen = Observation(now(), count, "waits")
+
+    def see(self, phase: Phase, workers: tuple[Vital, ...] = ()) -> None:
+        """
+        The loop has turned.
+        """
+        stops = phase == "drains" and self._seen.phase != "drains"
+        self._seen = Observation(self._now(), self._count, phase, workers)  # replaced as a whole: readers need no lock
+        if stops:
+            self._systemd.stopping()
+        else:
+            self._systemd.tell(self.health())
+
+    def health(self) -> Health:
+        """
+        How it is at this moment.
+        """
+        return judge(self._seen, self._now(), self._dead_after)
+
+
+class HealthServer:
+    """
+    Answers in threads of its own, for the time of a block.
+
+    Args:
+        address: host and port; port 0 is any that is free.
+        health: how it is at this moment.
+    """
+
+    def __init__(self, address: tuple[str, int], health: Callable[[], Health]) -> None:
+        host, port = address
+        try:
+            self._server = _Server(address, health)
+        except OSError as error:  # socket.gaierror is one
+            raise HealthPortError(host, port, error.strerror or str(error)) from error
+        self._thread = threading.Thread(target=self._server.serve_forever, name="oaflow health", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """
+        Where it is asked.
+        """
+        host, port = self._server.server_address[:2]
+        shown = f"[{host}]" if ":" in str(host) else host
+        return f"http://{shown}:{port}"
+
+    def __enter__(self) -> "HealthServer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False  # a client that is slow need not hold up the end of the command
+
+    def __init__(self, address: tuple[str, int], health: Callable[[], Health]) -> None:
+        self.health = health
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        # Not that of http.server, which asks the DNS for its own name.
+        socketserver.TCPServer.server_bind(self)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """
+        A client that has gone is no news.
+        """
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]
+    server_version, sys_version = "oaflow", ""
+    timeout = _REQUEST_SECONDS
+
+    def do_GET(self) -> None:
+        """
+        200 where it is so, else 503 with the reasons; JSON for who accepts that.
+        """
+        path = self.path.partition("?")[0]
+        health = self.server.health()
+        match path:
+            case "/live":
+                self._answer("live", health.live, health.not_live)
+            case "/ready":
+                self._answer("ready", health.ready, health.not_ready)
+            case _:
+                self._send(404, _TEXT, "there are /live and /ready\n")
+
+    do_HEAD = do_GET
+
+    def _answer(self, what: str, holds: bool, reasons: tuple[str, ...]) -> None:
+        status = 200 if holds else 503
+        if _JSON in self.headers.get("Accept", ""):
+            self._send(status, _JSON, json.dumps({what: holds, "reasons": reasons}) + "\n")
+        else:
+            self._send(status, _TEXT, f"{what}\n" if holds else "".join(f"not {what}: {one}\n" for one in reasons))
+
+    def _send(self, status: int, kind: str, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """
+        Nothing: a probe every few seconds is no news.
+        """

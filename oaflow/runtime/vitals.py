@@ -1,0 +1,147 @@
+"""
+Whether workers are live and ready, by what their processes last said. Pure: the clock comes in as a number.
+
+Live is what a restart would mend where it is not so: a loop that stands still, a heart that does not try. Ready is what
+a restart would not mend: the database answers, and the worker is registered and has read the plans of the runs.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Phase = Literal["waits", "works", "drains"]
+
+# So many times what makes a worker dead for others: an async stage that blocks the loop for a moment is a fault of the
+# stage, and a restart would take everything else away with it.
+LENIENCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """
+    What a worker process said of itself. That it came shows that its loop turns.
+
+    Attributes:
+        heard: when, on the clock of who heard it.
+        heart: seconds since its heart last tried to beat; None before it has one.
+        database: seconds since the database last answered the heart; None where it never did.
+        plans: whether it has read the plans of the runs.
+    """
+
+    heard: float
+    heart: float | None = None
+    database: float | None = None
+    plans: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Vital:
+    """
+    A worker process as its supervisor knows it. `pulse` is the last one, None where none came yet.
+    """
+
+    pid: int
+    started: float
+    registered: bool
+    pulse: Pulse | None
+
+    def silence(self, now: float) -> float:
+        """
+        Seconds since it last said something.
+        """
+        return now - (self.started if self.pulse is None else self.pulse.heard)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """
+    What keeps it from being live, and from being ready; each empty where nothing does.
+    """
+
+    not_live: tuple[str, ...] = ()
+    not_ready: tuple[str, ...] = ()
+
+    @property
+    def live(self) -> bool:
+        """
+        Whether a restart would mend nothing.
+        """
+        return not self.not_live
+
+    @property
+    def ready(self) -> bool:
+        """
+        Whether all of its workers take jobs.
+        """
+        return self.live and not self.not_ready
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """
+    What a supervisor saw when its loop last turned.
+
+    Attributes:
+        count: worker processes that there are to be.
+        phase: whether it still waits for the database, works, or drains.
+    """
+
+    turned: float
+    count: int
+    phase: Phase
+    workers: tuple[Vital, ...] = ()
+
+
+def judge(seen: Observation, now: float, dead_after: float) -> Health:
+    """
+    Whether a supervisor and its workers are live and ready.
+
+    Args:
+        dead_after: seconds of silence after which others take a worker for dead.
+    """
+    live, ready = tuple(_not_live(seen, now, dead_after * LENIENCE)), tuple(_not_ready(seen, now, dead_after))
+    return Health(live, tuple(dict.fromkeys([*live, *ready])))
+
+
+def _not_live(seen: Observation, now: float, limit: float) -> Iterator[str]:
+    # A server of one's own may recover for minutes before it answers, and the loop waits for that.
+    if seen.phase != "waits" and now - seen.turned > limit:
+        yield f"the supervisor stands still for {now - seen.turned:.0f} s"
+    for worker in seen.workers:
+        if worker.silence(now) > limit:
+            yield f"worker process {worker.pid} says nothing for {worker.silence(now):.0f} s"
+        elif (heart := _age(worker, now, "heart")) is not None and heart > limit:
+            yield f"the heart of worker process {worker.pid} stands still for {heart:.0f} s"
+
+
+def _not_ready(seen: Observation, now: float, limit: float) -> Iterator[str]:
+    match seen.phase:
+        case "waits":
+            yield "the database does not answer yet"
+        case "drains":
+            yield "it drains: nothing more is claimed"
+        case "works":
+            yield from _unfit(seen.workers, seen.count, now, limit)
+
+
+def _unfit(workers: Sequence[Vital], count: int, now: float, limit: float) -> Iterator[str]:
+    if len(workers) < count:
+        yield f"of {count} worker processes there are {len(workers)}"
+    for worker in workers:
+        if worker.silence(now) > limit:
+            yield f"worker process {worker.pid} says nothing for {worker.silence(now):.0f} s"
+        elif not worker.registered:
+            yield f"worker process {worker.pid} is not registered yet"
+        elif (database := _age(worker, now, "database")) is not None and database > limit:
+            yield f"the database does not answer worker process {worker.pid} for {database:.0f} s"
+        elif worker.pulse is None or not worker.pulse.plans:
+            yield f"worker process {worker.pid} has not read the plans yet"
+
+
+def _age(worker: Vital, now: float, what: Literal["heart", "database"]) -> float | None:
+    """
+    How long ago it was, also counting the time since it was said.
+    """
+    pulse = worker.pulse
+    then = None if pulse is None else pulse.heart if what == "heart" else pulse.database
+    return None if pulse is None or then is None else now - pulse.heard + then
