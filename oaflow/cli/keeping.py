@@ -27,7 +27,7 @@ def datasets(json: Json = False) -> int:
     """
     List the datasets: how much each holds, and its last run.
     """
-    from oaflow.cli.output import clean, remark, say_json, screen, table
+    from oaflow.cli.output import clean, data_size, remark, say_json, screen, table
     from oaflow.operations.datasets import datasets as all_of_them
 
     found = all_of_them(settings())
@@ -44,7 +44,7 @@ def datasets(json: Json = False) -> int:
             f"{one.sizes.entities:,}",
             f"{one.sizes.documents:,}",
             f"{one.sizes.files:,}",
-            _bytes(one.sizes.bytes),
+            data_size(one.sizes.bytes),
             f"{one.last.run} {one.last.state}, {one.last.created_at:%Y-%m-%d %H:%M}" if one.last else "",
         )
         for one in found
@@ -108,7 +108,7 @@ def delete(
 
 
 def _of(found: "Holdings") -> Iterator[str]:
-    from oaflow.cli.output import count
+    from oaflow.cli.output import count, data_size
 
     sizes, left = found.sizes, found.left
     yield f"dataset {found.dataset}:"
@@ -119,7 +119,7 @@ def _of(found: "Holdings") -> Iterator[str]:
     yield f"  {count(left.runs, 'run')}, with {count(left.jobs, 'job')} ({left.waiting:,} waiting),"
     history = f"{count(left.history, 'row')} of history ({count(left.samples, 'sample')})"
     yield f"    {history}, {count(left.failures, 'failure')}"
-    them = f"{count(sizes.files, 'file')} of {_bytes(sizes.bytes)}"
+    them = f"{count(sizes.files, 'file')} of {data_size(sizes.bytes)}"
     if found.with_files:
         yield f"  {them} in the archive, as far as no other dataset has them"
     elif sizes.files:
@@ -137,17 +137,3 @@ def _left(done: "Deleted") -> Iterator[str]:
         runs = ", ".join(done.of)
         yield f"left there: {count(done.waiting, 'file')} that may be asked for by what has not ended: {runs}"
         yield f"after that: oaflow delete -d {done.dataset}"
-
-
-def _bytes(number: int) -> str:
-    """
-    `812 B`, `1.2 MB`.
-    """
-    if number < 1000:
-        return f"{number} B"
-    size = float(number)
-    for unit in ("kB", "MB", "GB", "TB"):
-        size /= 1000
-        if size < 1000 or unit == "TB":
-            return f"{size:.1f} {unit}"
-    raise AssertionError("unreachable: TB has no end")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from oaflow.errors import EnvironmentProblem
+from oaflow.operations.backups import UNFINISHED
 from oaflow.operations.vocabulary import differing_schemata
 from oaflow.schemata import FOLLOWTHEMONEY
 from oaflow.settings import Settings
@@ -91,6 +92,8 @@ def _folders(settings: Settings) -> Iterator[Finding]:
     if not os.access(existing, os.W_OK | os.X_OK):
         yield Finding("problem", "data folder", f"{home}: no right to write", "export OAFLOW_HOME=FOLDER")
         return
+    if (home / UNFINISHED).exists():
+        yield Finding("problem", "data folder", f"{home}: a restore of it did not end", "oaflow restore FILE")
     for what, path in (("data folder", existing), ("temp folder", Path(os.environ.get("TMPDIR", "/tmp")))):
         try:
             usage = shutil.disk_usage(path)

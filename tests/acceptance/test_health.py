@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from tests.acceptance.conftest import PATIENCE, Command
-from tests.acceptance.test_processes import chain, ended, noted, tree
+from tests.acceptance.test_processes import chain, ended, noted, worker_of
 from tests.chaos.proxy import Proxy
 
 Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
@@ -64,7 +64,8 @@ def test_a_worker_says_whether_it_is_live_and_ready(
         assert until(lambda: told.count("WATCHDOG") > 2)
         assert told.count("READY") == 1
 
-        (process,) = [pid for pid in tree(worker.pid) if b"oaflow.runtime.worker" in command_line(pid)]
+        process = worker_of(worker.pid)
+        assert process is not None
         os.kill(process, signal.SIGSTOP)
         silent = f"worker process {process} says nothing for"
         until(lambda: f"not ready: {silent}" in get(f"{url}/ready")[1])
@@ -111,8 +112,3 @@ def get(url: str, accept: str = "*/*") -> tuple[int, str]:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as answer:
         return answer.code, answer.read().decode()
-
-
-def command_line(pid: int) -> bytes:
-    with open(f"/proc/{pid}/cmdline", "rb") as file:
-        return file.read()

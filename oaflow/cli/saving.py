@@ -1,0 +1,77 @@
+"""
+`backup`, `restore`: for who has to be able to go back.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oaflow.cli.options import Json, settings
+from oaflow.cli.pages import Page
+
+
+def register(app: typer.Typer) -> None:
+    """
+    Adds the commands of this group.
+    """
+    panel = "Operating"
+    app.command("backup", cls=Page, rich_help_panel=panel, epilog="Example: oaflow backup monday.tar")(backup)
+    app.command(
+        "restore", cls=Page, rich_help_panel=panel, epilog="Example: OAFLOW_HOME=/srv/again oaflow restore monday.tar"
+    )(restore)
+
+
+def backup(
+    target: Annotated[
+        Path, typer.Argument(metavar="FILE|FOLDER", help="A new file, or a folder where one with the time is made.")
+    ],
+    json: Json = False,
+) -> int:
+    """
+    Write the database, the archive of files and the reports of the data folder to one file, while runs go on. Of a
+    database server it makes no backup.
+    """
+    from oaflow.cli.output import clean, count, data_size, remark, say, say_json
+    from oaflow.operations.backups import backup as write
+
+    done = write(settings(), target)
+    if json:
+        say_json(done.as_json())
+    else:
+        say(clean(str(done.file)))
+    remark(f"the database ({data_size(done.database)}) and {count(done.files, 'file')} ({data_size(done.size)})")
+    for sentence in done.absent:
+        remark(sentence, "yellow")
+    remark(f"help:  OAFLOW_HOME=NEW_FOLDER oaflow restore {clean(str(done.file))}")
+    return 0
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="What oaflow backup wrote.")],
+    json: Json = False,
+) -> int:
+    """
+    Make the data folder from a backup; it must be empty. Runs that had not ended go on where the backup was taken, as
+    soon as somebody resumes them.
+    """
+    from datetime import datetime
+
+    from oaflow.cli.output import clean, count, remark, say_json
+    from oaflow.operations.backups import differing_settings
+    from oaflow.operations.backups import restore as read
+
+    known = settings()
+    done = read(known, source)
+    if json:
+        say_json(done.as_json())
+    taken = datetime.fromtimestamp(done.facts.taken).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+    remark(f"{clean(str(known.home))} is as it was at {taken}: the database, and {count(done.files, 'file')}")
+    if done.came_back:
+        remark(f"{count(done.came_back, 'job')} that a worker had in hand then will run again")
+    for change in differing_settings(known, done.facts.settings):
+        remark(f"it was taken with {clean(change)}", "yellow")
+    if not done.facts.archive:
+        remark("the files of the archive are not in it", "yellow")
+    remark("help:  oaflow status --all")
+    return 0

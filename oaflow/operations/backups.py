@@ -1,0 +1,351 @@
+"""
+`backup` and `restore`: the embedded data as one file, and an empty data folder made from it.
+
+A backup is a tar file: what it is (`backup.json`), the database as it was at one moment, and then the files. In this
+order: a file is in the archive before anything in the database speaks of it, so all files of that moment are there
+afterwards; what came meanwhile is too much, and harms nothing.
+"""
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from oaflow import __version__
+from oaflow.errors import EnvironmentProblem, NoRoomError, UsageError, says_full
+from oaflow.ledger.workers import set_down
+from oaflow.operations.databases import Database
+from oaflow.postgres import Server, migrate, open_database
+from oaflow.postgres.dumps import dump, load, renew
+from oaflow.settings import Settings
+
+FORMAT = 1
+
+_FACTS, _DATABASE, _END = "backup.json", "database.dump", "end"
+
+# What is kept besides database and archive, below OAFLOW_HOME: where crawls have come to, reports, what stages printed.
+_BESIDE = ("crawls", "reports", "logs")
+
+# Settings that say where something is: on another machine, or in another folder, they would be wrong.
+_PLACES = frozenset({"home", "db_uri", "pool_uri", "entities_uri", "archive_path", "archive_uri"})
+
+# In a restored folder, as long as it is not whole.
+UNFINISHED = "restore.unfinished"
+
+_BLOCK = 2**20
+
+
+class NotEmbeddedError(UsageError):
+    """
+    The database is on a server that is not oaflow's to copy.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        super().__init__(
+            f"the database is on a server of its own ({source}): back it up as that server's others, and the archive",
+            help="pg_dump --format=custom --file=FILE DATABASE",
+        )
+
+
+class TargetExistsError(UsageError):
+    """
+    There is something where a backup was to be written.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        super().__init__(f"{str(target)!r} is there already, and is not overwritten", help="oaflow backup NEW.tar")
+
+
+class NotEmptyError(UsageError):
+    """
+    There is something in the data folder that was to be made from a backup.
+    """
+
+    def __init__(self, home: Path, found: str, backup: Path) -> None:
+        self.home, self.found = home, found
+        super().__init__(
+            f"the data folder {str(home)!r} is not empty (it has {found!r}), and is not overwritten",
+            help=f"OAFLOW_HOME=NEW_FOLDER oaflow restore {backup}",
+        )
+
+
+class DamagedBackupError(EnvironmentProblem):
+    """
+    A file is no backup, or not a whole one.
+    """
+
+    def __init__(self, backup: Path, reason: str) -> None:
+        self.backup, self.reason = backup, reason
+        super().__init__(f"{str(backup)!r} cannot be restored: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """
+    What a backup says of itself.
+
+    Attributes:
+        taken: seconds since 1970.
+        settings: those of then that are no addresses.
+        archive: whether the files of the archive are in it; they are not where they lie in a bucket.
+    """
+
+    format: int
+    oaflow: str
+    taken: float
+    settings: dict[str, Any]
+    archive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """
+    A backup that was written, or restored.
+
+    Attributes:
+        database: bytes of the database, as it is in the file.
+        files: how many files besides, and `size` their bytes.
+        absent: what is not in it, in sentences.
+        came_back: jobs that were in hand when it was taken; 0 where it was written.
+    """
+
+    file: Path
+    facts: Facts
+    database: int
+    files: int
+    size: int
+    absent: tuple[str, ...] = ()
+    came_back: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        The public form.
+        """
+        return {**asdict(self), "file": str(self.file)}
+
+
+def backup(settings: Settings, target: Path, now: float | None = None) -> Backup:
+    """
+    Writes the embedded data to a file; into a folder, under a name with the time. Runs go on meanwhile.
+
+    Raises:
+        UsageError: there is such a file, or the data are elsewhere.
+        EnvironmentProblem: it cannot be written.
+    """
+    if settings.db_uri is not None:
+        raise NotEmbeddedError(settings.db_source or "OAFLOW_DB_URI")
+    taken = time.time() if now is None else now
+    if target.is_dir():
+        target /= time.strftime("oaflow-%Y%m%d-%H%M%S.tar", time.gmtime(taken))
+    if os.path.lexists(target):
+        raise TargetExistsError(target)
+    archived = settings.archive_type == "file"
+    facts = Facts(FORMAT, __version__, taken, _settings_of(settings), archived)
+    with open_database(settings) as address, _written(target) as (tar, dumped):
+        _add_text(tar, _FACTS, json.dumps(asdict(facts), indent=1) + "\n", taken)
+        dump(address, dumped)
+        tar.add(dumped, _DATABASE, recursive=False)
+        size = dumped.stat().st_size
+        dumped.unlink()
+        files = [_add(tar, path, name) for path, name in _files(settings, archived)]
+        _add_text(tar, _END, "", taken)
+    return Backup(
+        target, facts, size, sum(one is not None for one in files), sum(one or 0 for one in files), _absent(settings)
+    )
+
+
+def restore(settings: Settings, source: Path) -> Backup:
+    """
+    Makes an empty data folder from a backup. What was in workers' hands then waits again; no run is started.
+
+    Raises:
+        UsageError: the data folder is not empty, or there is no such file.
+        EnvironmentProblem: the backup is damaged, or of a later oaflow.
+    """
+    if settings.db_uri is not None:
+        raise NotEmbeddedError(settings.db_source or "OAFLOW_DB_URI")
+    try:
+        with source.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:", errorlevel=2) as tar:
+            return _restored(settings, source, tar)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no file {str(source)!r}") from error
+    except IsADirectoryError as error:
+        raise UsageError(f"{str(source)!r} is a folder, not a backup", help="oaflow restore FILE") from error
+    except tarfile.TarError as error:
+        raise DamagedBackupError(source, f"it is no whole tar file ({error})") from error
+
+
+def _restored(settings: Settings, source: Path, tar: tarfile.TarFile) -> Backup:
+    home = settings.home.absolute()
+    members = iter(tar)
+    facts = _facts(source, tar, next(members, None))
+    _refuse_filled(settings, source)
+    with Server(home) as server:  # makes the folders, with the rights that the server needs
+        unfinished = home / UNFINISHED
+        unfinished.touch()
+        number = size = 0
+        dumped = home / _DATABASE
+        found: tarfile.TarInfo | None = None
+        for found in members:
+            if found.name == _DATABASE:
+                _extract(source, tar, found, dumped)
+            elif found.name != _END:
+                _extract(source, tar, found, _place(settings, source, found.name))
+                number, size = number + 1, size + found.size
+        if found is None or found.name != _END:
+            raise DamagedBackupError(source, "it ends too early")
+        database = dumped.stat().st_size
+        renew(server.address)
+        load(server.address, dumped)
+        dumped.unlink()
+        migrate(server.address, own=True, events=settings.events)
+        with Database(server.address, settings).connect() as made:
+            came_back = set_down(made)
+        unfinished.unlink()
+    return Backup(source, facts, database, number, size, came_back=came_back)
+
+
+def _settings_of(settings: Settings) -> dict[str, Any]:
+    chosen = settings.model_dump(mode="json", exclude_unset=True)
+    return {f"OAFLOW_{name.upper()}": value for name, value in chosen.items() if name not in _PLACES}
+
+
+def differing_settings(settings: Settings, then: dict[str, Any]) -> list[str]:
+    """
+    Which settings are not as they were when a backup was taken, as `NAME=VALUE` of then.
+    """
+    now = _settings_of(settings)
+    return [f"{name}={value}" for name, value in sorted(then.items()) if now.get(name) != value]
+
+
+def _absent(settings: Settings) -> tuple[str, ...]:
+    sentences: list[str] = []
+    if settings.archive_type != "file":
+        sentences.append(f"the files of the archive ({settings.archive_type}) are not in it")
+    if settings.entities_uri is not None:
+        sentences.append("the entities are in a database of their own, and not in it")
+    return tuple(sentences)
+
+
+def _archive(settings: Settings) -> Path:
+    return (settings.archive_path or settings.home / "archive").absolute()
+
+
+def _files(settings: Settings, archived: bool) -> Iterator[tuple[Path, str]]:
+    """
+    All files besides the database, with their names in the backup.
+    """
+    folders = {"archive": _archive(settings)} if archived else {}
+    folders |= {name: settings.home.absolute() / name for name in _BESIDE}
+    for name, folder in folders.items():
+        for place, below, files in os.walk(folder):
+            # What begins with a dot is not whole yet.
+            below[:] = sorted(one for one in below if not one.startswith("."))
+            for file in sorted(files):
+                path = Path(place, file)
+                if name != "logs" or path.suffix == ".jsonl":  # the others are of processes, and of this machine
+                    yield path, f"{name}/{path.relative_to(folder)}"
+
+
+@contextmanager
+def _written(target: Path) -> Generator[tuple[tarfile.TarFile, Path]]:
+    """
+    A tar file that is there when it is whole, and a place beside it for the database.
+    """
+    part, dumped = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.dump")
+    try:
+        # For its owner alone: all documents are in it.
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+            dumped.touch(mode=0o600)
+            with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                yield tar, dumped
+            stream.flush()
+            os.fsync(stream.fileno())
+        if os.path.lexists(target):
+            raise TargetExistsError(target)
+        part.rename(target)
+    except OSError as error:
+        if says_full(error):
+            raise NoRoomError(f"the backup {target}", str(error.strerror)) from error
+        raise EnvironmentProblem(f"{str(target)!r} cannot be written: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+        dumped.unlink(missing_ok=True)
+
+
+def _add_text(tar: tarfile.TarFile, name: str, text: str, modified: float) -> None:
+    data = text.encode()
+    member = tarfile.TarInfo(name)
+    member.size, member.mtime, member.mode = len(data), int(modified), 0o600
+    tar.addfile(member, io.BytesIO(data))
+
+
+def _add(tar: tarfile.TarFile, path: Path, name: str) -> int | None:
+    """
+    Adds a file as long as it is now; one that has gone meanwhile is left out.
+    """
+    try:
+        with path.open("rb") as file:
+            member = tar.gettarinfo(arcname=name, fileobj=file)
+            if not member.isreg():
+                return None
+            tar.addfile(member, file)
+            return member.size
+    except FileNotFoundError:
+        return None
+
+
+def _facts(source: Path, tar: tarfile.TarFile, first: tarfile.TarInfo | None) -> Facts:
+    if first is None or first.name != _FACTS:
+        raise DamagedBackupError(source, f"it does not begin with {_FACTS}, so oaflow backup did not write it")
+    try:
+        said = json.loads(cast(IO[bytes], tar.extractfile(first)).read())
+        if said["format"] > FORMAT:
+            raise DamagedBackupError(source, f"oaflow {said['oaflow']} wrote it, and this is {__version__}")
+        return Facts(**said)
+    except (ValueError, TypeError, KeyError) as error:
+        raise DamagedBackupError(source, f"{_FACTS} cannot be read") from error
+
+
+def _refuse_filled(settings: Settings, source: Path) -> None:
+    home, archive = settings.home.absolute(), _archive(settings)
+    if (home / UNFINISHED).exists():  # a restore that was killed had begun with nothing: all that is there is its own
+        return
+    for folder in (home, archive):
+        found = sorted(os.listdir(folder)) if folder.is_dir() else []
+        if found:
+            raise NotEmptyError(folder, found[0], source)
+
+
+def _place(settings: Settings, source: Path, name: str) -> Path:
+    """
+    Where a file of a backup belongs. A name never leads out of the data folder.
+    """
+    first, *rest = name.split("/")
+    if first not in ("archive", *_BESIDE) or not rest or any(part in ("", ".", "..") for part in rest):
+        raise DamagedBackupError(source, f"it has a file {name!r}, which is none of a backup")
+    folder = _archive(settings) if first == "archive" else settings.home.absolute() / first
+    return folder.joinpath(*rest)
+
+
+def _extract(source: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    if not member.isreg():
+        raise DamagedBackupError(source, f"{member.name!r} in it is no file")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha1(usedforsecurity=False)
+    with cast(IO[bytes], tar.extractfile(member)) as file, target.open("wb") as output:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            output.write(block)
+    # In the archive a file lies in a folder that is named by its content.
+    if member.name.startswith("archive/") and target.parent.name != digest.hexdigest():
+        raise DamagedBackupError(source, f"the bytes of {member.name!r} are not those that it is named by")

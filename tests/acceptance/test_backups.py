@@ -1,0 +1,132 @@
+"""
+`backup` while a run goes on, and `restore` into an empty folder, on real private servers.
+"""
+
+import io
+import json
+import shutil
+import signal
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from oaflow.postgres.layout import layout
+from oaflow.postgres.server import Server
+from tests.acceptance.conftest import Command
+from tests.acceptance.test_processes import chain, ended, noted
+from tests.integration.handovers import counters, recount
+
+Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
+Until = Callable[[Callable[[], Any]], Any]
+
+JOBS = 60
+
+
+@pytest.fixture
+def again(home: Path) -> Iterator[Path]:
+    """
+    An empty folder to restore into.
+    """
+    folder = home.with_name(f"{home.name}-again")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_run_goes_on_where_its_backup_was_taken(
+    private: Command, home: Path, again: Path, started: Started, until: Until
+) -> None:
+    name = chain(private, "note", JOBS, {"log": str(private.folder / "noted"), "seconds": 0.3})
+    kept = home / "archive" / "da/39/a3/da39a3ee5e6b4b0d3255bfef95601890afd80709"
+    kept.mkdir(parents=True)
+    (kept / "data").touch()
+    (kept.parent / ".incoming").mkdir()
+    (kept.parent / ".incoming" / "half").touch()
+    running = started(private.start("run", name, "-d", "demo", "--workers", "1", "--json"))
+    until(lambda: len(noted(private)) >= 5)
+
+    made = private("backup", "monday.tar", "--json", env={"OAFLOW_KEEP": "30"})
+
+    assert made.code == 0, made.err
+    assert running.poll() is None, "the run was over before the backup was taken"
+    assert (private.folder / "monday.tar").stat().st_mode & 0o777 == 0o600
+    assert private("backup", "monday.tar").help == "oaflow backup NEW.tar"
+    running.send_signal(signal.SIGINT)
+    ended(running)
+
+    there = {"OAFLOW_HOME": str(again)}
+    back = private("restore", "monday.tar", env=there)
+
+    assert back.code == 0, back.err
+    assert "that a worker had in hand then will run again" in back.err
+    assert "it was taken with OAFLOW_KEEP=30" in back.err
+    assert (again / "archive" / kept.relative_to(home / "archive") / "data").exists()
+    assert not list(again.rglob(".incoming"))
+    first = private("status", "--json", env=there).json
+    assert 0 < first["stages"]["middle"]["done"] < JOBS
+
+    finished = private("resume", first["run"], "--workers", "1", "--json", env=there)
+
+    assert finished.code == 0, finished.err
+    assert finished.json["state"] == "finished"
+    assert finished.json["stages"]["end"]["done"] == JOBS
+    assert private("receipt", "--json", env=there).json["balanced"] is True
+    with Server(again), psycopg.connect(layout(again).uri, autocommit=True) as connection:
+        done = "SELECT count(*), count(DISTINCT job) FROM oaflow.hops WHERE stage = 'middle' AND outcome = 'done'"
+        assert connection.execute(done).fetchone() == (JOBS, JOBS)
+        assert counters(connection, first["run"]) == recount(connection, first["run"])
+        # Nobody crashed: a backup was taken.
+        assert connection.execute("SELECT count(*) FROM oaflow.charges").fetchone() == (0,)
+    assert "is not empty" in private("restore", "monday.tar", env=there).error
+
+
+def test_what_is_no_whole_backup_is_not_restored_and_leaves_room_for_one_that_is(private: Command, again: Path) -> None:
+    assert private("backup", ".").code == 0
+    (whole,) = private.folder.glob("oaflow-*.tar")
+    there = {"OAFLOW_HOME": str(again)}
+
+    def restored(members: dict[str, bytes | None]) -> str:
+        """
+        The error about a backup with some of its files replaced, and others (None) left out.
+        """
+        with tarfile.open(whole) as tar, tarfile.open(private.folder / "other.tar", "w") as other:
+            for member in tar.getmembers():
+                given = members.get(member.name, b"")
+                if given is not None:
+                    file = tar.extractfile(member)
+                    assert file is not None
+                    data = given or file.read()
+                    member.size = len(data)
+                    other.addfile(member, io.BytesIO(data))
+            for name in members.keys() - set(tar.getnames()):
+                other.addfile(tarfile.TarInfo(name))
+        result = private("restore", "other.tar", env=there)
+        assert result.code == 3, result.out
+        return result.error
+
+    facts = {"format": 9, "oaflow": "7.0", "taken": 0, "settings": {}, "archive": True}
+    assert "oaflow 7.0 wrote it" in restored({"backup.json": json.dumps(facts).encode()})
+    assert "oaflow backup did not write it" in restored({"backup.json": None})
+    assert not again.exists()
+    assert restored({"end": None}).endswith("it ends too early")
+    assert "it has a file 'archive/../../x'" in restored({"end": None, "archive/../../x": None})
+    assert "are not those that it is named by" in restored({"end": None, "archive/aa/bb/cc/aabbcc/data": None})
+    assert "pg_restore: error:" in restored({"database.dump": b"no dump"})
+    cut = private.folder / "cut.tar"
+    cut.write_bytes(whole.read_bytes()[:-20_000])
+    assert "it is no whole tar file" in private("restore", "cut.tar", env=there).error
+    (problem,) = [line for line in private("doctor", "--json", env=there).out.splitlines() if "did not end" in line]
+    assert json.loads(problem)["help"] == "oaflow restore FILE"
+
+    assert private("restore", whole.name, env=there).code == 0
+
+
+def test_of_a_database_server_no_backup_is_made(offline: Command) -> None:
+    for command in (("backup", "x.tar"), ("restore", "x.tar")):
+        result = offline(*command)
+        assert (result.code, result.help) == (2, "pg_dump --format=custom --file=FILE DATABASE")
+    assert not list(offline.folder.glob("*.tar"))
