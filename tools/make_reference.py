@@ -132,8 +132,9 @@ whether a run in flight may go over, and what keeps it |
 | `explain CODE` | `code`, `slug`, `severity`, `summary`, `explanation`, `example`, `repair` |
 | `explain` | a rule a line: `code`, `slug`, `summary` |
 | `doctor` | a finding a line: `level` (`fine`, `note`, `problem`), `what`, `text`, `help` |
-| `backup`, `restore` | `file`; `facts`: `format`, `oaflow`, `taken` (seconds since 1970), `settings`, `archive` (whether \
-its files are in it); `database`, `size` (bytes), `files`, `absent`: what is not in it, `came_back`: jobs that were in hand |
+| `backup`, `restore` | `file`; `facts`: `format`, `oaflow`, `taken` (seconds since 1970), `settings`, `archive` \
+(whether its files are in it); `database`, `size` (bytes), `files`, `absent`: what is not in it, `came_back`: jobs \
+that were in hand |
 | `db migrate` | `steps`: texts; `done`: false with `--dry-run`; `entity_indexes_missing` |
 | `db check` | `postgres`, `migrations`, `indexes_missing`, `captured`, `entity_indexes_missing` |
 | `entities` | an entity a line, as FollowTheMoney JSON, also without `--json` |
