@@ -2,15 +2,18 @@
 Jobs of stages that live in services of their own.
 """
 
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any
 
 from psycopg import Connection
+from psycopg.rows import scalar_row
 
 from oaflow.ledger.statements import sql
 
 
-def captured(connection: Connection[Any]) -> bool:
+def unseen(connection: Connection[Any], tasks: Iterable[str]) -> set[str]:
     """
-    Whether triggers take down what services hand over (`oaflow db migrate --capture`).
+    Those of the tasks of services of which nobody would see what their jobs hand over.
     """
-    return cast("tuple[bool]", connection.execute(sql("captured")).fetchone())[0]
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return set(cursor.execute(sql("unseen"), {"tasks": list(tasks)}).fetchall())

@@ -17,7 +17,7 @@ from oaflow.errors import JobError, UsageError
 from oaflow.jobs import DatasetJob, current, pack
 from oaflow.jobs import bind as reach
 from oaflow.ledger import runs as ledger
-from oaflow.ledger.external import captured
+from oaflow.ledger.external import unseen
 from oaflow.ledger.limits import declare
 from oaflow.ledger.runs import OPEN_STATES, FirstJob, Run, StopAfter
 from oaflow.operations.programs import Source, sample_documents, with_absolute_defaults, without_required
@@ -87,7 +87,7 @@ class UnseenServiceError(UsageError):
         where = f"stage {names} lives in another service" if len(stages) == 1 else f"stages {names} live in services"
         super().__init__(
             f"{where}, and this database does not see what {'it hands' if len(stages) == 1 else 'these hand'} over",
-            help="oaflow db migrate --capture",
+            help="oaflow db migrate --capture   (or start its workers with python -m oaflow.shim)",
         )
 
 
@@ -208,8 +208,9 @@ def refuse_unseen(connection: Connection[Any], bound: BoundPlan) -> None:
     Raises:
         UnseenServiceError: nothing takes it down.
     """
-    if bound.external and not captured(connection):
-        raise UnseenServiceError(bound.external)
+    tasks = {bound.stages[name].task for name in bound.external}
+    if tasks and (lost := unseen(connection, tasks)):
+        raise UnseenServiceError(tuple(name for name in bound.external if bound.stages[name].task in lost))
 
 
 def unfinished(connection: Connection[Any], pipeline: str, dataset: str) -> Run | None:

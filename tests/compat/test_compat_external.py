@@ -28,6 +28,12 @@ def oaflow(tmp_path, database, clean_environment):
 
 
 @pytest.fixture
+def uncaptured(oaflow, database):
+    migrate(database, own=True, capture=False)
+    return oaflow
+
+
+@pytest.fixture
 def service(database, tmp_path):
     """
     Starts a worker of the service, which listens on the given queues.
@@ -41,14 +47,14 @@ def service(database, tmp_path):
         "PROCRASTINATE_DB_URI": uri,
         "OPENALEPH_DB_URI": uri,
         "FTM_FRAGMENTS_URI": uri,
-        "PYTHONPATH": str(HERE / "sides"),
+        "PYTHONPATH": os.pathsep.join([str(HERE / "sides"), str(HERE.parent.parent)]),
         "PROCRASTINATE_APP": "service.app",
         "SERVICE_LOG": str(tmp_path / "service.log"),
     }
 
     @contextmanager
-    def start(*queues):
-        command = [python, "-m", "procrastinate", "worker", "-q", ",".join(queues)]
+    def start(*queues, program=("procrastinate", "worker")):
+        command = [python, "-m", *program, "-q", ",".join(queues)]
         with (tmp_path / "worker.log").open("a") as log:
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
@@ -171,3 +177,31 @@ def test_a_service_that_is_killed_runs_its_job_again_and_nothing_is_handed_on_tw
     assert found["stages"]["end"]["done"] == 2
     assert outcomes(database, found["run"])["ingest", "answered"] == 1
     assert unbalanced(database) == []
+
+
+def test_a_worker_that_collects_takes_the_place_of_capture(uncaptured, service, database, until):
+    ingest = theirs("ingest", split=1, next={"analyze": "end", "index": "end"}, **{"with": {"fails": ["bad"]}})
+    arguments = (
+        pipeline(uncaptured, "p", ingest=ingest, end=OURS),
+        "-d",
+        "demo",
+        "-i",
+        entities(uncaptured, "a", "bad"),
+    )
+    refused = uncaptured("run", *arguments)
+    assert (refused.code, "does not see what it hands over" in refused.err) == (2, True)
+
+    with service("ingest", program=("oaflow.shim",)) as collecting:
+        until(lambda: has_begun(database) or collecting.poll() is not None)
+        done = uncaptured("run", *arguments, "--workers", "1", "--json")
+
+    assert (done.code, done.json["state"]) == (1, "finished"), done.err
+    assert counted(done) == {"ingest": {"done": 1, "failed": 1}, "end": {"done": 2}}
+    assert (uncaptured.folder / "service.log").read_text().count("service.ingest bad") == 6
+    assert "its service gave it up after 6 attempts: RuntimeError: cannot be done" in uncaptured("failures").out
+    assert unbalanced(database) == []
+
+
+def has_begun(database):
+    with psycopg.connect(database) as connection:
+        return connection.execute("SELECT 1 FROM oaflow.shims WHERE 'service.ingest' = ANY (tasks)").fetchone()

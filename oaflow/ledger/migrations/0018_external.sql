@@ -145,3 +145,27 @@ LANGUAGE sql AS $$
     SELECT oaflow.unsay_v1(e.job) FROM (SELECT DISTINCT o.job FROM oaflow.emitted o) e
      WHERE NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.id = e.job)
 $$;
+
+-- Workers of services that collect what their jobs hand over (`python -m oaflow.shim`), and their tasks. They live as long
+-- as procrastinate's row of them.
+CREATE TABLE oaflow.shims (
+    worker bigint PRIMARY KEY,
+    tasks  text[] NOT NULL
+);
+
+-- What such a worker says of a job that has come to its end: all that it handed over, and why it failed, NULL where it did
+-- not. Of an attempt that the job has no more nothing is taken. False where it is known already.
+CREATE FUNCTION oaflow.end_v1(p_job bigint, p_attempt integer, p_emitted jsonb, p_error jsonb) RETURNS boolean
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+    of record;
+    new jsonb;
+BEGIN
+    SELECT j.args, j.priority INTO of FROM procrastinate_jobs j
+     WHERE j.id = p_job AND j.status::text = 'doing' AND j.attempts = p_attempt FOR NO KEY UPDATE;
+    IF NOT FOUND THEN RETURN false; END IF;
+    FOR new IN SELECT e FROM jsonb_array_elements(p_emitted) WITH ORDINALITY AS u (e, ord) ORDER BY ord LOOP
+        PERFORM oaflow.hear_v1(p_job, nextval('procrastinate_jobs_id_seq'), new);
+    END LOOP;
+    RETURN oaflow.answer_v1(p_job, of.args, of.priority, p_attempt + 1, p_error);
+END $$;
