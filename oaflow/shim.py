@@ -31,6 +31,18 @@ from oaflow.ledger.statements import sql
 _TIMES, _PAUSE = 30, 2.0
 
 
+class UnpreparedError(ProcrastinateException):
+    """
+    The database does not have oaflow's tables, or not for this role.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database does not have what oaflow needs, or this role may not use it\n"
+            "help:  oaflow db migrate   (as who owns it; GRANT its schema to the role of the service)"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Told:
     """
@@ -80,9 +92,16 @@ class Collecting(JobManager):
     async def register_worker(self) -> int:
         """
         As its own, and with its tasks.
+
+        Raises:
+            UnpreparedError: oaflow is not in this database.
         """
         worker = await super().register_worker()
-        await self.connector.execute_query_async(sql("shim_begins"), worker=worker, tasks=self._tasks())
+        try:
+            await self.connector.execute_query_async(sql("shim_begins"), worker=worker, tasks=self._tasks())
+        except ConnectorException as error:
+            await self.unregister_worker(worker)
+            raise UnpreparedError from error
         return worker
 
     async def end(self, job: Job, emitted: list[Job], failed: BaseException | None) -> None:

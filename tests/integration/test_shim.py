@@ -56,6 +56,16 @@ class Desk:
         return self.service.one("SELECT count(*) FROM procrastinate_jobs WHERE queue_name = 'index'")
 
 
+def test_a_worker_in_a_database_without_oaflow_says_what_is_missing(empty_database: str) -> None:
+    app = App(connector=PsycopgConnector(conninfo=empty_database))
+    with app.open():
+        app.schema_manager.apply_schema()
+    shim.prepare(app)
+
+    with pytest.raises(shim.UnpreparedError, match="help:  oaflow db migrate"):
+        app.run_worker(wait=False, install_signal_handlers=False, listen_notify=False)
+
+
 @pytest.fixture
 def desk(database: str) -> Iterator[Desk]:
     service = Service(database)
