@@ -81,13 +81,14 @@ class Diagnostic:
 class Spans:
     """
     The places of all that the author wrote, by path: of values, and of the keys that they stand under; and the lines of
-    the file.
+    the file. `letters` are line and column, from 0, of each letter of texts that are not written as YAML writes them.
     """
 
     file: str | None = None
     values: Mapping[Path, Span] = field(default_factory=dict[Path, Span])
     keys: Mapping[Path, Span] = field(default_factory=dict[Path, Span])
     lines: Sequence[str] = ()
+    letters: Mapping[Path, Sequence[tuple[int, int]]] | None = None
 
     def value(self, *path: str | int) -> Span:
         """

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from oaflow.compiler.checking import Checked as Checked
     from oaflow.compiler.checking import PipelineError as PipelineError
     from oaflow.compiler.checking import check_data as check_data
+    from oaflow.compiler.checking import check_declared as check_declared
     from oaflow.compiler.checking import check_file as check_file
     from oaflow.compiler.checking import check_pipeline as check_pipeline
     from oaflow.compiler.checking import compile_pipeline as compile_pipeline
@@ -21,6 +22,7 @@ _HOMES = {
     "Checked": "oaflow.compiler.checking",
     "PipelineError": "oaflow.compiler.checking",
     "check_data": "oaflow.compiler.checking",
+    "check_declared": "oaflow.compiler.checking",
     "check_file": "oaflow.compiler.checking",
     "check_pipeline": "oaflow.compiler.checking",
     "compile_pipeline": "oaflow.compiler.checking",

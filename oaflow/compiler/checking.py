@@ -3,8 +3,9 @@ All phases in order: the file, the shape, the names, the graph, the functions. A
 the last one, so that nobody reads about the consequences of a mistake; within it every mistake is found.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,19 @@ def check_data(data: Mapping[str, Any], spans: Spans = NO_SPANS, inspect: Inspec
     if pipeline is None:
         return Checked(None, None, tuple(found))
     return check_pipeline(pipeline, spans, inspect, before=found)
+
+
+def check_declared(data: Mapping[str, Any], spans: Callable[[], Spans], inspect: Inspect | None = None) -> Checked:
+    """
+    Check a pipeline of the Python form, whose source is read only where there is something to say about it.
+
+    Args:
+        spans: reads the places of what was declared from the source.
+        inspect: who looks at the functions; None: nobody.
+    """
+    once = cache(inspect) if inspect is not None else None
+    checked = check_data(data, NO_SPANS, once)
+    return check_data(data, spans(), once) if checked.diagnostics else checked
 
 
 def check_pipeline(

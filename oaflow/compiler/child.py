@@ -179,4 +179,4 @@ def _pipeline(found: Any, names: Mapping[str, Any]) -> dict[str, Any] | Inspecti
 
     if not isinstance(found, Pipeline):
         return InspectionError("not-callable", f"it is of type {_kind_of(found)}", tuple(known_names(names, True)))
-    return {"data": found.data, "file": found.file, "line": found.line}
+    return {"data": found.data, "placed": list(found.placed.items())}

@@ -4,10 +4,12 @@ A pipeline named as `module:name`: a child process imports the module, and hands
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any
 
 from oaflow.compiler.functions import IMPORT_LIMIT, ask, import_folders
+from oaflow.diagnostics import Path
+from oaflow.dsl.calls import Place
 from oaflow.errors import UsageError
 from oaflow.spelling import did_you_mean
 
@@ -15,15 +17,14 @@ from oaflow.spelling import did_you_mean
 @dataclass(frozen=True)
 class NamedPipeline:
     """
-    What a pipeline in Python declares, with the keys of a pipeline file, and where it stands.
+    What a pipeline in Python declares, with the keys of a pipeline file, and where it stands (as in `Pipeline.placed`).
     """
 
     data: Mapping[str, Any]
-    file: str | None
-    line: int | None
+    placed: Mapping[Path, Place]
 
 
-def load_pipeline(name: str, folders: Sequence[Path] | None = None, limit: float = IMPORT_LIMIT) -> NamedPipeline:
+def load_pipeline(name: str, folders: Sequence[FilePath] | None = None, limit: float = IMPORT_LIMIT) -> NamedPipeline:
     """
     The pipeline that stands under a name in a module. Nothing is imported in this process.
 
@@ -37,7 +38,7 @@ def load_pipeline(name: str, folders: Sequence[Path] | None = None, limit: float
         )
     answer = ask([name], import_folders() if folders is None else folders, limit)[name]
     if "problem" not in answer:
-        return NamedPipeline(answer["data"], answer["file"], answer["line"])
+        return NamedPipeline(answer["data"], {tuple(path): Place(*place) for path, place in answer["placed"]})
     known: Sequence[str] = answer["known"]
     match answer["problem"]:
         case "no-module":

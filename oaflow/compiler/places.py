@@ -19,14 +19,17 @@ _LETTERS = {
 
 def part_of(spans: Spans, path: Path, text: str, offset: int, length: int) -> Span:
     """
-    The place of some characters of a text; of all of it where it was not read from a file.
+    The place of some characters of a text; of all of it where that is not known.
 
     Args:
         text: the value at the path.
         offset, length: in characters; a length of 0 is one character.
     """
     whole = spans.value(*path)
-    places = list(_places(spans, whole, text)) if whole.path == path and spans.lines else []
+    if spans.letters is not None:
+        places = list(spans.letters.get(path, ()))
+    else:
+        places = list(_places(spans, whole, text)) if whole.path == path and spans.lines else []
     if not places:
         return whole
     first = places[min(offset, len(places) - 1)]

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any, TypeVar, cast, get_args
 
-from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans
+from oaflow.diagnostics import Diagnostic, Path, Spans
+from oaflow.dsl.calls import Call, Place, caller, places
 from oaflow.dsl.keys import CaseKeys, DefaultKeys
 from oaflow.dsl.plain import plain
 from oaflow.dsl.stages import StageUse
@@ -53,6 +53,7 @@ class Param:
         self.data: Mapping[str, Any] = {
             key: plain(value, f"{key!r} of a param") for key, value in said.items() if value is not None
         }
+        self.call = caller()
 
 
 class Pipeline:
@@ -61,8 +62,6 @@ class Pipeline:
 
     Attributes:
         data: the same as plain data, with the keys of a pipeline file.
-        spans: the places of that data, where it comes from a file.
-        file, line: where it was declared, for messages.
     """
 
     def __init__(
@@ -76,24 +75,24 @@ class Pipeline:
         description: str | None = None,
         tests: Sequence[CaseKeys] | None = None,
     ) -> None:
-        self.spans: Spans = NO_SPANS
-        frame = inspect.currentframe()
-        caller = frame.f_back if frame else None
-        self.file: str | None = caller.f_code.co_filename if caller else None
-        self.line: int | None = caller.f_lineno if caller else None
+        declared = {key: _declared(param, Param, "param", key) for key, param in (params or {}).items()}
+        uses = {key: _declared(use, StageUse, "stage", key) for key, use in stages.items()}
         said: dict[str, Any] = {
             "pipeline": name,
             "description": description,
-            "params": {key: _declared(param, Param, "param", key).data for key, param in (params or {}).items()}
-            or None,
+            "params": {key: param.data for key, param in declared.items()} or None,
             "defaults": defaults,
             "start": start,
-            "stages": {key: _declared(use, StageUse, "stage", key).data for key, use in stages.items()},
+            "stages": {key: use.data for key, use in uses.items()},
             "tests": tests,
         }
         self.data: Mapping[str, Any] = {
             key: plain(value, f"{key!r} of pipeline {name!r}") for key, value in said.items() if value is not None
         }
+        self._spans: Spans | None = None
+        self._calls: dict[Path, Call | None] = {(): caller()}
+        self._calls |= {("params", key): param.call for key, param in declared.items()}
+        self._calls |= {("stages", key): use.call for key, use in uses.items()}
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str]) -> Pipeline:
@@ -106,13 +105,32 @@ class Pipeline:
         # Loaded here: a module that declares its pipelines in Python never reads YAML.
         from oaflow.loader import load
 
-        loaded = load(Path(path))
+        loaded = load(FilePath(path))
         if not isinstance(loaded.data, Mapping):
             raise _unread(os.fspath(path), loaded.diagnostics)
         pipeline = cls.__new__(cls)
-        pipeline.data, pipeline.spans = cast("Mapping[str, Any]", loaded.data), loaded.spans
-        pipeline.file, pipeline.line = os.fspath(path), None
+        pipeline.data = cast("Mapping[str, Any]", loaded.data)
+        pipeline._spans, pipeline._calls = loaded.spans, {}
         return pipeline
+
+    @property
+    def placed(self) -> dict[Path, Place]:
+        """
+        Where the pipeline (under the empty path), its params and its stages were declared in Python.
+        """
+        called = {path: call for path, call in self._calls.items() if call is not None}
+        return dict(zip(called, places(called.values()), strict=True))
+
+    @property
+    def spans(self) -> Spans:
+        """
+        The places of all that stands in it. Of what was declared in Python the source is read for that.
+        """
+        if self._spans is None:
+            from oaflow.dsl.sources import spans_of
+
+            self._spans = spans_of(self.placed)
+        return self._spans
 
     def to_yaml(self) -> str:
         """
@@ -126,7 +144,7 @@ class Pipeline:
         from oaflow.compiler.writing import as_data, is_apart
         from oaflow.loader import written
 
-        pipeline, found = parse_pipeline(self.data, self.spans)
+        pipeline, found = parse_pipeline(self.data)
         if pipeline is None:
             raise PipelineError(str(self.data.get("pipeline")), found)
         return written(as_data(pipeline), is_apart)
@@ -156,7 +174,7 @@ def _declared(value: object, kind: type[_Declared], what: str, name: str) -> _De
     )
 
 
-_TYPES: Mapping[Any, str] = {str: "string", int: "int", float: "float", bool: "bool", Path: "path", list: "list"}
+_TYPES: Mapping[Any, str] = {str: "string", int: "int", float: "float", bool: "bool", FilePath: "path", list: "list"}
 
 
 def _param_type(given: Any) -> tuple[str, str | None]:

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
 
+from oaflow.dsl.calls import Call, caller
 from oaflow.dsl.keys import ClosingKeys, EdgeKeys, ExternalKeys, Port, RetryKeys, StageKeys
 from oaflow.dsl.options import read_options
 from oaflow.dsl.plain import plain
@@ -27,6 +28,7 @@ class StageUse:
     """
 
     data: Mapping[str, Any]
+    call: Call | None = field(default=None, compare=False, repr=False)
 
 
 class StageFunction(Protocol[P, R_co, Port]):
@@ -111,7 +113,7 @@ def stage(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         attached = read_options(name, options)
 
         def use(**keys: Any) -> StageUse:
-            return _use(_importable(function), keys, "stage")
+            return _use(_importable(function), keys, "stage", caller())
 
         setattr(function, STAGE_ATTRIBUTE, attached)
         setattr(function, "stage", use)  # noqa: B010 - a function has no such attribute for the type checker
@@ -125,7 +127,7 @@ def external(task: str, *, queue: str, **keys: Unpack[ExternalKeys]) -> StageUse
     A stage whose function lives in another service, and is imported by nobody here. `next` maps the queues that the
     service hands over to.
     """
-    return _use(task, {"queue": queue, **keys, "external": True}, "external")
+    return _use(task, {"queue": queue, **keys, "external": True}, "external", caller())
 
 
 @overload
@@ -144,12 +146,13 @@ def recurse(to: str, depth: int, *, port: str | None = None) -> Any:
     return closing if port is None else {**closing, "port": port}
 
 
-def _use(task: str, keys: Mapping[str, Any], method: str) -> StageUse:
+def _use(task: str, keys: Mapping[str, Any], method: str, call: Call | None) -> StageUse:
     if method == "stage" and (foreign := [key for key in ("task", "external", "with") if key in keys]):
         known = "`with` is written `with_`" if foreign == ["with"] else "use external(...) for a function elsewhere"
         raise UsageError(f"function.stage() takes no {foreign[0]!r}", help=known)
     said = {"with" if key == "with_" else key: value for key, value in keys.items() if value is not None}
-    return StageUse({"task": task, **{key: plain(value, f"{key!r} of stage {task}") for key, value in said.items()}})
+    plainly = {key: plain(value, f"{key!r} of stage {task}") for key, value in said.items()}
+    return StageUse({"task": task, **plainly}, call)
 
 
 def _dotted(function: Any) -> str:

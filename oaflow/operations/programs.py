@@ -127,20 +127,17 @@ def load(source: Source, *, imports: bool = True) -> Program:
     Args:
         imports: whether the functions are looked at, in a process of their own.
     """
-    from oaflow.compiler import check_data, check_file
+    from oaflow.compiler import check_declared, check_file
     from oaflow.compiler.functions import Inspector, import_folders
     from oaflow.compiler.named import load_pipeline
-    from oaflow.loader import shown_path
+    from oaflow.dsl.sources import spans_of
 
     if source.file is not None:
         checked = check_file(source.file, imports=imports)
     else:
         named = load_pipeline(f"{source.module}:{source.name}")
-        checked = check_data(
-            named.data,
-            Spans(None if named.file is None else shown_path(Path(named.file))),
-            Inspector(import_folders()) if imports else None,
-        )
+        inspector = Inspector(import_folders()) if imports else None
+        checked = check_declared(named.data, lambda: spans_of(named.placed), inspector)
     return Program(source, checked.plan, checked.diagnostics, checked.pipeline, checked.spans)
 
 

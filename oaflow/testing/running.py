@@ -21,7 +21,7 @@ from typing import Any
 
 import orjson
 
-from oaflow.compiler import check_data, check_file
+from oaflow.compiler import check_declared, check_file
 from oaflow.compiler.functions import import_folders, inspect_here
 from oaflow.diagnostics import errors
 from oaflow.dsl import Pipeline
@@ -359,7 +359,7 @@ def _program(pipeline: Pipeline | str | os.PathLike[str], source: Source | None)
         if not isinstance(pipeline, Pipeline):
             raise UsageError(f"{pipeline!r} is of type {type(pipeline).__name__}, and no pipeline")
         source = source or Source(str(pipeline.data.get("pipeline")))
-        checked = check_data(pipeline.data, pipeline.spans, inspect_here)
+        checked = check_declared(pipeline.data, lambda: pipeline.spans, inspect_here)
     if errors(checked.diagnostics):
         problem = PipelineMistakesError(source.typed, checked.diagnostics)
         problem.add_note(render(errors(checked.diagnostics), "text"))
