@@ -1,8 +1,8 @@
 """
 The places of what was declared in Python, read from its source: of each key and value that is written out there.
 
-Only for messages. What is made by a loop or a function stands where the call is that made the stage, and where the
-source is not there, or is another one by now, only the line is known.
+Only for messages. What is made by a loop or a function stands where the call is that made the stage. Where the source
+is not there, or is another one by now, only the keys are known that lead to it.
 """
 
 import ast
@@ -69,7 +69,7 @@ class _Source:
 
     def line_span(self, path: Path, place: Place) -> Span:
         """
-        The line of a call of which no more is known.
+        The line of a call of which Python knows no columns.
         """
         line = self._line(place.line)
         return Span(path, self.name, place.line, len(line) - len(line.lstrip()) + 1, place.line, len(line) + 1, line)
@@ -157,7 +157,8 @@ class _Places:
         )
         call = source.call(place)
         if call is None:
-            self.values[path] = source.line_span(path, place)
+            if place.column < 0:
+                self.values[path] = source.line_span(path, place)
             return
         self.values[path] = source.span(path, call.func)
         if path:

@@ -303,7 +303,10 @@ def test_a_pipeline_in_python_is_handed_over_as_the_data_of_a_file(modules):
         "pipeline": "ingest",
         "stages": {"extract": {"task": "good.extract", "with": {"source": ["a"]}}},
     }
-    assert (found.file, found.line) == (str(folder / "flows.py"), 5)
+    assert [(path, place[:2]) for path, place in found.placed.items()] == [
+        ((), (str(folder / "flows.py"), 5)),
+        (("stages", "extract"), (str(folder / "flows.py"), 5)),
+    ]
 
 
 @pytest.mark.parametrize(
