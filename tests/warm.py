@@ -3,7 +3,7 @@ Runs `oaflow` as a new process does, in a fork of one that has imported the prog
 environment, streams and end, without the 0.25 s of CPU that importing takes. What only a new interpreter can show (what
 is imported, and how it is found; another encoding) is not for it.
 
-`python tests/warm.py SOCKET` serves. Whoever connects sends a command with its three streams, and hears the process id
+`python -m tests.warm SOCKET` serves. Whoever connects sends a command with its three streams, and hears the process id
 and then the exit code, which is negative where a signal ended it; or sends nothing, and keeps the process there.
 """
 
@@ -23,9 +23,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from tests import spares
 
 ROOT = Path(__file__).parents[1]
 
@@ -104,7 +108,7 @@ def _start(address: Path) -> None:
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE")
     environment = {name: value for name, value in os.environ.items() if name in kept or name.startswith("PYTHON")}
     process = subprocess.Popen(
-        [sys.executable, __file__, str(address)],
+        [sys.executable, "-P", "-m", "tests.warm", str(address)],
         env=environment | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -186,7 +190,7 @@ def _imported() -> list[str]:
     assert threading.active_count() == 1, "what has threads is not forked"
     gc.collect()
     gc.freeze()
-    return [place for place in sys.path if place not in (str(ROOT), str(ROOT / "tests"))]
+    return [place for place in sys.path if place != str(ROOT)]
 
 
 def _answer(connection: socket.socket, places: list[str]) -> None:
@@ -196,7 +200,10 @@ def _answer(connection: socket.socket, places: list[str]) -> None:
         for number, fd in enumerate(streams):
             os.dup2(fd, number)
         os.closerange(3, max(streams) + 1)
-        _run(*json.loads(asked), places)
+        arguments, folder, environment = json.loads(asked)
+        become = partial(_live, places)
+        spares.keep(become, 2 if {"run", "resume", "retry"} & set(arguments) else 1)
+        become(folder, environment, lambda: _command(arguments))
     for fd in streams:
         os.close(fd)
     connection.send(str(command).encode())
@@ -217,7 +224,7 @@ def _become(folder: str, environment: dict[str, str], places: list[str]) -> None
     time.tzset()
     sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
     named = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
-    sys.path[:] = [folder, *map(os.path.abspath, named), *places]  # as `python -m oaflow` has it
+    sys.path[:] = [*map(os.path.abspath, named), *places]
     for fd, old in enumerate((sys.stdin, sys.stdout, sys.stderr)):
         unbuffered = fd > 0 and bool(environment.get("PYTHONUNBUFFERED"))
         stream = os.fdopen(fd, f"{old.mode}b", 0 if unbuffered else -1, closefd=False)
@@ -238,19 +245,26 @@ def _settings_of(environment: dict[str, str]) -> set[tuple[str, str]]:
     return said | {("locale", "utf-8" if utf8 else language)}
 
 
-def _run(arguments: list[str], folder: str, environment: dict[str, str], places: list[str]) -> None:
+def _command(arguments: list[str]) -> None:
     from oaflow.cli.main import main
 
+    sys.path.insert(0, os.getcwd())  # as `python -m oaflow` has it
+    sys.argv = [str(ROOT / "oaflow" / "__main__.py"), *arguments]
+    main()
+
+
+def _live(places: list[str], folder: str, environment: dict[str, str], function: Callable[[], Any]) -> None:
+    """
+    Runs a function as a new process would, and ends as one: nothing of what the server would do comes after it.
+    """
     code = 1
     try:
         _become(folder, environment, places)
-        sys.argv = [str(ROOT / "oaflow" / "__main__.py"), *arguments]
-        main()
+        sys.exit(function())
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BaseException:
         traceback.print_exc()
-    # As at the end of an interpreter, and nothing of what the server would do.
     try:
         threading._shutdown()
         atexit._run_exitfuncs()
