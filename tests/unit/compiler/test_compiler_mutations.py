@@ -77,13 +77,13 @@ def mutations() -> Iterator[Mutation]:
 ALL = list(mutations())
 
 
-@cache
-def inspected(task: str) -> Inspected | InspectionError:
-    return Inspector()((task,))[task]
+KNOWN: dict[str, Inspected | InspectionError] = {}
 
 
 def inspect(tasks: tuple[str, ...], /) -> Mapping[str, Inspected | InspectionError]:
-    return {task: inspected(task) for task in tasks}
+    if unknown := tuple(task for task in tasks if task not in KNOWN):
+        KNOWN.update(Inspector()(unknown))
+    return {task: KNOWN[task] for task in tasks}
 
 
 def look(text: str) -> tuple[Checked, Spans]:
@@ -93,7 +93,10 @@ def look(text: str) -> tuple[Checked, Spans]:
     return check_data(loaded.data, loaded.spans, inspect), loaded.spans
 
 
-ORIGINAL, _ = look(TEXT)
+@cache
+def original() -> Checked:
+    # Not while tests are collected: each process of a test run would import the stages for it.
+    return look(TEXT)[0]
 
 
 def names_on(slip: Mutation) -> set[str]:
@@ -134,8 +137,9 @@ def test_a_slip_is_told_at_its_place_or_changes_only_what_it_is_in(number: int):
         assert told, f"{slip.what}: {[(one.code, one.span.line, one.message) for one in wrong]}"
         return
     assert checked.plan is not None
-    assert ORIGINAL.plan is not None
-    for change in changes(ORIGINAL.plan, checked.plan):
+    before = original().plan
+    assert before is not None
+    for change in changes(before, checked.plan):
         about = {change.stage, change.param} - {None}
         stages = {stage_of(line + step) for line in slip.lines for step in (-1, 0, 1)}
         mine = about <= (stages | names_on(slip)) or change.text in names_on(slip)
