@@ -171,7 +171,7 @@ def test_a_cancelled_run_ends_a_stream_that_rests(cli: Command, started: Started
 
 
 def test_a_paused_run_lets_its_streams_rest_and_they_go_on_with_it(cli: Command, started: Started) -> None:
-    count = 60_000
+    count = 30_000
     stages = {"pours": {"with": {"count": count}, "next": "sips"}, "sips": {"with": {"seconds": 0.0}}}
     pipeline = pouring(cli, "held", stages)
     cli.environment |= {"OAFLOW_EXECUTORS": "2"}
