@@ -82,13 +82,14 @@ Exit codes: 0 fine; 1 work failed, or mistakes were found; 2 the command is wron
 | command | prints |
 |---|---|
 | `run`, `retry`, `resume`, `status` | `run`, `pipeline`, `plan`, `dataset`, `state` (`running`, `paused`, \
-`interrupted`, `finished`, `incomplete`, `cancelled`), `seconds`, `stages`: by name `open`, `done`, `failed`, \
+`interrupted`, `finished`, `incomplete`, `cancelled`), `seconds`, `unchanged` and `gone` (files), \
+`stages`: by name `open`, `done`, `failed`, \
 `unmatched`, `dropped`, `ended`, `diverted`, `vanished`, which count jobs, but `unmatched` entities; `status` \
 also `unmatched`: a list of `stage`, `port`, `reason`, `count` |
 | `receipt` | `run`, `found`, `indexed`, `unreadable`, `unchanged`, `ended`, `diverted`, `failed`, `skipped`, \
-`dropped`, `unmatched`, `vanished`, `balanced`: documents |
+`dropped`, `unmatched`, `vanished`, `balanced`: documents; `again`: why documents ran, and how many |
 | `receipt --list` | a document a line: `document`, `name`, `line` (`open` where it has none yet), \
-`unreadable`, `reason` |
+`unreadable`, `reason`, `why` it ran, where an earlier run knew its source |
 | `status --all` | a run a line, the latest first: `run`, `pipeline`, `dataset`, `state` |
 | `cancel` | `run`, `state`, `waiting`: how many waiting jobs were taken out |
 | `route` | `stage`, `port`, `ways`: of each entity (`entity`, `schema`; null where there is none) the stages that it \

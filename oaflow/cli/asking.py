@@ -143,7 +143,7 @@ def receipt(
     from rich.text import Text
 
     from oaflow.cli.output import clean, remark, say, say_json, screen, table
-    from oaflow.cli.summary import print_unmatched
+    from oaflow.cli.summary import print_again, print_unmatched
     from oaflow.operations import reading
 
     if list_line is not None:
@@ -157,10 +157,11 @@ def receipt(
                         "line": one.line or "open",
                         "unreadable": one.kind == "unreadable",
                         "reason": one.reason,
+                        "why": one.why,
                     }
                 )
             else:
-                say("\t".join(filter(None, [clean(one.name), clean(one.reason or "")])))
+                say("\t".join(filter(None, [clean(one.name), clean(one.reason or ""), clean(one.why or "")])))
         return 0
     found, account, unmatched = reading.receipt_of(settings(), run)
     if json:
@@ -180,6 +181,7 @@ def receipt(
             print_unmatched(unmatched)
             return 0 if account.balanced else 1
         console.print(table([(f"documents of {clean(found.id)}", False), ("", True)], rows))
+        print_again(account)
         console.print()
         print_unmatched(unmatched)
     if account.balanced:

@@ -66,6 +66,12 @@ def run(
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where something was unmatched.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Do again what has not changed since an earlier run, too.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Take out of the dataset what is gone from the folders.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """
@@ -81,6 +87,11 @@ def run(
     most = read_stop_after(stop_after)
     if resume and new:
         raise UsageError("--resume and --new exclude each other")
+    if resume and (force or prune):
+        raise UsageError(
+            f"{'--force' if force else '--prune'} is said when a run begins, and --resume goes on with one",
+            help="leave out --resume, or add --new in its place",
+        )
     source, given, known = locate(pipeline), params_of(param or ()), settings()
     folders = import_folders(source.file)
     with crew_of(known, workers, folders) as crew:
@@ -99,6 +110,8 @@ def run(
             at=at,
             first=first,
             stop_after=StopAfter(*most) if most is not None else None,
+            force=force,
+            prune=prune,
             folders=folders,
         )
         mode = "resume" if resume else "new" if new else "ask"

@@ -48,6 +48,8 @@ def print_summary(status: RunStatus, account: Account | None) -> None:
     for line in documents_line(account.receipt):
         console.print()
         console.print(line)
+    print_again(account.receipt)
+    _print_gone(status)
     _print_vanished(status, account)
     _print_unreadable(account)
     _print_clusters(account.clusters)
@@ -131,6 +133,33 @@ def documents_line(receipt: Receipt) -> Iterator[Text]:
     yield text
 
 
+def print_again(receipt: Receipt) -> None:
+    """
+    Why documents ran again, where an earlier run had done them.
+    """
+    for why, number in list(receipt.again.items())[:_NAMED]:
+        say_hanging(Text(f"{number:,} ran: {shortened(why, _LONGEST)}"), 2, 4)
+    if len(receipt.again) > _NAMED:
+        screen().print(f"  [dim]and {len(receipt.again) - _NAMED:,} more reasons[/]")
+
+
+def _print_gone(status: RunStatus) -> None:
+    run = status.run
+    if not run.gone:
+        return
+    what = f"{count(run.gone, 'file')} {'is' if run.gone == 1 else 'are'} gone from the folders"
+    them = "it" if run.gone == 1 else "them"
+    console = screen()
+    if run.prune:
+        console.print(f"[yellow]{what}[/], and taken out of the dataset:")
+    else:
+        console.print(f"[yellow]{what}[/] and still in the dataset; the next run with --prune takes {them} out:")
+    for name in run.gone_names:
+        say_hanging(Text(shortened(name, _LONGEST_NAME)), 2, 6)
+    if run.gone > len(run.gone_names):
+        console.print(f"  [dim]and {run.gone - len(run.gone_names):,} more[/]")
+
+
 def _print_vanished(status: RunStatus, account: Account) -> None:
     console = screen()
     for name, stage in status.stages.items():
@@ -199,7 +228,8 @@ def next_steps(status: RunStatus, account: Account) -> Iterator[str]:
     What to type next.
     """
     run = status.run
-    if run.state in ("finished", "incomplete") and account.receipt.counts["indexed"]:
+    findable = account.receipt.counts["indexed"] or account.receipt.counts["unchanged"]
+    if run.state in ("finished", "incomplete") and findable:
         yield f"oaflow search WORDS -d {run.dataset}"
         yield f"oaflow entities -d {run.dataset}"
     if account.clusters:

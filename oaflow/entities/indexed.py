@@ -2,7 +2,8 @@
 The entity store together with the search over it, as a job reaches them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
@@ -11,7 +12,7 @@ from psycopg.errors import UndefinedTable
 from oaflow.entities import search
 from oaflow.entities.datasets import table_name
 from oaflow.entities.statements import for_table, text
-from oaflow.entities.store import EntityStore
+from oaflow.entities.store import BATCH, EntityStore
 
 if TYPE_CHECKING:
     from followthemoney.proxy import EntityProxy
@@ -51,6 +52,31 @@ class IndexedStore(EntityStore):
         self._search.run(dataset, "index", lambda connection: search.index(connection, dataset, found))
         for document in documents:
             self._search.run(dataset, "index", lambda c, document=document: self._prune(c, dataset, document, found))
+
+    def withdraw(
+        self, dataset: str, origins: Collection[str], fragments: Sequence[str], since: datetime | None = None
+    ) -> None:
+        """
+        Take out what some origins have said about some documents, from the store and from the search. What others have
+        said about the same entities stays findable. Safe to repeat.
+
+        Args:
+            fragments: the ids of the documents.
+            since: only what is older, by the clock of the store.
+        """
+        statement = for_table("withdraw", table_name(dataset))
+        for start in range(0, len(fragments), BATCH):
+            values = {"origins": list(origins), "fragments": list(fragments[start : start + BATCH]), "since": since}
+            self._forget(dataset, [id for (id,) in self.rows(dataset, statement, values)])
+
+    def _forget(self, dataset: str, ids: list[str]) -> None:
+        for start in range(0, len(ids), BATCH):
+            part = ids[start : start + BATCH]
+            known = self._search.run(dataset, "search", lambda c, part=part: search.known(c, dataset, part))
+            left = [entity for entity in self.load(dataset, part) if entity.id in known]
+            gone = known.difference(entity.id or "" for entity in left)
+            self._search.run(dataset, "index", lambda c, gone=gone: search.remove(c, dataset, gone))
+            self._search.run(dataset, "index", lambda c, left=left: search.index(c, dataset, left))
 
     def schemata(self, dataset: str) -> dict[str, int]:
         """

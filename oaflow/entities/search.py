@@ -106,6 +106,14 @@ def remove(connection: Connection[Any], dataset: str, entities: Iterable[str]) -
     return _count(connection, "search_remove", {"dataset": dataset, "entities": sorted(set(entities))})
 
 
+def known(connection: Connection[Any], dataset: str, entities: Iterable[str]) -> set[str]:
+    """
+    Which of some entities can be found.
+    """
+    values = {"dataset": dataset, "entities": list(entities)}
+    return {entity for (entity,) in connection.execute(text("search_known"), values)}
+
+
 def prune(connection: Connection[Any], dataset: str, document: str, keep: Iterable[str]) -> int:
     """
     Takes out what was indexed of a document and is no longer part of it, such as the last page of a shorter version.

@@ -6,6 +6,7 @@ A row is what one origin says about one entity, under a fragment; the same tripl
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from threading import RLock
 from typing import TYPE_CHECKING, Any, LiteralString, Self, TypeVar, cast
 
@@ -131,6 +132,13 @@ class EntityStore:
             statement = for_table("spoke", table_name(dataset))
             self._spoke[key] = bool(self.rows(dataset, statement, {"origin": origin}))
         return self._spoke[key]
+
+    def clock(self) -> datetime:
+        """
+        What time it is for the store: that of what is written now.
+        """
+        rows = self.run("*", "ask the time of", lambda connection: connection.execute(text("clock")).fetchall())
+        return rows[0][0]
 
     def load(self, dataset: str, ids: Iterable[str]) -> "Iterator[EntityProxy]":
         """

@@ -5,10 +5,10 @@ The runtime binds these for each job. Outside of a job the first use asks the re
 the settings.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
@@ -28,13 +28,38 @@ DEFAULT_FRAGMENT = "default"
 @dataclass(frozen=True, slots=True)
 class Note:
     """
-    What a stage says about a document for the receipt of its run.
+    What a stage says about a document for the receipt of its run. `parent` is the document that it came out of, `why`
+    the reason for which it runs again.
     """
 
     kind: Literal["found", "skipped", "unreadable"]
     document: str
     name: str
     reason: str | None = None
+    parent: str | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """
+    A file or folder of a source, as a crawl sees it. `path` is absolute; a folder has no content hash.
+    """
+
+    document: str
+    path: bytes
+    name: str
+    content_hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    Whether a file is as it was when it last came to its end; and if not, why it runs again. None: it was never seen.
+    """
+
+    unchanged: bool = False
+    why: str | None = None
 
 
 class EntityWriter(Protocol):
@@ -155,10 +180,46 @@ class Tally:
     names: list[str]
 
 
+class Past(Protocol):
+    """
+    What earlier runs of a pipeline have done with the files of a dataset, as its crawl asks for it.
+    """
+
+    def judge(self, seen: Sequence[Sighting]) -> list[Verdict]:
+        """
+        Which files are to be sent on.
+        """
+        ...
+
+    def keep(self, seen: Sequence[Sighting], verdicts: Sequence[Verdict]) -> None:
+        """
+        Write down what was seen. Before any of it is sent on; safe to repeat.
+        """
+        ...
+
+    def see(self, documents: Sequence[str]) -> None:
+        """
+        Write down that files are there, and could not be read.
+        """
+        ...
+
+    def end(self, covered: Sequence[bytes], shut: Sequence[bytes]) -> None:
+        """
+        Write down that these sources were gone through to their end, and what could not be looked into.
+        """
+        ...
+
+
 class Runs(Protocol):
     """
     What is known of runs.
     """
+
+    def past(self, run: str) -> AbstractContextManager[Past | None]:
+        """
+        What was known before a run of the files that its crawl sees; None: there is no such run.
+        """
+        ...
 
     def account(self, run: str) -> list[Tally]:
         """
@@ -225,8 +286,11 @@ class Bindings:
         """
         Keep a note for the receipt of the run.
         """
-        if not self.lasting:
-            self.notes.append(note)
+        if self.lasting:
+            return
+        if note.parent is None and self.document not in (None, note.document):
+            note = replace(note, parent=self.document)
+        self.notes.append(note)
 
 
 _bound: ContextVar[Bindings | None] = ContextVar("oaflow_bindings", default=None)

@@ -157,11 +157,15 @@ class Job(BaseModel):
     def _deferrer(self, app: Any, priority: int | None) -> Any:
         return app.configure_task(self.task, queue=self.queue, priority=self.priority if priority is None else priority)
 
-    def found(self, document: str, name: str) -> None:
+    def found(self, document: str, name: str, *, parent: str | None = None, why: str | None = None) -> None:
         """
         Count a document as found, for the receipt of the run.
+
+        Args:
+            parent: the document that it came out of; default: that of the job, where it has one.
+            why: the reason for which it runs again, where it was known before.
         """
-        current().note(Note("found", document, readable_name(name)))
+        current().note(Note("found", document, readable_name(name), parent=parent, why=why))
 
     def skipped(self, document: str, name: str, reason: str) -> None:
         """
@@ -169,11 +173,14 @@ class Job(BaseModel):
         """
         current().note(Note("skipped", document, readable_name(name), reason))
 
-    def unreadable(self, document: str, name: str, reason: str) -> None:
+    def unreadable(self, document: str, name: str, reason: str, *, parent: str | None = None) -> None:
         """
         Count a document as one that could not be read.
+
+        Args:
+            parent: the document that it came out of; default: that of the job, where it has one.
         """
-        current().note(Note("unreadable", document, readable_name(name), reason))
+        current().note(Note("unreadable", document, readable_name(name), reason, parent=parent))
 
 
 class EntityFileReference(BaseModel):

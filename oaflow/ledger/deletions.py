@@ -146,6 +146,7 @@ def take_out(connection: Connection[Any], dataset: str, runs: Collection[str]) -
             pass
     while connection.execute(sql("delete_passages"), values).rowcount:
         pass
+    connection.execute(sql("delete_crawled"), {"dataset": dataset})
 
 
 def take_out_run(connection: Connection[Any], run: str) -> None:

@@ -3,7 +3,7 @@ The balanced account of a run's documents: each counted once, each line listable
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 from typing import Literal as _Literal
 
@@ -22,7 +22,8 @@ LINES: tuple[Line, ...] = get_args(Line)
 @dataclass(frozen=True, slots=True)
 class DocumentLine:
     """
-    A document and where it was counted; `line` is None for one that is still on its way, or was lost sight of.
+    A document and where it was counted; `line` is None for one that is still on its way, or was lost sight of. `why` it
+    ran, where others of its source were known before.
     """
 
     document: str
@@ -30,13 +31,15 @@ class DocumentLine:
     kind: str
     line: Line | None
     reason: str | None
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """
     What became of the documents of a run. `open` is the number of jobs that have not ended; `cancelled` are those among
-    the dropped that were on their way when the run was cancelled.
+    the dropped that were on their way when the run was cancelled. `again` says of documents that ran, where others of
+    their source were known before, for which reason, and how many.
     """
 
     run: str
@@ -45,6 +48,7 @@ class Receipt:
     unreadable: int
     cancelled: int
     open: int
+    again: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def balanced(self) -> bool:
@@ -70,6 +74,7 @@ class Receipt:
             "dropped": self.counts["dropped"],
             "unmatched": self.counts["unmatched"],
             "vanished": self.counts["vanished"],
+            "again": dict(self.again),
             "balanced": self.balanced,
         }
 
@@ -86,6 +91,7 @@ def receipt(connection: Connection[Any], run: str, index_stages: Iterable[str]) 
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         rows = cursor.execute(sql("receipt"), {"run": run, "index": sorted(index_stages)}).fetchall()
         still = cursor.execute(sql("open_jobs"), {"run": run}).fetchone()
+        again = dict(cursor.execute(sql("again"), {"run": run}).fetchall())
     counts: dict[Line, int] = dict.fromkeys(LINES, 0)
     found = unreadable = cancelled = 0
     for line, documents, unread, stopped in rows:
@@ -95,7 +101,7 @@ def receipt(connection: Connection[Any], run: str, index_stages: Iterable[str]) 
             counts[line] = documents
         if line == "indexed":
             unreadable = unread
-    return Receipt(run, found, counts, unreadable, cancelled, still[0] if still else 0)
+    return Receipt(run, found, counts, unreadable, cancelled, still[0] if still else 0, again)
 
 
 def documents(

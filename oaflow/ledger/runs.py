@@ -28,7 +28,8 @@ class Run:
     """
     One passage of work through a plan, as the table has it. `seconds` is its age, or how long it took; `folders` are
     where the modules of its stages lie on the machine that it was started on, `first` how many jobs are taken of what
-    its first jobs return (None: all).
+    its first jobs return (None: all). `unchanged` files were left out as an earlier run has done them; `gone` are those
+    that its crawl did not see any more, with some of their names; `prune` takes them out.
     """
 
     id: str
@@ -42,6 +43,10 @@ class Run:
     reason: str | None
     round: int
     sealed: bool
+    unchanged: int
+    gone: int
+    gone_names: Sequence[str]
+    prune: bool
     created_at: datetime
     finished_at: datetime | None
     seconds: float
@@ -190,6 +195,9 @@ def start_run(
     *,
     folders: Sequence[str] = (),
     first: int | None = None,
+    stages: Mapping[str, str] | None = None,
+    force: bool = False,
+    prune: bool = False,
     tries: int = 5,
 ) -> str:
     """
@@ -198,6 +206,9 @@ def start_run(
     Args:
         folders: absolute, where modules of its stages are looked for.
         first: how many jobs are taken of what its first jobs return; None: all.
+        stages: for each stage a digest of what decides what becomes of a document there.
+        force: whether all is done anew, whatever is known of it.
+        prune: whether what is gone from its sources is taken out.
 
     Returns:
         its id.
@@ -223,6 +234,9 @@ def start_run(
                         "params": body,
                         "folders": list(folders),
                         "first": first,
+                        "stages": orjson.dumps(dict(stages or {})).decode(),
+                        "force": force,
+                        "prune": prune,
                     },
                 )
             return run

@@ -4,14 +4,14 @@ What jobs reach: outside of a worker built from the settings when a job first as
 
 import atexit
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import cache
 from pathlib import Path
 from threading import Lock
 
 from oaflow.entities.indexed import IndexedStore
 from oaflow.files import Archive, ArchiveOptions
-from oaflow.jobs import Bindings, Tally
+from oaflow.jobs import Bindings, Past, Tally
 from oaflow.plan import BoundPlan
 from oaflow.runtime.queue import ProgramQueue
 from oaflow.settings import Settings
@@ -29,11 +29,13 @@ def bindings_of(settings: Settings) -> Bindings:
     Bindings for the whole program. No connection is opened before it is needed; all are closed when the program ends.
     """
     address = _address(settings)
-    entities = _store(settings, address)
+    entities = store_of(settings, address)
     queue = ProgramQueue(address)
     atexit.register(entities.close)
     atexit.register(queue.close)
-    return Bindings(entities=entities, files=archive_of(settings), queue=queue, runs=Accounts(address), lasting=True)
+    return Bindings(
+        entities=entities, files=archive_of(settings), queue=queue, runs=Accounts(address, entities), lasting=True
+    )
 
 
 def for_job(settings_json: str, plan: BoundPlan, stage: str, dataset: str | None, temp: Path) -> Bindings:
@@ -54,11 +56,19 @@ def for_job(settings_json: str, plan: BoundPlan, stage: str, dataset: str | None
 
 class Accounts:
     """
-    The accounts of runs, each read over a connection of its own: who asks does so once.
+    What is known of runs, read over a connection of its own: who asks does so once.
     """
 
-    def __init__(self, address: Callable[[], str]) -> None:
-        self._address = address
+    def __init__(self, address: Callable[[], str], store: IndexedStore) -> None:
+        self._address, self._store = address, store
+
+    def past(self, run: str) -> AbstractContextManager[Past | None]:
+        """
+        What was known before a run of the files that its crawl sees; None: there is no such run.
+        """
+        from oaflow.operations.again import past_of
+
+        return past_of(self._address(), self._store, run)
 
     def account(self, run: str) -> list[Tally]:
         """
@@ -87,10 +97,17 @@ def _of_process(settings_json: str) -> tuple[IndexedStore, Archive, ProgramQueue
 
         return locate(settings).uri
 
-    return _store(settings, address), archive_of(settings), ProgramQueue(address), Accounts(address)
+    store = store_of(settings, address)
+    return store, archive_of(settings), ProgramQueue(address), Accounts(address, store)
 
 
-def _store(settings: Settings, address: Callable[[], str]) -> IndexedStore:
+def store_of(settings: Settings, address: str | Callable[[], str]) -> IndexedStore:
+    """
+    The entity store with the search over it.
+
+    Args:
+        address: of the database with oaflow's tables, or what finds it when it is needed.
+    """
     if settings.entities_uri is None:
         return IndexedStore(address)
     return IndexedStore(settings.entities_uri, searched=address)

@@ -12,8 +12,11 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
+from oaflow.entities.store import EntityStoreError
 from oaflow.ledger.runs import Run, find_run, mark, stop
 from oaflow.ledger.workers import Waiting, recover
+from oaflow.operations.again import settle
+from oaflow.operations.binding import store_of
 from oaflow.operations.databases import Database
 from oaflow.operations.states import Account, NoSuchRunError, RunStatus, account_of, in_order, status_of
 from oaflow.operations.waits import waiting_of
@@ -196,6 +199,10 @@ def follow(
                     yield Paused(paused)
                 yield Progress(status, _exhausted(status, bound))
                 if not status.run.open:
+                    # Where the entity store is away, the next run of this pipeline does it.
+                    with suppress(EntityStoreError), store_of(settings, database.address.uri) as store:
+                        settle(connection, store, run)
+                    status = status_of(connection, _found(connection, run), order)
                     yield Finished(status, False, account_of(connection, run, bound, settings.report(run)))
                     return
                 if supervisor is not None and not supervisor.workers:

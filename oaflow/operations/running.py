@@ -17,6 +17,8 @@ from oaflow.errors import EnvironmentProblem, UsageError
 from oaflow.ledger import runs as ledger
 from oaflow.ledger.runs import Run
 from oaflow.ledger.workers import recover
+from oaflow.operations.again import settle_all
+from oaflow.operations.binding import store_of
 from oaflow.operations.crew import Crew
 from oaflow.operations.databases import Database, connection, database
 from oaflow.operations.following import Event, follow
@@ -110,6 +112,8 @@ def run(
             else:
                 begun = None
             if begun is None:
+                with store_of(settings, opened.address.uri) as store:
+                    settle_all(made, store, request.dataset, plan.pipeline)
                 values, remarks = settle(plan, program.source, request, last_run(made, plan.pipeline, request.dataset))
                 bound = bound_for_run(plan, values, request.at)
                 refuse_unseen(made, bound)

@@ -22,6 +22,7 @@ from oaflow.ledger.limits import declare
 from oaflow.ledger.runs import OPEN_STATES, FirstJob, Run, StopAfter
 from oaflow.operations.programs import Source, sample_documents, with_absolute_defaults, without_required
 from oaflow.plan import BoundPlan, Plan, bind, check_params
+from oaflow.plan.deciding import deciding
 from oaflow.plan.params import close_to
 from oaflow.runtime.router import enter as route_first
 from oaflow.schemata import SCHEMATA, is_a
@@ -103,6 +104,8 @@ class Request:
         at: the stage that the first jobs go to, in place of the entries.
         first: only so many of the entities of `entities`, or, without it, of the jobs that each first job returns.
         stop_after: after how much failure the run is given up; None: never.
+        force: whether what has not changed since an earlier run is done again, too.
+        prune: whether what is gone from the sources is taken out of the dataset.
         folders: where modules of stages are looked for, beside what is installed; kept with the run.
         environment: where params that name a variable look.
     """
@@ -114,6 +117,8 @@ class Request:
     at: str | None = None
     first: int | None = None
     stop_after: StopAfter | None = None
+    force: bool = False
+    prune: bool = False
     folders: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
@@ -256,6 +261,9 @@ def begin(
             values,
             folders=_storable(request.folders),
             first=request.first if request.entities is None else None,
+            stages=deciding(bound),
+            force=request.force,
+            prune=request.prune,
         )
         ledger.expect(
             connection,

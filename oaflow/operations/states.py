@@ -52,7 +52,7 @@ class RunStatus:
 
     def as_json(self) -> dict[str, Any]:
         """
-        The public form; all counts are of jobs.
+        The public form; all counts are of jobs, but `unchanged` and `gone`, which are files.
         """
         return {
             "run": self.run.id,
@@ -61,6 +61,8 @@ class RunStatus:
             "dataset": self.run.dataset,
             "state": self.run.state,
             "seconds": round(self.run.seconds, 3),
+            "unchanged": self.run.unchanged,
+            "gone": self.run.gone,
             "stages": {
                 name: {counter: getattr(stage, counter) for counter in COUNTERS} for name, stage in self.stages.items()
             },

@@ -6,12 +6,13 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from typing import Any, ParamSpec
 
 import orjson
 
 from oaflow.errors import JobError, Reject, RouteError
-from oaflow.jobs import AnyJob, Bindings, bind, load_whole, pack, read_job, settle
+from oaflow.jobs import AnyJob, Bindings, Note, bind, load_whole, pack, read_job, settle
 from oaflow.ledger.rows import Successor
 from oaflow.plan import BoundPlan, BoundStage
 from oaflow.runtime.choosing import Choice, choose
@@ -42,6 +43,8 @@ MOST_AT_ONCE = 10_000
 CHUNK_JOBS = 500
 CHUNK_BYTES = 1_000_000
 CHUNK_SECONDS = 0.2
+
+_NOTED = tuple(field.name for field in fields(Note))
 
 P = ParamSpec("P")
 
@@ -305,8 +308,7 @@ class Attempt:
         if self._bindings is not None and (notes := self._bindings.notes):
             taken = list(notes)
             detail["notes"] = [
-                {"kind": note.kind, "document": note.document, "name": note.name, "reason": note.reason}
-                for note in taken
+                {key: value for key in _NOTED if (value := getattr(note, key)) is not None} for note in taken
             ]
             del notes[: len(taken)]  # not clear(): the function may have noted more meanwhile
         return detail

@@ -5,7 +5,8 @@
 import os
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from errno import EDQUOT, EMFILE, ENFILE, ENOSPC
 from hashlib import sha1
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from oaflow.dsl import stage
 from oaflow.errors import Reject
-from oaflow.jobs import DatasetJob, current, encoded_name, readable_name
+from oaflow.jobs import DatasetJob, Past, Sighting, Verdict, current, encoded_name, readable_name
 from oaflow.settings import Settings
 from oaflow.stages.filetypes import named_type
-from oaflow.stages.listing import Entry, Logbook, Seen, forget, walk
+from oaflow.stages.listing import Entry, Group, Logbook, Seen, forget, walk
 from oaflow.stages.naming import document_id
 from oaflow.stages.texts import cleaned
 
@@ -43,20 +44,85 @@ def crawl(job: DatasetJob, *, source: list[str]) -> Iterator[DatasetJob]:
     missing = [place for place in source if not os.path.lexists(place)]
     if missing:
         raise Reject(f"there is no {missing[0]!r}", help="give the path of a file or folder on this machine")
-    with _logbook(job, source, settings) as book:
+    with _logbook(job, source, settings) as book, _past(job) as past:
         book.write(walk(source, settings.home))
-        folders = _Folders(job)
-        for entry, seen in book.files(_look):
-            name = readable_name(entry.path[entry.root :])
-            identity = document_id(job.dataset, entry.path)
-            match entry.kind, seen:
-                case "folder", _:
-                    folders.enter(entry)
-                case "file", Seen(content_hash=str()):
-                    job.found(identity, name)
-                    yield job.with_entities([folders.settle(_document(entry, seen, identity), entry)])
-                case _:
-                    job.skipped(identity, name, entry.reason or (seen and seen.reason) or "not a file")
+        folders, memory = _Folders(job), _Memory(job, past)
+        for group in book.groups(_look, memory.judge):
+            memory.keep(group)
+            for entry, seen in group:
+                name = _name(entry)
+                identity = document_id(job.dataset, entry.path)
+                match entry.kind, seen:
+                    case "folder", _:
+                        folders.enter(entry)
+                    case "file", Seen(unchanged=True):
+                        continue
+                    case "file", Seen(content_hash=str()):
+                        job.found(identity, name, why=seen.why)
+                        yield job.with_entities([folders.settle(_document(entry, seen, identity), entry)])
+                    case _:
+                        job.skipped(identity, name, entry.reason or (seen and seen.reason) or "not a file")
+        memory.end(source)
+
+
+def _name(entry: Entry) -> str:
+    return readable_name(entry.path[entry.root :])
+
+
+def _past(job: DatasetJob) -> AbstractContextManager[Past | None]:
+    runs = current().runs
+    return nullcontext() if job.batch is None or runs is None else runs.past(job.batch)
+
+
+class _Memory:
+    """
+    Which files are sent on, by what earlier runs have done with them, and what is written down for later ones. Outside
+    of a run nothing is known, and nothing written down.
+    """
+
+    def __init__(self, job: DatasetJob, past: Past | None) -> None:
+        self._job, self._past = job, past
+        self._shut: list[bytes] = []
+
+    def judge(self, group: Group) -> Group:
+        """
+        The same entries; of the files that could be read it is said whether they are unchanged, and if not, why.
+        """
+        files = [(entry, seen) for entry, seen in group if seen is not None and seen.content_hash is not None]
+        if self._past is None or not files:
+            return group
+        verdicts = self._past.judge([self._sighting(*file) for file in files])
+        judged = {
+            entry.path: replace(seen, unchanged=verdict.unchanged, why=verdict.why)
+            for (entry, seen), verdict in zip(files, verdicts, strict=True)
+        }
+        return [(entry, judged.get(entry.path, seen)) for entry, seen in group]
+
+    def keep(self, group: Group) -> None:
+        """
+        Write down what was seen, before any of it is sent on.
+        """
+        self._shut += [entry.path for entry, _ in group if entry.kind == "shut"]
+        if self._past is None:
+            return
+        there = [each for each in group if each[0].kind == "folder" or (each[1] and each[1].content_hash)]
+        unread = [each for each in group if each not in there]
+        if there:
+            verdicts = [Verdict(seen.unchanged, seen.why) if seen else Verdict() for _, seen in there]
+            self._past.keep([self._sighting(*each) for each in there], verdicts)
+        if unread:
+            self._past.see([document_id(self._job.dataset, entry.path) for entry, _ in unread])
+
+    def end(self, source: list[str]) -> None:
+        """
+        Write down that all of it was seen.
+        """
+        if self._past is not None:
+            self._past.end([os.fsencode(os.path.realpath(place)).rstrip(b"/") for place in source], self._shut)
+
+    def _sighting(self, entry: Entry, seen: Seen | None) -> Sighting:
+        content_hash = None if seen is None else seen.content_hash
+        return Sighting(document_id(self._job.dataset, entry.path), entry.path, cleaned(_name(entry)), content_hash)
 
 
 @contextmanager
@@ -131,7 +197,8 @@ class _Folders:
         folder.add("fileName", cleaned(readable_name(os.path.basename(entry.path))) or "/")
         self.settle(folder, entry)
         with self._job.get_writer() as writer:
-            writer.add(folder)
+            # Of its own, so that it can be taken out where it is gone.
+            writer.put(folder, fragment=folder.id)
         self._open.append((entry.path, folder.id))
 
     def settle(self, entity: "EntityProxy", entry: Entry) -> "EntityProxy":

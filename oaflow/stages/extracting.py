@@ -193,12 +193,12 @@ def _take(job: DatasetJob, family: "_Family", member: Member, container: str, ch
         job.skipped(child.id, shown, member.skipped)
         return
     if member.path is None:
-        job.unreadable(child.id, shown, member.error or "it has no bytes")
+        job.unreadable(child.id, shown, member.error or "it has no bytes", parent=family.root)
         child.add("processingStatus", "failure")
         child.add("processingError", member.error)
         children.lost.append(child)
         return
-    job.found(child.id, shown)
+    job.found(child.id, shown, parent=family.root)
     child.add("fileSize", str(member.path.stat().st_size), cleaned=True)
     child.add("contentHash", current("file archive").files.archive(member.path), cleaned=True)
     children.files.append(child.to_dict())
@@ -211,7 +211,7 @@ class _Family:
 
     def __init__(self, job: DatasetJob, document: "EntityProxy") -> None:
         assert document.id is not None
-        self._dataset, self._root = job.dataset, document.id
+        self._dataset, self.root = job.dataset, document.id
         self._ancestors = [*document.get("ancestors", quiet=True)]
         self.folders: dict[str, EntityProxy] = {}
 
@@ -220,7 +220,7 @@ class _Family:
 
         place, _, name = member.name.rpartition("/")
         entity = model.make_entity("Document")
-        entity.id = member_id(self._dataset, self._root, member.key)
+        entity.id = member_id(self._dataset, self.root, member.key)
         self._settle(entity, place, name)
         mime = member.mime or named_type(name)
         if mime is not None:
@@ -228,7 +228,7 @@ class _Family:
         return entity
 
     def _settle(self, entity: "EntityProxy", place: str, name: str) -> None:
-        parent, ancestors = self._root, [*self._ancestors, self._root]
+        parent, ancestors = self.root, [*self._ancestors, self.root]
         if place:
             folder = self._folder(place)
             assert folder.id is not None
@@ -247,7 +247,7 @@ class _Family:
             return known
         above, _, name = place.rpartition("/")
         folder = model.make_entity("Folder")
-        folder.id = member_id(self._dataset, self._root, place + "/")
+        folder.id = member_id(self._dataset, self.root, place + "/")
         self._settle(folder, above, name)
         self.folders[place] = folder
         return folder

@@ -8,15 +8,18 @@ file. The rerun takes what is written and reads only what is not.
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import orjson
 
-Kind = Literal["folder", "file", "skipped"]
+# "shut" is a folder, or what may be one, that cannot be looked into.
+Kind = Literal["folder", "file", "skipped", "shut"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def _walk(source: bytes, own: bytes | None) -> Iterator[Entry]:
         try:
             names = sorted(os.listdir(path), reverse=True)
         except OSError as error:
-            yield Entry("skipped", path, root, f"a folder that cannot be read: {error.strerror}")
+            yield Entry("shut", path, root, f"a folder that cannot be read: {error.strerror}")
             continue
         yield entry
         waiting.extend(os.path.join(path, name) for name in names)
@@ -82,7 +85,7 @@ def _look(path: bytes, root: int) -> Entry:
     try:
         mode = os.lstat(path).st_mode
     except OSError as error:
-        return Entry("skipped", path, root, f"cannot be looked at: {error.strerror}")
+        return Entry("shut", path, root, f"cannot be looked at: {error.strerror}")
     if stat.S_ISDIR(mode):
         return Entry("folder", path, root)
     if stat.S_ISREG(mode):
@@ -106,13 +109,24 @@ def _unusual(path: bytes, mode: int, root: int) -> str:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """
-    What became of a file: its bytes as they were archived, or why it was left out.
+    What became of a file: its bytes as they were archived, or why it was left out; whether it is unchanged since an
+    earlier run, and if not, why it runs again.
     """
 
     content_hash: str | None = None
     size: int = 0
     modified: str | None = None
     reason: str | None = None
+    unchanged: bool = False
+    why: str | None = None
+
+
+# Entries that are looked at together, as far as that takes no longer than this.
+_GROUP = 100
+_GROUP_SECONDS = 0.2
+
+# Each entry; of a file with what became of it.
+Group = list[tuple[Entry, Seen | None]]
 
 
 class Logbook:
@@ -150,23 +164,30 @@ class Logbook:
                 kind, path, root, reason = _read(line)
                 yield Entry(kind, os.fsencode(path), root, reason)
 
-    def files(self, look: Callable[[Entry], Seen]) -> Iterator[tuple[Entry, Seen | None]]:
+    def groups(self, look: Callable[[Entry], Seen], judge: Callable[[Group], Group]) -> Iterator[Group]:
         """
-        Each entry; for files with what became of it: what is written down, else what `look` says now, written down
-        before it is handed out.
+        The entries, some at a time; files with what became of them: what is written down, else what `look` and then
+        `judge` say now, written down before it is handed out.
         """
-        known = self._known()
+        known, entries = self._known(), self.entries()
+        group: Group = []
+        pending: list[Entry] = []
+        for entry in entries:
+            seen = next(known, None) if entry.kind == "file" else None
+            if entry.kind == "file" and seen is None:
+                pending.append(entry)
+                break
+            group.append((entry, seen))
+            if len(group) == _GROUP:
+                yield group
+                group = []
+        yield group
         with self._done.open("ab") as handle:
-            for entry in self.entries():
-                if entry.kind != "file":
-                    yield entry, None
-                    continue
-                seen = next(known, None)
-                if seen is None:
-                    seen = look(entry)
-                    handle.write(_line([seen.content_hash, seen.size, seen.modified, seen.reason]))
-                    handle.flush()
-                yield entry, seen
+            for fresh in _looked_at(chain(pending, entries), look):
+                judged = judge(fresh)
+                handle.writelines(_line(_row(seen)) for _, seen in judged if seen is not None)
+                handle.flush()
+                yield judged
 
     def _known(self) -> Iterator[Seen]:
         try:
@@ -182,6 +203,22 @@ class Logbook:
         with self._done.open("rb") as handle:
             while handle.tell() < size:
                 yield Seen(*_read(handle.readline()))
+
+
+def _looked_at(entries: Iterator[Entry], look: Callable[[Entry], Seen]) -> Iterator[Group]:
+    group: Group = []
+    until = time.monotonic() + _GROUP_SECONDS
+    for entry in entries:
+        group.append((entry, look(entry) if entry.kind == "file" else None))
+        if len(group) == _GROUP or time.monotonic() > until:
+            yield group
+            group = []
+            until = time.monotonic() + _GROUP_SECONDS
+    yield group
+
+
+def _row(seen: Seen) -> list[object]:
+    return [seen.content_hash, seen.size, seen.modified, seen.reason, seen.unchanged, seen.why]
 
 
 def _cut_torn_line(handle: IO[bytes]) -> None:

@@ -73,7 +73,8 @@ def report_of(
     if failed:
         jobs = "1 job" if failed == 1 else f"{failed:,} jobs"
         lines += [f"{jobs} failed: `oaflow failures {run}` says why, `oaflow retry {run}` sends them again.", ""]
-    missing = [tally for tally in documents if tally.line != "indexed" or tally.unreadable]
+    # What is unchanged is as an earlier run has found it, and stands in the report of that.
+    missing = [tally for tally in documents if tally.line not in ("indexed", "unchanged") or tally.unreadable]
     if missing:
         lines += ["## What is not searchable by its text, and why", "", *_reasons(missing)]
         lines += ["", f"All of them by name: `oaflow receipt {run} --list LINE`.", ""]

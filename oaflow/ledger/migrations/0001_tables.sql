@@ -157,17 +157,21 @@ CREATE TABLE oaflow.chunks (
     PRIMARY KEY (job, position)
 );
 
--- Documents of a run, as its stages reported them: found, skipped or unreadable, with the reason. `job` is the first that
--- reported it: from there the history of a document is followed from job to job, and needs no index of documents.
+-- Documents of a run, as its stages reported them: found, skipped or unreadable, with the reason; or unchanged since an
+-- earlier run. `job` is the first that reported it: from there the history of a document is followed from job to job, and
+-- needs no index of documents. `parent` is the document that it came out of; `why` it runs again, where it was known before.
 CREATE TABLE oaflow.documents (
     run      text NOT NULL,
     document text NOT NULL,
     name     text NOT NULL,
-    kind     text NOT NULL CHECK (kind IN ('found', 'skipped', 'unreadable')),
+    kind     text NOT NULL CHECK (kind IN ('found', 'skipped', 'unreadable', 'unchanged')),
     reason   text,
     job      bigint,
+    parent   text,
+    why      text,
     PRIMARY KEY (run, document)
 );
+CREATE INDEX documents_parent ON oaflow.documents (parent, run) WHERE parent IS NOT NULL;
 
 -- Live workers, beside procrastinate's row of the same id: where they are, what they can run, and of which run alone
 -- (NULL: of all).

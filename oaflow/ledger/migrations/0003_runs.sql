@@ -303,7 +303,8 @@ BEGIN
     )
     SELECT count(*) INTO n FROM again;
     IF n > 0 THEN
-        UPDATE oaflow.runs SET state = 'running', round = round + 1, finished_at = NULL, reason = NULL WHERE id = p_run;
+        UPDATE oaflow.runs SET state = 'running', round = round + 1, finished_at = NULL, reason = NULL, settled = false
+         WHERE id = p_run;
         PERFORM pg_notify('oaflow', json_build_object('event', 'run.entered', 'run', p_run)::text);
     END IF;
     RETURN n;

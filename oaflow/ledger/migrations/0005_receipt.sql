@@ -56,7 +56,7 @@ LANGUAGE sql STABLE AS $$
           FROM fact ORDER BY fact.document, fact.rank, fact.reason
     )
     SELECT d.document, d.name, d.kind,
-           coalesce(first.line, CASE WHEN d.kind = 'skipped' THEN 'skipped' END),
+           coalesce(first.line, CASE WHEN d.kind IN ('skipped', 'unchanged') THEN d.kind END),
            CASE WHEN d.kind <> 'found' THEN d.reason ELSE first.reason END
       FROM oaflow.documents d LEFT JOIN first USING (document)
      WHERE d.run = p_run

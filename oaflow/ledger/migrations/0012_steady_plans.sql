@@ -267,9 +267,10 @@ BEGIN
          WHERE lk.detail ? 'too_deep' AND loss ->> 0 = 'too_deep'
         ON CONFLICT (job) DO NOTHING
     ), noted AS (
-        INSERT INTO oaflow.documents AS d (run, document, name, kind, reason, job)
+        INSERT INTO oaflow.documents AS d (run, document, name, kind, reason, job, parent, why)
         SELECT DISTINCT ON (lk.run, note ->> 'document')
-               lk.run, note ->> 'document', note ->> 'name', note ->> 'kind', note ->> 'reason', lk.id
+               lk.run, note ->> 'document', note ->> 'name', note ->> 'kind', note ->> 'reason', lk.id,
+               note ->> 'parent', note ->> 'why'
           FROM lk CROSS JOIN LATERAL jsonb_array_elements(lk.detail -> 'notes') AS note
          WHERE lk.detail ? 'notes' ORDER BY lk.run, note ->> 'document', (note ->> 'kind' = 'found')
         ON CONFLICT (run, document) DO UPDATE SET kind = excluded.kind, reason = excluded.reason

@@ -1,0 +1,2 @@
+-- The time that fragments are written with.
+SELECT clock_timestamp() AT TIME ZONE 'UTC'

@@ -1,0 +1,202 @@
+"""
+What crawls have seen, and what of it has come to its end: rows of `oaflow.crawled`. Synchronous.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row
+
+from oaflow.jobs import Sighting
+from oaflow.ledger.statements import sql
+
+# Files that are gone are counted, and so many named.
+_NAMES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """
+    A file as it was last sent on, in the run `ran`. `done`: the code that it went through to its end, each as
+    `stage=version`; None: it has not come to its end.
+    """
+
+    document: str
+    content_hash: str | None
+    ran: str
+    done: list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Crawling:
+    """
+    A run as its crawl sees it. `stages` are digests of what decides there what becomes of a document; `dated` says
+    whether an attempt at this crawl has begun before, `before` whether there was another crawl.
+    """
+
+    dataset: str
+    pipeline: str
+    force: bool
+    stages: Mapping[str, str]
+    dated: bool
+    before: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """
+    A run that has ended. `since` is when its crawl began, by the clock of the entity store; None: it has none.
+    `covered` says whether its crawl went through its sources to their end.
+    """
+
+    dataset: str
+    pipeline: str
+    prune: bool
+    since: datetime | None
+    covered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """
+    A file or folder that is not there any more.
+    """
+
+    document: str
+    name: str
+    is_folder: bool
+
+
+def crawling(connection: Connection[Any], run: str) -> Crawling | None:
+    """
+    A run as its crawl sees it; None: there is no such run.
+    """
+    with connection.cursor(row_factory=class_row(Crawling)) as cursor:
+        return cursor.execute(sql("crawling"), {"run": run}).fetchone()
+
+
+def known(connection: Connection[Any], dataset: str, pipeline: str, documents: Collection[str]) -> dict[str, Known]:
+    """
+    What is known of some files.
+    """
+    values = {"dataset": dataset, "pipeline": pipeline, "documents": list(documents)}
+    with connection.cursor(row_factory=class_row(Known)) as cursor:
+        return {one.document: one for one in cursor.execute(sql("crawled"), values)}
+
+
+def stages_of(connection: Connection[Any], runs: Collection[str]) -> dict[str, Mapping[str, str]]:
+    """
+    What decided in some runs what became of a document: a digest for each stage.
+    """
+    return dict(connection.execute(sql("stages_of"), {"runs": list(runs)}).fetchall())
+
+
+def begin_crawl(connection: Connection[Any], run: str, since: datetime) -> None:
+    """
+    Says when the crawl of a run began, unless an earlier attempt has said so.
+    """
+    connection.execute(sql("begin_crawl"), {"run": run, "since": since})
+
+
+def keep(connection: Connection[Any], run: str, seen: Sequence[Sighting], unchanged: Sequence[bool]) -> None:
+    """
+    Writes down what a crawl has seen, and which of it is unchanged. Safe to repeat.
+    """
+    values = {
+        "run": run,
+        "documents": [one.document for one in seen],
+        "paths": [one.path for one in seen],
+        "names": [one.name for one in seen],
+        "hashes": [one.content_hash for one in seen],
+        "unchanged": list(unchanged),
+    }
+    connection.execute(sql("keep_crawled"), values)
+
+
+def see(connection: Connection[Any], run: str, documents: Collection[str]) -> None:
+    """
+    Says of files that they are there, and could not be read.
+    """
+    connection.execute(sql("see"), {"run": run, "documents": list(documents)})
+
+
+def end_crawl(connection: Connection[Any], run: str, covered: Sequence[bytes], shut: Sequence[bytes]) -> None:
+    """
+    Says which sources a crawl has gone through to their end, and what in them could not be looked into.
+    """
+    connection.execute(sql("end_crawl"), {"run": run, "covered": list(covered), "shut": list(shut)})
+
+
+def unsettled(connection: Connection[Any], dataset: str, pipeline: str) -> list[str]:
+    """
+    The runs that have ended, and of whose end nothing has come yet, the oldest first.
+    """
+    return [run for (run,) in connection.execute(sql("unsettled"), {"dataset": dataset, "pipeline": pipeline})]
+
+
+def mark_done(connection: Connection[Any], run: str) -> None:
+    """
+    Marks the files of a run of which all that came has ended well.
+    """
+    connection.execute(sql("mark_done"), {"run": run})
+
+
+def settling(connection: Connection[Any], run: str) -> Settling | None:
+    """
+    A run that has ended; None: there is no such run.
+    """
+    with connection.cursor(row_factory=class_row(Settling)) as cursor:
+        return cursor.execute(sql("settling"), {"run": run}).fetchone()
+
+
+def done_again(connection: Connection[Any], run: str, after: str, rows: int) -> list[str]:
+    """
+    The next files after one that a run has done, and that were known before it.
+    """
+    return _texts(connection, "done_again", {"run": run, "after": after, "rows": rows})
+
+
+def children(connection: Connection[Any], run: str, documents: Collection[str]) -> list[str]:
+    """
+    What a run has found in some documents, and in what it found there.
+    """
+    return _texts(connection, "children", {"run": run, "documents": list(documents)})
+
+
+def lost_children(connection: Connection[Any], run: str, documents: Collection[str]) -> list[str]:
+    """
+    What earlier runs found in some documents, and this one did not.
+    """
+    return _texts(connection, "lost_children", {"run": run, "documents": list(documents)})
+
+
+def gone(connection: Connection[Any], run: str, rows: int | None = None) -> list[Gone]:
+    """
+    What the crawl of a run did not see any more, by name.
+    """
+    with connection.cursor(row_factory=class_row(Gone)) as cursor:
+        return cursor.execute(sql("gone"), {"run": run, "rows": rows}).fetchall()
+
+
+def drop(connection: Connection[Any], run: str, documents: Collection[str]) -> None:
+    """
+    Forgets files and folders of the pipeline and dataset of a run.
+    """
+    connection.execute(sql("drop_crawled"), {"run": run, "documents": list(documents)})
+
+
+def mark_settled(connection: Connection[Any], run: str, gone: Sequence[str]) -> None:
+    """
+    Says that all that comes of the end of a run is done.
+
+    Args:
+        gone: the names of the files that its crawl did not see any more; some of them are kept.
+    """
+    connection.execute(sql("mark_settled"), {"run": run, "gone": len(gone), "names": list(gone[:_NAMES])})
+
+
+def _texts(connection: Connection[Any], name: str, values: Mapping[str, Any]) -> list[str]:
+    return [text for (text,) in connection.execute(sql(name), values)]

@@ -1,0 +1,4 @@
+-- Files that a run has done, and that were known before it.
+SELECT c.document FROM oaflow.crawled c JOIN oaflow.runs r ON r.dataset = c.dataset AND r.pipeline = c.pipeline
+ WHERE r.id = %(run)s AND c.ran = r.id AND c.again AND c.done IS NOT NULL AND c.document > %(after)s
+ ORDER BY c.document LIMIT %(rows)s

@@ -1,0 +1,48 @@
+"""
+What of a plan decides what becomes of a document: so that a later run knows whether it would do the same. Pure.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+import orjson
+
+from oaflow.plan.plans import BoundPlan, BoundStage
+
+# How much runs at once, how often it is tried and for how long makes nothing else of a document; neither does what it
+# is put together with, since a stage says the same of each.
+_DECIDES = ("task", "origin", "edges", "choose", "dropped", "unwired", "on_error", "emit")
+
+
+def deciding(plan: BoundPlan) -> dict[str, str]:
+    """
+    A digest for each stage of a run, but for joins, which no document comes to. The options of a stage where runs
+    start say where documents are, and do not count.
+    """
+    return {
+        name: _digest(stage, with_options=name not in plan.start)
+        for name, stage in plan.stages.items()
+        if not stage.join
+    }
+
+
+def difference(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
+    """
+    What of the pipeline is not as it was, in words; None where all is.
+    """
+    for what, names in {
+        "new": [name for name in now if name not in before],
+        "gone": [name for name in before if name not in now],
+        "changed": [name for name in now if name in before and now[name] != before[name]],
+    }.items():
+        if names:
+            return f"pipeline changed: stage{'' if len(names) == 1 else 's'} {', '.join(sorted(names))} {_VERBS[what]}"
+    return None
+
+
+_VERBS = {"new": "new", "gone": "gone", "changed": "other than before"}
+
+
+def _digest(stage: BoundStage, *, with_options: bool) -> str:
+    whole = stage.model_dump(mode="json", include={*_DECIDES, *(["options"] if with_options else [])})
+    return sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
