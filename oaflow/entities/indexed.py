@@ -2,12 +2,14 @@
 The entity store together with the search over it, as a job reaches them.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
 from psycopg.errors import UndefinedTable
+from psycopg.sql import Composed
 
 from oaflow.entities import search
 from oaflow.entities.datasets import table_name
@@ -67,7 +69,20 @@ class IndexedStore(EntityStore):
         statement = for_table("withdraw", table_name(dataset))
         for start in range(0, len(fragments), BATCH):
             values = {"origins": list(origins), "fragments": list(fragments[start : start + BATCH]), "since": since}
-            self._forget(dataset, [id for (id,) in self.rows(dataset, statement, values)])
+            self.take_out(dataset, statement, values)
+
+    def take_out(self, dataset: str, statement: Composed, values: Mapping[str, Any]) -> None:
+        """
+        Delete fragments, and take out of the search what nobody says anything of any more; of the rest, what is left.
+        """
+
+        def work(connection: Connection[Any]) -> None:
+            # One transaction, as far as it is one database: a second attempt would not know any more what was deleted.
+            with connection.transaction():
+                self._forget(dataset, [id for (id,) in connection.execute(statement, values).fetchall()])
+
+        with suppress(UndefinedTable):
+            self.run(dataset, "write to", work)
 
     def _forget(self, dataset: str, ids: list[str]) -> None:
         for start in range(0, len(ids), BATCH):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, Self, TypeVar, cast
 import orjson
 import psycopg
 from psycopg.errors import DeadlockDetected, DuplicateTable, SerializationFailure, UndefinedTable, UniqueViolation
+from psycopg.pq import TransactionStatus
 from psycopg.sql import Composed
 
 from oaflow.entities.datasets import table_name
@@ -191,6 +192,12 @@ class EntityStore:
         found = self.run("*", "list", lambda connection: connection.execute(text("datasets")).fetchall())
         return [str(name) for (name,) in found]
 
+    def take_out(self, dataset: str, statement: Composed, values: Mapping[str, Any]) -> None:
+        """
+        Delete fragments, by a statement that answers of which entities they were.
+        """
+        self.rows(dataset, statement, values)
+
     def make_table(self, dataset: str) -> None:
         """
         Make the table of a dataset where it is not there, once for all sessions that try at the same time.
@@ -209,6 +216,10 @@ class EntityStore:
             UndefinedTable: the dataset has no table.
             EntityStoreError: Postgres refused, or was away for longer than the store's patience.
         """
+        with self._lock:
+            if (held := self._connection) is not None and held.info.transaction_status == TransactionStatus.INTRANS:
+                # Within a transaction nothing can be done again by itself: who opened it does.
+                return work(held)
         deadline, pause = time.monotonic() + self.patience, 0.05
         while True:
             try:
@@ -338,12 +349,9 @@ class FragmentWriter:
         self.flush()
         if not self.replace:
             return
-        statement = for_table("settle", self._table)
-        try:
-            self.store.run(self.dataset, "write to", lambda connection: connection.execute(statement, self._scope()))
-        except UndefinedTable:
-            # Nothing was ever written to the dataset.
-            return
+        # Most have nothing to delete: then it is one statement, and no transaction.
+        if self.store.rows(self.dataset, for_table("unsettled", self._table), self._scope()):
+            self.store.take_out(self.dataset, for_table("settle", self._table), self._scope())
 
     def _write(self, values: Mapping[str, Any]) -> Any:
         statement = for_table("write", self._table)

@@ -30,17 +30,15 @@ def difference(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
     """
     What of the pipeline is not as it was, in words; None where all is.
     """
-    for what, names in {
-        "new": [name for name in now if name not in before],
-        "gone": [name for name in before if name not in now],
-        "changed": [name for name in now if name in before and now[name] != before[name]],
-    }.items():
+    changed = [name for name in now if name in before and now[name] != before[name]]
+    for what, names in (
+        ("new", now.keys() - before.keys()),
+        ("gone", before.keys() - now.keys()),
+        ("changed", changed),
+    ):
         if names:
-            return f"pipeline changed: stage{'' if len(names) == 1 else 's'} {', '.join(sorted(names))} {_VERBS[what]}"
+            return f"pipeline: {', '.join(sorted(names))} {what}"
     return None
-
-
-_VERBS = {"new": "new", "gone": "gone", "changed": "other than before"}
 
 
 def _digest(stage: BoundStage, *, with_options: bool) -> str:

@@ -1,0 +1,362 @@
+"""
+A second run over a folder that has changed: it does what has changed, and leaves what a first run would have left.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import orjson
+import psycopg
+import pytest
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
+
+from oaflow.ledger.receipts import documents
+from oaflow.ledger.runs import Run
+from oaflow.operations import running
+from oaflow.operations.crew import Crew
+from oaflow.operations.datasets import delete
+from oaflow.operations.following import Finished
+from oaflow.operations.programs import Program, load, locate
+from oaflow.operations.starting import Request
+from oaflow.settings import Settings
+from tests.chaos.test_kills import workers_of
+
+# Of the law, beside the one that is always tried.
+EXAMPLES = int(os.environ.get("OAFLOW_SECOND", "3"))
+
+STAGES = '''
+import os
+
+from followthemoney import model
+
+from oaflow import DatasetJob, stage
+
+
+@stage
+def lines(job: DatasetJob, *, mark: str = "") -> DatasetJob:
+    """A page for each line of a text, and a person for each word in capitals."""
+    pages = []
+    with job.get_writer() as writer:
+        for entity in job.load_entities():
+            for number, line in enumerate("".join(entity.get("bodyText")).splitlines(), 1):
+                page = model.make_entity("Page")
+                page.id = f"{entity.id}-{number}"
+                page.add("document", entity.id)
+                page.add("bodyText", f"{line} {mark}")
+                pages.append(page)
+                writer.add(page)
+                for word in filter(str.isupper, line.split()):
+                    person = model.make_entity("Person")
+                    person.id = word
+                    person.add("name", word)
+                    pages.append(person)
+                    writer.add(person)
+    return job.with_entities([*job.get_entities(), *pages])
+
+
+@stage(retry=0)
+def picky(job: DatasetJob, *, refuses: str) -> DatasetJob:
+    """Fail at texts with some word, as long as there is a file of that name."""
+    texts = [text for entity in job.load_entities() for text in entity.get("bodyText", quiet=True)]
+    if os.path.exists(refuses) and any(refuses in text for text in texts):
+        raise ValueError("not this one")
+    return job
+'''
+
+PIPELINE = """
+pipeline: {name}
+params:
+  source: {{type: list, of: path, positional: true}}
+  mark: {{default: ""}}
+stages:
+  crawl: {{task: oaflow.stages.crawl, with: {{source: "${{params.source}}"}}, next: extract}}
+  extract:
+    task: oaflow.stages.extract
+    next:
+      default: [{{to: lines, where: {{schema: PlainText}}}}, {{to: index, else: true}}]
+      children: {{to: extract, recurse: 4}}
+  lines: {{task: second_stages.lines, with: {{mark: "${{params.mark}}"}}, next: picky}}
+  picky: {{task: second_stages.picky, with: {{refuses: refused}}, next: index}}
+  index: {{task: oaflow.stages.index, collect: {{size: 20, wait: 200ms}}}}
+"""
+
+# What is in a file: a text, or an archive of named members.
+Content = str | Mapping[str, Any]
+
+
+class House:
+    """
+    A folder with files, and a dataset with runs over it.
+    """
+
+    def __init__(
+        self, folder: Path, known: Settings, program: Program, database: str, worker: "subprocess.Popen[bytes]"
+    ) -> None:
+        self.folder, self.known, self.program, self.database = folder, known, program, database
+        self.worker, self.kills = worker, 0
+
+    def put(self, files: Mapping[str, Content]) -> None:
+        """
+        Make the folder hold these files. One that is as it was is not touched.
+        """
+        self.folder.mkdir(exist_ok=True)
+        for path in sorted(self.folder.rglob("*"), reverse=True):
+            name = str(path.relative_to(self.folder))
+            if path.is_file() and name not in files:
+                path.unlink()
+            elif path.is_dir() and not any(other.startswith(f"{name}/") for other in files):
+                path.rmdir()
+        for name, content in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = packed(content)
+            if not path.exists() or path.read_bytes() != fresh:
+                path.write_bytes(fresh)
+
+    def run(self, program: Program | None = None, **asked: Any) -> Run:
+        request = Request("d", (str(self.folder),), **asked)
+        finished: Run | None = None
+        events = running.run(self.known, program or self.program, request, mode="new", crew=Crew(self.known, 0))
+        for event in events:
+            if isinstance(event, Finished):
+                finished = event.status.run
+                assert event.account is not None
+                assert event.account.receipt.balanced, event.account.receipt
+        assert finished is not None
+        return finished
+
+    def holds(self) -> tuple[list[Any], list[Any]]:
+        """
+        All that the store and the search hold, but for times.
+        """
+        with psycopg.connect(self.database) as connection:
+            # The order of values within a property is that of sets.
+            rows = connection.execute("SELECT id, origin, fragment, entity FROM ftm_d ORDER BY 1, 2, 3").fetchall()
+            store = [
+                (*key, {**data, "properties": {k: sorted(v) for k, v in data["properties"].items()}})
+                for *key, data in rows
+            ]
+            search = connection.execute("SELECT * FROM oaflow.passages ORDER BY entity, part").fetchall()
+        return store, search
+
+    def why(self, run: Run) -> dict[str, str | None]:
+        """
+        Why documents of a run ran, by name.
+        """
+        with psycopg.connect(self.database) as connection:
+            return {one.name.partition("/")[2]: one.why for one in documents(connection, run.id, ["index"]) if one.why}
+
+    def kill_workers(self, times: int) -> None:
+        """
+        Kill the worker as soon as the crawl of the second run has written something down, and then again and again.
+        """
+        runs = "SELECT count(DISTINCT seen) FROM oaflow.crawled"
+        hops = "SELECT count(*) FROM oaflow.hops"
+        with psycopg.connect(self.database, autocommit=True) as connection:
+            # What the crawl of the first run saw, and by now something of what that of the second sees.
+            while connection.execute(runs).fetchone() != (2,):
+                time.sleep(0.01)
+            for _ in range(times):
+                seen = connection.execute(hops).fetchone()
+                for pid in workers_of(self.worker.pid):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                        self.kills += 1
+                until = time.monotonic() + 5
+                while connection.execute(hops).fetchone() == seen and time.monotonic() < until:
+                    time.sleep(0.05)
+
+    def clear(self) -> None:
+        delete(self.known, "d", lambda _: True)
+
+
+def packed(content: Content) -> bytes:
+    if isinstance(content, str):
+        return content.encode()
+    from io import BytesIO
+
+    whole = BytesIO()
+    with zipfile.ZipFile(whole, "w") as archive:
+        for name, inner in content.items():
+            archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), packed(inner))
+    return whole.getvalue()
+
+
+def program_of(folder: Path, name: str = "twice") -> Program:
+    (folder / "second_stages.py").write_text(STAGES)
+    (folder / f"{name}.yml").write_text(PIPELINE.format(name=name))
+    program = load(locate(str(folder / f"{name}.yml")))
+    program.checked()
+    return program
+
+
+@pytest.fixture
+def house(database: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    """
+    Runs in this process, with a worker that stays.
+    """
+    monkeypatch.setenv("OAFLOW_DB_URI", database)
+    monkeypatch.setenv("OAFLOW_EXECUTORS", "1")
+    program = program_of(tmp_path)
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "oaflow", "worker"], cwd=tmp_path, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+    )
+    yield House(tmp_path / "folder", Settings(), program, database, worker)
+    worker.terminate()
+    worker.wait(60)
+
+
+TEXTS = st.sampled_from(["one line", "one line\ntwo lines\nANNA and BORIS", "one line\nANNA", "", "\x00\x01", "Zürich"])
+CONTENTS = st.recursive(
+    TEXTS, lambda inner: st.dictionaries(st.sampled_from(["a.txt", "in/b.txt", "c"]), inner, max_size=3)
+)
+PATHS = ("a.txt", "b", "sub/a.txt", "sub/deep/z.zip", "z.zip")
+
+
+@st.composite
+def before_and_after(draw: st.DrawFn) -> tuple[dict[str, Content], dict[str, Content]]:
+    """
+    What a folder holds, and what later: of each path the same, another content, nothing, or something new; renamed is
+    gone here and new there.
+    """
+    before: dict[str, Content] = {}
+    after: dict[str, Content] = {}
+    for path in PATHS:
+        how = draw(st.sampled_from(["same", "other", "gone", "new", "none"]))
+        content = draw(CONTENTS)
+        if how in ("same", "other", "gone"):
+            before[path] = content
+        if how in ("same", "new"):
+            after[path] = content
+        if how == "other":
+            after[path] = draw(CONTENTS)
+    return before, after
+
+
+ALL_KINDS = (
+    {
+        "same.txt": "ANNA stays",
+        "shorter.txt": "one\ntwo CLARA\nthree",
+        "old/name.txt": "renamed",
+        "gone/deep/gone.txt": "BORIS is gone",
+        "kind": "a text\nof lines with DORA",
+        "z.zip": {"stays.txt": "stays", "goes.txt": "goes", "in.zip": {"x.txt": "x", "y.txt": "EVA"}},
+        "same.zip": {"a.txt": "in it"},
+    },
+    {
+        "same.txt": "ANNA stays",
+        "shorter.txt": "one",
+        "new/name.txt": "renamed",
+        "kind": {"now": "an archive"},
+        "z.zip": {"stays.txt": "stays", "comes.txt": "comes", "in.zip": {"x.txt": "other x"}},
+        "same.zip": {"a.txt": "in it"},
+        "added.txt": "ANNA again",
+    },
+)
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@example(ALL_KINDS)
+@given(before_and_after())
+def test_a_second_run_does_what_changed_and_leaves_what_a_first_one_would_leave(house: House, states: Any) -> None:
+    before, after = states
+    house.put(before)
+    house.run()
+    house.put(after)
+
+    second = house.run(prune=True)
+
+    assert second.unchanged == sum(packed(after[name]) == packed(before[name]) for name in after if name in before)
+    assert second.gone == len(before.keys() - after.keys())
+    left = house.holds()
+    house.clear()
+    house.run()
+    fresh = house.holds()
+    for here, there in zip(left, fresh, strict=True):
+        assert [one for one in here if one not in there] == [one for one in there if one not in here] == []
+    house.clear()
+
+
+def test_what_failed_changed_its_stage_or_is_forced_runs_again_and_says_why(house: House, tmp_path: Path) -> None:
+    house.put({"a.txt": "fine", "b.txt": "this is refused", "c.zip": {"d.txt": "refused too", "e.txt": "ANNA"}})
+    (tmp_path / "refused").touch()
+    first = house.run()
+    assert house.why(first) == {}  # nothing was known before
+    (tmp_path / "refused").unlink()
+
+    second = house.run()
+    never = f"did not come to its end in {first.id}"
+    assert (second.unchanged, house.why(second)) == (1, {"b.txt": never, "c.zip": never})
+    assert house.run().unchanged == 3
+
+    # Sent again and done counts as done.
+    (tmp_path / "refused").touch()
+    house.put({"a.txt": "fine", "b.txt": "refused again"})
+    assert house.run(prune=True).gone == 1
+    (tmp_path / "refused").unlink()
+    for _ in running.retry(house.known, None, crew=Crew(house.known, 0)):
+        pass
+    assert house.run().unchanged == 2
+
+    marked = house.run(params={"mark": ("seen",)})
+    assert set(house.why(marked).values()) == {"pipeline: lines changed"}
+    assert "fine seen" in str(house.holds()[1])
+    assert set(house.why(house.run(params={"mark": ("seen",)}, force=True)).values()) == {"--force"}
+
+
+def test_a_second_run_whose_workers_are_killed_leaves_what_a_first_one_would_leave(house: House) -> None:
+    before: dict[str, Content] = {f"in/{number}.txt": f"text {number}" for number in range(120)}
+    before |= {f"{number}.zip": {f"{inner}.txt": f"ANNA {inner}" for inner in range(6)} for number in range(4)}
+    house.put(before)
+    house.run()
+    after = dict(before) | {f"in/{number}.txt": f"other text {number}\nANNA" for number in range(20, 60)}
+    after |= {f"{number}.zip": {f"{inner}.txt": f"BORIS {inner}" for inner in range(3)} for number in range(3)}
+    del after["in/0.txt"]
+    house.put(after)
+    killer = Thread(target=house.kill_workers, args=(4,))
+    killer.start()
+
+    second = house.run(prune=True)
+
+    killer.join()
+    assert house.kills > 0
+    assert (second.state, second.unchanged, second.gone) == ("finished", len(after) - 43, 1)
+    left = house.holds()
+    house.clear()
+    house.run()
+    assert left == house.holds()
+
+
+def test_two_pipelines_know_and_take_out_what_is_theirs(house: House, tmp_path: Path) -> None:
+    other = program_of(tmp_path, "other")
+    files: dict[str, Content] = {"a.txt": "both have ANNA", "z.zip": {"b.txt": "BORIS"}}
+    house.put(files)
+    house.run()
+    assert house.run(other).unchanged == 0
+    assert (house.run().unchanged, house.run(other).unchanged) == (2, 2)
+    whole = house.holds()
+
+    house.put({"a.txt": "both have ANNA"})
+    assert house.run(prune=True).gone == 1
+
+    store, search = house.holds()
+    assert search == whole[1]  # the other one has not seen that it is gone
+    assert {origin.partition("/")[0] for _, origin, _, _ in store if "BORIS" in str(store)} >= {"other"}
+    assert house.run(other, prune=True).gone == 1
+    assert "BORIS" not in str(house.holds())
+    assert orjson.dumps(house.run().unchanged) == b"1"
