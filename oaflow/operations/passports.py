@@ -411,7 +411,7 @@ def _became(evidence: Evidence, jobs: Mapping[int, list[Line]]) -> tuple[str | N
     for lost, told in losses:
         if lost == "dropped":
             return lost, why or told
-    return ("skipped" if kind == "skipped" else None), why
+    return (kind if kind in ("skipped", "unchanged") else None), why
 
 
 def _returned_nothing(lines: Iterable[Line], document: str) -> bool:

@@ -195,6 +195,9 @@ def _by_document(reported: Iterable[Reported]) -> tuple[Found, ...]:
     runs: dict[tuple[str, str], list[Reported]] = {}
     for one in reported:
         runs.setdefault((one.dataset, one.document), []).append(one)
+    for all in runs.values():
+        # A run that left it out has nothing to tell: the one that did it comes first.
+        all.sort(key=lambda one: one.kind == "unchanged")
     return tuple(
         Found(document, all[0].name, dataset, all[0].run, tuple(one.run for one in all[1:]))
         for (dataset, document), all in runs.items()

@@ -319,6 +319,7 @@ def test_a_receipt_of_nothing_balances(story: Story) -> None:
         "dropped",
         "unmatched",
         "vanished",
+        "again",
         "balanced",
     ]
 
