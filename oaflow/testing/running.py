@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -295,6 +295,12 @@ class _Unaccounted:
 
     def __init__(self, stage: str) -> None:
         self._stage = stage
+
+    def past(self, run: str) -> AbstractContextManager[None]:
+        """
+        Nothing was before it.
+        """
+        return nullcontext()
 
     def account(self, run: str) -> list[Tally]:
         """
