@@ -313,10 +313,16 @@ def test_what_failed_changed_its_stage_or_is_forced_runs_again_and_says_why(hous
         pass
     assert house.run().unchanged == 2
 
+    # What was done before, and failed when it was forced, is not done.
+    (tmp_path / "refused").touch()
+    forced = house.run(force=True)
+    assert set(house.why(forced).values()) == {"--force"}
+    (tmp_path / "refused").unlink()
+    assert house.why(house.run()) == {"b.txt": f"did not come to its end in {forced.id}"}
+
     marked = house.run(params={"mark": ("seen",)})
     assert set(house.why(marked).values()) == {"pipeline: lines changed"}
     assert "fine seen" in str(house.holds()[1])
-    assert set(house.why(house.run(params={"mark": ("seen",)}, force=True)).values()) == {"--force"}
 
 
 def test_a_second_run_whose_workers_are_killed_leaves_what_a_first_one_would_leave(house: House) -> None:
