@@ -59,6 +59,8 @@ BEGIN
         ON CONFLICT DO NOTHING
     ), chunk AS (
         DELETE FROM oaflow.chunks k WHERE k.job = ANY (ARRAY(SELECT ours.id FROM ours))
+    ), said AS (
+        DELETE FROM oaflow.emitted e WHERE e.job = ANY (ARRAY(SELECT ours.id FROM ours))
     ), charge AS (
         DELETE FROM oaflow.charges k WHERE k.job = ANY (ARRAY(SELECT ours.id FROM ours))
     ), gone AS (

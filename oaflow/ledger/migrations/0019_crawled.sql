@@ -69,7 +69,7 @@ END $$;
 -- Marks the files of a run of which all that came has ended well, with the code that they went through.
 --
 -- From the job that a file was sent on with to all that came of it: what ended is done, was put together with others, taken
--- apart, or failed and was sent again. Whoever sent it on has been through it, too.
+-- apart, answered by a service, or failed and was sent again. Whoever sent it on has been through it, too.
 CREATE FUNCTION oaflow.mark_done_v1(p_run text) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE n bigint;
@@ -104,7 +104,7 @@ BEGIN
                    AS code
           FROM hop WHERE hop.job IS NOT NULL
          GROUP BY hop.job
-        HAVING bool_or(hop.outcome IN ('done', 'collected', 'parted')
+        HAVING bool_or(hop.outcome IN ('done', 'collected', 'parted', 'answered')
                        OR (hop.outcome = 'failed' AND hop.job IN (SELECT replaced.job FROM replaced)))
     ), well AS MATERIALIZED (
         SELECT tree.document FROM tree LEFT JOIN ended USING (job) GROUP BY tree.document HAVING bool_and(ended.job IS NOT NULL)
