@@ -2,20 +2,21 @@
 
 -- `force`: all is done anew, whatever is known of it. `prune`: what is gone from the sources is taken out.
 -- `stages`: for each stage of the plan a digest of what decides what becomes of a document there.
--- `unchanged`: how many documents were left out; `gone`: how many files were not there any more, and some of their names. `since`: when its crawl began, by the clock of the entity store.
+-- `unchanged`: how many documents were left out; `gone`: how many files were not there any more, and some of their names.
+-- `since`: when its crawl began, by the clock of the entity store.
 -- `covered`: the sources that its crawl went through to their end, and `shut` what in them could not be looked into.
 -- `settled`: what came of its end is done: which documents came to theirs, and what they no longer say is taken out.
 ALTER TABLE oaflow.runs
-    ADD COLUMN force     boolean NOT NULL DEFAULT false,
-    ADD COLUMN prune     boolean NOT NULL DEFAULT false,
-    ADD COLUMN stages    jsonb NOT NULL DEFAULT '{}',
-    ADD COLUMN unchanged bigint NOT NULL DEFAULT 0,
-    ADD COLUMN gone      bigint NOT NULL DEFAULT 0,
+    ADD COLUMN force      boolean NOT NULL DEFAULT false,
+    ADD COLUMN prune      boolean NOT NULL DEFAULT false,
+    ADD COLUMN stages     jsonb NOT NULL DEFAULT '{}',
+    ADD COLUMN unchanged  bigint NOT NULL DEFAULT 0,
+    ADD COLUMN gone       bigint NOT NULL DEFAULT 0,
     ADD COLUMN gone_names text[] NOT NULL DEFAULT '{}',
-    ADD COLUMN since     timestamp,
-    ADD COLUMN covered   bytea[],
-    ADD COLUMN shut      bytea[],
-    ADD COLUMN settled   boolean NOT NULL DEFAULT false;
+    ADD COLUMN since      timestamp,
+    ADD COLUMN covered    bytea[],
+    ADD COLUMN shut       bytea[],
+    ADD COLUMN settled    boolean NOT NULL DEFAULT false;
 
 -- The files and folders of a dataset's sources, as the crawls of a pipeline saw them last. `content_hash` NULL: a folder.
 -- `ran` is the run in which it was last sent on, and `again` whether it had been before. `done` NULL: it has not come to
