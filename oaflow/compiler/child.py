@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from oaflow.compiler.functions import InspectionError, Parameter, module_of
+from oaflow.compiler.outs import outs_of
 from oaflow.errors import OaflowError
 from oaflow.hints import hints_of, written
 from oaflow.model import STAGE_ATTRIBUTE, stage_options
@@ -152,6 +153,7 @@ def _function(found: Any) -> dict[str, Any] | InspectionError:
         "doc": (inspect.getdoc(function) or "").strip().partition("\n")[0] or None,
         "file": code.co_filename if code else None,
         "line": code.co_firstlineno if code else None,
+        "outs": [(port, asdict(span)) for port, span in outs_of(function)],
     }
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol, cast
 
+from oaflow.diagnostics import Span
 from oaflow.model import StageOptions
 
 # What can be wrong with one function: its module is not there, raises at import, does not answer in time or kills the
@@ -53,7 +54,7 @@ class Parameter:
 class Inspected:
     """
     What a function that was found says about itself. `parameters` are in order, the job first; `doc` is the docstring's
-    first line.
+    first line. `outs` are the ports that its source names, each with its place there.
     """
 
     options: StageOptions
@@ -64,6 +65,7 @@ class Inspected:
     doc: str | None = None
     file: str | None = None
     line: int | None = None
+    outs: tuple[tuple[str, Span], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,11 @@ def inspected(answer: Mapping[str, Any]) -> Inspected | InspectionError:
     if "problem" in answer:
         return InspectionError(answer["problem"], answer["detail"], tuple(answer["known"]), answer["help"])
     facts = dict(answer)
+    outs: list[tuple[str, Any]] = facts.pop("outs")
     return Inspected(
         options=StageOptions.model_validate_json(json.dumps(facts.pop("options"))),
         parameters=tuple(Parameter(**parameter) for parameter in facts.pop("parameters")),
+        outs=tuple((port, Span(**(span | {"path": ()}))) for port, span in outs),
         **facts,
     )
 

@@ -41,6 +41,9 @@ def check_functions(
                 yield from _signature(pipeline, name, stage, found, spans)
                 yield from _ports(name, stage, found, spans)
                 yield from _decorator(name, stage, found, spans)
+                if stage.task not in told:
+                    told.add(stage.task)
+                    yield from _outs(name, stage, found, spans)
 
 
 _OF_MODULE = ("no-module", "import-failed", "timeout", "died")
@@ -178,6 +181,16 @@ def _ports(name: str, stage: Stage, found: Inspected, spans: Spans) -> Iterator[
             else:
                 span = spans.value("stages", name, *place)
             yield Diagnostic(rules.UNDECLARED_PORT, message, span, help)
+
+
+def _outs(name: str, stage: Stage, found: Inspected, spans: Spans) -> Iterator[Diagnostic]:
+    declared = found.options.ports
+    for port, span in found.outs:
+        if port not in declared:
+            message = f"{stage.task!r} returns a job on port {port!r}, which its @stage does not declare"
+            help = did_you_mean(port, declared) or f"@stage(ports={(*declared, port)!r})"
+            place = spans.value("stages", name, "task")
+            yield Diagnostic(rules.UNDECLARED_OUT, message, span, help, ((f"it is stage {name!r}", place),))
 
 
 def _decorator(name: str, stage: Stage, found: Inspected, spans: Spans) -> Iterator[Diagnostic]:

@@ -9,6 +9,7 @@ import ast
 import linecache
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path as FilePath
 
 from oaflow.diagnostics import Path, Span, Spans
@@ -32,7 +33,7 @@ def spans_of(placed: Mapping[Path, Place]) -> Spans:
     return Spans(found.source.name, found.values, found.keys, found.source.lines, found.letters)
 
 
-class _Source:
+class Source:
     """
     A file of Python.
     """
@@ -43,10 +44,13 @@ class _Source:
         self.name = shown_path(FilePath(file))
         self.lines = [line.rstrip("\r\n") for line in linecache.getlines(file)]
         try:
-            tree = ast.parse("\n".join(self.lines))
+            self.tree = ast.parse("\n".join(self.lines))
         except (SyntaxError, ValueError):
-            tree = ast.Module([], [])
-        self._calls = {_position(node): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
+            self.tree = ast.Module([], [])
+
+    @cached_property
+    def _calls(self) -> Mapping[tuple[int, int, int, int], ast.Call]:
+        return {_position(node): node for node in ast.walk(self.tree) if isinstance(node, ast.Call)}
 
     def call(self, place: Place) -> ast.Call | None:
         """
@@ -142,7 +146,7 @@ class _Places:
     """
 
     def __init__(self, file: str) -> None:
-        self.source = _Source(file)
+        self.source = Source(file)
         self.values: dict[Path, Span] = {}
         self.keys: dict[Path, Span] = {}
         self.letters: dict[Path, tuple[tuple[int, int], ...]] = {}
@@ -153,7 +157,7 @@ class _Places:
         Note what stands in the call of `Pipeline`, `Param`, `external` or `.stage`.
         """
         source = self._sources.setdefault(
-            place.file, self.source if place.file == self.source.file else _Source(place.file)
+            place.file, self.source if place.file == self.source.file else Source(place.file)
         )
         call = source.call(place)
         if call is None:
@@ -173,7 +177,7 @@ class _Places:
             self.values[*path, "of"] = source.span((*path, "of"), call.args[0].slice)
         self._arguments(source, call, path, {"with_": "with", **({} if path else {"name": "pipeline"})})
 
-    def _arguments(self, source: _Source, call: ast.Call, path: Path, named: Mapping[str, str]) -> None:
+    def _arguments(self, source: Source, call: ast.Call, path: Path, named: Mapping[str, str]) -> None:
         for keyword in call.keywords:
             if keyword.arg is None:
                 self._members(source, keyword.value, path)
@@ -182,7 +186,7 @@ class _Places:
                 self.keys[place] = source.key_span(place, keyword)
                 self._value(source, keyword.value, place)
 
-    def _value(self, source: _Source, node: ast.expr, path: Path) -> None:
+    def _value(self, source: Source, node: ast.expr, path: Path) -> None:
         self.values[path] = source.span(path, node)
         match node:
             case ast.Dict():
@@ -203,7 +207,7 @@ class _Places:
             case _:
                 pass
 
-    def _members(self, source: _Source, node: ast.expr, path: Path) -> None:
+    def _members(self, source: Source, node: ast.expr, path: Path) -> None:
         if not isinstance(node, ast.Dict):
             return
         for key, value in zip(node.keys, node.values, strict=True):

@@ -17,7 +17,7 @@ from pygls.lsp.server import LanguageServer
 import oaflow
 from oaflow.compiler.functions import Inspector, import_folders
 from oaflow.compiler.repairs import repairs
-from oaflow.diagnostics import Diagnostic
+from oaflow.diagnostics import Diagnostic, Span
 from oaflow.editors.completing import Offer, OfferSort, offers
 from oaflow.editors.documents import Document
 from oaflow.editors.hovering import shown_at
@@ -249,15 +249,24 @@ def _range(document: Document, ends: Ends) -> lsp.Range:
     return lsp.Range(start, end)
 
 
+def _location(document: Document, uri: str, span: Span) -> lsp.Location:
+    if span.file is None or span.file == document.name:
+        return lsp.Location(uri, _range(document, document.text.ends(span)))
+    # Of another file nobody has the text here: columns are letters, as most often they are for editors.
+    start, end = lsp.Position(span.line - 1, span.column - 1), lsp.Position(span.end_line - 1, span.end_column - 1)
+    return lsp.Location(Path(span.file).absolute().as_uri(), lsp.Range(start, end))
+
+
 def _diagnostic(document: Document, uri: str, one: Diagnostic) -> lsp.Diagnostic:
     severity = lsp.DiagnosticSeverity.Error if one.is_error else lsp.DiagnosticSeverity.Warning
+    # What stands in a function is shown at the stage that has it.
+    places = [("it stands here", one.span), *one.notes]
+    (_, shown), *others = sorted(places, key=lambda place: place[1].file != document.name)
     notes = [
-        lsp.DiagnosticRelatedInformation(lsp.Location(uri, _range(document, document.text.ends(span))), said)
-        for said, span in one.notes
-        if span.line
+        lsp.DiagnosticRelatedInformation(_location(document, uri, span), said) for said, span in others if span.line
     ]
     return lsp.Diagnostic(
-        _range(document, document.text.ends(one.span)),
+        _range(document, document.text.ends(shown)),
         f"{one.message}\n{one.help}" if one.help else one.message,
         severity,
         code=one.code,

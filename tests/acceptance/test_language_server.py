@@ -215,6 +215,19 @@ def test_an_editor_is_told_shown_and_led(tmp_path: Path, encoding: str):
             editor.type(LETTERS.replace("letters.read\n", "letters.read\n    with: {depth: 2}\n"))
             await editor.told("OAF405")
 
+            # What is wrong in a function is shown at its stage, and leads there.
+            out = STAGES.replace("import DatasetJob", "import DatasetJob, Out").replace(
+                "return job", 'return Out("pics", job)'
+            )
+            (tmp_path / "letters.py").write_text(out)
+            editor.type(LETTERS)
+            editor.save()
+            (one,) = await editor.told("OAF419")
+            assert (one.range.start.line, one.severity) == (4, types.DiagnosticSeverity.Warning)
+            (there,) = one.related_information or ()
+            assert there.location.uri == (tmp_path / "letters.py").as_uri()
+            assert there.location.range == types.Range(types.Position(5, 15), types.Position(5, 21))
+
             # What is no pipeline is left alone.
             other = editor.open(OTHER, "compose.yml")
             await editor.told(uri=other)

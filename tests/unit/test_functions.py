@@ -328,3 +328,45 @@ def test_a_pipeline_that_is_not_there_says_what_is(modules, name, sentence, help
         load_pipeline(name)
 
     assert caught.value.help == help
+
+
+def test_the_ports_that_a_function_names_are_read_from_its_source(modules):
+    source = """
+        from oaflow import Job, stage
+        from oaflow import Out as Sent
+
+        def Out(port, job): ...
+
+        @stage(
+            ports=("a", "b"),
+        )
+        async def named(job: Job):
+            yield Sent("é", job), Sent(port="b", job=job)
+            yield [Sent("c", job) for _ in ()], Sent(job.queue, job), Out("none", job)
+
+        @stage
+        def silent(job: Job):
+            return job
+
+        made = stage(lambda job: Sent("e", job))
+    """
+    local = """
+        from oaflow import Job, stage
+
+        @stage
+        def local(job: Job):
+            from oaflow import Out
+            return (lambda: Out("d", job))()
+    """
+    modules(outs=source, bare=local)
+
+    found = inspect("outs.named", "outs.silent", "outs.made", "bare.local")
+
+    assert [[port for port, _ in found[f"outs.{name}"].outs] for name in ("named", "silent", "made")] == [
+        ["é", "b", "c"],
+        [],
+        [],
+    ]
+    assert [port for port, _ in found["bare.local"].outs] == ["d"]
+    span = found["outs.named"].outs[0][1]
+    assert (span.file, span.line, span.source[span.column - 1 : span.end_column - 1]) == ("outs.py", 11, '"é"')

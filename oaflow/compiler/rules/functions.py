@@ -593,3 +593,53 @@ PARTLY_ACCEPTED = rule(
     ),
     severity="warning",
 )
+UNDECLARED_OUT = rule(
+    "OAF419",
+    "undeclared-out",
+    "a function returns a job on a port that its `@stage` does not declare",
+    """
+    `Out("large", job)` sends a job to a port, and `@stage(ports=...)` says which there are: what goes to another one
+    fails, where the stage has a `next`. Seen are ports that are written out in the function itself.
+    """,
+    beside(
+        """
+        from oaflow import DatasetJob, Out, stage
+
+
+        @stage(ports=("default", "large"))
+        def read(job: DatasetJob) -> Out | DatasetJob:
+            return Out("big", job) if len(job.entities) > 100 else job
+
+
+        @stage
+        def index(job: DatasetJob) -> None: ...
+        """,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, next: {default: index, large: drop}}
+          index: {task: letters.index}
+        """,
+    ),
+    beside(
+        """
+        from oaflow import DatasetJob, Out, stage
+
+
+        @stage(ports=("default", "large"))
+        def read(job: DatasetJob) -> Out | DatasetJob:
+            return Out("large", job) if len(job.entities) > 100 else job
+
+
+        @stage
+        def index(job: DatasetJob) -> None: ...
+        """,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, next: {default: index, large: drop}}
+          index: {task: letters.index}
+        """,
+    ),
+    severity="warning",
+)
