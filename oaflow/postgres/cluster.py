@@ -105,7 +105,11 @@ class Cluster:
         if not version.exists():
             self._initialise(account)
         elif (found := version.read_text().strip()) != MAJOR:
-            raise ServerProblem(f"{self.layout.data} was made by PostgreSQL {found}, and this oaflow brings {MAJOR}")
+            raise ServerProblem(
+                f"{self.layout.data} was made by PostgreSQL {found}, and this oaflow brings {MAJOR}",
+                help="with the oaflow that made it: oaflow backup FILE; then with this one, for an empty OAFLOW_HOME: "
+                "oaflow restore FILE",
+            )
         self._write_access()
 
     def start(self) -> None:
