@@ -133,6 +133,8 @@ whether a run in flight may go over, and what keeps it |
 | `explain CODE` | `code`, `slug`, `severity`, `summary`, `explanation`, `example`, `repair` |
 | `explain` | a rule a line: `code`, `slug`, `summary` |
 | `doctor` | a finding a line: `level` (`fine`, `note`, `problem`), `what`, `text`, `help` |
+| `schedule add`, `schedule list` | a schedule a line: `name`, `pipeline`, `plan`, `dataset`, `params`, `folders`, \
+`cron`, `zone`, `due_at`, `last_at`, `last_run`, `problem` (why the last time began no run) |
 | `backup`, `restore` | `file`; `facts`: `format`, `oaflow`, `taken` (seconds since 1970), `settings`, `archive` \
 (whether its files are in it); `database`, `size` (bytes), `files`, `absent`: what is not in it, `came_back`: jobs \
 that were in hand |

@@ -91,6 +91,9 @@ def worker(
                 case running.Awaited(problem):
                     remark(f"{clean(str(problem))}; waiting for it", "yellow")
                     remark(f"help:  {clean(problem.help or '')}")
+                case running.Ticked(schedule, run, problem):
+                    began = f"run {run} has begun" if run else f"no run: {clean(problem or '')}"
+                    remark(f"schedule {clean(schedule)}: {began}", "" if run else "yellow")
                 case _:
                     pass
     return 0

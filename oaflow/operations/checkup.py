@@ -27,6 +27,9 @@ Level = Literal["fine", "note", "problem"]
 _LEAST_FREE = 1024**3
 _LEAST_SHARE = 0.05
 
+# Seconds that a tick of a schedule may wait: a worker looks with each heartbeat.
+_LATE = 60.0
+
 # Schemata that are named; the rest is counted.
 _NAMED = 5
 
@@ -141,8 +144,10 @@ def _entities(settings: Settings, address: "Address") -> Iterator[Finding]:
 
 def _database(settings: Settings) -> Iterator[Finding]:
     from oaflow.ledger.runs import OPEN_STATES, recent_runs
+    from oaflow.ledger.schedules import schedules
     from oaflow.ledger.workers import workers
     from oaflow.operations.databases import database
+    from oaflow.operations.scheduling import late
     from oaflow.operations.states import bound_plan
     from oaflow.operations.waits import waiting_of
     from oaflow.postgres.schema import inspect
@@ -169,6 +174,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
             if not live:
                 where = "`oaflow run` brings its own" if opened.embedded else "runs wait for one"
                 yield Finding("fine" if opened.embedded else "note", "workers", f"none; {where}", "oaflow worker")
+            for schedule in schedules(made, due=True):
+                if (waits := late(schedule).total_seconds()) > _LATE:
+                    text = (
+                        f"{schedule.name} waits since {waits / 60:.0f} min: a worker begins its run, and none is there"
+                    )
+                    yield Finding("problem", "schedule", text, "oaflow worker")
             for run in recent_runs(made, states=OPEN_STATES):
                 if run.state == "running":
                     yield Finding("fine", "run", f"{run.id} is running")

@@ -24,6 +24,7 @@ from oaflow.operations.databases import Database, connection, database
 from oaflow.operations.following import Event, follow
 from oaflow.operations.health import Watched
 from oaflow.operations.programs import Program
+from oaflow.operations.scheduling import Ticked, begin_due
 from oaflow.operations.starting import (
     Begun,
     EnteringRunError,
@@ -40,7 +41,7 @@ from oaflow.operations.starting import (
 )
 from oaflow.operations.states import bound_plan, folders_from_here, folders_of, wanted_run
 from oaflow.postgres.problems import Unreachable
-from oaflow.runtime.supervisor import Died, Ended, Interrupts, Supervisor
+from oaflow.runtime.supervisor import Died, Due, Ended, Interrupts, Supervisor
 from oaflow.runtime.supervisor import Event as WorkerEvent
 from oaflow.settings import Settings
 
@@ -227,7 +228,7 @@ def pause(settings: Settings, run: str | None) -> Run:
         return wanted_run(made, found.id)
 
 
-def worker(settings: Settings, crew: Crew, watched: Watched) -> Iterator[WorkerEvent | Awaited]:
+def worker(settings: Settings, crew: Crew, watched: Watched) -> Iterator[WorkerEvent | Awaited | Ticked]:
     """
     Runs workers until a signal comes: the first drains, the second kills. A database that does not answer is waited
     for at the beginning as later: after a restart of the machine the server may be the last that comes.
@@ -248,8 +249,14 @@ def worker(settings: Settings, crew: Crew, watched: Watched) -> Iterator[WorkerE
                 watched.see("works", supervisor.vitals)
                 for event in supervisor.poll():
                     yield event
-                    if isinstance(event, Died):
-                        dead.update(event.workers)
+                    match event:
+                        case Died(workers=workers):
+                            dead.update(workers)
+                        case Due():
+                            with suppress(EnvironmentProblem, psycopg.OperationalError):  # it is seen again
+                                yield from begin_due(opened)
+                        case _:
+                            pass
                 if dead and time.monotonic() - tried >= _RETRY:
                     tried = time.monotonic()
                     # While the database is away its workers wait for it, and so does this.

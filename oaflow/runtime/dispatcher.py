@@ -99,7 +99,7 @@ class Dispatcher:
             wire, lambda parent, successor, first: self._appetite.place_for(parent, successor, first)
         )
         self._completer = Completer(wire, self._settled, begin=self._continuation.begin)
-        self._upkeep = Upkeep(wire, settings, self._changed)
+        self._upkeep = Upkeep(wire, settings, self._changed, options.due)
         self._heart = Heart(
             options.conninfo,
             settings.heartbeat,

@@ -21,6 +21,7 @@ class Options:
         binder: `module:function` that gives a job what it can reach.
         grace: seconds that running jobs get at a graceful stop.
         registered: called with each id under which this worker is registered.
+        due: called where a schedule's tick has passed; None: nobody here begins runs.
         only: the run to work on, or None for all that there are.
         poll: seconds until an idle worker looks for jobs by itself, where no notification came.
     """
@@ -31,6 +32,7 @@ class Options:
     binder: str = "oaflow.operations.binding:for_job"
     grace: float = 10.0
     registered: Callable[[int], None] | None = None
+    due: Callable[[], None] | None = None
     only: str | None = None
     poll: float = 1.0
 

@@ -2,7 +2,7 @@
 Owns worker processes: starts them, replaces those that die, drains and kills them. Imports no stage, and no database.
 
 A worker tells what it is over a control pipe, one JSON object a line: `{"event": "registered", "worker": 7}`,
-`{"event": "drained"}`, and each second a pulse. Its output goes to a file.
+`{"event": "drained"}`, `{"event": "due"}`, and each second a pulse. Its output goes to a file.
 """
 
 import contextlib
@@ -95,7 +95,16 @@ class Ended:
     workers: tuple[int, ...]
 
 
-Event = Started | Registered | Died | Ended
+@dataclass(frozen=True, slots=True)
+class Due:
+    """
+    A worker has seen that a tick of a schedule has passed.
+    """
+
+    pid: int
+
+
+Event = Started | Registered | Died | Ended | Due
 
 
 @dataclass(slots=True)
@@ -229,6 +238,8 @@ class Supervisor:
             for message in child.hear():
                 if message.get("event") == "pulse":
                     child.pulse = _pulse_of(message, self._now())
+                if message.get("event") == "due":
+                    events.append(Due(child.process.pid))
                 worker = message.get("worker")
                 if message.get("event") == "registered" and isinstance(worker, int):
                     child.workers.append(worker)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from oaflow.ledger import handover as ledger
+from oaflow.ledger.schedules import any_due
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.runtime.oldlogs import remove_old_logs
 from oaflow.runtime.room import DISK, GOES_ON, full
@@ -36,10 +37,17 @@ class Upkeep:
         wire: to the database.
         settings: of the worker.
         changed: called when there may be something new to do.
+        due: called where a tick of a schedule has passed; None: that is not looked for.
     """
 
-    def __init__(self, wire: Wire, settings: Settings, changed: Callable[[], None]) -> None:
-        self._wire, self._settings, self._changed = wire, settings, changed
+    def __init__(
+        self,
+        wire: Wire,
+        settings: Settings,
+        changed: Callable[[], None],
+        due: Callable[[], None] | None = None,
+    ) -> None:
+        self._wire, self._settings, self._changed, self._due = wire, settings, changed, due
         self.no_room: str | None = None
         self._reported: tuple[float, str] | None = None
 
@@ -57,6 +65,8 @@ class Upkeep:
             try:
                 await self._wire.send("recover", ledger.recover, settings.dead_after)
                 await self._wire.send("sweep", ledger.sweep, rows)
+                if self._due is not None and await self._wire.send("schedules", any_due):
+                    self._due()
             except Refused:
                 log.exception("upkeep")
             if rows:

@@ -167,6 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         given.executors or settings.executors or os.cpu_count() or 1,
         grace=given.grace,
         registered=lambda worker: tell(event="registered", worker=worker),
+        due=lambda: tell(event="due") if given.control is not None else None,
         only=given.run,
     )
     queues = given.queues.split(",") if given.queues else None

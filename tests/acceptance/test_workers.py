@@ -247,3 +247,28 @@ def test_the_temporary_files_of_async_stages_are_where_the_next_worker_finds_wha
     (folder,) = noted(cli)
     assert folder.startswith(f"{cli.folder / 'home/temp'}{os.sep}")
     assert not list((cli.folder / "home/temp").iterdir())
+
+
+def test_a_worker_begins_what_is_scheduled_once_though_there_are_several(
+    cli: Command, started: Started, until: Until
+) -> None:
+    name = chain(cli, "note", 3, {"log": str(cli.folder / "noted")})
+    added = cli("schedule", "add", name, "-d", "demo", "--cron", "0 3 * * *", "--timezone", "Europe/Berlin")
+    assert added.code == 0, added.err
+    query(cli, "UPDATE oaflow.schedules SET due_at = now() - interval '2 days' RETURNING name")
+    waits = [line for line in cli("doctor").out.splitlines() if "schedule" in line]
+    assert waits[0].endswith("a worker begins its run, and none is there")
+
+    workers = [started(cli.start("worker", "--workers", "2")), started(cli.start("worker"))]
+    until(lambda: query(cli, "SELECT id FROM oaflow.runs WHERE state = 'finished'"))
+
+    ((run, began),) = query(cli, "SELECT r.id, s.last_run FROM oaflow.runs r, oaflow.schedules s")
+    assert run == began
+    assert noted(cli) == {"doc-0": 1, "doc-1": 1, "doc-2": 1}
+    assert f" {run}" in cli("schedule", "list").out
+    for worker in workers:
+        worker.send_signal(signal.SIGTERM)
+    said = "".join(worker.communicate(timeout=PATIENCE)[1] for worker in workers)
+    assert said.count(f"schedule chain-demo: run {run} has begun") == 1
+    assert cli("schedule", "remove", "chain-demo").code == 0
+    balanced(cli)

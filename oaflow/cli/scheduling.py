@@ -1,0 +1,127 @@
+"""
+`schedule`: runs that are begun by the clock.
+"""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oaflow.cli.options import Dataset, Json, PipelineName, settings
+from oaflow.cli.pages import Page, Pages
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_ADD = "oaflow schedule add ingest -d mails /srv/mails --cron '0 3 * * *'"
+
+
+def register(app: typer.Typer) -> None:
+    """
+    Adds the commands of this group.
+    """
+    schedule = typer.Typer(
+        help="Runs that a worker begins by the clock.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        cls=Pages,
+        epilog=f"Example: {_ADD}",
+    )
+    schedule.command("add", cls=Page, epilog=f"Example: {_ADD}")(add)
+    schedule.command("list", cls=Page, epilog="Example: oaflow schedule list")(list_)
+    schedule.command("remove", cls=Page, epilog="Example: oaflow schedule remove ingest-mails")(remove)
+    app.add_typer(schedule, name="schedule", rich_help_panel="Running")
+
+
+def add(
+    pipeline: PipelineName,
+    dataset: Dataset,
+    cron: Annotated[
+        str, typer.Option("--cron", metavar="EXPRESSION", help="Minute, hour, day, month, weekday: '0 3 * * *'.")
+    ],
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="INPUT...", help="Values of the pipeline's positional param.")
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="KEY=VALUE", help="A param; given twice, the param is a list."),
+    ] = None,
+    zone: Annotated[str, typer.Option("--timezone", metavar="ZONE", help="What the times are of.")] = "UTC",
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Default: PIPELINE-DATASET.")] = None,
+    json: Json = False,
+) -> int:
+    """
+    Have workers run a pipeline over a dataset at these times, as its file is now: one run for each time, also with
+    many workers, and one for all times at which there was none.
+    """
+    from oaflow.cli.output import clean, remark, say_json
+    from oaflow.cli.running import params_of, show_mistakes
+    from oaflow.compiler.functions import import_folders
+    from oaflow.operations import scheduling
+    from oaflow.operations.programs import load, locate
+    from oaflow.operations.starting import Request
+
+    source = locate(pipeline)
+    program = load(source)
+    show_mistakes(program)
+    request = Request(dataset, tuple(inputs or ()), params_of(param or ()), folders=import_folders(source.file))
+    made = scheduling.add(settings(), program, request, cron=cron, zone=zone, name=name)
+    if json:
+        say_json(scheduling.as_json(made))
+    remark(f"schedule {clean(made.name)}: next at {moment(made.due_at, made.zone)} {clean(made.zone)}")
+    remark("it is begun by a worker: oaflow worker")
+    return 0
+
+
+def list_(json: Json = False) -> int:
+    """
+    List the schedules: when each is due, and what came of the last time.
+    """
+    from oaflow.cli.output import clean, remark, say_json, screen, table
+    from oaflow.operations import scheduling
+
+    found = scheduling.all_schedules(settings())
+    if json:
+        for one in found:
+            say_json(scheduling.as_json(one))
+        return 0
+    if not found:
+        remark(f"nothing is scheduled: {_ADD}")
+        return 0
+    rows = [
+        (
+            one.name,
+            one.dataset,
+            one.cron if one.zone == "UTC" else f"{one.cron} {one.zone}",
+            moment(one.due_at, one.zone),
+            one.last_run or one.problem or "",
+        )
+        for one in found
+    ]
+    columns = ("schedule", "dataset", "cron", "next", "last")
+    screen().print(table([(column, False) for column in columns], rows))
+    for one in found:
+        if (waits := scheduling.late(one).total_seconds()) > 60:
+            remark(f"{clean(one.name)} waits for a worker since {waits / 60:.0f} min", "yellow")
+            remark("help:  oaflow worker")
+    return 0
+
+
+def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="Of the schedule.")]) -> int:
+    """
+    Take a schedule out; a run that it has begun goes on.
+    """
+    from oaflow.cli.output import clean, remark
+    from oaflow.operations import scheduling
+
+    scheduling.remove(settings(), name)
+    remark(f"schedule {clean(name)} is removed")
+    return 0
+
+
+def moment(at: "datetime", zone: str) -> str:
+    """
+    `2026-11-27 03:00`, as clocks in a zone show it.
+    """
+    from zoneinfo import ZoneInfo
+
+    return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"

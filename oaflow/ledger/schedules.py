@@ -1,0 +1,120 @@
+"""
+Runs that are begun by the clock: which, and when next. When that is, is worked out by others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from psycopg import AsyncConnection, Connection
+from psycopg.rows import class_row, tuple_row
+
+from oaflow.ledger.statements import sql
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """
+    A schedule.
+
+    Attributes:
+        plan: the digest of what is run; that of the pipeline's file when it was added.
+        due_at: the tick that nobody has taken yet.
+        last_at: the tick before, for which `last_run` was begun, or for which nothing was, because of `problem`.
+        asked_at: the time at the database when this was read.
+    """
+
+    name: str
+    pipeline: str
+    plan: str
+    dataset: str
+    params: dict[str, Any]
+    folders: list[str]
+    cron: str
+    zone: str
+    due_at: datetime
+    last_at: datetime | None
+    last_run: str | None
+    problem: str | None
+    asked_at: datetime
+
+
+def schedules(connection: Connection[Any], *, due: bool = False) -> list[Schedule]:
+    """
+    All schedules, or those of which a tick has passed.
+    """
+    with connection.cursor(row_factory=class_row(Schedule)) as cursor:
+        return cursor.execute(sql("schedules"), {"due": due}).fetchall()
+
+
+async def any_due(connection: AsyncConnection[Any]) -> bool:
+    """
+    Whether a tick has passed that nobody has taken.
+    """
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute("SELECT EXISTS (SELECT 1 FROM oaflow.schedules WHERE due_at <= now())")
+        row = await cursor.fetchone()
+        return row is not None and bool(row[0])
+
+
+def add(
+    connection: Connection[Any],
+    name: str,
+    *,
+    pipeline: str,
+    plan: str,
+    dataset: str,
+    params: Mapping[str, Any],
+    folders: Sequence[str],
+    cron: str,
+    zone: str,
+    due_at: datetime,
+) -> bool:
+    """
+    Adds a schedule.
+
+    Returns:
+        whether the name was free.
+    """
+    values = {
+        "name": name,
+        "pipeline": pipeline,
+        "plan": plan,
+        "dataset": dataset,
+        "params": orjson.dumps(dict(params), default=str).decode(),
+        "folders": list(folders),
+        "cron": cron,
+        "zone": zone,
+        "due_at": due_at,
+    }
+    return connection.execute(sql("schedule_add"), values).fetchone() is not None
+
+
+def take(connection: Connection[Any], name: str, taken: datetime, due_at: datetime) -> bool:
+    """
+    Takes a tick, and says which is the next. To be called in the transaction that does what is due.
+
+    Returns:
+        whether it was there to be taken: of several one alone has it.
+    """
+    values = {"name": name, "taken": taken, "due_at": due_at}
+    return connection.execute(sql("schedule_take"), values).fetchone() is not None
+
+
+def note(connection: Connection[Any], name: str, *, run: str | None = None, problem: str | None = None) -> None:
+    """
+    Says what came of the tick that was taken.
+    """
+    connection.execute(sql("schedule_note"), {"name": name, "run": run, "problem": problem})
+
+
+def remove(connection: Connection[Any], name: str) -> bool:
+    """
+    Takes a schedule out. What it has begun goes on.
+
+    Returns:
+        whether there was one.
+    """
+    return connection.execute(sql("schedule_remove"), {"name": name}).fetchone() is not None

@@ -1,0 +1,216 @@
+"""
+`schedule`: runs that are begun by the clock. Workers see that a tick has passed, and their supervisor begins the run.
+
+A tick is taken in the transaction that begins its run, so of all workers one begins it, once, whatever is killed. Ticks
+that passed while no worker was there are one: the latest. One that meets an unfinished run of its pipeline and dataset
+begins nothing, and says so.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from psycopg import Connection
+
+from oaflow.entities.datasets import table_name
+from oaflow.errors import OaflowError, UsageError
+from oaflow.ledger import schedules as ledger
+from oaflow.ledger.runs import store_plan, stored_plan
+from oaflow.ledger.schedules import Schedule
+from oaflow.operations.databases import Database, connection
+from oaflow.operations.programs import Program
+from oaflow.operations.starting import Request, begin, bound_for_run, last_run, precheck, settle, unfinished
+from oaflow.plan import Plan
+from oaflow.settings import Settings
+
+_EXAMPLE = '"0 3 * * *" is each night at three'
+
+
+class CronError(UsageError):
+    """
+    What was typed as `--cron` names no times.
+    """
+
+    def __init__(self, given: str, reason: str) -> None:
+        self.given, self.reason = given, reason
+        super().__init__(f"--cron {given!r}: {reason}", help=_EXAMPLE)
+
+
+class ScheduleExistsError(UsageError):
+    """
+    There is a schedule of this name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"there is a schedule {name!r} already",
+            help=f"oaflow schedule remove {name}, or another name with --name",
+        )
+
+
+class NoSuchScheduleError(UsageError):
+    """
+    There is no schedule of this name.
+    """
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        self.name, self.known = name, known
+        super().__init__(
+            f"there is no schedule {name!r}",
+            help=f"there are: {', '.join(known)}" if known else "oaflow schedule list",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """
+    A tick was taken: `run` was begun for it, or nothing, because of `problem`.
+    """
+
+    schedule: str
+    run: str | None
+    problem: str | None = None
+
+
+def next_tick(cron: str, zone: str, after: datetime) -> datetime:
+    """
+    The first time after another that a cron expression names, in a zone. Pure.
+
+    Raises:
+        CronError: it names none, or is none.
+    """
+    from croniter import CroniterError, croniter  # here alone, of a module that `run` loads, too
+
+    try:
+        there = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UsageError(f"there is no time zone {zone!r}", help="--timezone Europe/Berlin") from error
+    if len(cron.split()) != 5 and not cron.startswith("@"):
+        raise CronError(cron, "it has five fields: minute, hour, day, month, weekday")
+    try:
+        return croniter(cron, after.astimezone(there)).get_next(datetime)
+    except (CroniterError, ValueError, KeyError) as error:
+        raise CronError(cron, str(error)) from error
+
+
+def add(
+    settings: Settings,
+    program: Program,
+    request: Request,
+    *,
+    cron: str,
+    zone: str,
+    name: str | None = None,
+    now: datetime | None = None,
+) -> Schedule:
+    """
+    Has a pipeline run by the clock, as its file is now, with these values.
+
+    Raises:
+        UsageError: the pipeline, a value, the times or the name is wrong.
+    """
+    plan = program.checked()
+    table_name(request.dataset)
+    precheck(plan, request)
+    wanted = name or f"{plan.pipeline}-{request.dataset}"
+    with connection(settings) as made:
+        values, _ = settle(plan, program.source, request, last_run(made, plan.pipeline, request.dataset))
+        bound_for_run(plan, values)
+        store_plan(made, plan.digest, plan.format, plan.pipeline, plan.canonical())
+        added = ledger.add(
+            made,
+            wanted,
+            pipeline=plan.pipeline,
+            plan=plan.digest,
+            dataset=request.dataset,
+            params=values,
+            folders=[os.fspath(folder) for folder in request.folders],
+            cron=cron,
+            zone=zone,
+            due_at=next_tick(cron, zone, now or datetime.now(UTC)),
+        )
+        if not added:
+            raise ScheduleExistsError(wanted)
+        (found,) = [one for one in ledger.schedules(made) if one.name == wanted]
+        return found
+
+
+def all_schedules(settings: Settings) -> list[Schedule]:
+    """
+    All schedules, the one that is due next first.
+    """
+    with connection(settings) as made:
+        return ledger.schedules(made)
+
+
+def remove(settings: Settings, name: str) -> None:
+    """
+    Takes a schedule out. A run that it has begun goes on.
+
+    Raises:
+        NoSuchScheduleError: there is none of this name.
+    """
+    with connection(settings) as made:
+        if not ledger.remove(made, name):
+            raise NoSuchScheduleError(name, [one.name for one in ledger.schedules(made)])
+
+
+def begin_due(opened: Database) -> Iterator[Ticked]:
+    """
+    Takes what ticks have passed, and begins their runs.
+    """
+    with opened.connect() as made:
+        for schedule in ledger.schedules(made, due=True):
+            ticked = _tick(made, schedule, opened.settings)
+            if ticked is not None:
+                yield ticked
+
+
+def as_json(schedule: Schedule) -> dict[str, Any]:
+    """
+    The public form.
+    """
+    facts = asdict(schedule)
+    del facts["asked_at"]
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in facts.items()}
+
+
+def _tick(made: Connection[Any], schedule: Schedule, settings: Settings) -> Ticked | None:
+    following = next_tick(schedule.cron, schedule.zone, max(schedule.asked_at, schedule.due_at))
+    try:
+        with made.transaction():
+            if not ledger.take(made, schedule.name, schedule.due_at, following):
+                return None  # another worker has it
+            old = unfinished(made, schedule.pipeline, schedule.dataset)
+            if old is not None:
+                raise UsageError(f"run {old.id} had not ended ({old.state})")
+            run = _begun(made, schedule, settings)
+            ledger.note(made, schedule.name, run=run)
+            return Ticked(schedule.name, run)
+    except OaflowError as error:
+        with made.transaction():
+            if not ledger.take(made, schedule.name, schedule.due_at, following):
+                return None
+            ledger.note(made, schedule.name, problem=str(error))
+        return Ticked(schedule.name, None, str(error))
+
+
+def _begun(made: Connection[Any], schedule: Schedule, settings: Settings) -> str:
+    stored = stored_plan(made, schedule.plan)
+    if stored is None:
+        raise UsageError("its plan is gone")
+    plan = Plan.read(stored.definition)
+    request = Request(schedule.dataset, folders=tuple(map(Path, schedule.folders)))
+    return begin(made, plan, bound_for_run(plan, schedule.params), request, schedule.params, settings.job_bytes).run
+
+
+def late(schedule: Schedule) -> timedelta:
+    """
+    For how long a tick has waited for a worker.
+    """
+    return max(schedule.asked_at - schedule.due_at, timedelta())
