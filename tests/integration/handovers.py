@@ -139,7 +139,15 @@ class Book:
 # All that a run leaves, in an order in which no row is held by another one.
 _LEFT = (
     *("procrastinate_events", "oaflow.limits", "oaflow.joins", "oaflow.collects", "oaflow.collected", "oaflow.leases"),
-    *("oaflow.documents", "oaflow.hops", "oaflow.failures", "oaflow.charges", "oaflow.chunks", "oaflow.counters"),
+    *(
+        "oaflow.documents",
+        "oaflow.hops",
+        "oaflow.failures",
+        "oaflow.emitted",
+        "oaflow.charges",
+        "oaflow.chunks",
+        "oaflow.counters",
+    ),
     *("oaflow.runs", "oaflow.plans", "procrastinate_jobs", "oaflow.workers", "procrastinate_workers"),
 )
 

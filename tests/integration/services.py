@@ -75,3 +75,27 @@ class Service(Book):
 
     def sweep(self) -> None:
         self.sql("SELECT * FROM oaflow.sweep_v2(true)")
+
+    def tell(self, job: int, attempt: int, emitted: list[Any], *, failed: bool) -> bool:
+        """
+        The end of a job, as a worker that collects says it.
+        """
+        error = '{"message": "m"}' if failed else None
+        return self.one(
+            "SELECT oaflow.end_v1(%s, %s, %s::jsonb, %s::jsonb)", job, attempt, orjson.dumps(emitted).decode(), error
+        )
+
+    def claimed_answers(self, worker: int) -> list[tuple[int, int, list[str]]]:
+        """
+        All answers that wait, claimed: each with the job that it is of, and what was handed over.
+        """
+        rows = self.sql(
+            "SELECT id, args FROM oaflow.fetch_v3(%s, '{oaflow}', '{oaflow.stages.answer}', %s, 100)",
+            worker,
+            [self.run],
+        )
+        marks = [(id, args["payload"]["context"]["oaflow"]) for id, args in sorted(rows)]
+        return [
+            (id, mark["parent"], [new["payload"]["entities"][0]["id"] for new in mark["answered"]["returned"]])
+            for id, mark in marks
+        ]

@@ -63,7 +63,8 @@ END $$;
 -- A job of a service hands over another one. p_id is the number under which that stands in procrastinate's table.
 --
 -- Of a job that is not being worked on nothing is taken: it has come to its end, and another attempt has spoken for it.
--- Under `emit: stream` it goes on at once, in an answer of its own, unless an earlier attempt has said the same.
+-- Under `emit: stream` it goes on at once, in an answer of its own, unless an earlier attempt has said the same, or the
+-- job has answered and others run it once more.
 CREATE FUNCTION oaflow.hear_v1(p_job bigint, p_id bigint, p_args jsonb) RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE of record;
@@ -74,7 +75,10 @@ BEGIN
     IF NOT FOUND THEN RETURN; END IF;
     IF of.args #>> '{payload,context,oaflow,external}' = 'stream'
         AND NOT EXISTS (SELECT FROM oaflow.emitted e
-                         WHERE e.job = p_job AND md5(e.args::text) = md5(p_args::text) AND e.attempt < of.attempts) THEN
+                         WHERE e.job = p_job AND md5(e.args::text) = md5(p_args::text) AND e.attempt < of.attempts)
+        AND NOT EXISTS (SELECT FROM oaflow.hops h
+                         WHERE h.run = of.args #>> '{payload,context,oaflow,run}' AND h.job = p_job
+                           AND h.outcome IN ('answered', 'cancelled', 'vanished')) THEN
         PERFORM oaflow.put_answer_v1(p_job, of.args, of.priority, of.attempts, 'chunk', jsonb_build_array(p_args), NULL);
         INSERT INTO oaflow.counters AS k (run, stage, shard, open)
         VALUES (of.args #>> '{payload,context,oaflow,run}', of.args #>> '{payload,context,oaflow,stage}', 0, 1)
