@@ -16,6 +16,7 @@ from tests.integration.services import Service
 
 EMITS = st.sampled_from(["success", "always", "stream"])
 WHICH = st.integers(0, 99)
+LIVE = ("todo", "doing")
 NAMES = st.sampled_from(["one", "two", "three"])
 
 
@@ -71,7 +72,8 @@ class ExternalMachine(RuleBasedStateMachine):
 
     @rule(emit=EMITS)
     def ask(self, emit: str) -> None:
-        self.asked[self.service.ask(emit=emit)] = Asked(emit)
+        # Not sealed: a run whose jobs have all come to their end would be over, and nobody would look for more.
+        self.asked[self.service.ask(emit=emit, seal=False)] = Asked(emit)
 
     @precondition(lambda self: any(asked.status == "todo" for asked in self.asked.values()))
     @rule()
@@ -153,8 +155,11 @@ class ExternalMachine(RuleBasedStateMachine):
 
     @invariant()
     def counters_are_a_recount(self) -> None:
-        if hasattr(self, "service"):
-            assert self.service.counters() == recount(self.service.connection, self.service.run) or self.vanished
+        # A row that is sent again after its end waits, and is no open job any more; one that was deleted is open until
+        # the sweeper has been there.
+        again = [asked for asked in getattr(self, "asked", {}).values() if asked.returned is not None]
+        if hasattr(self, "service") and not self.vanished and not any(asked.status in LIVE for asked in again):
+            assert self.service.counters() == recount(self.service.connection, self.service.run)
 
     def teardown(self) -> None:
         if not hasattr(self, "service"):

@@ -14,14 +14,14 @@ class Service(Book):
     A run in which stage `a` is a service's, on queue `s`.
     """
 
-    def ask(self, name: str = "doc", *, emit: str = "success") -> int:
+    def ask(self, name: str = "doc", *, emit: str = "success", seal: bool = True) -> int:
         mark = {"run": self.run, "stage": "a", "external": emit, "parent": 7}
         entities = [{"id": name, "schema": "Document", "properties": {}}]
         payload = {"entities": entities, "context": {"lang": "x", "oaflow": mark}}
         args = {"queue": "s", "task": "there.s", "dataset": "x", "payload": payload}
         self.sql(
-            "SELECT oaflow.enter_v1(%s, '{s}', '{there.s}', '{a}', '{70}', %s::jsonb, %s::jsonb, true)",
-            self.run, orjson.dumps([args]).decode(), orjson.dumps([[name]]).decode(),
+            "SELECT oaflow.enter_v1(%s, '{s}', '{there.s}', '{a}', '{70}', %s::jsonb, %s::jsonb, %s)",
+            self.run, orjson.dumps([args]).decode(), orjson.dumps([[name]]).decode(), seal,
         )  # fmt: skip
         return self.one("SELECT max(id) FROM procrastinate_jobs WHERE queue_name = 's'")
 
