@@ -106,6 +106,29 @@ def test_a_stream_goes_on_as_it_comes_and_another_attempt_says_nothing_twice(ser
     assert service.counters()["a"] == {"open": 5}
 
 
+@pytest.mark.parametrize(("silent", "comes_back"), [(50, False), (70, True)])
+def test_a_job_whose_worker_is_silent_for_a_minute_comes_back_to_its_service(
+    service: Service, silent: int, comes_back: bool
+) -> None:
+    job = service.ask()
+    worker = service.stock_worker()
+    service.fetch(worker)
+    service.hands_over(job, "of the dead")
+    service.sql(
+        "UPDATE procrastinate_workers SET last_heartbeat = now() - make_interval(secs => %s) WHERE id = %s",
+        silent,
+        worker,
+    )
+
+    assert service.recover(timeout="15 s") == ({job} if comes_back else set())
+
+    if comes_back:
+        assert service.fetch() == job
+    service.end(job)
+    assert [handed for _, handed in service.answers] == [[] if comes_back else ["of the dead"]]
+    assert service.sql("SELECT 1 FROM procrastinate_workers WHERE id = %s", worker) == [(1,)]
+
+
 def test_a_job_that_its_service_runs_again_after_its_end_answers_no_second_time(service: Service) -> None:
     job = service.ask()
     service.fetch()

@@ -72,7 +72,8 @@ $$;
 
 -- Takes back the jobs of dead workers: those in p_dead (children whose end was seen) and those silent for p_timeout.
 -- Only oaflow's own: jobs of workers registered here, and stage jobs whose worker has no row any more (whether a foreign
--- key set them to NULL or not: OpenAleph drops it).
+-- key set them to NULL or not: OpenAleph drops it). And jobs of external stages whose service's worker has been silent
+-- four times as long (60 s; its heart beats every 10): other workers of procrastinate look for such only when they begin.
 -- attempts + 1 fences the old owner and says nothing about blame. A sync stage ran in a process of its own and is not
 -- charged. An async stage may have taken the worker down: those are suspects, and run alone next time; one that ran
 -- alone is charged with the crash. What too many crashes mean is decided by the worker that claims the job.
@@ -97,7 +98,10 @@ BEGIN
          WHERE j.status = 'doing'
            AND (d.id IS NOT NULL
                 OR (j.args #>> '{payload,context,oaflow,run}' IS NOT NULL
-                    AND NOT EXISTS (SELECT 1 FROM procrastinate_workers w WHERE w.id = j.worker_id)))
+                    AND NOT EXISTS (SELECT 1 FROM procrastinate_workers w WHERE w.id = j.worker_id))
+                OR (j.args #> '{payload,context,oaflow,external}' IS NOT NULL
+                    AND EXISTS (SELECT 1 FROM procrastinate_workers w
+                                 WHERE w.id = j.worker_id AND w.last_heartbeat < now() - 4 * p_timeout)))
          ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
     ), back AS (
         UPDATE procrastinate_jobs j
