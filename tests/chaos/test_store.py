@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -74,9 +75,14 @@ def test_kills_leave_the_store_and_the_search_as_a_quiet_run_does(
     with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
         for number, kind in enumerate(kinds):
             share = whole * (number + chance.random()) / (len(kinds) + 1)
-            _wait(lambda share=share: done(connection) >= share or running.poll() is not None)
-            victims = workers_of(running.pid) if kind == "worker" else executors_of(running.pid)
-            if victims:
+            found = workers_of if kind == "worker" else executors_of
+
+            def there(share: float = share, found: Callable[[int], list[int]] = found) -> bool:
+                # The worker that takes the place of one that was killed has no executors at first.
+                return running.poll() is not None or (done(connection) >= share and bool(found(running.pid)))
+
+            _wait(there)
+            if victims := found(running.pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(chance.choice(victims), signal.SIGKILL)
                     killed.append(kind)
