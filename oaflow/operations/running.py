@@ -113,8 +113,6 @@ def run(
             else:
                 begun = None
             if begun is None:
-                with store_of(settings, opened.address.uri) as store:
-                    settle_all(made, store, request.dataset, plan.pipeline)
                 values, remarks = settle(plan, program.source, request, last_run(made, plan.pipeline, request.dataset))
                 bound = bound_for_run(plan, values, request.at)
                 refuse_unseen(made, bound)
@@ -123,6 +121,9 @@ def run(
                     yield Said(f"run {old.id} is cancelled")
                 for remark in remarks:
                     yield Said(remark)
+                # Last, so that what the cancelled run has done counts, too.
+                with store_of(settings, opened.address.uri) as store:
+                    settle_all(made, store, request.dataset, plan.pipeline)
                 begun = begin(made, plan, bound, request, values, settings.job_bytes)
         yield begun
         yield from _followed(opened, begun, crew)

@@ -8,6 +8,7 @@ begins nothing, and says so.
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,10 +18,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from psycopg import Connection
 
 from oaflow.entities.datasets import table_name
+from oaflow.entities.store import EntityStoreError
 from oaflow.errors import OaflowError, UsageError
 from oaflow.ledger import schedules as ledger
 from oaflow.ledger.runs import store_plan, stored_plan
 from oaflow.ledger.schedules import Schedule
+from oaflow.operations.again import settle_all
+from oaflow.operations.binding import store_of
 from oaflow.operations.databases import Database, connection
 from oaflow.operations.programs import Program
 from oaflow.operations.starting import Request, begin, bound_for_run, last_run, precheck, settle, unfinished
@@ -166,6 +170,9 @@ def begin_due(opened: Database) -> Iterator[Ticked]:
     """
     with opened.connect() as made:
         for schedule in ledger.schedules(made, due=True):
+            # Nobody follows the runs of a schedule to their end. Where the store is away, more is done again.
+            with suppress(EntityStoreError), store_of(opened.settings, opened.address.uri) as store:
+                settle_all(made, store, schedule.dataset, schedule.pipeline)
             ticked = _tick(made, schedule, opened.settings)
             if ticked is not None:
                 yield ticked

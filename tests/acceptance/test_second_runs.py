@@ -303,6 +303,11 @@ def test_what_failed_changed_its_stage_or_is_forced_runs_again_and_says_why(hous
     never = f"did not come to its end in {first.id}"
     assert (second.unchanged, house.why(second)) == (1, {"b.txt": never, "c.zip": never})
     assert house.run().unchanged == 3
+    # Of a run that nobody followed to its end the next one finds out.
+    with psycopg.connect(house.database, autocommit=True) as connection:
+        connection.execute("UPDATE oaflow.runs SET settled = false")
+        connection.execute("UPDATE oaflow.crawled SET done = NULL")
+    assert house.run().unchanged == 3
 
     # Sent again and done counts as done.
     (tmp_path / "refused").touch()
