@@ -181,4 +181,4 @@ def _pipeline(found: Any, names: Mapping[str, Any]) -> dict[str, Any] | Inspecti
 
     if not isinstance(found, Pipeline):
         return InspectionError("not-callable", f"it is of type {_kind_of(found)}", tuple(known_names(names, True)))
-    return {"data": found.data, "placed": list(found.placed.items())}
+    return {"data": found.data, "file": found.file, "placed": list(found.placed.items())}

@@ -8,20 +8,30 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from oaflow.compiler.functions import IMPORT_LIMIT, ask, import_folders
-from oaflow.diagnostics import Path
+from oaflow.diagnostics import Path, Spans
 from oaflow.dsl.calls import Place
+from oaflow.dsl.sources import spans_of
 from oaflow.errors import UsageError
+from oaflow.loader import load
 from oaflow.spelling import did_you_mean
 
 
 @dataclass(frozen=True)
 class NamedPipeline:
     """
-    What a pipeline in Python declares, with the keys of a pipeline file, and where it stands (as in `Pipeline.placed`).
+    What a pipeline in Python declares, with the keys of a pipeline file, and where it stands: in a file that its module
+    reads, or in Python (as in `Pipeline.placed`).
     """
 
     data: Mapping[str, Any]
+    file: str | None
     placed: Mapping[Path, Place]
+
+    def spans(self) -> Spans:
+        """
+        The places of all that stands in it, which are read anew.
+        """
+        return spans_of(self.placed) if self.file is None else load(FilePath(self.file)).spans
 
 
 def load_pipeline(name: str, folders: Sequence[FilePath] | None = None, limit: float = IMPORT_LIMIT) -> NamedPipeline:
@@ -38,7 +48,8 @@ def load_pipeline(name: str, folders: Sequence[FilePath] | None = None, limit: f
         )
     answer = ask([name], import_folders() if folders is None else folders, limit)[name]
     if "problem" not in answer:
-        return NamedPipeline(answer["data"], {tuple(path): Place(*place) for path, place in answer["placed"]})
+        placed = {tuple(path): Place(*place) for path, place in answer["placed"]}
+        return NamedPipeline(answer["data"], answer["file"], placed)
     known: Sequence[str] = answer["known"]
     match answer["problem"]:
         case "no-module":

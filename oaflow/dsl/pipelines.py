@@ -62,6 +62,7 @@ class Pipeline:
 
     Attributes:
         data: the same as plain data, with the keys of a pipeline file.
+        file: that it was read from; None where it was declared in Python.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Pipeline:
         self.data: Mapping[str, Any] = {
             key: plain(value, f"{key!r} of pipeline {name!r}") for key, value in said.items() if value is not None
         }
+        self.file: str | None = None
         self._spans: Spans | None = None
         self._calls: dict[Path, Call | None] = {(): caller()}
         self._calls |= {("params", key): param.call for key, param in declared.items()}
@@ -110,7 +112,7 @@ class Pipeline:
             raise _unread(os.fspath(path), loaded.diagnostics)
         pipeline = cls.__new__(cls)
         pipeline.data = cast("Mapping[str, Any]", loaded.data)
-        pipeline._spans, pipeline._calls = loaded.spans, {}
+        pipeline.file, pipeline._spans, pipeline._calls = os.fspath(path), loaded.spans, {}
         return pipeline
 
     @property

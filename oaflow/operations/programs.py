@@ -130,14 +130,13 @@ def load(source: Source, *, imports: bool = True) -> Program:
     from oaflow.compiler import check_declared, check_file
     from oaflow.compiler.functions import Inspector, import_folders
     from oaflow.compiler.named import load_pipeline
-    from oaflow.dsl.sources import spans_of
 
     if source.file is not None:
         checked = check_file(source.file, imports=imports)
     else:
         named = load_pipeline(f"{source.module}:{source.name}")
         inspector = Inspector(import_folders()) if imports else None
-        checked = check_declared(named.data, lambda: spans_of(named.placed), inspector)
+        checked = check_declared(named.data, named.spans, inspector)
     return Program(source, checked.plan, checked.diagnostics, checked.pipeline, checked.spans)
 
 

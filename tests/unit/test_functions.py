@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from oaflow.compiler import check_declared
 from oaflow.compiler.functions import Inspected, InspectionError, Inspector, Parameter, import_folders
 from oaflow.compiler.named import load_pipeline
 from oaflow.errors import UsageError
@@ -328,6 +329,16 @@ def test_a_pipeline_that_is_not_there_says_what_is(modules, name, sentence, help
         load_pipeline(name)
 
     assert caught.value.help == help
+
+
+def test_a_pipeline_that_a_module_reads_from_a_file_has_the_places_of_the_file(modules):
+    folder = modules(read="from oaflow import Pipeline\n\nletters = Pipeline.from_yaml('letters.yml')\n")
+    (folder / "letters.yml").write_text("pipeline: letters\nstages:\n  read: {task: m.read, next: nobody}\n")
+
+    found = load_pipeline("read:letters")
+
+    (one,) = check_declared(found.data, found.spans).diagnostics
+    assert (one.code, one.span.file, one.span.line, one.span.column) == ("OAF201", "letters.yml", 3, 30)
 
 
 def test_the_ports_that_a_function_names_are_read_from_its_source(modules):
