@@ -55,7 +55,7 @@ def check_deployed(settings: Settings, programs: Sequence[Program]) -> tuple[str
                 check_live(
                     program.plan,
                     Live(workers, bounds, _in_flight(connection, program.plan), brings=opened.embedded),
-                    program.spans,
+                    program.spans(),
                 )
             )
             if program.plan is not None

@@ -4,12 +4,12 @@ From what was typed as PIPELINE to a checked plan: a file, a name, or `module:na
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans, errors
+from oaflow.diagnostics import Diagnostic, Spans, errors
 from oaflow.errors import UsageError
 from oaflow.model import Pipeline
 from oaflow.plan import Plan, PlannedParam
@@ -67,14 +67,14 @@ class Source:
 class Program:
     """
     A pipeline that was looked at: as it was declared, where its shape was right; its plan, where it passed every check;
-    and what there was to say; `spans` are where all of it stands, where there is a plan.
+    and what there was to say; `spans` tells where all of it stands.
     """
 
     source: Source
     plan: Plan | None
     diagnostics: tuple[Diagnostic, ...]
     pipeline: Pipeline | None = None
-    spans: Spans = NO_SPANS
+    spans: Callable[[], Spans] = Spans
 
     def checked(self) -> Plan:
         """
@@ -133,11 +133,10 @@ def load(source: Source, *, imports: bool = True) -> Program:
 
     if source.file is not None:
         checked = check_file(source.file, imports=imports)
-    else:
-        named = load_pipeline(f"{source.module}:{source.name}")
-        inspector = Inspector(import_folders()) if imports else None
-        checked = check_declared(named.data, named.spans, inspector)
-    return Program(source, checked.plan, checked.diagnostics, checked.pipeline, checked.spans)
+        return Program(source, checked.plan, checked.diagnostics, checked.pipeline, lambda: checked.spans)
+    named = load_pipeline(f"{source.module}:{source.name}")
+    checked = check_declared(named.data, named.spans, Inspector(import_folders()) if imports else None)
+    return Program(source, checked.plan, checked.diagnostics, checked.pipeline, named.spans)
 
 
 def with_absolute_defaults(plan: Plan, source: Source) -> Plan:
