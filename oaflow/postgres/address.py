@@ -12,6 +12,20 @@ from oaflow.postgres.layout import layout
 from oaflow.settings import Settings
 
 
+class UnreadableAddressError(EnvironmentProblem):
+    """
+    An address of a database that cannot be read, or not as it was meant. Nothing of it is shown: part of what would be
+    may be the password.
+    """
+
+    def __init__(self, source: str | None) -> None:
+        self.source = source
+        super().__init__(
+            f"the database address in {source or 'the settings'} cannot be read",
+            help="postgresql://USER:PASSWORD@HOST:PORT/DATABASE, and in the password %25 for %, %2F for /, %40 for @",
+        )
+
+
 @dataclass(frozen=True)
 class Address:
     """
@@ -74,18 +88,12 @@ def locate(settings: Settings) -> Address:
     Raises:
         EnvironmentProblem: the address cannot be read.
     """
+    for other, name in ((settings.pool_uri, "OAFLOW_POOL_URI"), (settings.entities_uri, "OAFLOW_ENTITIES_URI")):
+        if other is not None and other.startswith("postgres"):
+            _read(other, name)
     if settings.db_uri is None:
         return Address(layout(settings.home).uri, None, True)
-    source = settings.db_source
-    uri = _without_driver(settings.db_uri)
-    try:
-        conninfo_to_dict(uri)
-    except ProgrammingError as error:
-        raise EnvironmentProblem(
-            f"the database address in {source or 'the settings'} cannot be read: {str(error).strip()}",
-            help="postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
-        ) from error
-    return Address(uri, source, False)
+    return Address(_read(settings.db_uri, settings.db_source), settings.db_source, False)
 
 
 def named(conninfo: str, program: str) -> str:
@@ -94,6 +102,22 @@ def named(conninfo: str, program: str) -> str:
     """
     # Postgres cuts names at 63 bytes; cut here, so that what is looked for is what is shown.
     return make_conninfo(conninfo, application_name=program.encode()[:63].decode(errors="ignore"))
+
+
+def _read(given: str, source: str | None) -> str:
+    """
+    An address that libpq reads as it was meant: what follows a / in a password would be shown as name of the database.
+    """
+    uri = _without_driver(given)
+    try:
+        conninfo_to_dict(uri)
+    except (ProgrammingError, UnicodeDecodeError):
+        raise UnreadableAddressError(source) from None  # its message quotes what it could not read
+    _, separator, rest = uri.partition("://")
+    before = rest.partition("?")[0]
+    if separator and (before.count("@") > 1 or "@" in before.partition("/")[2]):
+        raise UnreadableAddressError(source)
+    return uri
 
 
 def _without_driver(uri: str) -> str:

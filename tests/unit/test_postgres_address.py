@@ -58,7 +58,21 @@ def test_an_address_that_cannot_be_read_is_told_how_to_write_one(monkeypatch):
 
     with pytest.raises(EnvironmentProblem, match="OAFLOW_DB_URI cannot be read") as problem:
         locate(Settings())
-    assert problem.value.help == "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+    assert problem.value.help is not None
+    assert problem.value.help.startswith("postgresql://USER:PASSWORD@HOST:PORT/DATABASE, and in the password %25 for %")
+
+
+@given(st.text("CANRY/@%:?#[] &=", min_size=1, max_size=8), st.sampled_from(["db_uri", "pool_uri", "entities_uri"]))
+def test_no_part_of_a_password_is_shown_however_it_is_written(inside, setting):
+    uri = f"postgresql://me:XCANARYX{inside}XCANARYX@db.example:5432/aleph"
+    try:
+        address = locate(Settings(**{setting: uri}))
+    except EnvironmentProblem as problem:
+        said = f"{problem} {problem.help} {problem.__cause__}"
+    else:
+        said = f"{address} {address.host} {address.database} {address.user}"
+
+    assert "CANARY" not in said
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=120))

@@ -1,0 +1,94 @@
+"""
+Passwords and keys that the environment holds stay there: they are in no table, file, output, traceback or command line.
+"""
+
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from tests.acceptance.conftest import PATIENCE, Command
+from tests.acceptance.test_health import get
+from tests.acceptance.test_processes import tree
+
+Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
+Until = Callable[[Callable[[], Any]], Any]
+
+CANARY = "c4n4ry"
+
+
+def test_what_is_secret_is_nowhere_after_runs_a_failure_and_a_database_that_is_away(
+    cli: Command, database: str, started: Started, until: Until
+) -> None:
+    address = make_conninfo(database, password=f"{CANARY}-password")
+    away = f"postgresql://me:{CANARY}-elsewhere@127.0.0.1:1/nothing"
+    awry = away.replace("-elsewhere", f"/{CANARY}")  # not written as in an address
+    cli.environment |= {"OAFLOW_DB_URI": address, "DEBUG": "true", "AWS_SECRET_ACCESS_KEY": f"{CANARY}-key"}
+    stages = {
+        "source": {"with": {"count": 3}, "next": "fails"},
+        "fails": {"retry": 0, "next": "end"},
+        "end": {},
+    }
+    name = cli.pipeline("leaky", stages)
+    said: list[str] = []
+
+    def say(*command: str, **environment: str) -> None:
+        result = cli(*command, env=environment)
+        said.extend((result.out, result.err))
+
+    worker = started(cli.start("worker", "--health", "0", "--debug"))
+    assert worker.stderr is not None
+    first = worker.stderr.readline()
+    url = first.split()[1].removesuffix("/live")
+    until(lambda: get(f"{url}/ready")[0] == 200)
+    say("run", name, "-d", "demo", "--workers", "0", "--json", "--debug")
+    say("run", name, "-d", "other", "--workers", "1", "--debug", FTM_FRAGMENTS_URI=away)
+    say("schedule", "add", name, "-d", "demo", "--cron", "@daily", "--json")
+    for command in (
+        "status --all",
+        "failures --json",
+        "failures",
+        "logs",
+        "doctor",
+        "doctor --json",
+        "limit",
+        "receipt",
+    ):
+        say(*command.split())
+    for command in ("doctor", "status --debug", "db check", "db migrate --dry-run", "backup x.tar"):
+        say(*command.split(), OAFLOW_DB_URI=away)
+        say(*command.split(), OAFLOW_DB_URI=awry)
+    said += [get(f"{url}/{page}", accept)[1] for page in ("live", "ready") for accept in ("*/*", "application/json")]
+    said += tree(worker.pid).values()
+    worker.send_signal(signal.SIGTERM)
+    out, err = worker.communicate(timeout=PATIENCE)
+    said += [first, out, err]
+
+    assert any("ValueError" in text or "Error" in text for text in said), "nothing failed"
+    assert [text for text in said if CANARY in text] == []
+    files = [path for path in Path(cli.environment["OAFLOW_HOME"]).rglob("*") if path.is_file()]
+    assert any(path.suffix == ".log" for path in files)
+    assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
+    assert [table for table, text in everything(database) if CANARY in text] == []
+
+
+def everything(database: str) -> list[tuple[str, str]]:
+    """
+    The tables of a database, each with all that is in it.
+    """
+    with psycopg.connect(database) as connection:
+        tables = connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        found: list[tuple[str, str]] = []
+        for schema, table in tables:
+            query = sql.SQL("SELECT coalesce(string_agg(t::text, chr(10)), '') FROM {} t")
+            ((text,),) = connection.execute(query.format(sql.Identifier(schema, table))).fetchall()
+            found.append((f"{schema}.{table}", text))
+        assert any("leaky" in text for _, text in found), "nothing of the runs was looked at"
+        return found
