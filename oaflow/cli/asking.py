@@ -9,9 +9,6 @@ import typer
 from oaflow.cli.options import Json, RunId, settings
 from oaflow.cli.pages import Page
 
-# Of what a crashed process printed last, so many lines.
-_PRINTED = 6
-
 
 def register(app: typer.Typer) -> None:
     """
@@ -68,16 +65,18 @@ def status(
 def failures(
     run: RunId = None,
     stage: Annotated[str | None, typer.Option("--stage", metavar="STAGE", help="Only those of this stage.")] = None,
+    cause: Annotated[
+        str | None, typer.Option("--cause", metavar="CAUSE", help="Only those of this cause; without it all are named.")
+    ] = None,
     json: Json = False,
 ) -> int:
     """
     Show what failed in a run, by cause; with --json every job, one a line.
     """
-    from oaflow.cli.output import clean, escape, remark, say_hanging, say_json, screen, shortened
-    from oaflow.cli.summary import cluster_line
+    from oaflow.cli.output import clean, remark, say_json
     from oaflow.operations import reading
 
-    found, jobs, clusters = reading.failed(settings(), run, stage=stage)
+    found, jobs, clusters = reading.failed(settings(), run, stage=stage, cause=cause)
     if json:
         for job in jobs:
             say_json(
@@ -101,29 +100,9 @@ def failures(
     if not jobs:
         remark(f"nothing failed in run {clean(found.id)}")
         return 0
-    console = screen()
-    of = {(job.stage, job.fingerprint or f"{job.type}: {job.message}"): job for job in reversed(jobs)}
-    for cluster in clusters:
-        if stage is not None and cluster.stage != stage:
-            continue
-        say_hanging(cluster_line(cluster))
-        for name in cluster.names:
-            console.print(f"  {escape(shortened(name, 100))}")
-        if cluster.count > len(cluster.names) and cluster.names:
-            console.print(f"  [dim]and {cluster.count - len(cluster.names):,} more[/]")
-        first = of.get((cluster.stage, cluster.fingerprint or f"{cluster.type}: {cluster.message}"))
-        if first is not None and first.traceback:
-            for line in first.traceback.rstrip().splitlines()[-8:]:
-                console.print(f"  [dim]│ {escape(line)}[/]")
-        if first is not None and first.detail and first.detail.get("help"):
-            console.print(f"  [cyan]help:[/] {escape(first.detail['help'])}")
-        if first is not None and first.detail and first.detail.get("log"):
-            tail = first.detail["log"]
-            printed = tail if isinstance(tail, list) else str(tail).splitlines()
-            for line in printed[:_PRINTED]:
-                console.print(f"  [dim]printed: {escape(shortened(line, 100))}[/]")
-    if found.state != "cancelled" and any(job.again for job in jobs):
-        remark(f"send them again: oaflow retry {found.id}")
+    from oaflow.cli.failures import print_clusters
+
+    print_clusters(found, jobs, clusters)
     return 0
 
 

@@ -134,16 +134,34 @@ def resume(run: RunId = None, workers: Workers = None, json: Json = False) -> in
 
 
 def retry(
-    run: RunId = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN|JOB", help="Id of a run; the latest where it is left out. With --here, of a job."),
+    ] = None,
     stage: Annotated[
         str | None, typer.Option("--stage", metavar="STAGE", help="Only what failed at this stage.")
+    ] = None,
+    cause: Annotated[
+        str | None,
+        typer.Option("--cause", metavar="CAUSE", help="Only what failed for this, as `oaflow failures` names it."),
+    ] = None,
+    here: Annotated[
+        bool, typer.Option("--here", help="Run one failed job in this process: nothing is handed over or written.")
+    ] = False,
+    debugger: Annotated[
+        bool | None,
+        typer.Option(
+            "--pdb/--no-pdb", help="With --here: the debugger where it raises; in a terminal it is the default."
+        ),
     ] = None,
     workers: Workers = None,
     json: Json = False,
 ) -> int:
     """
-    Send what failed in a run again, and follow it.
+    Send what failed in a run again, and follow it; or run one job of it here, with a debugger.
     """
+    if here:
+        return _rehearse(run, debugger)
     from oaflow.cli.verdicts import Limits
     from oaflow.operations.crew import crew_of
 
@@ -151,7 +169,22 @@ def retry(
     with crew_of(known, workers) as crew:
         from oaflow.operations import running
 
-        return _show(running.retry(known, run, stage=stage, crew=crew), Limits(), json)
+        return _show(running.retry(known, run, stage=stage, cause=cause, crew=crew), Limits(), json)
+
+
+def _rehearse(job: str | None, debugger: bool | None) -> int:
+    from oaflow.cli.output import interactive
+    from oaflow.cli.rehearsals import debug, print_prepared, print_rehearsed
+    from oaflow.errors import UsageError
+    from oaflow.operations.rehearsing import rehearse
+
+    if job is None or not job.isdecimal():
+        problem = "--here runs one job" if job is None else f"--here runs one job, and {job!r} is no number of one"
+        raise UsageError(problem, help="oaflow failures --json   (names the jobs)")
+    wanted = interactive() if debugger is None else debugger
+    rehearsed = rehearse(settings(), int(job), prepared=print_prepared, raised=debug if wanted else lambda error: None)
+    print_rehearsed(rehearsed)
+    return 0 if rehearsed.error is None else 1
 
 
 def pause(run: RunId = None, json: Json = False) -> int:

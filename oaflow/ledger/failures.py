@@ -27,7 +27,7 @@ class Failure:
     type: str | None
     message: str | None
     traceback: str | None
-    fingerprint: str | None
+    fingerprint: str
     detail: Mapping[str, Any] | None
     attempts: int | None
     at: datetime
@@ -39,33 +39,66 @@ class Failure:
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """
-    Failures of one stage with one cause; message and names are those of the first few; `again` of them can be sent
-    again.
+    Failures of one stage with one cause, which is their fingerprint: where the exception came from (`place`), and of
+    which type it is; message and names are those of the first few; `again` of them can be sent again.
     """
 
     stage: str
     type: str | None
     message: str | None
-    fingerprint: str | None
+    fingerprint: str
+    place: str | None
     count: int
     again: int
+    first: datetime
+    last: datetime
     jobs: list[int]
     names: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class FailedJob:
+    """
+    A failed job with its arguments; without them it was never a job.
+    """
+
+    run: str
+    stage: str
+    job: int
+    task: str
+    args: Mapping[str, Any] | None
+    type: str | None
+    message: str | None
+
+
+def failed_job(connection: Connection[Any], job: int) -> FailedJob | None:
+    """
+    A job that failed, also where it was sent again since.
+    """
+    with connection.cursor(row_factory=class_row(FailedJob)) as cursor:
+        return cursor.execute(sql("failure"), {"job": job}).fetchone()
+
+
 def failures(
-    connection: Connection[Any], run: str, *, stage: str | None = None, limit: int | None = None
+    connection: Connection[Any],
+    run: str,
+    *,
+    stage: str | None = None,
+    cause: str | None = None,
+    limit: int | None = None,
 ) -> list[Failure]:
     """
     What failed in a run and was not sent again since, the oldest first.
     """
     with connection.cursor(row_factory=class_row(Failure)) as cursor:
-        return cursor.execute(sql("failures"), {"run": run, "stage": stage, "limit": limit}).fetchall()
+        return cursor.execute(sql("failures"), {"run": run, "stage": stage, "cause": cause, "limit": limit}).fetchall()
 
 
-def clusters(connection: Connection[Any], run: str) -> list[Cluster]:
+def clusters(
+    connection: Connection[Any], run: str, *, stage: str | None = None, cause: str | None = None
+) -> list[Cluster]:
     """
     The failures of a run by stage and cause, the largest first.
     """
     with connection.cursor(row_factory=class_row(Cluster)) as cursor:
-        return cursor.execute(sql("failure_clusters"), {"run": run}).fetchall()
+        return cursor.execute(sql("failure_clusters"), {"run": run, "stage": stage, "cause": cause}).fetchall()

@@ -16,7 +16,7 @@ from oaflow.ledger.receipts import LINES, DocumentLine, Receipt, documents, rece
 from oaflow.ledger.runs import Run, recent_runs
 from oaflow.ledger.unmatched import Unmatched, unmatched
 from oaflow.operations.databases import connection, database, logs_folder
-from oaflow.operations.states import Details, bound_plan, details_of, index_stages, wanted_run
+from oaflow.operations.states import Details, bound_plan, check_cause, details_of, index_stages, wanted_run
 from oaflow.plan.params import close_to
 from oaflow.settings import Settings
 
@@ -44,14 +44,23 @@ def recent(settings: Settings, limit: int = 10) -> list[Run]:
 
 
 def failed(
-    settings: Settings, run: str | None, *, stage: str | None = None
+    settings: Settings, run: str | None, *, stage: str | None = None, cause: str | None = None
 ) -> tuple[Run, list[Failure], list[Cluster]]:
     """
     What failed in a run: each job, and the causes.
+
+    Args:
+        cause: only what has this fingerprint.
+
+    Raises:
+        UsageError: there is no such run, or nothing failed for this cause.
     """
     with connection(settings) as made:
         found = wanted_run(made, run)
-        return found, failures(made, found.id, stage=stage), clusters(made, found.id)
+        if cause is not None:
+            check_cause(made, found, cause)
+        jobs = failures(made, found.id, stage=stage, cause=cause)
+        return found, jobs, clusters(made, found.id, stage=stage, cause=cause)
 
 
 def receipt_of(settings: Settings, run: str | None) -> tuple[Run, Receipt, list[Unmatched]]:

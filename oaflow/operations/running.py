@@ -39,7 +39,7 @@ from oaflow.operations.starting import (
     settle,
     unfinished,
 )
-from oaflow.operations.states import bound_plan, folders_from_here, folders_of, wanted_run
+from oaflow.operations.states import bound_plan, check_cause, folders_from_here, folders_of, wanted_run
 from oaflow.postgres.problems import Unreachable
 from oaflow.runtime.supervisor import Died, Due, Ended, Interrupts, Supervisor
 from oaflow.runtime.supervisor import Event as WorkerEvent
@@ -161,13 +161,18 @@ def retry(
     run: str | None,
     *,
     stage: str | None = None,
+    cause: str | None = None,
     crew: Crew,
 ) -> Iterator[Event | Begun | Said]:
     """
     Sends what failed in a run again, in a new round, and follows it.
 
+    Args:
+        stage: only what failed there.
+        cause: only what has this fingerprint.
+
     Raises:
-        UsageError: there is no such run or stage, or nothing that can be sent again.
+        UsageError: there is no such run, stage or cause, or nothing that can be sent again.
     """
     from oaflow.ledger.failures import failures
 
@@ -181,8 +186,11 @@ def retry(
             refuse_unseen(made, bound)
             if stage is not None and stage not in bound.stages:
                 raise UsageError(f"run {found.id!r} has no stage {stage!r}", help=f"it has: {', '.join(bound.stages)}")
-            jobs = None if stage is None else [failure.job for failure in failures(made, found.id, stage=stage)]
-            number = ledger.reopen(made, found.id, jobs)
+            if cause is not None:
+                check_cause(made, found, cause)
+            all = stage is None and cause is None
+            failed = () if all else failures(made, found.id, stage=stage, cause=cause)
+            number = ledger.reopen(made, found.id, None if all else [failure.job for failure in failed])
             if number == 0:
                 where = f" at stage {stage!r}" if stage is not None else ""
                 raise UsageError(f"nothing failed{where} in run {found.id!r} that could be sent again")

@@ -28,6 +28,7 @@ from oaflow.ledger.unmatched import Unmatched, unmatched
 from oaflow.ledger.workers import Running, running, workers
 from oaflow.operations.waits import Wait, waits_of
 from oaflow.plan import BoundPlan, Plan, bind
+from oaflow.plan.params import close_to
 
 INDEX_TASK = "oaflow.stages.index"
 
@@ -135,6 +136,19 @@ def wanted_run(connection: Connection[Any], run: str | None) -> Run:
     if found is None:
         raise NoSuchRunError(run, [recent.id for recent in recent_runs(connection, limit=3)] if run else ())
     return found
+
+
+def check_cause(connection: Connection[Any], run: Run, cause: str) -> None:
+    """
+    Raises:
+        UsageError: nothing of the run failed for this cause, and was not sent again since.
+    """
+    known = {cluster.fingerprint for cluster in clusters(connection, run.id)}
+    if cause not in known:
+        raise UsageError(
+            f"nothing failed for cause {cause!r} in run {run.id!r}",
+            help=close_to(cause, known) or f"oaflow failures {run.id}   (names the causes)",
+        )
 
 
 def plan_of(connection: Connection[Any], run: Run) -> Plan:

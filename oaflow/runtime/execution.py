@@ -36,6 +36,7 @@ def execute(
     job_bytes: int = 16_000,
     begun: Callable[[Attempt], None] | None = None,
     routed: Callable[[Routed], None] | None = None,
+    raised: Callable[[BaseException], None] | None = None,
 ) -> Iterator[Handover]:
     """
     Run a sync stage function, or a generator, once.
@@ -49,6 +50,7 @@ def execute(
         begun: told of the attempt when its function is about to be called, so that another thread can hand over what
             waits too long (`Attempt.overdue`).
         routed: told of all that was decided for each part, before it is handed over.
+        raised: told of what goes wrong, with its traceback, before it becomes a hand-over.
     """
     attempt = Attempt(assignment, plan, loaded, job_bytes, routed)
     try:
@@ -62,6 +64,8 @@ def execute(
     except GeneratorExit:
         raise
     except BaseException as error:  # SystemExit too: a stage that calls sys.exit() has failed, its process has not
+        if raised is not None:
+            raised(error)
         yield attempt.failed(error)
     else:
         yield last
@@ -76,6 +80,7 @@ async def execute_async(
     hand: Callable[[Handover], Awaitable[None]],
     job_bytes: int = 16_000,
     routed: Callable[[Routed], None] | None = None,
+    raised: Callable[[BaseException], None] | None = None,
 ) -> Handover:
     """
     Run an async stage function, or an async generator, once; within `assignment.timeout`.
@@ -90,6 +95,7 @@ async def execute_async(
         hand: takes a part of a stream. What waits for it is not begun before it returns.
         job_bytes: entities above this size travel as stubs.
         routed: told of all that was decided for each part, before it is handed over.
+        raised: told of what goes wrong, with its traceback, before it becomes a hand-over.
 
     Returns:
         the end of the attempt. No generator: most attempts have nothing else, and it would cost as much as they do.
@@ -112,6 +118,8 @@ async def execute_async(
     except (GeneratorExit, KeyboardInterrupt, asyncio.CancelledError):
         raise
     except BaseException as error:
+        if raised is not None:
+            raised(error)
         return attempt.failed(error)
 
 

@@ -17,7 +17,8 @@ _MOST_TEXT = 50_000
 
 def describe(error: BaseException, stage: str, function: Callable[..., Any] | None) -> dict[str, Any]:
     """
-    An exception as history keeps it: type, message, traceback of the author's frames, fingerprint.
+    An exception as history keeps it: type, message, traceback of the author's frames, the place in the author's code
+    where it came from, and the fingerprint of stage, type and place.
     """
     frames = _author_frames(error.__traceback__, function)
     shown = traceback.TracebackException(type(error), error, _first_of(error.__traceback__), compact=True)
@@ -29,6 +30,7 @@ def describe(error: BaseException, stage: str, function: Callable[..., Any] | No
         "type": name,
         "message": storable(_said(error)),
         "traceback": storable("".join(shown.format())),
+        "place": storable(place),
         "fingerprint": hashlib.sha256(f"{stage}\n{name}\n{place}".encode(errors="replace")).hexdigest()[:12],
     }
     if says_full(error):

@@ -316,3 +316,21 @@ def lasts(job: DatasetJob, *, log: str, seconds: float, fails_on: str | None = N
     with open(log, "a") as lines:
         lines.write(json.dumps(noted) + "\n")
     return job
+
+
+@stage(retry=0)
+def learns(job: DatasetJob, *, marker: str) -> DatasetJob:
+    """Write what it knows of a file, and raise; the next time it knows something else."""
+    tried = os.path.exists(marker)
+    (document,) = job.documents
+    name = "Ada" if tried else "Boris"
+    with job.get_writer() as writer:
+        writer.add({"id": document, "schema": "Document", "properties": {"summary": [f"about {name}"]}})
+        writer.add({"id": f"person-{name}", "schema": "Person", "properties": {"name": [name]}})
+    for reference in job.get_file_references():
+        with reference.open() as handle:
+            print("it says", handle.read().decode())
+    if not tried:
+        with open(marker, "w"):
+            raise ValueError("not yet")
+    return job

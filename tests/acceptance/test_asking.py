@@ -54,6 +54,36 @@ def test_logs_are_followed_through_a_retry_and_failures_are_listed_by_stage(cli:
     assert run in cli("status", "--all").out
 
 
+def test_failures_are_told_by_cause_and_each_cause_is_sent_again_by_itself(cli: Command) -> None:
+    stages = {
+        "source": {"with": {"count": 2}, "next": ["speaks", "rejects"]},
+        "speaks": {"with": {"marker": str(cli.folder / "marker")}, "next": "end"},
+        "rejects": {},
+        "end": {},
+    }
+    assert cli("run", cli.pipeline("causes", stages), *RUN).code == 1
+    failed = [json.loads(line) for line in cli("failures", "--json").out.splitlines()]
+    causes = {job["stage"]: job["fingerprint"] for job in failed}
+    run = failed[0]["run"]
+
+    shown, only = cli("failures"), cli("failures", "--cause", causes["speaks"])
+
+    for stage, cause in causes.items():
+        assert f"  cause {cause}, " in shown.out
+        assert f", in stages_for_tests:{stage}\n" in shown.out
+        assert f"  again: oaflow retry {run} --cause {cause}\n" in shown.out
+    assert shown.err == f"send all of them again: oaflow retry {run}\n"
+    assert only.out.count("cause ") == 1
+    assert "2 failed at speaks: ValueError: not yet" in only.out
+    assert only.err == f"send them again: oaflow retry {run}\n"
+    for command in ("failures", "retry"):
+        refused = cli(command, "--cause", causes["speaks"][:-1])
+        assert (refused.code, refused.help) == (2, f"did you mean {causes['speaks']!r}?")
+    again = cli("retry", "--cause", causes["speaks"], "--workers", "1", "--json")
+    assert (again.code, again.json["stages"]["end"]["done"]) == (1, 2)
+    assert [json.loads(line)["stage"] for line in cli("failures", "--json").out.splitlines()] == ["rejects"] * 2
+
+
 def test_a_stage_that_names_other_queues_is_warned_of_once_in_a_run(cli: Command) -> None:
     stages = {"source": {"with": {"count": 4}, "next": "strays"}, "strays": {"next": "end"}, "end": {}}
     name = cli.pipeline("strays", stages)

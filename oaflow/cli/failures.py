@@ -1,0 +1,75 @@
+"""
+What failed in a run, by cause, in a terminal: what `oaflow failures` shows.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from rich.text import Text
+
+from oaflow.cli.output import clean, escape, remark, say_hanging, screen, shortened
+from oaflow.cli.summary import cluster_line
+from oaflow.ledger.failures import Cluster, Failure
+from oaflow.ledger.runs import Run
+
+# Of what a crashed process printed last, and of a traceback, so many lines.
+_PRINTED = 6
+_TRACED = 8
+
+# Letters of a line.
+_LONGEST = 100
+
+
+def print_clusters(run: Run, jobs: Iterable[Failure], clusters: Sequence[Cluster]) -> None:
+    """
+    Each cause with when it was met, the documents that met it, the first traceback, and what sends just these again.
+    """
+    first = {(job.stage, job.fingerprint): job for job in reversed(list(jobs))}
+    stages = Counter(cluster.fingerprint for cluster in clusters)
+    for number, cluster in enumerate(clusters):
+        if number:
+            screen().print()
+        say_hanging(cluster_line(cluster))
+        _print_cluster(cluster, first.get((cluster.stage, cluster.fingerprint)))
+        if run.state != "cancelled" and cluster.again and len(clusters) > 1:
+            stage = f" --stage {cluster.stage}" if stages[cluster.fingerprint] > 1 else ""
+            line = Text.assemble(
+                ("again:", "cyan"), f" oaflow retry {run.id} --cause {clean(cluster.fingerprint)}{stage}"
+            )
+            say_hanging(line, 2, 6)
+    if run.state != "cancelled" and any(cluster.again for cluster in clusters):
+        all = "all of them" if len(clusters) > 1 else "them"
+        remark(f"send {all} again: oaflow retry {run.id}")
+
+
+def _print_cluster(cluster: Cluster, first: Failure | None) -> None:
+    console = screen()
+    facts = [f"cause {clean(cluster.fingerprint)}", _when(cluster.first, cluster.last)]
+    if cluster.place:
+        facts.append(f"in {shortened(cluster.place, _LONGEST)}")
+    say_hanging(Text(", ".join(facts), "dim"), 2, 6)
+    for name in cluster.names:
+        console.print(f"  {escape(shortened(name, _LONGEST))}")
+    if cluster.count > len(cluster.names) and cluster.names:
+        console.print(f"  [dim]and {cluster.count - len(cluster.names):,} more[/]")
+    if first is None:
+        return
+    if first.traceback:
+        for line in first.traceback.rstrip().splitlines()[-_TRACED:]:
+            console.print(f"  [dim]│ {escape(line)}[/]")
+    detail = first.detail or {}
+    if detail.get("help"):
+        console.print(f"  [cyan]help:[/] {escape(detail['help'])}")
+    tail = detail.get("log") or []
+    for line in (tail if isinstance(tail, list) else str(tail).splitlines())[:_PRINTED]:
+        console.print(f"  [dim]printed: {escape(shortened(line, _LONGEST))}[/]")
+
+
+def _when(first: datetime, last: datetime) -> str:
+    one, other = first.astimezone(), last.astimezone()
+    if one.date() != other.date():
+        return f"from {one:%Y-%m-%d %H:%M} to {other:%Y-%m-%d %H:%M}"
+    if f"{one:%H:%M:%S}" == f"{other:%H:%M:%S}":
+        return f"at {one:%Y-%m-%d %H:%M:%S}"
+    return f"on {one:%Y-%m-%d} from {one:%H:%M:%S} to {other:%H:%M:%S}"

@@ -1,0 +1,253 @@
+"""
+One failed job, run in this process: nothing is handed over, and nothing is written.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+
+import orjson
+from psycopg import Connection
+
+from oaflow.entities.rehearsal import Change, RehearsedStore
+from oaflow.entities.store import EntityStore
+from oaflow.errors import UsageError
+from oaflow.files import Archive, ArchiveOptions, MissingBlobError
+from oaflow.jobs import Bindings, DatasetJob, Job, bind, read_job
+from oaflow.ledger.failures import FailedJob, failed_job
+from oaflow.operations.binding import Accounts, archive_of
+from oaflow.operations.databases import database
+from oaflow.operations.states import bound_plan, folders_from_here, wanted_run
+from oaflow.plan import BoundPlan
+from oaflow.runtime.execution import execute, execute_async
+from oaflow.runtime.functions import load
+from oaflow.runtime.messages import Assignment, Handover
+from oaflow.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """
+    What is about to run.
+
+    Attributes:
+        files: the files of its entities, each a copy that may be changed: where it lies, or None where the archive does
+            not have it, by what it is called.
+    """
+
+    run: str
+    stage: str
+    task: str
+    job: int
+    before: str
+    files: Mapping[str, Path | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """
+    How it went.
+
+    Attributes:
+        error: what is wrong now: type, message, traceback; None where the job is done.
+        handed: how many jobs would have gone to each stage.
+        lost: why something would have gone nowhere.
+        changes: what would have been written.
+        indexed: how many entities would have been made findable.
+        deferred: how many jobs of other queues it would have queued itself.
+    """
+
+    seconds: float
+    error: Mapping[str, Any] | None
+    handed: Mapping[str, int] = field(default_factory=dict[str, int])
+    lost: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    indexed: int = 0
+    deferred: int = 0
+
+
+def rehearse(
+    settings: Settings,
+    job: int,
+    *,
+    prepared: Callable[[Prepared], None],
+    raised: Callable[[BaseException], None],
+) -> Rehearsed:
+    """
+    Run a failed job.
+
+    Args:
+        prepared: told what runs, before it does.
+        raised: told of what the stage function raised, while the job's files are there, and what it reaches is bound.
+
+    Raises:
+        UsageError: it is under no failures, or was never a job.
+        TaskError: the function is not there.
+    """
+    with ExitStack() as stack:
+        opened = stack.enter_context(database(settings))
+        with opened.connect() as made:
+            failed, args = _wanted(made, job)
+            run = wanted_run(made, failed.run)
+            bound = bound_plan(made, run)
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="oaflow-here-")))
+        stack.enter_context(_importing(folders_from_here(run)))
+        store = RehearsedStore(stack.enter_context(EntityStore(settings.entities_uri or opened.address.uri)))
+        files = _Files(archive_of(settings), folder / "archive")
+        queue = _Queue()
+        here = Bindings(
+            entities=store,
+            files=files,
+            queue=queue,
+            runs=Accounts(lambda: opened.address.uri),
+            origin=bound.stages[failed.stage].origin,
+            temp=folder,
+        )
+        prepared(Prepared(run.id, failed.stage, failed.task, job, _said(failed), _copies(files, args, folder, stack)))
+
+        ended: list[float] = []
+
+        def told(error: BaseException) -> None:
+            if isinstance(error, KeyboardInterrupt):
+                raise error
+            ended.append(time.monotonic())  # what a debugger takes is not the job's
+            with bind(here):
+                raised(error)
+
+        assignment = Assignment(job, 0, run.id, failed.stage, orjson.dumps(args))
+        began = time.monotonic()
+        parts = _run(assignment, bound, here, settings.job_bytes, told)
+        return _result(parts, (ended or [time.monotonic()])[0] - began, store, queue)
+
+
+def _wanted(connection: Connection[Any], job: int) -> tuple[FailedJob, Mapping[str, Any]]:
+    failed = failed_job(connection, job)
+    if failed is None:
+        raise UsageError(f"job {job} is under no failures", help="oaflow failures --json   (names the jobs)")
+    if failed.args is None:
+        raise UsageError(f"what failed as {job} was never a job: {failed.message}")
+    return failed, failed.args
+
+
+def _said(failed: FailedJob) -> str:
+    return ": ".join(filter(None, [failed.type, failed.message]))
+
+
+def _run(
+    assignment: Assignment,
+    bound: BoundPlan,
+    here: Bindings,
+    job_bytes: int,
+    told: Callable[[BaseException], None],
+) -> list[Handover]:
+    loaded = load(bound.stages[assignment.stage].task)
+    parts: list[Handover] = []
+    if not loaded.is_async:
+        parts += execute(assignment, bound, loaded, lambda _: here, job_bytes=job_bytes, raised=told)
+        return parts
+
+    async def keep(part: Handover) -> None:
+        parts.append(part)
+
+    async def whole() -> Handover:
+        return await execute_async(
+            assignment, bound, loaded, lambda _: here, hand=keep, job_bytes=job_bytes, raised=told
+        )
+
+    return [*parts, asyncio.run(whole())]
+
+
+def _result(parts: list[Handover], seconds: float, store: RehearsedStore, queue: "_Queue") -> Rehearsed:
+    handed: dict[str, int] = {}
+    lost: dict[str, None] = {}
+    for part in parts:
+        detail = orjson.loads(part.detail)
+        for stage, _ in detail.get("handed", ()):
+            handed[stage] = handed.get(stage, 0) + 1
+        lost |= {f"{kind}: {reason}": None for kind, _, reason, *_ in detail.get("lost", ())}
+    return Rehearsed(
+        seconds=seconds,
+        error=orjson.loads(parts[-1].detail).get("error"),
+        handed=handed,
+        lost=tuple(lost),
+        changes=tuple(store.changes()),
+        indexed=store.indexed,
+        deferred=queue.jobs,
+    )
+
+
+def _copies(files: "_Files", args: Mapping[str, Any], folder: Path, stack: ExitStack) -> dict[str, Path | None]:
+    """
+    A copy of each file of the job, until the end.
+    """
+    job = read_job(args)
+    copies: dict[str, Path | None] = {}
+    for entity in job.entities if isinstance(job, DatasetJob) else ():
+        said = entity.get("properties") or {}
+        for digest in said.get("contentHash", ()):
+            name = next(iter(said.get("fileName", ())), None)
+            try:
+                copies[name or digest] = stack.enter_context(files.localpath(digest, name=name, temp=folder))
+            except MissingBlobError:
+                copies[name or digest] = None
+    return copies
+
+
+class _Files:
+    """
+    The archive, but for what is put into it here: that is gone at the end.
+    """
+
+    def __init__(self, archive: Archive, own: Path) -> None:
+        self._archive = archive
+        self._own = Archive(ArchiveOptions(path=own))
+        self._kept: set[str] = set()
+
+    @contextmanager
+    def open(self, content_hash: str, *, temp: Path | None = None) -> Generator[BinaryIO]:
+        with self._of(content_hash).open(content_hash, temp=temp) as handle:
+            yield handle
+
+    @contextmanager
+    def localpath(self, content_hash: str, *, name: str | None = None, temp: Path | None = None) -> Generator[Path]:
+        with self._of(content_hash).localpath(content_hash, name=name, temp=temp) as path:
+            yield path
+
+    def archive(self, path: Path) -> str:
+        content_hash = self._own.archive(path)
+        self._kept.add(content_hash)
+        return content_hash
+
+    def _of(self, content_hash: str) -> Archive:
+        return self._own if content_hash in self._kept else self._archive
+
+
+class _Queue:
+    """
+    Counts what is deferred.
+    """
+
+    def __init__(self) -> None:
+        self.jobs = 0
+
+    def defer(self, job: Job, *, priority: int | None = None) -> None:
+        self.jobs += 1
+
+
+@contextmanager
+def _importing(folders: tuple[Path, ...]) -> Generator[None]:
+    """
+    Modules are found where the workers of the run find them.
+    """
+    before = list(sys.path)
+    sys.path += [str(folder) for folder in folders if str(folder) not in sys.path]
+    try:
+        yield
+    finally:
+        sys.path[:] = before

@@ -1,0 +1,71 @@
+"""
+A failed job that is run in the foreground, by itself: nothing of it is handed over, and nothing is written.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.acceptance.conftest import Command
+
+TABLES = ("procrastinate_jobs", "oaflow.hops", "oaflow.failures", "oaflow.counters", "oaflow.documents", "ftm_demo")
+
+
+def everything(cli: Command) -> list[Any]:
+    """
+    All that a job could leave behind.
+    """
+    with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
+        rows = [connection.execute(f"SELECT t::text FROM {name} t ORDER BY 1").fetchall() for name in TABLES]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    files = sorted(str(path) for path in (cli.folder / "home" / "archive").rglob("*"))
+    return [rows, files]
+
+
+def test_a_failed_job_is_run_here_with_its_file_and_the_debugger_and_leaves_nothing(cli: Command) -> None:
+    (cli.folder / "letter.txt").write_text("hello")
+    marker = cli.folder / "marker"
+    stages = {
+        "crawl": {"task": "oaflow.stages.crawl", "with": {"source": ["letter.txt"]}, "next": "learns"},
+        "learns": {"task": "stages_for_tests.learns", "with": {"marker": str(marker)}, "next": "end"},
+        "end": {"task": "stages_for_tests.end"},
+    }
+    (cli.folder / "one.yml").write_text(json.dumps({"pipeline": "one", "stages": stages}))
+    assert cli("run", "one.yml", "-d", "demo", "--workers", "1").code == 1
+    job = str(json.loads(cli("failures", "--json").out)["job"])
+    before = everything(cli)
+
+    well = cli("retry", job, "--here")
+    marker.unlink()
+    debugged = cli("retry", job, "--here", "--pdb", stdin="p document, tried\nq\n")
+    marker.unlink()
+    plain = cli("retry", job, "--here")
+
+    assert well.code == 0, well.err
+    assert well.out.startswith(
+        f"job {job} of learns, task stages_for_tests.learns\nit failed with ValueError: not yet\n"
+    )
+    (path,) = re.findall(r"^file: (.*/letter\.txt)$", well.out, re.MULTILINE)
+    assert not Path(path).exists()  # it is there as long as the job runs
+    assert "it says hello\ndone after " in well.out
+    assert "would hand 1 job to end\nwould change the store: 1 changed, 1 new, 1 removed\n" in well.out
+    assert [line.split()[0:2] for line in well.out.splitlines()[-3:]] == [
+        ["~", "Document"],
+        ["+", "Person"],
+        ["-", "Person"],
+    ]
+    assert well.err == "nothing was handed over, and nothing written\n"
+    assert re.search(r"\(Pdb\) \('[0-9a-f]{40}', False\)\n", debugged.out)
+    assert debugged.code == plain.code == 1
+    assert "(Pdb)" not in plain.out
+    assert 'in learns\n    raise ValueError("not yet")\nValueError: not yet\nfailed after ' in plain.out
+    assert everything(cli) == before
+    for arguments, problem in (
+        (("retry", "99999", "--here"), "job 99999 is under no failures"),
+        (("retry", "--here"), "--here runs one job"),
+        (("retry", "one-aaaaaa", "--here"), "--here runs one job, and 'one-aaaaaa' is no number of one"),
+    ):
+        refused = cli(*arguments)
+        assert (refused.code, refused.error) == (2, problem)
