@@ -121,7 +121,7 @@ end of runs |
 | `failures` | a failed job a line: `run`, `job`, `stage`, `task`, `type`, `message`, `attempts`, `at`, `documents`, \
 `names`, `fingerprint`, `traceback`, `detail` |
 | `logs` | a line that was printed a line: `at` (seconds since 1970), `run`, `stage`, `job`, `stream`, `text`, and \
-`document` where the job has one |
+`document` where the job has one (and `documents` where it has several) |
 | `check` | one list of mistakes and warnings: `code`, `slug`, `severity`, `message`, `help`, `notes`, and their \
 place: `file`, `path`, `line`, `column`, `end_line`, `end_column` |
 | `graph` | `pipeline`; `stages`: `name`, `task`, `queue`, `start`, `end`, `external`, `disabled` (why), \

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from oaflow.cli import completing
 from oaflow.cli.options import Json, RunId, settings
 from oaflow.cli.pages import Page
 
@@ -64,9 +65,18 @@ def status(
 
 def failures(
     run: RunId = None,
-    stage: Annotated[str | None, typer.Option("--stage", metavar="STAGE", help="Only those of this stage.")] = None,
+    stage: Annotated[
+        str | None,
+        typer.Option("--stage", metavar="STAGE", help="Only those of this stage.", autocompletion=completing.stages),
+    ] = None,
     cause: Annotated[
-        str | None, typer.Option("--cause", metavar="CAUSE", help="Only those of this cause; without it all are named.")
+        str | None,
+        typer.Option(
+            "--cause",
+            metavar="CAUSE",
+            help="Only those of this cause; without it all are named.",
+            autocompletion=completing.causes,
+        ),
     ] = None,
     json: Json = False,
 ) -> int:
@@ -185,10 +195,16 @@ def trace(
         ),
     ],
     dataset: Annotated[
-        str | None, typer.Option("--dataset", "-d", metavar="DATASET", help="Only in this dataset.")
+        str | None,
+        typer.Option(
+            "--dataset", "-d", metavar="DATASET", help="Only in this dataset.", autocompletion=completing.datasets
+        ),
     ] = None,
     run: Annotated[
-        str | None, typer.Option("--run", metavar="RUN", help="In this run; default: the latest that had it.")
+        str | None,
+        typer.Option(
+            "--run", metavar="RUN", help="In this run; default: the latest that had it.", autocompletion=completing.runs
+        ),
     ] = None,
     format: Annotated[
         str, typer.Option("--format", "-f", metavar="FORMAT", help="terminal, json or prov (W3C PROV, as PROV-JSON).")
@@ -223,6 +239,14 @@ def trace(
 
 def logs(
     run: RunId = None,
+    stage: Annotated[
+        str | None,
+        typer.Option("--stage", metavar="STAGE", help="Only lines of this stage.", autocompletion=completing.stages),
+    ] = None,
+    job: Annotated[int | None, typer.Option("--job", metavar="JOB", help="Only lines of this job.")] = None,
+    document: Annotated[
+        str | None, typer.Option("--document", metavar="DOCUMENT", help="Only lines about it: its id, or its name.")
+    ] = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines; 0: all.")] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
     json: Json = False,
@@ -233,9 +257,9 @@ def logs(
     from oaflow.cli.output import clean, remark, say_json, write
     from oaflow.operations import reading
 
-    found, file = reading.log_file(settings(), run)
+    found, file, printed = reading.log_of(settings(), run, stage=stage, job=job, document=document)
     at_all = False
-    for line in reading.log_lines(file, lines or None, follow=follow):
+    for line in reading.log_lines(file, lines or None, follow=follow, printed=printed):
         at_all = True
         if json:
             say_json(line)
@@ -244,5 +268,6 @@ def logs(
             for text in str(line.get("text", "")).splitlines() or [""]:
                 write(f"{clean(where)}: {clean(text)}\n")
     if not at_all:
-        remark(f"the stages of run {clean(found)} printed nothing ({clean(file)})")
+        what = "nothing of that" if printed != reading.Printed() else "nothing"
+        remark(f"the stages of run {clean(found)} printed {what} ({clean(file)})")
     return 0

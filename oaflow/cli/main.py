@@ -16,7 +16,6 @@ app = typer.Typer(
     name="oaflow",
     help="Pipelines over documents: declared, checked before anything runs, handed over exactly once.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     cls=Pages,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from oaflow.cli import completing
+
 if TYPE_CHECKING:
     from oaflow.settings import Settings
 
@@ -21,10 +23,21 @@ def _say_version(value: bool) -> None:
 version_option: Any = typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True)
 
 PipelineName = Annotated[
-    str, typer.Argument(metavar="PIPELINE", help="A file, a name in ./pipelines or of oaflow's own, or module:name.")
+    str,
+    typer.Argument(
+        metavar="PIPELINE",
+        help="A file, a name in ./pipelines or of oaflow's own, or module:name.",
+        autocompletion=completing.pipelines,
+    ),
 ]
-RunId = Annotated[str | None, typer.Argument(metavar="RUN", help="Id of a run; the latest where it is left out.")]
-Dataset = Annotated[str, typer.Option("--dataset", "-d", metavar="DATASET", help="Name of the dataset.")]
+RunId = Annotated[
+    str | None,
+    typer.Argument(metavar="RUN", help="Id of a run; the latest where it is left out.", autocompletion=completing.runs),
+]
+Dataset = Annotated[
+    str,
+    typer.Option("--dataset", "-d", metavar="DATASET", help="Name of the dataset.", autocompletion=completing.datasets),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 Workers = Annotated[
     int | None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from oaflow.cli import completing
 from oaflow.cli.options import Dataset, Json, PipelineName, RunId, Workers, settings
 from oaflow.cli.pages import Page
 
@@ -136,14 +137,26 @@ def resume(run: RunId = None, workers: Workers = None, json: Json = False) -> in
 def retry(
     run: Annotated[
         str | None,
-        typer.Argument(metavar="RUN|JOB", help="Id of a run; the latest where it is left out. With --here, of a job."),
+        typer.Argument(
+            metavar="RUN|JOB",
+            help="Id of a run; the latest where it is left out. With --here, of a job.",
+            autocompletion=completing.runs,
+        ),
     ] = None,
     stage: Annotated[
-        str | None, typer.Option("--stage", metavar="STAGE", help="Only what failed at this stage.")
+        str | None,
+        typer.Option(
+            "--stage", metavar="STAGE", help="Only what failed at this stage.", autocompletion=completing.stages
+        ),
     ] = None,
     cause: Annotated[
         str | None,
-        typer.Option("--cause", metavar="CAUSE", help="Only what failed for this, as `oaflow failures` names it."),
+        typer.Option(
+            "--cause",
+            metavar="CAUSE",
+            help="Only what failed for this, as `oaflow failures` names it.",
+            autocompletion=completing.causes,
+        ),
     ] = None,
     here: Annotated[
         bool, typer.Option("--here", help="Run one failed job in this process: nothing is handed over or written.")

@@ -18,6 +18,7 @@ from oaflow.errors import UsageError
 from oaflow.ledger import deletions as ledger
 from oaflow.ledger.deletions import Change, LastRun, LeftBehind
 from oaflow.operations.binding import archive_of
+from oaflow.operations.completing import remember
 from oaflow.operations.databases import database, logs_folder
 from oaflow.operations.finding import NoSuchDatasetError
 from oaflow.settings import Settings
@@ -153,6 +154,7 @@ def delete(
         if (run := ledger.begin_deletion(made, dataset)) is not None:
             raise BusyDatasetError(dataset, run)
         _take_out(settings, made, store, dataset, with_files=found.with_files)
+        remember(settings, made)
         return _clear_archive(settings, made, store, dataset)
 
 

@@ -4,7 +4,8 @@ What can be asked about runs: status, failures, receipt, logs.
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from oaflow.errors import UsageError
 from oaflow.ledger.failures import Cluster, Failure, clusters, failures
 from oaflow.ledger.receipts import LINES, DocumentLine, Receipt, documents, receipt
 from oaflow.ledger.runs import Run, recent_runs
+from oaflow.ledger.traces import of_ids, of_name
 from oaflow.ledger.unmatched import Unmatched, unmatched
 from oaflow.operations.databases import connection, database, logs_folder
 from oaflow.operations.states import Details, bound_plan, check_cause, details_of, index_stages, wanted_run
@@ -22,6 +24,9 @@ from oaflow.settings import Settings
 
 # What can be listed of a receipt, beside its lines.
 LISTABLE = (*LINES, "unreadable", "open", "all")
+
+# Documents that a name may stand for.
+_NAMED = 1000
 
 # How often a log that is followed is looked at, in seconds.
 _LOG_LOOK = 0.2
@@ -90,34 +95,84 @@ def receipt_list(settings: Settings, run: str | None, line: str) -> tuple[Run, l
         return found, documents(made, found.id, stages, line=None if line == "all" else line)
 
 
-def log_file(settings: Settings, run: str | None) -> tuple[str, Path]:
+@dataclass(frozen=True, slots=True)
+class Printed:
     """
-    The log of a run, which need not be there.
+    Which lines of a log are wanted: of what each of these names; None is any.
+    """
+
+    stage: str | None = None
+    job: int | None = None
+    documents: frozenset[str] | None = None
+
+    def wants(self, line: Mapping[str, Any]) -> bool:
+        """
+        Whether a line is of it.
+        """
+        return (
+            self.stage in (None, line.get("stage"))
+            and self.job in (None, line.get("job"))
+            and (self.documents is None or not self.documents.isdisjoint(_documents(line)))
+        )
+
+
+def log_of(
+    settings: Settings,
+    run: str | None,
+    *,
+    stage: str | None = None,
+    job: int | None = None,
+    document: str | None = None,
+) -> tuple[str, Path, Printed]:
+    """
+    The log of a run, which need not be there, and which lines of it are wanted.
+
+    Args:
+        document: by id, or by name as `trace` takes it.
+
+    Raises:
+        UsageError: there is no such run or stage, or no document of that name in it.
     """
     with connection(settings) as made:
         found = wanted_run(made, run)
-    return found.id, logs_folder(settings) / f"{found.id}.jsonl"
+        if stage is not None and stage not in (stages := bound_plan(made, found).stages):
+            raise UsageError(f"run {found.id!r} has no stage {stage!r}", help=close_to(stage, stages))
+        documents = None
+        if document is not None:
+            named = of_ids(made, [document], run=found.id) or of_name(made, document, run=found.id, limit=_NAMED)
+            documents = frozenset(one.document for one in named) or frozenset([document])
+    return found.id, logs_folder(settings) / f"{found.id}.jsonl", Printed(stage, job, documents)
 
 
-def log_lines(file: Path, last: int | None = None, *, follow: bool = False) -> Iterator[dict[str, Any]]:
+def log_lines(
+    file: Path, last: int | None = None, *, follow: bool = False, printed: Printed | None = None
+) -> Iterator[dict[str, Any]]:
     """
     What the stages of a run printed: the last so many lines, or all; with `follow` also what comes, without an end.
+
+    Args:
+        printed: only such lines.
     """
+    wanted = (printed or Printed()).wants
     if not file.exists() and not follow:
         return
     while not file.exists():
         time.sleep(_LOG_LOOK)
     with file.open("rb") as handle:
-        yield from _read(deque(handle, last))
+        yield from deque(filter(wanted, _read(handle)), last) if printed else _read(deque(handle, last))
         rest = b""
         while follow:
             rest += handle.read()
             whole, newline, rest = rest.rpartition(b"\n")
             if newline:
-                yield from _read(whole.split(b"\n"))
+                yield from filter(wanted, _read(whole.split(b"\n")))
             else:
                 rest = whole + rest
                 time.sleep(_LOG_LOOK)
+
+
+def _documents(line: Mapping[str, Any]) -> Sequence[str]:
+    return line.get("documents") or [line["document"]] if "document" in line else []
 
 
 def _read(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,7 @@ from oaflow.ledger.runs import Run
 from oaflow.ledger.workers import recover
 from oaflow.operations.again import settle_all
 from oaflow.operations.binding import store_of
+from oaflow.operations.completing import remember
 from oaflow.operations.crew import Crew
 from oaflow.operations.databases import Database, connection, database
 from oaflow.operations.following import Event, follow
@@ -308,8 +309,17 @@ def _refuse_unsealed(run: Run) -> None:
 
 
 def _followed(opened: Database, begun: Begun, crew: Crew) -> Iterator[Event]:
-    with Interrupts() as interrupts, _at_work(opened, crew, begun) as supervisor:
-        yield from follow(opened, begun.run, begun.bound, supervisor=supervisor, interrupts=interrupts)
+    _remember(opened)
+    try:
+        with Interrupts() as interrupts, _at_work(opened, crew, begun) as supervisor:
+            yield from follow(opened, begun.run, begun.bound, supervisor=supervisor, interrupts=interrupts)
+    finally:
+        _remember(opened)
+
+
+def _remember(opened: Database) -> None:
+    with suppress(EnvironmentProblem), opened.connect() as made:
+        remember(opened.settings, made)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ What stages print, as JSON lines in `logs/RUN.jsonl`, each with run, stage, job 
 
 import time
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -34,9 +34,18 @@ class JobLog:
         Append one line. Lines that belong to no run go to `worker.jsonl`.
         """
         name = run or "worker"
-        line = {"at": time.time(), "run": run, "stage": stage, "job": job, "stream": stream, "text": text}
+        line: dict[str, Any] = {
+            "at": time.time(),
+            "run": run,
+            "stage": stage,
+            "job": job,
+            "stream": stream,
+            "text": text,
+        }
         if documents:
             line["document"] = documents[0]
+            if len(documents) > 1:
+                line["documents"] = documents
         try:
             # One write a line in append mode: several workers share a file without tearing lines apart.
             self._file(name).write(orjson.dumps(line) + b"\n")

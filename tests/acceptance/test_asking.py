@@ -34,6 +34,21 @@ def test_logs_are_followed_through_a_retry_and_failures_are_listed_by_stage(cli:
         (run, "doc-1", "first doc-1"),
     }
     failed = [json.loads(line) for line in cli("failures", "--json").out.splitlines()]
+    # Only what is wanted, and the last of it.
+    one = next(line for line in spoken if line["document"] == "doc-1")
+    for wanted in (
+        ("--job", str(one["job"])),
+        ("--stage", "speaks", "--document", "doc-1"),
+        ("--document", "file1.txt"),
+    ):
+        chosen = [json.loads(line) for line in cli("logs", "-n", "0", "--json", *wanted).out.splitlines()]
+        assert one in chosen
+        assert {line["document"] for line in chosen} == {"doc-1"}
+        assert [json.loads(cli("logs", "-n", "1", "--json", *wanted).out)] == chosen[-1:]
+    assert {line["stage"] for line in chosen} == {"speaks", "fails"}
+    none, unknown = cli("logs", "--document", "doc-9"), cli("logs", "--stage", "speak")
+    assert none.err.startswith(f"the stages of run {run} printed nothing of that (")
+    assert (unknown.code, unknown.help) == (2, "did you mean 'speaks'?")
     assert {line["job"] for line in spoken} == {job["job"] for job in failed if job["stage"] == "speaks"}
 
     at_stage = cli("failures", "--stage", "fails", "--json"), cli("failures", "--stage", "fails")
@@ -41,7 +56,7 @@ def test_logs_are_followed_through_a_retry_and_failures_are_listed_by_stage(cli:
     assert "failed at fails" in at_stage[1].out
     assert "speaks" not in at_stage[1].out
 
-    follower = started(cli.start("logs", "-f", "-n", "1"))
+    follower = started(cli.start("logs", "-f", "-n", "1", "--stage", "speaks"))
     assert follower.stdout is not None
     assert follower.stdout.readline()  # what there was; the rest comes later
     cli("retry", "--stage", "speaks", "--workers", "1")

@@ -1,0 +1,81 @@
+"""
+Names for a shell to offer. No server is started for them, and none is waited for longer than a second: those of the
+private server, which stops with the last command, are kept in a file.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Literal, TypedDict
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from oaflow.ledger.statements import sql
+from oaflow.postgres.address import locate
+from oaflow.settings import Settings
+
+# In OAFLOW_HOME.
+_FILE = "names.json"
+
+Kind = Literal["runs", "datasets", "stages", "causes"]
+
+
+class _Names(TypedDict):
+    run: str
+    dataset: str
+    stages: list[str]
+    causes: list[str]
+
+
+def names(settings: Settings, kind: Kind, run: str | None = None) -> list[str]:
+    """
+    What there is of a kind.
+
+    Args:
+        run: whose stages or causes; None is the latest.
+
+    Raises:
+        psycopg.Error: the database does not answer, or is not oaflow's.
+        OSError: nothing is kept of the private server.
+    """
+    address = locate(settings)
+    if address.embedded:
+        known = json.loads((settings.home / _FILE).read_bytes())
+    else:
+        with psycopg.connect(
+            address.uri, autocommit=True, application_name="oaflow completion", connect_timeout=1
+        ) as connection:
+            known = _read(connection)
+    return _of_kind(known, kind, run)
+
+
+def remember(settings: Settings, connection: Connection[Any]) -> None:
+    """
+    Keeps the names of the private server. Where they cannot be, less is offered.
+    """
+    if not locate(settings).embedded:
+        return
+    file = settings.home / _FILE
+    aside = file.with_suffix(f".{os.getpid()}")
+    with suppress(OSError, psycopg.Error):
+        aside.write_text(json.dumps(_read(connection)), "utf-8")
+        aside.replace(file)
+
+
+def _read(connection: Connection[Any]) -> Sequence[_Names]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows: Any = cursor.execute(sql("names")).fetchall()
+        return rows
+
+
+def _of_kind(known: Sequence[_Names], kind: Kind, run: str | None) -> list[str]:
+    match kind:
+        case "runs":
+            return [one["run"] for one in known]
+        case "datasets":
+            return sorted({one["dataset"] for one in known})
+        case "stages" | "causes":
+            return next((one[kind] for one in known if run in (None, one["run"])), [])
