@@ -23,7 +23,7 @@ Connection = AsyncConnection[Any]
 @dataclass(frozen=True, slots=True)
 class OpenRun:
     """
-    A run that workers may work on.
+    A run that workers may work on. `stops` says that it is given up after so many failures (`--stop-after`).
     """
 
     id: str
@@ -34,6 +34,7 @@ class OpenRun:
     dataset: str
     state: str
     first: int | None = None
+    stops: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,15 @@ SELECT r.id, oaflow.close_v1(r.id) AS state FROM unnest(%(runs)s::text[]) AS r (
 """
 
 OPEN_RUNS = """
-SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state, r.first
+SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state, r.first,
+       (r.stop_after IS NOT NULL OR r.stop_percent IS NOT NULL) AND r.round = 1 AS stops
   FROM oaflow.runs r JOIN oaflow.plans p ON p.digest = r.plan
  WHERE r.state IN ('running', 'paused', 'interrupted')
 """
 
 RUN = """
-SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state, r.first
+SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state, r.first,
+       (r.stop_after IS NOT NULL OR r.stop_percent IS NOT NULL) AND r.round = 1 AS stops
   FROM oaflow.runs r JOIN oaflow.plans p ON p.digest = r.plan WHERE r.id = %(run)s
 """
 
@@ -269,6 +272,13 @@ async def sweep(connection: Connection, rows: bool) -> list[tuple[str, str]]:
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute("SELECT run, event FROM oaflow.sweep_v2(%s)", (rows,))
         return list(await cursor.fetchall())
+
+
+async def stop(connection: Connection, run: str) -> None:
+    """
+    Cancel a run of which more has failed than it was begun with (`--stop-after`).
+    """
+    await connection.execute(sql("stop"), {"run": run})
 
 
 async def cancel_rest(connection: Connection) -> None:

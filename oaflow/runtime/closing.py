@@ -1,5 +1,5 @@
 """
-Runs of which something may have become due: their end, a join, or what waits to be put together.
+Runs of which something may have become due: their end, a join, what waits to be put together, or that they are given up.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ class Closing:
     def __init__(self, wire: Wire, passages: Passages, wake: Callable[[], None]) -> None:
         self._wire, self._passages, self._wake = wire, passages, wake
         self._quiet: set[str] = set()
+        self._failing: set[str] = set()
         self._asking = Asking(
             lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call), self._ask_about
         )
@@ -35,13 +36,19 @@ class Closing:
         """
         Whether there is something to ask.
         """
-        return bool(self._quiet)
+        return bool(self._quiet or self._failing)
 
     def quiet(self, run: str) -> None:
         """
         A job of a run has ended, and left no successor.
         """
         self._quiet.add(run)
+
+    def failed(self, run: str) -> None:
+        """
+        A job has failed of a run that is given up after so many: asked about once for all that fail meanwhile.
+        """
+        self._failing.add(run)
 
     def soon(self, run: str) -> None:
         """
@@ -67,6 +74,9 @@ class Closing:
         Returns:
             each run of which something became, and what (`ledger.close`).
         """
+        # Before that: a run that is given up has another end.
+        while self._failing:
+            await self._wire.send("stop", ledger.stop, self._failing.pop())
         passages = {run: self._passages.get(run) for run in self._quiet}
         ready = [
             run

@@ -692,6 +692,9 @@ class Dispatcher:
             return
         self._hand.let_go(held)
         self._lanes.ended(held.row.queue, held.row.task)
+        if completion.outcome == "failed" and taken and held.passage.stops:
+            self._closing.failed(completion.run)
+            self._wake.set()
         if len(completion.successors) > len(continued) or completion.outcome in ("retried", "crashed", "paused"):
             self._more.update(KINDS)
         if completion.delay:  # nobody notifies when it is over

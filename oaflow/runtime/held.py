@@ -26,7 +26,7 @@ class Passage:
     """
     A run as this worker knows it. `first` is how many jobs are taken of what its first jobs return; `held` counts its
     jobs in hand, `warned` keeps the stages that were warned of once. Of each stage so many `samples` of what it returns
-    are kept, and `begun` counts its jobs.
+    are kept, and `begun` counts its jobs. `stops` says that it is given up after so many failures.
     """
 
     id: str
@@ -37,6 +37,7 @@ class Passage:
     held: int = 0
     warned: set[str] = field(default_factory=set[str])
     samples: int = 0
+    stops: bool = False
     begun: dict[str, int] = field(default_factory=dict[str, int])
 
     @property

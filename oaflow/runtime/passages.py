@@ -219,7 +219,7 @@ class Passages:
             )
             self._tell(found.id, bound.to_json())
         passage = self._known[found.id]
-        passage.state = found.state
+        passage.state, passage.stops = found.state, found.stops
         return passage
 
     def _drop_all_but(self, opened: set[str]) -> None:

@@ -300,6 +300,25 @@ def test_a_worker_takes_out_history_and_logs_that_are_too_old(
         assert (logs / "new-aaaaaa.jsonl").exists()
 
 
+def test_workers_give_a_run_up_with_the_failure_that_is_one_too_many(
+    cli: Command, started: Callable[[Any], Any], until: Callable[[Callable[[], Any]], Any]
+) -> None:
+    # Nobody follows it, and no heart beats meanwhile.
+    cli.environment |= {"OAFLOW_HEARTBEAT": "100", "OAFLOW_DEAD_AFTER": "300"}
+    stages = {"source": {"with": {"count": 400}, "next": "middle"}, "middle": {"task": "rejects"}}
+    following = started(cli.start("run", cli.pipeline("quick", stages), *RUN, "--workers", "0", "--stop-after", "3"))
+    assert following.stderr is not None
+    assert any("1 job to begin with" in line for line in following.stderr)
+    following.kill()
+    started(cli.start("worker"))
+
+    until(lambda: cli("status", "--json").json["state"] != "running")
+
+    status = cli("status", "--json").json
+    assert status["state"] == "cancelled"
+    assert 3 <= status["stages"]["middle"]["failed"] < 200
+
+
 def test_a_run_is_cancelled_after_so_many_failures_and_its_receipt_balances(cli: Command) -> None:
     # The jobs of `work` take twenty seconds with two executors: most of them still wait when the third has failed.
     name = cli.pipeline(

@@ -939,6 +939,31 @@ def test_the_sweeper_goes_through_parts_of_streams_from_job_to_job(book: Book) -
     assert read < 50
 
 
+def test_the_sweeper_goes_through_what_is_put_together_from_job_to_job_and_past_what_waits(book: Book) -> None:
+    worker = book.worker()
+    gone, goes_on = book.enter(2)
+    book.claim(worker)
+    book.complete(worker, book.done(gone))
+    members = (
+        "INSERT INTO oaflow.collected (id, run, stage, key, entities, documents, args, job)"
+        " SELECT nextval('procrastinate_jobs_id_seq'), %s, 'b', 'k', 1, '[]', '{}', %s FROM generate_series(1, %s)"
+    )
+    for job, number in ((gone, 3), (goes_on, 3000), (None, 3000)):
+        book.sql(members, book.run, job, number)
+
+    read = rows_read(book, lambda: book.sql("SELECT oaflow.sweep_collected_v1()"))
+
+    left = book.sql("SELECT job, count(*) FROM oaflow.collected GROUP BY 1 ORDER BY 1")
+    assert left == [(goes_on, 3000), (None, 3000)]
+    assert read < 50
+    assert book.sql("SELECT * FROM oaflow.sweep_v2(true)") == []  # which calls it
+    book.complete(worker, book.done(goes_on))
+    book.sql("UPDATE oaflow.runs SET state = 'running'")
+    book.sql("SELECT * FROM oaflow.sweep_v2(true)")
+    assert book.one("SELECT count(*) FROM oaflow.collected WHERE job IS NOT NULL") == 0
+    book.sql("DELETE FROM oaflow.collected")  # no hand-over has counted it
+
+
 def test_without_our_indexes_claims_and_completions_are_slower_and_right(crowded: Book) -> None:
     crowded.sql("DROP INDEX oaflow_run_ready, oaflow_run_due")
     worker = crowded.worker()

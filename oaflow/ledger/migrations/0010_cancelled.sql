@@ -55,6 +55,23 @@ LANGUAGE sql SET enable_seqscan = off AS $$
            AND NOT EXISTS (SELECT FROM oaflow.failures f WHERE f.job = of.job AND f.resolved_at IS NULL)))
 $$;
 
+-- Takes out what jobs that have ended were put together of. From job to job as well; what waits to be put together, however
+-- much that is, is not read.
+CREATE FUNCTION oaflow.sweep_collected_v1() RETURNS void
+LANGUAGE sql SET enable_seqscan = off AS $$
+    WITH RECURSIVE of AS (
+        (SELECT k.job FROM oaflow.collected k WHERE k.job IS NOT NULL ORDER BY k.job LIMIT 1)
+        UNION ALL
+        SELECT (SELECT k.job FROM oaflow.collected k
+                 WHERE k.job IS NOT NULL AND k.job > of.job ORDER BY k.job LIMIT 1) FROM of
+         WHERE of.job IS NOT NULL
+    )
+    DELETE FROM oaflow.collected k WHERE k.job IS NOT NULL AND k.job = ANY (ARRAY(
+        SELECT of.job FROM of
+         WHERE of.job IS NOT NULL
+           AND NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.id = of.job AND j.status::text IN ('todo', 'doing'))))
+$$;
+
 -- As sweep_v1, and gives up runs of which too much has failed, also where nobody follows them: in one statement, since a
 -- worker with nothing to do sends hardly any other. Where p_rows, also parts of streams that nobody will ask for again: their
 -- job is at its end, and did not fail (what failed may be sent again, and skips them then).
@@ -67,9 +84,7 @@ BEGIN
     RETURN QUERY SELECT s, 'cancelled' FROM oaflow.stop_v1(NULL) s;
     IF p_rows THEN
         RETURN QUERY SELECT c, 'cancelled' FROM oaflow.cancel_rest_v1() c;
-        DELETE FROM oaflow.collected k
-         WHERE k.job IS NOT NULL
-           AND NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.id = k.job AND j.status IN ('todo', 'doing'));
+        PERFORM oaflow.sweep_collected_v1();
         PERFORM oaflow.sweep_chunks_v1();
         PERFORM oaflow.unsay_rest_v1();
     END IF;
