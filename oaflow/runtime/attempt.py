@@ -154,6 +154,10 @@ class Attempt:
                 self._count += 1
                 self._pending.append(ready)
                 return self._cut("chunk") if self._is_full() or self._waited() else None
+        # What an earlier attempt has handed over is not sent again, but what of it did not travel is written again: what
+        # an attempt does not write about its document is taken out of the store when it ends.
+        if edges_of(self.stage, port):
+            pack(job, self._job_bytes)
         self._count += 1
         count, digest = self._wanted
         if self._count == count:

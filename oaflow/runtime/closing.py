@@ -1,5 +1,5 @@
 """
-Runs of which something may have become due: their end, a join, what waits to be put together, or that they are given up.
+Runs of which something may have become due: their end, a join, what waits to be put together, or to be given up.
 """
 
 import asyncio

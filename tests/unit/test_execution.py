@@ -312,6 +312,32 @@ def test_a_repeated_stream_hands_over_exactly_what_was_not_handed_over(count, su
     assert numbers(first[: len(kept)], "act") + numbers(second, "act") == list(range(count))
 
 
+@pytest.mark.parametrize("survived", [0, 1, 2])
+def test_a_repeated_stream_writes_again_what_did_not_travel_of_what_was_handed_over(monkeypatch, survived):
+    # Else its end would take out of the store what it has not written itself.
+    monkeypatch.setattr(attempts, "CHUNK_JOBS", 2)
+
+    def function(job):
+        for number in range(5):
+            text = {"id": f"p{number}", "schema": "PlainText", "properties": {"bodyText": ["long"]}}
+            yield job.with_entities([text], number=number)
+
+    def streamed(chunks=()) -> tuple[list[Handover], list[Any]]:
+        world = World()
+        document = {"id": "doc", "schema": "Document", "properties": {}}
+        arrived = DatasetJob(dataset="d", queue="q", task="t", payload={"entities": [document]})
+        assignment = Assignment(5, 1, "run-1", "stream", orjson.dumps(arrived.to_wire()), chunks=tuple(chunks))
+        return list(execute(assignment, PLAN, loaded(function), world)), world.store.done
+
+    first, wrote = streamed()
+    assert wrote == [*(("add", f"p{number}", "doc") for number in range(5)), ("settle", "doc")]
+
+    second, again = streamed(recorded(first)[:survived])
+
+    assert again == wrote
+    assert numbers(first[:survived]) + numbers(second) == list(range(5))
+
+
 def test_a_hole_in_what_was_handed_over_is_filled_and_nothing_twice():
     first = attempt(stream_of(350), stage="stream")
     second = attempt(stream_of(350), stage="stream", chunks=[recorded(first)[0], recorded(first)[2]])
