@@ -76,6 +76,7 @@ class Attempt:
         self.lock = threading.Lock()
         self._position = 0
         self._emitted = 0
+        self._noted = 0  # notes that had been made when the last job was emitted
         self._closed = False
         self._stage = plan.stages.get(self.stage_name)
         self._streams = self._stage is not None and self._stage.emit == "stream"
@@ -146,19 +147,18 @@ class Attempt:
             self._pending.append((port, job, None))
             return None
         emitted = self._refusing(fingerprint, port, job)
-        self._hash.update(emitted)
-        self._bytes += len(emitted)
         if self._wanted is None:
+            # It may take a while, in which a part becomes overdue: nothing of this job is in that.
             ready = self._ready(port, job)
             with self.lock:
-                self._count += 1
+                self._take_in(emitted)
                 self._pending.append(ready)
                 return self._cut("chunk") if self._is_full() or self._waited() else None
-        # What an earlier attempt has handed over is not sent again, but what of it did not travel is written again: what
-        # an attempt does not write about its document is taken out of the store when it ends.
+        # What an earlier attempt has handed over is not sent again, but what of it did not travel is written again: of its
+        # document the end of an attempt leaves in the store only what that attempt wrote.
         if edges_of(self.stage, port):
             pack(job, self._job_bytes)
-        self._count += 1
+        self._take_in(emitted)
         count, digest = self._wanted
         if self._count == count:
             if self._digest() != digest:
@@ -166,6 +166,12 @@ class Attempt:
             self._position += count
             self._begin_part()
         return None
+
+    def _take_in(self, emitted: bytes) -> None:
+        self._hash.update(emitted)
+        self._bytes += len(emitted)
+        self._count += 1
+        self._noted = len(self._bindings.notes) if self._bindings is not None else 0
 
     @property
     def enough(self) -> bool:
@@ -262,7 +268,7 @@ class Attempt:
         if self._routed is not None:
             self._routed(routed)
         successors = tuple([self._next(way) for way in routed.routes])
-        detail = self._account(routed)
+        detail = self._account(routed, whole=outcome != "chunk")
         if pending and self.assignment.sample:
             detail["returned"] = sample(pending, depth_of(self.job))
         return self._message(outcome, detail, successors, position, digest, warning=_stray(routed, self.stage_name))
@@ -300,7 +306,11 @@ class Attempt:
         except JobError as problem:
             raise EmissionError(self.stage_name, problem) from problem
 
-    def _account(self, routed: Routed) -> dict[str, Any]:
+    def _account(self, routed: Routed, *, whole: bool) -> dict[str, Any]:
+        """
+        What a hand-over says besides. Only with the `whole` of what is left go notes about what was not emitted yet: a
+        document that was found is lost, for the receipt, where its job never comes.
+        """
         detail: dict[str, Any] = {}
         if routed.routes:
             detail["handed"] = [(way.stage, way.documents) for way in routed.routes]
@@ -310,11 +320,12 @@ class Attempt:
         if self._documents:
             detail["documents"] = self._documents
         if self._bindings is not None and (notes := self._bindings.notes):
-            taken = list(notes)
+            taken = notes[:] if whole else notes[: self._noted]
             detail["notes"] = [
                 {key: value for key in _NOTED if (value := getattr(note, key)) is not None} for note in taken
             ]
             del notes[: len(taken)]  # not clear(): the function may have noted more meanwhile
+            self._noted = 0
         return detail
 
     def _message(

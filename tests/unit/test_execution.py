@@ -338,6 +338,47 @@ def test_a_repeated_stream_writes_again_what_did_not_travel_of_what_was_handed_o
     assert numbers(first[:survived]) + numbers(second) == list(range(5))
 
 
+def test_a_part_that_is_overdue_has_nothing_of_the_job_that_is_being_written_meanwhile(monkeypatch):
+    def function(job):
+        for number in range(3):
+            job.found(f"p{number}", f"{number}.txt")
+            text = {"id": f"p{number}", "schema": "PlainText", "properties": {"bodyText": ["long"]}}
+            yield job.with_entities([text], number=number)
+
+    running: list[attempts.Attempt] = []
+    parts: list[Handover] = []
+
+    class Slow(World):
+        """
+        Where the second text is written, the part before it becomes overdue, as for the thread that looks for that.
+        """
+
+        def __call__(self, dataset: str | None) -> Bindings:
+            bindings = super().__call__(dataset)
+            done = self.store.done
+
+            class Done(list[Any]):
+                def append(self, what: Any) -> None:
+                    done.append(what)
+                    if what == ("add", "p1", "default"):
+                        with monkeypatch.context() as patch, running[0].lock:
+                            patch.setattr(attempts, "CHUNK_SECONDS", 0.0)
+                            parts.append(running[0].overdue())  # type: ignore[arg-type]
+
+            self.store.done = Done()
+            return bindings
+
+    assignment = Assignment(5, 0, "run-1", "stream", args_of())
+    parts += execute(assignment, PLAN, loaded(function), Slow(), begun=running.append)
+
+    assert [len(part.successors) for part in parts] == [2, 4]
+    notes = [[note["document"] for note in orjson.loads(part.detail)["notes"]] for part in parts]
+    assert notes == [["p0"], ["p1", "p2"]]
+    again = attempt(function, stage="stream", chunks=recorded(parts))
+    assert again[-1].outcome == "done", error_of(again[-1])
+    assert numbers(again) == [1, 2]
+
+
 def test_a_hole_in_what_was_handed_over_is_filled_and_nothing_twice():
     first = attempt(stream_of(350), stage="stream")
     second = attempt(stream_of(350), stage="stream", chunks=[recorded(first)[0], recorded(first)[2]])
