@@ -154,8 +154,8 @@ class Attempt:
                 self._take_in(emitted)
                 self._pending.append(ready)
                 return self._cut("chunk") if self._is_full() or self._waited() else None
-        # What an earlier attempt has handed over is not sent again, but what of it did not travel is written again: of its
-        # document the end of an attempt leaves in the store only what that attempt wrote.
+        # What an earlier attempt has handed over is not sent again, but what of it did not travel is written again: the
+        # end of an attempt leaves in the store of its document only what that attempt wrote.
         if edges_of(self.stage, port):
             pack(job, self._job_bytes)
         self._take_in(emitted)

@@ -120,7 +120,9 @@ def fans(job: DatasetJob, *, width: int = 4, seconds: float = 0.0) -> Iterator[D
         document = f"{job.documents[0]}.{number}"
         job.found(document, f"{document}.txt")
         time.sleep(seconds)
-        yield job.with_entities([{"id": document, "schema": "Document", "properties": {}}])
+        # The text does not travel: it is written to the store, where a condition that loads reads it.
+        text = "passed over" if number == 1 else "kept"
+        yield job.with_entities([{"id": document, "schema": "PlainText", "properties": {"bodyText": [text]}}])
     attempt.note("ended")
 
 

@@ -20,18 +20,32 @@ from oaflow.plan import BoundPlan, bind
 from oaflow.runtime.router import enter
 from tests.chaos.noting import TABLE
 
-WIDTH = 4
+WIDTH = 4  # documents of a root
 
-# Of these a root has one job, of the others one for each of its documents.
+# Of these a root has one job.
 FANS, AFTER = "fans", ("early", "answered", "report", "after")
-PER_DOCUMENT = ("works", "copies", "rests", "ends", "gathers", "asks", "closes")
+# The stages that each document of a root has one job of, by its number: as the conditions of the pipeline have it.
+WAYS = (
+    ("works", "rests", "ends", "copies", "gathers", "asks", "closes"),
+    ("works", "rests", "others", "copies", "aside"),
+    ("works", "rests", "others", "copies", "gathers", "asks", "closes"),
+    ("works", "skims", "copies", "gathers", "asks", "shuts"),
+)
+# What comes from a job of a stage, as far as its document goes there.
+BEYOND: Mapping[str, frozenset[str]] = {
+    "works": frozenset(stage for way in WAYS for stage in way) - {"works"},
+    "copies": frozenset({"aside", "gathers", "asks", "closes", "shuts"}),
+    "gathers": frozenset({"asks", "closes", "shuts"}),
+    "asks": frozenset({"closes", "shuts"}),
+    "rests": frozenset({"ends", "others"}),
+}
 
 
 def pipeline(seconds: float, fails_every: int, memory: str) -> Mapping[str, Any]:
     """
-    The pipeline as a file has it. A root fans out to documents; each is worked on, copied, and rests, one at a time of
-    each lock. The copies are put together, cut again, and asked about, no more than some at once and in a second. Joins
-    wait.
+    The pipeline as a file has it. A root fans out to documents; each is worked on, copied, and rests or is skimmed, one
+    at a time of each lock. The copies whose text in the store says so are put together, cut again, and asked about, no
+    more than some at once and in a second; what comes of it goes two ways. Joins wait.
     """
     task = "tests.chaos.noting."
     return {
@@ -42,9 +56,24 @@ def pipeline(seconds: float, fails_every: int, memory: str) -> Mapping[str, Any]
                 "task": f"{task}works",
                 "with": {"seconds": 4 * seconds},
                 "memory": memory,
-                "next": {"default": "rests", "copies": "copies"},
+                "choose": "first",
+                "next": {
+                    "default": [
+                        {"to": "rests", "where": "not endswith(e.id, '3')"},
+                        {"to": "skims", "where": "endswith(e.id, '2', '3')"},  # 2 was taken before
+                    ],
+                    "copies": "copies",
+                },
             },
-            "copies": {"task": f"{task}waits", "next": "gathers"},
+            "skims": {"task": f"{task}ends"},
+            "copies": {
+                "task": f"{task}waits",
+                "next": [
+                    {"to": "gathers", "where": "has(e.bodyText, 'kept')", "load": True},
+                    {"to": "aside", "else": True},
+                ],
+            },
+            "aside": {"task": f"{task}ends"},
             "gathers": {
                 "task": f"{task}works",
                 "with": {"seconds": seconds},
@@ -58,16 +87,21 @@ def pipeline(seconds: float, fails_every: int, memory: str) -> Mapping[str, Any]
                 "split": 3,
                 "concurrency": 3,
                 "rate": "10/s",
-                "next": "closes",
+                "next": [{"to": "closes", "where": "endswith(e.id, '0', '2')"}, {"to": "shuts", "else": True}],
             },
             "closes": {"task": f"{task}ends"},
+            "shuts": {"task": f"{task}ends"},
             "rests": {
                 "task": f"{task}rests",
                 "with": {"seconds": seconds, "fails_every": fails_every},
                 "lock": "'even' if any(endswith(x.id, '0', '2') for x in job.entities) else 'odd'",
-                "next": "ends",
+                "next": [
+                    {"to": "ends", "when": "any(endswith(x.id, '0') for x in job.entities)"},
+                    {"to": "others", "else": True},
+                ],
             },
             "ends": {"task": f"{task}ends"},
+            "others": {"task": f"{task}ends"},
             "early": {"task": f"{task}reports", "join": ["works"]},
             "answered": {"task": f"{task}reports", "join": ["asks"]},
             "report": {"task": f"{task}reports", "join": "run", "next": "after"},
@@ -90,7 +124,7 @@ def expected(roots: Iterable[int]) -> frozenset[tuple[str, str]]:
     jobs = {(stage, "") for stage in AFTER}
     for root in roots:
         jobs.add((FANS, str(root)))
-        jobs |= {(stage, f"{root}.{number}") for number in range(WIDTH) for stage in PER_DOCUMENT}
+        jobs |= {(stage, f"{root}.{number}") for number, way in enumerate(WAYS) for stage in way}
     return frozenset(jobs)
 
 
@@ -98,17 +132,14 @@ def beyond(stage: str, document: str) -> frozenset[tuple[str, str]]:
     """
     A job, and those that come from it: they are not to be, where it was deleted.
     """
-    follow = {
-        "fans": PER_DOCUMENT,
-        "works": PER_DOCUMENT[1:],
-        "copies": ("gathers", "asks", "closes"),
-        "gathers": ("asks", "closes"),
-        "asks": ("closes",),
-        "rests": ("ends",),
-        "report": ("after",),
-    }
-    documents = [f"{document}.{number}" for number in range(WIDTH)] if stage == FANS else [document]
-    return frozenset({(stage, document)} | {(next, name) for next in follow.get(stage, ()) for name in documents})
+    if stage == FANS:
+        return frozenset(
+            {(stage, document)} | {(next, f"{document}.{number}") for number, way in enumerate(WAYS) for next in way}
+        )
+    if stage == "report":
+        return frozenset({(stage, document), ("after", document)})
+    way = WAYS[int(document[-1])] if document else ()
+    return frozenset({(stage, document)} | {(next, document) for next in BEYOND.get(stage, frozenset()) & set(way)})
 
 
 @dataclass
