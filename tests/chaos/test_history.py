@@ -97,7 +97,7 @@ def test_a_quiet_run_passes_and_each_check_is_red_on_a_spoilt_one(
 ) -> None:
     with crew(Post(database, database, tmp_path, clean_environment), *WORKER):
         passage = begin(database, tmp_path)
-        passage.enter(3)
+        passage.enter(4)  # more jobs at the stage with a limit than run at once
         passage.seal()
         assert ended(database, passage.id, 60.0) == "finished"
     history = read(passage)
