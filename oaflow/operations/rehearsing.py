@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,12 +16,11 @@ import orjson
 from psycopg import Connection
 
 from oaflow.entities.rehearsal import Change, RehearsedStore
-from oaflow.entities.store import EntityStore
 from oaflow.errors import UsageError
 from oaflow.files import Archive, ArchiveOptions, MissingBlobError
 from oaflow.jobs import Bindings, DatasetJob, Job, bind, read_job
 from oaflow.ledger.failures import FailedJob, failed_job
-from oaflow.operations.binding import Accounts, archive_of
+from oaflow.operations.binding import Accounts, archive_of, store_of
 from oaflow.operations.databases import database
 from oaflow.operations.states import bound_plan, folders_from_here, wanted_run
 from oaflow.plan import BoundPlan
@@ -72,6 +71,15 @@ class Rehearsed:
     deferred: int = 0
 
 
+class _Runs(Accounts):
+    """
+    What is known of runs, but nothing from before this one: a crawl that asks for that notes what it sees.
+    """
+
+    def past(self, run: str) -> nullcontext[None]:
+        return nullcontext()
+
+
 def rehearse(
     settings: Settings,
     job: int,
@@ -98,14 +106,15 @@ def rehearse(
             bound = bound_plan(made, run)
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="oaflow-here-")))
         stack.enter_context(_importing(folders_from_here(run)))
-        store = RehearsedStore(stack.enter_context(EntityStore(settings.entities_uri or opened.address.uri)))
+        real = stack.enter_context(store_of(settings, lambda: opened.address.uri))
+        store = RehearsedStore(real)
         files = _Files(archive_of(settings), folder / "archive")
         queue = _Queue()
         here = Bindings(
             entities=store,
             files=files,
             queue=queue,
-            runs=Accounts(lambda: opened.address.uri),
+            runs=_Runs(lambda: opened.address.uri, real),
             origin=bound.stages[failed.stage].origin,
             temp=folder,
         )
