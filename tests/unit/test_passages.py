@@ -1,0 +1,88 @@
+"""
+Which runs a worker knows, also where it has not heard what became of them.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from oaflow.ledger.handover import OpenRun
+from oaflow.plan import Plan, PlannedStage
+from oaflow.runtime.messages import Probe
+from oaflow.runtime.passages import Passages
+
+PLAN = Plan(pipeline="p", start=("a",), stages={"a": PlannedStage(task="t.a", queue="q")})
+
+
+class Wire:
+    """
+    A database that knows of open runs and of nothing else.
+    """
+
+    def __init__(self) -> None:
+        self.runs: list[OpenRun] = []
+
+    async def send(self, name: str, *_: Any) -> list[Any]:
+        return list(self.runs) if name == "runs" else []
+
+    def opens(self, *names: str) -> None:
+        definition = orjson.loads(PLAN.canonical())
+        self.runs = [OpenRun(name, PLAN.digest, PLAN.format, definition, {}, "d", "running") for name in names]
+
+
+def passages(wire: Wire, *, only: str | None = None, asked: list[str] | None = None) -> Passages:
+    async def probe(tasks: Iterable[str]) -> dict[str, Probe]:
+        found = {task: Probe(task != "t.far", takes="Job", error="no such module") for task in tasks}
+        if asked is not None:
+            asked.extend(found)
+        return found
+
+    return Passages(
+        wire,  # type: ignore[arg-type]
+        probe=probe,
+        know=lambda run, plan: None,
+        forget=lambda run: None,
+        only=only,
+    )
+
+
+def test_a_run_that_has_ended_unheard_is_cancelled_for_what_is_in_hand_of_it_and_forgotten_else():
+    wire = Wire()
+    known = passages(wire)
+    wire.opens("p-aaaaaa", "p-bbbbbb")
+    asyncio.run(known.refresh())
+    held = known.get("p-aaaaaa")
+    assert held is not None
+    held.held = 1
+
+    wire.opens()
+    other, _ = asyncio.run(known.refresh())
+
+    assert other
+    assert (known.get("p-aaaaaa"), held.cancelled, known.any_cancelled) == (held, True, True)
+    assert known.get("p-bbbbbb") is None
+    assert not known.works_on("q", "t.a", "p-aaaaaa")
+    held.held = 0
+    asyncio.run(known.refresh())
+    assert known.get("p-aaaaaa") is None
+
+
+def test_a_worker_that_is_asked_says_what_it_can_run_also_of_no_run_and_one_with_its_own_run_does_not():
+    asked: list[str] = []
+    wire = Wire()
+    known = passages(wire, asked=asked)
+    for task in ("t.near", "t.far", "t.near"):
+        known.ask(task)
+
+    _, fresh = asyncio.run(known.refresh())
+
+    assert fresh
+    assert (known.takes, known.lacks) == ({"t.near": "Job"}, {"t.far": "no such module"})
+    known.ask("t.near")
+    assert asyncio.run(known.refresh())[1] is False
+    assert asked == ["t.far", "t.near"]  # each once
+    alone = passages(wire, only="p-aaaaaa")
+    alone.ask("t.near")
+    assert asyncio.run(alone.refresh())[1] is False
