@@ -69,9 +69,12 @@ class Warm:
         if self._staying is None:
             with self._address.with_suffix(".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                if not self._address.exists():
+                try:
+                    self._staying = _connected(self._address)
+                except (FileNotFoundError, ConnectionRefusedError):  # nobody was here yet, or all have left again
+                    self._address.unlink(missing_ok=True)
                     _start(self._address)
-                self._staying = _connected(self._address)
+                    self._staying = _connected(self._address)
         return self._address
 
     def run(

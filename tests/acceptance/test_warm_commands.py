@@ -3,11 +3,16 @@ A command that a test runs in a fork of a process with the program in it is as o
 """
 
 import json
+import os
+import socket
+import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.acceptance.conftest import MODULE, Command
+from tests.warm import Warm
 
 RIGHT = {"first": {"task": "stages_for_tests.passes", "next": "last"}, "last": {"task": "stages_for_tests.passes"}}
 WRONG = RIGHT | {"first": {"task": "stages_for_tests.passes", "next": "lats"}}
@@ -54,3 +59,24 @@ def test_what_only_a_new_interpreter_obeys_is_refused(offline: Command) -> None:
 
     assert result.code == 1
     assert "only a new interpreter obeys" in result.err
+
+
+def test_it_is_started_again_by_who_comes_when_all_have_left(tmp_path: Path) -> None:
+    said: list[int] = []
+    with TemporaryDirectory() as short:
+        for _ in range(2):
+            warm = Warm(Path(short) / "socket")
+            said.append(warm.run(("--version",), tmp_path, dict(os.environ))[0])
+            warm.leave()
+            while not gone(Path(short) / "socket"):
+                time.sleep(0.02)
+
+    assert said == [0, 0]
+
+
+def gone(address: Path) -> bool:
+    """
+    Whether nobody listens there any more.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        return connection.connect_ex(str(address)) != 0
