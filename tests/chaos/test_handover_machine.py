@@ -3,6 +3,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from oaflow.postgres.events import write_events
 from tests.chaos.handover_machine import run_machine
 
 # Breaks the SQL on purpose: (function, what stands there, what is put in its place).
@@ -42,6 +43,14 @@ def broken(connection: psycopg.Connection[Any], function: str, old: str, new: st
 @pytest.mark.timeout(1200)  # half a minute, where nothing else runs
 def test_no_interleaving_loses_or_doubles_a_handover(database: str):
     with psycopg.connect(database, autocommit=True) as connection:
+        run_machine(connection)
+
+
+@pytest.mark.timeout(1200)
+def test_nor_does_one_where_workers_are_not_looked_for(database: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OAFLOW_MACHINE", "60x50")
+    with psycopg.connect(database, autocommit=True) as connection:
+        write_events(connection, False)
         run_machine(connection)
 
 

@@ -427,28 +427,33 @@ def test_it_is_ready_at_once(home):
     assert seconds() < 15
 
 
-def events(uri: str) -> int:
+def done_beside_a_job(uri: str) -> tuple[int, bool]:
     """
-    How many rows of events procrastinate writes when a job is inserted.
+    How many rows of events procrastinate writes when a job is inserted, and whether its worker is looked for.
     """
     with psycopg.connect(uri) as connection:
         connection.execute("INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('q', 't')")
         row = connection.execute("SELECT count(*) FROM procrastinate_events").fetchone()
         assert row is not None
-        connection.rollback()
-        return row[0]
+        try:
+            connection.execute("UPDATE procrastinate_jobs SET worker_id = 77")
+        except psycopg.errors.ForeignKeyViolation:
+            return row[0], True
+        finally:
+            connection.rollback()
+        return row[0], False
 
 
-def test_rows_of_events_are_written_on_the_own_server_where_the_settings_say_so_and_else_not(home):
+def test_events_and_checks_of_workers_are_on_the_own_server_where_the_settings_say_so_and_else_not(home):
     with open_database(Settings()) as address:
-        assert events(address.uri) == 0
+        assert done_beside_a_job(address.uri) == (0, False)
     with open_database(Settings(events=True)) as address:
-        assert events(address.uri) == 1
+        assert done_beside_a_job(address.uri) == (1, True)
     with open_database(Settings()) as address:
-        assert events(address.uri) == 0
+        assert done_beside_a_job(address.uri) == (0, False)
 
 
-def test_in_a_database_that_others_use_rows_of_events_are_written_whatever_the_settings_say(empty_database):
+def test_in_a_database_that_others_use_both_are_there_whatever_the_settings_say(empty_database):
     migrate(empty_database, events=False)
 
-    assert events(empty_database) == 1
+    assert done_beside_a_job(empty_database) == (1, True)
