@@ -24,7 +24,7 @@ from oaflow.jobs.bindings import (
     settle,
 )
 from oaflow.jobs.errors import ForbiddenValueError, InvalidJobError, NothingBoundError, ReservedKeyError
-from oaflow.jobs.models import AnyJob, DatasetJob, EntityFileReference, Job, read_job
+from oaflow.jobs.models import AnyJob, DatasetJob, EntityFileReference, Job, is_job, read_job
 from oaflow.jobs.names import encoded_name, readable_name
 from oaflow.jobs.packing import light, load_whole, pack, stub
 
@@ -52,6 +52,7 @@ __all__ = [
     "bound",
     "current",
     "encoded_name",
+    "is_job",
     "light",
     "load_whole",
     "pack",

@@ -46,7 +46,7 @@ def pack(job: AnyJob, limit: int = 16_000) -> AnyJob:
     travelling = [light(entity) for entity in whole]
     if len(orjson.dumps(travelling)) > limit:
         travelling = [stub(entity) for entity in whole]
-    left = [entity for entity, what in zip(whole, travelling, strict=True) if what != entity]
+    left = [entity for entity, what in zip(whole, travelling, strict=True) if what is not entity != what]
     if not left:
         return job
     with job.get_writer() as writer:

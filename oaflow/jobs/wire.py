@@ -2,7 +2,6 @@
 The form of a job in `procrastinate_jobs.args`, byte for byte what openaleph-procrastinate writes. Pure.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ import orjson
 RESERVED = ("batch", "queue", "task", "dataset", "entities", "app", "cls")
 
 # What makes a job a case for `cleaned`, or for a look at its values. A text may hold these too: then it was in vain.
-_UNUSUAL = re.compile(rb'null|:""|:\{\}|\\u0000')
+_UNUSUAL = (b"null", b':""', b":{}", b"\\u0000")
 _PLAIN_ONLY = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
@@ -20,13 +19,16 @@ def as_bytes(data: dict[str, Any]) -> bytes | None:
     """
     The data as JSON text, where it is JSON already and `cleaned` would change nothing; else None.
 
-    One dump and one search: a tenth of the time that looking at each value takes, and nearly all jobs are so.
+    One dump and four searches: less than a tenth of the time that looking at each value takes, and most jobs are so.
     """
     try:
         raw = orjson.dumps(data, option=_PLAIN_ONLY)
     except TypeError:
         return None
-    return None if _UNUSUAL.search(raw) else raw
+    for unusual in _UNUSUAL:  # each by itself: one expression for all takes four times as long
+        if unusual in raw:
+            return None
+    return raw
 
 
 def cleaned(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,31 +80,49 @@ class Appetite:
             free = self._free()
         return max(free - self._hand.waiting(in_loop), 0 if self._hand.has_of(lane) else 1)
 
-    def place_for(self, parent: Completion, successor: Successor, first: bool) -> bool | None:
+    def places(self) -> Callable[[Completion, Successor, bool], bool | None]:
         """
-        Where this worker goes on with a successor itself, in the loop (true) or in an executor; None where it does not.
+        What tells, for one group of hand-overs, where this worker goes on with a successor itself: in the loop (true)
+        or in an executor; None where it does not. To be asked with what the successor comes of, and whether it would
+        be the first that is continued of it.
 
         It can run it now, and nothing that waits comes before it. The first successor of a job that has ended takes the
         place of that one, where it is as fast and of the same kind: so no more is in hand than was claimed. All others
         leave half of the buffer to claims, so that the queue is never starved.
         """
-        run = parent.run
+        # What is the same for a group is found out once for each stage of it, and not for each of a hundred jobs.
+        kinds: dict[tuple[str, str, int], tuple[bool | None, bool]] = {}
+
+        def place_for(parent: Completion, successor: Successor, first: bool) -> bool | None:
+            key = (parent.run, successor.stage, successor.priority)
+            if key not in kinds:
+                kinds[key] = self._kind_for(parent.run, successor), self._pace.ahead(parent.run, successor.stage) > 1
+            in_loop, fast = kinds[key]
+            if in_loop is None or successor.collect is not None:
+                return None
+            if first and fast and parent.outcome == "done":
+                held = self._hand.get(parent.job)
+                if held is not None and self._passages.probe_of(held.row.task).is_async == in_loop:
+                    return in_loop
+            taken = self._hand.waiting(in_loop) + self._coming(in_loop)
+            return in_loop if taken < self._wanted(in_loop) // 2 else None
+
+        return place_for
+
+    def _kind_for(self, run: str, successor: Successor) -> bool | None:
+        """
+        Where jobs like this one may run here now, in the loop (true) or in an executor; None where they may not.
+        """
         passage = self._passages.get(run)
         if passage is None or passage.state != "running" or self._closed() or self._slots.one_alone:
             return None
-        if successor.collect is not None or successor.priority < max(self._waits.values()):
+        if successor.priority < max(self._waits.values()):
             return None
         if not self._passages.works_on(successor.queue, successor.task, run):
             return None
         in_loop = self._passages.probe_of(successor.task).is_async
-        if (urgency := self._hand.urgency(in_loop)) is not None and successor.priority < urgency:
-            return None
-        if first and parent.outcome == "done" and self._pace.ahead(run, successor.stage) > 1:
-            held = self._hand.get(parent.job)
-            if held is not None and self._passages.probe_of(held.row.task).is_async == in_loop:
-                return in_loop
-        taken = self._hand.waiting(in_loop) + self._coming(in_loop)
-        return in_loop if taken < self._wanted(in_loop) // 2 else None
+        urgency = self._hand.urgency(in_loop)
+        return in_loop if urgency is None or successor.priority >= urgency else None
 
     def _wanted(self, in_loop: bool) -> int:
         slots = SLOTS if in_loop else self._executors

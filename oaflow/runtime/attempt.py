@@ -6,8 +6,9 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
-from typing import Any, ParamSpec
+from typing import Any
 
 import orjson
 
@@ -46,8 +47,6 @@ CHUNK_SECONDS = 0.2
 
 _NOTED = tuple(field.name for field in fields(Note))
 
-P = ParamSpec("P")
-
 
 class Attempt:
     """
@@ -55,6 +54,17 @@ class Attempt:
 
     `lock` is held where that changes: a thread that hands over what `overdue` answers holds it until that is sent.
     """
+
+    # Of a stream each attempt has its own, made when it begins; others need none, and there is one for each job.
+    lock: AbstractContextManager[Any] = nullcontext()
+    _earlier = Earlier(())
+    _bindings: Bindings | None = None
+    _job: AnyJob | None = None
+    _documents: tuple[str, ...] = ()
+    _position = 0
+    _emitted = 0
+    _noted = 0  # notes that had been made when the last job was emitted
+    _closed = False
 
     def __init__(
         self,
@@ -69,25 +79,18 @@ class Attempt:
         self.assignment, self.plan, self.loaded = assignment, plan, loaded
         self.stage_name = assignment.stage
         self._job_bytes = job_bytes
-        self._job: AnyJob | None = None
-        self._documents: tuple[str, ...] = ()
-        self._bindings: Bindings | None = None
-        self._earlier = Earlier(assignment.chunks)
-        self.lock = threading.Lock()
-        self._position = 0
-        self._emitted = 0
-        self._noted = 0  # notes that had been made when the last job was emitted
-        self._closed = False
         self._stage = plan.stages.get(self.stage_name)
         self._streams = self._stage is not None and self._stage.emit == "stream"
         self._external = self._stage is not None and self._stage.external
-        self._begin_part()
+        self._pending: list[Emitted] = []
+        if self._streams:
+            self._earlier = Earlier(assignment.chunks)
+            self.lock = threading.Lock()
+            self._begin_part()
 
     def _begin_part(self) -> None:
-        self._pending: list[Emitted] = []
+        self._pending = []
         self._count = 0
-        if not self._streams:
-            return
         self._hash = hashlib.sha256()
         self._bytes = 0
         self._since = time.monotonic()
@@ -146,7 +149,10 @@ class Attempt:
                 raise TooManyJobsError(self.stage_name, MOST_AT_ONCE)
             self._pending.append((port, job, None))
             return None
-        emitted = self._refusing(fingerprint, port, job)
+        try:
+            emitted = fingerprint(port, job)
+        except JobError as problem:
+            raise EmissionError(self.stage_name, problem) from problem
         if self._wanted is None:
             # It may take a while, in which a part becomes overdue: nothing of this job is in that.
             ready = self._ready(port, job)
@@ -262,14 +268,13 @@ class Attempt:
         position: int | None = None,
         digest: str | None = None,
     ) -> Handover:
-        routed = route(
-            self.plan, self.stage_name, self.job, pending, run=self.assignment.run, job_id=self.assignment.job
-        )
+        assignment = self.assignment
+        routed = route(self.plan, self.stage_name, self.job, pending, run=assignment.run, job_id=assignment.job)
         if self._routed is not None:
             self._routed(routed)
         successors = tuple([self._next(way) for way in routed.routes])
         detail = self._account(routed, whole=outcome != "chunk")
-        if pending and self.assignment.sample:
+        if pending and assignment.sample:
             detail["returned"] = sample(pending, depth_of(self.job))
         return self._message(outcome, detail, successors, position, digest, warning=_stray(routed, self.stage_name))
 
@@ -297,14 +302,11 @@ class Attempt:
         )
 
     def _next(self, way: Route) -> Successor:
-        args = self._refusing(way.to_json)
-        return Successor(way.queue, way.task, way.stage, way.priority, args, way.collect, way.lock)
-
-    def _refusing(self, write: Callable[P, bytes], *args: P.args, **kwargs: P.kwargs) -> bytes:
         try:
-            return write(*args, **kwargs)
+            args = way.to_json()
         except JobError as problem:
             raise EmissionError(self.stage_name, problem) from problem
+        return Successor(way.queue, way.task, way.stage, way.priority, args, way.collect, way.lock)
 
     def _account(self, routed: Routed, *, whole: bool) -> dict[str, Any]:
         """
@@ -340,18 +342,9 @@ class Attempt:
         warning: str | None = None,
     ) -> Handover:
         return Handover(
-            job=self.assignment.job,
-            outcome=outcome,
-            started=self.started,
-            ended=time.time(),
-            detail=orjson.dumps(detail) if detail else b"{}",
-            successors=successors,
-            position=position,
-            digest=digest,
-            version=self.loaded.version,
-            final=final,
-            warning=warning,
-        )
+            self.assignment.job, outcome, self.started, time.time(), orjson.dumps(detail) if detail else b"{}",
+            successors, position, digest, self.loaded.version, final, warning,
+        )  # fmt: skip
 
 
 def refused(assignment: Assignment, error: BaseException) -> Handover:

@@ -26,12 +26,13 @@ def handed(held: Held, handover: Handover) -> Completion:
         held.parent,
         handover.started,
         handover.ended,
+        0.0,
         # The last part goes with the end of the job: nothing will ask for it again.
-        position=handover.position if handover.outcome == "chunk" else None,
-        digest=handover.digest,
-        version=handover.version,
-        detail=_counted(held, handover.detail),
-        successors=handover.successors,
+        handover.position if handover.outcome == "chunk" else None,
+        handover.digest,
+        handover.version,
+        _counted(held, handover.detail),
+        handover.successors,
     )
 
 

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 BLOCK = 2000
 FEW = 500
 
+Where = Callable[[Completion, Successor, bool], bool | None]
+
 
 class Continuation:
     """
@@ -26,13 +28,13 @@ class Continuation:
 
     Args:
         wire: to the database.
-        where: in what kind of place a successor may be continued here now, true for the loop and false for executors;
-            None where it may not. Asked with the completion that it comes of, and whether it would be the first that
-            is continued of it.
+        places: makes, for one group, what answers in what kind of place a successor may be continued here now: true for
+            the loop and false for executors; None where it may not. Asked with the completion that it comes of, and
+            whether it would be the first that is continued of it.
     """
 
-    def __init__(self, wire: Wire, where: Callable[[Completion, Successor, bool], bool | None]) -> None:
-        self._wire, self._where = wire, where
+    def __init__(self, wire: Wire, places: Callable[[], Where]) -> None:
+        self._wire, self._places = wire, places
         self._ids: deque[int] = deque()
         self._on_wire: dict[int, bool] = {}
         self._coming = {True: 0, False: 0}
@@ -57,12 +59,15 @@ class Continuation:
         """
         if len(self._ids) < FEW:
             await self._refill()
-        return [self._marked(item) if item.successors else item for item in group]
+        where = self._places()
+        return [self._marked(item, where) if item.successors else item for item in group]
 
     def ended(self, item: Completion) -> tuple[Successor, ...]:
         """
         Forget what of a completion was on the wire, and return it.
         """
+        if not item.successors:
+            return ()
         continued = tuple([successor for successor in item.successors if successor.id is not None])
         for successor in continued:
             assert successor.id is not None
@@ -70,11 +75,11 @@ class Continuation:
                 self._coming[in_loop] -= 1
         return continued
 
-    def _marked(self, item: Completion) -> Completion:
+    def _marked(self, item: Completion, where: Where) -> Completion:
         successors: list[Successor] = []
         first = True
         for successor in item.successors:
-            if self._ids and (in_loop := self._where(item, successor, first)) is not None:
+            if self._ids and (in_loop := where(item, successor, first)) is not None:
                 successor = self._with_id(successor, in_loop)
                 first = False
             successors.append(successor)

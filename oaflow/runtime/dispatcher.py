@@ -95,9 +95,7 @@ class Dispatcher:
         self._sends: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._log = JobLog(settings.home / "logs")
-        self._continuation = Continuation(
-            wire, lambda parent, successor, first: self._appetite.place_for(parent, successor, first)
-        )
+        self._continuation = Continuation(wire, lambda: self._appetite.places())
         self._completer = Completer(wire, self._settled, begin=self._continuation.begin)
         self._upkeep = Upkeep(wire, settings, self._changed, options.due)
         self._heart = Heart(

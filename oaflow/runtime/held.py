@@ -75,18 +75,12 @@ class Held:
         """
         The attempt at this job, as an executor gets it.
         """
+        row, passage, stage = self.row, self.passage, self.stage
+        first = passage.first if self.parent is None and not stage.join and not self.collected else None
         return Assignment(
-            job=self.row.id,
-            attempt=self.row.attempts,
-            run=self.passage.id,
-            stage=self.stage.name,
-            args=self.row.args.encode(),
-            timeout=self.stage.timeout,
-            memory=self.stage.memory,
-            chunks=tuple(chunks),
-            first=self.passage.first if self.parent is None and not self.stage.join and not self.collected else None,
-            sample=self.passage.samples_next(self.stage.name),
-        )
+            row.id, row.attempts, passage.id, stage.name, row.args.encode(), stage.timeout, stage.memory, tuple(chunks),
+            first, passage.samples_next(stage.name),
+        )  # fmt: skip
 
     @property
     def documents(self) -> list[str]:

@@ -134,16 +134,17 @@ def route(plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[Emitted], 
     losses: list[Loss] = []
     stray: tuple[str, str] | None = None
     for port, new, choice in emitted:
-        if dataset_of(new) != dataset:
+        if new is not job and dataset_of(new) != dataset:
             raise ForeignDatasetError(stage, dataset, dataset_of(new))
         documents = new.documents
         edges = edges_of(here, port)
         if not edges:
             losses.append(_untaken(plan, here, port, new))
             continue
-        named = new.queue, new.task
-        if stray is None and named != (job.queue, job.task) and not _leads_to(plan, edges, named):
-            stray = named
+        if stray is None and new is not job:
+            named = new.queue, new.task
+            if named != (job.queue, job.task) and not _leads_to(plan, edges, named):
+                stray = named
         for number, edge in enumerate(edges):
             taken, of_taken, deeper = new, documents, depth
             if choice is not None and (share := choice.shares[number]) is not None:
@@ -161,7 +162,9 @@ def route(plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[Emitted], 
                 deeper = {**depth, key: level}
             target = stage_of(plan, edge.to)
             for part, of_part in _parts(target, taken, of_taken):
-                way = _collected(target, _stamped(target, part, job, run, deeper, job_id, of_part, port))
+                way = _stamped(target, part, job, run, deeper, job_id, of_part, port)
+                if target.collect is not None:
+                    way = _collected(target, way)
                 routes.append(way if target.lock is None else _locked(plan, target, way, run))
         if choice is not None and (choice.untaken is None or choice.untaken):
             losses.append(_unmatched(here, port, edges, _share_of(new, choice.untaken)))
@@ -258,7 +261,7 @@ def mark_of(job: AnyJob) -> Mapping[str, Any]:
     What oaflow wrote about a job: run, stage, depth, parent; empty on a job that is not part of a run.
     """
     mark = job.context.get("oaflow")
-    return mark if isinstance(mark, Mapping) else {}
+    return mark if type(mark) is dict or isinstance(mark, Mapping) else {}
 
 
 def depth_of(job: AnyJob) -> Mapping[str, int]:
@@ -327,7 +330,7 @@ def _collected(target: BoundStage, route: Route) -> Route:
     A job that is put together with others says with which: those that differ from it in nothing but their entities.
     """
     payload: Mapping[str, Any] = route.data["payload"]
-    if target.collect is None or "dataset" not in route.data or not payload.get("entities"):
+    if "dataset" not in route.data or not payload.get("entities"):
         return route
     context: Mapping[str, Any] = payload["context"]
     mark = {name: value for name, value in context["oaflow"].items() if name != "parent"}
@@ -374,7 +377,7 @@ def _stamped(
     }
     if isinstance(job, DatasetJob):
         data["dataset"], data["batch"] = job.dataset, run
-    return Route(target.name, target.queue, target.task, target.priority, data, documents, port=port)
+    return Route(target.name, target.queue, target.task, target.priority, data, documents, None, None, port)
 
 
 def _writable(context: Mapping[str, Any], source: AnyJob) -> Mapping[str, Any]:

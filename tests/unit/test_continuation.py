@@ -31,7 +31,9 @@ def continuing(sequence: Sequence, *stages: str) -> Continuation:
     """
     Goes on with these stages in the loop, and with no others.
     """
-    return Continuation(cast(Wire, sequence), lambda _, successor, __: True if successor.stage in stages else None)
+    return Continuation(
+        cast(Wire, sequence), lambda: lambda _, successor, __: True if successor.stage in stages else None
+    )
 
 
 def completion(*stages: str) -> Completion:
