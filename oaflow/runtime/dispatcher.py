@@ -1,10 +1,10 @@
 """
-Runs stages: claims jobs, feeds executors and async slots, and hands over what comes back.
+Runs stages: feeds executors and async slots with what was claimed, and hands over what comes back.
 
 It stands beside procrastinate's Worker and never goes through it: the Worker's path costs five times the CPU a job.
-What is decided is decided in `policy`, `pace`, `appetite`, `feeding` and `router`. What is in hand, and where it waits,
-is in `hand`; an attempt at an async stage in `attempting`; what becomes of it in `outcomes`; how it is sent in
-`completer` and the ledger; what is due in runs in `closing`.
+What is decided is decided in `policy`, `pace`, `appetite`, `feeding` and `router`. When it claims is in `claiming`;
+what is in hand, and where it waits, in `hand`; an attempt at an async stage in `attempting`; what becomes of it in
+`outcomes`; how it is sent in `completer` and the ledger; what is due in runs in `closing`.
 """
 
 import asyncio
@@ -16,18 +16,16 @@ from collections.abc import Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-import orjson
-
 from oaflow import __version__
 from oaflow.ledger import handover as ledger
 from oaflow.ledger.handover import Beat
 from oaflow.ledger.heart import Heart
-from oaflow.ledger.lanes import claim_lane
 from oaflow.ledger.rows import Claimed, Completion, Successor
-from oaflow.ledger.wire import Refused, Wire
+from oaflow.ledger.wire import Wire
 from oaflow.plan import FORMAT
 from oaflow.runtime.appetite import Appetite
 from oaflow.runtime.attempting import Attempting
+from oaflow.runtime.claiming import Claiming
 from oaflow.runtime.claims import Claims
 from oaflow.runtime.closing import Closing
 from oaflow.runtime.completer import Completer
@@ -35,10 +33,9 @@ from oaflow.runtime.continuation import Continuation
 from oaflow.runtime.executors import Executor
 from oaflow.runtime.feeding import share
 from oaflow.runtime.hand import Hand
-from oaflow.runtime.held import Held, crash_error, held_of, timeout_error, worker_crash_error
+from oaflow.runtime.held import Held, crash_error, timeout_error
 from oaflow.runtime.joblog import JobLog
-from oaflow.runtime.lanes import Lane, Lanes
-from oaflow.runtime.locking import LockError
+from oaflow.runtime.lanes import Lanes
 from oaflow.runtime.messages import Assignment, Death, Handover
 from oaflow.runtime.options import Options
 from oaflow.runtime.outcomes import Outcomes
@@ -48,19 +45,13 @@ from oaflow.runtime.policy import Trouble
 from oaflow.runtime.pool import Pool
 from oaflow.runtime.resting import Resting
 from oaflow.runtime.slots import Slots
-from oaflow.runtime.troubles import describe
+from oaflow.runtime.taking import Taking
 from oaflow.runtime.upkeep import Upkeep
 from oaflow.runtime.vitals import Pulse
 
 log = logging.getLogger(__name__)
 
 UNANSWERED = 500  # completions that may wait for an answer before no more work is started
-WAIT_SECONDS = 5.0  # that a job waits here before it is given back
-LOOK_SECONDS = 0.25  # between two looks through all that waits here, where nothing is heard of the runs
-# So many times `poll`, at most, from one look for jobs to the next, while none come: what is entered is notified. What
-# is not (given back by others, due after a delay that another worker gave it) is found by these looks only.
-LONGEST, GROWTH = 2.5, 1.5
-KINDS = (True, False)  # of stages: those in the worker's loop, and the others
 
 
 class Dispatcher:
@@ -79,25 +70,16 @@ class Dispatcher:
         self._wire, self._options = wire, options
         self.worker = 0
         self._pace = Pace()
-        self._wake = asyncio.Event()
-        self._lanes = Lanes(self._wake.set)
+        self._lanes = Lanes(lambda: self._claiming.wake())
         self._feeding = False  # whether that is about to be done
-        self._left = False  # whether something was left to others that nothing here has had time for since
-        # Of which kinds there may be something to claim: of async stages (True), of the others.
-        self._more = set(KINDS)
-        self._stale = True
-        self._patience = options.poll  # seconds until the next look for jobs
-        self._next_look = 0.0  # when to look next whether what waits here is to be left to others
-        self._stopping = self._starting_over = False
-        self._has_plans = False
-        self.claims = Claims()
+        self._starting_over = False
         self._loops: list[asyncio.Task[None]] = []
         self._sends: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._log = JobLog(settings.home / "logs")
         self._continuation = Continuation(wire, lambda: self._appetite.places())
         self._completer = Completer(wire, self._settled, begin=self._continuation.begin)
-        self._upkeep = Upkeep(wire, settings, self._changed, options.due)
+        self._upkeep = Upkeep(wire, settings, lambda: self._claiming.changed(), options.due)
         self._heart = Heart(
             options.conninfo,
             settings.heartbeat,
@@ -156,7 +138,7 @@ class Dispatcher:
             full=self._is_full,
             coming=self._continuation.coming,
         )
-        self._closing = Closing(wire, self._passages, self._wake.set)
+        self._closing = Closing(wire, self._passages, lambda: self._claiming.wake())
         self._resting = Resting(
             wire,
             settings.deep,
@@ -165,9 +147,42 @@ class Dispatcher:
             rest=lambda held: self._place_of(held).rest(held.row.id),
             go_on=lambda held: self._place_of(held).go_on(held.row.id),
             break_off=self._break_off,
-            changed=self._due,
+            changed=lambda: self._claiming.due(),
             say=lambda rests: self._wire.send("rests", ledger.say_rests, self.worker, rests),
         )
+        taking = Taking(
+            wire,
+            self._hand,
+            self._passages,
+            self._lanes,
+            self._outcomes,
+            worker=lambda: self.worker,
+            most_crashes=settings.crashes,
+        )
+        self._claiming = Claiming(
+            wire,
+            self._hand,
+            self._appetite,
+            taking,
+            self._passages,
+            self._lanes,
+            self._resting,
+            self._upkeep,
+            self._closing,
+            poll=options.poll,
+            worker=lambda: self.worker,
+            advertise=self._advertise,
+            give_back=self._give_back,
+            feed=self._feed,
+            start_over=self._start_over,
+        )
+
+    @property
+    def claims(self) -> Claims:
+        """
+        Those that are on the wire, of plain tasks too.
+        """
+        return self._claiming.claims
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -192,7 +207,7 @@ class Dispatcher:
         self._completer.start(self.worker)
         self._heart.start(self.worker)
         for loop in (
-            self._claim_loop(),
+            self._claiming.keep_claiming(),
             self._upkeep.recover(),
             self._upkeep.watch_room(),
             self._upkeep.keep_history(),
@@ -212,8 +227,7 @@ class Dispatcher:
         """
         Claim nothing more; what runs goes on.
         """
-        self._stopping = True
-        self._wake.set()
+        self._claiming.stop()
 
     async def drain(self) -> None:
         """
@@ -234,7 +248,7 @@ class Dispatcher:
             # Begun and cut off: a new attempt number, so that what it wrote is known to be an earlier attempt's.
             self._outcomes.end(held, "paused")
         await self._completer.idle()
-        await self._close_quiet()
+        await self._claiming.close_quiet()
         await self._wire.send("cancel", ledger.cancel_rest)
         for task in self._loops:
             task.cancel()
@@ -293,7 +307,7 @@ class Dispatcher:
         self._hand.buffer.clear()
         self._slots.take_back()
         await self._register()
-        self._changed()
+        self._claiming.changed()
 
     def pulse(self, now: float) -> Pulse:
         """
@@ -304,7 +318,7 @@ class Dispatcher:
             heard=now,
             heart=None if tried is None else now - tried,
             database=None if answered is None else now - answered,
-            plans=self._has_plans,
+            plans=self._claiming.has_plans,
         )
 
     def _busy(self) -> bool:
@@ -324,38 +338,21 @@ class Dispatcher:
                 self._lanes.changed()
             if notification.get("event") == "task.asked":
                 self._passages.ask(str(notification.get("task")))
-            self._stale = True
-        self._look()
-        self._wake.set()
+            self._claiming.changed()
+        else:
+            self._claiming.due()
 
     def missed(self) -> None:
         """
         The connection that hears notifications was lost: what came meanwhile is looked for, at short intervals again.
         """
-        self._patience = self._options.poll
-        self._due()
-
-    def _due(self) -> None:
-        self._look()
-        self._wake.set()
-
-    def _changed(self) -> None:
-        self._stale = True
-        self._look()
-        self._wake.set()
-
-    def _look(self) -> None:
-        """
-        There may be something to claim.
-        """
-        self._more.update(KINDS)
-        self._lanes.look()
+        self._claiming.missed()
 
     def _told(self, beat: Beat) -> None:
         """
         In the heart's thread: what a beat learned.
         """
-        if self._loop is not None and not beat.alive and not self._stopping:
+        if self._loop is not None and not beat.alive and not self._claiming.stopping:
             worker = self.worker
             self._loop.call_soon_threadsafe(lambda: self._aside(self._start_over(worker)))
 
@@ -363,75 +360,6 @@ class Dispatcher:
         self._pool.forget(run)
         self._pace.forget(run)
         self._resting.forget_run(run)
-
-    # -- claims -----------------------------------------------------------------------------------------------------
-
-    async def _claim_loop(self) -> None:
-        while not self._stopping:
-            self._wake.clear()
-            try:
-                await self._turn()
-            except Refused as refused:
-                if refused.worker_gone:
-                    await self._start_over(self.worker)
-                else:
-                    log.exception("claiming failed")
-                    await asyncio.sleep(1)
-            except Exception:  # one run that cannot be read must not stop a worker that looks alive
-                log.exception("claiming failed")
-                await asyncio.sleep(1)
-            if self._may_claim():
-                continue
-            try:
-                async with asyncio.timeout(self._patience):
-                    await self._wake.wait()
-            except TimeoutError:
-                self._look()
-                self._patience = min(self._patience * GROWTH, self._options.poll * LONGEST)
-
-    async def _turn(self) -> None:
-        if self._stale:
-            self._stale = False
-            other_triples, new_tasks = await self._passages.refresh()
-            self._has_plans = True
-            if other_triples:
-                self._more.update(KINDS)
-            if new_tasks:
-                await self._advertise()
-            if other_triples and (new := self._lanes.take(self._passages.ways)):
-                # Claimed before the limit was heard of: what is not begun waits its turn.
-                await self._give_back(self._hand.take_back(lambda held: (held.row.queue, held.row.task) in new))
-            await self._resting.look()
-            self._next_look = 0.0
-        await self._leave_to_others()
-        for lane in self._lanes.due:
-            if self._may_claim_lane(lane):
-                await self._claim_lane(lane)
-        kinds = [in_loop for in_loop in KINDS if self._may_claim_of(in_loop)]
-        # Before the claims, not after them: what is heard while they are on the wire may be jobs that they did not see,
-        # and these would wait for the next poll (1 s of the 3 s that a small run took). Not of a kind that there is no
-        # room for at the moment: that is asked for when there is.
-        self._more.difference_update(kinds, [kind for kind in KINDS if not self._passages.triples(in_loop=kind)])
-        for in_loop in kinds:
-            await self._claim(in_loop)
-        self._feed()
-        if self._closing.any:
-            await self._close_quiet()
-
-    def _may_claim(self) -> bool:
-        return self._may_claim_of(True) or self._may_claim_of(False) or any(map(self._may_claim_lane, self._lanes.due))
-
-    def _may_claim_lane(self, lane: Lane) -> bool:
-        return not self._stopping and self._upkeep.no_room is None and self._appetite.room_for(lane) > 0
-
-    def _may_claim_of(self, in_loop: bool) -> bool:
-        return (
-            in_loop in self._more
-            and not self._stopping
-            and self._upkeep.no_room is None
-            and bool(self._passages.triples(in_loop=in_loop))
-            and self._appetite.room(in_loop) > 0
-        )
 
     def _go_on(self, parent: Held, successors: Sequence[Successor]) -> None:
         """
@@ -449,71 +377,6 @@ class Dispatcher:
             self._hand.put_first(held)
         self._feed_soon()
 
-    async def _claim(self, in_loop: bool) -> None:
-        worker, most = self.worker, self._appetite.room(in_loop)
-        triples = self._resting.open(self._passages.triples(in_loop=in_loop))
-        with self.claims.sent():
-            rows = await self._wire.send("claim", ledger.claim, worker, triples, most)
-            if len(rows) >= most:
-                self._more.add(in_loop)
-            # What is left behind is at most as urgent as the last that came.
-            self._appetite.left(in_loop, rows[-1].priority if len(rows) >= most else None)
-            strangers = [row.id for row in rows if not await self._take(row)]
-        if strangers:
-            await self._wire.send("release", ledger.release, worker, strangers)
-
-    async def _claim_lane(self, lane: Lane) -> None:
-        worker, most, way = self.worker, self._appetite.room_for(lane), lane.way
-        lane.due = False  # before the claim: what is heard while it is on the wire may be what it did not see
-        with self.claims.sent():
-            after = lane.after if way.locks else None
-            runs = [run for *_, run in self._resting.open([(way.queue, way.task, run) for run in way.runs])]
-            rows, again = await self._wire.send("claim", claim_lane, worker, way.queue, way.task, runs, most, after)
-            lane.after = next((row.lock for row in reversed(rows) if row.lock), lane.after)
-            strangers = [row.id for row in rows if not await self._take(row)]
-        self._lanes.answered(lane, full=len(rows) >= most, again=again)
-        if strangers:
-            await self._wire.send("release", ledger.release, worker, strangers)
-
-    async def _take(self, row: Claimed) -> bool:
-        mark = orjson.loads(row.mark)
-        run = mark.get("run")
-        passage = await self._passages.find(run) if isinstance(run, str) else None
-        if passage is None:
-            log.error("job %s of task %s carries no run that is known; it is given back", row.id, row.task)
-            return False
-        held = held_of(row, passage, mark)
-        stage = held.stage.name
-        self._hand.take(held)
-        self._patience = self._options.poll
-        if stage not in passage.plan.stages:
-            message = f"the plan of run {run} has no stage {stage!r}; it has: {', '.join(passage.plan.stages)}"
-            self._outcomes.end(held, "failed", {"error": {"type": "UnknownStageError", "message": message}})
-        elif held.stage.lock is not None and await self._goes_back_for_its_lock(held):
-            pass
-        elif row.crashes >= self._options.settings.crashes:
-            self._outcomes.trouble(held, Trouble("crash", worker_crash_error(row.crashes)), time.time())
-        else:
-            self._hand.put(held)
-        return True
-
-    async def _goes_back_for_its_lock(self, held: Held) -> bool:
-        """
-        Whether a job came without its lock: then it is given back with it, or fails where it cannot be told.
-        """
-        try:
-            lock = held.missing_lock()
-        except LockError as error:
-            trouble = Trouble("error", describe(error, held.stage.name, None), final=True)
-            self._outcomes.trouble(held, trouble, time.time())
-            return True
-        if lock is None:
-            return False
-        await self._wire.send("lock", ledger.lock, self.worker, held.row.id, lock)
-        self._hand.let_go(held)
-        self._lanes.ended(held.row.queue, held.row.task)  # it may be claimed now
-        return True
-
     # -- running ----------------------------------------------------------------------------------------------------
 
     def _feed_soon(self) -> None:
@@ -527,8 +390,7 @@ class Dispatcher:
     def _feed_and_claim(self) -> None:
         self._feeding = False
         self._feed()
-        if not self._wake.is_set() and self._may_claim():
-            self._wake.set()
+        self._claiming.wake_for_jobs()
 
     def _feed(self) -> None:
         """
@@ -554,7 +416,7 @@ class Dispatcher:
         """
         Whether no attempt is to be begun now.
         """
-        return self._stopping or self._is_full()
+        return self._claiming.stopping or self._is_full()
 
     def _is_full(self) -> bool:
         """
@@ -572,8 +434,8 @@ class Dispatcher:
         """
         An attempt has ended in a slot.
         """
-        self._has_time()
-        if self._more:
+        self._claiming.has_time()
+        if self._claiming.expects:
             self._feed_soon()
 
     def _ahead(self, held: Held) -> int:
@@ -589,7 +451,7 @@ class Dispatcher:
             self._pool.send(executor, [assignments[held.row.id] for held in still])
         else:
             self._hand.put_back(still)
-            self._wake.set()
+            self._claiming.wake()
 
     # -- the pool's listener ----------------------------------------------------------------------------------------
 
@@ -607,10 +469,9 @@ class Dispatcher:
                 log.exception("job %s", held.row.id)
                 error = {"type": type(problem).__name__, "message": str(problem)}
                 self._outcomes.end(held, "failed", {"error": error})
-        self._has_time()
+        self._claiming.has_time()
         self._feed()
-        if self._may_claim():
-            self._wake.set()
+        self._claiming.wake_for_jobs()
 
     def died(
         self, executor: Executor, culprit: Assignment | None, reason: Death, returned: Sequence[Assignment]
@@ -618,7 +479,7 @@ class Dispatcher:
         """
         An executor is gone: its running job is charged, what it had not started goes back to the buffer.
         """
-        if self._stopping and reason.kind == "killed":
+        if self._claiming.stopping and reason.kind == "killed":
             return  # drain gives back what is left
         back = [held for assignment in returned if (held := self._hand.get(assignment.job)) is not None]
         held = self._hand.get(culprit.job) if culprit else None
@@ -634,8 +495,8 @@ class Dispatcher:
                 case _:
                     self._outcomes.trouble(held, Trouble("crash", crash_error(reason)), now)
         self._hand.put_back(back)
-        self._has_time()
-        self._wake.set()
+        self._claiming.has_time()
+        self._claiming.wake()
 
     def line(self, executor: Executor | None, stream: str, text: str, job: Assignment | None) -> None:
         """
@@ -655,7 +516,7 @@ class Dispatcher:
         """
         There is a new executor, or one became free.
         """
-        self._wake.set()
+        self._claiming.wake()
 
     # -- what the database answers ------------------------------------------------------------------------------------
 
@@ -680,9 +541,8 @@ class Dispatcher:
             if held.passage.plan.collects:
                 self._closing.soon(completion.run)
             if len(completion.successors) > len(continued):
-                self._more.update(KINDS)
-            if self._may_claim():
-                self._wake.set()
+                self._claiming.more()
+            self._claiming.wake_for_jobs()
             if taken:
                 self._resting.handed(held, completion.position or 0, len(completion.successors))
             else:
@@ -692,18 +552,18 @@ class Dispatcher:
         self._lanes.ended(held.row.queue, held.row.task)
         if completion.outcome == "failed" and taken and held.passage.stops:
             self._closing.failed(completion.run)
-            self._wake.set()
+            self._claiming.wake()
         if len(completion.successors) > len(continued) or completion.outcome in ("retried", "crashed", "paused"):
-            self._more.update(KINDS)
+            self._claiming.more()
         if completion.delay:  # nobody notifies when it is over
-            asyncio.get_running_loop().call_later(completion.delay, self._due)
+            asyncio.get_running_loop().call_later(completion.delay, self._claiming.due)
         if held.passage.plan.joins or held.passage.plan.collects:
             self._closing.soon(completion.run)
         elif not completion.successors and completion.outcome in ("done", "failed", "cancelled"):
             self._closing.quiet(completion.run)
         if not held.passage.held:
-            self._wake.set()
-        elif self._more or self._lanes.due:
+            self._claiming.wake()
+        elif self._claiming.expects or self._lanes.due:
             self._feed_soon()
 
     def _acknowledge(self, held: Held, position: int) -> None:
@@ -739,37 +599,8 @@ class Dispatcher:
     def _place_of(self, held: Held) -> Slots | Pool:
         return self._slots if self._runs_in_loop(held) else self._pool
 
-    async def _leave_to_others(self) -> None:
-        """
-        Give back what waits here and should not: its run is held, or another worker may be free for it by now. That one
-        gets it, as nothing more is claimed here until the next look, or until an attempt has ended.
-        """
-        now = time.monotonic()
-        if now < self._next_look:
-            return
-        self._next_look = now + LOOK_SECONDS
-        await self._give_back(self._hand.take_back(lambda held: held.passage.state == "paused"))
-        late = now - WAIT_SECONDS
-        if back := self._hand.take_back(lambda held: held.since < late):
-            await self._give_back(back)
-            self._left = True
-            self._more.clear()
-
-    def _has_time(self) -> None:
-        """
-        An attempt has ended here: what was left to others may be claimed again.
-        """
-        if self._left:
-            self._left = False
-            self._more.update(KINDS)
-
     async def _give_back(self, jobs: Sequence[Held]) -> None:
         if jobs:
             await self._wire.send("release", ledger.release, self.worker, [held.row.id for held in jobs])
         for held in jobs:
             self._hand.let_go(held)
-
-    async def _close_quiet(self) -> None:
-        if became := await self._closing.ask():
-            self._more.update(KINDS)
-            self._stale |= any(state != "gathered" for _, state in became)

@@ -1,0 +1,93 @@
+"""
+What a claim brought: into whose hands it goes, or back.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+import orjson
+
+from oaflow.ledger import handover as ledger
+from oaflow.ledger.rows import Claimed
+from oaflow.ledger.wire import Wire
+from oaflow.runtime.hand import Hand
+from oaflow.runtime.held import Held, held_of, worker_crash_error
+from oaflow.runtime.lanes import Lanes
+from oaflow.runtime.locking import LockError
+from oaflow.runtime.outcomes import Outcomes
+from oaflow.runtime.passages import Passages
+from oaflow.runtime.policy import Trouble
+from oaflow.runtime.troubles import describe
+
+log = logging.getLogger(__name__)
+
+
+class Taking:
+    """
+    Takes claimed jobs in hand.
+
+    Args:
+        wire: to the database.
+        hand: where they wait.
+        passages: know the runs that they belong to.
+        lanes: are told of a lock that is free.
+        outcomes: send what becomes of those that are not run.
+        worker: the id that the worker has now.
+        most_crashes: of a job, after which it is failed.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        hand: Hand,
+        passages: Passages,
+        lanes: Lanes,
+        outcomes: Outcomes,
+        *,
+        worker: Callable[[], int],
+        most_crashes: int,
+    ) -> None:
+        self._wire, self._hand, self._passages, self._lanes, self._outcomes = wire, hand, passages, lanes, outcomes
+        self._worker, self._most_crashes = worker, most_crashes
+
+    async def take(self, row: Claimed) -> bool:
+        """
+        Take one; answers whether it is of a run that is known. One that is not is the caller's to give back.
+        """
+        mark = orjson.loads(row.mark)
+        run = mark.get("run")
+        passage = await self._passages.find(run) if isinstance(run, str) else None
+        if passage is None:
+            log.error("job %s of task %s carries no run that is known; it is given back", row.id, row.task)
+            return False
+        held = held_of(row, passage, mark)
+        stage = held.stage.name
+        self._hand.take(held)
+        if stage not in passage.plan.stages:
+            message = f"the plan of run {run} has no stage {stage!r}; it has: {', '.join(passage.plan.stages)}"
+            self._outcomes.end(held, "failed", {"error": {"type": "UnknownStageError", "message": message}})
+        elif held.stage.lock is not None and await self._goes_back_for_its_lock(held):
+            pass
+        elif row.crashes >= self._most_crashes:
+            self._outcomes.trouble(held, Trouble("crash", worker_crash_error(row.crashes)), time.time())
+        else:
+            self._hand.put(held)
+        return True
+
+    async def _goes_back_for_its_lock(self, held: Held) -> bool:
+        """
+        Whether a job came without its lock: then it is given back with it, or fails where it cannot be told.
+        """
+        try:
+            lock = held.missing_lock()
+        except LockError as error:
+            trouble = Trouble("error", describe(error, held.stage.name, None), final=True)
+            self._outcomes.trouble(held, trouble, time.time())
+            return True
+        if lock is None:
+            return False
+        await self._wire.send("lock", ledger.lock, self._worker(), held.row.id, lock)
+        self._hand.let_go(held)
+        self._lanes.ended(held.row.queue, held.row.task)  # it may be claimed now
+        return True
