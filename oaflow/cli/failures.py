@@ -41,6 +41,8 @@ def print_clusters(run: Run, jobs: Iterable[Failure], clusters: Sequence[Cluster
     if run.state != "cancelled" and any(cluster.again for cluster in clusters):
         all = "all of them" if len(clusters) > 1 else "them"
         remark(f"send {all} again: oaflow retry {run.id}")
+    if (one := next((cluster.jobs[0] for cluster in clusters if cluster.again), None)) is not None:
+        remark(f"look at one of them: oaflow retry {one} --here")
 
 
 def _print_cluster(cluster: Cluster, first: Failure | None) -> None:

@@ -96,8 +96,15 @@ def _print_passport(passport: Passport) -> None:
             say("".join(segment.text for segment in line).rstrip())
     if not passport.steps:
         remark(f"the history of run {clean(run.id)} says nothing of it (OAFLOW_KEEP: for how many days it is kept)")
+    if passport.line == "failed" and (failed := _last_failed(passport)) is not None:
+        remark(f"look at it: oaflow retry {failed.job} --here")
     _print_children(passport)
     _print_said(passport)
+
+
+def _last_failed(passport: Passport) -> Step | None:
+    steps = [step for step in passport.walk() if step.attempts and step.attempts[-1].outcome == "failed"]
+    return steps[-1] if steps else None
 
 
 def _root(passport: Passport) -> Text:

@@ -87,10 +87,12 @@ def test_failures_are_told_by_cause_and_each_cause_is_sent_again_by_itself(cli: 
         assert f"  cause {cause}, " in shown.out
         assert f", in stages_for_tests:{stage}\n" in shown.out
         assert f"  again: oaflow retry {run} --cause {cause}\n" in shown.out
-    assert shown.err == f"send all of them again: oaflow retry {run}\n"
+    jobs = {job["stage"]: str(job["job"]) for job in reversed(failed)}
+    look = f"look at one of them: oaflow retry {jobs['speaks']} --here\n"
+    assert shown.err.startswith(f"send all of them again: oaflow retry {run}\nlook at one of them: oaflow retry ")
     assert only.out.count("cause ") == 1
     assert "2 failed at speaks: ValueError: not yet" in only.out
-    assert only.err == f"send them again: oaflow retry {run}\n"
+    assert only.err == f"send them again: oaflow retry {run}\n{look}"
     for command in ("failures", "retry"):
         refused = cli(command, "--cause", causes["speaks"][:-1])
         assert (refused.code, refused.help) == (2, f"did you mean {causes['speaks']!r}?")

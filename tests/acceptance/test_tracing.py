@@ -124,7 +124,9 @@ def test_a_document_is_traced_through_all_that_became_of_it_and_without_procrast
     assert len(read.get_records()) == sum(len(some) for kind, some in written.items() if kind != "prefix")
     outcomes = [outcome for one in read.get_records(ProvActivity) for outcome in one.get_attribute("oaflow:outcome")]
     assert outcomes.count("failed") == 2
-    plain = cli("trace", "doc-2").out
+    failed = cli("trace", "doc-2")
+    assert failed.err == f"look at it: oaflow retry {bad[1].job} --here\n"
+    plain = failed.out
     assert plain.startswith(f"{NAMES[2]}\nfailed: bad: ValueError: cannot read [bold]doc-2\\x1b[31m\n")
     assert f"job {bad[0].job} again" in plain
 
