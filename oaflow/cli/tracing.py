@@ -53,7 +53,7 @@ def print_traced(traced: Traced) -> None:
     others = [run for found in traced.found for run in found.others]
     if others:
         more = f" and {len(others) - 5:,} more" if len(others) > 5 else ""
-        remark(f"in earlier runs too: {', '.join(others[:5])}{more}")
+        remark(f"in other runs too: {', '.join(others[:5])}{more}")
         remark(f"help:  oaflow trace {traced.found[0].document} --run {others[0]}")
 
 

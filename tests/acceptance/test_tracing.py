@@ -136,7 +136,7 @@ def test_a_document_is_traced_through_all_that_became_of_it_and_without_procrast
     found = tracing.trace(settings, "doc-1")
     assert [one.others for one in found.found] == [(run.id,)]
     assert passport_of(settings, "doc-1", run=run.id) == passports["doc-1"]
-    assert f"in earlier runs too: {run.id}" in cli("trace", "doc-1").err
+    assert f"in other runs too: {run.id}" in cli("trace", "doc-1").err
     for arguments, problem in (
         (("doc-1", "-d", "other"), "nothing is known of 'doc-1' in dataset 'other'"),
         (("doc-9", "--run", run.id), f"nothing is known of 'doc-9' in run '{run.id}'"),
