@@ -42,6 +42,6 @@ def test_what_lies_too_deep_is_not_offered_to_be_sent_again(cli: Command) -> Non
     ran, failed = cli("run", cli.pipeline("both", both), *RUN), cli("failures")
     again = cli("retry", "--workers", "1", "--json")
     assert "oaflow retry both-" in ran.out
-    assert "send them again: oaflow retry both-" in failed.err
+    assert "send all of them again: oaflow retry both-" in failed.err
     assert (again.code, again.json["stages"]["fails"]["failed"]) == (1, 1)
     assert "sent 1 failed job again" in again.err

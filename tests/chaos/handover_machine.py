@@ -288,7 +288,7 @@ class HandoverMachine(RuleBasedStateMachine):
 
 def machine_settings(examples: int, steps: int, *, shrink: bool = True) -> settings:
     """
-    As a machine is run: so many examples of so many steps.
+    As a machine is run: so many examples of so many steps. `shrink` looks for a small case of what it found.
     """
     return settings(
         max_examples=examples,
@@ -301,13 +301,13 @@ def machine_settings(examples: int, steps: int, *, shrink: bool = True) -> setti
     )
 
 
-def run_machine(connection: psycopg.Connection[Any], *, shrink: bool = True) -> None:
+def run_machine(connection: psycopg.Connection[Any]) -> None:
     """
-    Run the machine; OAFLOW_MACHINE=EXAMPLESxSTEPS asks for more. `shrink` looks for a small case of what it found.
+    Run the machine; OAFLOW_MACHINE=EXAMPLESxSTEPS asks for more.
     """
     examples, steps = map(int, os.environ.get("OAFLOW_MACHINE", "300x50").split("x"))
     HandoverMachine.connection = connection
     run_state_machine_as_test(
         HandoverMachine,
-        settings=machine_settings(examples, steps, shrink=shrink),
+        settings=machine_settings(examples, steps),
     )

@@ -51,7 +51,7 @@ def test_environments_say_the_same_here_and_there(oap):
     assert theirs[len(READ) :] == [None] * len(REFUSED + REFUSED_THERE)
     for environment in REFUSED:
         with pytest.raises(UsageError):
-            read_settings(environment)
+            import_environment("openaleph", environment)
     for environment in REFUSED_THERE:
         (sentence,) = read_settings(environment).remarks
         assert "refuses to start" in sentence
