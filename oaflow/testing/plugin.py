@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from oaflow.diagnostics import errors
-from oaflow.operations.programs import Program, Source, load
+from oaflow.operations.programs import Source, load
 from oaflow.operations.trying import Tried, trial_of
 from oaflow.rendering import render
 
@@ -36,8 +36,9 @@ class PipelineFile(pytest.File):
     """
 
     def collect(self) -> Iterator[pytest.Item]:
-        program = load(Source(str(self.path), file=self.path), imports=False)
-        yield CheckItem.from_parent(self, name="check", program=program)
+        source = Source(str(self.path), file=self.path)
+        program = load(source, imports=False)
+        yield CheckItem.from_parent(self, name="check", source=source)
         if not errors(program.diagnostics):
             for tried in trial_of(program).tried:
                 yield TriedItem.from_parent(self, name=tried.name, tried=tried)
@@ -63,16 +64,17 @@ class _Item(pytest.Item):
 
 class CheckItem(_Item):
     """
-    That a pipeline has no mistake.
+    That a pipeline has no mistake, and its functions are there: as `oaflow check` has it.
     """
 
-    def __init__(self, *, program: Program, **keys: Any) -> None:
+    def __init__(self, *, source: Source, **keys: Any) -> None:
         super().__init__(**keys)
-        self._program = program
+        self._source = source
 
     def runtest(self) -> None:
-        if errors(self._program.diagnostics):
-            raise Difference(render(self._program.diagnostics, "text"))
+        found = load(self._source).diagnostics
+        if errors(found):
+            raise Difference(render(found, "text"))
 
 
 class TriedItem(_Item):

@@ -20,6 +20,20 @@ tests:
 """
 
 
+LETTERS = """
+from oaflow import DatasetJob, stage
+
+@stage
+def read(job: DatasetJob) -> DatasetJob: ...
+
+@stage
+def index(job: DatasetJob) -> None: ...
+
+@stage
+def ask(job: DatasetJob) -> None: ...
+"""
+
+
 def said_by_pytest(folder: Path, *arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "pytest", "-p", "oaflow.testing", "-p", "no:cacheprovider", "-v", *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
@@ -29,6 +43,8 @@ def said_by_pytest(folder: Path, *arguments: str) -> tuple[int, str]:
 def test_a_pipeline_is_checked_and_each_of_its_tests_is_a_test(tmp_path: Path) -> None:
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines" / "letters.yml").write_text(PIPELINE)
+    (tmp_path / "pipelines" / "lost.yml").write_text("pipeline: lost\nstages: {read: {task: letters.raed}}\n")
+    (tmp_path / "letters.py").write_text(LETTERS)
     (tmp_path / "other.yml").write_text("not: a pipeline")
     (tmp_path / "test_own.py").write_text("def test_own():\n    pass\n")
 
@@ -40,7 +56,9 @@ def test_a_pipeline_is_checked_and_each_of_its_tests_is_a_test(tmp_path: Path) -
     assert "pipelines/letters.yml::2 at read FAILED" in out
     assert "index: 1 expected, 0 found\nask: 0 expected, 1 found\n" in out
     assert "Traceback" not in out
-    assert "1 failed, 3 passed" in out
+    assert "pipelines/lost.yml::check FAILED" in out
+    assert "error[OAF403] no-function: module 'letters' has no function 'raed'" in out
+    assert "2 failed, 3 passed" in out
 
 
 def test_a_mistake_is_shown_as_check_shows_it_and_nothing_is_tried(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 from oaflow.postgres.events import write_events
 from tests.chaos.handover_machine import HandoverMachine, run_machine
 
-# Breaks the SQL on purpose: (function, what stands there, what is put in its place), and with how many chains, and how many
-# of them streams, it is noticed: a group with a part of a stream in it does not go the way of those of which all is done.
+# Breaks the SQL on purpose: (function, what stands there, what is put in its place), and with how many chains, and how
+# many of them streams, it is noticed: a group with a part of a stream goes another way than those of which all is done.
 MUTATIONS = {
     "without the guard on successors": (
         ("complete_v1", "JOIN lk ON lk.id = u.parent", "LEFT JOIN lk ON true"),
