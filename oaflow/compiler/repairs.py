@@ -5,6 +5,7 @@ Only where one repair is clear: a name that is close to one stage and to no othe
 nowhere, an expression that YAML has cut.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,10 @@ from oaflow.spelling import only_close
 
 # What is no text without quotes.
 _WORDS = ("true", "false", "null")
+
+
+# In brackets: a text in quotes, which begin where a value may, or a letter.
+_TOKEN = re.compile(r"""(?<=[\[{,:\s])(?:'(?:[^']|'')*'|"(?:[^"\\]|\\.)*")|.""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +109,38 @@ def _drop(one: Diagnostic, lines: Sequence[str], checked: Checked, spans: Spans)
         return
     said = f"what is emitted on {' and '.join(map(repr, missing))} is dropped"
     line = lines[value.line - 1]
-    written = line[value.column - 1 : value.end_column - 1] if value.end_line == value.line else ""
+    written = _written(line, value)
     first = next((span for place, span in spans.keys.items() if place[:-1] == path), None)
     if first is not None and any(port not in EDGE_KEYS for port in _keys(spans.keys, path)):
         # Before the first port: in brackets on the same line, else on a line before it.
         between = ", " if line[value.column - 1 :].startswith("{") else f"\n{' ' * (first.column - 1)}"
         text = "".join(f"{port}: drop{between}" for port in missing)
         yield Repair(one, first.line, first.column, first.column, text, said)
-    elif first is None and len(stage.next) == 1 and written == stage.next[0].to:
-        ports = ", ".join([f"default: {stage.next[0].to}", *(f"{port}: drop" for port in missing)])
-        yield Repair(one, value.line, value.column, value.end_column, f"{{{ports}}}", said)
+    elif any(place[: len(path)] == path and place[-1] == "port" for place in spans.keys):
+        return  # an edge says which port it is of: it does not fit under another
+    elif written:
+        ports = ", ".join([f"default: {written}", *(f"{port}: drop" for port in missing)])
+        yield Repair(one, value.line, value.column, value.column + len(written), f"{{{ports}}}", said)
+    elif line[value.column - 1 :].startswith("- "):
+        # A list may stand as far left as the key above it.
+        indent = "\n" + " " * (value.column - 1)
+        text = indent.join([*(f"{port}: drop" for port in missing), "default:", ""])
+        yield Repair(one, value.line, value.column, value.column, text, said)
+
+
+def _written(line: str, value: Span) -> str:
+    """
+    A value as it stands in a line; nothing where it goes on in the next one. Of what is in brackets the span is the first.
+    """
+    text = line[value.column - 1 :]
+    if not text.startswith(("{", "[")):
+        return text[: value.end_column - value.column] if value.end_line == value.line else ""
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        depth += (token[0] in "[{") - (token[0] in "]}")
+        if not depth:
+            return text[: token.end()]
+    return ""
 
 
 def _keys(keys: Mapping[Path, Span], path: Path) -> list[str]:

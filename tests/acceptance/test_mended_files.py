@@ -94,3 +94,40 @@ def test_only_files_of_ones_own_are_mended(offline: Command) -> None:
 
     assert (ours.code, ours.error) == (2, "'ingest' is a part of oaflow, and is not mended")
     assert (python.code, python.error) == (2, "'limited:pipeline' is in Python, and is not mended")
+
+
+def test_ports_are_dropped_beside_lists_and_edges(letters: Command) -> None:
+    wrong = """\
+pipeline: letters
+stages:
+  read:
+    task: letter_stages.read
+    next:
+      - scan # first
+      - {to: index, when: "job.context.whole"}
+  scan: {task: letter_stages.read, next: [index, again]}
+  again: {task: letter_stages.read, next: {to: index, where: {schema: Email}}}
+  index:
+    task: letter_stages.index
+"""
+    (letters.folder / "letters.yml").write_text(wrong)
+
+    result = letters("check", "--fix", "letters.yml")
+
+    assert result.code == 0, result.err
+    assert (letters.folder / "letters.yml").read_text() == """\
+pipeline: letters
+stages:
+  read:
+    task: letter_stages.read
+    next:
+      media: drop
+      other: drop
+      default:
+      - scan # first
+      - {to: index, when: "job.context.whole"}
+  scan: {task: letter_stages.read, next: {default: [index, again], media: drop, other: drop}}
+  again: {task: letter_stages.read, next: {default: {to: index, where: {schema: Email}}, media: drop, other: drop}}
+  index:
+    task: letter_stages.index
+"""
