@@ -95,6 +95,8 @@ def check(
             )
         else:
             unseen = " (its functions were not looked at)" if no_import else ""
+            if program.unannotated:
+                unseen = f" ({count(program.unannotated, 'function')} without annotations)"
             warned = f", {count(others, 'warning')}" if others else ""
             stages = count(len(program.plan.stages), "stage") if program.plan is not None else ""
             remark(f"{name}: {stages}, no mistakes{warned}{unseen}{where}")

@@ -46,6 +46,13 @@ class Checked:
     def errors(self) -> list[Diagnostic]:
         return errors(self.diagnostics)
 
+    @property
+    def unannotated(self) -> int:
+        """
+        How many functions do not say what they take and return, so that what goes between them is not compared.
+        """
+        return sum(not function.is_annotated for function in self.functions.values())
+
 
 class PipelineError(UsageError):
     """
@@ -118,12 +125,14 @@ def check_pipeline(
         return Checked(plan_of(pipeline, {}), pipeline, tuple(in_order(found)), spans=spans)
     # Not at the top: they bring the table of schemata, which a check without imports has no use for.
     from oaflow.compiler.flows import check_flows
+    from oaflow.compiler.kinship import check_kinship
     from oaflow.compiler.signatures import check_functions
 
     answers = inspect(tuple(dict.fromkeys(stage.task for stage in pipeline.stages.values() if not stage.external)))
     found += check_functions(pipeline, answers, spans)
     # What flows is no news as long as names of schemata are wrong.
     found += () if errors(found) else check_flows(pipeline, answers, spans)
+    found += check_kinship(pipeline, answers, spans)
     seen = {task: answer for task, answer in answers.items() if isinstance(answer, Inspected)}
     plan = None if errors(found) else plan_of(pipeline, seen)
     return Checked(plan, pipeline, tuple(in_order(found)), True, seen, spans)

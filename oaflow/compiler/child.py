@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from oaflow.compiler.functions import InspectionError, Parameter, module_of
+from oaflow.compiler.lineages import returned, taken
 from oaflow.compiler.outs import outs_of
 from oaflow.errors import OaflowError
 from oaflow.hints import hints_of, written
@@ -142,6 +143,7 @@ def _function(found: Any) -> dict[str, Any] | InspectionError:
     function = inspect.unwrap(found)
     signature = inspect.signature(function)
     hints = hints_of(function)
+    first = next(iter(signature.parameters.values()), None)
     code = getattr(function, "__code__", None)
     return {
         # Only what was said: the members of a `retry` that were not said may come from the pipeline's defaults.
@@ -154,6 +156,8 @@ def _function(found: Any) -> dict[str, Any] | InspectionError:
         "file": code.co_filename if code else None,
         "line": code.co_firstlineno if code else None,
         "outs": [(port, asdict(span)) for port, span in outs_of(function)],
+        "taken_classes": None if first is None else taken(hints.get(first.name, first.annotation)),
+        "returned_classes": returned(hints.get("return", signature.return_annotation)),
     }
 
 

@@ -34,6 +34,9 @@ Problem = Literal[
     "not-installed",
 ]
 
+# A class and all that it is derived from, nearest first, each as `module:name`.
+Lineage = tuple[str, ...]
+
 # Seconds for the import of one module. Large models take that long on a cold disk; nobody waits longer without asking.
 IMPORT_LIMIT = 30.0
 
@@ -54,7 +57,8 @@ class Parameter:
 class Inspected:
     """
     What a function that was found says about itself. `parameters` are in order, the job first; `doc` is the docstring's
-    first line. `outs` are the ports that its source names, each with its place there.
+    first line. `outs` are the ports that its source names, each with its place there. The job is one of
+    `taken_classes`, and what it returns without an `Out` one of `returned_classes`; None: its annotations do not say.
     """
 
     options: StageOptions
@@ -66,6 +70,15 @@ class Inspected:
     file: str | None = None
     line: int | None = None
     outs: tuple[tuple[str, Span], ...] = ()
+    taken_classes: tuple[Lineage, ...] | None = None
+    returned_classes: tuple[Lineage, ...] | None = None
+
+    @property
+    def is_annotated(self) -> bool:
+        """
+        Whether it says what it takes and what it returns.
+        """
+        return self.returns is not None and bool(self.parameters) and self.parameters[0].annotation is not None
 
 
 @dataclass(frozen=True)
@@ -137,8 +150,14 @@ def inspected(answer: Mapping[str, Any]) -> Inspected | InspectionError:
         options=StageOptions.model_validate_json(json.dumps(facts.pop("options"))),
         parameters=tuple(Parameter(**parameter) for parameter in facts.pop("parameters")),
         outs=tuple((port, Span(**(span | {"path": ()}))) for port, span in outs),
+        taken_classes=_lineages(facts.pop("taken_classes")),
+        returned_classes=_lineages(facts.pop("returned_classes")),
         **facts,
     )
+
+
+def _lineages(said: list[list[str]] | None) -> tuple[Lineage, ...] | None:
+    return None if said is None else tuple(tuple(lineage) for lineage in said)
 
 
 # --- talking to the child ---

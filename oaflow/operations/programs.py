@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oaflow.diagnostics import Diagnostic, Spans, errors
 from oaflow.errors import UsageError
 from oaflow.model import Pipeline
 from oaflow.plan import Plan, PlannedParam
+
+if TYPE_CHECKING:
+    from oaflow.compiler import Checked
 
 _SUFFIXES = (".yml", ".yaml")
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -67,7 +71,8 @@ class Source:
 class Program:
     """
     A pipeline that was looked at: as it was declared, where its shape was right; its plan, where it passed every check;
-    and what there was to say; `spans` tells where all of it stands.
+    and what there was to say; `spans` tells where all of it stands. `unannotated` functions do not say what they take
+    and return.
     """
 
     source: Source
@@ -75,6 +80,7 @@ class Program:
     diagnostics: tuple[Diagnostic, ...]
     pipeline: Pipeline | None = None
     spans: Callable[[], Spans] = Spans
+    unannotated: int = 0
 
     def checked(self) -> Plan:
         """
@@ -133,10 +139,14 @@ def load(source: Source, *, imports: bool = True) -> Program:
 
     if source.file is not None:
         checked = check_file(source.file, imports=imports)
-        return Program(source, checked.plan, checked.diagnostics, checked.pipeline, lambda: checked.spans)
+        return _program(source, checked, lambda: checked.spans)
     named = load_pipeline(f"{source.module}:{source.name}")
     checked = check_declared(named.data, named.spans, Inspector(import_folders()) if imports else None)
-    return Program(source, checked.plan, checked.diagnostics, checked.pipeline, named.spans)
+    return _program(source, checked, named.spans)
+
+
+def _program(source: Source, checked: "Checked", spans: Callable[[], Spans]) -> Program:
+    return Program(source, checked.plan, checked.diagnostics, checked.pipeline, spans, checked.unannotated)
 
 
 def with_absolute_defaults(plan: Plan, source: Source) -> Plan:

@@ -55,6 +55,25 @@ def test_a_graph_is_written_to_a_file_and_shows_what_a_param_switches_off(offlin
     assert "'no/such/folder.txt' cannot be written" in nowhere.error
 
 
+def test_check_counts_the_functions_that_have_no_annotations(offline: Command) -> None:
+    (offline.folder / "letters.py").write_text(
+        "from oaflow import DatasetJob, stage\n\n\n"
+        "@stage\ndef read(job):\n    return job\n\n\n"
+        "@stage\ndef index(job: DatasetJob) -> None: ...\n"
+    )
+    (offline.folder / "letters.yml").write_text(
+        "pipeline: letters\nstages:\n"
+        "  read: {task: letters.read, next: again}\n"
+        "  again: {task: letters.read, next: index}\n"
+        "  index: {task: letters.index}\n"
+    )
+
+    checked = offline("check", "letters.yml", "--json")
+
+    assert (checked.code, checked.json) == (0, [])
+    assert checked.err == "letters.yml: 3 stages, no mistakes (1 function without annotations)\n"
+
+
 def test_mistakes_are_printed_in_each_format_and_the_exit_code_is_1(offline: Command) -> None:
     name = offline.pipeline("wrong", {"source": {"next": "ned"}, "end": {}})
     forms = {form: offline("check", name, "-f", form) for form in ("text", "concise", "json", "github", "sarif")}

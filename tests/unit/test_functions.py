@@ -17,6 +17,8 @@ from oaflow.compiler.named import load_pipeline
 from oaflow.errors import UsageError
 from oaflow.model import Retry, StageOptions
 
+DATASET_JOB = ("oaflow.jobs.models:DatasetJob", "oaflow.jobs.models:Job", "pydantic.main:BaseModel")
+
 GOOD = """
     from __future__ import annotations
 
@@ -92,7 +94,10 @@ def test_a_function_says_what_it_takes_and_gives_whatever_its_module_prints(modu
         doc="Read the text of a file.",
         file=str(folder / "good.py"),
         line=found.line,
+        taken_classes=(DATASET_JOB,),
+        returned_classes=(DATASET_JOB,),
     )
+    assert found.is_annotated
     assert found.options.retry.model_fields_set == {"max"}
     assert capfd.readouterr() == ("", "")
 
@@ -106,6 +111,8 @@ def test_an_annotation_that_cannot_be_resolved_stands_as_written(modules):
     assert (found["good.index"].is_async, found["good.index"].is_generator) == (True, False)
     assert (found["good.flow"].is_async, found["good.flow"].is_generator) == (True, True)
     assert found["good.flow"].parameters[1].annotation == "pathlib.Path"
+    assert (found["good.index"].taken_classes, found["good.flow"].taken_classes) == (None, None)
+    assert (found["good.index"].is_annotated, found["good.flow"].is_annotated) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -643,3 +643,65 @@ UNDECLARED_OUT = rule(
     ),
     severity="warning",
 )
+OTHER_JOB = rule(
+    "OAF420",
+    "other-job",
+    "a function returns another class of job than the next one takes",
+    """
+    What a function is annotated to return, alone or one by one, is compared with what the next one is annotated to
+    take: it may be the same class, one derived from it, or one that it is derived from (what is said to be a
+    `DatasetJob` may be any of yours). Of a union one class is enough. With `on_error` what the two functions take is
+    compared, as a failed job goes on as it arrived. A function without annotations takes and returns anything, and so
+    does an external stage; an `Out` says nothing of the job in it.
+    """,
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        class Page(DatasetJob): ...
+
+
+        class Sound(DatasetJob): ...
+
+
+        @stage
+        def read(job: DatasetJob) -> list[Page]: ...
+
+
+        @stage
+        def listen(job: Sound) -> None: ...
+        """,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, next: listen}
+          listen: {task: letters.listen}
+        """,
+    ),
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        class Page(DatasetJob): ...
+
+
+        class Sound(DatasetJob): ...
+
+
+        @stage
+        def read(job: DatasetJob) -> list[Page | Sound]: ...
+
+
+        @stage
+        def listen(job: Sound) -> None: ...
+        """,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, next: listen}
+          listen: {task: letters.listen}
+        """,
+    ),
+)
