@@ -53,7 +53,7 @@ def check_expressions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     """
     # A path is seen from where the run starts: what it will be is not what is written.
     params = {
-        name: of_param(param.type, () if "path" in (param.type, param.of) else param.choices or ())
+        name: of_param(param.type, () if "path" in (param.type, param.of) else param.choices or (), param.of)
         for name, param in pipeline.params.items()
     }
     if pipeline.defaults.lock is not None:

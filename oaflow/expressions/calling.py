@@ -11,7 +11,7 @@ from oaflow.expressions.comparing import beside_choices, beside_schema, in_quote
 from oaflow.expressions.grammar import AGGREGATES, ARITY, FUNCTIONS, FUNCTIONS_MEANT, NAMES, USAGE
 from oaflow.expressions.naming import behind, field_of
 from oaflow.expressions.patterns import PatternError, search
-from oaflow.expressions.shapes import Shape, Sort, can_be_equal, described
+from oaflow.expressions.shapes import Shape, Sort, can_be_equal, can_be_ordered, described, joined
 from oaflow.expressions.translation import Translation, Typed
 from oaflow.schemata import descendants
 from oaflow.spelling import did_you_mean
@@ -84,7 +84,7 @@ def _aggregate(translation: Translation, node: ast.Call, function: str) -> Typed
         generated = _generator(translation, argument)
         if generated.shape.sort is Sort.WRONG:
             return translation.wrong(node)
-        if function in ("min", "max") and generated.shape.is_namespace:
+        if function in ("min", "max") and not can_be_ordered(generated.shape, generated.shape):
             return _unordered(translation, generated.shape, argument.elt)
         result = nodes.call(_GENERATED.get(function, function), [generated.node], node)
         return Typed(result, _aggregated(function, generated.shape))
@@ -94,20 +94,29 @@ def _aggregate(translation: Translation, node: ast.Call, function: str) -> Typed
         return translation.wrong(node)
     if function == "len" and shape.sort is Sort.TEXT:
         return Typed(nodes.call("length", [typed.node], node), shapes.NUMBER)
-    if not shape.is_list and shape.sort is not Sort.ANY:
+    if not shape.has_members and not (function == "len" and _may_be_long(shape)):
         message = f"{function!r} takes a list, and this is {described(shape)}"
         return translation.mistake("wrong-argument", message, argument)
-    if function in ("min", "max") and shape.member.is_namespace:
-        return _unordered(translation, shape.member, argument)
+    member = joined(one.member for one in shape.alternatives)
+    if function in ("min", "max") and not can_be_ordered(member, member):
+        return _unordered(translation, member, argument)
     known = shape.is_list and not shape.optional
     if function == "len":
         return Typed(nodes.call("len" if known else "length", [typed.node], node), shapes.NUMBER)
     each = typed.node if known else nodes.call("each", [typed.node], argument)
-    return Typed(nodes.call(_LISTED.get(function, function), [each], node), _aggregated(function, shape.member))
+    return Typed(nodes.call(_LISTED.get(function, function), [each], node), _aggregated(function, member))
 
 
 def _unordered(translation: Translation, shape: Shape, node: ast.expr) -> Typed:
-    return translation.mistake("wrong-argument", f"{described(shape)} has no order", node, "name one of its fields")
+    help = "name one of its fields" if shape.is_namespace else None
+    return translation.mistake("wrong-argument", f"{described(shape)} has no order", node, help)
+
+
+def _may_be_long(shape: Shape) -> bool:
+    """
+    Whether each kind of it has a length: a text, too.
+    """
+    return all(one.sort is Sort.TEXT or one.has_members for one in shape.alternatives)
 
 
 def _aggregated(function: str, member: Shape) -> Shape:
@@ -127,10 +136,12 @@ def _generator(translation: Translation, node: ast.GeneratorExp) -> Typed:
     assert isinstance(first.target, ast.Name)
     called, iterated = first.target.id, translation.value(first.iter)
     shape = iterated.shape
-    if not shape.is_list and shape.sort not in (Sort.ANY, Sort.WRONG):
+    if not shape.has_members and shape.sort is not Sort.WRONG:
         message = f"{described(shape)} has nothing in it to go through"
         iterated = translation.mistake("wrong-argument", message, first.iter)
-    translation.scope[called] = shapes.WRONG if iterated.shape.sort is Sort.WRONG else shape.member
+    translation.scope[called] = (
+        shapes.WRONG if iterated.shape.sort is Sort.WRONG else joined(one.member for one in shape.alternatives)
+    )
     tests = [translation.value(test).node for test in first.ifs]
     # An entity that comes out is true, and can be counted.
     itself = isinstance(node.elt, ast.Name) and node.elt.id == called
@@ -253,7 +264,8 @@ def _texts(translation: Translation, written: Sequence[ast.expr], function: str)
 
 
 def _must_be_text(translation: Translation, written: ast.expr, typed: Typed, function: str) -> None:
-    if _alone(typed.shape).sort not in (Sort.TEXT, Sort.ANY, Sort.WRONG):
+    members = joined(_alone(one) for one in typed.shape.alternatives)
+    if any(one.sort not in (Sort.TEXT, Sort.ANY, Sort.WRONG) for one in members.alternatives):
         message = f"{function!r} takes texts, and this is {described(typed.shape)}"
         translation.mistake("wrong-argument", message, written, in_quotes(written))
 

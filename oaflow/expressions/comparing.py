@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from oaflow.expressions import nodes, shapes
 from oaflow.expressions.grammar import SIGNS
 from oaflow.expressions.reading import DEPTH
-from oaflow.expressions.shapes import Shape, Sort, can_be_equal, can_be_ordered, described
+from oaflow.expressions.shapes import Shape, Sort, can_be_equal, can_be_ordered, described, joined
 from oaflow.expressions.translation import Translation, Typed
 from oaflow.schemata import ABSTRACT, SCHEMATA
 from oaflow.spelling import did_you_mean
@@ -85,13 +85,14 @@ def _equal(
     if Sort.SET in (one.shape.sort, other.shape.sort):
         message = "a set is only for `in`: no value is one"
         return translation.mistake("never", message, node, "write a list: [...]").node
+    fits = beside_choices(translation, written[1], one.shape, written[0])
+    if not (beside_choices(translation, written[0], other.shape, written[1]) and fits):
+        return translation.wrong(node).node
     if not can_be_equal(one.shape, other.shape):
         message = f"{described(one.shape)} and {described(other.shape)} are never equal"
         return translation.mistake("never", message, node, _otherwise(translation, one, other, written)).node
     beside_schema(translation, other.node, written[0])
     beside_schema(translation, one.node, written[1])
-    beside_choices(translation, written[1], one.shape, written[0])
-    beside_choices(translation, written[0], other.shape, written[1])
     return nodes.compared(one.node, op, other.node, node)
 
 
@@ -122,15 +123,18 @@ def _in(
         message = f"this looks for a schema within the text {translation.text.segment(written[1])}, letter by letter"
         help = f"{translation.text.segment(written[0])} {_EQUAL[type(op)]} {translation.text.segment(written[1])}"
         return translation.mistake("wrong-argument", message, node, help).node
-    if right.sort in (Sort.NUMBER, Sort.BOOL, Sort.NONE):
+    if any(one.sort in (Sort.NUMBER, Sort.BOOL, Sort.NONE) for one in right.alternatives):
         return translation.mistake("never", f"nothing can be in {described(right)}", node).node
-    if not can_be_equal(left, _member(right)):
+    if isinstance(written[1], ast.List | ast.Tuple | ast.Set):
+        fits = [beside_choices(translation, value, left, written[0]) for value in written[1].elts]
+        if not all(fits):
+            return translation.wrong(node).node
+    if not can_be_equal(left, joined(map(_member, right.alternatives))) or not _fits_in_text(left, right):
         message = f"{described(left)} is never in {described(right)}"
         return translation.mistake("never", message, node, in_quotes(written[0])).node
     if isinstance(written[1], ast.List | ast.Tuple | ast.Set):
         for value in written[1].elts:
             beside_schema(translation, value, written[0])
-            beside_choices(translation, value, left, written[0])
     elif right.is_list:
         beside_choices(translation, written[0], right.member, written[1])
     # A list takes any value; a text only texts, and a set no lists.
@@ -142,8 +146,17 @@ def _in(
     return nodes.call("among", [one.node, other.node], node)
 
 
+def _fits_in_text(left: Shape, right: Shape) -> bool:
+    """
+    Whether what is looked for in a text is one. It may be missing.
+    """
+    if all(one.sort is not Sort.TEXT for one in right.alternatives):
+        return True
+    return all(one.sort in (Sort.TEXT, Sort.ANY, Sort.NONE) for one in left.alternatives)
+
+
 def _member(container: Shape) -> Shape:
-    if container.is_list:
+    if container.is_list or container.sort is Sort.MAPPING:
         return container.member
     return shapes.MAYBE_TEXT if container.sort is Sort.TEXT else shapes.ANY
 
@@ -209,21 +222,22 @@ def in_quotes(node: ast.expr) -> str | None:
             return None
 
 
-def beside_choices(translation: Translation, value: ast.expr, shape: Shape, beside: ast.expr) -> None:
+def beside_choices(translation: Translation, value: ast.expr, shape: Shape, beside: ast.expr) -> bool:
     """
-    A value that is compared with a param must be one that the param can have.
+    Whether a value that is compared with a param is one that the param can have; if not, it is told.
 
     Args:
         shape: of the param, or of what is in it.
         beside: the param, as it is written.
     """
     if not shape.choices or not isinstance(value, ast.Constant) or value.value in (None, *shape.choices):
-        return
+        return True
     known = [str(choice) for choice in shape.choices]
     quoted = in_quotes(value) if str(value.value) in shape.choices else None
     help = quoted or did_you_mean(str(value.value), known) or f"its choices are: {', '.join(known)}"
     message = f"{value.value!r} is none of the choices of {translation.text.segment(beside)}"
     translation.mistake("never", message, value, help)
+    return False
 
 
 def beside_schema(translation: Translation, text: ast.expr, beside: ast.expr) -> None:

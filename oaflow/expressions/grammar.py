@@ -26,10 +26,10 @@ FIELDS: Mapping[Sort, Mapping[str, Shape]] = {
         "dataset": shapes.MAYBE_TEXT,
         "batch": shapes.MAYBE_TEXT,
         "payload": shapes.PAYLOAD,
-        "context": shapes.ANY,
+        "context": shapes.MAYBE_MAPPING,
         "entities": shapes.ENTITIES,
     },
-    Sort.PAYLOAD: {"entities": shapes.ENTITIES, "context": shapes.ANY},
+    Sort.PAYLOAD: {"entities": shapes.ENTITIES, "context": shapes.MAYBE_MAPPING},
     Sort.RUN: {"id": shapes.TEXT, "pipeline": shapes.TEXT, "dataset": shapes.MAYBE_TEXT},
 }
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from oaflow.expressions import nodes, shapes
 from oaflow.expressions.grammar import FIELDS, FUNCTIONS, MEANT, NAMES
-from oaflow.expressions.shapes import Sort, described
+from oaflow.expressions.shapes import Sort, can_be_equal, described
 from oaflow.expressions.translation import Translation, Typed
 from oaflow.schemata import SCHEMATA, property_names
 from oaflow.spelling import closest, did_you_mean
@@ -70,7 +70,7 @@ def attribute(translation: Translation, node: ast.Attribute) -> Typed:
         return translation.wrong(node)
     if node.attr.startswith("_"):
         help = f'as the key of a mapping: {translation.text.segment(node.value)}["{node.attr}"]'
-        open = base.shape.sort in (Sort.ANY, Sort.PAYLOAD) and not node.attr.startswith("__")
+        open = base.shape.sort in (Sort.ANY, Sort.PAYLOAD, Sort.MAPPING) and not node.attr.startswith("__")
         message = "nothing behind a dot begins with '_'"
         translation.at("not-allowed", message, behind(translation, node), help if open else None)
         return translation.wrong(node)
@@ -94,12 +94,25 @@ def subscript(translation: Translation, node: ast.Subscript) -> Typed:
         message = "the values of a property have no order, so none of them is the first"
         help = f'has({translation.text.segment(node.value)}, "...")'
         return translation.mistake("list-compared", message, node.slice, help)
+    if base.shape.sort is Sort.MAPPING:
+        return _under(translation, node, base, key)
     if base.shape.sort not in (Sort.LIST, Sort.ANY):
         return translation.mistake("wrong-argument", f"{described(base.shape)} has nothing at a position", node.slice)
     translation.note(node)
     # What is not there is missing. An entity is looked into as such.
     shape = base.shape.member if base.shape.member.is_namespace else replace(base.shape.member, optional=True)
     return Typed(nodes.call("item", [base.node, key.node], node), shape)
+
+
+def _under(translation: Translation, node: ast.Subscript, base: Typed, key: Typed) -> Typed:
+    """
+    What a mapping has under a key that only a run knows.
+    """
+    if not can_be_equal(key.shape, shapes.TEXT):
+        message = f"the keys of a mapping are texts, and this is {described(key.shape)}"
+        return translation.mistake("wrong-argument", message, node.slice)
+    translation.note(node)
+    return Typed(nodes.call("item", [base.node, key.node], node), shapes.ANY)
 
 
 def _field(translation: Translation, node: Access, base: Typed, called: str) -> Typed:
@@ -113,7 +126,7 @@ def _field(translation: Translation, node: Access, base: Typed, called: str) -> 
         case Sort.PAYLOAD if called == "entities":
             translation.note(node)
             return Typed(nodes.call("entities_of", [base.node], node), shapes.ENTITIES)
-        case Sort.ANY | Sort.PAYLOAD:
+        case Sort.ANY | Sort.PAYLOAD | Sort.MAPPING:
             translation.note(node)
             return Typed(nodes.call("item", [base.node, nodes.constant(called, node)], node), shapes.ANY)
         case _:

@@ -5,8 +5,7 @@ Names in the result that begin with `_` are ours: an author cannot write them.
 """
 
 import ast
-from collections.abc import Collection, Iterable, Mapping
-from functools import reduce
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from oaflow.expressions import nodes, shapes
@@ -15,7 +14,7 @@ from oaflow.expressions.comparing import compare
 from oaflow.expressions.grammar import REFUSED, Kind
 from oaflow.expressions.naming import attribute, name, subscript
 from oaflow.expressions.reading import Text
-from oaflow.expressions.shapes import Shape, Sort, described, either
+from oaflow.expressions.shapes import Shape, Sort, described, either, joined
 from oaflow.expressions.translation import Translation, Typed
 
 # What orjson writes: signed and unsigned integers of 64 bits.
@@ -32,8 +31,10 @@ def translate(
     typed = translation.value(tree)
     if kind != "lock":
         _must_decide(translation, tree)
-    elif typed.shape.sort is Sort.SET:
-        translation.mistake("wrong-argument", "a lock is a text, a number or a list, and this is a set", tree)
+    elif _may_be_set(typed.shape):
+        message = f"a lock is a text, a number or a list, and this is {described(typed.shape)}"
+        help = None if typed.shape.sort is Sort.SET else "no set can be in it"
+        translation.mistake("wrong-argument", message, tree, help)
     return typed.node, translation
 
 
@@ -70,7 +71,7 @@ def _unary(translation: Translation, node: ast.UnaryOp) -> Typed:
 def _bool(translation: Translation, node: ast.BoolOp) -> Typed:
     values = [translation.value(value) for value in node.values]
     result = ast.BoolOp(node.op, [value.node for value in values])
-    return Typed(nodes.placed(result, node), _joined(value.shape for value in values))
+    return Typed(nodes.placed(result, node), joined(value.shape for value in values))
 
 
 def _conditional(translation: Translation, node: ast.IfExp) -> Typed:
@@ -82,24 +83,26 @@ def _list(translation: Translation, node: ast.List | ast.Tuple) -> Typed:
     members = [translation.value(member) for member in node.elts]
     # A tuple is a list too, as JSON knows no other.
     result = ast.List([member.node for member in members], ast.Load())
-    return Typed(nodes.placed(result, node), Shape(Sort.LIST, of=_joined(member.shape for member in members)))
+    return Typed(nodes.placed(result, node), Shape(Sort.LIST, of=joined(member.shape for member in members)))
 
 
 def _set(translation: Translation, node: ast.Set) -> Typed:
     members = [translation.value(member) for member in node.elts]
     for member, written in zip(members, node.elts, strict=True):
-        if member.shape.is_list:
+        if any(one.is_list or one.sort is Sort.MAPPING for one in member.shape.alternatives):
             translation.mistake("wrong-argument", f"{described(member.shape)} cannot be in a set", written)
-    shape = Shape(Sort.SET, of=_joined(member.shape for member in members))
+    shape = Shape(Sort.SET, of=joined(member.shape for member in members))
     constants = [member.node.value for member in members if isinstance(member.node, ast.Constant)]
     if len(constants) == len(members):
         return Typed(nodes.constant(frozenset[Any](constants), node), shape)
     return Typed(nodes.call("set_of", [member.node for member in members], node), shape)
 
 
-def _joined(found: Iterable[Shape]) -> Shape:
-    several = list(found)
-    return reduce(either, several) if several else shapes.ANY
+def _may_be_set(shape: Shape) -> bool:
+    """
+    Whether it is one, or has one in it.
+    """
+    return any(one.sort is Sort.SET or (one.is_list and _may_be_set(one.member)) for one in shape.alternatives)
 
 
 def _must_decide(translation: Translation, node: ast.expr) -> None:
