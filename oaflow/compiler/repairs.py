@@ -130,7 +130,9 @@ def _drop(one: Diagnostic, lines: Sequence[str], checked: Checked, spans: Spans)
 
 def _written(line: str, value: Span) -> str:
     """
-    A value as it stands in a line; nothing where it goes on in the next one. Of what is in brackets the span is the first.
+    A value as it stands in a line; nothing where it goes on in the next one.
+
+    Of what is in brackets the span has the first only.
     """
     text = line[value.column - 1 :]
     if not text.startswith(("{", "[")):

@@ -115,7 +115,9 @@ stages:
     result = letters("check", "--fix", "letters.yml")
 
     assert result.code == 0, result.err
-    assert (letters.folder / "letters.yml").read_text() == """\
+    assert (
+        (letters.folder / "letters.yml").read_text()
+        == """\
 pipeline: letters
 stages:
   read:
@@ -131,3 +133,4 @@ stages:
   index:
     task: letter_stages.index
 """
+    )
