@@ -23,6 +23,7 @@ _OF_PARAM: Mapping[str, Shape] = {
     "bool": "bool",
 }
 
+_LISTS = ("list", "Sequence", "Iterable", "Collection")
 _PLAIN = ("str", "int", "float", "bool", "list", "dict", "None", "tuple", "set", "bytes")
 
 
@@ -41,7 +42,7 @@ def shape_of(value: object, params: Mapping[str, Param]) -> Shape:
             return "dict"
         case list() | tuple():
             shapes = {shape_of(item, params) for item in cast("list[object]", value)}
-            return f"list[{shapes.pop()}]" if len(shapes) == 1 and "" not in shapes else "list"
+            return f"list[{' | '.join(sorted(shapes))}]" if shapes and "" not in shapes else "list"
         case _:
             return ""
 
@@ -58,17 +59,46 @@ def _text_shape(text: str, params: Mapping[str, Param]) -> Shape:
     return "str"
 
 
-def accepted(shape: Shape, annotation: str | None) -> bool:
+def accepted(value: object, annotation: str | None, params: Mapping[str, Param]) -> bool:
     """
-    Whether a parameter with this annotation takes a value of this shape, as far as can be told.
+    Whether a parameter with this annotation takes a value of `with`, as far as can be told.
     """
-    if annotation is None or not shape:
+    if annotation is None:
         return True
     try:
         wanted = ast.parse(annotation, mode="eval").body
     except SyntaxError:
         return True
-    return _fits(ast.parse(shape, mode="eval").body, wanted)
+    return _takes(wanted, value, params)
+
+
+def _takes(wanted: ast.expr, value: object, params: Mapping[str, Param]) -> bool:
+    match wanted:
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _takes(left, value, params) or _takes(right, value, params)
+        case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
+            return value is None or _takes(inner, value, params)
+        case ast.Subscript(value=ast.Name(id=name), slice=inner) if name in _LISTS and isinstance(value, list | tuple):
+            return all(_takes(inner, item, params) for item in cast("list[object]", value))
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=inner):
+            return _is_member(inner, value, params)
+        case _:
+            shape = shape_of(value, params)
+            return not shape or _fits(ast.parse(shape, mode="eval").body, wanted)
+
+
+def _is_member(members: ast.expr, value: object, params: Mapping[str, Param]) -> bool:
+    """
+    Whether a value is one of those in a `Literal`; of what a param fills in, whether it is of the type of one.
+    """
+    try:
+        known = [ast.literal_eval(one) for one in (members.elts if isinstance(members, ast.Tuple) else [members])]
+    except ValueError:  # a member of an enum
+        return True
+    if isinstance(value, str) and references(value):
+        return shape_of(value, params) in ("", *(type(one).__name__ for one in known))
+    # 1 is no True.
+    return any(type(one) is type(value) and one == value for one in known)
 
 
 def _fits(given: ast.expr, wanted: ast.expr) -> bool:
@@ -77,7 +107,7 @@ def _fits(given: ast.expr, wanted: ast.expr) -> bool:
             return _fits(given, left) or _fits(given, right)
         case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
             return _name(given) == "None" or _fits(given, inner)
-        case ast.Subscript(value=ast.Name(id="list" | "Sequence" | "Iterable" | "Collection"), slice=inner):
+        case ast.Subscript(value=ast.Name(id=name), slice=inner) if name in _LISTS:
             if _name(given) != "list":
                 return False
             return not isinstance(given, ast.Subscript) or _fits(given.slice, inner)

@@ -151,13 +151,15 @@ def _missing(pipeline: Pipeline, name: str, stage: Stage, option: str, spans: Sp
 def _option_type(
     pipeline: Pipeline, name: str, stage: Stage, parameter: Parameter, value: object, spans: Spans
 ) -> Iterator[Diagnostic]:
-    shape = shape_of(value, pipeline.params)
-    if accepted(shape, parameter.annotation):
+    if accepted(value, parameter.annotation, pipeline.params):
         return
+    shape = shape_of(value, pipeline.params)
     help = f"it is annotated `{parameter.annotation}`"
     if shape.startswith("str") and "Path" in (parameter.annotation or ""):
         help = f"a path arrives as a text: annotate {parameter.name!r} with `str`"
-    message = f"option {parameter.name!r} of {stage.task!r} is given {shape}, and takes {parameter.annotation}"
+    # Where single values are named, the type says nothing.
+    given = repr(value) if isinstance(value, str | int) and "Literal" in (parameter.annotation or "") else shape
+    message = f"option {parameter.name!r} of {stage.task!r} is given {given}, and takes {parameter.annotation}"
     yield Diagnostic(rules.OPTION_TYPE, message, spans.value("stages", name, "with", parameter.name), help)
 
 

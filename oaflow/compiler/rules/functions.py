@@ -349,8 +349,9 @@ OPTION_TYPE = rule(
     "option-type",
     "an option has a value of another type than the function takes",
     """
-    Where a parameter is annotated with plain types (`str`, `int`, `float`, `bool`, `list`, `dict`, `None` and
-    unions of these), the value in `with` is compared with it, and so is the type of a param that fills it in.
+    Where a parameter is annotated with plain types (`str`, `int`, `float`, `bool`, `list`, `dict`, `None`, a
+    `Literal`, and unions of these), the value in `with` is compared with it, and so is the type of a param that
+    fills it in.
     Options travel as JSON: a path arrives as a text, a duration as seconds (`float`), a size as bytes (`int`).
     """,
     beside(

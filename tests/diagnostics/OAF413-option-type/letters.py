@@ -1,3 +1,5 @@
+from typing import Literal
+
 from oaflow import DatasetJob, stage
 
 
@@ -8,5 +10,5 @@ def read(job: DatasetJob, *, language: str = "eng") -> DatasetJob:
 
 
 @stage
-def index(job: DatasetJob) -> None:
+def index(job: DatasetJob, *, mode: Literal["new", "all"] = "new", pages: list[int] | None = None) -> None:
     """Makes it searchable."""
