@@ -2,8 +2,7 @@
 Phase 2: conditions and locks. Whether they can be read, what they name is there, and what they ask about travels. Pure.
 """
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from oaflow.compiler.conditions import NOT, as_written
@@ -71,13 +70,24 @@ def check_expressions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
 
 
 @dataclass(frozen=True)
+class _Read:
+    """
+    A property that a condition reads; `load` reaches it, if it is one of the entity that is decided about.
+    """
+
+    name: str
+    span: Span
+    loadable: bool
+
+
+@dataclass(frozen=True)
 class _Asked:
     """
-    What is wrong with a condition, and the properties that it reads with the places where it does.
+    What is wrong with a condition, and what it reads.
     """
 
     mistakes: list[Diagnostic]
-    reads: Mapping[str, Span]
+    reads: Sequence[_Read] = ()
 
 
 def _asked_by(edge: Edge, path: Path, params: Mapping[str, Shape], spans: Spans) -> Iterator[_Asked]:
@@ -102,12 +112,8 @@ def _expression(source: str, kind: Kind, path: Path, params: Mapping[str, Shape]
             )
             for one in problem.mistakes
         ]
-        return _Asked(found, {})
-    reads: dict[str, Span] = {}
-    for name in sorted(expression.reads):
-        where = re.search(rf"\b{name}\b", source)
-        reads[name] = place(where.start() if where else 0, len(name))
-    return _Asked([], reads)
+        return _Asked(found)
+    return _Asked([], [_Read(one.name, place(one.offset, one.length), one.own) for one in expression.reads])
 
 
 def _cut(mistake: Mistake, span: Span) -> str | None:
@@ -129,20 +135,25 @@ def _mapping(where: Where, path: Path, spans: Spans) -> _Asked:
         for one in check_mapping(written)
     ]
     names = [(name,) for name in written if name != NOT] + [(NOT, name) for name in written.get(NOT, ())]
-    return _Asked(found, {name[-1]: spans.key(*path, *name) for name in names if name[-1] != "schema"})
+    return _Asked(found, [_Read(name[-1], spans.key(*path, *name), True) for name in names if name[-1] != "schema"])
 
 
 def _left_behind(asked: _Asked, edge: Edge, external: bool) -> Iterator[Diagnostic]:
     """
     What a condition reads, and does not travel.
     """
-    if edge.load:
-        return
-    for name, span in asked.reads.items():
+    for read in asked.reads:
+        name = read.name
+        if edge.load and read.loadable:
+            continue
         if not travels(name):
             message = f"property {name!r} does not travel: it is a long text, which stays in the store"
         elif external and name not in STUB:
             message = f"property {name!r} does not travel: an external stage hands over stubs"
         else:
             continue
-        yield Diagnostic(rules.NEEDS_LOAD, message, span, "add `load: true`, and the edge reads it from the store")
+        if read.loadable:
+            help = "add `load: true`, and the edge reads it from the store"
+        else:
+            help = f"ask each entity, as only these are read from the store: `where` with e.{name}, and `load: true`"
+        yield Diagnostic(rules.NEEDS_LOAD, message, read.span, help)

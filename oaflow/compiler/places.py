@@ -29,7 +29,7 @@ def part_of(spans: Spans, path: Path, text: str, offset: int, length: int) -> Sp
     if spans.letters is not None:
         places = list(spans.letters.get(path, ()))
     else:
-        places = list(_places(spans, whole, text)) if whole.path == path and spans.lines else []
+        places = list(_places(spans, whole, text)) if path in spans.values and spans.lines else []
     if not places:
         return whole
     first = places[min(offset, len(places) - 1)]

@@ -19,7 +19,7 @@ from oaflow.expressions.operations import Unfit
 from oaflow.expressions.reading import Text, read
 from oaflow.expressions.shapes import ANY, Shape
 from oaflow.expressions.translating import translate
-from oaflow.expressions.translation import Translation
+from oaflow.expressions.translation import Read, Translation
 
 Params = Mapping[str, Shape] | Collection[str]
 Entity = dict[str, Any]
@@ -68,7 +68,7 @@ class Expression:
     Attributes:
         source: as the author wrote it.
         kind: which key it stands under, and so which names it knows.
-        reads: the properties of entities that it reads.
+        reads: the properties of entities that it reads, with their places.
         uses: the names that it uses, of `e job params run`.
         params: those that it mentions.
         pieces: what in it has a value of its own that decides, such as `e.language`.
@@ -79,7 +79,7 @@ class Expression:
 
     source: str
     kind: Kind
-    reads: frozenset[str]
+    reads: tuple[Read, ...]
     uses: frozenset[str]
     params: frozenset[str]
     pieces: tuple[str, ...]
@@ -235,7 +235,7 @@ def _compiled(source: str, kind: Kind, params: tuple[tuple[str, Shape], ...] | N
     return Expression(
         source=source,
         kind=kind,
-        reads=frozenset(translation.reads),
+        reads=tuple(translation.reads),
         uses=frozenset(translation.uses),
         params=frozenset(translation.used_params),
         pieces=tuple(translation.pieces),

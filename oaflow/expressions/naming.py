@@ -8,7 +8,7 @@ from dataclasses import replace
 from oaflow.expressions import nodes, shapes
 from oaflow.expressions.grammar import FIELDS, FUNCTIONS, MEANT, NAMES
 from oaflow.expressions.shapes import Sort, can_be_equal, described
-from oaflow.expressions.translation import Translation, Typed
+from oaflow.expressions.translation import Read, Translation, Typed
 from oaflow.schemata import SCHEMATA, property_names
 from oaflow.spelling import closest, did_you_mean
 
@@ -150,8 +150,9 @@ def _of_entity(translation: Translation, node: Access, base: Typed, called: str)
         message = f"FollowTheMoney has no property {called!r}"
         translation.at("unknown-property", message, behind(translation, node), help)
         return translation.wrong(node)
-    translation.reads.add(called)
-    if isinstance(base.node, ast.Name) and base.node.id not in translation.scope:
+    own = isinstance(base.node, ast.Name) and base.node.id not in translation.scope
+    translation.reads.append(Read(called, *behind(translation, node), own))
+    if own:
         # Read once for each entity, before anything is decided.
         local = translation.properties.setdefault(called, f"_property{len(translation.properties)}")
         return Typed(nodes.name(local, node), shapes.VALUES)

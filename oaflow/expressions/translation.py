@@ -24,6 +24,19 @@ class Typed:
     shape: Shape
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """
+    A property that is read: the `own` of the entity that is decided about, or that of another in the job. `offset` and
+    `length` are the place of its name in the text.
+    """
+
+    name: str
+    offset: int
+    length: int
+    own: bool
+
+
 Translate = Callable[["Translation", ast.expr], Typed]
 
 
@@ -50,7 +63,7 @@ class Translation:
     scope: dict[str, Shape] = field(default_factory=dict[str, Shape])
     mistakes: list[Mistake] = field(default_factory=list[Mistake])
     uses: set[str] = field(default_factory=set[str])
-    reads: set[str] = field(default_factory=set[str])
+    reads: list[Read] = field(default_factory=list[Read])
     used_params: set[str] = field(default_factory=set[str])
     properties: dict[str, str] = field(default_factory=dict[str, str])
     patterns: dict[str, Callable[[bytes], object]] = field(default_factory=dict[str, Callable[[bytes], object]])

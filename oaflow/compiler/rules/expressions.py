@@ -35,7 +35,8 @@ NEEDS_LOAD = rule(
     """
     Entities travel between stages without their long texts (properties of FollowTheMoney's types text, html and json),
     and external stages hand over stubs. With `load: true` an edge reads the entities from the store before it decides;
-    that takes a query for each job, so it is said and not done unasked.
+    that takes a query for each job, so it is said and not done unasked. Only `where` sees what was read, as properties
+    of `e`: `when` and `job.entities` see what travelled.
     """,
     """
     pipeline: letters

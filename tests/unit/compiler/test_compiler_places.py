@@ -53,6 +53,12 @@ def test_a_part_is_found_where_it_stands(text: str, found: str):
     assert marked(text, "a") == found
 
 
+def test_what_an_alias_repeats_is_found_where_it_is_written():
+    text = "a: &anchor >\n  one\n\n    MARK\nb: *anchor\n"
+
+    assert marked(text, "a") == marked(text, "b") == "MARK"
+
+
 def test_what_goes_on_in_the_next_line_is_marked_to_the_end_of_its_first():
     assert marked("a: one\n  two three\n", "a", part="one two") == "one"
 
