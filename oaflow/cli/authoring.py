@@ -297,6 +297,7 @@ def try_tests(
         if json:
             for one in trial.tried:
                 say_json({"pipeline": trial.pipeline, **one.as_json()})
+            say_json({"pipeline": trial.pipeline, **trial.coverage()})
         else:
             print_trial(trial)
     print_totals(trials)

@@ -10,12 +10,12 @@ from rich.text import Text
 
 from oaflow.cli.output import clean, count, remark, say_hanging, screen
 from oaflow.errors import EnvironmentProblem
-from oaflow.operations.trying import Trial
+from oaflow.operations.trying import Trial, Way
 
 
 def print_trial(trial: Trial) -> None:
     """
-    Each test of a pipeline, and the ways that none took.
+    Each test of a pipeline, and the ways that none took: those at which nothing is decided only by their stage.
     """
     console = screen()
     console.print(Text(clean(trial.pipeline), "bold"))
@@ -26,9 +26,22 @@ def print_trial(trial: Trial) -> None:
             say_hanging(Text(clean(line)), 6, 8)
     if not trial.tried:
         console.print("  [dim]no tests[/]")
-    for stage, port, to in trial.untaken if trial.tried else ():
-        of_port = f", port {port}" if port != "default" else ""
-        console.print(Text(f"  no test goes from {clean(stage)}{clean(of_port)} to {clean(to)}", "dim"))
+        return
+    for way in trial.untaken:
+        if way in trial.decided:
+            console.print(Text(f"  no test goes from {_way_text(way)}", "dim"))
+    plain = dict.fromkeys(_port_text(way) for way in trial.untaken if way not in trial.decided)
+    if plain:
+        say_hanging(Text(f"no test at {'; '.join(plain)}: nothing is decided there", "dim"), 2, 4)
+
+
+def _way_text(way: Way) -> str:
+    return f"{_port_text(way)} to {clean(way[2])}"
+
+
+def _port_text(way: Way) -> str:
+    stage, port, _ = way
+    return clean(stage if port == "default" else f"{stage}, port {port}")
 
 
 def print_totals(trials: Sequence[Trial]) -> None:
@@ -47,7 +60,7 @@ def print_totals(trials: Sequence[Trial]) -> None:
 
 def write_junit(path: Path, trials: Iterable[Trial]) -> None:
     """
-    The tests as a report that build servers read.
+    The tests as a report that build servers read; what they cover stands in properties of the suite.
 
     Raises:
         EnvironmentProblem: the file cannot be written.
@@ -61,6 +74,10 @@ def write_junit(path: Path, trials: Iterable[Trial]) -> None:
             tests=str(len(trial.tried)),
             failures=str(sum(not one.passed for one in trial.tried)),
         )
+        covered = [("edges", str(len(trial.ways))), *(("untaken", _way_text(way)) for way in trial.untaken)]
+        properties = ElementTree.SubElement(suite, "properties")
+        for name, value in covered:
+            ElementTree.SubElement(properties, "property", name=name, value=value)
         for one in trial.tried:
             case = ElementTree.SubElement(suite, "testcase", classname=clean(trial.pipeline), name=clean(one.name))
             if not one.passed:

@@ -406,10 +406,17 @@ class _Composer:
 _QUOTED = {"'": "''", '"': '\\"'}
 
 
+# What regular expressions escape and YAML does not know; and what both know.
+_ESCAPES = re.compile(r"\\[^0abtnvfre \"/\\N_LPxuU]")
+_YAML_ESCAPES = re.compile(r"\\[\"/\\]")
+
+
 def _guess(line: str, problem: str) -> str | None:
     """
     The most likely repair of a syntax error, from the line that it was noticed in.
     """
+    if "unknown escape character" in problem:
+        return f"in double quotes `\\` begins an escape; in single ones it stands for itself{_in_single_quotes(line)}"
     value = line.partition(": ")[2].strip()
     if value[:1] in ("@", "`", "%", "*", "&"):
         return f"put the value in quotes: '{value}'"
@@ -424,6 +431,18 @@ def _guess(line: str, problem: str) -> str | None:
     if "expected <block end>" in problem or "did not find expected key" in problem:
         return "is the line indented like its neighbours?"
     return None
+
+
+def _in_single_quotes(line: str) -> str:
+    """
+    A text with an escape of a regular expression in double quotes, as it is written in single ones; nothing where
+    another escape in it would lose its meaning.
+    """
+    for inner in re.findall(r'"((?:[^"\\]|\\.)*)"', line):
+        if _ESCAPES.search(inner) and not _YAML_ESCAPES.search(inner):
+            doubled = inner.replace("'", "''")
+            return f": '{doubled}'"
+    return ""
 
 
 def events(text: str) -> Iterator[yaml.Event]:

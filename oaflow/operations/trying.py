@@ -74,19 +74,38 @@ class Tried:
         """
         The public form.
         """
-        ways = [{"from": stage, "port": port, "to": to} for stage, port, to in sorted(self.taken)]
-        return {**asdict(self), "passed": self.passed, "taken": ways}
+        return {**asdict(self), "passed": self.passed, "taken": [_way(way) for way in sorted(self.taken)]}
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """
-    All tests of one pipeline; and the ways that none of them took, of those at which something is decided.
+    All tests of one pipeline, and how much of it they cover.
+
+    Attributes:
+        ways: all that there are, each once.
+        decided: those of the ports at which a condition decides.
     """
 
     pipeline: str
     tried: tuple[Tried, ...]
-    untaken: tuple[Way, ...]
+    ways: tuple[Way, ...]
+    decided: frozenset[Way]
+
+    @property
+    def untaken(self) -> tuple[Way, ...]:
+        """
+        The ways that no test took.
+        """
+        taken = frozenset[Way]().union(*(one.taken for one in self.tried))
+        return tuple(way for way in self.ways if way not in taken)
+
+    def coverage(self) -> dict[str, Any]:
+        """
+        The public form of what the tests cover.
+        """
+        untaken = [{**_way(way), "decided": way in self.decided} for way in self.untaken]
+        return {"edges": len(self.ways), "untaken": untaken}
 
 
 def trial_of(program: Program) -> Trial:
@@ -95,12 +114,10 @@ def trial_of(program: Program) -> Trial:
     """
     cases = program.pipeline.cases if program.pipeline is not None else ()
     tried = tuple(_try(program, number, case) for number, case in enumerate(cases, 1))
-    taken = frozenset[Way]().union(*(one.taken for one in tried))
     stages = program.checked().stages
     decided = {(name, edge.port) for name, stage in stages.items() for edge in stage.edges if not edge.takes_all}
-    ways = [(name, edge.port, edge.to) for name, stage in stages.items() for edge in stage.edges]
-    ways = [way for way in ways if way[:2] in decided]
-    return Trial(program.source.typed, tried, tuple(way for way in dict.fromkeys(ways) if way not in taken))
+    ways = dict.fromkeys((name, edge.port, edge.to) for name, stage in stages.items() for edge in stage.edges)
+    return Trial(program.source.typed, tried, tuple(ways), frozenset(way for way in ways if way[:2] in decided))
 
 
 def _try(program: Program, number: int, case: Case) -> Tried:
@@ -116,3 +133,7 @@ def _try(program: Program, number: int, case: Case) -> Tried:
             found[stage] = found.get(stage, 0) + 1
     taken = frozenset((case.at, case.port, stage) for stage in found)
     return replace(told, found=found, reason=routing.reason, taken=taken)
+
+
+def _way(way: Way) -> dict[str, str]:
+    return dict(zip(("from", "port", "to"), way, strict=True))

@@ -89,6 +89,8 @@ def _of_stages(old: Plan, new: Plan, lost: Collection[str]) -> Iterator[str]:
 def _of_stage(old: PlannedStage, new: PlannedStage) -> Iterator[str]:
     if (old.task, old.queue, old.external) != (new.task, new.queue, new.external):
         yield f"is another task, and jobs may wait on queue {old.queue!r} for {old.task}"
+    if not _accepted(old.takes, new.takes):
+        yield f"takes {new.takes} now, and the jobs that wait may be {f'of type {old.takes}' if old.takes else 'any'}"
     if bool(old.join) != bool(new.join):
         yield "becomes a join, and jobs may wait at it" if new.join else "is no join any more, and may have fired"
     if old.collect is not None and new.collect is None:
@@ -99,6 +101,18 @@ def _of_stage(old: PlannedStage, new: PlannedStage) -> Iterator[str]:
         yield "keeps other jobs apart than before, and those that wait are kept apart as before"
     if old.origin != new.origin:
         yield "signs what it writes with another origin, and what it wrote stays under the old one"
+
+
+def _accepted(old: str | None, new: str | None) -> bool:
+    """
+    Whether a function surely takes each job that it took before, by its annotations. Which type descends from which is
+    not known here: only `Job`, and more alternatives, are wider.
+    """
+    return new is None or old == new or "Job" in _alternatives(new) or _alternatives(old or "Job") <= _alternatives(new)
+
+
+def _alternatives(annotation: str) -> set[str]:
+    return set(annotation.split(" | "))
 
 
 def _lost(old: Plan, new: Plan) -> set[str]:

@@ -52,13 +52,14 @@ def test_what_goes_as_expected_passes_and_what_does_not_is_shown_by_stage(offlin
 def test_a_stage_that_is_not_named_expects_nothing(offline: Command) -> None:
     result = offline("test", pipeline(offline, {"at": "source", "job": RUSSIAN, "expect": {"translate": 1}}), "--json")
 
-    (tried,) = [json.loads(line) for line in result.out.splitlines()]
+    tried, covered = [json.loads(line) for line in result.out.splitlines()]
     assert result.code == 1
     assert (tried["expected"], tried["found"]) == ({"translate": 1}, {"translate": 1, "rest": 1})
     assert tried["taken"] == [
         {"from": "source", "port": "default", "to": "rest"},
         {"from": "source", "port": "default", "to": "translate"},
     ]
+    assert covered == {"pipeline": "letters.yml", "edges": 2, "untaken": []}
 
 
 def test_a_job_without_entities_is_counted_as_a_job_and_edges_that_no_test_takes_are_named(offline: Command) -> None:
@@ -66,6 +67,36 @@ def test_a_job_without_entities_is_counted_as_a_job_and_edges_that_no_test_takes
 
     assert result.code == 0, result.out
     assert "  no test goes from source to translate\n" in result.out
+
+
+def test_edges_at_which_nothing_is_decided_are_covered_too(offline: Command) -> None:
+    stages: dict[str, Any] = {
+        "source": {"next": [{"to": "first", "where": {"schema": "Email"}}, {"to": "end", "else": True}]},
+        "first": {"task": "end", "next": "end"},
+        "end": {},
+    }
+    name = offline.pipeline("ways", stages, tests=[{"at": "source", "expect": {"end": 1}}])
+
+    told, listed = offline("test", name), offline("test", name, "--json", "--junit", "ways.xml")
+
+    assert told.out.splitlines()[2:] == [
+        "  no test goes from source to first",
+        "  no test at first: nothing is decided there",
+    ]
+    assert json.loads(listed.out.splitlines()[-1]) == {
+        "pipeline": "ways.yml",
+        "edges": 3,
+        "untaken": [
+            {"from": "source", "port": "default", "to": "first", "decided": True},
+            {"from": "first", "port": "default", "to": "end", "decided": False},
+        ],
+    }
+    (suite,) = ElementTree.parse(offline.folder / "ways.xml").getroot()
+    assert [(one.get("name"), one.get("value")) for one in suite[0]] == [
+        ("edges", "3"),
+        ("untaken", "source to first"),
+        ("untaken", "first to end"),
+    ]
 
 
 def test_a_test_that_cannot_be_tried_says_why(offline: Command) -> None:

@@ -194,6 +194,19 @@ def test_what_keeps_a_run_from_going_over_is_said_with_its_reason():
     ]
 
 
+def test_a_function_that_takes_another_type_keeps_a_run_where_it_is():
+    def from_to(before: str | None, after: str | None) -> list[str]:
+        old, new = (B.model_copy(update={"takes": takes}) for takes in (before, after))
+        return obstacles(plan_of(a=A, b=old), plan_of(a=A, b=new))
+
+    assert from_to("m.Page", "m.Sound") == ["stage 'b' takes m.Sound now, and the jobs that wait may be of type m.Page"]
+    assert from_to("m.Page | m.Sound", "m.Page") != []
+    assert from_to("Job", "DatasetJob") != []
+    assert from_to(None, "m.Page") == ["stage 'b' takes m.Page now, and the jobs that wait may be any"]
+    wider = [("m.Page", "Job"), ("m.Page", None), ("m.Page", "m.Sound | m.Page"), (None, None), (None, "Job")]
+    assert [pair for pair in wider if from_to(*pair)] == []
+
+
 def test_what_a_stage_holds_between_two_jobs_keeps_a_run_where_it_is():
     def from_to(before: dict, after: dict) -> list[str]:
         return obstacles(plan_of(a=A, b=B.model_copy(update=before)), plan_of(a=A, b=B.model_copy(update=after)))
