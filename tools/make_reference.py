@@ -103,7 +103,9 @@ these, `routed` of them; `whole`: whether that is all; `edges`: `stage`, `port`,
 stages are not asked; `loads` |
 | `test` | a test a line: `pipeline`, `number`, `at`, `port`, `description`, `expected`, `found` (how many by stage), \
 `reason` of what nothing takes, `problem` where it could not be tried, `taken`: edges as `from`, `port`, `to`; \
-`passed` |
+`passed`. After those of a \
+pipeline a line with what they cover: `pipeline`, `edges` (how many it has), `untaken`: the edges that no test took, \
+with `decided` where a condition stands at their port |
 | `trace` | a document a line: `document`, `name`, `dataset`, `run`, `pipeline`, `plan`, `kind`, `line` and `reason` \
 as in the receipt, `found_by` (`stage`, `job`, `in`); `steps`, the jobs it entered with: `stage`, `job`, `repeats` \
 (the job that failed), `since`, `beside` (how many other documents were in it), `state` of what has not ended, \
