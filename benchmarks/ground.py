@@ -175,6 +175,10 @@ def chain(tasks: Sequence[str], options: Mapping[str, Any] | None = None, *, ret
     )
 
 
+# Jobs that one statement enters: Postgres takes no array of a million.
+_AT_ONCE = 100_000
+
+
 def begin(address: str, plan: Plan, count: int, *, seal: bool = True) -> str:
     """
     Start a run of so many jobs, each with one document, and return its id. Sealed: no more will come.
@@ -185,11 +189,13 @@ def begin(address: str, plan: Plan, count: int, *, seal: bool = True) -> str:
         ledger.store_plan(connection, plan.digest, FORMAT, plan.pipeline, plan.canonical())
         run = ledger.start_run(connection, plan.pipeline, plan.digest, "bench", {})
         declare(connection, run, bind(plan, {}).limits)
-        jobs = (
-            FirstJob(stage.queue, stage.task, first, 50, args_of(stage, first, run, number), (f"doc-{number}",))
-            for number in range(count)
-        )
-        ledger.enter(connection, run, jobs, seal=seal)
+        for begun in range(0, count, _AT_ONCE):
+            ended = min(begun + _AT_ONCE, count)
+            jobs = (
+                FirstJob(stage.queue, stage.task, first, 50, args_of(stage, first, run, number), (f"doc-{number}",))
+                for number in range(begun, ended)
+            )
+            ledger.enter(connection, run, jobs, seal=seal and ended == count)
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("ANALYZE")
         connection.execute("CHECKPOINT")
