@@ -11,6 +11,7 @@ from functools import cache
 from itertools import pairwise
 
 from oaflow.compiler.rules import graph as rules
+from oaflow.compiler.rules.expressions import NEVER_HOLDS
 from oaflow.compiler.switches import switches_of
 from oaflow.diagnostics import Diagnostic, Path, Span, Spans
 from oaflow.model import Edge, Pipeline, Stage
@@ -347,7 +348,10 @@ def unneeded_conditions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic
         for port, edges in ports.items():
             yield from _several_else(name, port, edges, spans)
             # What can be disabled takes everything in some runs only.
-            all_takers = [edge for edge in edges if edge.takes_all and pipeline.stages[edge.to].enabled is True]
+            always = [edge for edge in edges if pipeline.stages[edge.to].enabled is True]
+            all_takers = [edge for edge in always if edge.takes_all]
+            if not all_takers:
+                yield from _taken_before(name, port, edges, always, first, spans)
             for edge in edges if all_takers else ():
                 taker = all_takers[0]
                 notes = ((f"{taker.to!r} gets everything", spans.value(*_place(name, taker))),)
@@ -371,16 +375,59 @@ def unneeded_conditions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic
 
 def _impossible(name: str, stage: Stage, spans: Spans) -> Iterator[Diagnostic]:
     for edge in stage.next:
-        if not isinstance(edge.where, Mapping):
+        if edge.when is None and edge.where is None:
             continue
         # Loaded where there is one, as expressions are.
-        from oaflow.expressions import admitted
+        from oaflow.expressions import admitted, formula, possible
 
-        if not admitted(edge.where):
+        if isinstance(edge.where, Mapping) and not admitted(edge.where):
             asked = mapping_text(edge.where)
             message = f"no entity passes this `where`: no schema of FollowTheMoney is all of {asked}"
             help = "take a key out, or let two edges lead there"
             yield Diagnostic(rules.NO_SCHEMA, message, spans.key(*_place(name, edge)[:-1], "where"), help)
+        elif not possible([formula(edge.when, edge.where)]):
+            keys = [key for key in ("when", "where") if not possible([formula(**{key: getattr(edge, key)})])]
+            key, also = (keys[0], "") if keys else ("where", " where its `when` does")
+            message = f"nothing goes to {edge.to!r}: this `{key}` never holds{also}"
+            both = ": `and` means both at once" if " and " in str(getattr(edge, key)) else ""
+            help = f"take the edge out, or change its condition{both}"
+            yield Diagnostic(NEVER_HOLDS, message, spans.value(*_place(name, edge)[:-1], key), help)
+
+
+def _taken_before(
+    name: str, port: str, edges: list[Edge], always: list[Edge], first: bool, spans: Spans
+) -> Iterator[Diagnostic]:
+    """
+    Edges for which the others of their port leave nothing, by what their conditions say together.
+    """
+    asking = [edge for edge in edges if edge.when is not None or edge.where is not None]
+    rest = [edge for edge in edges if edge.rest]
+    if len(asking) < 2 or not (first or rest):
+        return
+    from oaflow.expressions import formula, possible
+
+    asked = {id(edge): formula(edge.when, edge.where) for edge in asking}
+    for number, edge in enumerate(asking):
+        # A job without entities is taken by a `when` alone. What an edge loads may be more than what another one sees.
+        before = [
+            other
+            for other in asking[:number]
+            if other in always and other.load == edge.load and (other.where is None or edge.where is not None)
+        ]
+        mine = [asked[id(edge)]]
+        if first and before and possible(mine) and not possible(mine, [asked[id(other)] for other in before]):
+            alone = [other for other in before if not possible(mine, [asked[id(other)]])]
+            takers = alone[:1] or before
+            who = f"{takers[0].to!r} takes" if alone else "the edges before it take"
+            message = f"nothing is left for {edge.to!r}: {who} all that it would"
+            help = "put the narrower condition first"
+            notes = tuple((f"{other.to!r} stands before it", spans.value(*_place(name, other))) for other in takers)
+            yield Diagnostic(rules.NEVER_TAKEN, message, spans.value(*_place(name, edge)), help, notes)
+    whens = [asked[id(edge)] for edge in asking if edge.where is None and edge in always]
+    for edge in rest if whens and not possible([], whens) else ():
+        message = f"nothing is left for the `else` to {edge.to!r}: each job on port {port!r} is taken by a `when`"
+        help = "take the `else` out, or change a `when`"
+        yield Diagnostic(rules.IDLE_ELSE, message, spans.key(*_place(name, edge)[:-1], "else"), help)
 
 
 def _several_else(name: str, port: str, edges: list[Edge], spans: Spans) -> Iterator[Diagnostic]:

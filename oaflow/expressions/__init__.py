@@ -9,6 +9,7 @@ from oaflow.expressions.compiling import Expression, Params, compile_expression
 from oaflow.expressions.grammar import FUNCTIONS, NAMES, Kind
 from oaflow.expressions.mapping import admitted, as_expression, check_mapping, compile_mapping, reads
 from oaflow.expressions.mistakes import EvaluationError, ExpressionError, Mistake, MistakeKind
+from oaflow.expressions.possible import Formula, formula, possible
 from oaflow.expressions.reading import can_be_read
 from oaflow.expressions.shapes import Shape, of_param
 
@@ -18,6 +19,7 @@ __all__ = [
     "EvaluationError",
     "Expression",
     "ExpressionError",
+    "Formula",
     "Kind",
     "Mistake",
     "MistakeKind",
@@ -29,6 +31,8 @@ __all__ = [
     "check_mapping",
     "compile_expression",
     "compile_mapping",
+    "formula",
     "of_param",
+    "possible",
     "reads",
 ]

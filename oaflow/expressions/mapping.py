@@ -57,13 +57,13 @@ def admitted(mapping: Mapping[str, Any]) -> frozenset[str]:
     """
     found = {schema for schema in SCHEMATA if schema not in ABSTRACT}
     for key, value in mapping.items():
-        if key == SCHEMA and not _is_open(value):
+        if key == SCHEMA and not is_open(value):
             found &= {schema for name in _listed(value) for schema in descendants(name)}
         elif key == NOT:
             without = cast("Mapping[str, Any]", value).get(SCHEMA)
-            if not _is_open(without):
+            if not is_open(without):
                 found -= {schema for name in _listed(without) for schema in descendants(name)}
-        elif key != SCHEMA and not _is_open(value):
+        elif key != SCHEMA and not is_open(value):
             found = {schema for schema in found if key in properties(schema)}
     return frozenset(found)
 
@@ -84,7 +84,7 @@ def _mistakes(mapping: Mapping[str, Any], path: Path) -> Iterator[Mistake]:
             yield from _negated(value, here)
         elif key == SCHEMA:
             for name, place in _places(value, here):
-                if isinstance(name, str) and not _is_open(name) and name not in SCHEMATA:
+                if isinstance(name, str) and not is_open(name) and name not in SCHEMATA:
                     message = f"FollowTheMoney has no schema {name!r}"
                     yield Mistake("unknown-schema", message, did_you_mean(name, SCHEMATA), path=place)
             yield from _texts(value, here)
@@ -205,7 +205,7 @@ def _listed(value: Any) -> list[Any]:
     return list(cast("list[Any]", value)) if isinstance(value, list | tuple) else [value]
 
 
-def _is_open(value: Any) -> bool:
+def is_open(value: Any) -> bool:
     """
     Whether only a run knows it.
     """

@@ -244,8 +244,10 @@ LIST_COMPARED = rule(
 NEVER_HOLDS = rule(
     "OAF216",
     "never-holds",
-    "values are compared that are never equal, ordered, or in each other",
+    "a condition never holds, or values are compared that are never equal, ordered, or in each other",
     """
+    Nothing would go along the edge: no entity is both a person and a document.
+
     A number is never equal to a text, and neither comes first: `number(...)` reads a text. No entity has an abstract
     schema such as `Thing` itself: `is_a` asks about what descends from it. A param with `choices` is one of them, or
     nothing.

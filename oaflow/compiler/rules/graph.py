@@ -286,10 +286,10 @@ SEVERAL_ELSE = rule(
 NEVER_TAKEN = rule(
     "OAF313",
     "edge-never-taken",
-    "an edge stands behind one that takes everything",
+    "an edge stands behind others that take all that it would",
     """
-    With `choose: first` an entity goes along the first edge that takes it. Behind an edge without a condition there is
-    nothing left; unless that edge leads to a stage that can be disabled.
+    With `choose: first` an entity goes along the first edge that takes it. Behind an edge without a condition, or
+    with a wider one, there is nothing left; unless that edge leads to a stage that can be disabled.
     """,
     """
     pipeline: letters
