@@ -9,16 +9,13 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import count, product
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from oaflow.expressions.compiling import compile_expression
 from oaflow.expressions.mapping import NOT, as_expression, is_open
 from oaflow.expressions.mistakes import EvaluationError, ExpressionError
 from oaflow.expressions.reading import read
 from oaflow.schemata import SCHEMATA
-
-# A condition whose parts can be looked at.
-Formula = ast.expr
 
 # Of what may be true or false, so many parts are tried in all ways; the others may be anything.
 MOST = 8
@@ -29,28 +26,59 @@ _SCHEMATA = (*SCHEMATA, "?")
 _NEGATIONS: Mapping[type[ast.cmpop], type[ast.cmpop]] = {ast.NotEq: ast.Eq, ast.NotIn: ast.In}
 
 
+class Part(NamedTuple):
+    """
+    What a condition is made of, without `and`, `or`, `not` and `if`. Where it is known what it says of each schema,
+    `text` is an expression.
+    """
+
+    text: str
+    known: bool
+
+
+class Joined(NamedTuple):
+    """
+    Of `any`, one that holds is enough; else all must.
+    """
+
+    any: bool
+    members: tuple["Formula", ...]
+
+
+class Negated(NamedTuple):
+    """
+    What holds where another does not.
+    """
+
+    member: "Formula"
+
+
+Formula = Part | Joined | Negated
+
+
 def formula(when: str | None = None, where: str | Mapping[str, Any] | None = None) -> Formula:
     """
     What an edge asks, of conditions without mistakes.
     """
-    parts = [_tree(written) for written in (when, where) if isinstance(written, str)]
+    parts = [_read(written) for written in (when, where) if isinstance(written, str)]
     if isinstance(where, Mapping):
         parts += _of_mapping(where)
-    return ast.BoolOp(ast.And(), parts)
+    return Joined(False, tuple(parts))
 
 
 def possible(holding: Iterable[Formula], failing: Iterable[Formula] = ()) -> bool:
     """
     Whether all of some conditions may hold for one entity, and none of some others. What fails with an error holds not.
     """
-    whole = ast.BoolOp(ast.And(), [*holding, *(ast.UnaryOp(ast.Not(), one) for one in failing)])
+    whole = Joined(False, (*holding, *map(Negated, failing)))
     parts = list(_parts(whole))
-    if len(parts) < 2 and not any(map(_is_known, parts)):
+    once = dict.fromkeys(parts)
+    free = [part for part in once if not part.known]
+    # What stands nowhere else can be what it is wanted to be.
+    if len(free) == len(parts):
         return True
-    atoms = {ast.dump(part): part for part in parts}
-    known = {key: _by_schema(ast.unparse(part)) for key, part in atoms.items() if _is_known(part)}
-    free = [key for key in atoms if key not in known]
-    worlds = set(zip(*known.values(), strict=True)) if known else {()}
+    known = [part for part in once if part.known]
+    worlds = set(zip(*(_by_schema(part.text) for part in known), strict=True)) if known else {()}
     return any(
         _value(whole, {**dict(zip(known, world, strict=True)), **dict(zip(free, chosen, strict=False))}) is not False
         for world in worlds
@@ -58,76 +86,72 @@ def possible(holding: Iterable[Formula], failing: Iterable[Formula] = ()) -> boo
     )
 
 
-def _tree(source: str, *, written: bool = True) -> ast.expr:
+def _read(source: str, *, written: bool = True) -> Formula:
     tree, _ = read(source, written=written)
-    return tree
+    return _formula(tree)
 
 
-def _of_mapping(where: Mapping[str, Any]) -> Iterator[ast.expr]:
+def _formula(node: ast.expr) -> Formula:
+    match node:
+        case ast.BoolOp(op=op, values=values):
+            return Joined(isinstance(op, ast.Or), tuple(map(_formula, values)))
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return Negated(_formula(operand))
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            asked = _formula(test)
+            ways = Joined(False, (asked, _formula(body))), Joined(False, (Negated(asked), _formula(orelse)))
+            return Joined(True, ways)
+        # The same in other words.
+        case ast.Call(func=ast.Name(id="lacks"), args=args):
+            return Negated(_formula(ast.Call(ast.Name("has", ast.Load()), args, [])))
+        case ast.Compare(left=left, ops=[op], comparators=others) if type(op) in _NEGATIONS:
+            return Negated(_formula(ast.Compare(left, [_NEGATIONS[type(op)]()], others)))
+        case _:
+            known = _is_known(node)
+            return Part(ast.unparse(node) if known else ast.dump(node), known)
+
+
+def _of_mapping(where: Mapping[str, Any]) -> Iterator[Formula]:
     # What only a run knows is another thing at each place: without a value its key is left out.
     numbers = count()
 
-    def asked(key: str, wanted: Any) -> ast.expr:
+    def asked(key: str, wanted: Any) -> Formula:
         if is_open(wanted):
-            return ast.Name(f"_open{next(numbers)} {id(where)}", ast.Load())
-        return _tree(as_expression({key: wanted}), written=False)
+            return Part(f"{next(numbers)} of {id(where)}", known=False)
+        return _read(as_expression({key: wanted}), written=False)
 
     for key, wanted in where.items():
         if key == NOT:
             for inner, value in cast("Mapping[str, Any]", wanted).items():
-                yield ast.UnaryOp(ast.Not(), asked(inner, value))
+                yield Negated(asked(inner, value))
         else:
             yield asked(key, wanted)
 
 
-def _parts(node: ast.expr) -> Iterator[ast.expr]:
-    """
-    What a condition is made of, without `and`, `or`, `not` and `if`.
-    """
-    match _positive(node):
-        case ast.BoolOp(values=values):
-            for value in values:
-                yield from _parts(value)
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            yield from _parts(operand)
-        case ast.IfExp(test=test, body=body, orelse=orelse):
-            for value in (test, body, orelse):
-                yield from _parts(value)
-        case part:
-            yield part
+def _parts(whole: Formula) -> Iterator[Part]:
+    match whole:
+        case Part():
+            yield whole
+        case Joined(members=members):
+            for member in members:
+                yield from _parts(member)
+        case Negated(member=member):
+            yield from _parts(member)
 
 
-def _positive(node: ast.expr) -> ast.expr:
-    """
-    A part that says `not` in another word, with `not` before it.
-    """
-    match node:
-        case ast.Call(func=ast.Name(id="lacks"), args=args):
-            return ast.UnaryOp(ast.Not(), ast.Call(ast.Name("has", ast.Load()), args, []))
-        case ast.Compare(left=left, ops=[op], comparators=others) if type(op) in _NEGATIONS:
-            return ast.UnaryOp(ast.Not(), ast.Compare(left, [_NEGATIONS[type(op)]()], others))
-        case _:
-            return node
-
-
-def _value(node: ast.expr, known: Mapping[str, bool | None]) -> bool | None:
+def _value(whole: Formula, known: Mapping[Part, bool | None]) -> bool | None:
     """
     Whether a condition holds; None where that is open.
     """
-    match _positive(node):
-        case ast.BoolOp(op=op, values=values):
-            found = [_value(value, known) for value in values]
-            decisive = isinstance(op, ast.Or)
+    match whole:
+        case Part():
+            return known.get(whole)
+        case Joined(any=decisive, members=members):
+            found = [_value(member, known) for member in members]
             return decisive if decisive in found else None if None in found else not decisive
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            value = _value(operand, known)
+        case Negated(member=member):
+            value = _value(member, known)
             return None if value is None else not value
-        case ast.IfExp(test=test, body=body, orelse=orelse):
-            chosen = _value(test, known)
-            ways = {_value(way, known) for way in ((body, orelse) if chosen is None else (body if chosen else orelse,))}
-            return ways.pop() if len(ways) == 1 else None
-        case part:
-            return known.get(ast.dump(part))
 
 
 def _is_known(node: ast.expr) -> bool:

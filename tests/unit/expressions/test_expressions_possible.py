@@ -107,3 +107,10 @@ def test_what_only_a_run_knows_may_be_anything():
     assert possible([formula(where=other)], [formula(where={"schema": ("${params.s}",)})])
     assert possible([formula(where={"schema": ("Person",)})], [formula(where=other)])
     assert possible([formula(where="e.schema == params.b and e.schema == 'Email'")])
+
+
+def test_where_there_is_too_much_to_try_it_may_be():
+    nothing = " or ".join(f"(params.p{number} and not params.p{number})" for number in range(8))
+
+    assert not possible([formula(where=nothing)])
+    assert possible([formula(where=f"{nothing} or params.last")])
