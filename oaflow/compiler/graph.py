@@ -443,8 +443,14 @@ def alive(pipeline: Pipeline, off: Collection[str]) -> set[str]:
     The stages that are left where exactly these expressions are false.
     """
     on = {name for name, stage in pipeline.stages.items() if stage.enabled is not False and stage.enabled not in off}
-    graph = graph_of(pipeline)
-    return reached_from({name: [to for to in graph[name] if to in on] for name in on}, roots(pipeline))
+    edges = graph_of(pipeline)
+    graph = {name: [to for to in edges[name] if to in on] for name in on}
+    reached, sources = set[str](), {*entries(pipeline)} & on
+    while sources:
+        reached |= reached_from(graph, sources)
+        joins = {name for name in on if (said := pipeline.stages[name].join) and (RUN in said or reached & {*said})}
+        sources = joins - reached
+    return reached
 
 
 def _goes_round(way: list[str]) -> str:

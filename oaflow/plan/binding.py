@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from oaflow.errors import UsageError
 from oaflow.model import Retry
+from oaflow.plan.joins import RUN
 from oaflow.plan.params import as_text, close_to, shown
 from oaflow.plan.plans import (
     REFERENCE,
@@ -30,7 +31,8 @@ ALONE = re.compile(r"params\.([A-Za-z_][A-Za-z0-9_]*)")
 
 def bind(plan: Plan, values: Mapping[str, Any], *, disable: Collection[str] = ()) -> BoundPlan:
     """
-    Fill in the params and let the disabled stages fall away, with those that only they lead to.
+    Fill in the params and let the disabled stages fall away, with those that only they lead to, and joins that wait for
+    nothing else.
 
     Args:
         values: what `check_params` returned.
@@ -94,19 +96,20 @@ def still_reached(plan: Plan, off: Collection[str]) -> set[str]:
     """
     The stages that a run still reaches when some are off.
     """
-    # Nothing leads to a join: it is reached by waiting.
-    waiting = [name for name, stage in plan.stages.items() if (name in plan.start or stage.join) and name not in off]
-    reached = set(waiting)
+    reached = set[str]()
+    waiting = [name for name in plan.start if name not in off]
     while waiting:
-        stage = plan.stages[waiting.pop()]
-        for name in stage.targets:
-            if name not in off and name not in reached:
-                reached.add(name)
-                waiting.append(name)
+        reached.update(waiting)
+        led_to = {target for name in waiting for target in plan.stages[name].targets}
+        # Nothing leads to a join: it is reached by waiting, as long as there is something to wait for.
+        joins = {name for name, stage in plan.stages.items() if RUN in stage.join or not reached.isdisjoint(stage.join)}
+        waiting = [name for name in led_to | joins if name not in off and name not in reached]
     return reached
 
 
 def _fallen(plan: Plan, name: str) -> str:
+    if join := plan.stages[name].join:
+        return f"nothing that runs is left for it to wait for (only {', '.join(join)})"
     before = [other for other, stage in plan.stages.items() if other != name and name in stage.targets]
     return f"nothing that runs leads to it (only {', '.join(before)})" if before else "nothing leads to it"
 

@@ -2,6 +2,7 @@
 The graph checks, held against networkx and against what binding a plan does.
 """
 
+from collections.abc import Collection
 from itertools import product
 
 import networkx as nx
@@ -211,3 +212,68 @@ def test_what_cannot_be_tried_is_taken_to_be_on_or_off_by_itself():
     many = {f"p{number}": Param(type="bool") for number in range(9)}
     assert two_ways(" and ".join(f"params.{name}" for name in many), "not params.p0", **many) == ["a"]
     assert two_ways("params.on and params.text == 'a'", "not params.on", on=Param(type="bool"), text=Param()) == ["a"]
+
+
+@st.composite
+def with_joins(draw: st.DrawFn) -> Pipeline:
+    """
+    Pipelines of which some stages wait for others.
+    """
+    pipeline = draw(pipelines())
+    waiting = draw(st.sets(st.sampled_from(sorted(pipeline.stages)), max_size=2))
+    others = [name for name in pipeline.stages if name not in waiting] or ["run"]
+    waits = st.just(("run",)) | st.lists(st.sampled_from(others), min_size=1, max_size=2, unique=True).map(tuple)
+    stages = {
+        name: stage.model_copy(update={"join": draw(waits)}) if name in waiting else stage
+        for name, stage in pipeline.stages.items()
+    }
+    return pipeline.model_copy(update={"stages": stages})
+
+
+@given(with_joins(), st.booleans(), st.booleans(), st.sampled_from(KINDS))
+def test_no_check_finds_in_what_binding_leaves_what_it_did_not_find_before(pipeline, p, q, kind):
+    try:
+        bound = bind(plan_of(pipeline, {}), {"p": p, "q": q, "kind": kind})
+    except UsageError:
+        return
+    left = {name: left_of(pipeline.stages[name], bound.stages) for name in bound.stages}
+    after = pipeline.model_copy(update={"start": bound.start, "stages": left})
+
+    before, found = ({one.code for one in check_graph(each, NO_SPANS)} for each in (pipeline, after))
+    # A limit that has nothing left to limit does no harm.
+    assert found - {"OAF302"} <= before
+    # Each that is left has something to wait for, but where an edge led to it, which is a mistake.
+    assert "OAF309" in before or all(
+        bool(stage.join) == bool(pipeline.stages[name].join) for name, stage in left.items()
+    )
+
+
+def left_of(stage: Stage, stages: Collection[str]) -> Stage:
+    return stage.model_copy(
+        update={
+            "next": tuple(edge for edge in stage.next if edge.to in stages),
+            "on_error": stage.on_error if stage.on_error in stages else None,
+            "join": tuple(other for other in stage.join if other in (*stages, "run")),
+            "enabled": True,
+        }
+    )
+
+
+def test_a_join_that_has_nothing_left_to_wait_for_falls_away_with_what_follows_it():
+    stages = {
+        "a": Stage(task="m.f", next=(Edge(to="b"), Edge(to="c"))),
+        "b": Stage(task="m.f", enabled="params.p"),
+        "c": Stage(task="m.f"),
+        "d": Stage(task="m.f", join=("b",), next=(Edge(to="e"),)),
+        "e": Stage(task="m.f"),
+        "f": Stage(task="m.f", join=("d", "c")),
+    }
+    plan = plan_of(Pipeline(name="p", params={"p": Param(type="bool")}, stages=stages), {})
+
+    off, on = (bind(plan, {"p": value}) for value in (False, True))
+    assert off.disabled == {
+        "b": "param 'p' is false",
+        "d": "nothing that runs is left for it to wait for (only b)",
+        "e": "nothing that runs leads to it (only d)",
+    }
+    assert (off.joins["f"] >= {"c"}, on.disabled) == (True, {})
