@@ -15,7 +15,7 @@ from oaflow.operations.trying import Trial, Way
 
 def print_trial(trial: Trial) -> None:
     """
-    Each test of a pipeline, and the ways that none took: those at which nothing is decided only by their stage.
+    Each test of a pipeline, and the ways that none took: those at which nothing is decided together.
     """
     console = screen()
     console.print(Text(clean(trial.pipeline), "bold"))
@@ -30,18 +30,15 @@ def print_trial(trial: Trial) -> None:
     for way in trial.untaken:
         if way in trial.decided:
             console.print(Text(f"  no test goes from {_way_text(way)}", "dim"))
-    plain = dict.fromkeys(_port_text(way) for way in trial.untaken if way not in trial.decided)
+    plain = [_way_text(way) for way in trial.untaken if way not in trial.decided]
     if plain:
-        say_hanging(Text(f"no test at {'; '.join(plain)}: nothing is decided there", "dim"), 2, 4)
+        say_hanging(Text(f"no test goes from {', nor from '.join(plain)}: nothing is decided there", "dim"), 2, 4)
 
 
 def _way_text(way: Way) -> str:
-    return f"{_port_text(way)} to {clean(way[2])}"
-
-
-def _port_text(way: Way) -> str:
-    stage, port, _ = way
-    return clean(stage if port == "default" else f"{stage}, port {port}")
+    stage, port, to = way
+    of_port = f", port {port}" if port != "default" else ""
+    return clean(f"{stage}{of_port} to {to}")
 
 
 def print_totals(trials: Sequence[Trial]) -> None:

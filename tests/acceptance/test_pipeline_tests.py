@@ -81,7 +81,7 @@ def test_edges_at_which_nothing_is_decided_are_covered_too(offline: Command) -> 
 
     assert told.out.splitlines()[2:] == [
         "  no test goes from source to first",
-        "  no test at first: nothing is decided there",
+        "  no test goes from first to end: nothing is decided there",
     ]
     assert json.loads(listed.out.splitlines()[-1]) == {
         "pipeline": "ways.yml",
