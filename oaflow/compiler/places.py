@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from oaflow.diagnostics import Path, Span, Spans
+from oaflow.model import Pipeline
 
 # An anchor before the text is part of its place.
 _ANCHOR = re.compile(r"&\S+\s+")
@@ -40,6 +41,30 @@ def part_of(spans: Spans, path: Path, text: str, offset: int, length: int) -> Sp
     return replace(
         whole, line=line + 1, column=column + 1, end_line=line + 1, end_column=end + 1, source=spans.lines[line]
     )
+
+
+def places_of(pipeline: Pipeline, spans: Spans) -> dict[str, dict[str, str]]:
+    """
+    Where the expressions of each stage are written, as `bind` takes it. What is not in a file has no place.
+    """
+    return {
+        name: {what: f"{span.file}:{span.line}:{span.column}" for what, span in found}
+        for name in pipeline.stages
+        if (found := [one for one in _expressions(pipeline, name, spans) if one[1].file and one[1].line])
+    }
+
+
+def _expressions(pipeline: Pipeline, name: str, spans: Spans) -> Iterator[tuple[str, Span]]:
+    stage, here = pipeline.stages[name], ("stages", name)
+    for edge in stage.next:
+        for key, text in ("when", edge.when), ("where", edge.where):
+            if isinstance(text, str):
+                path = (*here, *edge.place[:-1], key)
+                yield f"{edge.port}>{edge.to}.{key}", part_of(spans, path, text, 0, 1)
+    if isinstance(stage.enabled, str):
+        yield "enabled", part_of(spans, (*here, "enabled"), stage.enabled, 0, 1)
+    if stage.lock is not None:
+        yield "lock", part_of(spans, (*here, "lock"), stage.lock, 0, 1)
 
 
 def _places(spans: Spans, whole: Span, text: str) -> Iterator[tuple[int, int]]:

@@ -5,7 +5,7 @@ Every statement is fenced in the database, so each may be sent again after a los
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -34,6 +34,7 @@ class OpenRun:
     dataset: str
     state: str
     first: int | None = None
+    places: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     stops: bool = False
 
 
@@ -73,14 +74,14 @@ SELECT r.id, oaflow.close_v1(r.id) AS state FROM unnest(%(runs)s::text[]) AS r (
 """
 
 OPEN_RUNS = """
-SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state, r.first,
+SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state, r.first, r.places,
        (r.stop_after IS NOT NULL OR r.stop_percent IS NOT NULL) AND r.round = 1 AS stops
   FROM oaflow.runs r JOIN oaflow.plans p ON p.digest = r.plan
  WHERE r.state IN ('running', 'paused', 'interrupted')
 """
 
 RUN = """
-SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state, r.first,
+SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state, r.first, r.places,
        (r.stop_after IS NOT NULL OR r.stop_percent IS NOT NULL) AND r.round = 1 AS stops
   FROM oaflow.runs r JOIN oaflow.plans p ON p.digest = r.plan WHERE r.id = %(run)s
 """

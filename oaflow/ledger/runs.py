@@ -196,6 +196,7 @@ def start_run(
     folders: Sequence[str] = (),
     first: int | None = None,
     stages: Mapping[str, str] | None = None,
+    places: Mapping[str, Mapping[str, str]] | None = None,
     force: bool = False,
     prune: bool = False,
     tries: int = 5,
@@ -207,6 +208,7 @@ def start_run(
         folders: absolute, where modules of its stages are looked for.
         first: how many jobs are taken of what its first jobs return; None: all.
         stages: for each stage a digest of what decides what becomes of a document there.
+        places: for each stage where its expressions are written.
         force: whether all is done anew, whatever is known of it.
         prune: whether what is gone from its sources is taken out.
 
@@ -235,6 +237,7 @@ def start_run(
                         "folders": list(folders),
                         "first": first,
                         "stages": orjson.dumps(dict(stages or {})).decode(),
+                        "places": orjson.dumps(dict(places or {})).decode(),
                         "force": force,
                         "prune": prune,
                     },

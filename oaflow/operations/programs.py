@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from oaflow.diagnostics import Diagnostic, Spans, errors
 from oaflow.errors import UsageError
 from oaflow.model import Pipeline
-from oaflow.plan import Plan, PlannedParam
+from oaflow.plan import Places, Plan, PlannedParam
 
 if TYPE_CHECKING:
     from oaflow.compiler import Checked
@@ -92,6 +92,15 @@ class Program:
         if self.plan is None or errors(self.diagnostics):
             raise PipelineMistakesError(self.source.typed, self.diagnostics)
         return self.plan
+
+    def places(self) -> Places:
+        """
+        Where its expressions are written, for what is said when one fails.
+        """
+        # Here, as the compiler is loaded where there is something to compile.
+        from oaflow.compiler.places import places_of
+
+        return {} if self.pipeline is None else places_of(self.pipeline, self.spans())
 
 
 def locate(typed: str, folder: Path | None = None) -> Source:

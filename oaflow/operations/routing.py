@@ -88,7 +88,7 @@ def routing_of(program: Program, stage: str, port: str, given: Any, params: Mapp
             condition cannot be asked about.
     """
     plan = without_required(program.checked())
-    bound = bind(plan, check_params(plan, params))
+    bound = bind(plan, check_params(plan, params), places=program.places())
     if stage not in bound.stages:
         why = f"stage {stage!r} is off: {bound.disabled[stage]}" if stage in bound.disabled else None
         raise UsageError(why or f"no stage is named {stage!r}", help=None if why else close_to(stage, bound.stages))

@@ -115,7 +115,7 @@ def run(
                 begun = None
             if begun is None:
                 values, remarks = settle(plan, program.source, request, last_run(made, plan.pipeline, request.dataset))
-                bound = bound_for_run(plan, values, request.at)
+                bound = bound_for_run(plan, values, request.at, program.places())
                 refuse_unseen(made, bound)
                 if old is not None:
                     ledger.cancel(made, old.id, "replaced by a new run")

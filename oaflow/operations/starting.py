@@ -21,7 +21,7 @@ from oaflow.ledger.external import unseen
 from oaflow.ledger.limits import declare
 from oaflow.ledger.runs import OPEN_STATES, FirstJob, Run, StopAfter
 from oaflow.operations.programs import Source, sample_documents, with_absolute_defaults, without_required
-from oaflow.plan import BoundPlan, Plan, bind, check_params
+from oaflow.plan import NO_PLACES, BoundPlan, Places, Plan, bind, check_params
 from oaflow.plan.deciding import deciding
 from oaflow.plan.params import close_to
 from oaflow.runtime.router import enter as route_first
@@ -193,14 +193,16 @@ def settle(plan: Plan, source: Source, request: Request, last: Run | None) -> tu
     return values, remarks
 
 
-def bound_for_run(plan: Plan, values: Mapping[str, Any], at: str | None = None) -> BoundPlan:
+def bound_for_run(
+    plan: Plan, values: Mapping[str, Any], at: str | None = None, places: Places = NO_PLACES
+) -> BoundPlan:
     """
     The plan as this run routes by it.
 
     Raises:
         UsageError: the stage to start at is disabled.
     """
-    bound = bind(plan, values)
+    bound = bind(plan, values, places=places)
     if at is not None and at not in bound.stages:
         raise UsageError(f"stage {at!r} is disabled: {bound.disabled.get(at, 'by its params')}")
     return bound
@@ -262,6 +264,7 @@ def begin(
             folders=_storable(request.folders),
             first=request.first if request.entities is None else None,
             stages=deciding(bound),
+            places={name: stage.places for name, stage in bound.stages.items() if stage.places},
             force=request.force,
             prune=request.prune,
         )

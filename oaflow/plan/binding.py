@@ -25,11 +25,17 @@ from oaflow.plan.plans import (
 )
 from oaflow.quantities import per_second
 
+# Of each stage, as `BoundStage.places`; and of `enabled`.
+Places = Mapping[str, Mapping[str, str]]
+NO_PLACES: Places = {}
+
 # An `enabled` that is one param.
 ALONE = re.compile(r"params\.([A-Za-z_][A-Za-z0-9_]*)")
 
 
-def bind(plan: Plan, values: Mapping[str, Any], *, disable: Collection[str] = ()) -> BoundPlan:
+def bind(
+    plan: Plan, values: Mapping[str, Any], *, disable: Collection[str] = (), places: Places = NO_PLACES
+) -> BoundPlan:
     """
     Fill in the params and let the disabled stages fall away, with those that only they lead to, and joins that wait for
     nothing else.
@@ -37,11 +43,12 @@ def bind(plan: Plan, values: Mapping[str, Any], *, disable: Collection[str] = ()
     Args:
         values: what `check_params` returned.
         disable: further stages to leave out of this run.
+        places: where the expressions of each stage are written, for what is said when one fails.
 
     Raises:
         UsageError: a value does not fit where it stands, a name to disable is unknown, or no start stage is left.
     """
-    disabled = _disabled(plan, values, disable)
+    disabled = _disabled(plan, values, disable, places)
     start = tuple(name for name in plan.start if name not in disabled)
     if not start:
         reasons = "; ".join(f"stage {name!r}: {disabled[name]}" for name in plan.start)
@@ -51,12 +58,23 @@ def bind(plan: Plan, values: Mapping[str, Any], *, disable: Collection[str] = ()
         pipeline=plan.pipeline,
         start=start,
         params=dict(values),
-        stages={name: _bound_stage(plan, name, values, disabled) for name in plan.stages if name not in disabled},
+        stages={
+            name: _bound_stage(plan, name, values, disabled, places.get(name, {}))
+            for name in plan.stages
+            if name not in disabled
+        },
         disabled=disabled,
     )
 
 
-def _disabled(plan: Plan, values: Mapping[str, Any], disable: Collection[str]) -> dict[str, str]:
+def with_place(what: str, place: str | None) -> str:
+    """
+    What failed, with its place in the file where that is known.
+    """
+    return what if place is None else f"{what} ({place})"
+
+
+def _disabled(plan: Plan, values: Mapping[str, Any], disable: Collection[str], places: Places) -> dict[str, str]:
     for name in disable:
         if name not in plan.stages:
             raise UsageError(f"no stage is named {name!r}", help=close_to(name, plan.stages))
@@ -64,8 +82,10 @@ def _disabled(plan: Plan, values: Mapping[str, Any], disable: Collection[str]) -
     for name, stage in plan.stages.items():
         if stage.enabled is False:
             off[name] = "enabled is false"
-        elif isinstance(stage.enabled, str) and (reason := _why_off(name, stage.enabled, values)) is not None:
-            off[name] = reason
+        elif isinstance(stage.enabled, str):
+            reason = _why_off(name, stage.enabled, values, places.get(name, {}).get("enabled"))
+            if reason is not None or name in disable:
+                off[name] = reason or "left out of this run"
         elif name in disable:
             off[name] = "left out of this run"
     reached = still_reached(plan, off)
@@ -73,7 +93,7 @@ def _disabled(plan: Plan, values: Mapping[str, Any], disable: Collection[str]) -
     return {name: (off | fallen)[name] for name in plan.stages if name in off or name in fallen}
 
 
-def _why_off(stage: str, enabled: str, values: Mapping[str, Any]) -> str | None:
+def _why_off(stage: str, enabled: str, values: Mapping[str, Any], place: str | None) -> str | None:
     """
     The reason why a stage is off, where its expression says so; else None.
     """
@@ -85,7 +105,7 @@ def _why_off(stage: str, enabled: str, values: Mapping[str, Any]) -> str | None:
         if expression.holds(params=values):
             return None
     except EvaluationError as problem:
-        raise UsageError(f"`enabled` of stage {stage!r}: {problem}") from problem
+        raise UsageError(f"{with_place(f'`enabled` of stage {stage!r}', place)}: {problem}") from problem
     if (alone := ALONE.fullmatch(enabled)) is not None:
         return f"param {alone[1]!r} is {as_text(values.get(alone[1]) or False)}"
     asked = [f"{name} is {as_text(value)}" for name in sorted(expression.params) if (value := values[name]) is not None]
@@ -114,7 +134,9 @@ def _fallen(plan: Plan, name: str) -> str:
     return f"nothing that runs leads to it (only {', '.join(before)})" if before else "nothing leads to it"
 
 
-def _bound_stage(plan: Plan, name: str, values: Mapping[str, Any], disabled: Collection[str]) -> BoundStage:
+def _bound_stage(
+    plan: Plan, name: str, values: Mapping[str, Any], disabled: Collection[str], places: Mapping[str, str]
+) -> BoundStage:
     stage = plan.stages[name]
 
     def number(
@@ -183,6 +205,7 @@ def _bound_stage(plan: Plan, name: str, values: Mapping[str, Any], disabled: Col
         rate=number("rate", stage.rate, None, "a number in a time, like 50/s", _is_often, _as_rate),
         join=tuple(other for other in stage.join if other not in disabled),
         lock=stage.lock,
+        places=places,
     )
 
 

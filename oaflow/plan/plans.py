@@ -252,7 +252,8 @@ class BoundStage(_Frozen):
     A stage of a run: nothing open is left in it. Times are seconds, `memory` is bytes, `rate` is in a second.
 
     `unwired` are ports that the plan wires only to stages that are disabled in this run: emitting on one is no error,
-    and nothing takes it.
+    and nothing takes it. `places` say where its expressions are written, as FILE:LINE:COLUMN: `lock`, and of an edge
+    `PORT>STAGE.when` or `PORT>STAGE.where`. No plan has them, as what it does is the same wherever it stands.
     """
 
     name: str
@@ -277,6 +278,7 @@ class BoundStage(_Frozen):
     lock: str | None = None
     concurrency: int | None = None
     rate: float | None = None
+    places: Mapping[str, str] = {}
 
     @property
     def targets(self) -> tuple[str, ...]:

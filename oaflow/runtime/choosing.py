@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from oaflow.errors import RouteError
 from oaflow.expressions import EvaluationError, Expression
-from oaflow.plan import BoundStage, Condition, Facts, PlannedEdge
+from oaflow.plan import BoundStage, Condition, Facts, PlannedEdge, with_place
 
 Entities = Sequence[dict[str, Any]]
 
@@ -20,10 +20,12 @@ class ConditionError(RouteError):
     The condition of an edge met a value that it cannot do with. A repetition would meet it again.
     """
 
-    def __init__(self, stage: str, edge: PlannedEdge, key: str, problem: EvaluationError) -> None:
-        self.stage, self.edge, self.key, self.problem = stage, edge, key, problem
-        place = f"`{key}` of the edge from stage {stage!r}, port {edge.port!r}, to {edge.to!r}"
-        super().__init__(f"{place}: {problem}", help="oaflow route shows what a condition sees of a job")
+    def __init__(self, stage: BoundStage, edge: PlannedEdge, key: str, problem: EvaluationError) -> None:
+        self.stage, self.edge, self.key, self.problem = stage.name, edge, key, problem
+        what = f"`{key}` of the edge from stage {stage.name!r}, port {edge.port!r}, to {edge.to!r}"
+        place = stage.places.get(f"{edge.port}>{edge.to}.{key}")
+        help = "oaflow route shows what a condition sees of a job"
+        super().__init__(f"{with_place(what, place)}: {problem}", help=help)
 
 
 class Choice(NamedTuple):
@@ -57,7 +59,7 @@ def choose(stage: BoundStage, port: str, entities: Entities, facts: Facts, loade
     shares: list[Sequence[int]] = []
     for condition in stage.conditions[port]:
         seen = loaded if condition.edge.load and loaded is not None else entities
-        share = () if condition.edge.rest else _taken(stage.name, condition, seen, left, facts)
+        share = () if condition.edge.rest else _taken(stage, condition, seen, left, facts)
         taken.update(share)
         shares.append(share)
         if stage.choose == "first":
@@ -69,7 +71,9 @@ def choose(stage: BoundStage, port: str, entities: Entities, facts: Facts, loade
     return Choice(tuple([_of_all(share, everything) for share in shares]), _of_all(rest, everything))
 
 
-def _taken(stage: str, condition: Condition, entities: Entities, left: Sequence[int], facts: Facts) -> Sequence[int]:
+def _taken(
+    stage: BoundStage, condition: Condition, entities: Entities, left: Sequence[int], facts: Facts
+) -> Sequence[int]:
     key = "when"
     try:
         if condition.when is not None and not condition.when.holds(**facts._asdict()):

@@ -213,7 +213,7 @@ class Passages:
         if found.id not in self._known:
             if found.plan not in self._plans:
                 self._plans[found.plan] = Plan.model_validate(found.definition)
-            bound = bind(self._plans[found.plan], found.params)
+            bound = bind(self._plans[found.plan], found.params, places=found.places)
             self._known[found.id] = Passage(
                 found.id, bound, found.dataset, found.state, found.first, samples=self._samples
             )

@@ -141,6 +141,14 @@ class Command:
         path.write_text(json.dumps({"pipeline": name, **keys, "stages": whole}, indent=1))
         return path.name
 
+    def place(self, pipeline: str, text: str) -> str:
+        """
+        Where a text stands in a pipeline that was written here, as FILE:LINE:COLUMN.
+        """
+        lines = (self.folder / pipeline).read_text().splitlines()
+        number, line = next((number, line) for number, line in enumerate(lines, 1) if text in line)
+        return f"{pipeline}:{number}:{line.index(text) + 1}"
+
 
 @pytest.fixture
 def clean_environment() -> dict[str, str]:

@@ -142,7 +142,9 @@ def test_a_condition_that_cannot_be_evaluated_fails_its_job_at_once_with_its_pla
     assert result.code == 1
     (failure,) = [json.loads(line) for line in cli("failures", "--json").out.splitlines()]
     assert (failure["stage"], failure["attempts"], failure["type"]) == ("marked", 1, "ConditionError")
-    assert failure["message"].startswith("`when` of the edge from stage 'marked', port 'default', to 'end': ")
+    place = cli.place(pipeline, "job.context.way > 'one'")
+    edge = "`when` of the edge from stage 'marked', port 'default', to 'end'"
+    assert failure["message"].startswith(f"{edge} ({place}): ")
     assert "job.context.way > 'one'" in failure["message"]
 
 

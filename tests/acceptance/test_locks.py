@@ -117,4 +117,4 @@ def test_a_lock_that_cannot_be_told_fails_the_job_that_hands_over_at_once(cli: C
 
     (failure,) = map(json.loads, cli("failures", "--json").out.splitlines())
     assert (failure["stage"], failure["type"], failure["attempts"]) == ("marked", "LockError", 1)
-    assert failure["message"].startswith("`lock` of stage 'end': ")
+    assert failure["message"].startswith(f"`lock` of stage 'end' ({cli.place(pipeline, 'len(job.context.way)')}): ")

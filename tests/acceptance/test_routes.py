@@ -101,6 +101,16 @@ def test_behind_the_first_that_takes_an_entity_nothing_is_asked(offline: Command
     assert [answer["holds"] for answer in way["answers"]] == [True, None, None]
 
 
+def test_a_condition_that_fails_says_where_it_is_written(offline: Command) -> None:
+    stages = {"source": {"next": [{"to": "end", "when": "job.context.way > 'one'"}]}, "end": {}}
+    written = offline.pipeline("letters", stages)
+
+    result = offline("route", written, "--at", "source", "--job", "-", stdin='{"context": {"way": 3}}')
+
+    assert result.code == 2
+    assert f"({offline.place(written, 'job.context.way')}): the expression" in result.error
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "error", "help"),
     [

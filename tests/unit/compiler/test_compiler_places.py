@@ -7,9 +7,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oaflow.compiler.places import part_of
+from oaflow.compiler.checking import check_data
+from oaflow.compiler.places import part_of, places_of
 from oaflow.diagnostics import NO_SPANS
 from oaflow.loader import load_text
+from oaflow.plan import bind
 
 words = st.text(st.sampled_from("ab'\"\\:é ,#{}\n"), max_size=12)
 
@@ -67,3 +69,42 @@ def test_what_was_declared_in_python_has_its_path():
     span = part_of(NO_SPANS, ("stages", "a"), "some text", 5, 4)
 
     assert (span.line, span.path) == (0, ("stages", "a"))
+
+
+EXPRESSIONS = """\
+pipeline: letters
+params: {loud: {type: bool, default: true}}
+stages:
+  read:
+    task: letters.read
+    next:
+      - {to: tell, where: &asked "e.caption"}
+      - to: keep
+        when: >
+          job.context.way
+          and params.loud
+        where: *asked
+  tell: {task: letters.tell, enabled: params.loud, lock: 'job.dataset'}
+  keep: {task: letters.keep}
+"""
+
+
+def test_what_is_bound_knows_where_its_expressions_are_written_and_the_plan_does_not():
+    loaded = load_text(EXPRESSIONS, "letters.yml")
+    checked = check_data(loaded.data, loaded.spans)
+    assert checked.plan is not None, checked.diagnostics
+    assert checked.pipeline is not None
+
+    places = places_of(checked.pipeline, loaded.spans)
+    bound = bind(checked.plan, {"loud": True}, places=places)
+
+    assert bound.stages["read"].places == {
+        "default>tell.where": "letters.yml:7:35",
+        "default>keep.when": "letters.yml:10:11",
+        "default>keep.where": "letters.yml:7:35",
+    }
+    assert bound.stages["tell"].places == {"enabled": "letters.yml:13:39", "lock": "letters.yml:13:59"}
+    moved = load_text(f"# A comment.\n{EXPRESSIONS}", "letters.yml")
+    again = check_data(moved.data, moved.spans)
+    assert again.plan is not None
+    assert again.plan.digest == checked.plan.digest
