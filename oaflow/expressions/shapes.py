@@ -212,7 +212,8 @@ def described(shape: Shape) -> str:
     """
     A shape in an author's words.
     """
-    return " or ".join(_WORDS[one.sort] for one in shape.alternatives)
+    words = " or ".join(_WORDS[one.sort] for one in shape.alternatives)
+    return f"either {words}" if shape.parts else words
 
 
 _WORDS: Mapping[Sort, str] = {

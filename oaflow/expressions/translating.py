@@ -32,9 +32,8 @@ def translate(
     if kind != "lock":
         _must_decide(translation, tree)
     elif _may_be_set(typed.shape):
-        message = f"a lock is a text, a number or a list, and this is {described(typed.shape)}"
-        help = None if typed.shape.sort is Sort.SET else "no set can be in it"
-        translation.mistake("wrong-argument", message, tree, help)
+        what = "this is" if typed.shape.sort is Sort.SET else "in this is"
+        translation.mistake("wrong-argument", f"a lock is a text, a number or a list, and {what} a set", tree)
     return typed.node, translation
 
 
