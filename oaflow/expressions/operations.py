@@ -295,6 +295,8 @@ def _texts(value: Any) -> Iterable[str]:
 
 def _members(given: Iterable[Any], otherwise: str) -> Iterator[str]:
     for value in _flat(given):
+        if value is None:  # a param without a value, in a list
+            continue
         if not isinstance(value, str):
             _refuse(value, otherwise)
         yield value

@@ -41,16 +41,21 @@ def test_a_run_waits_for_a_service_says_so_and_goes_on_when_it_comes(
     doctor = cli("doctor")
     assert (doctor.code, waits in doctor.out) == (3, True)
 
+    assert run.stderr is not None
+    err = ""
+    while waits not in err:
+        assert (line := run.stderr.readline()), err
+        err += line
+
     environment = cli.environment | {"PROCRASTINATE_APP": "service_for_tests.app", "SERVICE_DB": database}
     service = subprocess.Popen(SERVICE, env=environment, stderr=subprocess.DEVNULL)
     try:
-        _, err = run.communicate(timeout=100)
+        _, rest = run.communicate(timeout=100)
     finally:
         service.terminate()
         service.wait()
 
-    assert run.returncode == 0, err
-    assert waits in err
+    assert run.returncode == 0, err + rest
     found = cli("status", "--json").json
     assert (found["state"], found["stages"]["end"]["done"]) == ("finished", 3)
     receipt = cli("receipt")
