@@ -44,7 +44,8 @@ def test_a_run_waits_for_a_service_says_so_and_goes_on_when_it_comes(
     assert run.stderr is not None
     err = ""
     while waits not in err:
-        assert (line := run.stderr.readline()), err
+        line = run.stderr.readline()
+        assert line, err
         err += line
 
     environment = cli.environment | {"PROCRASTINATE_APP": "service_for_tests.app", "SERVICE_DB": database}
