@@ -38,6 +38,13 @@ Dataset = Annotated[
     str,
     typer.Option("--dataset", "-d", metavar="DATASET", help="Name of the dataset.", autocompletion=completing.datasets),
 ]
+Inputs = Annotated[
+    list[str] | None, typer.Argument(metavar="INPUT...", help="Values of the pipeline's positional param.")
+]
+Params = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="KEY=VALUE", help="A param; given twice, the param is a list."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 Workers = Annotated[
     int | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from oaflow.cli import completing
-from oaflow.cli.options import Dataset, Json, PipelineName, RunId, Workers, settings
+from oaflow.cli.options import Dataset, Inputs, Json, Params, PipelineName, RunId, Workers, settings
 from oaflow.cli.pages import Page
 
 if TYPE_CHECKING:
@@ -34,13 +34,8 @@ def register(app: typer.Typer) -> None:
 def run(
     pipeline: PipelineName,
     dataset: Dataset,
-    inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="INPUT...", help="Values of the pipeline's positional param.")
-    ] = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option("--param", "-p", metavar="KEY=VALUE", help="A param; given twice, the param is a list."),
-    ] = None,
+    inputs: Inputs = None,
+    param: Params = None,
     entities: Annotated[
         str | None, typer.Option("--input", "-i", metavar="FILE", help="FtM entities, one JSON a line; - is stdin.")
     ] = None,

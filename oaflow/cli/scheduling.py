@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oaflow.cli.options import Dataset, Json, PipelineName, settings
+from oaflow.cli.options import Dataset, Inputs, Json, Params, PipelineName, settings
 from oaflow.cli.pages import Page, Pages
 
 if TYPE_CHECKING:
@@ -38,13 +38,8 @@ def add(
     cron: Annotated[
         str, typer.Option("--cron", metavar="EXPRESSION", help="Minute, hour, day, month, weekday: '0 3 * * *'.")
     ],
-    inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="INPUT...", help="Values of the pipeline's positional param.")
-    ] = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option("--param", "-p", metavar="KEY=VALUE", help="A param; given twice, the param is a list."),
-    ] = None,
+    inputs: Inputs = None,
+    param: Params = None,
     zone: Annotated[str, typer.Option("--timezone", metavar="ZONE", help="What the times are of.")] = "UTC",
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Default: PIPELINE-DATASET.")] = None,
     json: Json = False,
