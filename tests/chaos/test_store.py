@@ -89,7 +89,7 @@ def test_kills_leave_the_store_and_the_search_as_a_quiet_run_does(
         out, err = running.communicate()
         crashed = connection.execute("SELECT count(*)::int FROM oaflow.hops WHERE outcome = 'crashed'").fetchone()
 
-    assert running.returncode == 0, err + out
+    assert running.returncode == 0, "".join([cli("failures").out, err, out])
     print(f"killed {killed}, {crashed} jobs of them while they ran")
     assert len(killed) >= 3
     assert left(cli) == left(other)
