@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -82,6 +82,12 @@ class Settings(BaseSettings):
     )
     heartbeat: float = Field(default=5.0, gt=0, description="seconds between two heartbeats")
     dead_after: float = Field(default=15.0, gt=0, description="seconds of silence after which a worker is dead")
+    web_password: SecretStr | None = Field(
+        default=None,
+        exclude=True,  # workers are given the settings, and have no use for it
+        description="asked for by `oaflow web` in place of the token in its address, and needed where others than this"
+        " machine can reach it",
+    )
 
     def report(self, run: str) -> Path:
         """

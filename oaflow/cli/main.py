@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oaflow.cli import asking, authoring, editing, finding, keeping, running, saving, scheduling, serving, writing
+from oaflow.cli import asking, authoring, browsing, editing, finding, keeping, running, saving, scheduling, serving, writing
 from oaflow.cli.options import version_option
 from oaflow.cli.pages import Pages
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     epilog="Example: oaflow run ingest -d demo",
 )
 
-for group in (running, scheduling, writing, authoring, editing, asking, finding, keeping, serving, saving):
+for group in (running, scheduling, writing, authoring, editing, asking, browsing, finding, keeping, serving, saving):
     group.register(app)
 
 

@@ -347,10 +347,14 @@ def recent_runs(
     dataset: str | None = None,
     pipeline: str | None = None,
     states: Sequence[str] | None = None,
+    before: str | None = None,
     limit: int = 20,
 ) -> list[Run]:
     """
     Runs, the newest first.
+
+    Args:
+        before: only those that are older than this one.
     """
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(
@@ -359,6 +363,7 @@ def recent_runs(
                 "dataset": dataset,
                 "pipeline": pipeline,
                 "states": list(states) if states is not None else None,
+                "before": before,
                 "limit": limit,
             },
         ).fetchall()

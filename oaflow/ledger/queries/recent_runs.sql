@@ -11,6 +11,7 @@ SELECT r.id, r.pipeline, r.plan, r.dataset, r.params, r.folders, r.first,
      WHERE (%(dataset)s::text IS NULL OR dataset = %(dataset)s)
        AND (%(pipeline)s::text IS NULL OR pipeline = %(pipeline)s)
        AND (%(states)s::text[] IS NULL OR state = ANY (%(states)s::text[]))
-     ORDER BY created_at DESC, id LIMIT %(limit)s
+       AND (%(before)s::text IS NULL OR (created_at, id) < (SELECT b.created_at, b.id FROM oaflow.runs b WHERE b.id = %(before)s))
+     ORDER BY created_at DESC, id DESC LIMIT %(limit)s
   ) r CROSS JOIN LATERAL oaflow.cut_v1(r.id, r.state, r.sealed) AS cut (off)
- ORDER BY r.created_at DESC, r.id
+ ORDER BY r.created_at DESC, r.id DESC

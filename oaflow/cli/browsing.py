@@ -1,0 +1,67 @@
+"""
+`web`: the same in a browser.
+"""
+
+from typing import Annotated
+
+import typer
+
+from oaflow.cli.options import settings
+from oaflow.cli.pages import Page
+
+
+def register(app: typer.Typer) -> None:
+    """
+    Adds the command of this group.
+    """
+    app.command("web", cls=Page, rich_help_panel="Asking", epilog="Example: oaflow web --open")(web)
+
+
+def web(
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host", metavar="ADDRESS", help="Where to listen; others than this machine need OAFLOW_WEB_PASSWORD."
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="PORT", help="0: any that is free.")] = 8080,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Nothing can be changed from the page.")] = False,
+    open_it: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name", metavar="NAME", help="A name of this machine that stands in addresses of the page; repeatable."
+        ),
+    ] = None,
+    trust_header: Annotated[
+        str | None,
+        typer.Option(
+            "--trust-header",
+            metavar="HEADER",
+            help="Let in who comes with this header, in which a reverse proxy says whom it has let in.",
+        ),
+    ] = None,
+) -> int:
+    """
+    Show runs, failures, documents and search in a browser, live, until a signal comes.
+    """
+    import webbrowser
+
+    from oaflow.cli.output import clean, complain, remark, say
+    from oaflow.errors import OaflowError
+    from oaflow.web.serving import serve
+
+    def said(error: Exception) -> None:
+        complain(OaflowError(f"{type(error).__name__}: {error}", help="this is a bug; --debug shows where"))
+
+    with serve(
+        settings(), host, port, header=trust_header, names=tuple(name or ()), read_only=read_only, said=said
+    ) as serving:
+        say(serving.url)
+        for text in serving.remarks:
+            remark(clean(text), "yellow")
+        remark("Ctrl-C ends it")
+        if open_it:
+            webbrowser.open(serving.url)
+        serving.answer()
+    return 0

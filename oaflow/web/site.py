@@ -1,0 +1,103 @@
+"""
+What all pages share: the database, the doorkeeper, and how an answer is written.
+"""
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, cast
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from oaflow import __version__
+from oaflow.errors import EnvironmentProblem, OaflowError, UsageError
+from oaflow.operations.browsing import Desk
+from oaflow.web import written
+from oaflow.web.visitors import Doorkeeper, Visitor
+
+FOLDER = Path(str(files("oaflow.web")))
+
+
+class Site:
+    """
+    One server.
+
+    Args:
+        desk: what pages read.
+        doorkeeper: who decides whom they are shown.
+        said: is told what went wrong in the program itself.
+    """
+
+    def __init__(self, desk: Desk, doorkeeper: Doorkeeper, said: Callable[[Exception], None]) -> None:
+        self.desk, self.doorkeeper, self.said = desk, doorkeeper, said
+        self.settings = desk.settings
+        self._templates = Environment(
+            loader=PackageLoader("oaflow.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update(written.FILTERS)
+        self._templates.globals["version"] = __version__
+
+    def page(self, request: Request, template: str, status: int = 200, **facts: Any) -> Response:
+        """
+        A page for who was let in.
+        """
+        visitor = cast("Visitor | None", getattr(request.state, "visitor", None))
+        return HTMLResponse(
+            self.part(
+                f"{template}.html",
+                path=request.url.path,
+                visitor=visitor,
+                read_only=self.doorkeeper.rules.read_only,
+                status=status,
+                **facts,
+            ),
+            status,
+        )
+
+    def part(self, template: str, **facts: Any) -> str:
+        """
+        A part of a page.
+        """
+        return self._templates.get_template(template).render(**facts)
+
+    def door(self, request: Request, *, wrong: bool = False) -> Response:
+        """
+        The page of who was not let in.
+        """
+        to = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        rules = self.doorkeeper.rules
+        return self.page(request, "door", 401, rules=rules, wrong=wrong, to="/" if to.startswith("/enter") else to)
+
+    def refused(self, request: Request, status: int, text: str, help: str | None = None) -> Response:
+        """
+        The page that says why not.
+        """
+        return self.page(request, "refused", status, text=text, help=help)
+
+    async def failed(self, request: Request, error: Exception) -> Response:
+        """
+        What is shown of an error: the sentence of one of ours; of others that they are bugs.
+        """
+        match error:
+            case UsageError():
+                return self.refused(request, 404 if request.method == "GET" else 409, str(error), error.help)
+            case EnvironmentProblem():
+                return self.refused(request, 503, str(error), error.help)
+            case OaflowError():
+                return self.refused(request, 500, str(error), error.help)
+            case _:
+                self.said(error)
+                return self.refused(request, 500, f"{type(error).__name__}: this is a bug; the terminal says more")
+
+
+def site_of(request: Request) -> Site:
+    """
+    The site that a request came to.
+    """
+    return request.app.state.site

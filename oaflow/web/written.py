@@ -1,0 +1,85 @@
+"""
+How values are written on a page: numbers, times, names. Templates escape; these do not.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from oaflow.quantities import duration
+
+# What is longer is cut, in letters: a reason may be all that some parser said.
+_LONGEST = 400
+
+
+def number(value: float) -> str:
+    """
+    `1,200`
+    """
+    return f"{value:,}"
+
+
+def clock(value: datetime | None) -> str:
+    """
+    A moment, here, to the second.
+    """
+    return f"{value.astimezone():%Y-%m-%d %H:%M:%S}" if value is not None else ""
+
+
+def took(seconds: float | None) -> str:
+    """
+    A time, in milliseconds where it is short.
+    """
+    if seconds is None:
+        return ""
+    return duration(seconds) if seconds >= 1 else f"{max(seconds, 0) * 1000:.0f} ms"
+
+
+def plural(value: int, noun: str, nouns: str | None = None) -> str:
+    """
+    `1 job`, `1,200 jobs`
+    """
+    return f"{value:,} {noun if value == 1 else nouns or noun + 's'}"
+
+
+def plain(text: object, longest: int = _LONGEST) -> str:
+    """
+    Text from data on one line: what is not to be seen, or turns the direction of writing, is shown as an escape.
+    """
+    line = "".join(letter if letter.isprintable() or letter == "\u3000" else _shown(letter) for letter in str(text))
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def lines(text: str, last: int = 60) -> str:
+    """
+    The end of a text of several lines, such as a traceback, as `plain` has each.
+    """
+    return "\n".join(plain(line, 1000) for line in text.rstrip().splitlines()[-last:])
+
+
+def pieces(text: str, marks: Iterable[Sequence[int]]) -> list[tuple[str, bool]]:
+    """
+    A text cut at the words that were looked for: each piece, and whether it is one of them.
+    """
+    found: list[tuple[str, bool]] = []
+    at = 0
+    for start, end in marks:
+        found += [(plain(text[at:start], 10_000), False), (plain(text[start:end], 10_000), True)]
+        at = end
+    return [(piece, marked) for piece, marked in [*found, (plain(text[at:], 10_000), False)] if piece]
+
+
+def _shown(letter: str) -> str:
+    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(letter) or letter.encode("unicode_escape").decode("ascii")
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "clock": clock,
+    "duration": duration,
+    "lines": lines,
+    "number": number,
+    "pieces": pieces,
+    "plain": plain,
+    "plural": plural,
+    "took": took,
+}
