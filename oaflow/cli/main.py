@@ -8,7 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from oaflow.cli import asking, authoring, browsing, editing, finding, keeping, running, saving, scheduling, serving, writing
+from oaflow.cli import (
+    asking,
+    authoring,
+    browsing,
+    editing,
+    finding,
+    keeping,
+    running,
+    saving,
+    scheduling,
+    serving,
+    writing,
+)
 from oaflow.cli.options import version_option
 from oaflow.cli.pages import Pages
 

@@ -4,7 +4,7 @@ What goes on while somebody looks: one look at each run, as often as is worth it
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,7 +43,6 @@ class _Watch:
     """
 
     facts: dict[str, str] = field(default_factory=dict[str, str])
-    number: int = 0
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
     watchers: int = 0
     task: asyncio.Task[None] | None = None
@@ -74,16 +73,16 @@ class Watches:
         if watch.task is None:
             watch.task = asyncio.create_task(self._look(run, watch))
         seen: dict[str, str] = {}
-        number = -1
         try:
             while True:
                 async with watch.news:
-                    await watch.news.wait_for(lambda: watch.number != number)
-                number = watch.number
-                for name, data in watch.facts.items():
-                    if seen.get(name) != data:
-                        seen[name] = data
-                        yield ServerSentEvent(data, event=name)
+                    while watch.facts == seen:
+                        await watch.news.wait()
+                facts = watch.facts
+                for name in facts:
+                    if seen.get(name) != facts[name]:
+                        yield ServerSentEvent(facts[name], event=name)
+                seen = facts
         finally:
             watch.watchers -= 1
             if not watch.watchers and self._watches.get(run) is watch:
@@ -103,7 +102,7 @@ class Watches:
             except (UsageError, EnvironmentProblem) as error:
                 facts = {**watch.facts, "away": str(error)}
             if facts != watch.facts:
-                watch.facts, watch.number = facts, watch.number + 1
+                watch.facts = facts  # replaced as a whole: who reads it has all of one moment
                 async with watch.news:
                     watch.news.notify_all()
             looks += 1
@@ -155,7 +154,7 @@ def _find(site: Site, run: str) -> None:
 
 
 @asynccontextmanager
-async def lifespan(app: Starlette) -> AsyncIterator[None]:
+async def lifespan(app: Starlette) -> AsyncGenerator[None]:
     """
     What is watched belongs to the loop of the server.
     """

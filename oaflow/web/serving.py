@@ -66,8 +66,8 @@ class Serving:
         """
         Answers until a signal comes.
         """
-        # The server raises the signal that has ended it again, when it is done: the block that it runs in has its end, too.
-        before = {each: signal.signal(each, lambda *_: None) for each in (signal.SIGINT, signal.SIGTERM)}
+        # When it is done, the server raises the signal again that has ended it: the block around it has its end, too.
+        before = {each: signal.signal(each, _nothing) for each in (signal.SIGINT, signal.SIGTERM)}
         try:
             self._server.run(sockets=[self._socket])
         finally:
@@ -97,7 +97,7 @@ def rules_of(
         return Rules(header=header, names=known, read_only=read_only), (remark, *only_read)
     if password is not None:
         remark = "who knows OAFLOW_WEB_PASSWORD is let in"
-        plain = () if is_loopback(host) else ("it is not encrypted: others on the way can read along, but for a proxy with TLS",)
+        plain = () if is_loopback(host) else ("it is not encrypted: without a proxy with TLS others can read along",)
         return Rules(password=password, names=known, read_only=read_only), (remark, *plain, *only_read)
     if not is_loopback(host):
         raise OpenDoorError(host)
@@ -144,6 +144,10 @@ def serve(
         address = f"http://{shown}:{number}/"
         url = f"{address}?token={rules.token}" if rules.token else address
         yield Serving(url, remarks, uvicorn.Server(config), listening)
+
+
+def _nothing(number: int, frame: object) -> None:
+    pass
 
 
 @contextmanager

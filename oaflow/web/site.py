@@ -11,7 +11,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from oaflow import __version__
 from oaflow.errors import EnvironmentProblem, OaflowError, UsageError
 from oaflow.operations.browsing import Desk
 from oaflow.web import written
@@ -41,7 +40,6 @@ class Site:
             lstrip_blocks=True,
         )
         self._templates.filters.update(written.FILTERS)
-        self._templates.globals["version"] = __version__
 
     def page(self, request: Request, template: str, status: int = 200, **facts: Any) -> Response:
         """

@@ -69,8 +69,8 @@ def is_ours(host: str, names: frozenset[str]) -> bool:
     """
     Whether the `Host` of a request names this server.
 
-    A page elsewhere can let its own name lead here (DNS rebinding), and would then be of one origin with us; a number it
-    cannot.
+    A page elsewhere can let its own name lead here (DNS rebinding), and would then be of one origin with us; with a
+    number it cannot.
     """
     name = _without_port(host).lower()
     if name in _LOCAL_NAMES or name in names:
