@@ -73,12 +73,12 @@ def judge(
         crashes: crashes that it is charged with, without this one.
         most_crashes: the crash that fails a job.
         collected: whether it was put together of several: the first crash, or the last attempt, takes it apart.
-        parted: whether it was taken out of such a one: it has one attempt.
+        parted: whether it was taken out of such a one: it has one attempt, and its share in the crash of the whole.
     """
     match trouble.kind:
         case "room":
             return Again("paused", delay=1.0)
-        case "crash" if crashes + 1 < most_crashes and not collected and not parted:
+        case "crash" if crashes + parted + 1 < most_crashes and not collected:
             return Again("crashed")
         case "error" if not trouble.final and retries < stage.retry.max and not parted:
             return Again("retried", stage.retry.delay(retries + 1))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from oaflow.model import Retry
 from oaflow.plan import BoundStage
-from oaflow.runtime.policy import Again, Divert, Fail, Trouble, judge
+from oaflow.runtime.policy import Again, Divert, Fail, Part, Trouble, judge
 
 STAGE = BoundStage(
     name="read", task="m.read", queue="q", edges=(), dropped=(), options={}, retry=Retry(max=3), timeout=None,
@@ -54,6 +54,20 @@ def test_a_crash_is_repeated_at_once_until_there_were_too_many_whatever_was_retr
     verdict = judge(Trouble("crash"), stage, retries=retries, crashes=crashes, most_crashes=most)
 
     if crashes + 1 < most:
+        assert verdict == Again("crashed", 0.0)
+    else:
+        assert verdict == (Divert() if stage.on_error else Fail())
+
+
+@given(stages, numbers, st.integers(1, 9))
+def test_what_was_put_together_is_taken_apart_by_its_first_crash_which_counts_for_each(
+    stage: BoundStage, crashes: int, most: int
+) -> None:
+    whole = judge(Trouble("crash"), stage, retries=0, crashes=0, most_crashes=most, collected=True)
+    verdict = judge(Trouble("crash"), stage, retries=0, crashes=crashes, most_crashes=most, parted=True)
+
+    assert whole == Part()
+    if 1 + crashes + 1 < most:
         assert verdict == Again("crashed", 0.0)
     else:
         assert verdict == (Divert() if stage.on_error else Fail())
