@@ -37,7 +37,7 @@ test: $(VENV)/dev.stamp  ## the tests; TESTS=tests/unit for some of them
 
 bench: $(VENV)/dev.stamp  ## the measurements of docs/performance.md; SIZE=small is quicker, BENCH=chain is one of them (field needs redis-server)
 	@scripts/need-tesseract
-	$(PYTHON) -m benchmarks $(BENCH) --size $(SIZE)
+	$(PYTHON) -m benchmarks $(BENCH) --size $(SIZE) --write
 
 chaos: $(VENV)/dev.stamp  ## all kinds of harm to one long run; FAULTS=100 is shorter, SEED=4 repeats one
 	$(PYTHON) -m tests.chaos.long --faults $(FAULTS) $(if $(SEED),--seed $(SEED))

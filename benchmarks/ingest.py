@@ -23,7 +23,7 @@ SMALL: dict[Size, int] = {"tiny": 30, "small": 400, "full": 2_000}
 # Reading a scan is work for seconds, beside which the rest must not show; reading a small file is not, and what is
 # asked for is what the rest costs.
 RATIO = {"scans": Target("at least", 0.8)}
-ABOVE = {"small files": Target("at most", 15.0)}
+ABOVE = {"small files": Target("at most", 4.0)}
 
 Taken = tuple[float, float]  # seconds; CPU seconds
 

@@ -9,7 +9,7 @@ from benchmarks.ground import ground
 from benchmarks.harness import Figure, Report, Size, Target
 from benchmarks.watch import ROLES, Watch, quarters
 
-FILES: dict[Size, int] = {"tiny": 50, "small": 1_000, "full": 10_000}
+FILES: dict[Size, int] = {"tiny": 50, "small": 1_000, "full": 100_000}
 
 MB = 1_000_000
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import NAMES, main
+from benchmarks.__main__ import NAMES, main, with_table
 from benchmarks.harness import Figure, Report, Target, interleaved, number, ratios, table
 from benchmarks.watch import quarters
 
@@ -54,6 +54,22 @@ def test_one_benchmark_runs_and_leaves_its_figures(tmp_path: Path):
     kept = json.loads((tmp_path / "startup-tiny.json").read_text())
     assert [figure["unit"] for figure in kept["figures"]] == ["s", "s"]
     assert kept["about"]["cores"] >= 1
+
+
+def test_a_table_takes_the_place_of_its_last_one_on_the_page_and_leaves_the_others():
+    def report(name: str, figure: float) -> Report:
+        return Report(name, "a title", (Figure("it", "s", (figure,), Target("at most", 5.0)),))
+
+    page = with_table("# Page\n", report("x", 6.0), "small", "2026-01-01")
+    both = with_table(page, report("y", 2.0), "small", "2026-01-01")
+    again = with_table(both, report("x", 3.0), "full", "2026-02-02")
+
+    assert page.startswith("# Page\n\n<!-- x -->\n### `x`: a title\n\nOf 2026-01-01, `SIZE=small`, on ")
+    assert "| it | 6 s |  | at most 5 MISSED |" in both
+    assert "| it | 2 s |" in both
+    assert "6 s" not in again
+    assert "| it | 3 s |  | at most 5 met |" in again
+    assert (again.index("3 s") < again.index("2 s"), again.count("### `x`")) == (True, 1)
 
 
 def test_an_unknown_benchmark_is_refused_by_name(capsys: pytest.CaptureFixture[str]):
