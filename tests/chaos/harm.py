@@ -47,6 +47,7 @@ class Pace:
         stop: that a process stands still.
         block: that a stage blocks the loop of its worker.
         hold: that a session holds rows, a snapshot or all connections.
+        away: that nobody reaches the database for long.
         settings: of the workers.
     """
 
@@ -55,6 +56,7 @@ class Pace:
     stop: float = 22.0
     block: float = 17.0
     hold: float = 5.0
+    away: float = 60.0
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -246,6 +248,7 @@ def _restart(stand: Stand, how: signal.Signals) -> Hit:
 
 
 _SESSIONS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'oaflow%'"
+_TERMINATE_ALL = f"SELECT pg_terminate_backend(pid) {_SESSIONS}"
 
 
 def terminate_session(stand: Stand) -> Hit | None:
@@ -266,12 +269,34 @@ def cancel_statement(stand: Stand) -> Hit | None:
     return None
 
 
+def time_out_statements(stand: Stand) -> Hit:
+    """
+    For some time the server gives statements of new sessions so little time that many of them are over it.
+    """
+    with stand.connect() as connection:
+        name = connection.info.dbname
+        connection.execute(f'ALTER DATABASE "{name}" SET statement_timeout = 5')  # pyright: ignore[reportArgumentType]
+        connection.execute(_TERMINATE_ALL)
+        time.sleep(stand.pace.hold)
+        connection.execute(f'ALTER DATABASE "{name}" RESET statement_timeout')  # pyright: ignore[reportArgumentType]
+        connection.execute(_TERMINATE_ALL)
+    return ALL
+
+
 def go_away(stand: Stand) -> Hit:
     """
     Nobody reaches the database for some time.
     """
+    return _away(stand, stand.pace.hold)
+
+
+def go_far_away(stand: Stand) -> Hit:
+    return _away(stand, stand.pace.away)
+
+
+def _away(stand: Stand, seconds: float) -> Hit:
     stand.proxy.leave()
-    time.sleep(stand.pace.hold)
+    time.sleep(seconds)
     stand.proxy.away = False
     return ALL
 
@@ -371,6 +396,8 @@ KINDS = {
     "restart of Postgres, fast": Kind(restart_fast, 1.5),
     "restart of Postgres, immediate": Kind(restart_immediate, 1.5),
     "database out of reach": Kind(go_away, 1.5),
+    "database out of reach for a minute": Kind(go_far_away, 0.3),
+    "sessions with a statement timeout of 5 ms": Kind(time_out_statements, 1),
     "session terminated": Kind(terminate_session, 12),
     "statement cut": Kind(cut_statement, 16, ordered=True),
     "statement stalled": Kind(stall_statement, 6, ordered=True),

@@ -37,6 +37,9 @@ HANDED_OVER = ("done", "chunk", "retried", "parted", "failed")
 # Roots that are entered when fewer jobs than that are open, so that nothing waits for long and all have work.
 ROOTS, FEW = 20, 80
 
+# Seconds until work goes on after a fault: of 95 in 100.
+SLOW = 30.0
+
 # From the last fault until the run is called stuck.
 PATIENCE = 180.0
 
@@ -84,6 +87,13 @@ class Outcome:
         The seconds of all faults.
         """
         return tuple(seconds for each in self.recovered.values() for seconds in each)
+
+    @property
+    def slow(self) -> bool:
+        """
+        Whether one in twenty took too long to recover from.
+        """
+        return _p95(self.all_recovered) > SLOW
 
     @property
     def good(self) -> bool:
@@ -287,8 +297,11 @@ def table(outcome: Outcome) -> str:
 def _seconds(values: Sequence[float]) -> tuple[str, str]:
     if not values:
         return "", ""
-    p95 = statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
-    return f"{statistics.median(values):.1f} s", f"{p95:.1f} s"
+    return f"{statistics.median(values):.1f} s", f"{_p95(values):.1f} s"
+
+
+def _p95(values: Sequence[float]) -> float:
+    return statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else max(values, default=0.0)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -311,7 +324,7 @@ def main(argv: Sequence[str]) -> int:
         before, _, rest = PAGE.read_text().partition(begin_mark)
         _, _, after = rest.partition(end_mark)
         PAGE.write_text(f"{before}{begin_mark}\n{table(outcome)}\n{end_mark}{after}")
-    return int(not outcome.good)
+    return int(not outcome.good or outcome.slow)
 
 
 if __name__ == "__main__":

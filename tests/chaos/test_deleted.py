@@ -1,7 +1,7 @@
 """
 Rows that somebody deletes in the middle of a run: it ends all the same, names them, and no join fires before that.
 
-OAFLOW_DELETED=ROWSxROOTS asks for more; a root is 17 jobs.
+OAFLOW_DELETED=ROWSxROOTS asks for more, with default settings; a root is 17 jobs.
 """
 
 import os
@@ -11,12 +11,14 @@ from pathlib import Path
 
 import psycopg
 
-from tests.chaos.crew import Post, crew
+from tests.chaos.crew import WORKER, Post, crew
 from tests.chaos.history import findings, read
 from tests.chaos.passages import begin, ended
 from tests.chaos.test_statements import wait
 
-ROWS, ROOTS = map(int, os.environ.get("OAFLOW_DELETED", "40x60").split("x"))
+ASKED = os.environ.get("OAFLOW_DELETED")
+ROWS, ROOTS = map(int, (ASKED or "40x60").split("x"))
+HASTY = (sys.executable, "-m", "tests.chaos.hasty_worker")
 
 # Ten times what is expected, by the roots.
 PATIENCE = 60.0 + ROOTS * 0.3
@@ -39,7 +41,7 @@ def test_deleted_rows_are_named_and_hold_nothing_up(
     passage.enter(ROOTS)
     passage.seal()
     with (
-        crew(post, sys.executable, "-m", "tests.chaos.hasty_worker", "--executors", "2", count=2),
+        crew(post, *(WORKER if ASKED else HASTY), "--executors", "2", count=2),
         psycopg.connect(database, autocommit=True) as connection,
     ):
         ended_jobs = "SELECT count(*) FROM oaflow.hops WHERE outcome = 'done'"

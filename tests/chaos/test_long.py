@@ -12,6 +12,7 @@ HASTY = Pace(
     stop=3.0,
     block=1.0,
     hold=1.0,
+    away=4.0,
     settings={"OAFLOW_HEARTBEAT": "0.5", "OAFLOW_DEAD_AFTER": "2", "OAFLOW_CRASHES": "1000"},
 )
 
