@@ -1,5 +1,5 @@
 """
-Claiming plain procrastinate tasks beside the stages: by queue and task, with the meaning of procrastinate's locks.
+Plain procrastinate tasks beside the stages: claimed by queue and task, with the meaning of procrastinate's locks.
 """
 
 from collections.abc import Sequence
@@ -35,3 +35,14 @@ async def claim_plain(
             CLAIM_PLAIN, {"worker": worker, "queues": list(queues) if queues else None, "tasks": list(tasks)}
         )
         return await cursor.fetchone()
+
+
+async def drop_queueing_lock(connection: AsyncConnection[Any], worker: int, job: int) -> None:
+    """
+    Take the queueing lock off a plain job that a worker is at, so that it can wait beside the one that has it.
+    """
+    await connection.execute(
+        "UPDATE procrastinate_jobs SET queueing_lock = NULL"
+        " WHERE id = %s AND worker_id = %s AND status::text = 'doing'",
+        (job, worker),
+    )

@@ -14,7 +14,7 @@ from typing import Any, cast
 import orjson
 from procrastinate import connector, exceptions, jobs, manager
 
-from oaflow.ledger.plain import claim_plain
+from oaflow.ledger.plain import claim_plain, drop_queueing_lock
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.runtime.dispatcher import Dispatcher
 from oaflow.runtime.options import Options
@@ -123,10 +123,17 @@ class FlowJobManager(manager.JobManager):
 
     async def retry_job(self, job: jobs.Job, *arguments: Any, **named: Any) -> None:
         """
-        Put a plain job back.
+        Put a plain job back, also where another one of its queueing lock waits by now: procrastinate would fail there,
+        and leave it `doing` under a worker that is not at it.
         """
         try:
-            await super().retry_job(job, *arguments, **named)
+            try:
+                await super().retry_job(job, *arguments, **named)
+            except exceptions.UniqueViolation as refused:
+                if refused.constraint_name != manager.QUEUEING_LOCK_CONSTRAINT or job.worker_id is None:
+                    raise
+                await self._wire.send("retry", drop_queueing_lock, job.worker_id, job.id or 0)
+                await super().retry_job(job, *arguments, **named)
         finally:
             self._plain.discard(job.id or 0)
 

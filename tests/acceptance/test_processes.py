@@ -358,53 +358,66 @@ def test_no_function_of_procrastinate_finishes_defers_or_fetches_a_routed_job(cl
     assert stock == []
 
 
-def test_the_stock_worker_runs_stages_and_leaves_what_is_not_ours(
-    cli: Command, noting: str, started: Started, until: Until
-) -> None:
-    with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO procrastinate_jobs (queue_name, task_name)"
-            " VALUES ('theirs', 'their.task'), ('middle', 'their.task')"
-        )
-    environment = cli.environment | {"PROCRASTINATE_APP": "oaflow.app"}
-    worker = started(
-        subprocess.Popen(
-            [sys.executable, "-m", "procrastinate", "worker"],
-            cwd=cli.folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True,
-        )
+def stock_worker(cli: Command) -> subprocess.Popen[str]:
+    """
+    procrastinate's own command, with an app of oaflow.
+    """
+    cli.environment |= {"PROCRASTINATE_APP": "plain_tasks.app", "PLAIN_NOTES": str(cli.folder / "notes")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "procrastinate", "worker"],
+        cwd=cli.folder, env=cli.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
     )  # fmt: skip
 
-    result = cli("run", noting, "-d", "demo", "--workers", "0", "--json")
 
+def test_the_stock_worker_drains_and_may_be_killed_and_leaves_what_is_not_ours(
+    cli: Command, noting: str, started: Started, until: Until
+) -> None:
+    notes, alone = cli.folder / "notes", ("plain", "plain_tasks.alone", "alone", "alone")
+    enter = "INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock) VALUES (%s, %s, %s, %s)"
+    cli.environment |= {"OAFLOW_HEARTBEAT": "0.3", "OAFLOW_DEAD_AFTER": "1.5"}
+    for row in (("theirs", "their.task", None, None), ("middle", "their.task", None, None)):
+        query(cli, f"{enter} RETURNING id", *row)
+
+    first = started(stock_worker(cli))
+    running = started(cli.start("run", noting, "-d", "demo", "--workers", "0", "--json"))
+    until(lambda: len(noted(cli)) >= 5)
+    first.send_signal(signal.SIGTERM)
+    assert ended(first).code == 0
+    given_back = "SELECT count(*)::int FROM procrastinate_jobs WHERE status = 'doing' OR worker_id IS NOT NULL"
+    assert query(cli, f"{given_back} UNION SELECT count(*) FROM oaflow.workers") == [(0,)]
+
+    # Killed at a plain task while the next one of its queueing lock waits: what it had comes back all the same.
+    query(cli, f"{enter} RETURNING id", *alone)
+    before, second = len(noted(cli)), started(stock_worker(cli))
+    until(lambda: notes.exists() and len(noted(cli)) > before)
+    query(cli, f"{enter} RETURNING id", *alone)
+    second.kill()
+    ended(second)
+    (cli.folder / "goes on").touch()
+    third = started(stock_worker(cli))
+    result = ended(running)
+    until(lambda: notes.read_text().count("alone ends") == 2)
+    third.send_signal(signal.SIGTERM)
+
+    assert ended(third).code == 0
     assert result.code == 0, result.err
     assert result.json["stages"]["end"]["done"] == 60
-    worker.send_signal(signal.SIGTERM)
-    worker.communicate(timeout=PATIENCE)
-    assert query(cli, "SELECT DISTINCT status::text FROM procrastinate_jobs WHERE task_name = 'their.task'") == [
-        ("todo",)
-    ]
+    assert Counter(notes.read_text().splitlines()) == {"alone begins": 3, "alone ends": 2}
+    plain = "SELECT DISTINCT task_name, status::text FROM procrastinate_jobs WHERE task_name ~ 'alone|their' ORDER BY 1"
+    assert query(cli, plain) == [("plain_tasks.alone", "succeeded"), ("their.task", "todo")]
 
 
 def test_the_stock_worker_does_plain_tasks_beside_the_stages_of_a_run(
     cli: Command, noting: str, started: Started, until: Until
 ) -> None:
-    notes = cli.folder / "notes"
-    cli.environment |= {"PROCRASTINATE_APP": "plain_tasks.app", "PLAIN_NOTES": str(notes)}
-    procrastinate = [sys.executable, "-m", "procrastinate"]
-    worker = started(
-        subprocess.Popen(
-            [*procrastinate, "worker"],
-            cwd=cli.folder, env=cli.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        )
-    )  # fmt: skip
+    notes, worker = cli.folder / "notes", started(stock_worker(cli))
     running = started(cli.start("run", noting, "-d", "demo", "--workers", "0", "--json"))
     until(lambda: noted(cli))
     for number in range(3):
         given = json.dumps({"queue": "plain", "task": "plain_tasks.first", "payload": {"n": number}})
         subprocess.run(
-            [*procrastinate, "defer", "plain_tasks.first", given],
+            [sys.executable, "-m", "procrastinate", "defer", "plain_tasks.first", given],
             cwd=cli.folder, env=cli.environment, check=True, capture_output=True, timeout=PATIENCE,
         )  # fmt: skip
 

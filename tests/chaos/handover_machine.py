@@ -1,6 +1,7 @@
 """
 A state machine over the real SQL of the hand-over: three workers, any interleaving of claims, completions sent once,
-twice or by a worker that is dead, streams, deaths, recoveries, lost answers and rows that somebody deletes.
+twice or by a worker that is dead, streams, deaths, recoveries, lost answers, rows that somebody deletes, and queueing
+locks that somebody gives to jobs.
 
 The model: each root is one chain of three stages; each position of a stream has one successor.
 """
@@ -223,6 +224,11 @@ class HandoverMachine(RuleBasedStateMachine):
         beat = "SELECT suspects FROM oaflow.heartbeat_v1(%s, %s::bigint[], %s::bigint[])"
         suspects = self.sql(beat, worker, list(self.held[worker]), [])[0][0]
         self.sql(beat, worker, list(self.held[worker]), suspects)
+
+    @rule()
+    def queueing_lock(self) -> None:
+        """Any number of a queueing lock run, and one of it waits at most: none may keep another from coming back."""
+        self.sql("UPDATE procrastinate_jobs SET queueing_lock = 'x' WHERE status = 'doing'")
 
     @rule()
     def sweep(self) -> None:

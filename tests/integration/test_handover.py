@@ -5,7 +5,7 @@ The hand-over's SQL, statement by statement, on a real server.
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -535,6 +535,85 @@ def test_async_jobs_of_a_dead_worker_are_suspects_then_charged_then_poison(book:
 
     # What that means is decided by who claims it: it knows on_error, and so do its counters.
     assert [row.crashes for row in book.claim(book.worker())] == [3]
+
+
+def plain(book: Book, worker: int | None = None, *, of: str | None = "daily", lock: str | None = None) -> int:
+    """
+    A plain job of a queueing lock, which waits, or which a worker is at.
+    """
+    return book.one(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, status, worker_id)"
+        " VALUES ('plain', 'tick', %s, %s, %s, %s) RETURNING id",
+        lock, of, "todo" if worker is None else "doing", worker,
+    )  # fmt: skip
+
+
+def queueing_lock(book: Book, job: int) -> tuple[Any, ...]:
+    return book.sql("SELECT status::text, worker_id, queueing_lock FROM procrastinate_jobs WHERE id = %s", job)[0]
+
+
+def recovered(book: Book, worker: int, jobs: list[int]) -> None:
+    assert set(jobs) <= book.recover(worker)
+
+
+def reclaimed(book: Book, worker: int, jobs: list[int]) -> None:
+    book.sql("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 h' WHERE id = %s", worker)
+    ((alive, back),) = book.sql("SELECT alive, reclaimed FROM oaflow.heartbeat_v1(%s, '{}', %s)", worker, jobs)
+    assert (alive, sorted(back)) == (True, jobs)
+    assert book.one("SELECT now() - last_heartbeat < '1 min' FROM procrastinate_workers WHERE id = %s", worker)
+
+
+@pytest.mark.parametrize("back", [recovered, reclaimed])
+def test_a_job_comes_back_beside_one_that_waits_under_its_queueing_lock_and_keeps_nobody(
+    book: Book, database: str, back: Callable[[Book, int, list[int]], None]
+) -> None:
+    worker = book.worker()
+    stage = book.enter()
+    assert book.claimed(worker) == stage
+    one, two = plain(book, worker), plain(book, worker)  # the second began while the first was running
+    alone, entered = plain(book, worker, of="weekly"), plain(book, worker, of="monthly")
+    book.sql("UPDATE procrastinate_jobs SET abort_requested = true WHERE id = %s", alone)
+    waits = plain(book, lock="mine")
+    with psycopg.connect(database) as somebody:  # who has not committed yet
+        somebody.execute(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock) VALUES ('plain', 'tick', 'monthly')"
+        )
+        began = time.monotonic()
+        back(book, worker, [*stage, one, two, alone, entered])
+        assert time.monotonic() - began < 5  # nobody waits for that one
+
+    assert queueing_lock(book, waits) == ("todo", None, "daily")
+    assert queueing_lock(book, alone) == ("todo", None, "weekly")  # kept, where it can be
+    for job in (one, two, entered):
+        assert queueing_lock(book, job) == ("todo", None, None)
+    assert book.job(stage[0]) == ("todo", 1, None)
+
+
+def test_of_two_that_come_back_with_one_queueing_lock_one_has_it(book: Book) -> None:
+    worker = book.worker()
+    one, two = plain(book, worker), plain(book, worker)
+
+    recovered(book, worker, [one, two])
+
+    assert sorted(str(queueing_lock(book, job)[2]) for job in (one, two)) == ["None", "daily"]
+    with pytest.raises(psycopg.errors.UniqueViolation):  # as procrastinate means it
+        plain(book)
+
+
+@pytest.mark.parametrize("outcome", ["retried", "crashed", "paused", "released"])
+def test_a_queueing_lock_that_others_gave_a_job_of_a_stage_is_in_nobodys_way(book: Book, outcome: str) -> None:
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+    book.sql("UPDATE procrastinate_jobs SET queueing_lock = 'daily' WHERE id = %s", job)
+    plain(book)
+
+    if outcome == "released":
+        book.sql("SELECT oaflow.release_v1(%s, %s)", worker, [job])
+    else:
+        assert book.complete(worker, book.done(job, outcome)) == {job: "applied"}
+
+    assert queueing_lock(book, job) == ("todo", None, None)
 
 
 @pytest.mark.parametrize("foreign_key", [True, False])

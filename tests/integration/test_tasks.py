@@ -134,6 +134,32 @@ def test_two_retries_are_three_runs(app, rows, kind):
     assert [row[2] for row in rows()] == ["failed"]
 
 
+def test_a_task_is_tried_again_also_where_another_one_of_its_queueing_lock_waits_by_now(database, rows):
+    app, runs = make_app(database), []
+
+    async def fail(job):
+        runs.append(job.payload["n"])
+        if len(runs) == 1:
+            await defer(2)
+            raise ValueError("again")
+
+    def defer(n):
+        payload = {"queue": "q", "task": "t", "payload": {"n": n}}
+        return registered.configure(queue="q", queueing_lock="daily").defer_async(**payload)
+
+    registered = task(app=app, name="t", retry=1)(fail)
+
+    async def main():
+        async with app.open_async():
+            await defer(1)
+            await app.run_worker_async(queues=["q"], wait=False, install_signal_handlers=False, listen_notify=False)
+
+    asyncio.run(main())
+
+    assert sorted(runs) == [1, 1, 2]
+    assert [(row[2], row[4]) for row in rows()] == [("succeeded", 2), ("succeeded", 1)]
+
+
 @pytest.mark.parametrize("kind", ["generator", "async generator"])
 def test_a_function_that_fails_in_the_middle_has_sent_nothing(app, rows, kind):
     def jobs():

@@ -42,33 +42,59 @@ BEGIN
      ORDER BY t.priority DESC, t.id;
 END $$;
 
--- Gives back what was claimed and not started: no attempt is spent.
+-- Gives back what was claimed and not started: no attempt is spent. These are jobs of stages, which have no queueing lock;
+-- one that somebody gave them goes, since another job of it may wait by now, and procrastinate lets one wait.
 CREATE FUNCTION oaflow.release_v1(p_worker bigint, p_ids bigint[]) RETURNS integer
 LANGUAGE sql AS $$
     WITH back AS (
-        UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL, abort_requested = false
+        UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL, abort_requested = false, queueing_lock = NULL
          WHERE id = ANY (p_ids) AND status::text = 'doing' AND worker_id = p_worker RETURNING 1)
     SELECT count(*)::int FROM back
 $$;
 
+-- Gives a plain job that came back its queueing lock again, where no other one of it waits. Where one does, both run: to
+-- end the one that came back would lose what it was asked for. Who is about to enter one is not waited for, since beats
+-- and recoveries of all would wait along.
+CREATE FUNCTION oaflow.queueing_lock_v1(p_job bigint, p_lock text) RETURNS void
+LANGUAGE plpgsql SET lock_timeout = '100ms' AS $$
+BEGIN
+    UPDATE procrastinate_jobs SET queueing_lock = p_lock WHERE id = p_job;
+EXCEPTION WHEN unique_violation OR lock_not_available THEN
+    NULL;
+END $$;
+
 -- Says that a worker lives, and with which jobs in hand. Rows that are 'doing' under this worker and not in hand come
 -- back as suspects (an answer to a fetch was lost); what the worker confirms one beat later as p_reclaim goes back.
 -- Two steps on purpose: the row of a fetch that is still on the wire looks the same.
+-- Custom plans: the heart keeps its connection for days, and tables grow.
 CREATE FUNCTION oaflow.heartbeat_v1(p_worker bigint, p_mine bigint[], p_reclaim bigint[])
 RETURNS TABLE (alive boolean, reclaimed bigint[], suspects bigint[])
-LANGUAGE sql AS $$
-    WITH beat AS (
-        UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = p_worker RETURNING 1
-    ), back AS (
-        UPDATE procrastinate_jobs j SET status = 'todo', worker_id = NULL, attempts = attempts + 1
-         WHERE j.id = ANY (p_reclaim) AND j.worker_id = p_worker AND j.status::text = 'doing' RETURNING j.id
-    )
-    SELECT EXISTS (SELECT 1 FROM beat),
-           coalesce((SELECT array_agg(back.id) FROM back), '{}'),
-           coalesce((SELECT array_agg(j.id) FROM procrastinate_jobs j
-                      WHERE j.worker_id = p_worker AND j.status = 'doing'
-                        AND NOT (j.id = ANY (p_mine)) AND NOT (j.id = ANY (p_reclaim))), '{}')
-$$;
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+DECLARE r record;
+BEGIN
+    UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = p_worker;
+    alive := FOUND;
+    reclaimed := '{}';
+    FOR r IN
+        WITH lost AS MATERIALIZED (
+            SELECT j.id, j.queueing_lock FROM procrastinate_jobs j
+             WHERE j.id = ANY (p_reclaim) AND j.worker_id = p_worker AND j.status::text = 'doing'
+             ORDER BY j.id FOR UPDATE SKIP LOCKED
+        ), back AS (
+            UPDATE procrastinate_jobs j SET status = 'todo', attempts = j.attempts + 1, worker_id = NULL,
+                                            abort_requested = false, queueing_lock = NULL
+              FROM lost WHERE j.id = lost.id
+        )
+        SELECT lost.id, lost.queueing_lock FROM lost
+    LOOP
+        reclaimed := reclaimed || r.id;
+        IF r.queueing_lock IS NOT NULL THEN PERFORM oaflow.queueing_lock_v1(r.id, r.queueing_lock); END IF;
+    END LOOP;
+    suspects := ARRAY(SELECT j.id FROM procrastinate_jobs j
+                       WHERE j.worker_id = p_worker AND j.status = 'doing'
+                         AND NOT (j.id = ANY (p_mine)) AND NOT (j.id = ANY (p_reclaim)));
+    RETURN NEXT;
+END $$;
 
 -- Takes back the jobs of dead workers: those in p_dead (children whose end was seen) and those silent for p_timeout.
 -- Only oaflow's own: jobs of workers registered here, and stage jobs whose worker has no row any more (whether a foreign
@@ -81,44 +107,52 @@ CREATE FUNCTION oaflow.recover_v1(p_timeout interval, p_dead bigint[])
 RETURNS TABLE (job bigint, run text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
+DECLARE r record;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('oaflow.recover')) THEN RETURN; END IF;
-    RETURN QUERY
-    WITH dead AS MATERIALIZED (
-        SELECT w.id, o.async_tasks FROM oaflow.workers o LEFT JOIN procrastinate_workers w ON w.id = o.id
-         WHERE o.id = ANY (p_dead) OR w.id IS NULL OR w.last_heartbeat < now() - p_timeout
-    ), lost AS MATERIALIZED (
-        SELECT j.id, j.attempts, j.args #> '{payload,context,oaflow}' AS mark,
-               -- where somebody else deleted the worker's row, its job no longer says which worker that was
-               coalesce(j.task_name = ANY (d.async_tasks),
-                        EXISTS (SELECT 1 FROM dead g WHERE g.id IS NULL AND j.task_name = ANY (g.async_tasks))) AS unsure,
-               coalesce(c.suspect AND c.alone = j.attempts, false) AS guilty
-          FROM procrastinate_jobs j
-          LEFT JOIN dead d ON d.id = j.worker_id LEFT JOIN oaflow.charges c ON c.job = j.id
-         WHERE j.status = 'doing'
-           AND (d.id IS NOT NULL
-                OR (j.args #>> '{payload,context,oaflow,run}' IS NOT NULL
-                    AND NOT EXISTS (SELECT 1 FROM procrastinate_workers w WHERE w.id = j.worker_id))
-                OR (j.args #> '{payload,context,oaflow,external}' IS NOT NULL
-                    AND EXISTS (SELECT 1 FROM procrastinate_workers w
-                                 WHERE w.id = j.worker_id AND w.last_heartbeat < now() - 4 * p_timeout)))
-         ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
-    ), back AS (
-        UPDATE procrastinate_jobs j
-           SET status = 'todo', attempts = j.attempts + 1, worker_id = NULL, abort_requested = false
-          FROM lost l WHERE j.id = l.id
-    ), charged AS (
-        INSERT INTO oaflow.charges AS k (job, crashes, suspect)
-        SELECT l.id, l.guilty::int, true FROM lost l WHERE l.unsure
-        ON CONFLICT (job) DO UPDATE SET crashes = k.crashes + excluded.crashes, suspect = true
-    ), hop AS (
-        INSERT INTO oaflow.hops (run, stage, job, attempt, outcome)
-        SELECT l.mark ->> 'run', l.mark ->> 'stage', l.id, l.attempts, 'orphaned' FROM lost l WHERE l.mark ? 'run'
-    ), gone AS (
-        DELETE FROM oaflow.workers o USING dead d WHERE o.id = d.id OR (d.id IS NULL AND NOT EXISTS (
-            SELECT 1 FROM procrastinate_workers w WHERE w.id = o.id))
-    ), gone_too AS (
-        DELETE FROM procrastinate_workers w USING dead d WHERE w.id = d.id
-    )
-    SELECT l.id, l.mark ->> 'run' FROM lost l;
+    FOR r IN
+        WITH dead AS MATERIALIZED (
+            SELECT w.id, o.async_tasks FROM oaflow.workers o LEFT JOIN procrastinate_workers w ON w.id = o.id
+             WHERE o.id = ANY (p_dead) OR w.id IS NULL OR w.last_heartbeat < now() - p_timeout
+        ), lost AS MATERIALIZED (
+            SELECT j.id, j.attempts, j.queueing_lock, j.args #> '{payload,context,oaflow}' AS mark,
+                   -- where somebody else deleted the worker's row, its job no longer says which worker that was
+                   coalesce(j.task_name = ANY (d.async_tasks),
+                            EXISTS (SELECT 1 FROM dead g WHERE g.id IS NULL AND j.task_name = ANY (g.async_tasks))) AS unsure,
+                   coalesce(c.suspect AND c.alone = j.attempts, false) AS guilty
+              FROM procrastinate_jobs j
+              LEFT JOIN dead d ON d.id = j.worker_id LEFT JOIN oaflow.charges c ON c.job = j.id
+             WHERE j.status = 'doing'
+               AND (d.id IS NOT NULL
+                    OR (j.args #>> '{payload,context,oaflow,run}' IS NOT NULL
+                        AND NOT EXISTS (SELECT 1 FROM procrastinate_workers w WHERE w.id = j.worker_id))
+                    OR (j.args #> '{payload,context,oaflow,external}' IS NOT NULL
+                        AND EXISTS (SELECT 1 FROM procrastinate_workers w
+                                     WHERE w.id = j.worker_id AND w.last_heartbeat < now() - 4 * p_timeout)))
+             ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
+        ), back AS (
+            UPDATE procrastinate_jobs j
+               SET status = 'todo', attempts = j.attempts + 1, worker_id = NULL, abort_requested = false,
+                   queueing_lock = NULL
+              FROM lost l WHERE j.id = l.id
+        ), charged AS (
+            INSERT INTO oaflow.charges AS k (job, crashes, suspect)
+            SELECT l.id, l.guilty::int, true FROM lost l WHERE l.unsure
+            ON CONFLICT (job) DO UPDATE SET crashes = k.crashes + excluded.crashes, suspect = true
+        ), hop AS (
+            INSERT INTO oaflow.hops (run, stage, job, attempt, outcome)
+            SELECT l.mark ->> 'run', l.mark ->> 'stage', l.id, l.attempts, 'orphaned' FROM lost l WHERE l.mark ? 'run'
+        ), gone AS (
+            DELETE FROM oaflow.workers o USING dead d WHERE o.id = d.id OR (d.id IS NULL AND NOT EXISTS (
+                SELECT 1 FROM procrastinate_workers w WHERE w.id = o.id))
+        ), gone_too AS (
+            DELETE FROM procrastinate_workers w USING dead d WHERE w.id = d.id
+        )
+        SELECT l.id, l.mark ->> 'run' AS run, l.queueing_lock FROM lost l
+    LOOP
+        job := r.id;
+        run := r.run;
+        IF r.queueing_lock IS NOT NULL THEN PERFORM oaflow.queueing_lock_v1(r.id, r.queueing_lock); END IF;
+        RETURN NEXT;
+    END LOOP;
 END $$;

@@ -148,7 +148,7 @@ BEGIN
     ), fin_otherwise AS (
         -- Apart from the many that are done: looking each of them up in the group was a tenth of a hand-over.
         UPDATE procrastinate_jobs j
-           SET attempts = j.attempts + 1, abort_requested = false, worker_id = NULL,
+           SET attempts = j.attempts + 1, abort_requested = false, worker_id = NULL, queueing_lock = NULL,  -- as release_v1
                (status, scheduled_at) = (
                    SELECT CASE lk.outcome WHEN 'cancelled' THEN 'aborted' WHEN 'failed' THEN 'failed'
                                WHEN 'diverted' THEN 'failed' WHEN 'parted' THEN 'failed'

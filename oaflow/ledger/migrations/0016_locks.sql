@@ -98,6 +98,7 @@ END $$;
 -- put together, taken apart, or sent again).
 CREATE FUNCTION oaflow.lock_v1(p_worker bigint, p_id bigint, p_lock text) RETURNS void
 LANGUAGE sql AS $$
-    UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL, abort_requested = false, lock = p_lock
+    UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL, abort_requested = false, lock = p_lock,
+                                 queueing_lock = NULL
      WHERE id = p_id AND status::text = 'doing' AND worker_id = p_worker AND lock IS NULL
 $$;
