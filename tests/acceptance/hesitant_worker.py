@@ -4,13 +4,19 @@ A worker that begins nothing while two answers are outstanding, and looks by its
 
 import asyncio
 from dataclasses import replace
+from unittest.mock import patch
 
 from oaflow.runtime import appetite, dispatcher, slots
 from oaflow.runtime.options import Options
 from oaflow.runtime.worker import work
 
 if __name__ == "__main__":
-    dispatcher.UNANSWERED, appetite.SLOTS, slots.SLOTS = 1, 4, 4
     options = Options.from_environment()
     settings = options.settings.model_copy(update={"heartbeat": 3600.0, "dead_after": 7200.0})
-    asyncio.run(work(replace(options, settings=settings, poll=3600.0)))
+    # `patch` is an error where there is nothing of that name.
+    with (
+        patch.object(dispatcher, "UNANSWERED", 1),
+        patch.object(appetite, "SLOTS", 4),
+        patch.object(slots, "SLOTS", 4),
+    ):
+        asyncio.run(work(replace(options, settings=settings, poll=3600.0)))

@@ -110,10 +110,11 @@ def test_a_worker_holds_six_connections_and_one_for_each_process_that_writes_ent
     assert set(held) == {"oaflow worker", "oaflow heartbeat"}
 
 
-def test_no_session_of_a_run_keeps_a_transaction_open(cli: Command, started: Started) -> None:
+def test_no_session_of_a_worker_keeps_a_transaction_open(cli: Command, started: Started) -> None:
     running = started(cli.start("run", chain(cli, "writes", 200, {"log": str(cli.folder / "noted")}), *RUN))
     idle = "SELECT application_name, query FROM pg_stat_activity WHERE datname = current_database()"
     idle += " AND state LIKE 'idle in transaction%' AND now() - xact_start > interval '0.1 s'"
+    idle += " AND application_name LIKE 'oaflow %'"  # without a second word: the command that enters first jobs
     seen: list[tuple[str, str]] = []
     with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
         while running.poll() is None:
