@@ -6,7 +6,7 @@ command's.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from textwrap import shorten
 from typing import Literal
 
@@ -21,7 +21,7 @@ ArrowKind = Literal["next", "error", "drop"]
 @dataclass(frozen=True, slots=True)
 class Node:
     """
-    A stage. `disabled` is the reason why it is off with the given params, or None; `counted` is how it stands in a run;
+    A stage. `disabled` is the reason why it is off with the given params, or None; `counts` is how it stands in a run;
     `join` are the stages that it waits for, or `run`; `collect` is how many entities are put into one of its jobs,
     `split` how many one holds at most, a number or an open param; of its jobs with one `lock`, an expression, one at a
     time runs; `description` is one line for people.
@@ -34,12 +34,19 @@ class Node:
     end: bool
     external: bool
     disabled: str | None
-    counted: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
     join: tuple[str, ...] = ()
     collect: int | str | None = None
     split: int | str | None = None
     description: str | None = None
     lock: str | None = None
+
+    @property
+    def counted(self) -> str | None:
+        """
+        How it stands in a run, in words; None where nothing is known of it. What is 0 is not said.
+        """
+        return ", ".join(f"{number} {word}" for word, number in self.counts.items() if number) or None
 
     @property
     def takes(self) -> str | None:
@@ -62,7 +69,7 @@ class Node:
 class Arrow:
     """
     A way out of a stage. `to` is None where what is emitted on the port is dropped. `condition` is what goes along it,
-    in the words of the file; empty where that is all.
+    in the words of the file; empty where that is all; `count` is how many jobs of a run went along it.
     """
 
     source: str
@@ -71,6 +78,7 @@ class Arrow:
     kind: ArrowKind
     recurse: int | None = None
     condition: str = ""
+    count: int | None = None
 
     @property
     def label(self) -> str:
@@ -124,7 +132,7 @@ def graph_of(
                 stage.end,
                 stage.external,
                 off.get(name),
-                ", ".join(f"{number} {word}" for word, number in counted.get(name, {}).items() if number) or None,
+                counted.get(name, {}),
                 stage.join,
                 stage.collect.size if stage.collect else None,
                 stage.split,
@@ -170,6 +178,7 @@ def as_json(graph: Graph) -> str:
                     "kind": arrow.kind,
                     "recurse": arrow.recurse,
                     "condition": arrow.condition,
+                    "count": arrow.count,
                 }
                 for arrow in graph.arrows
             ],

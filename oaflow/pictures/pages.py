@@ -1,0 +1,3 @@
+"""
+"""
+def page_of(graph): return ""
