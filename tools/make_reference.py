@@ -127,8 +127,8 @@ end of runs |
 | `check` | one list of mistakes and warnings: `code`, `slug`, `severity`, `message`, `help`, `notes`, and their \
 place: `file`, `path`, `line`, `column`, `end_line`, `end_column` |
 | `graph` | `pipeline`; `stages`: `name`, `task`, `queue`, `start`, `end`, `external`, `disabled` (why), \
-`counted`, `join`, `collect`, `split`, `description`, `lock`; `edges`: `from`, `to` (null: dropped), `port`, \
-`kind` (`next`, `error`, `drop`), `recurse` |
+`counts` (of a run), `join`, `collect`, `split`, `description`, `lock`; `edges`: `from`, `to` (null: dropped), `port`, \
+`kind` (`next`, `error`, `drop`), `recurse`, `condition`, `count` (of a run) |
 | `plan --diff` | `old`, `new` (digests), `same`, `run` and its `state` (null where OLD is none), \
 `changes`: a list of `kind`, `text`, `stage`, `param` (both null: of the pipeline); `movable`, `obstacles`: \
 whether a run in flight may go over, and what keeps it |

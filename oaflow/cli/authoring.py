@@ -29,9 +29,9 @@ def register(app: typer.Typer) -> None:
     app.command(
         "check", cls=Page, rich_help_panel=panel, epilog="Example: oaflow check pipelines/ingest.yml -f github"
     )(check)
-    app.command(
-        "graph", cls=Page, rich_help_panel=panel, epilog="Example: oaflow graph ingest -f mermaid -o ingest.mmd"
-    )(graph)
+    app.command("graph", cls=Page, rich_help_panel=panel, epilog="Example: oaflow graph ingest -f html -o ingest.html")(
+        graph
+    )
     app.command("plan", cls=Page, rich_help_panel=panel, epilog="Example: oaflow plan --diff old.yml new.yml")(plan)
     app.command(
         "route", cls=Page, rich_help_panel=panel, epilog="Example: oaflow route new.yml --against ingest-abc234"
@@ -122,7 +122,7 @@ def _mend(pipelines: list[str], no_import: bool) -> None:
 def graph(
     pipeline: PipelineName,
     format: Annotated[
-        str, typer.Option("--format", "-f", metavar="FORMAT", help="terminal, mermaid, dot or json.")
+        str, typer.Option("--format", "-f", metavar="FORMAT", help="terminal, svg, html, mermaid, dot or json.")
     ] = "terminal",
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")] = None,
     param: GivenParams = None,
@@ -138,16 +138,20 @@ def graph(
     from oaflow.graph import as_dot, as_json, as_mermaid
     from oaflow.operations.graphs import graph_of
     from oaflow.operations.programs import load, locate
+    from oaflow.pictures import page_of, picture_of
 
-    forms = ("terminal", "mermaid", "dot", "json")
+    forms = ("terminal", "svg", "html", "mermaid", "dot", "json")
     form = "json" if json else format
     if form not in forms:
-        later = " (svg and html come later)" if form in ("svg", "html") else ""
-        raise UsageError(f"there is no format {form!r}{later}", help=f"one of: {', '.join(forms)}")
+        raise UsageError(f"there is no format {form!r}", help=f"one of: {', '.join(forms)}")
     program = load(locate(pipeline), imports=False)
     show_mistakes(program)
     picture = graph_of(program, params_of(param or ()))
     match form:
+        case "svg":
+            text = picture_of(picture)
+        case "html":
+            text = page_of(picture)
         case "mermaid":
             text = as_mermaid(picture)
         case "dot":

@@ -5,11 +5,11 @@ on a way, and how much room that takes, is said here.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from textwrap import wrap
 from typing import Any, Literal
 
 from oaflow.graph import Arrow, Graph, Node, printable
+from oaflow.pictures.forms import Box, Point, strokes
 from oaflow.pictures.widths import width_of
 from oaflow.rails import in_order
 
@@ -27,7 +27,7 @@ _ROOM = ("9,999,999 done · 99,999 failed", "9,999,999 waiting · 999 running")
 _ROOM_ON_WAY = "9,999,999"
 
 # Between two layers, and between two boxes of one.
-_SPACING = {"layer_gap": 44.0, "node_gap": 36.0}
+_SPACING = {"layer_gap": 34.0, "node_gap": 30.0}
 
 # How much more room is given, in turn, until nothing stands over anything else.
 _SPREAD = (1.0, 1.3, 1.7, 2.2, 3.0)
@@ -37,36 +37,6 @@ _WEIGHTS = {"next": 3.0, "error": 1.0, "wait": 0.5}
 
 LineKind = Literal["name", "takes", "loop", "drop", "off", "counts"]
 WayKind = Literal["next", "error", "wait"]
-Point = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """
-    A rectangle: its left upper corner, and its size.
-    """
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    def meets(self, other: "Box") -> bool:
-        """
-        Whether both have some room in common.
-        """
-        return (
-            self.x < other.x + other.width
-            and other.x < self.x + self.width
-            and self.y < other.y + other.height
-            and other.y < self.y + self.height
-        )
-
-    def within(self, gap: float) -> "Box":
-        """
-        The same, smaller by a gap on each side.
-        """
-        return Box(self.x + gap, self.y + gap, self.width - 2 * gap, self.height - 2 * gap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +74,8 @@ class PlacedStage:
 class PlacedWay:
     """
     A way from a stage to another one: its corners, from the border of the one box to that of the other; what stands on
-    it, in lines, and where. `number` is that of its arrow in the graph, None of the ways that a join waits for.
+    it, in lines, and where. It is drawn once for all arrows of a kind between two stages: `number` is that of the first
+    of them in the graph, None of the ways that a join waits for; `count` is how many jobs of a run went along it.
     """
 
     kind: WayKind
@@ -112,9 +83,13 @@ class PlacedWay:
     to: str
     points: tuple[Point, ...]
     number: int | None = None
-    arrow: Arrow | None = None
+    arrows: tuple[Arrow, ...] = ()
+    count: int | None = None
     lines: tuple[str, ...] = ()
     label: Box | None = None
+
+    def __str__(self) -> str:
+        return f"the way from {self.source!r} to {self.to!r}"
 
     def baselines(self) -> Iterator[tuple[str, float]]:
         """
@@ -138,24 +113,28 @@ class Layout:
 
     def faults(self) -> Iterator[str]:
         """
-        What stands over something else: labels, boxes, and ways that are not theirs.
+        What stands over something else.
         """
+        lines = [tuple(strokes(way.points)) for way in self.ways]
         for number, stage in enumerate(self.stages):
             for other in self.stages[:number]:
                 if stage.box.meets(other.box):
                     yield f"stage {stage.node.name!r} stands over {other.node.name!r}"
-            for way in self.ways:
-                if _crosses(way.points, stage.box.within(0.5)):
-                    yield f"the way from {way.source!r} to {way.to!r} runs through {stage.node.name!r}"
-                if way.label is not None and way.label.within(0.5).meets(stage.box):
-                    yield f"{' '.join(way.lines)!r} stands over {stage.node.name!r}"
+            inner = stage.box.within(0.5)
+            for way, line in zip(self.ways, lines, strict=True):
+                if any(part.meets(inner) for part in line):
+                    yield f"{way} runs through {stage.node.name!r}"
+                if way.label is not None and way.label.meets(inner):
+                    yield f"what {way} says stands over {stage.node.name!r}"
         for number, way in enumerate(self.ways):
-            for other in self.ways:
-                if other is not way and way.label is not None and _crosses(other.points, way.label.within(0.5)):
-                    yield f"the way from {other.source!r} to {other.to!r} runs through {' '.join(way.lines)!r}"
-            for other in self.ways[:number]:
-                if way.label is not None and other.label is not None and way.label.meets(other.label):
-                    yield f"{' '.join(way.lines)!r} stands over {' '.join(other.lines)!r}"
+            if way.label is None:
+                continue
+            inner = way.label.within(0.5)
+            for at, other in enumerate(self.ways):
+                if at != number and any(part.meets(inner) for part in lines[at]):
+                    yield f"{other} runs through what {way} says"
+                if at < number and other.label is not None and way.label.meets(other.label):
+                    yield f"what {way} says stands over what {other} says"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +147,10 @@ class _Way:
     source: str
     to: str
     number: int | None = None
-    arrow: Arrow | None = None
+    arrows: tuple[Arrow, ...] = ()
+    count: int | None = None
     lines: tuple[str, ...] = ()
-    size: Point = (0.0, 0.0)
+    size: Point | None = None
 
 
 def laid_out(graph: Graph, *, live: bool = False) -> Layout:
@@ -212,7 +192,9 @@ def counts_in(counts: Mapping[str, int]) -> tuple[str, ...]:
     """
     What stands in a box about a run: what has ended, and what is to come.
     """
-    ended = " · ".join(f"{counts[word]:,} {word}" for word in counts if counts[word] and word not in ("waiting", "running"))
+    ended = " · ".join(
+        f"{counts[word]:,} {word}" for word in counts if counts[word] and word not in ("waiting", "running")
+    )
     coming = " · ".join(f"{counts[word]:,} {word}" for word in ("waiting", "running") if counts.get(word))
     return tuple(line for line in (ended, coming) if line)
 
@@ -232,16 +214,22 @@ def _height(lines: tuple[Line, ...]) -> float:
 
 
 def _ways(graph: Graph, live: bool) -> Iterator[_Way]:
+    together: dict[tuple[str, str, WayKind], list[int]] = {}
     for number, arrow in enumerate(graph.arrows):
-        if arrow.to is None or arrow.to == arrow.source:
-            continue  # stands in its box
-        lines = _broken(arrow.label, _LABEL) if arrow.label else []
-        if arrow.count:
-            lines.append(f"{arrow.count:,}")
+        if arrow.to is not None and arrow.to != arrow.source:  # these stand in their box
+            together.setdefault((arrow.source, arrow.to, "error" if arrow.kind == "error" else "next"), []).append(
+                number
+            )
+    for (source, to, kind), numbers in together.items():
+        arrows = [graph.arrows[number] for number in numbers]
+        said = [arrow.label or "default" for arrow in arrows] if len(arrows) > 1 or arrows[0].label else []
+        lines = [line for text in said if kind != "error" for line in _broken(text, _LABEL)]
+        count = arrows[0].count
+        if count:
+            lines.append(f"{count:,}")
         room = [*lines, _ROOM_ON_WAY] if live else lines
-        size = (max(width_of(line, LINE_SIZE) for line in room) + 6, len(room) * _LINE_HEIGHT) if room else (0.0, 0.0)
-        kind = "error" if arrow.kind == "error" else "next"
-        yield _Way(kind, arrow.source, arrow.to, number, arrow, tuple(lines), size)
+        size = (max(width_of(line, LINE_SIZE) for line in room) + 6, len(room) * _LINE_HEIGHT) if room else None
+        yield _Way(kind, source, to, numbers[0], tuple(arrows), count, tuple(lines), size)
     names = {node.name for node in graph.nodes}
     for node in graph.nodes:
         for name in node.join:
@@ -261,61 +249,72 @@ def _placed(
 
     order = in_order(graph)
     place = {node.name: number for number, node in enumerate(order)}
-    asked = graphlay.Graph()
+    wanted = graphlay.Graph()
     for node in order:
         width, height = sizes[node.name]
-        asked.node(node.name, width=width, height=height, rank="first" if node.start else "free")
+        wanted.node(node.name, label="", width=width, height=height, rank="first" if node.start else "free")
     turned = [place[way.to] < place[way.source] for way in ways]
-    for way, back in zip(ways, turned, strict=True):
+    for number, (way, back) in enumerate(zip(ways, turned, strict=True)):
         # A way back is laid out as one ahead, so that the start stays on top, and turned again.
         source, to = (way.to, way.source) if back else (way.source, way.to)
-        room = {"label_size": {"width": way.size[0], "height": way.size[1]}} if way.size[0] else {}
-        asked.edge(source, to, weight=_WEIGHTS[way.kind], **room)
-    options = {"direction": "topbottom", "spacing": {name: gap * spread for name, gap in _SPACING.items()}}
-    drawn: Any = graphlay.layout(asked, options=options)
-    left, top, right, bottom = _extent(drawn, ways)
-    stages = [
-        PlacedStage(node, _centred(at["center"], sizes[node.name], left, top), boxes[node.name])
-        for node, at in zip(order, drawn.nodes, strict=True)
-    ]
-    placed = [
-        PlacedWay(
-            way.kind,
-            way.source,
-            way.to,
-            tuple((point["x"] - left, point["y"] - top) for point in (reversed(at["points"]) if back else at["points"])),
-            way.number,
-            way.arrow,
-            way.lines,
-            _centred(at["label_anchor"], way.size, left, top) if at["label_anchor"] else None,
-        )
-        for way, back, at in zip(ways, turned, drawn.edges, strict=True)
-    ]
-    return Layout(right - left, bottom - top, tuple(stages), tuple(placed))
-
-
-def _extent(drawn: Any, ways: Sequence[_Way]) -> tuple[float, float, float, float]:
-    """
-    The sides of all that is drawn, with a margin.
-    """
-    corners = [(point["x"], point["y"]) for at in drawn.edges for point in at["points"]]
-    held = [(at["center"], (at["size"]["width"], at["size"]["height"])) for at in drawn.nodes]
-    held += [(at["label_anchor"], way.size) for way, at in zip(ways, drawn.edges, strict=True) if at["label_anchor"]]
-    for centre, (width, height) in held:
-        corners += [(centre["x"] + side * width / 2, centre["y"] + side * height / 2) for side in (-1, 1)]
-    across, down = zip(*corners, strict=True)
-    return min(across) - _MARGIN, min(down) - _MARGIN, max(across) + _MARGIN, max(down) + _MARGIN
-
-
-def _centred(at: Mapping[str, float], size: Point, left: float, top: float) -> Box:
-    return Box(at["x"] - left - size[0] / 2, at["y"] - top - size[1] / 2, size[0], size[1])
-
-
-def _crosses(points: tuple[Point, ...], box: Box) -> bool:
-    """
-    Whether a line with right angles runs through a box.
-    """
-    return any(
-        Box(min(a[0], b[0]), min(a[1], b[1]), abs(a[0] - b[0]), abs(a[1] - b[1])).meets(box)
-        for a, b in pairwise(points)
+        weight = _WEIGHTS[way.kind]
+        if way.size is None:
+            wanted.edge(source, to, weight=weight)
+        else:
+            # What is said on a way is a stop on it: so nothing can stand over it, and it is where its way is.
+            wanted.node(number, label="", width=way.size[0], height=way.size[1])
+            wanted.edge(source, number, weight=weight)
+            wanted.edge(number, to, weight=weight)
+    options = {
+        "direction": "topbottom",
+        "spacing": {name: gap * spread for name, gap in _SPACING.items()},
+        "routing": {"port_sides": "facing_only"},
+    }
+    drawn: Any = graphlay.layout(wanted, options=options)
+    at = {name: _point(node["center"]) for name, node in zip(wanted.ids, drawn.nodes, strict=True)}
+    places = [Box.around(at[node.name], sizes[node.name]) for node in order]
+    labels = [Box.around(at[number], way.size) if way.size else None for number, way in enumerate(ways)]
+    parts = iter([tuple(_point(point) for point in edge["points"]) for edge in drawn.edges])
+    lines: list[tuple[Point, ...]] = []
+    for way, back in zip(ways, turned, strict=True):
+        line = next(parts) if way.size is None else _joined(next(parts), next(parts))
+        lines.append(line[::-1] if back else line)
+    corners = [point for line in lines for point in line]
+    corners += [corner for box in (*places, *labels) if box is not None for corner in box.corners]
+    left, top = (min(axis) - _MARGIN for axis in zip(*corners, strict=True))
+    right, bottom = (max(axis) + _MARGIN for axis in zip(*corners, strict=True))
+    return Layout(
+        right - left,
+        bottom - top,
+        tuple(
+            PlacedStage(node, box.moved(-left, -top), boxes[node.name]) for node, box in zip(order, places, strict=True)
+        ),
+        tuple(
+            PlacedWay(
+                way.kind,
+                way.source,
+                way.to,
+                tuple((x - left, y - top) for x, y in line),
+                way.number,
+                way.arrows,
+                way.count,
+                way.lines,
+                label.moved(-left, -top) if label is not None else None,
+            )
+            for way, line, label in zip(ways, lines, labels, strict=True)
+        ),
     )
+
+
+def _joined(before: tuple[Point, ...], after: tuple[Point, ...]) -> tuple[Point, ...]:
+    """
+    One way of its parts to and from what is said on it. Where they do not meet, it bends behind that.
+    """
+    (x, y), (to_x, to_y) = before[-1], after[0]
+    if x == to_x:
+        return before[:-1] + after[1:]
+    return (*before, (x, (y + to_y) / 2), (to_x, (y + to_y) / 2), *after)
+
+
+def _point(at: Mapping[str, float]) -> Point:
+    return round(at["x"], 1), round(at["y"], 1)

@@ -1,8 +1,8 @@
 """
 A graph as SVG: one element that a page can hold, and a file that stands alone.
 
-All looks are classes, which `graph.css` dresses, so that the element stands under a strict Content-Security-Policy; what
-stands where is said by attributes. Stages and ways have names for scripts: `data-stage`, `data-edge`, `data-counts`.
+All looks are classes, which `graph.css` dresses: so the element stands under a strict Content-Security-Policy. Scripts
+find a stage by `data-stage`, a way by `data-edge`, `data-from` and `data-to`, and where counts go by `data-counts`.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,8 @@ from html import escape
 from importlib.resources import files
 
 from oaflow.graph import Arrow, Graph, Node, printable
-from oaflow.pictures.layout import Box, Layout, PlacedStage, PlacedWay, Point, laid_out
+from oaflow.pictures.forms import Box, Point
+from oaflow.pictures.layout import Layout, PlacedStage, PlacedWay, laid_out
 
 # Round corners of ways, of boxes and of the boxes of starts; the head of an arrow.
 _BEND, _ROUND, _PILL, _HEAD = 7.0, 7.0, 18.0, 7.0
@@ -70,7 +71,9 @@ def told(graph: Graph) -> str:
     """
     The graph in sentences, for who does not see it.
     """
-    return " ".join(_sentence(node, [arrow for arrow in graph.arrows if arrow.source == node.name]) for node in graph.nodes)
+    return " ".join(
+        _sentence(node, [arrow for arrow in graph.arrows if arrow.source == node.name]) for node in graph.nodes
+    )
 
 
 def _sentence(node: Node, leaving: list[Arrow]) -> str:
@@ -91,10 +94,10 @@ def _sentence(node: Node, leaving: list[Arrow]) -> str:
 
 
 def _way(way: PlacedWay, live: bool) -> Iterator[str]:
-    port = f' data-port="{_text(way.arrow.port)}"' if way.arrow is not None else ""
+    ports = " ".join(dict.fromkeys(arrow.port for arrow in way.arrows))
     number = f' id="graph-edge-{way.number}" data-edge="{way.number}"' if way.number is not None else ""
-    ends = f'data-from="{_text(way.source)}" data-to="{_text(way.to)}"'
-    yield f'<g class="edge {way.kind}"{number} {ends}{port}>'
+    ends = f'data-from="{_text(way.source)}" data-to="{_text(way.to)}" data-port="{_text(ports)}"'
+    yield f'<g class="edge {way.kind}"{number} {ends}>'
     yield f"<title>{_text(_way_told(way))}</title>"
     yield f'<path class="line" d="{_line(way.points)}"/>'
     yield f'<path class="head" d="{_head(way.points)}"/>'
@@ -104,22 +107,22 @@ def _way(way: PlacedWay, live: bool) -> Iterator[str]:
 
 
 def _way_told(way: PlacedWay) -> str:
-    if way.arrow is None:
+    if way.kind == "wait":
         return f"{way.to} runs after {way.source}"
-    count = f", {way.arrow.count:,} jobs" if way.arrow.count is not None else ""
-    return f"{way.source} → {way.to}" + (f" ({way.arrow.label})" if way.arrow.label else "") + count
+    labels = "; ".join(arrow.label for arrow in way.arrows if arrow.label)
+    count = f", {way.count:,} jobs" if way.count is not None else ""
+    return f"{way.source} → {way.to}" + (f" ({labels})" if labels else "") + count
 
 
 def _label(way: PlacedWay, label: Box, live: bool) -> Iterator[str]:
-    middle = label.x + label.width / 2
+    middle = _number(label.x + label.width / 2)
     yield f'<rect class="behind" {_rectangle(label)} rx="3"/>'
     lines = list(way.baselines())
-    counted = way.arrow is not None and bool(way.arrow.count)
     for number, (line, base) in enumerate(lines):
-        kind = "count" if counted and number == len(lines) - 1 else "label"
-        yield f'<text class="{kind}" x="{_number(middle)}" y="{_number(base)}">{_text(line)}</text>'
-    if live and not counted:
-        yield f'<text class="count" data-count="" x="{_number(middle)}" y="{_number(label.y + label.height - 4)}"/>'
+        kind = "count" if way.count and number == len(lines) - 1 else "label"
+        yield f'<text class="{kind}" x="{middle}" y="{_number(base)}">{_text(line)}</text>'
+    if live and not way.count:
+        yield f'<text class="count" data-count="" x="{middle}" y="{_number(label.y + label.height - 4)}"/>'
 
 
 def _line(points: tuple[Point, ...]) -> str:

@@ -8,7 +8,15 @@ from random import Random
 from oaflow.graph import Arrow, Graph, Node
 
 _TASKS = ("crawl", "extract", "analyze", "translate", "transcribe", "link", "geocode", "classify_documents", "ocr")
-_CONDITIONS = ("", "", "", "schema: Document", "job.context.ocr and e.language != 'eng'", "else", "country: [ch, de], not: {mimeType: text/html}")
+_CONDITIONS = (
+    "",
+    "",
+    "",
+    "schema: Document",
+    "job.context.ocr and e.language != 'eng'",
+    "else",
+    "country: [ch, de], not: {mimeType: text/html}",
+)
 _PORTS = ("default", "default", "default", "children", "media", "names")
 
 
@@ -30,7 +38,12 @@ def pipeline_of(size: int, seed: int) -> Graph:
         arrows.setdefault((source, str(to), port, kind), Arrow(source, to, port, kind, recurse, condition))
 
     for number, name in enumerate(names[1:], 1):
-        lead(names[max(0, number - random.choice((1, 1, 1, 2, 3, 6)))], name, port=random.choice(_PORTS), condition=random.choice(_CONDITIONS))
+        lead(
+            names[max(0, number - random.choice((1, 1, 1, 2, 3, 6)))],
+            name,
+            port=random.choice(_PORTS),
+            condition=random.choice(_CONDITIONS),
+        )
     for name in names[:-1]:
         if random.random() < 0.2:
             lead(name, end)
@@ -51,7 +64,11 @@ def pipeline_of(size: int, seed: int) -> Graph:
 
 def _node(name: str, number: int, size: int, random: Random) -> Node:
     external = random.random() < 0.1
-    counts = {"done": random.randrange(10**6), "failed": random.choice((0, 3)), "waiting": 12} if random.random() < 0.3 else {}
+    counts = (
+        {"done": random.randrange(10**6), "failed": random.choice((0, 3)), "waiting": 12}
+        if random.random() < 0.3
+        else {}
+    )
     return Node(
         name,
         f"m.{name}",

@@ -194,7 +194,7 @@ def test_mermaid_tells_apart_what_differs_in_a_hyphen_and_knows_no_reserved_word
 
 def test_text_from_data_neither_breaks_a_form_nor_moves_the_cursor():
     odd = 'a"]#<b>\n\x1b[31m'
-    node = Node(odd, 'm."f"', "q", True, True, False, None, "1 open")
+    node = Node(odd, 'm."f"', "q", True, True, False, None, {"open": 1})
     graph = Graph("p", (node,), ())
 
     for form in (as_mermaid, as_dot, rails):
