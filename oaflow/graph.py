@@ -17,6 +17,9 @@ _CONDITION = 40
 
 ArrowKind = Literal["next", "error", "drop"]
 
+# Stages that arrows of a kind lead from and to.
+Way = tuple[str, str, Literal["next", "error"]]
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -69,7 +72,8 @@ class Node:
 class Arrow:
     """
     A way out of a stage. `to` is None where what is emitted on the port is dropped. `condition` is what goes along it,
-    in the words of the file; empty where that is all; `count` is how many jobs of a run went along it.
+    in the words of the file; empty where that is all; `count` is how many jobs of a
+    run went along it, and the others of its kind between the same two stages.
     """
 
     source: str
@@ -111,14 +115,16 @@ def graph_of(
     disabled: Mapping[str, str] | None = None,
     counts: Mapping[str, Mapping[str, int]] | None = None,
     descriptions: Mapping[str, str] | None = None,
+    passed: Mapping[Way, int] | None = None,
 ) -> Graph:
     """
     The graph of a plan.
 
     Args:
         disabled: the stages that are off, each with the reason (`BoundPlan.disabled`).
-        counts: of a run, by stage: how many jobs are `open`, `done`, `failed`; what is 0 is not shown.
+        counts: of a run, by stage: how many jobs are done, failed and so on; what is 0 is not shown.
         descriptions: what each stage is for. A plan has none: its digest does not depend on them.
+        passed: of a run, how many jobs went from a stage to another, along all ways of a kind.
     """
     off, counted, described = disabled or {}, counts or {}, descriptions or {}
     return Graph(
@@ -141,18 +147,19 @@ def graph_of(
             )
             for name, stage in plan.stages.items()
         ),
-        tuple(_arrows(plan)),
+        tuple(_arrows(plan, passed or {})),
     )
 
 
-def _arrows(plan: Plan) -> Iterator[Arrow]:
+def _arrows(plan: Plan, passed: Mapping[Way, int]) -> Iterator[Arrow]:
     for name, stage in plan.stages.items():
         for edge in stage.edges:
-            yield Arrow(name, edge.to, edge.port, "next", edge.recurse, edge.condition)
+            count = passed.get((name, edge.to, "next"))
+            yield Arrow(name, edge.to, edge.port, "next", edge.recurse, edge.condition, count)
         for port in stage.dropped:
             yield Arrow(name, None, port, "drop")
         if stage.on_error is not None:
-            yield Arrow(name, stage.on_error, "error", "error")
+            yield Arrow(name, stage.on_error, "error", "error", count=passed.get((name, stage.on_error, "error")))
 
 
 def printable(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oaflow.cli import completing
 from oaflow.cli.options import Json, PipelineName, settings
 from oaflow.cli.pages import Page
 
@@ -120,23 +121,36 @@ def _mend(pipelines: list[str], no_import: bool) -> None:
 
 
 def graph(
-    pipeline: PipelineName,
+    pipeline: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PIPELINE",
+            help="A file, a name in ./pipelines or of oaflow's own, or module:name. Not with --run.",
+            autocompletion=completing.pipelines,
+        ),
+    ] = None,
     format: Annotated[
         str, typer.Option("--format", "-f", metavar="FORMAT", help="terminal, svg, html, mermaid, dot or json.")
     ] = "terminal",
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")] = None,
     param: GivenParams = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--run", metavar="RUN", help="A run, with how far it has come; `latest`.", autocompletion=completing.runs
+        ),
+    ] = None,
     json: Json = False,
 ) -> int:
     """
-    Draw a pipeline.
+    Draw a pipeline, or how far a run of it has come.
     """
     from oaflow.cli.drawing import drawn
     from oaflow.cli.output import say_into
     from oaflow.cli.running import params_of, show_mistakes
     from oaflow.errors import UsageError
     from oaflow.graph import as_dot, as_json, as_mermaid
-    from oaflow.operations.graphs import graph_of
+    from oaflow.operations.graphs import graph_of, graph_of_run
     from oaflow.operations.programs import load, locate
     from oaflow.pictures import page_of, picture_of
 
@@ -144,9 +158,19 @@ def graph(
     form = "json" if json else format
     if form not in forms:
         raise UsageError(f"there is no format {form!r}", help=f"one of: {', '.join(forms)}")
-    program = load(locate(pipeline), imports=False)
-    show_mistakes(program)
-    picture = graph_of(program, params_of(param or ()))
+    if run is not None:
+        if pipeline is not None or param:
+            what = "PIPELINE" if pipeline is not None else "--param"
+            raise UsageError(
+                f"a run has its own plan and params, so {what} is not said with --run", help="leave it out"
+            )
+        picture = graph_of_run(settings(), None if run == "latest" else run)
+    elif pipeline is None:
+        raise UsageError("it is not said what to draw", help="oaflow graph PIPELINE, or oaflow graph --run RUN")
+    else:
+        program = load(locate(pipeline), imports=False)
+        show_mistakes(program)
+        picture = graph_of(program, params_of(param or ()))
     match form:
         case "svg":
             text = picture_of(picture)

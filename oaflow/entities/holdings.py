@@ -45,6 +45,13 @@ def origins(store: EntityStore, dataset: str) -> list[str]:
     return [origin for (origin,) in store.rows(dataset, for_table("origins", table_name(dataset)), {})]
 
 
+def spoken(store: EntityStore, dataset: str) -> dict[str, int]:
+    """
+    About how many entities of a dataset each origin says something. Reads all of it.
+    """
+    return dict(_read(store, dataset, "spoken", {}))
+
+
 def hashes(store: EntityStore, dataset: str, of: Iterable[str] | None = None) -> list[str]:
     """
     The content hashes of a dataset's files. Reads all of it.

@@ -1,5 +1,6 @@
 """
-The graph of a program with given params: which of its stages are off, and what each is for.
+The graph of a program with given params: which of its stages are off, and what each is for; and that of a run, with how
+far it has come.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,10 @@ from oaflow.graph import Graph
 from oaflow.graph import graph_of as drawn_from
 from oaflow.operations.programs import Program, without_required
 from oaflow.plan import bind, check_params
+from oaflow.settings import Settings
+
+# How it stands with a stage of a run, in the order in which it is said; what is 0 is not said.
+_ENDED = ("done", "failed", "diverted", "unmatched", "vanished")
 
 
 def graph_of(program: Program, given: Mapping[str, object] | None = None) -> Graph:
@@ -26,6 +31,44 @@ def graph_of(program: Program, given: Mapping[str, object] | None = None) -> Gra
         # A plan that cannot be bound without values can be drawn all the same: then only what is off for good is off.
         disabled = {name: "enabled is false" for name, stage in plan.stages.items() if stage.enabled is False}
     return drawn_from(plan, disabled, descriptions=descriptions(program))
+
+
+def graph_of_run(settings: Settings, run: str | None) -> Graph:
+    """
+    The graph of the plan that a run was started with, and how far it has come: what is done, failed, waits and runs in
+    each stage, how many entities it speaks of in the store, and how many jobs went along each way.
+
+    Args:
+        run: an id; None: the latest.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    # What opens connections is loaded where a run is drawn, and not to draw a pipeline.
+    from oaflow.entities.holdings import spoken
+    from oaflow.ledger.passed import doing, passed
+    from oaflow.operations.binding import store_of
+    from oaflow.operations.databases import database
+    from oaflow.operations.states import in_order, plan_of, status_of, wanted_run
+
+    with database(settings) as opened, opened.connect() as made:
+        found = wanted_run(made, run)
+        plan = plan_of(made, found)
+        bound = bind(plan, found.params)
+        status = status_of(made, found, in_order(bound))
+        busy = doing(made, found.id)
+        ways = {way.key: way.jobs for way in passed(made, found.id)}
+        with store_of(settings, opened.address.uri) as store:
+            told = spoken(store, found.dataset)
+    counts: dict[str, dict[str, int]] = {}
+    for name, stage in status.stages.items():
+        ended = {word: getattr(stage, word) for word in _ENDED}
+        # The counters and the rows are read one after the other: what is claimed in between is no longer open.
+        waiting = max(0, stage.open - busy.get(name, 0))
+        counts[name] = {**ended, "waiting": waiting, "running": busy.get(name, 0)}
+        if name in bound.stages:
+            counts[name]["entities"] = told.get(bound.stages[name].origin, 0)
+    return drawn_from(plan, bound.disabled, counts, passed=ways)
 
 
 def descriptions(program: Program) -> dict[str, str]:

@@ -3,7 +3,7 @@ Where the stages and ways of a graph stand in a picture. Layers, order and ways 
 on a way, and how much room that takes, is said here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any, Literal
@@ -21,6 +21,9 @@ _MARGIN = 16.0
 
 # Letters of a line on a way, and in a box: what is longer is broken.
 _LABEL, _INSIDE = 24, 34
+
+# Of the counts of a stage: what is to come, and what is kept of it.
+_COMING, _KEPT = ("waiting", "running"), ("entities",)
 
 # What a run may come to say in a box or on a way, where room is kept for it.
 _ROOM = ("9,999,999 done · 99,999 failed", "9,999,999 waiting · 999 running")
@@ -179,7 +182,8 @@ def _lines(graph: Graph, node: Node, live: bool) -> tuple[Line, ...]:
         lines += [Line("takes", text) for text in _broken(node.takes, _INSIDE)]
     for arrow in graph.arrows:
         if arrow.source == node.name and arrow.to == node.name:
-            lines += [Line("loop", text) for text in _broken(f"↻ {arrow.label}", _INSIDE)]
+            count = f": {arrow.count:,}" if arrow.count else ""
+            lines += [Line("loop", text) for text in _broken(f"↻ {arrow.label}{count}", _INSIDE)]
         elif arrow.source == node.name and arrow.to is None:
             lines += [Line("drop", text) for text in _broken(f"✕ {arrow.label or 'default'} dropped", _INSIDE)]
     if node.disabled:
@@ -190,13 +194,14 @@ def _lines(graph: Graph, node: Node, live: bool) -> tuple[Line, ...]:
 
 def counts_in(counts: Mapping[str, int]) -> tuple[str, ...]:
     """
-    What stands in a box about a run: what has ended, and what is to come.
+    What stands in a box about a run: what has ended, what is to come, and what the store has of it.
     """
-    ended = " · ".join(
-        f"{counts[word]:,} {word}" for word in counts if counts[word] and word not in ("waiting", "running")
-    )
-    coming = " · ".join(f"{counts[word]:,} {word}" for word in ("waiting", "running") if counts.get(word))
-    return tuple(line for line in (ended, coming) if line)
+
+    def said(words: Iterable[str]) -> str:
+        return " · ".join(f"{counts[word]:,} {word}" for word in words if counts.get(word))
+
+    lines = (said(word for word in counts if word not in (*_COMING, *_KEPT)), said(_COMING), said(_KEPT))
+    return tuple(line for line in lines if line)
 
 
 def _broken(text: str, letters: int) -> list[str]:

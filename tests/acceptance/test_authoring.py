@@ -45,11 +45,19 @@ def test_a_graph_is_written_to_a_file_and_shows_what_a_param_switches_off(offlin
     assert "on" in off["work"]
     assert {name: why for name, why in off.items() if name != "work"} == {"source": None, "end": None}
     assert not any(stage["disabled"] for stage in offline("graph", name, "--json").json["stages"])
-    for form in ("svg", "html"):
-        later = offline("graph", name, "-f", form)
-        assert (later.code, later.out) == (2, "")
-        assert later.error == f"there is no format '{form}' (svg and html come later)"
-        assert later.help == "one of: terminal, mermaid, dot, json"
+    assert offline("graph", name, "-f", "svg").out.startswith("<?xml")
+    assert offline("graph", name, "-f", "html").out.startswith("<!doctype html>")
+    for wrong, error, help in (
+        ([name, "-f", "png"], "there is no format 'png'", "one of: terminal, svg, html, mermaid, dot, json"),
+        ([], "it is not said what to draw", "oaflow graph PIPELINE, or oaflow graph --run RUN"),
+        (
+            [name, "--run", "latest"],
+            "a run has its own plan and params, so PIPELINE is not said with --run",
+            "leave it out",
+        ),
+    ):
+        refused = offline("graph", *wrong)
+        assert (refused.code, refused.out, refused.error, refused.help) == (2, "", error, help)
     nowhere = offline("graph", name, "-o", "no/such/folder.txt")
     assert nowhere.code == 3
     assert "'no/such/folder.txt' cannot be written" in nowhere.error

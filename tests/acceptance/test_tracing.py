@@ -5,6 +5,7 @@ What became of single documents: the passport that `oaflow trace` puts together,
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,30 @@ def test_a_document_is_traced_through_all_that_became_of_it_and_without_procrast
         connection.execute("DELETE FROM procrastinate_jobs")
     assert {id: passport_of(settings, id) for id in passports} == passports
 
+    # The drawing of the run has the same in numbers.
+    drawn = cli("graph", "--run", "latest", "--json").json
+    counts = {each["name"]: {word: n for word, n in each["counts"].items() if n} for each in drawn["stages"]}
+    passed = {(each["from"], each["to"], each["kind"]): each["count"] for each in drawn["edges"] if each["count"]}
+    assert counts == {
+        "source": {"done": 1},
+        "unpacks": {"done": 12},
+        "first": {"done": 12, "unmatched": 7},
+        "bad": {"failed": 1},
+        "crooked": {"diverted": 1},
+        "saves": {"done": 1, "entities": 1},
+        "index": {"done": 2},
+    }
+    assert passed == {
+        ("source", "unpacks", "next"): 6,
+        ("unpacks", "unpacks", "next"): 6,
+        ("unpacks", "first", "next"): 12,
+        ("first", "bad", "next"): 1,
+        ("first", "crooked", "next"): 1,
+        ("first", "index", "next"): 3,
+        ("crooked", "saves", "error"): 1,
+    }
+    picture = cli("graph", "--run", "latest", "-f", "svg").out
+    assert {"12 done · 7 unmatched", "1 failed", "↻ inner, recurse 2: 6"} <= set(re.findall(">([^<]+)</text>", picture))
     odd = cli("trace", "doc-4")
     several = cli("trace", "file0.txt")
     whole = cli("trace", "file0.txt", "--json")

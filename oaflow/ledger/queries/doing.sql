@@ -1,0 +1,5 @@
+-- How many jobs of each stage of a run are in some worker's hands.
+SELECT j.args #>> '{payload,context,oaflow,stage}' AS stage, count(*) AS jobs
+  FROM procrastinate_jobs j
+ WHERE j.status = 'doing' AND j.args #>> '{payload,context,oaflow,run}' = %(run)s
+ GROUP BY 1
