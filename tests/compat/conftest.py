@@ -68,7 +68,7 @@ def _side(name, uri=NOWHERE):
 @pytest.fixture(scope="session")
 def oap():
     """
-    Asks openaleph-procrastinate what needs no database.
+    Asks openaleph-procrastinate and ftmq what needs no database, or names it.
     """
     with _side("oap") as ask:
         yield ask
@@ -93,10 +93,18 @@ def shared_oap(empty_database):
         yield ask
 
 
-@pytest.fixture(params=["oap", "store"], ids=["ftmq", "followthemoney-store"])
-def fragments(request, uri):
+@pytest.fixture(scope="session")
+def store_side():
     """
-    Asks ftmq, and again followthemoney-store.
+    Asks followthemoney-store.
     """
-    with _side(request.param, uri) as ask:
+    with _side("store") as ask:
         yield ask
+
+
+@pytest.fixture(params=["oap", "store_side"], ids=["ftmq", "followthemoney-store"])
+def fragments(request):
+    """
+    Asks ftmq, and again followthemoney-store. Each question says in which database: one process answers all tests.
+    """
+    return request.getfixturevalue(request.param)
