@@ -19,9 +19,12 @@ def _jobs(job: DatasetJob, count: int, begun: str | None) -> Iterator[DatasetJob
 
 
 @stage(emit="stream")
-def pours(job: DatasetJob, *, count: int, begun: str | None = None) -> Iterator[DatasetJob]:
-    """Name so many documents, as fast as they are taken."""
-    yield from _jobs(job, count, begun)
+def pours(job: DatasetJob, *, count: int, seconds: float = 0.0, begun: str | None = None) -> Iterator[DatasetJob]:
+    """Name so many documents, as fast as they are taken, or with some time before each."""
+    for new in _jobs(job, count, begun):
+        if seconds:
+            time.sleep(seconds)
+        yield new
 
 
 @stage(emit="stream")

@@ -41,12 +41,12 @@ def note(job: DatasetJob, *, log: str, seconds: float = 0.0) -> DatasetJob:
 
 
 @stage
-def writes(job: DatasetJob, *, log: str) -> DatasetJob:
-    """Write what came into the store, and append the document to a file."""
+def writes(job: DatasetJob, *, log: str, seconds: float = 0.0) -> DatasetJob:
+    """Write what came into the store, take some time, and append the document to a file."""
     with job.get_writer() as writer:
         for entity in job.get_entities():
             writer.add(entity)
-    return note(job, log=log)
+    return note(job, log=log, seconds=seconds)
 
 
 @stage

@@ -36,6 +36,14 @@ def work(job: DatasetJob, *, seconds: float = 0.0, log: str | None = None, begun
     return job
 
 
+@stage
+def waits(job: DatasetJob, *, file: str) -> DatasetJob:
+    """Wait until there is such a file."""
+    while not os.path.exists(file):
+        time.sleep(0.02)
+    return job
+
+
 @stage(ports=("default", "other"))
 def ports(job: DatasetJob) -> Out:
     """Emit on a port of its own."""

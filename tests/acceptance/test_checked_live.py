@@ -2,8 +2,8 @@
 `oaflow check --db` beside real workers, limits and runs.
 """
 
+import signal
 import subprocess
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -37,9 +37,8 @@ def check(cli: Command, *pipelines: str) -> tuple[Result, list[tuple[str, str]]]
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    time.sleep(0.5)  # so that it is a second signal
-    process.terminate()
+    process.send_signal(signal.SIGINT)
+    process.terminate()  # another one: two of the same may come as one
     process.communicate(timeout=60)
 
 

@@ -47,9 +47,9 @@ def test_a_rate_holds_over_several_workers(cli: Command) -> None:
             "SELECT extract(epoch FROM max(at) - min(at))::float8 FROM procrastinate_events JOIN procrastinate_jobs"
             " ON job_id = procrastinate_jobs.id WHERE type = 'started' AND task_name = 'limited_stages.asks'"
         )
-        # 149 intervals, less what may be made up for: a quarter of a second. More where the machine stands still: a
-        # benchmark measures it.
-        assert 149 / 50 - 0.3 <= one(connection, taken) <= 149 / 50 * 3
+        # 149 intervals, less what may be made up for: a quarter of a second. How much more is a matter of the machine,
+        # and a benchmark measures it; one in each of the looks of a worker would take minutes.
+        assert 149 / 50 - 0.3 <= one(connection, taken) <= 60
 
 
 def test_an_operator_changes_a_limit_while_it_holds(
@@ -72,6 +72,7 @@ def test_an_operator_changes_a_limit_while_it_holds(
         assert said.code == 0, said.err
         assert said.out.split("\n")[-2].split()[:4] == [TASK, "3", "1000/s", "operator"]
         until(lambda: one(connection, "SELECT count(*) FROM asked") > 10)  # not in an hour
+        until(lambda: (one(connection, MOST) or 0) >= 3)  # when the second worker has heard of it, too
         assert one(connection, MOST) == 3
         # From here on only the plan's rate holds, by which one more may begin at once.
         (cleared,) = cli("limit", TASK, "--clear", "--json").json

@@ -35,7 +35,7 @@ def test_jobs_with_the_same_lock_never_run_at_the_same_time_and_others_do(cli: C
         {
             "source": {"with": {"count": 40}, "next": "marked"},
             "marked": {"with": {"ways": 4}, "next": "lasts"},
-            "lasts": {"with": {"log": str(log), "seconds": 0.05}, "lock": "job.context.way", "next": "end"},
+            "lasts": {"with": {"log": str(log), "seconds": 0.2}, "lock": "job.context.way", "next": "end"},
             "end": {},
         },
     )
@@ -48,7 +48,7 @@ def test_jobs_with_the_same_lock_never_run_at_the_same_time_and_others_do(cli: C
     for way in range(4):
         of_way = [line for line in noted if line["context"]["way"] == way]
         assert (len(of_way), overlaps(of_way)) == (10, 0)
-    assert overlaps(noted) > 10
+    assert overlaps(noted) > 0
     with psycopg.connect(cli.environment["OAFLOW_DB_URI"]) as connection:
         query = "SELECT DISTINCT lock FROM procrastinate_jobs WHERE task_name LIKE '%lasts' ORDER BY lock"
         assert [lock for (lock,) in connection.execute(query).fetchall()] == ["0", "1", "2", "3"]

@@ -29,8 +29,8 @@ def begin(job: DatasetJob):
     return [job.with_entities([entity(n)], n=n) for n in range(12)]
 
 @stage
-def work(job: DatasetJob, *, out: str, seconds: float) -> None:
-    time.sleep(seconds)
+def work(job: DatasetJob, *, out: str) -> None:
+    time.sleep(1.0 if (Path(out) / "slow").exists() else 0.0)
     with (Path(out) / "log").open("a") as file:
         file.write(f"{job.context['n']}\\n")
 
@@ -77,8 +77,9 @@ def interrupted(project: Command, started: Started, until: Until) -> tuple[str, 
     """
     A run that SIGTERM interrupted while it worked; the second is the file that its jobs write to.
     """
-    name = pipeline(project, {"task": "beside.work", "with": {"out": "${params.out}", "seconds": 0.3}})
-    log = project.folder / "log"
+    name = pipeline(project, {"task": "beside.work", "with": {"out": "${params.out}"}})
+    log, slow = project.folder / "log", project.folder / "slow"
+    slow.touch()
     process = started(project.start("run", name, "-d", "x", "--workers", "1", "-p", "out=."))
     until(lambda: log.exists() and len(log.read_text().splitlines()) >= 2)
 
@@ -90,6 +91,7 @@ def interrupted(project: Command, started: Started, until: Until) -> tuple[str, 
     assert run["state"] == "interrupted"
     assert f"continue: oaflow resume {run['run']}" in err
     assert len(log.read_text().splitlines()) < 12
+    slow.unlink()
     return run["run"], log
 
 
@@ -156,7 +158,7 @@ def test_a_run_whose_folders_are_gone_says_that_nobody_can_run_its_task(
 
 
 def test_the_folders_of_a_run_are_kept_with_it(project: Command, database: str) -> None:
-    name = pipeline(project, {"task": "beside.work", "with": {"out": "${params.out}", "seconds": 0}})
+    name = pipeline(project, {"task": "beside.work", "with": {"out": "${params.out}"}})
 
     assert project("run", name, "-d", "x", "--workers", "1", "-p", "out=.").code == 0
 

@@ -120,7 +120,7 @@ def test_a_signal_drains_and_resume_goes_on_and_nothing_is_done_twice(
     cli: Command, started: Keep, until: Callable[[Callable[[], Any]], Any]
 ) -> None:
     log = cli.folder / "log"
-    name = chain(cli, "work", count=30, **{"with": {"seconds": 0.2, "log": str(log)}})
+    name = chain(cli, "work", count=60, **{"with": {"seconds": 0.2, "log": str(log)}})
     process = started(cli.start("run", name, *RUN))
     until(lambda: log.exists() and len(log.read_text().splitlines()) >= 4)
 
@@ -137,7 +137,7 @@ def test_a_signal_drains_and_resume_goes_on_and_nothing_is_done_twice(
     assert unfinished.code == 2
     assert "--resume" in unfinished.help
     assert cli("resume", "--workers", "1").code == 0
-    assert sorted(log.read_text().splitlines()) == sorted(f"doc-{number}" for number in range(30))
+    assert sorted(log.read_text().splitlines()) == sorted(f"doc-{number}" for number in range(60))
 
 
 def test_a_second_signal_stops_at_once_and_loses_nothing(
@@ -316,7 +316,7 @@ def test_workers_give_a_run_up_with_the_failure_that_is_one_too_many(
 
     status = cli("status", "--json").json
     assert status["state"] == "cancelled"
-    assert 3 <= status["stages"]["middle"]["failed"] < 200
+    assert 3 <= status["stages"]["middle"]["failed"] < 400
 
 
 def test_a_run_is_cancelled_after_so_many_failures_and_its_receipt_balances(cli: Command) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -111,18 +112,24 @@ def test_a_worker_holds_six_connections_and_one_for_each_process_that_writes_ent
 
 
 def test_no_session_of_a_worker_keeps_a_transaction_open(cli: Command, started: Started) -> None:
-    running = started(cli.start("run", chain(cli, "writes", 200, {"log": str(cli.folder / "noted")}), *RUN))
-    idle = "SELECT application_name, query FROM pg_stat_activity WHERE datname = current_database()"
-    idle += " AND state LIKE 'idle in transaction%' AND now() - xact_start > interval '0.1 s'"
+    options = {"log": str(cli.folder / "noted"), "seconds": 0.02}
+    running = started(cli.start("run", chain(cli, "writes", 200, options), *RUN))
+    idle = "SELECT pid, xact_start, application_name, query, (SELECT coalesce(sum(done), 0)::int FROM oaflow.counters)"
+    idle += " FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
     idle += " AND application_name LIKE 'oaflow %'"  # without a second word: the command that enters first jobs
-    seen: list[tuple[str, str]] = []
+    seen: dict[tuple[int, datetime], list[int]] = {}
+    said: dict[tuple[int, datetime], tuple[str, str]] = {}
     with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
         while running.poll() is None:
-            seen += connection.execute(idle.encode()).fetchall()
+            for pid, since, name, statement, done in connection.execute(idle.encode()).fetchall():
+                seen.setdefault((pid, since), []).append(done)
+                said[pid, since] = (name, statement)
             time.sleep(0.02)
 
-    # A snapshot that is held keeps dead rows alive, through which every claim walks.
-    assert (running.returncode, seen) == (0, [])
+    # A snapshot that is held keeps dead rows alive, through which every claim walks. How long is told by what others
+    # finish meanwhile: a machine may stand still between two statements, and the others with it.
+    held = [said[one] for one, done in seen.items() if max(done) - min(done) > 100]
+    assert (running.returncode, held) == (0, [])
 
 
 def test_a_worker_learns_of_runs_and_jobs_by_notification(cli: Command, started: Started, until: Until) -> None:
@@ -174,10 +181,10 @@ def test_a_worker_goes_on_with_what_follows_itself(cli: Command) -> None:
 
     assert result.code == 0, result.err
     # procrastinate writes one such row for each job that is inserted to be claimed, and none for what is continued: 300
-    # and more where nothing else runs, and less where claims fill the buffer meanwhile.
+    # and more where nothing else runs, and few where claims fill the buffer meanwhile.
     (queued,) = query(cli, "SELECT count(*)::int FROM procrastinate_events WHERE type = 'deferred'")[0]
     (ended,) = query(cli, "SELECT count(*)::int FROM procrastinate_jobs WHERE status = 'succeeded'")[0]
-    assert (ended, ended - queued > 20) == (1201, True)
+    assert (ended, ended > queued) == (1201, True)
     balanced(cli)
 
 
@@ -202,15 +209,20 @@ def test_a_retry_is_made_when_it_is_due_though_nothing_notifies_of_it(
 def test_what_waits_in_a_busy_worker_is_done_by_one_that_is_free(cli: Command, started: Started, until: Until) -> None:
     cli.environment |= {"OAFLOW_EXECUTORS": "1"}
     first = started(program(cli, "-m", "impatient_worker"))
-    stages = {"source": {"with": {"count": 2}, "next": "work"}, "work": {"with": {"seconds": 10.0}}}
+    go = cli.folder / "go"
+    stages = {"source": {"with": {"count": 2}, "next": "waits"}, "waits": {"with": {"file": str(go)}}}
     running = started(cli.start("run", cli.pipeline("slow", stages), "-d", "demo", "--workers", "0", "--json"))
     until(lambda: len(query(cli, "SELECT 1 FROM procrastinate_jobs WHERE status = 'doing'")) == 2)
 
     second = started(program(cli, "-m", "impatient_worker"))
+    # One each, as the first cannot have ended.
+    at_work = "SELECT count(DISTINCT worker_id)::int FROM procrastinate_jobs WHERE status = 'doing'"
+    until(lambda: query(cli, at_work) == [(2,)])
+    go.touch()
 
     assert ended(running).code == 0
-    assert len(query(cli, "SELECT DISTINCT worker FROM oaflow.hops WHERE stage = 'work'")) == 2
-    assert query(cli, "SELECT DISTINCT attempt FROM oaflow.hops WHERE stage = 'work'") == [(0,)]
+    assert len(query(cli, "SELECT DISTINCT worker FROM oaflow.hops WHERE stage = 'waits'")) == 2
+    assert query(cli, "SELECT DISTINCT attempt FROM oaflow.hops WHERE stage = 'waits'") == [(0,)]
     for worker in (first, second):
         worker.send_signal(signal.SIGTERM)
         worker.communicate(timeout=PATIENCE)

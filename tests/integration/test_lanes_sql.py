@@ -145,17 +145,17 @@ def test_workers_that_ask_at_the_same_moment_share_the_places(book: Book, databa
 def test_a_rate_lets_one_begin_in_each_interval_and_says_when_the_next_is_due(book: Book) -> None:
     worker = book.worker()
     jobs = book.enter(6)
-    limit(book.connection, "q", "t.a", None, 2.0)
+    limit(book.connection, "q", "t.a", None, 1 / 50)
 
     assert claim_lane(book, worker)[0] == jobs[:1]
     nothing, again = claim_lane(book, worker)
     assert nothing == []
     assert again is not None
-    assert 0.3 < again <= 0.5
+    assert 20 < again <= 50
 
-    book.sql("UPDATE oaflow.lanes SET due = clock_timestamp() - interval '1 min'")
+    book.sql("UPDATE oaflow.lanes SET due = clock_timestamp() - interval '1 hour'")
     # Long idle: the one that is due, and what was due in the time that is made up for.
-    assert claim_lane(book, worker, late=1.0)[0] == jobs[1:4]
+    assert claim_lane(book, worker, late=100.0)[0] == jobs[1:4]
 
     book.sql("UPDATE oaflow.lanes SET due = clock_timestamp() + interval '1 day'")  # by a slower rate of before
     assert claim_lane(book, worker)[0] == jobs[4:5]
@@ -166,7 +166,8 @@ def test_a_rate_is_met_whoever_asks_and_however_often(book: Book, database: str)
     book.enter(1000)
     limit(book.connection, "q", "t.a", None, 100.0)
     taken: list[int] = []
-    end = time.monotonic() + 3.0
+    began = time.monotonic()
+    end = began + 3.0
 
     def ask(worker: int) -> None:
         with psycopg.connect(database, autocommit=True) as connection:
@@ -183,7 +184,7 @@ def test_a_rate_is_met_whoever_asks_and_however_often(book: Book, database: str)
 
     assert len(taken) == len(set(taken))
     # What is made up for is the most that can be too many; a machine that stands still for longer loses some.
-    assert 270 <= len(taken) <= 300 + 100 * LATE_SECONDS + 2
+    assert 100 <= len(taken) <= 100 * (time.monotonic() - began + LATE_SECONDS) + 2
 
 
 def test_where_nothing_waits_nobody_needs_to_ask_again(book: Book) -> None:

@@ -14,6 +14,7 @@ import pytest
 from oaflow.ledger.lanes import CLAIM_LANE, LATE_SECONDS, LOOK_SECONDS
 from oaflow.ledger.limits import limit
 from tests.integration.handovers import Book
+from tests.integration.test_handover import rows_read
 
 LOCKED = "SELECT id FROM procrastinate_jobs WHERE lock = %s AND status = %s ORDER BY id"
 
@@ -310,15 +311,8 @@ def test_a_claim_walks_from_lock_to_lock_and_not_through_what_waits_behind_them(
     book.sql("VACUUM ANALYZE procrastinate_jobs")
 
     taken: list[list[int]] = []
-    times: list[float] = []
-    for _ in range(15):
-        began = time.perf_counter()
-        jobs, _ = claim(book, worker)
-        times.append(time.perf_counter() - began)
-        taken.append(jobs)
-        book.sql("SELECT oaflow.release_v1(%s, %s)", worker, jobs)
+    read = rows_read(book, lambda: taken.append(claim(book, worker)[0]))
 
-    assert taken == [[free]] * 15
-    # 20,000 behind 200 locks that are held: 15 ms are asked for. Walking through them takes 100 and more.
-    assert sorted(times)[7] < 0.05, times
-    print(f"{sorted(times)[7] * 1000:.1f} ms")
+    assert taken == [[free]]
+    # Of 20,000 that wait behind 200 locks that are held.
+    assert read < 2000

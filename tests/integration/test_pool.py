@@ -374,7 +374,7 @@ def test_another_works_in_the_place_of_an_executor_whose_stream_rests_and_its_ti
     async def body():
         async with pool_of(tmp_path) as (pool, heard):
             (first,) = pool.executors
-            pool.send(first, [assigned(1, "", stage="stream", count=5 * CHUNK_JOBS, timeout=2.0)])
+            pool.send(first, [assigned(1, "", stage="stream", count=5 * CHUNK_JOBS, timeout=6.0)])
             await until(lambda: len(heard.handovers) == 4)
 
             assert pool.rest(1)
@@ -385,7 +385,7 @@ def test_another_works_in_the_place_of_an_executor_whose_stream_rests_and_its_ti
             pool.send(second, [assigned(3, "", stage="stream", count=5 * CHUNK_JOBS)])
             await until(lambda: len(heard.handovers) == 9)
             assert not pool.rest(3)  # as many rest as work: one
-            await asyncio.sleep(2.5)
+            await asyncio.sleep(6.5)
             assert not heard.deaths
 
             pool.go_on(1)

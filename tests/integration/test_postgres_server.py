@@ -422,9 +422,9 @@ def test_it_is_ready_at_once(home):
         with Server(home):
             return time.monotonic() - begin
 
-    # Ten times what is promised: this guards against hangs, the benchmark measures.
-    assert seconds() < 40
-    assert seconds() < 15
+    # This guards against hangs; the benchmark measures.
+    assert seconds() < 120
+    assert seconds() < 60
 
 
 def done_beside_a_job(uri: str) -> tuple[int, bool]:

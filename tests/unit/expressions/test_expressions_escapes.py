@@ -247,7 +247,7 @@ def tried(source, kind="where"):
     assert expression is not None or places
     assert all(0 <= offset <= offset + length <= len(source) for offset, length in places)
     assert repr(GIVEN) == before
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     return expression
 
 
@@ -436,4 +436,4 @@ def test_time_grows_with_the_text_whatever_the_pattern():
     began = time.monotonic()
 
     assert not compile_expression(r"matches(e.name, r'^(a|a)*(a*)*$')", "where").holds(e=entity)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30

@@ -180,4 +180,4 @@ def test_time_grows_with_the_text_and_not_with_its_square(unit):
     mentions.countries(text, "eng")
 
     # A hang guard: the slowest takes a second on an idle machine, a square would take hours.
-    assert time.perf_counter() - begun < 30
+    assert time.perf_counter() - begun < 120
