@@ -85,20 +85,34 @@ def failures(
     *,
     stage: str | None = None,
     cause: str | None = None,
+    after: int | None = None,
     limit: int | None = None,
 ) -> list[Failure]:
     """
     What failed in a run and was not sent again since, the oldest first.
+
+    Args:
+        after: only what failed after this job.
     """
+    values = {"run": run, "stage": stage, "cause": cause, "after": after, "limit": limit}
     with connection.cursor(row_factory=class_row(Failure)) as cursor:
-        return cursor.execute(sql("failures"), {"run": run, "stage": stage, "cause": cause, "limit": limit}).fetchall()
+        return cursor.execute(sql("failures"), values).fetchall()
 
 
 def clusters(
-    connection: Connection[Any], run: str, *, stage: str | None = None, cause: str | None = None
+    connection: Connection[Any],
+    run: str,
+    *,
+    stage: str | None = None,
+    cause: str | None = None,
+    most: int | None = None,
 ) -> list[Cluster]:
     """
     The failures of a run by stage and cause, the largest first.
+
+    Args:
+        most: only the first so many failures are counted.
     """
+    values = {"run": run, "stage": stage, "cause": cause, "most": most}
     with connection.cursor(row_factory=class_row(Cluster)) as cursor:
-        return cursor.execute(sql("failure_clusters"), {"run": run, "stage": stage, "cause": cause}).fetchall()
+        return cursor.execute(sql("failure_clusters"), values).fetchall()

@@ -3,14 +3,85 @@ Long lists, a page at a time: each page begins where the last one ended, and rea
 before it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Generic, TypeVar
 
 from psycopg import Connection
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
 from oaflow.ledger.statements import sql
+
+# Lines that are read for a page, of which only some are of what it shows: 20,000 take some 20 ms.
+LINES = 20_000
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """
+    A page of a list. `next` is what the next one begins after, or None: there is no more. It may be there without a row:
+    none was among those that were read.
+    """
+
+    rows: Sequence[Row]
+    next: Any
+
+
+@dataclass(frozen=True, slots=True)
+class EndedJob:
+    """
+    A job of a stage, as its last line of history has it. Of its `count` documents a few are named.
+    """
+
+    job: int
+    at: datetime
+    outcome: str
+    attempt: int | None
+    started: datetime | None
+    ended: datetime | None
+    worker: int | None
+    version: str | None
+    type: str | None
+    message: str | None
+    documents: list[str] | None
+    count: int
+    names: list[str]
+
+    @property
+    def seconds(self) -> float | None:
+        """
+        How long the attempt took.
+        """
+        return (self.ended - self.started).total_seconds() if self.started and self.ended else None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingJob:
+    """
+    A job that waits at its stage: for a time, for a lock, or for who can run it.
+    """
+
+    job: int
+    priority: int
+    scheduled_at: datetime | None
+    attempts: int
+    locked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDocument:
+    """
+    A document, as a stage of its run has reported it.
+    """
+
+    document: str
+    name: str
+    kind: str
+    reason: str | None
+    why: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +103,57 @@ def run_counts(connection: Connection[Any], runs: Iterable[str]) -> dict[str, Ru
     with connection.cursor(row_factory=class_row(RunCounts)) as cursor:
         found = cursor.execute(sql("run_counts"), {"runs": list(runs)}).fetchall()
     return {one.run: one for one in found}
+
+
+def stage_jobs(
+    connection: Connection[Any],
+    run: str,
+    stage: str,
+    start: int | None,
+    *,
+    oldest: bool,
+    limit: int,
+    lines: int = LINES,
+) -> Page[EndedJob]:
+    """
+    Jobs of a stage that have a history, the newest or the oldest first.
+
+    Args:
+        start: only those that come after this one.
+        lines: of the history of the run, that are read at most.
+    """
+    values = {"run": run, "stage": stage, "from": start, "oldest": oldest, "limit": limit, "lines": lines}
+    return _page(connection, "stage_jobs", values, EndedJob, "job")
+
+
+def waiting_jobs(connection: Connection[Any], run: str, queue: str, task: str, limit: int) -> list[WaitingJob]:
+    """
+    The first jobs that wait at a stage.
+    """
+    values = {"run": run, "queue": queue, "task": task, "limit": limit}
+    with connection.cursor(row_factory=class_row(WaitingJob)) as cursor:
+        return cursor.execute(sql("waiting_jobs"), values).fetchall()
+
+
+def documents_page(
+    connection: Connection[Any], run: str, start: str, *, kind: str | None, limit: int, lines: int = LINES
+) -> Page[KnownDocument]:
+    """
+    The documents of a run, by their ids.
+
+    Args:
+        start: only those that come after this one.
+        kind: only those that were reported so.
+        lines: that are read at most.
+    """
+    values = {"run": run, "from": start, "kind": kind, "limit": limit, "lines": lines}
+    return _page(connection, "documents_page", values, KnownDocument, "document")
+
+
+def _page(connection: Connection[Any], name: str, values: dict[str, Any], kind: type[Row], key: str) -> Page[Row]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        found: list[dict[str, Any]] = cursor.execute(sql(name), values).fetchall()
+    next = found[0]["edge"]
+    for row in found:
+        del row["edge"]
+    return Page([kind(**row) for row in found if row[key] is not None], next)

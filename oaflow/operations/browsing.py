@@ -11,17 +11,35 @@ from psycopg import Connection, OperationalError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from oaflow.errors import EnvironmentProblem
-from oaflow.ledger.pages import RunCounts, run_counts
-from oaflow.ledger.runs import Run, recent_runs
+from oaflow.entities.store import EntityStore
+from oaflow.errors import EnvironmentProblem, UsageError
+from oaflow.ledger.deletions import LastRun, last_runs
+from oaflow.ledger.failures import Cluster, Failure, clusters, failures
+from oaflow.ledger.pages import (
+    EndedJob,
+    KnownDocument,
+    Page,
+    RunCounts,
+    WaitingJob,
+    documents_page,
+    run_counts,
+    stage_jobs,
+    waiting_jobs,
+)
+from oaflow.ledger.runs import Run, StageProgress, recent_runs
 from oaflow.ledger.workers import Running, running, workers
 from oaflow.operations.databases import Database
 from oaflow.operations.states import RunStatus, bound_plan, in_order, status_of, wanted_run
 from oaflow.operations.waits import Wait, waits_of
-from oaflow.plan import BoundPlan
+from oaflow.plan import BoundPlan, BoundStage
+from oaflow.plan.params import close_to
 
 # Rows of a page.
 PAGE = 50
+
+# Failures that are sorted by their causes, and documents that a search shows.
+MOST_FAILURES = 10_000
+MOST_HITS = 100
 
 # Connections that are kept, and seconds that one is waited for.
 _CONNECTIONS = 6
@@ -35,7 +53,7 @@ _NOTHING = RunCounts("", 0, 0, 0)
 
 class Desk:
     """
-    Connections to a database for those who only look, for the time of a block.
+    Connections to a database for those who only look, for the time of a block. `store` is that of the entities.
     """
 
     def __init__(self, database: Database) -> None:
@@ -52,11 +70,17 @@ class Desk:
             open=False,
         )
 
+        # Nobody waits at a page for as long as a worker waits for a store that is away.
+        self.store = EntityStore(
+            self.settings.entities_uri or database.address.uri, application_name="oaflow web", patience=_PATIENCE
+        )
+
     def __enter__(self) -> "Desk":
         self._pool.open()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.store.close()
         self._pool.close()
 
     @contextmanager
@@ -102,6 +126,20 @@ class Standing:
         Which one.
         """
         return self.status.run
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """
+        What can be done with it now.
+        """
+        run = self.run
+        offered = {
+            "pause": run.state == "running",
+            "resume": run.state in ("paused", "interrupted") and not run.cut,
+            "retry": self.status.total("failed") > 0 and run.state != "cancelled",
+            "cancel": run.open,
+        }
+        return tuple(what for what, is_so in offered.items() if is_so)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +194,82 @@ def doing_of(connection: Connection[Any], standing: Standing, silent: float, *, 
     abandoned = run.state in ("running", "paused") and private and not workers(connection, silent)
     waits = waits_of(connection, run, standing.bound, standing.status.stages, silent, abandoned=abandoned)
     return Doing(running(connection, run.id), list(waits))
+
+
+@dataclass(frozen=True, slots=True)
+class AtStage:
+    """
+    A stage of a run: how many jobs are where, the first that wait, and a page of those that have a history.
+    """
+
+    name: str
+    stage: BoundStage
+    progress: StageProgress
+    waiting: list[WaitingJob]
+    jobs: Page[EndedJob]
+
+
+def stage_of(connection: Connection[Any], run: str, name: str, start: int | None, *, oldest: bool) -> AtStage:
+    """
+    A stage of a run.
+
+    Args:
+        start: only jobs that come after this one.
+        oldest: whether the oldest come first.
+
+    Raises:
+        UsageError: there is no such run or stage.
+    """
+    standing = standing_of(connection, run)
+    stage = standing.bound.stages.get(name)
+    if stage is None:
+        known = standing.bound.stages
+        raise UsageError(f"run {run!r} has no stage {name!r}", help=close_to(name, known))
+    progress = standing.status.stages[name]
+    waiting = waiting_jobs(connection, run, stage.queue, stage.task, 10) if progress.open and start is None else []
+    return AtStage(name, stage, progress, waiting, stage_jobs(connection, run, name, start, oldest=oldest, limit=PAGE))
+
+
+def failures_of(
+    connection: Connection[Any], run: str, *, stage: str | None, cause: str | None, after: int | None
+) -> tuple[Run, list[Cluster], Page[Failure]]:
+    """
+    The causes of what failed in a run, and, of one of them, a page of the jobs.
+
+    Args:
+        stage, cause: only what failed there, and for this. Without a cause no job is listed.
+        after: only jobs that failed after this one.
+
+    Raises:
+        NoSuchRunError: there is none of that id.
+    """
+    found = wanted_run(connection, run)
+    causes = clusters(connection, run, stage=stage, most=MOST_FAILURES)
+    if cause is None:
+        return found, causes, Page([], None)
+    jobs = failures(connection, run, stage=stage, cause=cause, after=after, limit=PAGE + 1)
+    return found, causes, Page(jobs[:PAGE], jobs[PAGE - 1].job if len(jobs) > PAGE else None)
+
+
+def documents_of(
+    connection: Connection[Any], run: str, start: str, *, kind: str | None
+) -> tuple[Run, Page[KnownDocument]]:
+    """
+    A page of the documents of a run.
+
+    Args:
+        start: only those that come after this id.
+        kind: only those that were reported so: `found`, `skipped`, `unreadable`, `unchanged`.
+
+    Raises:
+        NoSuchRunError: there is none of that id.
+    """
+    return wanted_run(connection, run), documents_page(connection, run, start, kind=kind, limit=PAGE)
+
+
+def datasets_of(connection: Connection[Any], store: EntityStore) -> list[tuple[str, LastRun | None]]:
+    """
+    The datasets by name, each with its last run; their sizes are not read.
+    """
+    runs = last_runs(connection)
+    return [(name, runs.get(name)) for name in sorted({*store.datasets(), *runs})]

@@ -5,11 +5,16 @@ Search and entities of a dataset.
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oaflow.errors import UsageError
 from oaflow.operations.databases import database
 from oaflow.settings import Settings
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from oaflow.entities.store import EntityStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +47,28 @@ def search(settings: Settings, dataset: str, words: str, limit: int = 20) -> Fou
     Raises:
         UsageError: there is no such dataset.
     """
+    with database(settings) as opened, opened.connect() as made, _store(settings, opened.address.uri) as store:
+        return search_in(made, store, dataset, words, limit)
+
+
+def search_in(made: "Connection[Any]", store: "EntityStore", dataset: str, words: str, limit: int) -> Found:
+    """
+    The same over what is open already.
+    """
     from oaflow.entities.datasets import table_name
     from oaflow.entities.search import search as find
     from oaflow.entities.search import suggest
     from oaflow.entities.ways import ways
 
     table_name(dataset)
-    with database(settings) as opened, opened.connect() as made:
-        hits = find(made, dataset, words, limit=limit)
-        with _store(settings, opened.address.uri) as store:
-            if hits:
-                before = ways(store, dataset, [hit.entity for hit in hits])
-                return Found([_placed(hit, before.get(hit.entity, "")) for hit in hits], [])
-            known = store.datasets()
-        if dataset not in known:
-            raise NoSuchDatasetError(dataset, known)
-        return Found([], suggest(made, dataset, words))
+    hits = find(made, dataset, words, limit=limit)
+    if hits:
+        before = ways(store, dataset, [hit.entity for hit in hits])
+        return Found([_placed(hit, before.get(hit.entity, "")) for hit in hits], [])
+    known = store.datasets()
+    if dataset not in known:
+        raise NoSuchDatasetError(dataset, known)
+    return Found([], suggest(made, dataset, words))
 
 
 def entities(settings: Settings, dataset: str, schema: str | None = None) -> Iterator[dict[str, Any]]:

@@ -103,7 +103,7 @@ def run(
                 decided = choose(old) if mode == "ask" else mode
                 if decided is None:
                     raise UnfinishedRunError(old)
-                begun = _go_on(made, old, folders_of(old)) if decided == "resume" else None
+                begun = go_on(made, old, folders_of(old)) if decided == "resume" else None
                 if begun is not None and request.stop_after is not None:
                     ledger.stop_after(made, old.id, request.stop_after, begun.bound.start)
             elif mode == "resume":
@@ -145,14 +145,7 @@ def resume(settings: Settings, run: str | None, *, crew: Crew) -> Iterator[Event
                     raise UsageError("there is no unfinished run", help="oaflow status")
             else:
                 found = wanted_run(made, run)
-            if not found.open:
-                raise UsageError(
-                    f"run {found.id!r} has ended: it is {found.state}",
-                    help=f"oaflow retry {found.id} sends what failed again"
-                    if found.state != "cancelled"
-                    else "oaflow run starts a new one",
-                )
-            begun = _go_on(made, found, folders_from_here(found))
+            begun = go_on(made, found, folders_from_here(found))
         yield begun
         yield from _followed(opened, begun, crew)
 
@@ -175,30 +168,42 @@ def retry(
     Raises:
         UsageError: there is no such run, stage or cause, or nothing that can be sent again.
     """
-    from oaflow.ledger.failures import failures
-
     with database(settings) as opened:
         with opened.connect() as made:
-            found = wanted_run(made, run)
-            bound = bound_plan(made, found)
-            if found.state == "cancelled":
-                raise UsageError(f"run {found.id!r} was cancelled", help="oaflow run starts a new one")
-            _refuse_unsealed(found)
-            refuse_unseen(made, bound)
-            if stage is not None and stage not in bound.stages:
-                raise UsageError(f"run {found.id!r} has no stage {stage!r}", help=f"it has: {', '.join(bound.stages)}")
-            if cause is not None:
-                check_cause(made, found, cause)
-            all = stage is None and cause is None
-            failed = () if all else failures(made, found.id, stage=stage, cause=cause)
-            number = ledger.reopen(made, found.id, None if all else [failure.job for failure in failed])
-            if number == 0:
-                where = f" at stage {stage!r}" if stage is not None else ""
-                raise UsageError(f"nothing failed{where} in run {found.id!r} that could be sent again")
-            again = f"sent {number} failed job{'' if number == 1 else 's'} again"
-            begun = Begun(found.id, bound, number, (again,), folders_from_here(found))
+            begun = send_again(made, wanted_run(made, run), stage=stage, cause=cause)
         yield begun
         yield from _followed(opened, begun, crew)
+
+
+def send_again(made: Connection[Any], run: Run, *, stage: str | None = None, cause: str | None = None) -> Begun:
+    """
+    Sends what failed in a run again, in a new round, and does not follow it.
+
+    Args:
+        stage, cause: see `retry`.
+
+    Raises:
+        UsageError: there is no such stage or cause, or nothing that can be sent again.
+    """
+    from oaflow.ledger.failures import failures
+
+    bound = bound_plan(made, run)
+    if run.state == "cancelled":
+        raise UsageError(f"run {run.id!r} was cancelled", help="oaflow run starts a new one")
+    _refuse_unsealed(run)
+    refuse_unseen(made, bound)
+    if stage is not None and stage not in bound.stages:
+        raise UsageError(f"run {run.id!r} has no stage {stage!r}", help=f"it has: {', '.join(bound.stages)}")
+    if cause is not None:
+        check_cause(made, run, cause)
+    all = stage is None and cause is None
+    failed = () if all else failures(made, run.id, stage=stage, cause=cause)
+    number = ledger.reopen(made, run.id, None if all else [failure.job for failure in failed])
+    if number == 0:
+        where = f" at stage {stage!r}" if stage is not None else ""
+        raise UsageError(f"nothing failed{where} in run {run.id!r} that could be sent again")
+    again = f"sent {number} failed job{'' if number == 1 else 's'} again"
+    return Begun(run.id, bound, number, (again,), folders_from_here(run))
 
 
 def cancel(settings: Settings, run: str | None) -> tuple[Run, int]:
@@ -294,7 +299,23 @@ def _awaited(settings: Settings, stack: ExitStack, watched: Watched) -> Generato
         time.sleep(_RETRY)
 
 
-def _go_on(made: Connection[Any], run: Run, folders: tuple[Path, ...]) -> Begun:
+def go_on(made: Connection[Any], run: Run, folders: tuple[Path, ...]) -> Begun:
+    """
+    Lets a run go on, and does not follow it.
+
+    Args:
+        folders: where the modules of its stages are looked for.
+
+    Raises:
+        UsageError: it has ended, or its input was not read to the end.
+    """
+    if not run.open:
+        raise UsageError(
+            f"run {run.id!r} has ended: it is {run.state}",
+            help=f"oaflow retry {run.id} sends what failed again"
+            if run.state != "cancelled"
+            else "oaflow run starts a new one",
+        )
     _refuse_unsealed(run)
     bound = bound_plan(made, run)
     refuse_unseen(made, bound)

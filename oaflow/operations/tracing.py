@@ -108,20 +108,42 @@ def trace(
     """
     from oaflow.entities.store import EntityStore
 
-    with database(settings) as opened, opened.connect() as made:
-        if run is not None:
-            wanted_run(made, run)
-        with EntityStore(settings.entities_uri or opened.address.uri) as store:
-            search = _Search(made, store, dataset, run)
-            reported, entity = search.reported(typed)
-            if not reported and entity:
-                raise NoDocumentError(typed, entity[0], search.dataset)
-            if not reported:
-                raise UntracedError(typed, dataset, run, [one.id for one in recent_runs(made, limit=1)])
-            found = _by_document(reported)
-            several = len(found) > 1 and not every
-            passports = () if several else tuple(_passport(made, store, one, reported) for one in found)
-            return Traced(found, passports, tuple(entity))
+    with (
+        database(settings) as opened,
+        opened.connect() as made,
+        EntityStore(settings.entities_uri or opened.address.uri) as store,
+    ):
+        return trace_in(made, store, typed, dataset=dataset, run=run, every=every)
+
+
+def trace_in(
+    made: Connection[Any],
+    store: "EntityStore",
+    typed: str,
+    *,
+    dataset: str | None = None,
+    run: str | None = None,
+    every: bool = False,
+    files: bool = True,
+) -> Traced:
+    """
+    The same over what is open already.
+
+    Args:
+        files: whether it may be the path of a file here.
+    """
+    if run is not None:
+        wanted_run(made, run)
+    search = _Search(made, store, dataset, run, files=files)
+    reported, entity = search.reported(typed)
+    if not reported and entity:
+        raise NoDocumentError(typed, entity[0], search.dataset)
+    if not reported:
+        raise UntracedError(typed, dataset, run, [one.id for one in recent_runs(made, limit=1)])
+    found = _by_document(reported)
+    several = len(found) > 1 and not every
+    passports = () if several else tuple(_passport(made, store, one, reported) for one in found)
+    return Traced(found, passports, tuple(entity))
 
 
 class _Search:
@@ -129,8 +151,16 @@ class _Search:
     From what was typed to documents: what is fast and certain first.
     """
 
-    def __init__(self, connection: Connection[Any], store: "EntityStore", dataset: str | None, run: str | None) -> None:
-        self._connection, self._store, self._run = connection, store, run
+    def __init__(
+        self,
+        connection: Connection[Any],
+        store: "EntityStore",
+        dataset: str | None,
+        run: str | None,
+        *,
+        files: bool,
+    ) -> None:
+        self._connection, self._store, self._run, self._files = connection, store, run, files
         self._only = dataset or (found.dataset if run and (found := find_run(connection, run)) else None)
         self.dataset = ""  # where an entity of that id was met
 
@@ -161,7 +191,7 @@ class _Search:
         from oaflow.stages.naming import document_id
 
         path = Path(typed)
-        is_file = path.is_file()
+        is_file = self._files and path.is_file()
         if is_file:
             yield [document_id(dataset, os.fsencode(path.absolute())) for dataset in self._datasets()]
             yield [document_id(dataset, os.fsencode(path.resolve())) for dataset in self._datasets()]

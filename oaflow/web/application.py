@@ -10,7 +10,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from oaflow.errors import OaflowError
-from oaflow.web import live, runs
+from oaflow.web import changes, datasets, live, runs, workers
 from oaflow.web.gate import Gate, cookie_name
 from oaflow.web.site import FOLDER, Site
 
@@ -28,6 +28,9 @@ def application(site: Site) -> Gate:
         routes=[
             *runs.ROUTES,
             *live.ROUTES,
+            *datasets.ROUTES,
+            *workers.ROUTES,
+            *changes.ROUTES,
             Route("/leave", _leave, methods=["POST"]),
             Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static"),
         ],

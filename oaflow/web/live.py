@@ -132,7 +132,7 @@ def _counts(standing: Standing, past: deque[tuple[float, dict[str, int]]], now: 
     for name, stage in standing.status.stages.items():
         rate = (done[name] - before.get(name, 0)) / (now - since) if now > since else 0.0
         stages[name] = {**{counter: getattr(stage, counter) for counter in COUNTERS}, "rate": round(rate, 1)}
-    return orjson.dumps({"state": standing.run.state, "stages": stages}).decode()
+    return orjson.dumps({"offers": standing.offers, "stages": stages}).decode()
 
 
 async def events(request: Request) -> Response:

@@ -1,14 +1,24 @@
 """
-The pages of runs: all of them, and one.
+The pages of runs: all of them, one, a stage of it, what failed, its documents, and its plan.
 """
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from oaflow.errors import UsageError
+from oaflow.graph import graph_of
+from oaflow.ledger.runs import recent_runs
 from oaflow.operations import browsing
-from oaflow.operations.browsing import PAGE
+from oaflow.operations.browsing import MOST_FAILURES, PAGE
+from oaflow.operations.comparing import compare
+from oaflow.operations.states import plan_of, wanted_run
 from oaflow.web.site import site_of
+
+_KINDS = ("found", "skipped", "unreadable", "unchanged")
+
+# Runs that the plan of a run can be compared with by a click.
+_COMPARABLE = 10
 
 
 def runs(request: Request) -> Response:
@@ -16,8 +26,7 @@ def runs(request: Request) -> Response:
     The runs, the newest first.
     """
     site = site_of(request)
-    dataset = request.query_params.get("dataset") or None
-    before = request.query_params.get("before") or None
+    dataset, before = _asked(request, "dataset"), _asked(request, "before")
     with site.desk.connection() as made:
         found = browsing.runs_of(made, before, dataset)
     older = found[PAGE - 1].run.id if len(found) > PAGE else None
@@ -33,10 +42,104 @@ def run(request: Request) -> Response:
         standing = browsing.standing_of(made, request.path_params["run"])
         private = site.desk.database.embedded
         doing = browsing.doing_of(made, standing, site.settings.dead_after, private=private)
-    return site.page(request, "run", standing=standing, run=standing.run, doing=doing)
+    return site.page(request, "run", standing=standing, run=standing.run, doing=doing, offers=standing.offers)
+
+
+def stage(request: Request) -> Response:
+    """
+    The jobs of a stage.
+    """
+    site = site_of(request)
+    run, name = request.path_params["run"], request.path_params["stage"]
+    oldest, start = _asked(request, "order") == "oldest", _number(request, "after")
+    with site.desk.connection() as made:
+        found = browsing.stage_of(made, run, name, start, oldest=oldest)
+        state = wanted_run(made, run)
+    return site.page(request, "stage", run=state, at=found, oldest=oldest, start=start)
+
+
+def failures(request: Request) -> Response:
+    """
+    What failed in a run, by its causes; of one cause the jobs.
+    """
+    site = site_of(request)
+    stage, cause = _asked(request, "stage"), _asked(request, "cause")
+    after = _number(request, "after")
+    with site.desk.connection() as made:
+        found, causes, jobs = browsing.failures_of(
+            made, request.path_params["run"], stage=stage, cause=cause, after=after
+        )
+    counted = sum(one.count for one in causes)
+    return site.page(
+        request,
+        "failures",
+        run=found,
+        causes=causes,
+        jobs=jobs,
+        stage=stage,
+        cause=cause,
+        chosen=next((one for one in causes if one.fingerprint == cause and stage in (None, one.stage)), None),
+        cut=counted >= MOST_FAILURES,
+        after=after,
+    )
+
+
+def documents(request: Request) -> Response:
+    """
+    The documents of a run.
+    """
+    site = site_of(request)
+    kind = _asked(request, "kind")
+    if kind is not None and kind not in _KINDS:
+        raise UsageError(f"no document is {kind!r}", help=f"they are: {', '.join(_KINDS)}")
+    start = _asked(request, "after") or ""
+    with site.desk.connection() as made:
+        found, page = browsing.documents_of(made, request.path_params["run"], start, kind=kind)
+    return site.page(request, "documents", run=found, documents=page, kind=kind, kinds=_KINDS, start=start)
+
+
+def plan(request: Request) -> Response:
+    """
+    The plan of a run, and what is different in that of another.
+    """
+    site = site_of(request)
+    other = _asked(request, "with")
+    with site.desk.connection() as made:
+        found = wanted_run(made, request.path_params["run"])
+        mine = plan_of(made, found)
+        near = recent_runs(made, pipeline=found.pipeline, limit=_COMPARABLE)
+        beside = wanted_run(made, other) if other is not None else None
+        compared = compare(plan_of(made, beside), mine, beside) if beside is not None else None
+    return site.page(
+        request,
+        "plan",
+        run=found,
+        plan=mine,
+        arrows=graph_of(mine).arrows,
+        near=[one for one in near if one.id != found.id],
+        beside=beside,
+        compared=compared,
+    )
+
+
+def _asked(request: Request, name: str) -> str | None:
+    return request.query_params.get(name) or None
+
+
+def _number(request: Request, name: str) -> int | None:
+    given = _asked(request, name)
+    if given is None:
+        return None
+    if not given.isascii() or not given.isdigit() or len(given) > 18:
+        raise UsageError(f"{given!r} is no number of a job")
+    return int(given)
 
 
 ROUTES = [
     Route("/", runs, methods=["GET"]),
     Route("/runs/{run}", run, methods=["GET"]),
+    Route("/runs/{run}/stages/{stage}", stage, methods=["GET"]),
+    Route("/runs/{run}/failures", failures, methods=["GET"]),
+    Route("/runs/{run}/documents", documents, methods=["GET"]),
+    Route("/runs/{run}/plan", plan, methods=["GET"]),
 ]

@@ -20,4 +20,5 @@ SELECT f.job, f.stage, f.round, f.task, f.type, f.message, f.traceback, c.finger
      WHERE f.documents IS NOT NULL OR d.document IS NOT NULL) named
  WHERE f.run = %(run)s AND f.resolved_at IS NULL AND (%(stage)s::text IS NULL OR f.stage = %(stage)s)
    AND (%(cause)s::text IS NULL OR c.fingerprint = %(cause)s)
+   AND (%(after)s::bigint IS NULL OR f.id > (SELECT a.id FROM oaflow.failures a WHERE a.job = %(after)s))
  ORDER BY f.id LIMIT %(limit)s

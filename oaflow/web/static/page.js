@@ -15,7 +15,9 @@ function follow(address) {
   events.addEventListener("away", (event) => say(event.data));
   events.addEventListener("counts", (event) => {
     say("");
-    count(JSON.parse(event.data).stages);
+    const { offers, stages } = JSON.parse(event.data);
+    count(stages);
+    for (const offer of document.querySelectorAll("[data-offer]")) offer.hidden = !offers.includes(offer.dataset.offer);
   });
   for (const name of ["head", "doing"]) {
     events.addEventListener(name, (event) => {
@@ -28,17 +30,25 @@ function follow(address) {
 }
 
 function count(stages) {
-  for (const row of document.querySelectorAll("[data-stage]")) {
+  const filled = new Set();
+  for (const row of document.querySelectorAll("tr[data-stage]")) {
     const stage = stages[row.dataset.stage];
     if (!stage) continue;
     for (const cell of row.querySelectorAll("[data-counter]")) {
       const name = cell.dataset.counter;
       const value = stage[name];
+      if (value) filled.add(name);
       const text = value ? value.toLocaleString("en") : "·";
       if (cell.textContent === text) continue;
       cell.textContent = text;
       cell.classList.toggle("none", !value);
       cell.classList.toggle("bad", Boolean(value) && (name === "failed" || name === "vanished"));
+    }
+  }
+  // A column that is empty all the way down is left out; once there, it stays.
+  for (const name of filled) {
+    for (const cell of document.querySelectorAll(`[data-column=${name}][hidden], [data-counter=${name}][hidden]`)) {
+      cell.hidden = false;
     }
   }
 }

@@ -1,0 +1,38 @@
+-- A page of what became of the jobs of a stage, each with its last line of history. The history is found by run and job:
+-- so many lines of it are read from a job on, back or forth, whatever stage they are of. `edge` is where the next page
+-- begins; it comes with each row, and alone where none of the lines is of the stage.
+WITH read AS (
+    (SELECT h.job, h.stage, h.outcome, h.at FROM oaflow.hops h
+      WHERE NOT %(oldest)s AND h.run = %(run)s AND h.job < coalesce(%(from)s, 9223372036854775807)
+      ORDER BY h.job DESC LIMIT %(lines)s)
+    UNION ALL
+    (SELECT h.job, h.stage, h.outcome, h.at FROM oaflow.hops h
+      WHERE %(oldest)s AND h.run = %(run)s AND h.job > coalesce(%(from)s, 0)
+      ORDER BY h.job LIMIT %(lines)s)
+), last AS (
+    -- Of the job that the lines end with some may be missing: where it is not alone, it comes with the next page.
+    SELECT CASE WHEN count(*) = %(lines)s THEN CASE WHEN %(oldest)s THEN max(job) ELSE min(job) END END AS job,
+           count(*) = %(lines)s AND min(job) <> max(job) AS cut
+      FROM read
+), page AS (
+    SELECT * FROM (
+        SELECT DISTINCT ON (r.job) r.job, r.at, r.outcome FROM read r CROSS JOIN last
+         WHERE r.stage = %(stage)s AND r.outcome <> 'chunk' AND NOT (last.cut AND r.job = last.job)
+         ORDER BY r.job, r.at DESC) found
+     ORDER BY CASE WHEN %(oldest)s THEN job ELSE -job END LIMIT %(limit)s
+), edge AS (
+    SELECT CASE WHEN (SELECT count(*) FROM page) = %(limit)s
+                THEN (SELECT CASE WHEN %(oldest)s THEN max(job) ELSE min(job) END FROM page)
+                WHEN last.cut THEN CASE WHEN %(oldest)s THEN last.job - 1 ELSE last.job + 1 END
+                ELSE last.job END AS job
+      FROM last
+)
+SELECT edge.job AS edge, p.job, p.at, p.outcome, h.attempt, h.started, h.ended, h.worker, h.version,
+       h.detail #>> '{error,type}' AS type, h.detail #>> '{error,message}' AS message,
+       h.documents[1:3] AS documents, coalesce(cardinality(h.documents), 0) AS count,
+       ARRAY(SELECT coalesce(d.name, u.id) FROM unnest(h.documents[1:3]) WITH ORDINALITY AS u (id, ord)
+               LEFT JOIN oaflow.documents d ON d.run = %(run)s AND d.document = u.id ORDER BY u.ord) AS names
+  FROM edge LEFT JOIN page p ON true
+  LEFT JOIN LATERAL (
+    SELECT * FROM oaflow.hops h WHERE h.run = %(run)s AND h.job = p.job AND h.at = p.at AND h.outcome = p.outcome LIMIT 1) h ON true
+ ORDER BY CASE WHEN %(oldest)s THEN p.job ELSE -p.job END

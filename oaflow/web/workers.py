@@ -1,0 +1,40 @@
+"""
+The pages of who works: the live workers, and how much of a task is done at once.
+"""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from oaflow.ledger.limits import limits as limits_now
+from oaflow.ledger.workers import workers as live_workers
+from oaflow.web.site import site_of
+
+# Of workers and limits so many are shown.
+_MOST = 500
+
+
+def workers(request: Request) -> Response:
+    """
+    The live workers, and what each can run.
+    """
+    site = site_of(request)
+    with site.desk.connection() as made:
+        found = live_workers(made, site.settings.dead_after)
+    return site.page(request, "workers", workers=found[:_MOST], all=len(found), private=site.desk.database.embedded)
+
+
+def limits(request: Request) -> Response:
+    """
+    What is limited, and by whom.
+    """
+    site = site_of(request)
+    with site.desk.connection() as made:
+        found = limits_now(made)
+    return site.page(request, "limits", limits=found[:_MOST], all=len(found))
+
+
+ROUTES = [
+    Route("/workers", workers, methods=["GET"]),
+    Route("/limits", limits, methods=["GET"]),
+]
