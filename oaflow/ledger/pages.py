@@ -22,8 +22,8 @@ Row = TypeVar("Row")
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
     """
-    A page of a list. `next` is what the next one begins after, or None: there is no more. It may be there without a row:
-    none was among those that were read.
+    A page of a list. `next` is what the next one begins after, or None: there is no more. It may be there without a
+    row: none was among those that were read.
     """
 
     rows: Sequence[Row]
