@@ -1,0 +1,170 @@
+"""
+The page as people meet it: a real browser, a real server, real runs.
+"""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import SCRIPT, World
+
+# Where pictures for the docs go: `make pictures`.
+PICTURES = os.environ.get("OAFLOW_PICTURES")
+
+
+def addresses(world: World) -> list[str]:
+    run, failed = f"/runs/{world.ingested}", f"/runs/{world.failed}"
+    return [
+        "/",
+        run,
+        failed,
+        f"{run}/stages/extract",
+        f"{failed}/failures",
+        f"{run}/documents",
+        f"{run}/plan?with={world.failed}",
+        "/datasets",
+        "/search?q=zurich&dataset=papers",
+        f"/document?of=letter.txt&run={world.ingested}",
+        "/workers",
+        "/limits",
+    ]
+
+
+def open_at(world: World, page: Page, address: str) -> None:
+    page.goto(world.root + address)
+
+
+def mistakes(page: Page, only: str | None = None) -> list[str]:
+    options = {"runOnly": [only]} if only else {}
+    found = Axe().run(page, options=options).response["violations"]
+    return [
+        f"{page.url}: {one['id']}: {node['html'][:200]}"
+        for one in found
+        if one["impact"] in ("serious", "critical", "moderate")
+        for node in one["nodes"]
+    ]
+
+
+def test_every_page_is_fit_for_screen_readers_in_light_and_dark_and_for_a_phone(world: World) -> None:
+    wrong: list[str] = []
+    with world.page() as page:
+        for address in addresses(world):
+            open_at(world, page, address)
+            wrong += mistakes(page)
+            page.emulate_media(color_scheme="dark")
+            wrong += mistakes(page, "color-contrast")
+            page.emulate_media(color_scheme="light")
+            page.set_viewport_size({"width": 360, "height": 700})
+            width = page.evaluate("document.documentElement.scrollWidth")
+            wrong += [f"{address} is {width} wide on a phone"] if width > 360 else []
+            page.set_viewport_size({"width": 1200, "height": 780})
+    assert wrong == []
+
+
+def test_the_token_leaves_the_address_and_who_has_none_stays_outside(world: World) -> None:
+    with world.page(refused=True) as page:
+        assert page.url == f"{world.root}/"
+        page.get_by_role("button", name="Leave").click()
+        expect(page.get_by_role("heading", name="Come in")).to_be_visible()
+        open_problem = page.goto(f"{world.root}/runs/{world.ingested}")
+        assert open_problem is not None
+        assert open_problem.status == 401
+
+
+def test_a_name_that_is_a_script_is_shown_and_not_run_wherever_it_stands(world: World) -> None:
+    name = SCRIPT.replace("/", "\N{DIVISION SLASH}")
+    with world.page() as page:
+        open_at(world, page, f"/runs/{world.ingested}/documents")
+        page.get_by_role("link", name=name).click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+        open_at(world, page, "/search?q=canal&dataset=papers")
+        expect(page.get_by_role("link", name=name)).to_be_visible()
+        open_at(world, page, f"/runs/{world.ingested}/stages/extract")
+        expect(page.get_by_role("link", name=name)).to_be_visible()
+
+
+def test_a_search_leads_to_the_passport_with_the_words_marked(world: World) -> None:
+    with world.page() as page:
+        page.get_by_role("searchbox").fill("kuhn zurich")
+        page.keyboard.press("Enter")
+        page.get_by_label("in", exact=True).select_option("papers")
+        page.get_by_role("button", name="Search").click()
+        expect(page.locator("mark")).to_have_text(["Kühn", "Zürich"])
+        page.get_by_role("link", name="letter.txt").click()
+        expect(page.get_by_role("heading", name="Its way")).to_be_visible()
+        for stage in ("crawl", "extract", "analyze", "index"):
+            expect(page.locator(".tree strong", has_text=stage).first).to_be_visible()
+
+
+def test_a_run_is_watched_paused_resumed_and_seen_to_its_end(world: World) -> None:
+    with world.page() as page:
+        followed = subprocess.Popen(
+            world.command("run", "slow.yml", "-d", "slow", "--workers", "1"),
+            cwd=world.folder,
+            env=world.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            while not page.get_by_role("link", name=re.compile("^slow-")).count():
+                page.wait_for_timeout(200)
+                page.reload()
+            page.get_by_role("link", name=re.compile("^slow-")).click()
+            row = page.locator("tr[data-stage=work]")
+            # Nothing is loaded again: the numbers come.
+            expect(row.locator("[data-counter=done]")).to_have_text(re.compile("^[1-9]"), timeout=30_000)
+            expect(row.locator("[data-counter=rate]")).to_have_text(re.compile("^[0-9.]+$"), timeout=10_000)
+            page.get_by_role("button", name="Pause").click()
+            expect(page.locator(".state").first).to_have_text("paused")
+            expect(page.get_by_text("it is paused:")).to_be_visible()
+            page.get_by_role("button", name="Resume").click()
+            expect(page.locator(".state").first).to_have_text("running")
+            expect(page.locator(".state").first).to_have_text("finished", timeout=40_000)
+            expect(row.locator("[data-counter=done]")).to_have_text("40")
+            expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+            assert followed.wait(30) == 0
+        finally:
+            followed.kill()
+
+
+def test_a_cause_is_opened_by_keyboard_and_sent_again(world: World) -> None:
+    with world.page() as page:
+        open_at(world, page, f"/runs/{world.failed}")
+        page.keyboard.press("Tab")
+        expect(page.get_by_text("to the content")).to_be_focused()
+        page.keyboard.press("Enter")
+        page.get_by_role("link", name="Failures").focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("link", name=re.compile("2 failed")).focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("article")).to_have_count(2)
+        expect(page.locator("pre").first).to_contain_text("Traceback")
+        page.get_by_role("button", name="Retry these").focus()
+        page.keyboard.press("Enter")
+        # Nobody works on this database now, and the page says what to type.
+        expect(page.locator("tr[data-stage=fails] [data-counter=open]")).to_have_text("2")
+        expect(page.get_by_text("no live worker can run")).to_be_visible()
+        page.get_by_text("Cancel …").click()
+        page.get_by_role("button", name="Cancel the run").click()
+        expect(page.locator(".state").first).to_have_text("cancelled")
+
+
+def test_what_stands_still_without_scripts_is_all_there(world: World) -> None:
+    with world.page(java_script_enabled=False, reduced_motion="reduce") as page:
+        open_at(world, page, f"/runs/{world.ingested}")
+        expect(page.locator("tr[data-stage=extract] [data-counter=done]")).to_have_text("3")
+
+
+@pytest.mark.skipif(PICTURES is None, reason="pictures of the docs are made by make pictures")
+def test_pictures(world: World) -> None:
+    folder = Path(PICTURES or "")
+    for scheme in ("light", "dark"):
+        with world.page(color_scheme=scheme, viewport={"width": 1100, "height": 640}) as page:
+            open_at(world, page, f"/runs/{world.ingested}")
+            page.wait_for_timeout(1500)
+            page.screenshot(path=folder / f"web-run-{scheme}.png")
