@@ -188,11 +188,11 @@ class _Search:
         """
         Ids that it may stand for: of a file here by its path, then by its bytes.
         """
-        from oaflow.stages.naming import document_id
-
         path = Path(typed)
         is_file = self._files and path.is_file()
         if is_file:
+            from oaflow.stages.naming import document_id
+
             yield [document_id(dataset, os.fsencode(path.absolute())) for dataset in self._datasets()]
             yield [document_id(dataset, os.fsencode(path.resolve())) for dataset in self._datasets()]
         digest = _digest(path) if is_file else typed.lower()

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 import uvicorn
@@ -130,6 +131,7 @@ def serve(
     rules, remarks = rules_of(settings, host, header=header, names=names, read_only=read_only)
     with _listening(host, port) as listening, database(settings) as opened, Desk(opened) as desk:
         site = Site(desk, Doorkeeper(rules), said)
+        Thread(target=site.prepare, name="oaflow web", daemon=True).start()
         config: Any = uvicorn.Config(
             application(site),
             log_config=None,

@@ -3,6 +3,7 @@ What all pages share: the database, the doorkeeper, and how an answer is written
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
@@ -40,6 +41,15 @@ class Site:
             lstrip_blocks=True,
         )
         self._templates.filters.update(written.FILTERS)
+
+    def prepare(self) -> None:
+        """
+        Does what the first to see a page would wait for: compiles the templates, loads what is known of entities.
+        """
+        for name in self._templates.list_templates():
+            self._templates.get_template(name)
+        for module in ("oaflow.entities.search", "oaflow.entities.ways"):
+            import_module(module)
 
     def page(self, request: Request, template: str, status: int = 200, **facts: Any) -> Response:
         """
