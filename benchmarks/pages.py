@@ -38,8 +38,8 @@ SELECT s.stage, 'benchmarks.stages.async_' || s.stage, 50, 'succeeded', 1,
     SELECT CASE n WHEN 1 THEN 'a' ELSE chr(98 + n %% 2) END AS stage) s;
 INSERT INTO oaflow.hops (run, stage, job, parent, attempt, outcome, started, ended, worker, version, documents,
                          successors, detail)
-SELECT %(run)s, j.queue_name, j.id, j.id - 1, 0, CASE WHEN j.id %% 100 = 0 THEN 'failed' ELSE 'done' END, now(), now(), 1,
-       '0.1.0+abc1234', ARRAY['doc-' || j.id], ARRAY[j.id + 1],
+SELECT %(run)s, j.queue_name, j.id, j.id - 1, 0, CASE WHEN j.id %% 100 = 0 THEN 'failed' ELSE 'done' END, now(), now(),
+       1, '0.1.0+abc1234', ARRAY['doc-' || j.id], ARRAY[j.id + 1],
        jsonb_build_object('handed', jsonb_build_array(jsonb_build_array('c', jsonb_build_array('doc-' || j.id))))
   FROM procrastinate_jobs j;
 INSERT INTO oaflow.documents (run, document, name, kind, job)
@@ -48,8 +48,8 @@ SELECT %(run)s, 'doc-' || j.id, 'folder/' || j.id || '.pdf',
   FROM procrastinate_jobs j;
 INSERT INTO oaflow.failures (run, stage, job, queue, task, priority, args, documents, type, message, traceback,
                              fingerprint, attempts)
-SELECT %(run)s, j.queue_name, j.id, j.queue_name, j.task_name, 50, j.args, ARRAY['doc-' || j.id], 'ValueError', 'no date',
-       repeat('a line of it' || chr(10), 40), 'cause' || j.id / 100 %% 5, 6
+SELECT %(run)s, j.queue_name, j.id, j.queue_name, j.task_name, 50, j.args, ARRAY['doc-' || j.id], 'ValueError',
+       'no date', repeat('a line of it' || chr(10), 40), 'cause' || j.id / 100 %% 5, 6
   FROM procrastinate_jobs j WHERE j.id %% 100 = 0;
 INSERT INTO oaflow.counters (run, stage, shard, open, done, failed)
 SELECT %(run)s, s, n, CASE n WHEN 0 THEN 1 ELSE 0 END, %(rows)s / 48, 0

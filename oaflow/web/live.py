@@ -20,7 +20,7 @@ from starlette.routing import Route
 from oaflow.errors import EnvironmentProblem, UsageError
 from oaflow.ledger.runs import COUNTERS
 from oaflow.operations import browsing
-from oaflow.operations.browsing import Standing
+from oaflow.operations.browsing import Doing, Standing
 from oaflow.web.site import Site, site_of
 
 # Seconds between two looks at the counters of a run that works, and of one that has ended.
@@ -119,6 +119,7 @@ class Watches:
         return standing, {
             "doing": self._site.part("parts/doing.html", doing=doing, run=standing.run),
             "head": self._site.part("parts/state.html", run=standing.run),
+            "marks": _marks(doing),
         }
 
 
@@ -133,6 +134,14 @@ def _counts(standing: Standing, past: deque[tuple[float, dict[str, int]]], now: 
         rate = (done[name] - before.get(name, 0)) / (now - since) if now > since else 0.0
         stages[name] = {**{counter: getattr(stage, counter) for counter in COUNTERS}, "rate": round(rate, 1)}
     return orjson.dumps({"offers": standing.offers, "stages": stages}).decode()
+
+
+def _marks(doing: Doing) -> str:
+    """
+    Which stages wait, and which are at work.
+    """
+    waits = sorted({wait.stage for wait in doing.waits if wait.stage is not None})
+    return orjson.dumps({"waits": waits, "busy": sorted({job.stage for job in doing.running})}).decode()
 
 
 async def events(request: Request) -> Response:

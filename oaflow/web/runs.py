@@ -2,10 +2,16 @@
 The pages of runs: all of them, one, a stage of it, what failed, its documents, and its plan.
 """
 
+from collections import OrderedDict
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from oaflow import pictures
 from oaflow.errors import UsageError
 from oaflow.graph import graph_of
 from oaflow.ledger.runs import recent_runs
@@ -13,6 +19,7 @@ from oaflow.operations import browsing
 from oaflow.operations.browsing import MOST_FAILURES, PAGE
 from oaflow.operations.comparing import compare
 from oaflow.operations.states import plan_of, wanted_run
+from oaflow.plan import Plan
 from oaflow.web.site import site_of
 
 _KINDS = ("found", "skipped", "unreadable", "unchanged")
@@ -42,7 +49,10 @@ def run(request: Request) -> Response:
         standing = browsing.standing_of(made, request.path_params["run"])
         private = site.desk.database.embedded
         doing = browsing.doing_of(made, standing, site.settings.dead_after, private=private)
-    return site.page(request, "run", standing=standing, run=standing.run, doing=doing, offers=standing.offers)
+        picture = _picture(standing.run.id, plan_of(made, standing.run), standing.bound.disabled)
+    return site.page(
+        request, "run", standing=standing, run=standing.run, doing=doing, offers=standing.offers, picture=picture
+    )
 
 
 def stage(request: Request) -> Response:
@@ -122,6 +132,32 @@ def plan(request: Request) -> Response:
     )
 
 
+def stylesheet(request: Request) -> Response:
+    """
+    The looks of the picture of a run.
+    """
+    return Response(pictures.stylesheet(), media_type="text/css")
+
+
+# Pictures that are kept: one of sixty stages takes half a second, and a run keeps its plan.
+_PICTURES: OrderedDict[str, Markup] = OrderedDict()
+_MOST_PICTURES = 100
+
+
+def _picture(run: str, plan: Plan, disabled: Mapping[str, str]) -> Markup:
+    """
+    The graph of a run, in which the script fills in counts.
+    """
+    found = _PICTURES.get(run)
+    if found is None:
+        link = f"/runs/{quote(run, safe='')}/stages/"
+        drawn = pictures.svg_of(graph_of(plan, disabled), link=lambda stage: link + quote(stage, safe=""), live=True)
+        found = _PICTURES[run] = Markup(drawn)  # escaped where it was drawn
+        while len(_PICTURES) > _MOST_PICTURES:
+            _PICTURES.popitem(last=False)
+    return found
+
+
 def _asked(request: Request, name: str) -> str | None:
     return request.query_params.get(name) or None
 
@@ -142,4 +178,5 @@ ROUTES = [
     Route("/runs/{run}/failures", failures, methods=["GET"]),
     Route("/runs/{run}/documents", documents, methods=["GET"]),
     Route("/runs/{run}/plan", plan, methods=["GET"]),
+    Route("/static/graph.css", stylesheet, methods=["GET"]),
 ]

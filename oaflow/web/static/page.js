@@ -17,7 +17,14 @@ function follow(address) {
     say("");
     const { offers, stages } = JSON.parse(event.data);
     count(stages);
+    draw(stages);
     for (const offer of document.querySelectorAll("[data-offer]")) offer.hidden = !offers.includes(offer.dataset.offer);
+  });
+  events.addEventListener("marks", (event) => {
+    const marks = JSON.parse(event.data);
+    for (const node of document.querySelectorAll("g[data-stage]")) {
+      for (const mark of ["waits", "busy"]) node.classList.toggle(mark, marks[mark].includes(node.dataset.stage));
+    }
   });
   for (const name of ["head", "doing"]) {
     events.addEventListener(name, (event) => {
@@ -51,4 +58,24 @@ function count(stages) {
       cell.hidden = false;
     }
   }
+}
+
+// What stands in the two lines of each box of the graph: what is zero is left out.
+function draw(stages) {
+  for (const node of document.querySelectorAll("g[data-stage]")) {
+    const stage = stages[node.dataset.stage];
+    if (!stage) continue;
+    const ended = ["done", "failed"].filter((name) => stage[name]).map((name) => `${short(stage[name])} ${name}`);
+    const now = stage.open ? [`${short(stage.open)} open`] : [];
+    if (stage.rate) now.push(`${short(stage.rate)} a second`);
+    const lines = [ended, now].map((line) => line.join(" · ")).filter(Boolean);
+    node.querySelectorAll("[data-counts]").forEach((text, number) => {
+      text.textContent = lines[number] ?? "";
+    });
+    node.classList.toggle("failed", stage.failed > 0);
+  }
+}
+
+function short(number) {
+  return new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 }).format(number);
 }
