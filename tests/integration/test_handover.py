@@ -2,6 +2,7 @@
 The hand-over's SQL, statement by statement, on a real server.
 """
 
+import itertools
 import random
 import threading
 import time
@@ -13,7 +14,9 @@ import psycopg
 import pytest
 
 from oaflow.ledger.handover import COMPLETE, answers_of, completion_values
-from oaflow.ledger.rows import Completion
+from oaflow.ledger.lanes import CLAIM_LANE
+from oaflow.ledger.limits import limit
+from oaflow.ledger.rows import Claimed, Completion
 from tests.integration.handovers import OUTCOMES, Book, args_of, counters, recount
 
 
@@ -223,14 +226,27 @@ def left_by(book: Book, worker: int, group: list[Completion], *, long: bool) -> 
         ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("short", "ordered"), [(True, True), (False, True), (False, False)])
+# How the ways of `complete_v1` lock rows in another order than that of their ids.
+UNORDERED = {
+    "short": (
+        "complete_done_v1",
+        "BEGIN",
+        "BEGIN FOR n IN 1..cardinality(p_ids) LOOP"
+        " PERFORM FROM procrastinate_jobs j WHERE j.id = p_ids[n] FOR NO KEY UPDATE; END LOOP;",
+    ),
+    "long": ("complete_v1", "ORDER BY c.id", ""),
+}
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("way", UNORDERED)
 def test_two_groups_that_cross_do_not_wait_for_each_other_as_long_as_rows_are_locked_in_one_order(
-    book: Book, database: str, short: bool, ordered: bool
+    book: Book, database: str, way: str, ordered: bool
 ) -> None:
-    if not short:
+    if way == "long":
         take_the_long_way(book)
     if not ordered:
-        mutate(book, "complete_v1", "ORDER BY c.id", "")
+        mutate(book, *UNORDERED[way])
     worker = book.worker()
     jobs = book.enter(3)
     book.claim(worker)
@@ -947,22 +963,58 @@ def plans_of(book: Book, act: Any) -> list[str]:
 
 def test_claims_and_completions_go_by_their_indexes_on_a_full_table(crowded: Book) -> None:
     worker = crowded.worker()
-    for _ in range(6):  # past the custom plans of a connection, to the generic one
-        claimed: list[int] = []
-        (fetch,) = plans_of(crowded, lambda claimed=claimed: claimed.extend(crowded.claimed(worker, 10)))
-        (complete,) = plans_of(
-            crowded, lambda claimed=claimed: crowded.complete(worker, *(crowded.done(job, follow=1) for job in claimed))
-        )
-        assert len(claimed) == 10
+    ends = {"short": ["done"], "long": ["done", "failed", "retried", "paused", "cancelled"]}
+    for way, outcomes in ends.items():
+        if way == "long":
+            take_the_long_way(crowded)
+        for _ in range(6):  # past the custom plans of a connection, to the generic one
+            claimed: list[Claimed] = []
+            (fetch,) = plans_of(crowded, lambda claimed=claimed: claimed.extend(crowded.claim(worker, 10)))
+            group = [
+                crowded.done(row.id, outcome, attempt=row.attempts, delay=60.0, follow=int(outcome == "done"))
+                for row, outcome in zip(claimed, itertools.cycle(outcomes), strict=False)
+            ]
+            (complete,) = plans_of(crowded, lambda group=group: crowded.complete(worker, *group))
+            assert len(claimed) == 10
 
-        assert "oaflow_run_ready" in fetch
-        assert "oaflow_run_due" in fetch
-        assert "Rows Removed by Filter" not in fetch, "other runs' backlog is walked over"
-        assert "Sort Key: ((- j" not in fetch, "all that waits is read and sorted"
-        for text in (fetch, complete):
-            assert "Seq Scan on procrastinate_jobs" not in text, text
-            assert "procrastinate_jobs_lock_idx" not in text, text
-        assert "procrastinate_jobs_pkey" in complete
+            by_indexes(fetch, "oaflow_run_ready", "oaflow_run_due")
+            by_indexes(complete, "procrastinate_jobs_pkey")
+            assert "Rows Removed by Filter" not in fetch, "other runs' backlog is walked over"
+            assert "Sort Key: ((- j" not in fetch, "all that waits is read and sorted"
+
+
+def by_indexes(plan: str, *indexes: str) -> None:
+    for index in indexes:
+        assert index in plan
+    assert "Seq Scan on procrastinate_jobs" not in plan, plan
+    assert "procrastinate_jobs_lock_idx" not in plan, plan
+
+
+def test_so_do_claims_under_a_limit_and_what_comes_back(crowded: Book) -> None:
+    worker = crowded.worker()
+    limit(crowded.connection, "q", "t.a", 1000, None)
+    values = {
+        "worker": worker,
+        "queue": "q",
+        "task": "t.a",
+        "runs": [crowded.run],
+        "most": 5,
+        "late": 0.25,
+        "look": 0.2,
+    }
+    beat = "SELECT reclaimed, suspects FROM oaflow.heartbeat_v1(%s, %s, %s)"
+    for _ in range(6):
+        leases, claim = plans_of(crowded, lambda: crowded.connection.execute(CLAIM_LANE, values | {"after": None}))
+        mine = [id for (id,) in crowded.sql("SELECT id FROM procrastinate_jobs WHERE worker_id = %s", worker)]
+        assert len(mine) == 5
+        by_indexes(leases)
+        by_indexes(claim, "oaflow_run_ready", "oaflow_run_due")
+        assert "Rows Removed by Filter" not in claim, "other runs' backlog is walked over"
+        (back,) = plans_of(crowded, lambda mine=mine: crowded.sql("SELECT oaflow.release_v1(%s, %s)", worker, mine[:2]))
+        by_indexes(back, "procrastinate_jobs_pkey")
+        lost, suspects = plans_of(crowded, lambda mine=mine: crowded.sql(beat, worker, [], mine[2:]))
+        by_indexes(lost)
+        assert "Seq Scan on procrastinate_jobs" not in suspects  # of what runs, once in a beat: by any index on that
 
 
 def rows_read(book: Book, act: Any) -> int:

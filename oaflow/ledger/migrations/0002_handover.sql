@@ -47,8 +47,8 @@ END $$;
 CREATE FUNCTION oaflow.release_v1(p_worker bigint, p_ids bigint[]) RETURNS integer
 LANGUAGE sql AS $$
     WITH back AS (
-        UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL, abort_requested = false, queueing_lock = NULL
-         WHERE id = ANY (p_ids) AND status::text = 'doing' AND worker_id = p_worker RETURNING 1)
+        UPDATE procrastinate_jobs j SET status = 'todo', worker_id = NULL, abort_requested = false, queueing_lock = NULL
+         WHERE j.id = ANY (p_ids) AND j.status::text = 'doing' AND j.worker_id = p_worker RETURNING 1)
     SELECT count(*)::int FROM back
 $$;
 
