@@ -56,10 +56,12 @@ class Sighting:
 class Verdict:
     """
     Whether a file is as it was when it last came to its end; and if not, why it runs again. None: it was never seen.
+    `begun`: it runs again from later stages on, and its jobs are there already.
     """
 
     unchanged: bool = False
     why: str | None = None
+    begun: bool = False
 
 
 class EntityWriter(Protocol):
@@ -187,7 +189,7 @@ class Past(Protocol):
 
     def judge(self, seen: Sequence[Sighting]) -> list[Verdict]:
         """
-        Which files are to be sent on.
+        Which files are to be sent on. Such as run again from later stages on are begun there; safe to repeat.
         """
         ...
 

@@ -3,15 +3,18 @@ What crawls have seen, and what of it has come to its end: rows of `oaflow.crawl
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from psycopg import Connection
 from psycopg.rows import class_row
 
 from oaflow.jobs import Sighting
+from oaflow.ledger.runs import FirstJob
 from oaflow.ledger.statements import sql
+from oaflow.plan.later import Step
 
 # Files that are gone are counted, and so many named.
 _NAMES = 5
@@ -21,25 +24,29 @@ _NAMES = 5
 class Known:
     """
     A file as it was last sent on, in the run `ran`. `done`: the code that it went through to its end, each as
-    `stage=version`; None: it has not come to its end.
+    `stage=version`; None: it has not come to its end. `redo`: the origins under which that run says things anew; None: it
+    began at the beginning.
     """
 
     document: str
     content_hash: str | None
     ran: str
     done: list[str] | None
+    redo: list[str] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Crawling:
     """
     A run as its crawl sees it. `stages` are digests of what decides there what becomes of a document; `dated` says
-    whether an attempt at this crawl has begun before, `before` whether there was another crawl.
+    whether an attempt at this crawl has begun before, `before` whether there was another crawl; `first` is how many jobs
+    of it are taken.
     """
 
     dataset: str
     pipeline: str
     force: bool
+    first: int | None
     stages: Mapping[str, str]
     dated: bool
     before: bool
@@ -70,6 +77,32 @@ class Gone:
     is_folder: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """
+    A file that runs again from later stages on, with what of its way is replaced: see `oaflow.begin_later_v1`.
+    """
+
+    document: str
+    ran: str
+    why: str
+    redo: Sequence[str]
+    replaced: Sequence[int]
+    found: Sequence[str]
+    left_out: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LaterJob:
+    """
+    A job that some files begin with again, and the jobs of their ways that it came of.
+    """
+
+    files: Sequence[str]
+    parents: Sequence[int]
+    job: FirstJob
+
+
 def crawling(connection: Connection[Any], run: str) -> Crawling | None:
     """
     A run as its crawl sees it; None: there is no such run.
@@ -92,6 +125,41 @@ def stages_of(connection: Connection[Any], runs: Collection[str]) -> dict[str, M
     What decided in some runs what became of a document: a digest for each stage.
     """
     return dict(connection.execute(sql("stages_of"), {"runs": list(runs)}).fetchall())
+
+
+def steps(
+    connection: Connection[Any], dataset: str, pipeline: str, documents: Collection[str]
+) -> dict[str, list[Step]]:
+    """
+    The ways of some files to their end, as far as they are known.
+    """
+    values = {"dataset": dataset, "pipeline": pipeline, "documents": list(documents)}
+    ways: dict[str, list[Step]] = {}
+    for document, *step in connection.execute(sql("steps"), values):
+        ways.setdefault(document, []).append(Step(*step))
+    return ways
+
+
+def arrived(connection: Connection[Any], steps: Sequence[Step]) -> dict[int, dict[str, Any]]:
+    """
+    The jobs of some steps as they arrived; what is not there any more is left out.
+    """
+    values = {"runs": [step.run for step in steps], "jobs": [step.job for step in steps]}
+    return dict(connection.execute(sql("arrived"), values).fetchall())
+
+
+def begin_later(connection: Connection[Any], run: str, files: Sequence[Beginning], jobs: Sequence[LaterJob]) -> None:
+    """
+    Begins files in a run at later stages. Safe to repeat.
+    """
+    values = {
+        "run": run,
+        "files": orjson.dumps([asdict(file) for file in files]).decode(),
+        "jobs": orjson.dumps(
+            [{"files": one.files, "parents": one.parents, **asdict(one.job)} for one in jobs]
+        ).decode(),
+    }
+    connection.execute(sql("begin_later"), values)
 
 
 def begin_crawl(connection: Connection[Any], run: str, since: datetime) -> None:
@@ -152,16 +220,20 @@ def settling(connection: Connection[Any], run: str) -> Settling | None:
         return cursor.execute(sql("settling"), {"run": run}).fetchone()
 
 
-def done_again(connection: Connection[Any], run: str, after: str, rows: int) -> list[str]:
+def done_again(
+    connection: Connection[Any], run: str, after: str, rows: int
+) -> list[tuple[str, tuple[str, ...] | None]]:
     """
-    The next files after one that a run has done, and that were known before it.
+    The next files after one that a run has done, and that were known before it; each with the origins under which it was
+    said anew, None: all.
     """
-    return _texts(connection, "done_again", {"run": run, "after": after, "rows": rows})
+    found = connection.execute(sql("done_again"), {"run": run, "after": after, "rows": rows})
+    return [(document, None if redo is None else tuple(redo)) for document, redo in found]
 
 
 def children(connection: Connection[Any], run: str, documents: Collection[str]) -> list[str]:
     """
-    What a run has found in some documents, and in what it found there.
+    What a run has found in some documents, and in what it found there, but for what was left as it was.
     """
     return _texts(connection, "children", {"run": run, "documents": list(documents)})
 

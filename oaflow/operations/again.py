@@ -4,6 +4,7 @@ What a run does again, and what not: what its crawl asks for, and what comes of 
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -11,17 +12,31 @@ from psycopg import Connection
 
 from oaflow.entities.holdings import origins
 from oaflow.entities.indexed import IndexedStore
-from oaflow.jobs import Sighting, Verdict
+from oaflow.jobs import Sighting, Verdict, read_job
 from oaflow.ledger import crawled as ledger
-from oaflow.ledger.crawled import Crawling, Known
-from oaflow.ledger.runs import find_run
+from oaflow.ledger.crawled import Beginning, Crawling, Known, LaterJob
+from oaflow.ledger.runs import FirstJob, find_run
 from oaflow.operations.states import bound_plan, wanted_run
 from oaflow.plan import BoundPlan
-from oaflow.plan.deciding import difference
+from oaflow.plan.deciding import changed, difference
+from oaflow.plan.later import Later, Step, following, later
 from oaflow.runtime.functions import TaskError, load
+from oaflow.runtime.router import enter
 
 # Files that are looked at together at the end of a run.
 _FILES_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """
+    What has become of the pipeline since a run: in words, and which stages; `after` and `origins` are those of both.
+    """
+
+    why: str | None
+    stages: frozenset[str]
+    after: Mapping[str, frozenset[str]]
+    origins: Mapping[str, frozenset[str]]
 
 
 class KnownFiles:
@@ -31,39 +46,123 @@ class KnownFiles:
     Args:
         run: whose crawl asks.
         now: that run.
+        plan: by which it routes.
         code: the version of each stage's code, as far as it can be told here.
     """
 
-    def __init__(self, connection: Connection[Any], run: str, now: Crawling, code: Mapping[str, str]) -> None:
-        self._connection, self._run, self._now, self._code = connection, run, now, code
-        self._changes: dict[str, str | None] = {}
+    def __init__(
+        self, connection: Connection[Any], run: str, now: Crawling, plan: BoundPlan, code: Mapping[str, str]
+    ) -> None:
+        self._connection, self._run, self._now, self._plan, self._code = connection, run, now, plan, code
+        self._changes: dict[str, _Change] = {}
 
     def judge(self, seen: Sequence[Sighting]) -> list[Verdict]:
         """
-        Which files are to be sent on.
+        Which files are to be sent on. Such of which only later stages have changed are begun there.
         """
         now = self._now
         if not now.before:
             return [Verdict() for _ in seen]
         found = ledger.known(self._connection, now.dataset, now.pipeline, [one.document for one in seen])
         self._learn({one.ran for one in found.values()})
-        return [self._verdict(found.get(one.document), one) for one in seen]
+        verdicts = {one.document: self._verdict(found.get(one.document), one) for one in seen}
+        verdicts |= self._begun_later({
+            known.document: known
+            for one in seen
+            if (known := found.get(one.document)) is not None
+            and not verdicts[one.document].unchanged
+            and self._may_begin_later(known, one)
+        }, verdicts)  # fmt: skip
+        return [verdicts[one.document] for one in seen]
 
     def _learn(self, runs: set[str]) -> None:
         if fresh := runs - self._changes.keys():
             stages = ledger.stages_of(self._connection, fresh)
-            self._changes |= {run: difference(stages.get(run, {}), self._now.stages) for run in fresh}
+            for run in fresh:
+                before = stages.get(run, {})
+                old = bound_plan(self._connection, wanted_run(self._connection, run))
+                self._changes[run] = _Change(
+                    difference(before, self._now.stages),
+                    changed(before, self._now.stages),
+                    following(old, self._plan),
+                    {
+                        name: frozenset(plan.stages[name].origin for plan in (old, self._plan) if name in plan.stages)
+                        for name in {*old.stages, *self._plan.stages}
+                    },
+                )
 
     def _verdict(self, known: Known | None, seen: Sighting) -> Verdict:
         if known is None:
             return Verdict(why="new")
+        if known.ran == self._run and known.redo is not None:
+            return Verdict(begun=True)  # by an attempt that died before it said so
         why = (
             _changed(known, seen)
-            or self._changes[known.ran]
+            or self._changes[known.ran].why
             or other_code(known.done or (), self._code)
             or ("--force" if self._now.force else None)
         )
         return Verdict(unchanged=why is None, why=why)
+
+    def _may_begin_later(self, known: Known, seen: Sighting) -> bool:
+        now = self._now
+        return known.ran != self._run and _changed(known, seen) is None and not now.force and now.first is None
+
+    def _begun_later(self, files: Mapping[str, Known], verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
+        """
+        Begins files at later stages, as far as that can be done; and what has become of all of these.
+        """
+        if not files:
+            return {}
+        ways = ledger.steps(self._connection, self._now.dataset, self._now.pipeline, list(files))
+        found = {
+            document: there
+            for document, known in files.items()
+            if (there := self._later(known, ways.get(document, ()))) is not None
+        }
+        jobs = ledger.arrived(self._connection, [step for there in found.values() for step in there.first])
+        fit = {name: there for name, there in found.items() if all(step.job in jobs for step in there.first)}
+        begun = {name: there for name, there in fit.items() if there.first}
+        ledger.begin_later(
+            self._connection,
+            self._run,
+            [self._beginning(files[name], there, str(verdicts[name].why)) for name, there in begun.items()],
+            [
+                job
+                for name, there in begun.items()
+                for step in there.first
+                for job in self._jobs(name, step, jobs[step.job])
+            ],
+        )
+        # What has changed may lie on no way of a file: then the file is as it was.
+        return {
+            name: Verdict(begun=True, why=verdicts[name].why) if there.first else Verdict(unchanged=True)
+            for name, there in fit.items()
+        }
+
+    def _later(self, known: Known, steps: Sequence[Step]) -> Later | None:
+        change = self._changes[known.ran]
+        # What comes to a service holds options of its stage, which may be those that have changed.
+        outside = self._plan.external
+        fit = [replace(step, kept=False) if step.stage in outside else step for step in steps]
+        stages = {*change.stages, *other_versions(known.done or (), self._code)}
+        return later(fit, stages, change.after) if steps else None
+
+    def _beginning(self, known: Known, there: Later, why: str) -> Beginning:
+        origins = self._changes[known.ran].origins
+        redo = sorted({origin for stage in there.redo for origin in origins.get(stage, ())})
+        return Beginning(known.document, known.ran, why, redo, there.replaced, there.found, there.left_out)
+
+    def _jobs(self, document: str, step: Step, args: Mapping[str, Any]) -> list[LaterJob]:
+        routes = enter(self._plan, step.stage, read_job(args), run=self._run)
+        return [
+            LaterJob(
+                [document],
+                step.parents,
+                FirstJob(route.queue, route.task, route.stage, route.priority, route.job.to_wire(), route.documents),
+            )
+            for route in routes
+        ]
 
     def keep(self, seen: Sequence[Sighting], verdicts: Sequence[Verdict]) -> None:
         """
@@ -98,11 +197,17 @@ def other_code(before: Sequence[str], now: Mapping[str, str]) -> str | None:
         before: `stage=version`.
         now: by stage; of one that is not in it nothing is known.
     """
-    for pair in before:
-        stage, _, version = pair.partition("=")
-        if now.get(stage, version) != version:
-            return f"code of stage {stage} changed: {version} is {now[stage]} now"
+    for stage, version in other_versions(before, now).items():
+        return f"code of stage {stage} changed: {version} is {now[stage]} now"
     return None
+
+
+def other_versions(before: Sequence[str], now: Mapping[str, str]) -> dict[str, str]:
+    """
+    The stages that have another code than the one that a file went through, each with that one. Pure.
+    """
+    pairs = (pair.partition("=")[::2] for pair in before)
+    return {stage: version for stage, version in pairs if now.get(stage, version) != version}
 
 
 @contextmanager
@@ -118,7 +223,7 @@ def past_of(address: str, store: IndexedStore, run: str) -> Generator[KnownFiles
         if not found.dated:
             ledger.begin_crawl(connection, run, store.clock())
         bound = bound_plan(connection, wanted_run(connection, run))
-        yield KnownFiles(connection, run, found, code_of(bound) if found.before else {})
+        yield KnownFiles(connection, run, found, bound, code_of(bound) if found.before else {})
 
 
 def code_of(plan: BoundPlan) -> dict[str, str]:
@@ -155,10 +260,14 @@ def settle(connection: Connection[Any], store: IndexedStore, run: str) -> None:
         ledger.mark_done(connection, run)
         own = _origins(connection, store, run)
         after = ""
-        while files := ledger.done_again(connection, run, after, _FILES_AT_ONCE):
-            store.withdraw(found.dataset, own, ledger.lost_children(connection, run, files))
-            store.withdraw(found.dataset, own, [*files, *ledger.children(connection, run, files)], found.since)
-            after = files[-1]
+        while done := ledger.done_again(connection, run, after, _FILES_AT_ONCE):
+            for redo in {redo for _, redo in done}:
+                files = [document for document, anew in done if anew == redo]
+                said_anew = own if redo is None else list(redo)
+                store.withdraw(found.dataset, own, ledger.lost_children(connection, run, files))
+                again = [*files, *ledger.children(connection, run, files)]
+                store.withdraw(found.dataset, said_anew, again, found.since)
+            after = done[-1][0]
         gone = ledger.gone(connection, run) if found.covered else []
         for start in range(0, len(gone) if found.prune else 0, _FILES_AT_ONCE):
             lost = [one.document for one in gone[start : start + _FILES_AT_ONCE]]

@@ -41,6 +41,13 @@ def difference(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
     return None
 
 
+def changed(before: Mapping[str, str], now: Mapping[str, str]) -> frozenset[str]:
+    """
+    The stages that are not as they were: new and gone ones included.
+    """
+    return frozenset(name for name in {*before, *now} if before.get(name) != now.get(name))
+
+
 def _digest(stage: BoundStage, *, with_options: bool) -> str:
     whole = stage.model_dump(mode="json", include={*_DECIDES, *(["options"] if with_options else [])})
     return sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

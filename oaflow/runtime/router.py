@@ -174,10 +174,11 @@ def route(plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[Emitted], 
 def enter(plan: BoundPlan, stage: str, job: AnyJob, *, run: str) -> list[Route]:
     """
     The way of a run's first job to one of its stages; several, where the stage takes fewer
-    entities at once. They are not collected.
+    entities at once. They are not collected. One that arrived there in an earlier run lies as deep as it did.
     """
-    target = stage_of(plan, stage)
-    return [_stamped(target, part, job, run, {}, None, of_part) for part, of_part in _parts(target, job, job.documents)]
+    target, depth = stage_of(plan, stage), depth_of(job)
+    parts = _parts(target, job, job.documents)
+    return [_stamped(target, part, job, run, depth, None, of_part) for part, of_part in parts]
 
 
 def divert(

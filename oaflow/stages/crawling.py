@@ -55,7 +55,7 @@ def crawl(job: DatasetJob, *, source: list[str]) -> Iterator[DatasetJob]:
                 match entry.kind, seen:
                     case "folder", _:
                         folders.enter(entry)
-                    case "file", Seen(unchanged=True):
+                    case "file", Seen(unchanged=True) | Seen(begun=True):
                         continue
                     case "file", Seen(content_hash=str()):
                         job.found(identity, name, why=seen.why)
@@ -93,7 +93,7 @@ class _Memory:
             return group
         verdicts = self._past.judge([self._sighting(*file) for file in files])
         judged = {
-            entry.path: replace(seen, unchanged=verdict.unchanged, why=verdict.why)
+            entry.path: replace(seen, unchanged=verdict.unchanged, why=verdict.why, begun=verdict.begun)
             for (entry, seen), verdict in zip(files, verdicts, strict=True)
         }
         return [(entry, judged.get(entry.path, seen)) for entry, seen in group]
@@ -108,7 +108,7 @@ class _Memory:
         there = [each for each in group if each[0].kind == "folder" or (each[1] and each[1].content_hash)]
         unread = [each for each in group if each not in there]
         if there:
-            verdicts = [Verdict(seen.unchanged, seen.why) if seen else Verdict() for _, seen in there]
+            verdicts = [Verdict(seen.unchanged, seen.why, seen.begun) if seen else Verdict() for _, seen in there]
             self._past.keep([self._sighting(*each) for each in there], verdicts)
         if unread:
             self._past.see([document_id(self._job.dataset, entry.path) for entry, _ in unread])

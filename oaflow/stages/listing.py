@@ -110,7 +110,7 @@ def _unusual(path: bytes, mode: int, root: int) -> str:
 class Seen:
     """
     What became of a file: its bytes as they were archived, or why it was left out; whether it is unchanged since an
-    earlier run, and if not, why it runs again.
+    earlier run, and if not, why it runs again, and whether it has begun to, at later stages.
     """
 
     content_hash: str | None = None
@@ -119,6 +119,7 @@ class Seen:
     reason: str | None = None
     unchanged: bool = False
     why: str | None = None
+    begun: bool = False
 
 
 # Entries that are looked at together, as far as that takes no longer than this.
@@ -218,7 +219,7 @@ def _looked_at(entries: Iterator[Entry], look: Callable[[Entry], Seen]) -> Itera
 
 
 def _row(seen: Seen) -> list[object]:
-    return [seen.content_hash, seen.size, seen.modified, seen.reason, seen.unchanged, seen.why]
+    return [seen.content_hash, seen.size, seen.modified, seen.reason, seen.unchanged, seen.why, seen.begun]
 
 
 def _cut_torn_line(handle: IO[bytes]) -> None:

@@ -156,6 +156,17 @@ class House:
         with psycopg.connect(self.database) as connection:
             return {one.name.partition("/")[2]: one.why for one in documents(connection, run.id, ["index"]) if one.why}
 
+    def went_to(self, stage: str, run: Run) -> list[str]:
+        """
+        The names of the documents that jobs of a stage were about.
+        """
+        query = (
+            "SELECT d.name FROM oaflow.hops h JOIN oaflow.documents d ON d.run = h.run AND d.document = ANY (h.documents)"
+            " WHERE h.run = %s AND h.stage = %s AND h.outcome = 'done' ORDER BY d.name"
+        )
+        with psycopg.connect(self.database) as connection:
+            return [name for (name,) in connection.execute(query, (run.id, stage))]
+
     def kill_workers(self, times: int) -> None:
         """
         Kill the worker as soon as the crawl of the second run has written something down, and then again and again.
@@ -290,6 +301,37 @@ def test_a_second_run_does_what_changed_and_leaves_what_a_first_one_would_leave(
     for here, there in zip(left, fresh, strict=True):
         assert [one for one in here if one not in there] == [one for one in there if one not in here] == []
     house.clear()
+
+
+def test_where_a_stage_has_other_options_it_and_what_follows_runs_again_and_nothing_before_it(house: House) -> None:
+    before, after = ALL_KINDS
+    house.put(before)
+    house.run()
+    house.put(after)
+
+    second = house.run(prune=True, params={"mark": ("marked",)})
+
+    whole = {"added.txt", "kind", "new/name.txt", "shorter.txt", "z.zip"}  # with others' bytes, or new
+    assert {name.partition("/")[2] for name in house.went_to("extract", second)} >= whole
+    assert not {"same.txt", "same.zip", "a.txt"} & {Path(name).name for name in house.went_to("extract", second)}
+    assert {"same.txt", "same.zip", "a.txt"} <= {Path(name).name for name in house.went_to("index", second)}
+    assert house.why(second)["same.txt"] == "pipeline: lines changed"
+    left = house.holds()
+    again = house.run(params={"mark": ("marked",)})
+    assert (again.unchanged, house.holds()) == (len(after), left)
+    # Twice in a row: what it begins with is of two runs now.
+    third = house.run(params={"mark": ("again",)})
+    assert house.went_to("extract", third) == []
+    last = house.holds()
+    house.clear()
+    house.run(params={"mark": ("again",)})
+    fresh = house.holds()
+    for here, there in zip(last, fresh, strict=True):
+        assert [one for one in here if one not in there] == [one for one in there if one not in here] == []
+    house.clear()
+    with psycopg.connect(house.database) as connection:
+        for table in ("steps", "arrived"):
+            assert connection.execute(f"SELECT count(*) FROM oaflow.{table}").fetchone() == (0,)  # noqa: S608 - of two names
 
 
 def test_what_failed_changed_its_stage_or_is_forced_runs_again_and_says_why(house: House, tmp_path: Path) -> None:

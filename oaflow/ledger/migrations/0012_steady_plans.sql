@@ -241,6 +241,11 @@ BEGIN
         DELETE FROM oaflow.collected k
          WHERE k.job = ANY (ARRAY(SELECT lk.id FROM lk WHERE lk.detail ? 'collected'
                                      AND lk.outcome IN ('done', 'failed', 'diverted', 'parted', 'cancelled')))
+        RETURNING k.run, k.id, k.args, k.documents
+    ), arrived AS (
+        INSERT INTO oaflow.arrived (run, job, args)
+        SELECT apart.run, apart.id, apart.args FROM apart WHERE apart.documents <> '[]'
+        ON CONFLICT DO NOTHING
     ), spent AS (
         -- not of a failed one: where it is run again, it goes on behind them
         DELETE FROM oaflow.chunks k

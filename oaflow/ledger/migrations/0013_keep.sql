@@ -29,6 +29,7 @@ BEGIN
     -- again, nothing of it will ever wait for anything.
     DELETE FROM oaflow.joins j USING oaflow.forgotten_runs_v1(before) r WHERE j.run = r.run;
     DELETE FROM oaflow.collects k USING oaflow.forgotten_runs_v1(before) r WHERE k.run = r.run;
+    DELETE FROM oaflow.arrived a WHERE a.at < before;
     DELETE FROM oaflow.worked d WHERE d.started_at < before
        AND NOT EXISTS (SELECT FROM oaflow.workers w WHERE w.id = d.id);
     FOR part IN
@@ -54,6 +55,7 @@ END $$;
 
 -- Takes out rows of procrastinate_jobs that have ended, of oaflow's own jobs only, whose end stands in the history since
 -- before p_before. By portions of p_rows ids after p_after, so that each is read once, and each is a transaction of its own.
+-- As they arrived, those with documents are kept, but for what was put together: what it was made of is.
 -- Answers the last id that was looked at (NULL: there is nothing behind p_after) and how many rows were, or are to be,
 -- taken out.
 CREATE FUNCTION oaflow.prune_v1(p_after bigint, p_rows integer, p_before timestamptz, p_dry boolean,
@@ -61,15 +63,21 @@ CREATE FUNCTION oaflow.prune_v1(p_after bigint, p_rows integer, p_before timesta
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     WITH part AS MATERIALIZED (
-        SELECT j.id, j.status, j.task_name, j.args #>> '{payload,context,oaflow,run}' AS run FROM procrastinate_jobs j
-         WHERE j.id > p_after ORDER BY j.id LIMIT p_rows
+        SELECT j.id, j.status, j.task_name, j.args #>> '{payload,context,oaflow,run}' AS run, j.args
+          FROM procrastinate_jobs j WHERE j.id > p_after ORDER BY j.id LIMIT p_rows
     ), old AS MATERIALIZED (
-        SELECT part.id FROM part
+        SELECT part.id, part.run, part.args FROM part
          WHERE part.status IN ('succeeded', 'failed', 'cancelled', 'aborted') AND part.run IS NOT NULL
            AND (part.task_name = 'oaflow.captured'  -- what a service entered, and is taken down elsewhere
                 OR EXISTS (SELECT 1 FROM oaflow.hops h WHERE h.run = part.run AND h.job = part.id AND h.at < p_before
                               AND h.outcome IN ('done', 'failed', 'diverted', 'parted', 'answered', 'cancelled',
                                                 'vanished')))
+    ), kept AS (
+        INSERT INTO oaflow.arrived (run, job, args)
+        SELECT old.run, old.id, old.args FROM old
+         WHERE NOT p_dry AND NOT old.args #> '{payload,context,oaflow}' ?| '{collected,external}'
+           AND EXISTS (SELECT FROM oaflow.hops h WHERE h.run = old.run AND h.job = old.id AND h.documents IS NOT NULL)
+        ON CONFLICT DO NOTHING
     ), gone AS (
         DELETE FROM procrastinate_jobs j WHERE NOT p_dry AND j.id = ANY (ARRAY(SELECT old.id FROM old))
     )

@@ -85,12 +85,14 @@ BEGIN
     INSERT INTO oaflow.orphans (content_hash, dataset)
     SELECT DISTINCT f.hash, p_dataset FROM (
         SELECT k.args FROM oaflow.failures k WHERE k.run = p_run
-        UNION ALL SELECT w.args FROM oaflow.collected w WHERE w.run = p_run) a
+        UNION ALL SELECT w.args FROM oaflow.collected w WHERE w.run = p_run
+        UNION ALL SELECT b.args FROM oaflow.arrived b WHERE b.run = p_run) a
      CROSS JOIN LATERAL oaflow.files_of_v1(a.args) AS f (hash)
     ON CONFLICT DO NOTHING;
     DELETE FROM oaflow.chunks k USING oaflow.failures f WHERE f.run = p_run AND k.job = f.job;
     DELETE FROM oaflow.failures k WHERE k.run = p_run;
     DELETE FROM oaflow.collected k WHERE k.run = p_run;
+    DELETE FROM oaflow.arrived k WHERE k.run = p_run;
     DELETE FROM oaflow.documents k WHERE k.run = p_run;
     DELETE FROM oaflow.counters k WHERE k.run = p_run;
     DELETE FROM oaflow.joins k WHERE k.run = p_run;
