@@ -24,8 +24,8 @@ _NAMES = 5
 class Known:
     """
     A file as it was last sent on, in the run `ran`. `done`: the code that it went through to its end, each as
-    `stage=version`; None: it has not come to its end. `redo`: the origins under which that run says things anew; None: it
-    began at the beginning.
+    `stage=version`; None: it has not come to its end. `redo`: the origins under which that run says things anew; None:
+    it began at the beginning.
     """
 
     document: str
@@ -39,8 +39,8 @@ class Known:
 class Crawling:
     """
     A run as its crawl sees it. `stages` are digests of what decides there what becomes of a document; `dated` says
-    whether an attempt at this crawl has begun before, `before` whether there was another crawl; `first` is how many jobs
-    of it are taken.
+    whether an attempt at this crawl has begun before, `before` whether there was another crawl; `first` is how many
+    jobs of it are taken.
     """
 
     dataset: str
@@ -224,8 +224,8 @@ def done_again(
     connection: Connection[Any], run: str, after: str, rows: int
 ) -> list[tuple[str, tuple[str, ...] | None]]:
     """
-    The next files after one that a run has done, and that were known before it; each with the origins under which it was
-    said anew, None: all.
+    The next files after one that a run has done, and that were known before it; each with the origins under which it
+    was said anew, None: all.
     """
     found = connection.execute(sql("done_again"), {"run": run, "after": after, "rows": rows})
     return [(document, None if redo is None else tuple(redo)) for document, redo in found]

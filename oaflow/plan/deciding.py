@@ -20,7 +20,7 @@ def deciding(plan: BoundPlan) -> dict[str, str]:
     start say where documents are, and do not count.
     """
     return {
-        name: _digest(stage, with_options=name not in plan.start)
+        name: _digest(stage, plan, with_options=name not in plan.start)
         for name, stage in plan.stages.items()
         if not stage.join
     }
@@ -48,6 +48,22 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> frozenset[str]
     return frozenset(name for name in {*before, *now} if before.get(name) != now.get(name))
 
 
-def _digest(stage: BoundStage, *, with_options: bool) -> str:
+def _digest(stage: BoundStage, plan: BoundPlan, *, with_options: bool) -> str:
     whole = stage.model_dump(mode="json", include={*_DECIDES, *(["options"] if with_options else [])})
-    return sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    if asked := {name: plan.params.get(name) for name in _params_of(stage)}:
+        whole["params"] = asked
+    return sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:16]
+
+
+def _params_of(stage: BoundStage) -> set[str]:
+    """
+    The params that the conditions of a stage's edges ask for: their values stand nowhere else in it.
+    """
+    return {
+        name
+        for conditions in stage.conditions.values()
+        for condition in conditions
+        for expression in (condition.when, condition.where)
+        if expression is not None
+        for name in expression.params
+    }

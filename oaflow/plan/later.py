@@ -31,8 +31,8 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Later:
     """
-    How a file is begun again: by the jobs of `first`. All that stands at the stages of `redo` is `replaced`. The documents
-    `found` have jobs; those `left_out` were made by what takes place again, and are said anew by it.
+    How a file is begun again: by the jobs of `first`. All that stands at the stages of `redo` is `replaced`. The
+    documents `found` have jobs; those `left_out` were made by what takes place again, and are said anew by it.
     """
 
     first: tuple[Step, ...]
@@ -47,8 +47,8 @@ def later(steps: Sequence[Step], changed: Iterable[str], after: Mapping[str, fro
     How a file is begun again behind what has not changed; None: at its beginning.
 
     It begins with the first job on each branch of its way at a stage that changed or follows one that did. All jobs of
-    these stages take place again, since what a stage says of a document is replaced as a whole. Where a job is not there
-    as it arrived, or holds documents of other files, it begins with those that it came of.
+    these stages take place again, since what a stage says of a document is replaced as a whole. Where a job is not
+    there as it arrived, or holds documents of other files, it begins with those that it came of.
 
     Args:
         steps: the whole way.

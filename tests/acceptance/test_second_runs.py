@@ -161,7 +161,8 @@ class House:
         The names of the documents that jobs of a stage were about.
         """
         query = (
-            "SELECT d.name FROM oaflow.hops h JOIN oaflow.documents d ON d.run = h.run AND d.document = ANY (h.documents)"
+            "SELECT d.name FROM oaflow.hops h"
+            " JOIN oaflow.documents d ON d.run = h.run AND d.document = ANY (h.documents)"
             " WHERE h.run = %s AND h.stage = %s AND h.outcome = 'done' ORDER BY d.name"
         )
         with psycopg.connect(self.database) as connection:
@@ -331,7 +332,7 @@ def test_where_a_stage_has_other_options_it_and_what_follows_runs_again_and_noth
     house.clear()
     with psycopg.connect(house.database) as connection:
         for table in ("steps", "arrived"):
-            assert connection.execute(f"SELECT count(*) FROM oaflow.{table}").fetchone() == (0,)  # noqa: S608 - of two names
+            assert connection.execute(f"SELECT count(*) FROM oaflow.{table}").fetchone() == (0,)
 
 
 def test_what_failed_changed_its_stage_or_is_forced_runs_again_and_says_why(house: House, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_what_is_made_anew_by_a_stage_that_unpacks_is_left_out():
 
 
 @given(st.sets(st.sampled_from(["extract", "lines", "index"]), min_size=1), st.sets(st.integers(2, 8)))
-def test_all_at_the_stages_that_take_place_again_is_replaced_and_nothing_else(changed, lost):
+def test_all_at_the_stages_that_take_place_again_is_replaced_and_nothing_else(changed: set[str], lost: set[int]):
     way = [
         step(
             one.job,
