@@ -15,6 +15,7 @@ from oaflow.cli import (
     editing,
     finding,
     keeping,
+    rerunning,
     running,
     saving,
     scheduling,
@@ -35,7 +36,22 @@ app = typer.Typer(
     epilog="Example: oaflow run ingest -d demo",
 )
 
-for group in (running, scheduling, writing, authoring, editing, asking, browsing, finding, keeping, serving, saving):
+GROUPS = (
+    running,
+    rerunning,
+    scheduling,
+    writing,
+    authoring,
+    editing,
+    asking,
+    browsing,
+    finding,
+    keeping,
+    serving,
+    saving,
+)
+
+for group in GROUPS:
     group.register(app)
 
 

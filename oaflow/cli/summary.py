@@ -258,6 +258,8 @@ def print_details(details: Details) -> None:
     console = screen()
     # Of a run that is to go on, what keeps it waiting is told below.
     console.print(headline(details.status, reason=not details.status.run.open))
+    if details.status.run.rerun_of is not None:
+        console.print(f"a part of run {escape(details.status.run.rerun_of)} again")
     console.print()
     console.print(stage_table(details.status))
     if details.running:

@@ -231,11 +231,11 @@ def done_again(
     return [(document, None if redo is None else tuple(redo)) for document, redo in found]
 
 
-def children(connection: Connection[Any], run: str, documents: Collection[str]) -> list[str]:
+def reported(connection: Connection[Any], run: str, documents: Collection[str]) -> list[str]:
     """
-    What a run has found in some documents, and in what it found there, but for what was left as it was.
+    What a run has reported of some files and of what is in them, but for what it left as it was.
     """
-    return _texts(connection, "children", {"run": run, "documents": list(documents)})
+    return _texts(connection, "reported", {"run": run, "documents": list(documents)})
 
 
 def lost_children(connection: Connection[Any], run: str, documents: Collection[str]) -> list[str]:

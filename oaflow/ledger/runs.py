@@ -29,7 +29,8 @@ class Run:
     One passage of work through a plan, as the table has it. `seconds` is its age, or how long it took; `folders` are
     where the modules of its stages lie on the machine that it was started on, `first` how many jobs are taken of what
     its first jobs return (None: all). `unchanged` files were left out as an earlier run has done them; `gone` are those
-    that its crawl did not see any more, with some of their names; `prune` takes them out.
+    that its crawl did not see any more, with some of their names; `prune` takes them out. `rerun_of` is the run of
+    which it does a part again.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Run:
     gone: int
     gone_names: Sequence[str]
     prune: bool
+    rerun_of: str | None
     created_at: datetime
     finished_at: datetime | None
     seconds: float
@@ -199,6 +201,7 @@ def start_run(
     places: Mapping[str, Mapping[str, str]] | None = None,
     force: bool = False,
     prune: bool = False,
+    rerun_of: str | None = None,
     tries: int = 5,
 ) -> str:
     """
@@ -211,6 +214,7 @@ def start_run(
         places: for each stage where its expressions are written.
         force: whether all is done anew, whatever is known of it.
         prune: whether what is gone from its sources is taken out.
+        rerun_of: the run of which it does a part again.
 
     Returns:
         its id.
@@ -240,6 +244,7 @@ def start_run(
                         "places": orjson.dumps(dict(places or {})).decode(),
                         "force": force,
                         "prune": prune,
+                        "rerun_of": rerun_of,
                     },
                 )
             return run

@@ -265,8 +265,7 @@ def settle(connection: Connection[Any], store: IndexedStore, run: str) -> None:
                 files = [document for document, anew in done if anew == redo]
                 said_anew = own if redo is None else list(redo)
                 store.withdraw(found.dataset, own, ledger.lost_children(connection, run, files))
-                again = [*files, *ledger.children(connection, run, files)]
-                store.withdraw(found.dataset, said_anew, again, found.since)
+                store.withdraw(found.dataset, said_anew, ledger.reported(connection, run, files), found.since)
             after = done[-1][0]
         gone = ledger.gone(connection, run) if found.covered else []
         for start in range(0, len(gone) if found.prune else 0, _FILES_AT_ONCE):

@@ -127,7 +127,7 @@ def run(
                     settle_all(made, store, request.dataset, plan.pipeline)
                 begun = begin(made, plan, bound, request, values, settings.job_bytes)
         yield begun
-        yield from _followed(opened, begun, crew)
+        yield from followed(opened, begun, crew)
 
 
 def resume(settings: Settings, run: str | None, *, crew: Crew) -> Iterator[Event | Begun | Said]:
@@ -147,7 +147,7 @@ def resume(settings: Settings, run: str | None, *, crew: Crew) -> Iterator[Event
                 found = wanted_run(made, run)
             begun = go_on(made, found, folders_from_here(found))
         yield begun
-        yield from _followed(opened, begun, crew)
+        yield from followed(opened, begun, crew)
 
 
 def retry(
@@ -172,7 +172,7 @@ def retry(
         with opened.connect() as made:
             begun = send_again(made, wanted_run(made, run), stage=stage, cause=cause)
         yield begun
-        yield from _followed(opened, begun, crew)
+        yield from followed(opened, begun, crew)
 
 
 def send_again(made: Connection[Any], run: Run, *, stage: str | None = None, cause: str | None = None) -> Begun:
@@ -329,7 +329,10 @@ def _refuse_unsealed(run: Run) -> None:
     raise UnsealedRunError(run) if run.cut else EnteringRunError(run)
 
 
-def _followed(opened: Database, begun: Begun, crew: Crew) -> Iterator[Event]:
+def followed(opened: Database, begun: Begun, crew: Crew) -> Iterator[Event]:
+    """
+    Follows a run that has begun to its end, with the workers of this command.
+    """
     _remember(opened)
     try:
         with Interrupts() as interrupts, _at_work(opened, crew, begun) as supervisor:

@@ -255,37 +255,54 @@ def begin(
     stages = (request.at,) if request.at is not None else bound.start
     # All or nothing, where the first jobs are few; a stream of entities is too long for one transaction.
     with connection.transaction() if request.entities is None else nullcontext():
-        run = ledger.start_run(
-            connection,
-            plan.pipeline,
-            plan.digest,
-            request.dataset,
-            values,
-            folders=_storable(request.folders),
-            first=request.first if request.entities is None else None,
-            stages=deciding(bound),
-            places={name: stage.places for name, stage in bound.stages.items() if stage.places},
-            force=request.force,
-            prune=request.prune,
-        )
-        ledger.expect(
-            connection,
-            run,
-            [
-                (job, waits)
-                for join, waits in bound.joins.items()
-                for job in _first(bound, join, request.dataset, run, [], job_bytes)
-            ],
-        )
-        for stage, feeders in bound.collects.items():
-            ledger.collect(connection, run, bound.stages[stage], feeders)
+        run = open_run(connection, plan, bound, request, values, job_bytes)
         if request.stop_after is not None:
             ledger.stop_after(connection, run, request.stop_after, stages)
-        declare(connection, run, bound.limits)
         number = _enter(connection, run, _first_jobs(bound, stages, request, run, job_bytes))
     if number == 0:
         ledger.close(connection, run)
     return Begun(run, bound, number, folders=request.folders)
+
+
+def open_run(
+    connection: Connection[Any],
+    plan: Plan,
+    bound: BoundPlan,
+    request: Request,
+    values: Mapping[str, Any],
+    job_bytes: int,
+    rerun_of: str | None = None,
+) -> str:
+    """
+    Makes a run that has no jobs yet, with what its joins, limits and stages that collect need.
+    """
+    run = ledger.start_run(
+        connection,
+        plan.pipeline,
+        plan.digest,
+        request.dataset,
+        values,
+        folders=_storable(request.folders),
+        first=request.first if request.entities is None else None,
+        stages=deciding(bound),
+        places={name: stage.places for name, stage in bound.stages.items() if stage.places},
+        force=request.force,
+        prune=request.prune,
+        rerun_of=rerun_of,
+    )
+    ledger.expect(
+        connection,
+        run,
+        [
+            (job, waits)
+            for join, waits in bound.joins.items()
+            for job in _first(bound, join, request.dataset, run, [], job_bytes)
+        ],
+    )
+    for stage, feeders in bound.collects.items():
+        ledger.collect(connection, run, bound.stages[stage], feeders)
+    declare(connection, run, bound.limits)
+    return run
 
 
 def _enter(connection: Connection[Any], run: str, jobs: Iterable[FirstJob]) -> int:

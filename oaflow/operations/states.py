@@ -60,6 +60,7 @@ class RunStatus:
             "pipeline": self.run.pipeline,
             "plan": self.run.plan,
             "dataset": self.run.dataset,
+            "rerun_of": self.run.rerun_of,
             "state": self.run.state,
             "seconds": round(self.run.seconds, 3),
             "unchanged": self.run.unchanged,

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import orjson
 
-from oaflow.plan.plans import BoundPlan, BoundStage
+from oaflow.plan.plans import BoundPlan, BoundStage, put_in_order
 
 # How much runs at once, how often it is tried and for how long makes nothing else of a document; neither does what it
 # is put together with, since a stage says the same of each.
@@ -50,6 +50,7 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> frozenset[str]
 
 def _digest(stage: BoundStage, plan: BoundPlan, *, with_options: bool) -> str:
     whole = stage.model_dump(mode="json", include={*_DECIDES, *(["options"] if with_options else [])})
+    put_in_order(whole)  # a run that begins by a stored plan does the same as one that begins by the file
     if asked := {name: plan.params.get(name) for name in _params_of(stage)}:
         whole["params"] = asked
     return sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:16]

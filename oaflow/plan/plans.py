@@ -178,7 +178,7 @@ class Plan(_Frozen):
         body: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
         body |= {"format": self.format, "start": sorted(self.start)}
         for name, stage in body["stages"].items():
-            _put_in_order(stage)
+            put_in_order(stage)
             if stage.get("origin") == f"{self.pipeline}/{name}":
                 del stage["origin"]
         return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
@@ -212,7 +212,10 @@ def _port_of(edge: dict[str, Any]) -> str:
     return edge.get("port", "default")
 
 
-def _put_in_order(stage: dict[str, Any]) -> None:
+def put_in_order(stage: dict[str, Any]) -> None:
+    """
+    Brings the dump of a stage into its canonical order, which does not depend on that of keys in a file.
+    """
     if "edges" in stage:
         stage["edges"].sort(key=_port_of)
     for edge in stage.get("edges", ()):

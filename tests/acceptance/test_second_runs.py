@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from oaflow.errors import UsageError
 from oaflow.ledger.receipts import documents
 from oaflow.ledger.runs import Run
 from oaflow.operations import running
@@ -27,6 +28,7 @@ from oaflow.operations.crew import Crew
 from oaflow.operations.datasets import delete
 from oaflow.operations.following import Finished
 from oaflow.operations.programs import Program, load, locate
+from oaflow.operations.rerunning import Choice, Rerun, rerun
 from oaflow.operations.starting import Request
 from oaflow.settings import Settings
 from tests.chaos.test_kills import workers_of
@@ -134,6 +136,24 @@ class House:
                 assert event.account.receipt.balanced, event.account.receipt
         assert finished is not None
         return finished
+
+    def rerun(self, of: Run, **choice: Any) -> tuple[Rerun, Run]:
+        """
+        A part of a run again: what was said of it beforehand, and the run that did it.
+        """
+        said: list[Rerun] = []
+
+        def agreed(told: Rerun) -> bool:
+            said.append(told)
+            return True
+
+        events = list(rerun(self.known, of.id, Choice(**choice), agreed, crew=Crew(self.known, 0)))
+        last = events[-1]
+        assert isinstance(last, Finished)
+        assert last.account is not None
+        assert last.account.receipt.balanced, last.account.receipt
+        assert last.status.run.rerun_of == of.id
+        return said[0], last.status.run
 
     def holds(self) -> tuple[list[Any], list[Any]]:
         """
@@ -414,3 +434,56 @@ def test_two_pipelines_know_and_take_out_what_is_theirs(house: House, tmp_path: 
     assert house.run(other, prune=True).gone == 1
     assert "BORIS" not in str(house.holds())
     assert orjson.dumps(house.run().unchanged) == b"1"
+
+
+def test_a_rerun_does_the_part_that_was_asked_for_and_replaces_what_it_wrote(house: House) -> None:
+    files, _ = ALL_KINDS
+    house.put(files)
+    first = house.run()
+    whole = house.holds()
+
+    told, second = house.rerun(first, stage="lines", where="has(e.fileName, 'same.txt')")
+
+    assert (told.chosen, told.first, told.after) == (1, {"lines": 1}, {"picky": 1, "index": 1})
+    assert house.went_to("lines", second) == house.went_to("index", second) == ["folder/same.txt"]
+    assert house.went_to("extract", second) == []
+    assert house.why(second) == {"same.txt": f"rerun of {first.id}"}
+    assert house.holds() == whole
+    assert house.run().unchanged == len(files)
+
+    # An archive whole, with all that is in it; and what a later run has had stays as that left it.
+    told, third = house.rerun(first, stage="extract", where="has(e.fileName, 'z.zip')")
+    assert told.first == {"extract": 1}
+    assert len(house.went_to("extract", third)) == 6
+    assert house.holds() == whole
+    house.put({**files, "same.txt": "ANNA has gone"})
+    house.run()
+    later = house.holds()
+    told, _ = house.rerun(first, stage="lines")
+    assert told.newer > 0
+    assert house.holds() == later
+    assert house.run().unchanged == len(files)
+
+
+def test_a_rerun_of_what_failed_leaves_what_a_run_without_failures_would_leave(house: House, tmp_path: Path) -> None:
+    files: dict[str, Content] = {
+        "a.txt": "fine",
+        "b.txt": "refused ANNA",
+        "c.zip": {"d.txt": "refused", "e.txt": "EVA"},
+    }
+    house.put(files)
+    (tmp_path / "refused").touch()
+    first = house.run()
+    (tmp_path / "refused").unlink()
+
+    told, second = house.rerun(first, failed=True)
+
+    assert (told.first, told.documents) == ({"picky": 2}, 2)
+    assert house.went_to("lines", second) == []
+    assert house.run().unchanged == 3
+    left = house.holds()
+    house.clear()
+    house.run()
+    assert left == house.holds()
+    with pytest.raises(UsageError, match="nothing of run"):
+        house.rerun(house.run(force=True), failed=True)

@@ -5,7 +5,7 @@ Where in its way a file is begun again.
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oaflow.plan.later import Later, Step, later
+from oaflow.plan.later import Later, Step, later, part
 
 # crawl > extract > lines > index, and extract > index.
 AFTER = {
@@ -102,3 +102,26 @@ def test_all_at_the_stages_that_take_place_again_is_replaced_and_nothing_else(ch
     for one in way:
         if one.job in found.replaced and one.job not in begun:
             assert any(parent in found.replaced for parent in one.parents)
+
+
+def test_a_part_of_a_run_is_all_that_its_documents_went_through_at_these_stages():
+    run = [*WAY[1:8], step(9, "index", 3, 7, 8, of="z a b", kept=False)]
+
+    lines = part(run, [6], AFTER, ())
+    assert ([one.job for one in lines.first], [one.job for one in lines.again]) == ([6], [6, 7, 9])
+    assert (lines.found, lines.left_out) == (("a",), ())
+
+    # What was put together is made again of what it was made of, and takes the documents of others with it.
+    index = part(run, [9], AFTER, ())
+    assert [one.job for one in index.first] == [3, 7, 8]
+    assert part(run, [2], AFTER, ()).left_out == ("a", "b")
+
+
+def test_what_is_to_stay_or_is_not_kept_is_no_part_of_a_rerun():
+    run = [*WAY[1:8], step(9, "index", 3, 7, 8, of="z a b", kept=False)]
+    nothing_kept = [step(one.job, one.stage, *one.parents, of=" ".join(one.documents or ()), kept=False) for one in run]
+
+    stays = part(run, [6, 8], AFTER, {"a"})
+    assert ([one.job for one in stays.first], stays.lost) == ([8], frozenset())
+    assert part(nothing_kept, [6], AFTER, ()).first == ()
+    assert part(nothing_kept, [6], AFTER, ()).lost >= {"a"}

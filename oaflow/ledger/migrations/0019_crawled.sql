@@ -5,6 +5,7 @@
 -- `unchanged`: how many documents were left out; `gone`: how many files were not there any more, and some of their names.
 -- `since`: when its crawl began, by the clock of the entity store.
 -- `covered`: the sources that its crawl went through to their end, and `shut` what in them could not be looked into.
+-- `rerun_of`: the run of which it does a part again.
 -- `settled`: what came of its end is done: which documents came to theirs, and what they no longer say is taken out.
 ALTER TABLE oaflow.runs
     ADD COLUMN force      boolean NOT NULL DEFAULT false,
@@ -16,7 +17,8 @@ ALTER TABLE oaflow.runs
     ADD COLUMN since      timestamp,
     ADD COLUMN covered    bytea[],
     ADD COLUMN shut       bytea[],
-    ADD COLUMN settled    boolean NOT NULL DEFAULT false;
+    ADD COLUMN settled    boolean NOT NULL DEFAULT false,
+    ADD COLUMN rerun_of   text;
 
 -- The files and folders of a dataset's sources, as the crawls of a pipeline saw them last. `content_hash` NULL: a folder.
 -- `ran` is the run in which it was last sent on, and `again` whether it had been before. `done` NULL: it has not come to
@@ -102,7 +104,8 @@ END $$;
 --   replaced       the jobs of its way that take place again
 --   found          the documents that have jobs; all others of the file but those in left_out are unchanged
 -- and of p_jobs: files (whose jobs it is), parents (the jobs of their ways that it came of), and all that first jobs have.
--- In the statement that says so: safe to repeat. Answers how many jobs it made.
+-- In the statement that says so: safe to repeat. Jobs may follow without p_files, in the same transaction. Answers how many
+-- jobs it made.
 CREATE FUNCTION oaflow.begin_later_v1(p_run text, p_files jsonb, p_jobs jsonb) RETURNS integer
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE r record; n integer;
@@ -122,7 +125,7 @@ BEGIN
         SELECT nextval('procrastinate_jobs_id_seq') AS id, x.* FROM ROWS FROM (jsonb_to_recordset(p_jobs) AS (
             files text[], parents bigint[], queue text, task text, stage text, priority integer, args jsonb, documents jsonb
         )) WITH ORDINALITY AS x (files, parents, queue, task, stage, priority, args, documents, ord)
-         WHERE x.files <@ ARRAY(SELECT taken.document FROM taken)
+         WHERE p_files = '[]' OR x.files <@ ARRAY(SELECT taken.document FROM taken)
     ), ins AS (
         INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args)
         SELECT id, queue, task, priority, args FROM job ORDER BY ord

@@ -1,7 +1,7 @@
 -- The row of a run that has no jobs yet. A taken id is a unique violation: the caller tries another.
 -- The lock is the session's, from before anybody can see the row: where it is gone and the run is not sealed, the input was
 -- cut off (oaflow.cut_v1). Later it says nothing.
-INSERT INTO oaflow.runs (id, pipeline, plan, dataset, params, folders, first, stages, places, force, prune)
+INSERT INTO oaflow.runs (id, pipeline, plan, dataset, params, folders, first, stages, places, force, prune, rerun_of)
 VALUES (%(run)s, %(pipeline)s, %(plan)s, %(dataset)s, %(params)s::jsonb, %(folders)s::text[], %(first)s,
-        %(stages)s::jsonb, %(places)s::jsonb, %(force)s, %(prune)s)
+        %(stages)s::jsonb, %(places)s::jsonb, %(force)s, %(prune)s, %(rerun_of)s)
 RETURNING pg_advisory_lock(hashtext('oaflow.entering'), hashtext(id))

@@ -24,7 +24,7 @@ def run_of(state="finished", **values):
     now = datetime(2026, 1, 1, tzinfo=UTC)
     given = {"id": "p-abc234", "pipeline": "p", "plan": "d", "dataset": "x", "state": state}
     rest = {"params": {}, "folders": [], "first": None, "reason": None, "round": 1, "sealed": True}
-    rest |= {"unchanged": 0, "gone": 0, "gone_names": [], "prune": False}
+    rest |= {"unchanged": 0, "gone": 0, "gone_names": [], "prune": False, "rerun_of": None}
     rest |= {"created_at": now, "finished_at": None, "seconds": 1.0}
     return Run(**{**given, **rest, **values})
 

@@ -1,0 +1,135 @@
+"""
+`rerun`: a part of a run again.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oaflow.cli import completing
+from oaflow.cli.options import Json, RunId, Workers, settings
+from oaflow.cli.pages import Page
+
+if TYPE_CHECKING:
+    from oaflow.operations.rerunning import Rerun
+
+
+def register(app: typer.Typer) -> None:
+    """
+    Adds the commands of this group.
+    """
+    example = "Example: oaflow rerun ingest-abc234 --stage analyze"
+    app.command("rerun", cls=Page, rich_help_panel="Running", epilog=example)(rerun)
+
+
+def rerun(
+    run: RunId = None,
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            "--stage",
+            metavar="STAGE",
+            help="Only what this stage has done, and what follows it.",
+            autocompletion=completing.stages,
+        ),
+    ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only jobs that failed, and the documents that they are about.")
+    ] = False,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where", metavar="EXPR", help="Only jobs with an entity for which this holds, as with `where` of an edge."
+        ),
+    ] = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than",
+            metavar="STAGE=VERSION",
+            help="Only what went through other code there, but for later releases.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run again, and end.")] = False,
+    workers: Workers = None,
+    json: Json = False,
+) -> int:
+    """
+    Do a part of a run again, as a run of its own: what it wrote before is replaced.
+    """
+    from oaflow.cli.output import clean, interactive, remark, say_json
+    from oaflow.cli.verdicts import Limits
+    from oaflow.errors import UsageError
+    from oaflow.operations.crew import crew_of
+
+    known = settings()
+    choice = _choice(stage, failed, where, older_than)
+    refused = False
+
+    def agreed(found: "Rerun") -> bool:
+        nonlocal refused
+        if dry_run and json:
+            say_json(found.as_json())
+        else:
+            for line in _of(found):
+                remark(clean(line))
+        if dry_run or yes:
+            return not dry_run
+        if not interactive():
+            raise UsageError("nothing was begun: nobody is there to be asked", help="add --yes, or --dry-run")
+        refused = not typer.confirm("do it again?", default=True, err=True)
+        return not refused
+
+    with crew_of(known, 0 if dry_run else workers) as crew:
+        from oaflow.cli.progress import show
+        from oaflow.operations import rerunning
+
+        events = rerunning.rerun(known, run, choice, agreed, crew=crew)
+        first = next(events, None)
+        if first is None:
+            if refused:
+                raise typer.Abort
+            return 0
+        return show(_behind(first, events), Limits(), json)
+
+
+def _behind(first: object, events: Iterator[object]) -> Iterator[object]:
+    yield first
+    yield from events
+
+
+def _choice(stage: str | None, failed: bool, where: str | None, older_than: str | None):
+    from oaflow.errors import UsageError
+    from oaflow.operations.rerunning import Choice
+
+    at, equals, version = (older_than or "").partition("=")
+    if older_than is not None and not (at and equals and version):
+        raise UsageError(
+            f"a version is given as STAGE=VERSION, and {older_than!r} is not",
+            help="oaflow trace DOCUMENT   shows the versions that it met",
+        )
+    return Choice(stage, failed, where, (at, version) if older_than is not None else None)
+
+
+def _of(found: "Rerun") -> Iterator[str]:
+    from oaflow.cli.output import count
+
+    asked = f" ({found.choice})" if str(found.choice) else ""
+    yield f"of run {found.run.id}, dataset {found.run.dataset}{asked}:"
+    about = f", about {count(found.documents, 'document')}" if found.documents else ""
+    yield f"  {count(sum(found.first.values()), 'job')} to begin with{about}"
+    for stage, jobs in found.first.items():
+        yield f"    {stage}  {jobs:,}"
+    if found.after:
+        yield f"  what came of them the last time: {count(sum(found.after.values()), 'job')}"
+        for stage, jobs in found.after.items():
+            yield f"    {stage}  {jobs:,}"
+    if found.versions:
+        met = ", ".join(f"{version} ({jobs:,})" for version, jobs in found.versions.items())
+        yield f"  the code that they met then: {met}"
+    if found.newer:
+        yield f"  as they are stay {count(found.newer, 'document')}: a later run has had them, or they are gone"
+    if found.lost:
+        yield f"  as they are stay {count(found.lost, 'document')}: nothing of them is kept to begin with"

@@ -1,0 +1,66 @@
+"""
+What a run leaves for another to do a part of it again: its jobs, and its documents. Synchronous.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row
+
+from oaflow.ledger.statements import sql
+from oaflow.plan.later import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Step):
+    """
+    A job that has come to an end, with the code that it met; `failed`: for good, and was not sent again.
+    """
+
+    version: str
+    failed: bool
+
+
+def steps_of_run(connection: Connection[Any], run: str) -> list[Ended]:
+    """
+    The jobs of a run that have come to an end.
+    """
+    with connection.cursor(row_factory=class_row(Ended)) as cursor:
+        return cursor.execute(sql("steps_of_run"), {"run": run}).fetchall()
+
+
+def arrived(connection: Connection[Any], run: str, jobs: Collection[int]) -> dict[int, dict[str, Any]]:
+    """
+    Some jobs of a run as they arrived at their stages.
+    """
+    return dict(connection.execute(sql("arrived_of_run"), {"run": run, "jobs": list(jobs)}).fetchall())
+
+
+def newer(connection: Connection[Any], run: str) -> set[str]:
+    """
+    The documents of a run that a later one has had, or that are not in the dataset any more.
+    """
+    return {document for (document,) in connection.execute(sql("newer"), {"run": run})}
+
+
+def files_of(connection: Connection[Any], run: str, documents: Collection[str]) -> dict[str, tuple[str, str]]:
+    """
+    For documents of a run the file of the crawl that each lies in, and the run in which that was last sent on.
+    """
+    found = connection.execute(sql("files_of"), {"run": run, "documents": list(documents)})
+    return {document: (file, ran) for document, file, ran in found}
+
+
+def copy_documents(
+    connection: Connection[Any], run: str, of: str, documents: Collection[str], anew: Collection[str], why: str
+) -> None:
+    """
+    Reports documents in a run as another one has; what is known of them already stays.
+
+    Args:
+        anew: those that go all of their way again.
+    """
+    values = {"run": run, "of": of, "documents": list(documents), "anew": list(anew), "why": why}
+    connection.execute(sql("copy_documents"), values)
