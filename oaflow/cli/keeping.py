@@ -119,6 +119,9 @@ def _of(found: "Holdings") -> Iterator[str]:
     yield f"  {count(left.runs, 'run')}, with {count(left.jobs, 'job')} ({left.waiting:,} waiting),"
     history = f"{count(left.history, 'row')} of history ({count(left.samples, 'sample')})"
     yield f"    {history}, {count(left.failures, 'failure')}"
+    if found.schedules:
+        names = ", ".join(found.schedules)
+        yield f"  {count(len(found.schedules), 'schedule')} that would begin runs over it again: {names}"
     them = f"{count(sizes.files, 'file')} of {data_size(sizes.bytes)}"
     if found.with_files:
         yield f"  {them} in the archive, as far as no other dataset has them"

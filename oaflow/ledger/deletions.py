@@ -128,6 +128,13 @@ def runs_of(connection: Connection[Any], dataset: str) -> list[str]:
     return [run for (run,) in connection.execute(sql("runs_of"), {"dataset": dataset})]
 
 
+def schedules_of(connection: Connection[Any], dataset: str) -> list[str]:
+    """
+    The schedules that begin runs over a dataset, by name.
+    """
+    return [name for (name,) in connection.execute(sql("schedules_of"), {"dataset": dataset})]
+
+
 def take_out(connection: Connection[Any], dataset: str, runs: Collection[str]) -> None:
     """
     Takes out all of a dataset but the rows of its runs. What is known of its files goes to the orphans.
@@ -147,6 +154,7 @@ def take_out(connection: Connection[Any], dataset: str, runs: Collection[str]) -
     while connection.execute(sql("delete_passages"), values).rowcount:
         pass
     connection.execute(sql("delete_crawled"), {"dataset": dataset})
+    connection.execute(sql("delete_schedules"), {"dataset": dataset})
 
 
 def take_out_run(connection: Connection[Any], run: str) -> None:

@@ -89,13 +89,15 @@ class Dataset:
 @dataclass(frozen=True, slots=True)
 class Holdings:
     """
-    What is to be deleted. `others` are those who said something about its entities and are no stage of oaflow's;
-    `archive` is the archive that its files are in, and `with_files` whether they go, too.
+    What is to be deleted. `schedules` are those that begin runs over it, by name; `others` are those who said something
+    about its entities and are no stage of oaflow's; `archive` is the archive that its files are in, and `with_files`
+    whether they go, too.
     """
 
     dataset: str
     sizes: Sizes
     left: LeftBehind
+    schedules: tuple[str, ...]
     others: tuple[str, ...]
     archive: str
     with_files: bool
@@ -183,6 +185,7 @@ def _holdings(
         dataset,
         holdings.sizes(store, dataset),
         ledger.left_behind(made, dataset),
+        tuple(ledger.schedules_of(made, dataset)),
         tuple(others),
         archive_of(settings).options.where,
         with_files,

@@ -93,10 +93,13 @@ def test_what_is_deleted_has_left_nothing_and_others_have_lost_nothing(sorted_ou
     before = {name: cli(*name.split(), "-d", "kept").out for name in ("search two", "entities")}
     assert len(places_of(CANARY, database, home)) > 8  # history, samples, failures, search, jobs, archive, ...
 
+    for name in ("doomed", "kept"):
+        assert cli("schedule", "add", "sorting.yml", "-d", name, name, "--cron", "@yearly").code == 0
     nobody = cli("delete", "-d", "doomed")
     assert (nobody.code, nobody.help) == (2, "oaflow delete -d doomed --yes")
     assert "5 documents" in nobody.err
     assert "1 failure" in nobody.err
+    assert "1 schedule that would begin runs over it again: sorting-doomed" in nobody.err
     # A file that another run may be asking for stays until that has ended.
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("UPDATE oaflow.runs SET state = 'paused' WHERE dataset = 'kept'")
@@ -108,6 +111,7 @@ def test_what_is_deleted_has_left_nothing_and_others_have_lost_nothing(sorted_ou
 
     assert places_of(CANARY, database, home) == []
     assert places_of("doomed", database, home) == []
+    assert "sorting-kept" in cli("schedule", "list").out
     assert {name: cli(*name.split(), "-d", "kept").out for name in before} == before
     assert len([file for file in (home / "archive").rglob("*") if file.is_file()]) == 2
     assert cli("delete", "-d", "doomed", "--yes").error == "there is no dataset 'doomed'"
