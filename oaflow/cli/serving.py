@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
         epilog="Example: oaflow db migrate --dry-run",
     )
     db.command("migrate", cls=Page, epilog="Example: oaflow db migrate --dry-run")(migrate)
+    db.command("upgrade", cls=Page, epilog="Example: oaflow db upgrade --programs /usr/lib/postgresql/17/bin")(upgrade)
     db.command("check", cls=Page, epilog="Example: oaflow db check")(check)
     db.command("prune", cls=Page, epilog="Example: oaflow db prune --older-than 30 --dry-run")(prune)
     app.add_typer(db, name="db", rich_help_panel=panel)
@@ -251,6 +253,32 @@ def prune(
     tables = f", and history from {', '.join(map(clean, pruned.history))}" if pruned.history else ""
     verb = "would be taken out" if dry_run else "taken out"
     remark(f"{clean(address)}: {what}, older than {days:g} days{tables}: {verb}")
+    return 0
+
+
+def upgrade(
+    programs: Annotated[
+        Path | None,
+        typer.Option(
+            "--programs",
+            metavar="FOLDER",
+            help="Where postgres and pg_ctl of the PostgreSQL that made the data are; default: where Debian has them.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """
+    Bring oaflow's own database to the PostgreSQL that this oaflow has. The old data are kept beside it.
+    """
+    from oaflow.cli.output import clean, data_size, remark, say_json
+    from oaflow.operations.upgrading import db_upgrade
+
+    done = db_upgrade(settings(), programs)
+    if json:
+        say_json({"before": done.before, "now": done.now, "kept": str(done.kept), "bytes": done.size})
+    remark(f"the database is on PostgreSQL {done.now} now, and was on {done.before}")
+    remark(f"the old data are in {clean(str(done.kept))} ({data_size(done.size)})")
+    remark(f"help:  when all is well: rm -r {clean(str(done.kept))}")
     return 0
 
 

@@ -59,6 +59,9 @@ _SETTINGS: Mapping[str, str] = {
     "cluster_name": "oaflow",
 }
 
+# Those of them that not every PostgreSQL knows.
+_RECENT = frozenset({"log_startup_progress_interval"})
+
 
 _NEW = (
     *("-U", "oaflow", "--auth=peer", "-E", "UTF8", "--no-locale", "--no-instructions"),
@@ -86,11 +89,13 @@ class Cluster:
         layout: its folders.
         settings: settings of the server that differ from those above.
         patience: seconds without progress after which it is given up.
+        programs: where those of another PostgreSQL are that made it; None: it is of the one that oaflow brings.
     """
 
     layout: Layout
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     patience: float = PATIENCE
+    programs: Path | None = None
 
     def prepare(self) -> None:
         """
@@ -103,12 +108,16 @@ class Cluster:
         version = self.layout.data / "PG_VERSION"
         self._folder(self.layout.run, account, 0o700)
         if not version.exists():
+            if self.layout.upgraded.exists():
+                raise ServerProblem(
+                    f"{self.layout.root} was being brought to PostgreSQL {MAJOR}, and that was interrupted",
+                    help="oaflow db upgrade",
+                )
             self._initialise(account)
-        elif (found := version.read_text().strip()) != MAJOR:
+        elif self.programs is None and (found := version.read_text().strip()) != MAJOR:
             raise ServerProblem(
                 f"{self.layout.data} was made by PostgreSQL {found}, and this oaflow brings {MAJOR}",
-                help="with the oaflow that made it: oaflow backup FILE; then with this one, for an empty OAFLOW_HOME: "
-                "oaflow restore FILE",
+                help="oaflow db upgrade",
             )
         self._write_access()
 
@@ -126,7 +135,7 @@ class Cluster:
         size = self._log_size()
         socket = str(self.layout.socket).replace('"', '""')
         settings = {
-            **_SETTINGS,
+            **{name: value for name, value in _SETTINGS.items() if self.programs is None or name not in _RECENT},
             "unix_socket_directories": f'"{socket}"',
             "port": str(PORT),
             "hba_file": str(self.layout.root / "access.conf"),
@@ -210,6 +219,8 @@ class Cluster:
     @cached_property
     def _programs(self) -> Programs:
         account = self._account
+        if self.programs is not None:
+            return Programs(self.programs, account)
         here = programs_in(installed())
         if account.foreign and not reachable(here / "postgres", account):
             return Programs(programs_in(self._copied()), account)
@@ -235,6 +246,8 @@ class Cluster:
         return target
 
     def _forget_copies(self) -> None:
+        if self.programs is not None:
+            return
         for path in self.layout.programs.glob("*"):
             if not self._programs.folder.is_relative_to(path):
                 shutil.rmtree(path, ignore_errors=True)

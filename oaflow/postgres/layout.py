@@ -35,6 +35,20 @@ class Layout:
         return self.root / "data"
 
     @property
+    def upgrade(self) -> Path:
+        """
+        Where data are brought to a newer PostgreSQL: the folder of a second server, for that time.
+        """
+        return self.root / "upgrade"
+
+    @property
+    def upgraded(self) -> Path:
+        """
+        Says that all of the data are there, and have only to take their place.
+        """
+        return self.upgrade / "whole"
+
+    @property
     def run(self) -> Path:
         """
         What a running server writes: socket and log.

@@ -6,18 +6,22 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import psycopg
 import pytest
 
-from oaflow.postgres import check, migrate
+from oaflow.errors import UsageError
+from oaflow.postgres import check, migrate, upgrading
 from oaflow.postgres.account import server_account
 from oaflow.postgres.address import Address
 from oaflow.postgres.cluster import MAJOR, Cluster
 from oaflow.postgres.dumps import dump, load, renew
 from oaflow.postgres.layout import layout
 from oaflow.postgres.problems import ServerProblem
+from oaflow.postgres.programs import Programs
 from oaflow.postgres.server import Server
+from oaflow.postgres.upgrading import upgrade
 
 # Where Debian puts the programs of each major version.
 EARLIER = sorted(
@@ -94,4 +98,81 @@ def test_who_has_data_of_another_version_is_told_the_way(home: Path) -> None:
         Cluster(layout(home)).prepare()
 
     assert raised.value.help is not None
-    assert "oaflow backup FILE; then" in raised.value.help
+    assert raised.value.help == "oaflow db upgrade"
+
+
+@pytest.fixture
+def old_home(home: Path) -> Path:
+    """
+    A data folder whose server is of an earlier PostgreSQL, with a migrated database and one plan in it.
+    """
+    (home / "postgres").mkdir(parents=True)
+    for folder in (home, home / "postgres"):
+        folder.chmod(0o711)
+    place = layout(home)
+    account = server_account(place.data)
+    place.data.mkdir(mode=0o700)
+    if account.foreign:
+        os.chown(place.data, account.uid, account.gid)
+    made = Programs(EARLIER[-1], account).run(
+        "initdb", ["-D", str(place.data), "-U", "oaflow", "--auth=peer", "-E", "UTF8", "--no-locale"]
+    )
+    assert made.returncode == 0, made.stdout
+    cluster = Cluster(place, programs=EARLIER[-1])
+    cluster.prepare()
+    cluster.start()
+    try:
+        with psycopg.connect(place.uri.replace("/oaflow?", "/postgres?"), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE oaflow")
+        migrate(Address(place.uri, None, True), own=True)
+        with psycopg.connect(place.uri, autocommit=True) as connection:
+            connection.execute(PLAN)
+    finally:
+        cluster.stop()
+    return home
+
+
+def plans_in(home: Path) -> list[tuple[str]]:
+    with Server(home) as server, psycopg.connect(server.address.uri) as connection:
+        assert connection.info.server_version // 10000 == int(MAJOR)
+        return connection.execute("SELECT digest FROM oaflow.plans").fetchall()
+
+
+@pytest.mark.skipif(not EARLIER, reason="no earlier PostgreSQL is installed here")
+def test_the_data_of_an_earlier_postgresql_are_brought_to_the_present_one_and_kept(
+    old_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, before = layout(old_home), EARLIER[-1].parent.name
+    with pytest.raises(ServerProblem, match=f"made by PostgreSQL {before}"):
+        Server(old_home).open()
+    with pytest.raises(UsageError, match="are not in"):
+        upgrade(old_home, old_home)
+    # What goes wrong on the way leaves all as it was, and what was left of it is in nobody's way.
+    with monkeypatch.context() as patch:
+        patch.setattr(upgrading, "load", Mock(side_effect=ServerProblem("the disk is gone")))
+        with pytest.raises(ServerProblem, match="the disk is gone"):
+            upgrade(old_home, EARLIER[-1])
+    assert (place.data / "PG_VERSION").read_text().strip() == before
+
+    # Killed where the old data have gone and the new ones are not there yet.
+    with monkeypatch.context() as patch:
+        patch.setattr(upgrading, "_take_place", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            upgrade(old_home, EARLIER[-1])
+    with pytest.raises(ServerProblem, match="was interrupted"):
+        Server(old_home).open()
+    done = upgrade(old_home, None)
+
+    assert (done.before, done.now, done.kept.name) == (before, MAJOR, f"data.{before}")
+    assert plans_in(old_home) == [("d",)]
+    assert (done.kept / "PG_VERSION").read_text().strip() == before
+    assert not place.upgrade.exists()
+    with pytest.raises(UsageError, match="there is nothing to do"):
+        upgrade(old_home, None)
+    with Server(old_home), pytest.raises(UsageError, match="is being used"):
+        upgrade(old_home, None)
+
+
+def test_where_there_are_no_data_there_is_nothing_to_upgrade(home: Path) -> None:
+    with pytest.raises(UsageError, match="there are no data"):
+        upgrade(home, None)

@@ -1,0 +1,163 @@
+"""
+The private server's data brought to the PostgreSQL that this oaflow has: read by the server that made them, written into
+a new directory beside them. They stay until that is whole, and under another name after it.
+"""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from oaflow.errors import NoRoomError, UsageError
+from oaflow.postgres import locks
+from oaflow.postgres.account import server_account
+from oaflow.postgres.address import Address
+from oaflow.postgres.cluster import MAJOR, Cluster
+from oaflow.postgres.dumps import dump, load, renew
+from oaflow.postgres.layout import Layout, layout
+from oaflow.postgres.problems import ServerProblem
+from oaflow.postgres.programs import Programs
+
+# Where Debian and those that come of it have the programs of each PostgreSQL.
+_DEBIAN = "/usr/lib/postgresql/{}/bin"
+
+_DUMP = "database.dump"
+
+
+class NothingToUpgradeError(UsageError):
+    """
+    There are no data, or they are of the PostgreSQL that this oaflow has.
+    """
+
+
+class NoOldProgramsError(UsageError):
+    """
+    Nobody has said where the programs are that can read the old data.
+    """
+
+    def __init__(self, found: str, looked: str) -> None:
+        self.found = found
+        super().__init__(
+            f"the data are of PostgreSQL {found}, and its programs are not in {looked}",
+            help=f"oaflow db upgrade --programs FOLDER   (where postgres and pg_ctl of PostgreSQL {found} are)",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """
+    Data that were brought to another PostgreSQL; the old ones are in `kept`, `size` bytes.
+    """
+
+    before: str
+    now: str
+    kept: Path
+    size: int
+
+
+def upgrade(home: Path, programs: Path | None) -> Upgraded:
+    """
+    Brings the data of a home to the PostgreSQL of this oaflow. What was interrupted is finished, or begun anew.
+
+    Args:
+        programs: where those of the PostgreSQL that made the data are; None: where Debian has them.
+
+    Raises:
+        UsageError: there is nothing to do, the programs are missing, or somebody is using the server.
+        ServerProblem: a server did not start, or the data could not be moved; the old ones are as they were.
+    """
+    old, new = layout(home), Layout(layout(home).upgrade)
+    if not old.root.is_dir():
+        raise NothingToUpgradeError(f"there are no data in {old.root}", help="oaflow run PIPELINE -d DATASET")
+    with locks.gate(old.root):
+        if not locks.unused(old.root):
+            raise UsageError(
+                f"the server of {home} is being used", help="stop the workers and commands that use it: oaflow doctor"
+            )
+        if not old.data.exists() and old.upgraded.exists():
+            before = old.upgraded.read_text()  # all was there, and only its name was not
+            kept = old.root / f"data.{before}"
+        else:
+            before = _version(old)
+            _refuse_newer(before)
+            kept = old.root / f"data.{before}"
+            if kept.exists():
+                raise UsageError(f"{kept} is there already, of an upgrade before", help=f"mv {kept} SOMEWHERE")
+            _move(old, new, before, programs)
+            old.data.rename(kept)
+        _take_place(new, old)
+        shutil.rmtree(new.root, ignore_errors=True)
+        return Upgraded(before, MAJOR, kept, _size(kept))
+
+
+def _take_place(new: Layout, old: Layout) -> None:
+    new.data.rename(old.data)
+
+
+def _version(old: Layout) -> str:
+    try:
+        return (old.data / "PG_VERSION").read_text().strip()
+    except OSError:
+        raise NothingToUpgradeError(f"there are no data in {old.root}", help="oaflow run PIPELINE -d DATASET") from None
+
+
+def _refuse_newer(found: str) -> None:
+    if found == MAJOR:
+        raise NothingToUpgradeError(f"the data are of PostgreSQL {MAJOR}, as this oaflow: there is nothing to do")
+    if not found.isdigit() or int(found) > int(MAJOR):
+        raise ServerProblem(
+            f"the data are of PostgreSQL {found}, and this oaflow brings {MAJOR}", help="install a later oaflow"
+        )
+
+
+def _move(old: Layout, new: Layout, before: str, programs: Path | None) -> None:
+    """
+    Makes a new data directory with all that is in the old one.
+    """
+    folder = _programs_of(before, old, programs)
+    old.upgraded.unlink(missing_ok=True)
+    if shutil.disk_usage(old.root).free < 2 * _size(old.data):
+        raise NoRoomError(f"a second copy of {old.data}", "it takes as much room again, and some for the way")
+    target = Cluster(new)
+    if new.root.exists():
+        target.stop()  # of an upgrade that was killed
+        shutil.rmtree(new.root)
+    new.root.mkdir(mode=0o711)
+    new.root.chmod(0o711)  # whatever the umask: the account of the server has to pass
+    source = Cluster(old, programs=folder)
+    dumped = new.root / _DUMP
+    dumped.touch(mode=0o600)
+    try:
+        source.prepare()
+        source.start()
+        dump(Address(old.uri, None, True), dumped)
+    finally:
+        source.stop()
+    try:
+        target.prepare()
+        target.start()
+        address = Address(new.uri, None, True)
+        renew(address)
+        load(address, dumped)
+    finally:
+        target.stop()
+    dumped.unlink()
+    old.upgraded.write_text(before)
+
+
+def _programs_of(found: str, old: Layout, programs: Path | None) -> Path:
+    places = [programs] if programs is not None else [Path(_DEBIAN.format(found))]
+    for place in [place.absolute() for place in places]:
+        if (place / "postgres").exists() and (place / "pg_ctl").exists():
+            said = Programs(place, server_account(old.data)).run("postgres", ["--version"]).stdout
+            if re.search(rf"\b{found}(\.|\b)", said):
+                return place
+            raise UsageError(
+                f"in {place} is {said.strip() or 'no PostgreSQL that can be run'}, and the data are of {found}",
+                help="oaflow db upgrade --programs FOLDER",
+            )
+    raise NoOldProgramsError(found, " or ".join(map(str, places)))
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
