@@ -487,3 +487,40 @@ def test_a_rerun_of_what_failed_leaves_what_a_run_without_failures_would_leave(h
     assert left == house.holds()
     with pytest.raises(UsageError, match="nothing of run"):
         house.rerun(house.run(force=True), failed=True)
+
+
+def test_two_pipelines_on_one_dataset_leave_each_others_as_it_is_in_either_order(house: House, tmp_path: Path) -> None:
+    other = program_of(tmp_path, "other")
+    before: dict[str, Content] = {"a.txt": "ANNA is in both", "b.txt": "one", "z.zip": {"c.txt": "BORIS", "d.txt": "d"}}
+    # Not with other texts: what a stage loads is what both say of it.
+    after: dict[str, Content] = {"a.txt": "ANNA is in both", "z.zip": {"c.txt": "BORIS"}, "new.txt": "new"}
+    marked: dict[str, Any] = {"params": {"mark": ("marked",)}}
+
+    def said_by(name: str) -> list[Any]:
+        return [row for row in house.holds()[0] if row[1].startswith(f"{name}/")]
+
+    both: list[Any] = []
+    for (first, mine), (second, theirs) in (((None, "twice"), (other, "other")), ((other, "other"), (None, "twice"))):
+        house.put(before)
+        house.run(first)
+        alone = said_by(mine)
+        ran = house.run(second)
+        assert said_by(mine) == alone
+        both.append(house.holds())
+        known = said_by(theirs)
+        house.rerun(ran, stage="lines")
+        assert house.holds() == both[-1]
+        house.put(after)
+        house.run(first, prune=True, **marked)
+        assert said_by(theirs) == known != []
+        house.run(second, prune=True, **marked)
+        left = house.holds()
+        house.clear()
+        for program in (first, second):
+            house.run(program, **marked)
+        assert house.holds() == left
+        house.clear()
+    for store, _ in both:
+        for *_, data in store:
+            data["properties"].pop("modifiedAt", None)  # the files were written twice
+    assert both[0] == both[1]
