@@ -49,7 +49,8 @@ def worker(
         typer.Option(
             "--health",
             metavar="[ADDRESS:]PORT",
-            help="Answer GET /live and /ready here: 200, or 503 with the reasons; to this machine alone, by default.",
+            help="Answer GET /live and /ready here: 200, or 503 with the reasons; and /metrics to Prometheus; to this"
+            " machine alone, by default.",
         ),
     ] = None,
 ) -> int:
@@ -72,7 +73,7 @@ def worker(
 
         watched = Watched(known, workers, os.environ)
         if health is not None:
-            answers = stack.enter_context(HealthServer(health_address(health), watched.health))
+            answers = stack.enter_context(HealthServer(health_address(health), watched))
             remark(f"answers {answers.url}/live and {answers.url}/ready")
         crew = stack.enter_context(Crew(known, workers, executors=executors, folders=import_folders()))
         from oaflow.operations import running

@@ -1,8 +1,8 @@
 """
-`oaflow worker --health`: answers `/live` and `/ready` over HTTP.
+`oaflow worker --health`: answers `/live` and `/ready` over HTTP, and `/metrics` where the extra `telemetry` is.
 
 The supervisor answers, of which there is one whatever the number of its workers, and which does when one of them is
-stopped, ends or is replaced. The database is not asked: a probe costs it nothing.
+stopped, ends or is replaced. The database is not asked for the first three: a probe costs it nothing.
 """
 
 import ipaddress
@@ -12,19 +12,28 @@ import socketserver
 import sys
 import threading
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oaflow.errors import EnvironmentProblem, UsageError
 from oaflow.operations.systemd import ServiceManager
+from oaflow.runtime.figures import Tally
 from oaflow.runtime.vitals import Health, Observation, Phase, Vital, judge
 from oaflow.settings import Settings
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+    from oaflow.operations.databases import Database
 
 LOOPBACK = "127.0.0.1"
 
 # A line of a request is one packet: who has not sent it by then holds a thread for nothing.
 _REQUEST_SECONDS = 5.0
+
+_NO_METRICS = "there are no metrics without a library: pip install 'oaflow[telemetry]'\n"
 
 _TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
 
@@ -91,6 +100,14 @@ class Watched:
         self._dead_after, self._count, self._now = settings.dead_after, count, now
         self._systemd = ServiceManager(environment, now)
         self._seen = Observation(now(), count, "waits")
+        self._tally = Tally()
+        self._opened: Database | None = None
+
+    def begin(self, opened: "Database", tally: Tally) -> None:
+        """
+        The database is there, and workers count in this tally.
+        """
+        self._opened, self._tally = opened, tally
 
     def see(self, phase: Phase, workers: tuple[Vital, ...] = ()) -> None:
         """
@@ -109,6 +126,23 @@ class Watched:
         """
         return judge(self._seen, self._now(), self._dead_after)
 
+    def metrics(self) -> "dict[str, Callable[[], Iterable[Metric]]]":
+        """
+        What may be measured, by the path under which it is asked for.
+
+        Raises:
+            ImportError: the library for it is not installed.
+        """
+        from oaflow.operations.metrics import DatabaseMetrics, Workers, of_workers
+
+        whole = DatabaseMetrics()
+        return {
+            "/metrics": lambda: of_workers(
+                Workers(self._tally, tuple(worker.pid for worker in self._seen.workers), self.health())
+            ),
+            "/metrics/database": lambda: whole.of(self._opened),
+        }
+
 
 class HealthServer:
     """
@@ -116,13 +150,13 @@ class HealthServer:
 
     Args:
         address: host and port; port 0 is any that is free.
-        health: how it is at this moment.
+        watched: knows how it is.
     """
 
-    def __init__(self, address: tuple[str, int], health: Callable[[], Health]) -> None:
+    def __init__(self, address: tuple[str, int], watched: Watched) -> None:
         host, port = address
         try:
-            self._server = _Server(address, health)
+            self._server = _Server(address, watched)
         except OSError as error:  # socket.gaierror is one
             raise HealthPortError(host, port, error.strerror or str(error)) from error
         self._thread = threading.Thread(target=self._server.serve_forever, name="oaflow health", daemon=True)
@@ -149,10 +183,20 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a client that is slow need not hold up the end of the command
 
-    def __init__(self, address: tuple[str, int], health: Callable[[], Health]) -> None:
-        self.health = health
+    def __init__(self, address: tuple[str, int], watched: Watched) -> None:
+        self.health, self._watched = watched.health, watched
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
+
+    @cached_property
+    def metrics(self) -> "Mapping[str, Callable[[], Iterable[Metric]]] | None":
+        """
+        What may be measured, by path; None without the library for it. Not loaded before somebody asks.
+        """
+        try:
+            return self._watched.metrics()
+        except ImportError:
+            return None
 
     def server_bind(self) -> None:
         # Not that of http.server, which asks the DNS for its own name.
@@ -182,10 +226,21 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer("live", health.live, health.not_live)
             case "/ready":
                 self._answer("ready", health.ready, health.not_ready)
+            case "/metrics" | "/metrics/database":
+                self._send_metrics(path)
             case _:
-                self._send(404, _TEXT, "there are /live and /ready\n")
+                self._send(404, _TEXT, "there are /live, /ready, /metrics and /metrics/database\n")
 
     do_HEAD = do_GET
+
+    def _send_metrics(self, path: str) -> None:
+        if self.server.metrics is None:
+            self._send(501, _TEXT, _NO_METRICS)
+            return
+        from oaflow.operations.metrics import encoded
+
+        kind, body = encoded(self.server.metrics[path](), self.headers.get("Accept", ""))
+        self._send(200, kind, body)
 
     def _answer(self, what: str, holds: bool, reasons: tuple[str, ...]) -> None:
         status = 200 if holds else 503
@@ -194,8 +249,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(status, _TEXT, f"{what}\n" if holds else "".join(f"not {what}: {one}\n" for one in reasons))
 
-    def _send(self, status: int, kind: str, text: str) -> None:
-        body = text.encode()
+    def _send(self, status: int, kind: str, text: str | bytes) -> None:
+        body = text.encode() if isinstance(text, str) else text
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))

@@ -257,6 +257,7 @@ def worker(settings: Settings, crew: Crew, watched: Watched) -> Iterator[WorkerE
         supervisor = crew.begin()
         if supervisor is None:
             return
+        watched.begin(opened, supervisor.tally)
         dead: set[int] = set()
         tried = -_RETRY
         try:

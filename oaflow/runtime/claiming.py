@@ -238,6 +238,7 @@ class Claiming:
         triples = self._resting.open(self._passages.triples(in_loop=in_loop))
         with self.claims.sent():
             rows = await self._wire.send("claim", ledger.claim, worker, triples, most)
+            self.claims.came += len(rows)
             if len(rows) >= most:
                 self._more.add(in_loop)
             # What is left behind is at most as urgent as the last that came.
@@ -255,6 +256,7 @@ class Claiming:
             after = lane.after if way.locks else None
             runs = [run for *_, run in self._resting.open([(way.queue, way.task, run) for run in way.runs])]
             rows, again = await self._wire.send("claim", claim_lane, worker, way.queue, way.task, runs, most, after)
+            self.claims.came += len(rows)
             lane.after = next((row.lock for row in reversed(rows) if row.lock), lane.after)
             strangers = [row.id for row in rows if not await self._taking.take(row)]
             if len(strangers) < len(rows):

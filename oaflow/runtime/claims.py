@@ -14,6 +14,7 @@ class Claims:
 
     def __init__(self) -> None:
         self._sent: dict[object, float] = {}
+        self.asked = self.came = 0  # claims that were sent, and jobs that came of them
 
     @contextmanager
     def sent(self) -> Generator[None]:
@@ -22,6 +23,7 @@ class Claims:
         """
         token = object()
         self._sent[token] = time.monotonic()
+        self.asked += 1
         try:
             yield
         finally:

@@ -32,6 +32,7 @@ from oaflow.runtime.completer import Completer
 from oaflow.runtime.continuation import Continuation
 from oaflow.runtime.executors import Executor
 from oaflow.runtime.feeding import share
+from oaflow.runtime.figures import Figures
 from oaflow.runtime.hand import Hand
 from oaflow.runtime.held import Held, crash_error, timeout_error
 from oaflow.runtime.joblog import JobLog
@@ -69,7 +70,7 @@ class Dispatcher:
         settings = options.settings
         self._wire, self._options = wire, options
         self.worker = 0
-        self._pace = Pace()
+        self._pace, self._figures = Pace(), Figures()
         self._lanes = Lanes(lambda: self._claiming.wake())
         self._feeding = False  # whether that is about to be done
         self._starting_over = False
@@ -255,6 +256,7 @@ class Dispatcher:
         self._heart.stop()
         self._completer.stop()
         await self._wire.send("unregister", ledger.unregister, self.worker)
+        self.tell_figures()
         self._log.close()
 
     async def _register(self) -> None:
@@ -320,6 +322,26 @@ class Dispatcher:
             database=None if answered is None else now - answered,
             plans=self._claiming.has_plans,
         )
+
+    def tell_figures(self) -> None:
+        """
+        Say what this worker has counted since it said so last, and how much of what it has now; as far as it is heard.
+        """
+        if (counted := self._options.counted) is None:
+            return
+        executors = self._pool.executors
+        news = self._figures.news(
+            {"claims": self.claims.asked, "claimed": self.claims.came},
+            {
+                "in_hand": len(self._hand.jobs),
+                "buffered": len(self._hand.buffer) + self._slots.waiting,
+                "running": self._slots.running + sum(1 for executor in executors if executor.load),
+                "unanswered": self._completer.waiting,
+                "executors": len(executors),
+                "executors_busy": sum(1 for executor in executors if executor.load),
+            },
+        )
+        all(counted(message) for message in news)
 
     def _busy(self) -> bool:
         return bool(self._slots.running) or any(executor.load for executor in self._pool.executors)
@@ -531,6 +553,9 @@ class Dispatcher:
         if held is None or held.row.attempts != completion.attempt:
             return  # let go since; where it is in hand again, that is another attempt
         taken = answer in ("applied", "already")
+        if taken:
+            took, handed = completion.ended - completion.started, time.time() - completion.ended
+            self._figures.ended(held.passage.plan.pipeline, held.stage.name, completion.outcome, took, handed)
         if taken and held.passage.plan.collects:
             self._closing.when_due(held.passage, completion.successors)
         if taken and continued:

@@ -3,8 +3,9 @@ What a worker needs to know, read once, at the edge.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from oaflow.settings import Settings
 
@@ -22,6 +23,7 @@ class Options:
         grace: seconds that running jobs get at a graceful stop.
         registered: called with each id under which this worker is registered.
         due: called where a schedule's tick has passed; None: nobody here begins runs.
+        counted: takes a message of what the worker has counted, and answers whether it was heard; None: nobody listens.
         only: the run to work on, or None for all that there are.
         poll: seconds until an idle worker looks for jobs by itself, where no notification came.
     """
@@ -33,6 +35,7 @@ class Options:
     grace: float = 10.0
     registered: Callable[[int], None] | None = None
     due: Callable[[], None] | None = None
+    counted: Callable[[Mapping[str, Any]], bool] | None = None
     only: str | None = None
     poll: float = 1.0
 

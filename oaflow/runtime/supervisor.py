@@ -2,7 +2,7 @@
 Owns worker processes: starts them, replaces those that die, drains and kills them. Imports no stage, and no database.
 
 A worker tells what it is over a control pipe, one JSON object a line: `{"event": "registered", "worker": 7}`,
-`{"event": "drained"}`, `{"event": "due"}`, and each second a pulse. Its output goes to a file.
+`{"event": "drained"}`, `{"event": "due"}`, and each second a pulse and what it has counted. Its output goes to a file.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from oaflow.errors import EnvironmentProblem
+from oaflow.runtime.figures import Tally
 from oaflow.runtime.vitals import Pulse, Vital
 
 _PR_SET_PDEATHSIG = 1
@@ -179,6 +180,7 @@ class Supervisor:
         self._environment = dict(environment)
         self._now = now
         self._children: list[_Child] = []
+        self.tally = Tally()
         self._stopping = False
         self._begun = True
         self._run: str | None = None
@@ -238,6 +240,8 @@ class Supervisor:
             for message in child.hear():
                 if message.get("event") == "pulse":
                     child.pulse = _pulse_of(message, self._now())
+                if message.get("event") == "figures":
+                    self.tally.hear(child.process.pid, message)
                 if message.get("event") == "due":
                     events.append(Due(child.process.pid))
                 worker = message.get("worker")
@@ -324,6 +328,7 @@ class Supervisor:
 
     def _buried(self, child: _Child, code: int) -> Event:
         self._children.remove(child)
+        self.tally.bury(child.process.pid, died=not self._stopping)
         child.close()
         os.close(child.control)
         # The group may still hold executors of a worker that was killed.

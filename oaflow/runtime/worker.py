@@ -16,7 +16,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import orjson
@@ -90,6 +90,8 @@ async def _pulse(app: FlowApp, pulsed: Callable[[Pulse], None]) -> None:
         while True:
             now, dispatcher = time.monotonic(), app.flow.dispatcher
             pulsed(Pulse(now) if dispatcher is None else dispatcher.pulse(now))
+            if dispatcher is not None:
+                dispatcher.tell_figures()
             await asyncio.sleep(PULSE_SECONDS)
 
 
@@ -154,10 +156,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         if given.control is not None:
             os.write(given.control, orjson.dumps(event) + b"\n")
 
-    def tell_pulse(pulse: Pulse) -> None:
+    def tell_if_heard(**event: Any) -> bool:
         # Left out where nobody reads: a supervisor that was stopped for an hour must not stop its workers, too.
-        if select.select([], [given.control], [], 0)[1]:
-            tell(event="pulse", heart=pulse.heart, database=pulse.database, plans=pulse.plans)
+        heard = bool(select.select([], [given.control], [], 0)[1])
+        if heard:
+            tell(**event)
+        return heard
+
+    def tell_pulse(pulse: Pulse) -> None:
+        tell_if_heard(event="pulse", heart=pulse.heart, database=pulse.database, plans=pulse.plans)
+
+    def tell_figures(figures: Mapping[str, Any]) -> bool:
+        with contextlib.suppress(BrokenPipeError):  # the supervisor is gone
+            return tell_if_heard(event="figures", **figures)
+        return False
 
     from oaflow.runtime.app import database_address
 
@@ -168,6 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         grace=given.grace,
         registered=lambda worker: tell(event="registered", worker=worker),
         due=lambda: tell(event="due") if given.control is not None else None,
+        counted=tell_figures if given.control is not None else None,
         only=given.run,
     )
     queues = given.queues.split(",") if given.queues else None

@@ -1,0 +1,110 @@
+"""
+The whole database in numbers, for those who measure it again and again: sums over the runs of each pipeline, and so no
+more of them than there are pipelines and stages.
+"""
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from psycopg import Connection
+from psycopg.rows import class_row
+
+from oaflow.ledger.statements import sql
+
+# Open runs whose waiting jobs are looked at, the latest first.
+_RUNS = 100
+
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True, slots=True)
+class RunsOf:
+    """
+    How many runs of a pipeline are in a state.
+    """
+
+    pipeline: str
+    state: str
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobsOf:
+    """
+    How many jobs of a stage of a pipeline are where. `running` are a part of those that are `open`.
+    """
+
+    pipeline: str
+    stage: str
+    open: int
+    running: int
+    done: int
+    failed: int
+    diverted: int
+    vanished: int
+    unmatched: int
+    dropped: int
+    ended: int
+
+
+@dataclass(frozen=True, slots=True)
+class OldestOf:
+    """
+    For how long the oldest job of a stage waits for a worker.
+    """
+
+    pipeline: str
+    stage: str
+    queue: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """
+    What stands beside the runs.
+    """
+
+    workers: int
+    late_schedules: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """
+    All of it, at one moment.
+    """
+
+    runs: list[RunsOf]
+    jobs: list[JobsOf]
+    oldest: list[OldestOf]
+    rest: Rest
+
+
+def measured(connection: Connection[Any], *, silent: float, late: float, seconds: float) -> Measured:
+    """
+    Reads all of it in one snapshot, so that its sums agree.
+
+    Args:
+        silent: seconds after which a worker is dead.
+        late: seconds that a tick of a schedule may wait.
+        seconds: that a statement may take.
+
+    Raises:
+        psycopg.errors.QueryCanceled: one has taken longer.
+    """
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", (str(int(seconds * 1000)),))
+        return Measured(
+            _all(connection, RunsOf, "measured_runs"),
+            _all(connection, JobsOf, "measured_stages"),
+            _all(connection, OldestOf, "measured_oldest", runs=_RUNS),
+            *_all(connection, Rest, "measured_rest", silent=silent, late=late),
+        )
+
+
+def _all(connection: Connection[Any], row: type[_Row], name: str, **values: Any) -> list[_Row]:
+    with connection.cursor(row_factory=class_row(row)) as cursor:
+        return cursor.execute(sql(name), values).fetchall()
