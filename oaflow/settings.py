@@ -89,6 +89,12 @@ class Settings(BaseSettings):
         " machine can reach it",
     )
 
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="what webhooks are signed with, of workers that send them: `whsec_` and base64; while it changes,"
+        " the new and the old one with a space in between",
+    )
+
     def report(self, run: str) -> Path:
         """
         Where the stage `report` writes down what a run has found: on the machine of the worker that does it.

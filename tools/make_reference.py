@@ -137,6 +137,9 @@ whether a run in flight may go over, and what keeps it |
 | `doctor` | a finding a line: `level` (`fine`, `note`, `problem`), `what`, `text`, `help` |
 | `schedule add`, `schedule list` | a schedule a line: `name`, `pipeline`, `plan`, `dataset`, `params`, `folders`, \
 `cron`, `zone`, `due_at`, `last_at`, `last_run`, `problem` (why the last time began no run) |
+| `webhook add`, `webhook list` | a webhook a line: `name`, `url`, `pipeline`, `created_at`, `last_at`, `problem` (why \
+the last attempt failed), `waiting`, `given_up`, `seconds` (since when the first waits) |
+| `webhook test` | `webhook`, `problem` (null: accepted), `again`: how much is sent again |
 | `backup`, `restore` | `file`; `facts`: `format`, `oaflow`, `taken` (seconds since 1970), `settings`, `archive` \
 (whether its files are in it); `database`, `size` (bytes), `files`, `absent`: what is not in it, `came_back`: jobs \
 that were in hand |

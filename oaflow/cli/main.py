@@ -20,6 +20,7 @@ from oaflow.cli import (
     saving,
     scheduling,
     serving,
+    webhooks,
     writing,
 )
 from oaflow.cli.options import version_option
@@ -48,6 +49,7 @@ GROUPS = (
     finding,
     keeping,
     serving,
+    webhooks,
     saving,
 )
 

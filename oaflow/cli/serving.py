@@ -65,6 +65,7 @@ def worker(
     from oaflow.cli.progress import of_a_death
     from oaflow.compiler.functions import import_folders
     from oaflow.operations.crew import Crew
+    from oaflow.operations.webhooks import Told
     from oaflow.runtime.supervisor import Died, Ended, Registered
 
     known = settings()
@@ -97,6 +98,8 @@ def worker(
                 case running.Ticked(schedule, run, problem):
                     began = f"run {run} has begun" if run else f"no run: {clean(problem or '')}"
                     remark(f"schedule {clean(schedule)}: {began}", "" if run else "yellow")
+                case Told(problem=str(problem)):
+                    remark(f"webhook {clean(event.webhook)} was not told of {clean(event.run)}: {problem}", "yellow")
                 case _:
                     pass
     return 0

@@ -67,6 +67,8 @@ class Rest:
 
     workers: int
     late_schedules: int
+    untold: int
+    given_up: int
     bytes: int
 
 

@@ -51,10 +51,10 @@ def schedules(connection: Connection[Any], *, due: bool = False) -> list[Schedul
 
 async def any_due(connection: AsyncConnection[Any]) -> bool:
     """
-    Whether a tick has passed that nobody has taken.
+    Whether a tick has passed that nobody has taken, or the end of a run is to be told.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute("SELECT EXISTS (SELECT 1 FROM oaflow.schedules WHERE due_at <= now())")
+        await cursor.execute(sql("any_due"))
         row = await cursor.fetchone()
         return row is not None and bool(row[0])
 

@@ -13,7 +13,7 @@ import os
 import tarfile
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -36,8 +36,14 @@ _BESIDE = ("crawls", "reports", "logs")
 # Settings that say where something is: on another machine, or in another folder, they would be wrong.
 _PLACES = frozenset({"home", "db_uri", "pool_uri", "entities_uri", "archive_path", "archive_uri"})
 
+# Settings that are written into no file.
+_SECRETS = frozenset({"webhook_secret"})
+
 # In a restored folder, as long as it is not whole.
 UNFINISHED = "restore.unfinished"
+
+# In a data folder: when the last backup of it was taken, in seconds since 1970. It is not in the backup.
+LAST = "backup.last"
 
 _BLOCK = 2**20
 
@@ -158,9 +164,21 @@ def backup(settings: Settings, target: Path, now: float | None = None) -> Backup
         dumped.unlink()
         files = [_add(tar, path, name) for path, name in _files(settings, archived)]
         _add_text(tar, _END, "", taken)
+    with suppress(OSError):  # the backup is whole, whether or not that can be noted
+        (settings.home / LAST).write_text(f"{taken:.0f}\n")
     return Backup(
         target, facts, size, sum(one is not None for one in files), sum(one or 0 for one in files), _absent(settings)
     )
+
+
+def last_backup(home: Path) -> float | None:
+    """
+    When the last backup of a data folder was taken, in seconds since 1970; None where there was none.
+    """
+    try:
+        return float((home / LAST).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def restore(settings: Settings, source: Path) -> Backup:
@@ -216,7 +234,7 @@ def _restored(settings: Settings, source: Path, tar: tarfile.TarFile) -> Backup:
 
 def _settings_of(settings: Settings) -> dict[str, Any]:
     chosen = settings.model_dump(mode="json", exclude_unset=True)
-    return {f"OAFLOW_{name.upper()}": value for name, value in chosen.items() if name not in _PLACES}
+    return {f"OAFLOW_{name.upper()}": value for name, value in chosen.items() if name not in _PLACES | _SECRETS}
 
 
 def differing_settings(settings: Settings, then: dict[str, Any]) -> list[str]:

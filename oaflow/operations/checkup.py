@@ -5,20 +5,25 @@ What `doctor` looks at: the environment and the database, one finding after the 
 import os
 import platform
 import shutil
+import socket
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from oaflow.errors import EnvironmentProblem
-from oaflow.operations.backups import UNFINISHED
+from oaflow.operations.backups import UNFINISHED, last_backup
 from oaflow.operations.vocabulary import differing_schemata
 from oaflow.schemata import FOLLOWTHEMONEY
 from oaflow.settings import Settings
 
 if TYPE_CHECKING:
+    from oaflow.ledger.schedules import Schedule
+    from oaflow.ledger.webhooks import Webhook
+    from oaflow.ledger.workers import Worker
     from oaflow.postgres import Address
 
 Level = Literal["fine", "note", "problem"]
@@ -29,6 +34,9 @@ _LEAST_SHARE = 0.05
 
 # Seconds that a tick of a schedule may wait: a worker looks with each heartbeat.
 _LATE = 60.0
+
+# Days after which a backup is old.
+_OLD_BACKUP = 7
 
 # Schemata that are named; the rest is counted.
 _NAMED = 5
@@ -145,9 +153,9 @@ def _entities(settings: Settings, address: "Address") -> Iterator[Finding]:
 def _database(settings: Settings) -> Iterator[Finding]:
     from oaflow.ledger.runs import OPEN_STATES, recent_runs
     from oaflow.ledger.schedules import schedules
+    from oaflow.ledger.webhooks import webhooks
     from oaflow.ledger.workers import workers
     from oaflow.operations.databases import database
-    from oaflow.operations.scheduling import late
     from oaflow.operations.states import bound_plan
     from oaflow.operations.waits import waiting_of
     from oaflow.postgres.schema import inspect
@@ -174,12 +182,11 @@ def _database(settings: Settings) -> Iterator[Finding]:
             if not live:
                 where = "`oaflow run` brings its own" if opened.embedded else "runs wait for one"
                 yield Finding("fine" if opened.embedded else "note", "workers", f"none; {where}", "oaflow worker")
-            for schedule in schedules(made, due=True):
-                if (waits := late(schedule).total_seconds()) > _LATE:
-                    text = (
-                        f"{schedule.name} waits since {waits / 60:.0f} min: a worker begins its run, and none is there"
-                    )
-                    yield Finding("problem", "schedule", text, "oaflow worker")
+            yield from _health(live)
+            yield from _scheduled(schedules(made))
+            yield from _webhooks(webhooks(made), settings)
+            if opened.embedded and recent_runs(made, limit=1):
+                yield _backup(settings, time.time())
             for run in recent_runs(made, states=OPEN_STATES):
                 if run.state == "running":
                     yield Finding("fine", "run", f"{run.id} is running")
@@ -203,3 +210,76 @@ def _database(settings: Settings) -> Iterator[Finding]:
                     )
     except EnvironmentProblem as error:
         yield Finding("problem", "database", str(error), error.help)
+
+
+def _scheduled(schedules: "Iterable[Schedule]") -> Iterator[Finding]:
+    from oaflow.operations.scheduling import late
+
+    for one in schedules:
+        if (waits := late(one).total_seconds()) > _LATE:
+            text = f"{one.name} waits since {waits / 60:.0f} min: a worker begins its run, and none is there"
+            yield Finding("problem", "schedule", text, "oaflow worker")
+        if one.problem and one.last_at:
+            text = f"{one.name} began no run at {one.last_at:%Y-%m-%d %H:%M} UTC: {one.problem}"
+            yield Finding("note", "schedule", text, f"oaflow status   (or oaflow schedule remove {one.name})")
+
+
+def _webhooks(webhooks: "Iterable[Webhook]", settings: Settings) -> Iterator[Finding]:
+    for one in webhooks:
+        told = f"{one.waiting} ends of runs wait, {one.given_up} were given up"
+        if one.problem:
+            yield Finding("problem", "webhook", f"{one.name}: {one.problem}; {told}", f"oaflow webhook test {one.name}")
+        elif one.seconds is not None and one.seconds > _LATE:
+            text = f"{one.name}: nobody sends, for {one.seconds / 60:.0f} min; {told}"
+            yield Finding("problem", "webhook", text, "OAFLOW_WEBHOOK_SECRET=whsec_... oaflow worker")
+        else:
+            yield Finding("fine", "webhook", f"{one.name}: {'accepted' if one.last_at else 'nothing was sent yet'}")
+    if settings.webhook_secret is not None:
+        from oaflow.operations.webhooks import WebhookSecretError, keys_of
+
+        try:
+            keys_of(settings.webhook_secret)
+        except WebhookSecretError as error:
+            yield Finding("problem", "webhook", str(error), error.help)
+
+
+def _backup(settings: Settings, now: float) -> Finding:
+    last = last_backup(settings.home)
+    if last is None:
+        return Finding("note", "backup", f"none was taken of {settings.home}", "oaflow backup FOLDER")
+    days = (now - last) / 86400
+    text = f"the last was taken {days:.0f} days ago" if days >= 1 else "the last was taken today"
+    return Finding("note" if days > _OLD_BACKUP else "fine", "backup", text, "oaflow backup FOLDER")
+
+
+def _health(live: "Iterable[Worker]") -> Iterator[Finding]:
+    """
+    What workers on this machine answer that were started with `--health`.
+    """
+    pids = [one.pid for one in live if one.host == socket.gethostname()]
+    for given in dict.fromkeys(filter(None, map(_health_of, pids))):
+        from oaflow.operations.health import ask
+
+        url, problem = ask(given)
+        if problem is None:
+            yield Finding("fine", "health", f"{url} says that it is ready")
+        else:
+            yield Finding("problem", "health", f"{url}: {problem}", f"curl {url}")
+
+
+def _health_of(worker: int) -> str | None:
+    """
+    What the supervisor of a worker process was given as `--health`; None where it was nothing, or cannot be seen.
+    """
+    import psutil
+
+    try:
+        supervisor = psutil.Process(worker).parent()
+        line = [] if supervisor is None else supervisor.cmdline()
+    except psutil.Error:
+        return None
+    for option, value in zip(line, [*line[1:], ""], strict=True):
+        given = value if option == "--health" else option.removeprefix("--health=")
+        if given != option and given.rpartition(":")[2] not in ("", "0"):
+            return given
+    return None

@@ -79,6 +79,28 @@ def health_address(given: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def ask(given: str) -> tuple[str, str | None]:
+    """
+    Asks who was started with this after `--health` whether it is ready.
+
+    Returns:
+        what was asked, and why it is not; None where it is.
+    """
+    from urllib.error import HTTPError
+    from urllib.request import ProxyHandler, build_opener
+
+    host, port = health_address(given)
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/ready"
+    try:
+        with build_opener(ProxyHandler({})).open(url, timeout=_REQUEST_SECONDS):
+            return url, None
+    except HTTPError as answer:
+        return url, "; ".join(answer.read().decode(errors="replace").splitlines())
+    except OSError as error:
+        return url, f"it does not answer: {getattr(error, 'reason', error)}"
+
+
 class Watched:
     """
     What those who look after a worker may know of it: written by the loop of the supervisor, read by threads.

@@ -222,6 +222,14 @@ def of_database(found: Measured) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "oaflow_late_schedules", "Schedules whose run should have begun a minute ago.", rest.late_schedules
     )
+    webhooks = GaugeMetricFamily(
+        "oaflow_webhook_deliveries",
+        "Ends of runs that webhooks were not told: still to come, or given up.",
+        labels=["state"],
+    )
+    webhooks.add_metric(["waiting"], rest.untold)
+    webhooks.add_metric(["given_up"], rest.given_up)
+    yield webhooks
     yield GaugeMetricFamily("oaflow_database_bytes", "Room that the database takes.", rest.bytes)
 
 

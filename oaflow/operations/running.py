@@ -41,6 +41,7 @@ from oaflow.operations.starting import (
     unfinished,
 )
 from oaflow.operations.states import bound_plan, check_cause, folders_from_here, folders_of, wanted_run
+from oaflow.operations.webhooks import Deliveries, Told, deliver
 from oaflow.postgres.problems import Unreachable
 from oaflow.runtime.supervisor import Died, Due, Ended, Interrupts, Supervisor
 from oaflow.runtime.supervisor import Event as WorkerEvent
@@ -48,6 +49,9 @@ from oaflow.settings import Settings
 
 # A database that is away is asked again this often.
 _RETRY = 1.0
+
+# So long the command that followed a run tells its end, where nobody else may be there to do so.
+_TELL_SECONDS = 10.0
 
 Mode = Literal["ask", "resume", "new"]
 
@@ -243,7 +247,7 @@ def pause(settings: Settings, run: str | None) -> Run:
         return wanted_run(made, found.id)
 
 
-def worker(settings: Settings, crew: Crew, watched: Watched) -> Iterator[WorkerEvent | Awaited | Ticked]:
+def worker(settings: Settings, crew: Crew, watched: Watched) -> Iterator[WorkerEvent | Awaited | Ticked | Told]:
     """
     Runs workers until a signal comes: the first drains, the second kills. A database that does not answer is waited
     for at the beginning as later: after a restart of the machine the server may be the last that comes.
@@ -258,6 +262,7 @@ def worker(settings: Settings, crew: Crew, watched: Watched) -> Iterator[WorkerE
         if supervisor is None:
             return
         watched.begin(opened, supervisor.tally)
+        deliveries = Deliveries(opened)
         dead: set[int] = set()
         tried = -_RETRY
         try:
@@ -271,8 +276,10 @@ def worker(settings: Settings, crew: Crew, watched: Watched) -> Iterator[WorkerE
                         case Due():
                             with suppress(EnvironmentProblem, psycopg.OperationalError):  # it is seen again
                                 yield from begin_due(opened)
+                            deliveries.begin()
                         case _:
                             pass
+                yield from deliveries.news()
                 if dead and time.monotonic() - tried >= _RETRY:
                     tried = time.monotonic()
                     # While the database is away its workers wait for it, and so does this.
@@ -338,6 +345,8 @@ def followed(opened: Database, begun: Begun, crew: Crew) -> Iterator[Event]:
     try:
         with Interrupts() as interrupts, _at_work(opened, crew, begun) as supervisor:
             yield from follow(opened, begun.run, begun.bound, supervisor=supervisor, interrupts=interrupts)
+        with suppress(EnvironmentProblem, psycopg.Error):
+            deliver(opened, until=time.monotonic() + _TELL_SECONDS)
     finally:
         _remember(opened)
 

@@ -22,7 +22,7 @@ class Options:
         binder: `module:function` that gives a job what it can reach.
         grace: seconds that running jobs get at a graceful stop.
         registered: called with each id under which this worker is registered.
-        due: called where a schedule's tick has passed; None: nobody here begins runs.
+        due: called where a schedule's tick has passed, or a webhook is due; None: nobody here does that.
         counted: takes a message of what the worker has counted, and answers whether it was heard; None: nobody listens.
         only: the run to work on, or None for all that there are.
         poll: seconds until an idle worker looks for jobs by itself, where no notification came.

@@ -99,7 +99,7 @@ class Ended:
 @dataclass(frozen=True, slots=True)
 class Due:
     """
-    A worker has seen that a tick of a schedule has passed.
+    A worker has seen that a tick of a schedule has passed, or that the end of a run is to be told.
     """
 
     pid: int

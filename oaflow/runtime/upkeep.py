@@ -37,7 +37,7 @@ class Upkeep:
         wire: to the database.
         settings: of the worker.
         changed: called when there may be something new to do.
-        due: called where a tick of a schedule has passed; None: that is not looked for.
+        due: called where a tick of a schedule has passed, or a webhook is due; None: that is not looked for.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Upkeep:
             try:
                 await self._wire.send("recover", ledger.recover, settings.dead_after)
                 await self._wire.send("sweep", ledger.sweep, rows)
-                if self._due is not None and await self._wire.send("schedules", any_due):
+                if self._due is not None and await self._wire.send("what is due", any_due):
                     self._due()
             except Refused:
                 log.exception("upkeep")

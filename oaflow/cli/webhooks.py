@@ -1,0 +1,131 @@
+"""
+`webhook`: who is told of the end of a run.
+"""
+
+from typing import Annotated
+
+import typer
+
+from oaflow.cli.options import Json, settings
+from oaflow.cli.pages import Page, Pages
+
+_ADD = "oaflow webhook add https://example.org/hook"
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the webhook.")]
+
+
+def register(app: typer.Typer) -> None:
+    """
+    Adds the commands of this group.
+    """
+    webhook = typer.Typer(
+        help="Addresses that are told of the end of a run.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        cls=Pages,
+        epilog=f"Example: {_ADD}",
+    )
+    webhook.command("add", cls=Page, epilog=f"Example: {_ADD}")(add)
+    webhook.command("list", cls=Page, epilog="Example: oaflow webhook list")(list_)
+    webhook.command("test", cls=Page, epilog="Example: oaflow webhook test example.org")(try_)
+    webhook.command("remove", cls=Page, epilog="Example: oaflow webhook remove example.org")(remove)
+    app.add_typer(webhook, name="webhook", rich_help_panel="Operating")
+
+
+def add(
+    url: Annotated[str, typer.Argument(metavar="URL", help="Gets a POST for each run that ends.")],
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Default: the host of the URL.")] = None,
+    pipeline: Annotated[
+        str | None, typer.Option("--pipeline", metavar="PIPELINE", help="Only runs of this one; default: all.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """
+    Have an address told when a run is finished, incomplete or cancelled, from now on. Workers send it, signed with
+    OAFLOW_WEBHOOK_SECRET; each end comes at least once.
+    """
+    from oaflow.cli.output import clean, remark, say_json
+    from oaflow.operations import webhooks
+
+    known = settings()
+    made = webhooks.add(known, url, name=name, pipeline=pipeline)
+    if json:
+        say_json(webhooks.as_json(made))
+    remark(f"webhook {clean(made.name)} is told of runs that end from now on")
+    if known.webhook_secret is None:
+        remark("nothing is sent without a secret: set it where `oaflow worker` runs, and at the receiver", "yellow")
+        remark(f"help:  export OAFLOW_WEBHOOK_SECRET={webhooks.new_secret()}   (a new one, shown this once)")
+    else:
+        remark(f"try it: oaflow webhook test {clean(made.name)}")
+    return 0
+
+
+def list_(json: Json = False) -> int:
+    """
+    List the webhooks: what they were not told yet, and why.
+    """
+    from oaflow.cli.output import clean, remark, say_json, screen, table
+    from oaflow.operations import webhooks
+
+    found = webhooks.all_webhooks(settings())
+    if json:
+        for one in found:
+            say_json(webhooks.as_json(one))
+        return 0
+    if not found:
+        remark(f"there is no webhook: {_ADD}")
+        return 0
+    rows = [
+        (
+            one.name,
+            webhooks.shown(one.url),
+            one.pipeline or "all",
+            one.waiting,
+            one.given_up,
+            one.problem or ("accepted" if one.last_at else ""),
+        )
+        for one in found
+    ]
+    columns = [
+        ("webhook", False),
+        ("address", False),
+        ("pipeline", False),
+        ("waits", True),
+        ("given up", True),
+        ("last", False),
+    ]
+    screen().print(table(columns, rows))
+    for one in found:
+        if one.problem:
+            remark(f"help:  oaflow webhook test {clean(one.name)}   (and sends what it was not told, where that works)")
+    return 0
+
+
+def try_(name: Name, json: Json = False) -> int:
+    """
+    Send an example now; where it is accepted, what the webhook was not told yet is sent again. Exit code 1 where not.
+    """
+    from oaflow.cli.output import clean, count, remark, say_json
+    from oaflow.operations import webhooks
+
+    problem, again = webhooks.try_out(settings(), name)
+    if json:
+        say_json({"webhook": name, "problem": problem, "again": again})
+    elif problem:
+        remark(f"webhook {clean(name)}: {problem}", "yellow")
+    else:
+        rest = f"; {count(again, 'end')} of runs that it was not told: sent again by a worker" if again else ""
+        remark(f"webhook {clean(name)} has accepted it{rest}")
+    return 1 if problem else 0
+
+
+def remove(name: Name) -> int:
+    """
+    Take a webhook out, with what it was not told yet.
+    """
+    from oaflow.cli.output import clean, remark
+    from oaflow.operations import webhooks
+
+    webhooks.remove(settings(), name)
+    remark(f"webhook {clean(name)} is removed")
+    return 0

@@ -1,0 +1,55 @@
+"""
+What `doctor` says of backups, schedules and webhooks, without a database.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from oaflow.ledger.schedules import Schedule
+from oaflow.ledger.webhooks import Webhook
+from oaflow.operations import checkup
+from oaflow.operations.backups import LAST
+from oaflow.settings import Settings
+
+NOW = datetime(2026, 11, 27, 3, tzinfo=UTC)
+SCHEDULE = Schedule("nightly", "p", "digest", "d", {}, [], "0 3 * * *", "UTC", NOW, NOW, None, None, NOW)
+WEBHOOK = Webhook("here", "https://here/", None, NOW, NOW, None, 0, 0, None)
+
+
+@pytest.mark.parametrize(("days", "level"), [(None, "note"), (0.5, "fine"), (6.9, "fine"), (7.1, "note")])
+def test_a_backup_is_missed_after_a_week(tmp_path: Path, days: float | None, level: str) -> None:
+    if days is not None:
+        (tmp_path / LAST).write_text(f"{NOW.timestamp() - days * 86400:.0f}\n")
+
+    found = checkup._backup(Settings(home=tmp_path), NOW.timestamp())
+
+    assert (found.level, found.help) == (level, "oaflow backup FOLDER")
+
+
+def test_a_schedule_that_waits_and_one_that_began_nothing_are_named() -> None:
+    waits = replace(SCHEDULE, asked_at=NOW + timedelta(minutes=5))
+    began_nothing = replace(SCHEDULE, problem="run p-abc234 had not ended (paused)")
+
+    assert list(checkup._scheduled([SCHEDULE])) == []
+    assert [(found.level, found.help) for found in checkup._scheduled([waits])] == [("problem", "oaflow worker")]
+    (found,) = checkup._scheduled([began_nothing])
+    assert found.text == "nightly began no run at 2026-11-27 03:00 UTC: run p-abc234 had not ended (paused)"
+
+
+def test_a_webhook_that_fails_and_one_that_nobody_sends_to_are_problems() -> None:
+    fails = replace(WEBHOOK, problem="answered 500", waiting=1, seconds=3.0)
+    waits = replace(WEBHOOK, waiting=2, seconds=120.0)
+    settings = Settings()
+
+    assert [found.level for found in checkup._webhooks([WEBHOOK, fails, waits], settings)] == [
+        "fine",
+        "problem",
+        "problem",
+    ]
+    canary = settings.model_copy(update={"webhook_secret": "canary"})
+    (found,) = checkup._webhooks([], Settings.model_validate(canary.model_dump()))
+    assert found.level == "problem"
+    assert "canary" not in f"{found}"
