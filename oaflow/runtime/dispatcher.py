@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oaflow import __version__
 from oaflow.ledger import handover as ledger
@@ -50,6 +50,9 @@ from oaflow.runtime.taking import Taking
 from oaflow.runtime.upkeep import Upkeep
 from oaflow.runtime.vitals import Pulse
 
+if TYPE_CHECKING:
+    from oaflow.runtime.spans import Spans
+
 log = logging.getLogger(__name__)
 
 UNANSWERED = 500  # completions that may wait for an answer before no more work is started
@@ -71,6 +74,7 @@ class Dispatcher:
         self._wire, self._options = wire, options
         self.worker = 0
         self._pace, self._figures = Pace(), Figures()
+        self._spans: Spans | None = None
         self._lanes = Lanes(lambda: self._claiming.wake())
         self._feeding = False  # whether that is about to be done
         self._starting_over = False
@@ -192,6 +196,8 @@ class Dispatcher:
         Start the executors, which takes longer than all the rest. The database is not asked for anything yet.
         """
         self._loop = asyncio.get_running_loop()
+        if self._options.traces:
+            self._spans = _spans()
         await self._pool.start()
 
     def work_only(self, run: str) -> None:
@@ -257,6 +263,8 @@ class Dispatcher:
         self._completer.stop()
         await self._wire.send("unregister", ledger.unregister, self.worker)
         self.tell_figures()
+        if self._spans is not None:
+            await asyncio.to_thread(self._spans.stop)
         self._log.close()
 
     async def _register(self) -> None:
@@ -550,12 +558,11 @@ class Dispatcher:
             self._feed_soon()  # one more, and nothing was begun: nobody else says that it may be now
         continued = self._continuation.ended(completion)
         held = self._hand.get(completion.job)
+        taken = answer in ("applied", "already")
+        if taken and held is not None:
+            self._watch(held, completion)
         if held is None or held.row.attempts != completion.attempt:
             return  # let go since; where it is in hand again, that is another attempt
-        taken = answer in ("applied", "already")
-        if taken:
-            took, handed = completion.ended - completion.started, time.time() - completion.ended
-            self._figures.ended(held.passage.plan.pipeline, held.stage.name, completion.outcome, took, handed)
         if taken and held.passage.plan.collects:
             self._closing.when_due(held.passage, completion.successors)
         if taken and continued:
@@ -590,6 +597,20 @@ class Dispatcher:
             self._claiming.wake()
         elif self._claiming.expects or self._lanes.due:
             self._feed_soon()
+
+    def _watch(self, held: Held, completion: Completion) -> None:
+        """
+        Count what the database has taken, and tell whoever traces it. The job may be in hand again for another attempt,
+        where that was claimed before the answer to this one was read.
+        """
+        took, handed = completion.ended - completion.started, time.time() - completion.ended
+        self._figures.ended(held.passage.plan.pipeline, held.stage.name, completion.outcome, took, handed)
+        if self._spans is None:
+            return
+        try:
+            self._spans.ended(held, completion, self.worker)
+        except Exception:  # nothing is lost for the sake of watching it
+            log.exception("job %s is in no trace", completion.job)
 
     def _acknowledge(self, held: Held, position: int) -> None:
         event = held.acknowledged.pop(position, None)
@@ -629,3 +650,12 @@ class Dispatcher:
             await self._wire.send("release", ledger.release, self.worker, [held.row.id for held in jobs])
         for held in jobs:
             self._hand.let_go(held)
+
+
+def _spans() -> "Spans | None":
+    try:
+        from oaflow.runtime.spans import Spans
+    except ImportError as error:
+        log.warning("no traces: %s; pip install 'oaflow[telemetry]'", error)
+        return None
+    return Spans()

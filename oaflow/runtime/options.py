@@ -25,6 +25,7 @@ class Options:
         due: called where a schedule's tick has passed, or a webhook is due; None: nobody here does that.
         counted: takes a message of what the worker has counted, and answers whether it was heard; None: nobody listens.
         only: the run to work on, or None for all that there are.
+        traces: whether what becomes of jobs is sent as OpenTelemetry traces.
         poll: seconds until an idle worker looks for jobs by itself, where no notification came.
     """
 
@@ -38,6 +39,7 @@ class Options:
     counted: Callable[[Mapping[str, Any]], bool] | None = None
     only: str | None = None
     poll: float = 1.0
+    traces: bool = False
 
     @classmethod
     def from_environment(cls) -> "Options":
@@ -47,4 +49,16 @@ class Options:
         from oaflow.postgres import locate
 
         settings = Settings()
-        return cls(settings, lambda: locate(settings).uri, settings.executors or os.cpu_count() or 1)
+        executors = settings.executors or os.cpu_count() or 1
+        return cls(settings, lambda: locate(settings).uri, executors, traces=wants_traces(os.environ))
+
+
+def wants_traces(environment: Mapping[str, str]) -> bool:
+    """
+    Whether the standard variables of OpenTelemetry name a collector for traces.
+    """
+    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return False
+    exporters = environment.get("OTEL_TRACES_EXPORTER", "").strip() or "otlp"
+    named = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return "otlp" in exporters.split(",") and any(environment.get(name, "").strip() for name in named)

@@ -22,7 +22,7 @@ from typing import Any, cast
 import orjson
 
 from oaflow.runtime.app import FlowApp, make_app
-from oaflow.runtime.options import Options
+from oaflow.runtime.options import Options, wants_traces
 from oaflow.runtime.vitals import Pulse
 from oaflow.settings import Settings
 
@@ -182,6 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         due=lambda: tell(event="due") if given.control is not None else None,
         counted=tell_figures if given.control is not None else None,
         only=given.run,
+        traces=wants_traces(os.environ),
     )
     queues = given.queues.split(",") if given.queues else None
     try:
