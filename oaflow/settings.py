@@ -89,6 +89,10 @@ class Settings(BaseSettings):
         " machine can reach it",
     )
 
+    log_format: Literal["text", "json"] = Field(
+        default="text",
+        description="how commands and their workers log to stderr; `json`: one object a line, what stages print, too",
+    )
     webhook_secret: SecretStr | None = Field(
         default=None,
         description="what webhooks are signed with, of workers that send them: `whsec_` and base64; while it changes,"

@@ -46,16 +46,28 @@ Params = Annotated[
     typer.Option("--param", "-p", metavar="KEY=VALUE", help="A param; given twice, the param is a list."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+LogFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--log-format", metavar="FORMAT", help="text, or json: one object a line on stderr, what stages print, too."
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option("--workers", min=0, metavar="N", help="Worker processes of this command; 0: they are elsewhere."),
 ]
 
 
-def settings() -> "Settings":
+def settings(log_format: str | None = None) -> "Settings":
     """
     What the environment says, read once for a command.
+
+    Args:
+        log_format: what was typed in place of `OAFLOW_LOG_FORMAT`.
     """
+    from oaflow.cli.output import log_as
     from oaflow.settings import Settings
 
-    return Settings()
+    known = Settings.model_validate({} if log_format is None else {"log_format": log_format})
+    log_as(known.log_format)
+    return known

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from oaflow.runtime.jsonlog import JsonLines
+
+_format = "text"
+
 _OPENING = re.compile(r"(\\*)(\[|\Z)")
 
 
@@ -124,13 +128,42 @@ def remark(text: str, style: str | None = None) -> None:
     """
     Prints a plain line to stderr. It is not markup; text from data in it has been cleaned.
     """
+    if (lines := _json_lines()) is not None:
+        lines.write("warning" if style == "yellow" else "info", "oaflow", text)
+        return
     remarks().print(text, style=style, markup=False)
+
+
+def log_as(format: str) -> None:
+    """
+    From now on remarks are logged so: as `text`, or as `json`.
+    """
+    global _format
+    _format = format
+
+
+def is_text() -> bool:
+    """
+    Whether remarks are text.
+    """
+    return _format == "text"
+
+
+def _json_lines() -> "JsonLines | None":
+    if is_text():
+        return None
+    from oaflow.runtime.jsonlog import JsonLines
+
+    return JsonLines(sys.stderr.fileno())
 
 
 def complain(error: OaflowError) -> None:
     """
     Prints an error as one sentence, and the next thing to type.
     """
+    if (lines := _json_lines()) is not None:
+        lines.write("error", "oaflow", str(error), help=error.help)
+        return
     console = remarks()
     console.print(f"[bold red]error:[/] {_several(str(error))}")
     if error.help:
@@ -145,7 +178,7 @@ def interactive() -> bool:
     """
     Whether somebody sits there who can answer.
     """
-    return sys.stdin.isatty() and sys.stderr.isatty() and not os.environ.get("CI")
+    return is_text() and sys.stdin.isatty() and sys.stderr.isatty() and not os.environ.get("CI")
 
 
 def table(columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[object]]) -> "Table":

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from oaflow.cli.output import clean, count, remark, remarks, say_json, shortened, table
+from oaflow.cli.output import clean, count, is_text, remark, remarks, say_json, shortened, table
 from oaflow.cli.verdicts import Limits, exit_code
 from oaflow.operations.following import (
     Draining,
@@ -81,7 +81,7 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
         the exit code.
     """
     console = remarks()
-    live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
+    live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal and is_text() else None
     finished: Finished | None = None
     pace = Pace()
     printed = 0.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from oaflow.cli import completing
-from oaflow.cli.options import Dataset, Inputs, Json, Params, PipelineName, RunId, Workers, settings
+from oaflow.cli.options import Dataset, Inputs, Json, LogFormat, Params, PipelineName, RunId, Workers, settings
 from oaflow.cli.pages import Page
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def run(
     prune: Annotated[
         bool, typer.Option("--prune", help="Take out of the dataset what is gone from the folders.")
     ] = False,
+    log_format: LogFormat = None,
     json: Json = False,
 ) -> int:
     """
@@ -88,7 +89,7 @@ def run(
             f"{'--force' if force else '--prune'} is said when a run begins, and --resume goes on with one",
             help="leave out --resume, or add --new in its place",
         )
-    source, given, known = locate(pipeline), params_of(param or ()), settings()
+    source, given, known = locate(pipeline), params_of(param or ()), settings(log_format)
     folders = import_folders(source.file)
     with crew_of(known, workers, folders) as crew:
         # What opens connections takes a while to load; the workers do so meanwhile.

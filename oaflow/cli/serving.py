@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from oaflow.cli.options import Json, settings
+from oaflow.cli.options import Json, LogFormat, settings
 from oaflow.cli.pages import Page, Pages
 
 
@@ -53,6 +53,7 @@ def worker(
             " machine alone, by default.",
         ),
     ] = None,
+    log_format: LogFormat = None,
 ) -> int:
     """
     Work on the jobs of all runs, until a signal comes: the first drains, the second stops at once. A database that does
@@ -68,7 +69,7 @@ def worker(
     from oaflow.operations.webhooks import Told
     from oaflow.runtime.supervisor import Died, Ended, Registered
 
-    known = settings()
+    known = settings(log_format)
     with ExitStack() as stack:
         from oaflow.operations.health import HealthServer, Watched, health_address
 

@@ -4,6 +4,7 @@ they import takes longer than both.
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -56,7 +57,9 @@ class Crew:
         if not self._count:
             return None
         command = worker_command(self._executors, folders)
-        return Supervisor(command, count=self._count, logs=self._logs, environment=_environment(self._settings))
+        lines = sys.stderr.fileno() if self._settings.log_format == "json" else None
+        environment = _environment(self._settings)
+        return Supervisor(command, count=self._count, logs=self._logs, environment=environment, lines=lines)
 
     def __enter__(self) -> Self:
         # Nothing is made in a data folder that nobody has looked at: the first time they are started with the rest.

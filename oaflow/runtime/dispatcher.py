@@ -81,7 +81,7 @@ class Dispatcher:
         self._loops: list[asyncio.Task[None]] = []
         self._sends: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._log = JobLog(settings.home / "logs")
+        self._log = JobLog(settings.home / "logs", options.lines)
         self._continuation = Continuation(wire, lambda: self._appetite.places())
         self._completer = Completer(wire, self._settled, begin=self._continuation.begin)
         self._upkeep = Upkeep(wire, settings, lambda: self._claiming.changed(), options.due)

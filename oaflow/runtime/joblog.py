@@ -8,16 +8,22 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from oaflow.runtime.jsonlog import LEVELS, JsonLines
+
 OPEN_FILES = 16
 
 
 class JobLog:
     """
     Appends lines; keeps a few files open.
+
+    Args:
+        folder: of the files.
+        lines: where each line goes besides; None: nowhere.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, lines: JsonLines | None = None) -> None:
+        self._folder, self._lines = folder, lines
         self._files: dict[str, BinaryIO] = {}
 
     def write(
@@ -46,6 +52,9 @@ class JobLog:
             line["document"] = documents[0]
             if len(documents) > 1:
                 line["documents"] = documents
+        if self._lines is not None:
+            document, level = line.get("document"), LEVELS.get(stream, "info")
+            self._lines.write(level, "stage", text, run=run, stage=stage, job=job, document=document, stream=stream)
         try:
             # One write a line in append mode: several workers share a file without tearing lines apart.
             self._file(name).write(orjson.dumps(line) + b"\n")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from oaflow.runtime.jsonlog import JsonLines
 from oaflow.settings import Settings
 
 
@@ -25,6 +26,7 @@ class Options:
         due: called where a schedule's tick has passed, or a webhook is due; None: nobody here does that.
         counted: takes a message of what the worker has counted, and answers whether it was heard; None: nobody listens.
         only: the run to work on, or None for all that there are.
+        lines: where what stages print goes besides the log of the run; None: nowhere.
         traces: whether what becomes of jobs is sent as OpenTelemetry traces.
         poll: seconds until an idle worker looks for jobs by itself, where no notification came.
     """
@@ -39,6 +41,7 @@ class Options:
     counted: Callable[[Mapping[str, Any]], bool] | None = None
     only: str | None = None
     poll: float = 1.0
+    lines: JsonLines | None = None
     traces: bool = False
 
     @classmethod

@@ -162,6 +162,7 @@ class Supervisor:
         count: how many.
         logs: the folder that their output goes to.
         environment: of the workers.
+        lines: a descriptor that workers write their logs to, as JSON; None: they go to the folder.
         now: a monotonic clock.
     """
 
@@ -172,12 +173,13 @@ class Supervisor:
         count: int,
         logs: Path,
         environment: Mapping[str, str],
+        lines: int | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._command = tuple(command)
         self._count = count
         self._logs = logs
-        self._environment = dict(environment)
+        self._environment, self._lines = dict(environment), lines
         self._now = now
         self._children: list[_Child] = []
         self.tally = Tally()
@@ -298,18 +300,21 @@ class Supervisor:
         log = self._logs / f"worker-{os.getpid()}-{slot}.log"
         waits = [] if self._begun else ["--wait"]
         only = ["--run", self._run] if self._run else []
+        # A number of its own: that of stderr is the file's, where what has no handler goes.
+        lines = None if self._lines is None else os.dup(self._lines)
+        logged = [] if lines is None else ["--lines", str(lines)]
         stdin, gate = os.pipe() if waits else (subprocess.DEVNULL, None)
         read, write = os.pipe()
         os.set_blocking(read, False)
         try:
             with log.open("ab") as output:
                 process = subprocess.Popen(
-                    [*self._command, "--control", str(write), *waits, *only],
+                    [*self._command, "--control", str(write), *logged, *waits, *only],
                     stdin=stdin,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=self._environment,
-                    pass_fds=(write,),
+                    pass_fds=(write,) if lines is None else (write, lines),
                     # A Ctrl-C in the terminal is for the supervisor, which then asks its workers to drain.
                     start_new_session=True,
                     preexec_fn=_die_with_parent(os.getpid()),
@@ -321,6 +326,8 @@ class Supervisor:
             raise
         finally:
             os.close(write)
+            if lines is not None:
+                os.close(lines)
             if gate is not None:
                 os.close(stdin)
         self._children.append(_Child(process, read, log, self._now(), slot, gate=gate))

@@ -22,6 +22,7 @@ from typing import Any, cast
 import orjson
 
 from oaflow.runtime.app import FlowApp, make_app
+from oaflow.runtime.jsonlog import JsonHandler, JsonLines
 from oaflow.runtime.options import Options, wants_traces
 from oaflow.runtime.vitals import Pulse
 from oaflow.settings import Settings
@@ -40,6 +41,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--queues", default=None, help="plain tasks of these queues only, comma separated")
     parser.add_argument("--folder", action="append", default=[], help="where modules are looked for, after all others")
     parser.add_argument("--run", default=None, help="work on this run only")
+    parser.add_argument("--lines", type=int, default=None, help="descriptor for logs as JSON, in place of stderr")
     parser.add_argument("--wait", action="store_true", help="begin when there is a line on stdin: the run, or nothing")
     return parser.parse_args(argv)
 
@@ -146,10 +148,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Behind all others: an `email.py` beside a pipeline must not stand in for the standard library's.
     sys.path.extend(folder for folder in given.folder if folder not in sys.path)
     settings = Settings()
-    logging.basicConfig(
-        level=logging.DEBUG if settings.debug else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
+    level = logging.DEBUG if settings.debug else logging.WARNING
+    lines = None if given.lines is None else JsonLines(given.lines)
+    if lines is None:
+        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    else:
+        logging.basicConfig(level=level, handlers=[JsonHandler(lines)])
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
 
     def tell(**event: Any) -> None:
@@ -182,6 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         due=lambda: tell(event="due") if given.control is not None else None,
         counted=tell_figures if given.control is not None else None,
         only=given.run,
+        lines=lines,
         traces=wants_traces(os.environ),
     )
     queues = given.queues.split(",") if given.queues else None
