@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from oaflow.runtime.jsonlog import JsonLines
 
-_format = "text"
+_format: str | None = None
 
 _OPENING = re.compile(r"(\\*)(\[|\Z)")
 
@@ -144,9 +144,9 @@ def log_as(format: str) -> None:
 
 def is_text() -> bool:
     """
-    Whether remarks are text.
+    Whether remarks are text: what was typed counts, and before that is known, what the environment says.
     """
-    return _format == "text"
+    return (_format or os.environ.get("OAFLOW_LOG_FORMAT")) != "json"
 
 
 def _json_lines() -> "JsonLines | None":

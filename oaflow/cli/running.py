@@ -89,7 +89,8 @@ def run(
             f"{'--force' if force else '--prune'} is said when a run begins, and --resume goes on with one",
             help="leave out --resume, or add --new in its place",
         )
-    source, given, known = locate(pipeline), params_of(param or ()), settings(log_format)
+    known = settings(log_format)
+    source, given = locate(pipeline), params_of(param or ())
     folders = import_folders(source.file)
     with crew_of(known, workers, folders) as crew:
         # What opens connections takes a while to load; the workers do so meanwhile.

@@ -8,11 +8,13 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 from oaflow.errors import EnvironmentProblem
 from oaflow.operations.backups import UNFINISHED, last_backup
@@ -34,6 +36,9 @@ _LEAST_SHARE = 0.05
 
 # Seconds that a tick of a schedule may wait: a worker looks with each heartbeat.
 _LATE = 60.0
+
+# Seconds that a collector may take to be reached.
+_CONNECT = 3.0
 
 # Days after which a backup is old.
 _OLD_BACKUP = 7
@@ -62,6 +67,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _schemata()
     yield from _folders(settings)
     yield from _ocr()
+    yield from _collector(os.environ)
     yield from _database(settings)
 
 
@@ -210,6 +216,28 @@ def _database(settings: Settings) -> Iterator[Finding]:
                     )
     except EnvironmentProblem as error:
         yield Finding("problem", "database", str(error), error.help)
+
+
+def _collector(environment: Mapping[str, str]) -> Iterator[Finding]:
+    from oaflow.runtime.options import wants_traces
+
+    if not wants_traces(environment):
+        return
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        text = "a collector is named, and the library for traces is not installed: none are sent"
+        yield Finding("problem", "traces", text, "pip install 'oaflow[telemetry]'")
+        return
+    names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    name = next(name for name in names if environment.get(name, "").strip())
+    try:
+        parts = urlsplit(environment[name].strip())
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        with socket.create_connection((parts.hostname or "", port), _CONNECT):
+            yield Finding("fine", "traces", f"the collector at {parts.hostname}:{port} can be reached")
+    except (OSError, ValueError) as error:
+        # Not the address itself, which may have a password in it.
+        text = f"the collector that {name} names cannot be reached: {error}"
+        yield Finding("problem", "traces", text, f"export {name}=http://HOST:4318")
 
 
 def _scheduled(schedules: "Iterable[Schedule]") -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 What `doctor` says of backups, schedules and webhooks, without a database.
 """
 
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,3 +54,18 @@ def test_a_webhook_that_fails_and_one_that_nobody_sends_to_are_problems() -> Non
     (found,) = checkup._webhooks([], Settings(webhook_secret=SecretStr("canary")))
     assert found.level == "problem"
     assert "canary" not in f"{found}"
+
+
+def test_a_collector_that_cannot_be_reached_is_a_problem_and_none_is_no_news() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        port = there.getsockname()[1]
+        (found,) = checkup._collector({"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"})
+    (away,) = checkup._collector({"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://u:canary@127.0.0.1:{port}"})
+
+    assert (found.level, found.text) == ("fine", f"the collector at 127.0.0.1:{port} can be reached")
+    assert away.level == "problem"
+    assert "canary" not in f"{away}"
+    assert list(checkup._collector({})) == []
+    named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+    assert list(checkup._collector(named | {"OTEL_SDK_DISABLED": "true"})) == []
+    assert list(checkup._collector(named | {"OTEL_TRACES_EXPORTER": "none"})) == []
