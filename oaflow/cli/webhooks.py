@@ -54,7 +54,8 @@ def add(
     remark(f"webhook {clean(made.name)} is told of runs that end from now on")
     if known.webhook_secret is None:
         remark("nothing is sent without a secret: set it where `oaflow worker` runs, and at the receiver", "yellow")
-        remark(f"help:  export OAFLOW_WEBHOOK_SECRET={webhooks.new_secret()}   (a new one, shown this once)")
+        new = f"export OAFLOW_WEBHOOK_SECRET={webhooks.new_secret()}"
+        remark(f"help:  {new}   (for all webhooks; a new one, shown this once)")
     else:
         remark(f"try it: oaflow webhook test {clean(made.name)}")
     return 0

@@ -14,7 +14,8 @@ THEIRS = """
     SELECT proname::text, prosrc FROM pg_proc
      WHERE pronamespace = 'public'::regnamespace AND proname LIKE '%procrastinate%'
      UNION ALL
-    SELECT tgname::text, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+    SELECT t.tgname::text, pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+     WHERE NOT t.tgisinternal AND c.relnamespace = 'public'::regnamespace
      UNION ALL
     SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint
      WHERE conrelid = 'public.procrastinate_jobs'::regclass

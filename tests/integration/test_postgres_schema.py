@@ -38,7 +38,9 @@ FINGERPRINT = """
       FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
      WHERE c.relname LIKE 'procrastinate%' AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL SELECT 'function', proname, md5(prosrc), '' FROM pg_proc WHERE proname LIKE 'procrastinate%'
-    UNION ALL SELECT 'trigger', tgname, pg_get_triggerdef(oid), tgenabled::text FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT 'trigger', t.tgname, pg_get_triggerdef(t.oid), t.tgenabled::text
+      FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE NOT t.tgisinternal AND n.nspname <> 'oaflow'
     UNION ALL SELECT 'constraint', conname, pg_get_constraintdef(oid), '' FROM pg_constraint
      WHERE conrelid::regclass::text LIKE 'procrastinate%'
     ORDER BY 1, 2, 3
