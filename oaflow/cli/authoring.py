@@ -55,6 +55,10 @@ def check(
     db: Annotated[
         bool, typer.Option("--db", help="Ask the database too: its live workers, its limits, its runs in flight.")
     ] = False,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="KEY=VALUE", help="A param; with --db: of the run that is asked for."),
+    ] = None,
     json: Json = False,
 ) -> int:
     """
@@ -71,14 +75,17 @@ def check(
         raise UsageError(f"there is no format {form!r}", help=f"one of: {', '.join(FORMATS)}")
     if db and no_import:
         raise UsageError("--db asks workers for the functions, and --no-import leaves them out", help="leave one out")
+    if param and not db:
+        raise UsageError("check looks at a pipeline for all values of its params; -p is for --db", help="leave -p out")
     if fix:
         _mend(pipelines, no_import)
     programs = [load(locate(name), imports=not no_import) for name in pipelines]
     where = ""
     if db:
+        from oaflow.cli.running import params_of
         from oaflow.operations.deployment import check_deployed
 
-        place, workers, deployed = check_deployed(settings(), programs)
+        place, workers, deployed = check_deployed(settings(), programs, params_of(param or ()))
         where = f"; {count(workers, 'live worker')} in {clean(place)}"
         programs = [
             replace(program, diagnostics=tuple(in_order([*program.diagnostics, *found])))

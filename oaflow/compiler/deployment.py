@@ -8,8 +8,11 @@ from typing import Any
 
 from oaflow.compiler.rules import deployment as rules
 from oaflow.diagnostics import NO_SPANS, Diagnostic, Span, Spans
-from oaflow.plan import Plan, PlannedStage
+from oaflow.errors import UsageError
+from oaflow.plan import BoundPlan, Plan, PlannedStage, bind
 from oaflow.plan.moving import obstacles
+from oaflow.plan.params import as_text
+from oaflow.plan.plans import references
 from oaflow.quantities import rate_text
 
 # Of what keeps a run from going over, so many are told; the rest is counted.
@@ -49,6 +52,20 @@ class LiveLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveService:
+    """
+    What rows tell of the service of an external stage. `seen`: a worker lives that has its task, or has had a job of its
+    queue in hand. `others` live of which no row says what they take. `heard`: what its jobs hand over is taken down.
+    """
+
+    queue: str
+    task: str
+    seen: bool = True
+    others: int = 0
+    heard: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class LiveRun:
     """
     A run in flight of a pipeline of the same name, with its plan and the values of its params.
@@ -67,14 +84,19 @@ class Live:
 
     workers: Sequence[LiveWorker] = ()
     limits: Sequence[LiveLimit] = ()
+    services: Sequence[LiveService] = ()
     runs: Sequence[LiveRun] = ()
     brings: bool = False
 
 
-def check_live(plan: Plan, live: Live, spans: Spans = NO_SPANS) -> Iterator[Diagnostic]:
+def check_live(plan: Plan, live: Live, params: Mapping[str, Any], spans: Spans = NO_SPANS) -> Iterator[Diagnostic]:
     """
     Whether each task of a plan is served there, as the plan means it, and which runs go on by an older plan.
+
+    Args:
+        params: the values of a run: they decide which services are asked for, and which limits are compared.
     """
+    bound = _bound(plan, params)
     if live.workers:
         for name, stage in asked_of(plan).items():
             yield from _served(plan, name, stage, live.workers, spans)
@@ -85,10 +107,14 @@ def check_live(plan: Plan, live: Live, spans: Spans = NO_SPANS) -> Iterator[Diag
             spans.value("pipeline"),
             "oaflow worker   (where the modules of the stages are installed)",
         )
+    services = {(service.queue, service.task): service for service in live.services}
+    for name, stage in services_of(plan).items():
+        if (service := services.get((stage.queue, stage.task))) and (bound is None or name in bound.stages):
+            yield from _heard(name, service, spans)
     limits = {(limit.queue, limit.task): limit for limit in live.limits}
     for name, stage in asked_of(plan).items():
         if limit := limits.get((stage.queue, stage.task)):
-            yield from _limited(name, stage, limit, spans)
+            yield from _limited(name, stage, bound, limit, spans)
     for run in live.runs:
         if run.plan.digest != plan.digest:
             yield _older(plan, run, spans)
@@ -99,6 +125,23 @@ def asked_of(plan: Plan) -> dict[str, PlannedStage]:
     The stages whose jobs workers of oaflow take.
     """
     return {name: stage for name, stage in plan.stages.items() if not stage.external and stage.enabled is not False}
+
+
+def services_of(plan: Plan) -> dict[str, PlannedStage]:
+    """
+    The stages whose jobs workers of services take.
+    """
+    return {name: stage for name, stage in plan.stages.items() if stage.external and stage.enabled is not False}
+
+
+def _bound(plan: Plan, params: Mapping[str, Any]) -> BoundPlan | None:
+    """
+    The plan as a run with these values has it; None where no run can have them.
+    """
+    try:
+        return bind(plan, params)
+    except UsageError:
+        return None
 
 
 def _served(
@@ -131,18 +174,48 @@ def _formats(worker: LiveWorker) -> str:
     return f"format{'' if len(worker.formats) == 1 else 's'} {', '.join(map(str, worker.formats))}"
 
 
-def _limited(name: str, stage: PlannedStage, limit: LiveLimit, spans: Spans) -> Iterator[Diagnostic]:
+def _heard(name: str, service: LiveService, spans: Spans) -> Iterator[Diagnostic]:
+    place = spans.value("stages", name, "queue")
+    if not service.seen:
+        rule = rules.UNSEEN_SERVICE if service.others else rules.NO_SERVICE
+        message = (
+            f"stage {name!r} is a service's, and no worker was seen that takes jobs of its queue {service.queue!r}"
+        )
+        live = "1 worker lives of which" if service.others == 1 else f"{service.others} workers live of which"
+        note = f"{live} no row says what they take, as none does before the first such job"
+        notes = ((note, Span()),) if service.others else ()
+        help = f"start a worker of that service, on queue {service.queue} of this database"
+        yield Diagnostic(rule, message, place, help, notes)
+    if not service.heard:
+        message = f"what stage {name!r} hands over would be lost: nothing in this database sees what its service does"
+        help = "oaflow db migrate --capture   (or start that service's workers with python -m oaflow.shim)"
+        yield Diagnostic(rules.UNHEARD_SERVICE, message, place, help)
+
+
+def _limited(
+    name: str, stage: PlannedStage, bound: BoundPlan | None, limit: LiveLimit, spans: Spans
+) -> Iterator[Diagnostic]:
     lane = f"{limit.queue}/{limit.task}"
-    if isinstance(stage.concurrency, int) and limit.concurrency is not None and limit.concurrency < stage.concurrency:
-        who = _who(limit.said_concurrency)
-        message = f"stage {name!r} may run {stage.concurrency} jobs at once, and {who} allows {limit.concurrency}"
-        help = f"oaflow limit {lane} --concurrency {stage.concurrency}"
+    here = bound.stages.get(name) if bound is not None else None
+    most, often = (here.concurrency, here.rate) if here is not None else (stage.concurrency, stage.rate)
+    values = bound.params if bound is not None else {}
+    if isinstance(most, int) and limit.concurrency is not None and limit.concurrency < most:
+        said = f"{most} jobs at once{_as_param(stage.concurrency, values)}"
+        message = f"stage {name!r} may run {said}, and {_who(limit.said_concurrency)} allows {limit.concurrency}"
+        help = f"oaflow limit {lane} --concurrency {most}"
         yield Diagnostic(rules.LOWER_LIMIT, message, spans.value("stages", name, "concurrency"), help)
-    if isinstance(stage.rate, float | int) and limit.rate is not None and limit.rate < stage.rate * (1 - 1e-9):
-        who = _who(limit.said_rate)
-        message = f"stage {name!r} may begin {rate_text(stage.rate)}, and {who} allows {rate_text(limit.rate)}"
-        help = f"oaflow limit {lane} --rate {rate_text(stage.rate)}"
+    if isinstance(often, float | int) and limit.rate is not None and limit.rate < often * (1 - 1e-9):
+        said = f"{rate_text(often)}{_as_param(stage.rate, values)}"
+        message = f"stage {name!r} may begin {said}, and {_who(limit.said_rate)} allows {rate_text(limit.rate)}"
+        help = f"oaflow limit {lane} --rate {rate_text(often)}"
         yield Diagnostic(rules.LOWER_LIMIT, message, spans.value("stages", name, "rate"), help)
+
+
+def _as_param(written: Any, values: Mapping[str, Any]) -> str:
+    """
+    Which param a limit is from.
+    """
+    return "".join(f", as param {name!r} is {as_text(values[name])}" for name in sorted(references(written)))
 
 
 def _who(operator: bool) -> str:

@@ -3,12 +3,36 @@ Jobs of stages that live in services of their own.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import scalar_row
+from psycopg.rows import class_row, scalar_row
 
 from oaflow.ledger.statements import sql
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """
+    What rows tell of who takes jobs of a task of a service. `others` are live workers of which none says what they take.
+    """
+
+    queue: str
+    task: str
+    seen: bool
+    others: int
+
+
+def services(connection: Connection[Any], asked: Iterable[tuple[str, str]]) -> list[Service]:
+    """
+    Who takes jobs of the given (queue, task) pairs of services, as far as rows can tell.
+    """
+    pairs = sorted(set(asked))
+    with connection.cursor(row_factory=class_row(Service)) as cursor:
+        return cursor.execute(
+            sql("services"), {"queues": [queue for queue, _ in pairs], "tasks": [task for _, task in pairs]}
+        ).fetchall()
 
 
 def unseen(connection: Connection[Any], tasks: Iterable[str]) -> set[str]:

@@ -2,22 +2,33 @@
 `oaflow check --db`: a checked pipeline beside the workers, the limits and the runs of the database of the settings.
 """
 
+import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg import Connection
 
-from oaflow.compiler.deployment import Live, LiveLimit, LiveRun, LiveWorker, asked_of, check_live
+from oaflow.compiler.deployment import (
+    Live,
+    LiveLimit,
+    LiveRun,
+    LiveService,
+    LiveWorker,
+    asked_of,
+    check_live,
+    services_of,
+)
 from oaflow.diagnostics import Diagnostic
 from oaflow.errors import EnvironmentProblem
+from oaflow.ledger.external import services, unseen
 from oaflow.ledger.limits import limits
 from oaflow.ledger.runs import OPEN_STATES, recent_runs
 from oaflow.ledger.workers import able, ask
 from oaflow.operations.databases import database
-from oaflow.operations.programs import Program
+from oaflow.operations.programs import Program, with_absolute_defaults, without_required
 from oaflow.operations.states import plan_of
-from oaflow.plan import Plan
+from oaflow.plan import Plan, check_params
 from oaflow.settings import Settings
 
 # So long the answers of workers are waited for: what they import may take a while.
@@ -26,17 +37,24 @@ PATIENCE = 15.0
 _LOOK = 0.1
 
 
-def check_deployed(settings: Settings, programs: Sequence[Program]) -> tuple[str, int, list[list[Diagnostic]]]:
+def check_deployed(
+    settings: Settings, programs: Sequence[Program], params: Mapping[str, Any]
+) -> tuple[str, int, list[list[Diagnostic]]]:
     """
     What there is to say of each pipeline where it would run; nothing of those that have no plan.
+
+    Args:
+        params: values of params, as they were typed; others have their defaults.
 
     Returns:
         the name of the database, how many workers live there, and what there is to say, by pipeline.
 
     Raises:
         EnvironmentProblem: the database cannot be asked.
+        UsageError: a pipeline does not have such a param, or not with such a value.
     """
     plans = [program.plan for program in programs if program.plan is not None]
+    values = {id(program): _values(program, params) for program in programs}
     with database(settings) as opened, opened.connect() as connection:
         workers = _answers(connection, {stage.task for plan in plans for stage in asked_of(plan).values()}, settings)
         bounds = [
@@ -54,7 +72,14 @@ def check_deployed(settings: Settings, programs: Sequence[Program]) -> tuple[str
             list(
                 check_live(
                     program.plan,
-                    Live(workers, bounds, _in_flight(connection, program.plan), brings=opened.embedded),
+                    Live(
+                        workers,
+                        bounds,
+                        _services(connection, program.plan),
+                        _in_flight(connection, program.plan),
+                        brings=opened.embedded,
+                    ),
+                    values[id(program)],
                     program.spans(),
                 )
             )
@@ -63,6 +88,27 @@ def check_deployed(settings: Settings, programs: Sequence[Program]) -> tuple[str
             for program in programs
         ]
         return str(opened.address), len(workers), found
+
+
+def _values(program: Program, params: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    The values of params as a run has them; one that is required and not given has none.
+    """
+    if program.plan is None:
+        return {}
+    plan = with_absolute_defaults(without_required(program.plan), program.source)
+    return check_params(plan, params, env=os.environ)
+
+
+def _services(connection: Connection[Any], plan: Plan) -> list[LiveService]:
+    asked = {(stage.queue, stage.task) for stage in services_of(plan).values()}
+    if not asked:
+        return []
+    lost = unseen(connection, {task for _, task in asked})
+    return [
+        LiveService(one.queue, one.task, one.seen, one.others, heard=one.task not in lost)
+        for one in services(connection, asked)
+    ]
 
 
 def _answers(connection: Connection[Any], tasks: Iterable[str], settings: Settings) -> list[LiveWorker]:

@@ -25,12 +25,20 @@ stages:
 """
 
 
+def told(cli: Command) -> set[str]:
+    """
+    What `check --db` says of the service.
+    """
+    return {one["code"] for one in cli("check", "p.yml", "--db", "--json").json} - {"OAF501"}
+
+
 def test_a_run_waits_for_a_service_says_so_and_goes_on_when_it_comes(
     cli: Command, database: str, tmp_path: Path, until: Callable[[Callable[[], Any]], Any]
 ) -> None:
     (tmp_path / "p.yml").write_text(PIPELINE)
     refused = cli("run", "p.yml", "-d", "demo")
     assert refused.code == 2
+    assert told(cli) == {"OAF508", "OAF510"}
     assert cli("db", "migrate", "--capture", "--dry-run").out == "capture: triggers on procrastinate_jobs\n"
     assert cli("db", "migrate", "--capture").code == 0
 
@@ -51,7 +59,9 @@ def test_a_run_waits_for_a_service_says_so_and_goes_on_when_it_comes(
     environment = cli.environment | {"PROCRASTINATE_APP": "service_for_tests.app", "SERVICE_DB": database}
     service = subprocess.Popen(SERVICE, env=environment, stderr=subprocess.DEVNULL)
     try:
+        until(lambda: told(cli) == {"OAF509"} or run.poll() is not None)  # it lives, and has not had a job
         _, rest = run.communicate(timeout=100)
+        assert told(cli) == set()
     finally:
         service.terminate()
         service.wait()

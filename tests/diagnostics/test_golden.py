@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from oaflow.compiler import check_file
-from oaflow.compiler.deployment import Live, LiveLimit, LiveRun, LiveWorker, check_live
+from oaflow.compiler.deployment import Live, LiveLimit, LiveRun, LiveService, LiveWorker, check_live
 from oaflow.compiler.rules import RULES
+from oaflow.plan import check_params
 from oaflow.rendering import render
 
 HERE = Path(__file__).parent
@@ -35,7 +36,7 @@ def test_what_is_wrong_is_told_as_expected(
     found = list(checked.diagnostics)
     if (here / "live.json").exists():
         assert checked.plan is not None
-        found += check_live(checked.plan, living(here / "live.json"), checked.spans)
+        found += check_live(checked.plan, living(here / "live.json"), check_params(checked.plan, {}), checked.spans)
     told = render(found, "text") + "\n"
 
     expected = folder / "expected.txt"
@@ -58,6 +59,7 @@ def living(path: Path) -> Live:
     return Live(
         [LiveWorker(**worker) for worker in said.get("workers", ())],
         [LiveLimit(**limit) for limit in said.get("limits", ())],
+        [LiveService(**service) for service in said.get("services", ())],
         runs,
     )
 

@@ -80,8 +80,8 @@ LOWER_LIMIT = rule(
     "less of a task is done at once than the plan says",
     """
     What an operator said with `oaflow limit` holds before what a plan says; without that, the smallest of what the
-    plans of the open runs say. So `concurrency` or `rate` of this stage would have no effect there. Values that are
-    params are not compared.
+    plans of the open runs say. So `concurrency` or `rate` of this stage would have no effect there. A limit that
+    is a param is compared with its default, or with what `-p` gives it.
     """,
     """
     $ oaflow check letters.yml --db
@@ -128,4 +128,56 @@ SILENT_WORKER = rule(
     $ oaflow doctor
     """,
     severity="warning",
+)
+NO_SERVICE = rule(
+    "OAF508",
+    "no-service",
+    "no worker of a service lives that could take the jobs of an external stage",
+    """
+    An external stage leaves its jobs on a queue to a service of others. No worker lives in the database that has its
+    task, that has a job of the queue in hand or has had one, or of which it is not known what it takes. A run would
+    wait there until one comes. A stage that the params of the run switch off is not asked for: `-p` gives them values.
+    """,
+    """
+    $ oaflow check letters.yml --db
+    error[OAF508] no-service: stage 'translate' is a service's, and no worker was seen that takes jobs of its queue 'translate'
+    """,
+    """
+    $ PROCRASTINATE_APP=service.tasks.app procrastinate worker -q translate
+    """,
+)
+UNSEEN_SERVICE = rule(
+    "OAF509",
+    "unseen-service",
+    "no row says that a worker takes the jobs of an external stage",
+    """
+    Workers of services do not say which queues they work on. That one takes the jobs of a queue is known where it was
+    started with `python -m oaflow.shim`, has such a job in hand, or has had one that is still in the table. Others
+    live, and whether they take these jobs shows with the first one.
+    """,
+    """
+    $ oaflow check letters.yml --db
+    warning[OAF509] unseen-service: stage 'translate' is a service's, and no worker was seen that takes jobs of its queue 'translate'
+      note: 2 workers live of which no row says what they take, as none does before the first such job
+    """,
+    """
+    $ PROCRASTINATE_APP=service.tasks.app procrastinate worker -q translate
+    """,
+    severity="warning",
+)
+UNHEARD_SERVICE = rule(
+    "OAF510",
+    "unheard-service",
+    "nothing sees what a service hands over",
+    """
+    What the jobs of an external stage hand over, and when they end, is taken down by triggers in the database, or by
+    their service's workers themselves. Here is neither, so `oaflow run` would refuse to begin.
+    """,
+    """
+    $ oaflow check letters.yml --db
+    error[OAF510] unheard-service: what stage 'translate' hands over would be lost: nothing in this database sees what its service does
+    """,
+    """
+    $ oaflow db migrate --capture
+    """,
 )
