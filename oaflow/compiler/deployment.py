@@ -54,8 +54,9 @@ class LiveLimit:
 @dataclass(frozen=True, slots=True)
 class LiveService:
     """
-    What rows tell of the service of an external stage. `seen`: a worker lives that has its task, or has had a job of its
-    queue in hand. `others` live of which no row says what they take. `heard`: what its jobs hand over is taken down.
+    What rows tell of the service of an external stage. `seen`: a worker lives that has its task, or has had a job of
+    its queue in hand. `others` live of which no row says what they take. `heard`: what its jobs hand over is taken
+    down.
     """
 
     queue: str
@@ -178,9 +179,7 @@ def _heard(name: str, service: LiveService, spans: Spans) -> Iterator[Diagnostic
     place = spans.value("stages", name, "queue")
     if not service.seen:
         rule = rules.UNSEEN_SERVICE if service.others else rules.NO_SERVICE
-        message = (
-            f"stage {name!r} is a service's, and no worker was seen that takes jobs of its queue {service.queue!r}"
-        )
+        message = f"no worker was seen that takes jobs of queue {service.queue!r}, where stage {name!r} waits"
         live = "1 worker lives of which" if service.others == 1 else f"{service.others} workers live of which"
         note = f"{live} no row says what they take, as none does before the first such job"
         notes = ((note, Span()),) if service.others else ()

@@ -15,7 +15,8 @@ from oaflow.ledger.statements import sql
 @dataclass(frozen=True, slots=True)
 class Service:
     """
-    What rows tell of who takes jobs of a task of a service. `others` are live workers of which none says what they take.
+    What rows tell of who takes jobs of a task of a service. `others` are live workers of which none says what they
+    take.
     """
 
     queue: str

@@ -98,7 +98,8 @@ COUNTERS: tuple[str, ...] = tuple(field.name for field in fields(StageProgress))
 @dataclass(frozen=True, slots=True)
 class FirstJob:
     """
-    A job that enters a run, stamped: `args` is its wire form, `documents` the ids that it carries.
+    A job that enters a run, stamped: `args` is its wire form, `documents` the ids that it carries. With `collect`, as a
+    `Successor` has it, it waits to be put together with others.
     """
 
     queue: str
@@ -107,6 +108,7 @@ class FirstJob:
     priority: int
     args: Mapping[str, Any]
     documents: tuple[str, ...] = ()
+    collect: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +275,7 @@ def enter(connection: Connection[Any], run: str, jobs: Iterable[FirstJob], *, se
             "args": orjson.dumps([dict(job.args) for job in first]).decode(),
             "documents": orjson.dumps([list(job.documents) for job in first]).decode(),
             "seal": seal,
+            "collects": [job.collect for job in first],
         },
     ).fetchone()
     return cast(int, row[0]) if row else 0

@@ -349,7 +349,9 @@ def _first(
     job = DatasetJob(dataset=dataset, queue=target.queue, task=target.task, batch=run, payload=payload)
     routes = route_first(bound, stage, pack(job, job_bytes), run=run)
     return [
-        FirstJob(route.queue, route.task, route.stage, route.priority, route.job.to_wire(), route.documents)
+        FirstJob(
+            route.queue, route.task, route.stage, route.priority, route.job.to_wire(), route.documents, route.collect
+        )
         for route in routes
     ]
 

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 import orjson
 
 from oaflow.ledger.rows import Completion, Successor
-from oaflow.runtime.held import Held
+from oaflow.runtime.held import Held, successor_of
 from oaflow.runtime.messages import Handover
 from oaflow.runtime.policy import Again, Divert, Fail, Part, Trouble, judge
 
@@ -72,9 +72,9 @@ def troubled(
         case Part():
             return ended(held, "parted", _attempt(kept), started=started, now=now, version=version)
         case Divert():
-            diverted = tuple(filter(None, [held.diverted(error)]))
-            kept["handed"] = [*kept.get("handed", []), *([successor.stage, documents] for successor in diverted)]
-            out = (*emitted, *diverted)
+            ways = held.diverted(error)
+            kept["handed"] = [*kept.get("handed", []), *([way.stage, way.documents] for way in ways)]
+            out = (*emitted, *map(successor_of, ways))
             return ended(held, "diverted", kept, started=started, now=now, version=version, successors=out)
         case Fail():
             return ended(held, "failed", kept, started=started, now=now, version=version, successors=emitted)

@@ -17,7 +17,7 @@ from oaflow.model import Retry
 from oaflow.plan import ANSWERS, BoundPlan, BoundStage
 from oaflow.runtime.locking import lock_of
 from oaflow.runtime.messages import Assignment, Death
-from oaflow.runtime.router import divert, facts_of
+from oaflow.runtime.router import Route, divert, facts_of
 from oaflow.runtime.samples import is_sample
 
 
@@ -113,16 +113,20 @@ class Held:
         job = read_job(orjson.loads(self.row.args))
         return lock_of(self.stage, facts_of(self.passage.plan, job, self.passage.id))
 
-    def diverted(self, error: Mapping[str, Any]) -> Successor | None:
+    def diverted(self, error: Mapping[str, Any]) -> list[Route]:
         """
-        The job as it arrived, on its way to the `on_error` stage of its own; None where there is none.
+        The job as it arrived, on its way to the `on_error` stage of its own.
         """
         attempts = self.row.retries + self.row.crashes + 1
         run, job = self.passage.id, read_job(orjson.loads(self.row.args))
-        way = divert(self.passage.plan, self.stage.name, job, error, attempts=attempts, run=run, job_id=self.row.id)
-        if way is None:
-            return None
-        return Successor(way.queue, way.task, way.stage, way.priority, way.to_json(), lock=way.lock)
+        return divert(self.passage.plan, self.stage.name, job, error, attempts=attempts, run=run, job_id=self.row.id)
+
+
+def successor_of(way: Route) -> Successor:
+    """
+    A routed job, as it is handed over.
+    """
+    return Successor(way.queue, way.task, way.stage, way.priority, way.to_json(), way.collect, way.lock)
 
 
 def held_of(row: Claimed, passage: Passage, mark: Mapping[str, Any]) -> Held:

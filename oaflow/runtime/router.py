@@ -173,20 +173,21 @@ def route(plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[Emitted], 
 
 def enter(plan: BoundPlan, stage: str, job: AnyJob, *, run: str) -> list[Route]:
     """
-    The way of a run's first job to one of its stages; several, where the stage takes fewer
-    entities at once. They are not collected. One that arrived there in an earlier run lies as deep as it did.
+    The way of a run's first job to one of its stages; several, where the stage takes fewer entities at once. One that
+    arrived there in an earlier run lies as deep as it did.
     """
     target, depth = stage_of(plan, stage), depth_of(job)
     parts = _parts(target, job, job.documents)
-    return [_stamped(target, part, job, run, depth, None, of_part) for part, of_part in parts]
+    ways = [_stamped(target, part, job, run, depth, None, of_part) for part, of_part in parts]
+    return ways if target.collect is None else [_collected(target, way) for way in ways]
 
 
 def divert(
     plan: BoundPlan, stage: str, job: AnyJob, error: Mapping[str, Any], *, attempts: int, run: str, job_id: int
-) -> Route | None:
+) -> list[Route]:
     """
-    The way of a job, as it arrived, to the `on_error` stage, which neither splits nor collects it;
-    None where its stage has none.
+    The way of a job, as it arrived, to the `on_error` stage; several, where that takes fewer entities at once, and none
+    where its stage has none.
 
     Args:
         error: what the last attempt failed with; `type` and `message` are taken.
@@ -194,11 +195,16 @@ def divert(
     """
     here = stage_of(plan, stage)
     if here.on_error is None:
-        return None
+        return []
     told = {"stage": stage, "type": error.get("type"), "message": error.get("message"), "attempts": attempts}
     target = stage_of(plan, here.on_error)
-    way = _stamped(target, job, job, run, depth_of(job), job_id, job.documents, error=told)
-    return _locked(plan, target, way, run)
+    ways = [
+        _stamped(target, part, job, run, depth_of(job), job_id, of_part, error=told)
+        for part, of_part in _parts(target, job, job.documents)
+    ]
+    if target.collect is not None:
+        ways = [_collected(target, way) for way in ways]
+    return ways if target.lock is None else [_locked(plan, target, way, run) for way in ways]
 
 
 def stage_of(plan: BoundPlan, stage: str) -> BoundStage:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from oaflow.ledger.rows import Claimed, Completion, Successor
-from oaflow.runtime.held import Held, Passage, held_of
+from oaflow.runtime.held import Held, Passage, held_of, successor_of
 from oaflow.runtime.router import Route
 
 # What ends a job.
@@ -56,12 +56,10 @@ class Memory:
 
     def enter(self, routes: Iterable[Route]) -> None:
         """
-        Take the first jobs of the run. They are not put together with others.
+        Take the first jobs of the run.
         """
         for route in routes:
-            self._insert(
-                Successor(route.queue, route.task, route.stage, route.priority, route.to_json(), lock=route.lock)
-            )
+            self._insert(successor_of(route))
 
     def jobs(self) -> Iterator[Held]:
         """

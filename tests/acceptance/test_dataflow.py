@@ -206,6 +206,29 @@ def test_what_arrives_in_many_jobs_is_put_together_and_the_last_part_does_not_wa
     assert cli("receipt").code == 0
 
 
+def test_first_jobs_and_what_comes_over_on_error_are_cut_and_put_together(cli: Command) -> None:
+    log, aside = cli.folder / "log", cli.folder / "aside"
+    names = [f"doc-{number:03}" for number in range(250)]
+    stream = cli.folder / "in.jsonl"
+    stream.write_text("\n".join(json.dumps({"id": name, "schema": "Document"}) for name in names))
+    most = {"size": 200, "wait": "10m"}
+    stages = {
+        "notes": {"with": {"log": str(log)}, "collect": most, "next": "rejects"},
+        "rejects": {"split": 40, "on_error": "aside"},
+        "aside": {"task": "notes", "with": {"log": str(aside)}, "collect": most, "next": "end"},
+        "end": {},
+    }
+
+    result = cli("run", cli.pipeline("errors", stages), *RUN, "-i", str(stream))
+
+    assert result.code == 0, result.err
+    assert [line["documents"] for line in lines(log)] == [names[:200], names[200:]]
+    parts = [line["documents"] for line in lines(aside)]
+    assert sorted(name for part in parts for name in part) == names
+    assert len(parts) == 2  # of 40, 40, 40, 40, 40, 40 and 10, as they come
+    assert cli("receipt").code == 0
+
+
 def test_what_has_waited_long_enough_does_not_wait_for_more(cli: Command) -> None:
     log, slow = cli.folder / "parts", cli.folder / "slow"
     pipeline = cli.pipeline(

@@ -1,6 +1,7 @@
 """
-A state machine over the SQL of what is collected: workers that hand over to a stage that collects, die, send again,
-take apart what failed; the clock goes on and the run is looked at, in any order.
+A state machine over the SQL of what is collected: workers that hand over to a stage that collects, or divert to it,
+die, send again, take apart what failed; first jobs of it come until the run is sealed; the clock goes on and the run is
+looked at, in any order.
 
 The model: each root brings some entities of one of two colours, and each of these is done once, in a job of one colour.
 """
@@ -15,32 +16,55 @@ from tests.integration.handovers import emptied, recount
 from tests.integration.shelf import Shelf
 
 SIZE = 4
+FIRST = 1_000_001  # numbers that no job has
 WORKERS = st.integers(0, 1)
 
 
 class CollectMachine(RuleBasedStateMachine):
     """
-    Roots are jobs of `a`; what they bring waits for `b`.
+    Roots are jobs of `a`; what they bring waits for `b`, as do first jobs of that itself.
     """
 
     address: str
     shelf: Shelf
 
-    @initialize(brought=st.lists(st.integers(1, 6), min_size=1, max_size=8), spoiled=st.sets(st.integers(0, 20)))
-    def begin(self, brought: list[int], spoiled: set[int]) -> None:
+    @initialize(
+        brought=st.lists(st.integers(1, 6), min_size=1, max_size=8),
+        spoiled=st.sets(st.integers(0, 20)),
+        diverted=st.sets(st.integers(0, 7)),
+    )
+    def begin(self, brought: list[int], spoiled: set[int], diverted: set[int]) -> None:
         with psycopg.connect(self.address, autocommit=True) as connection:
             emptied(connection)
         self.shelf = Shelf(self.address)
         self.shelf.collects(size=SIZE)
         self.entities = {
             job: [f"{job}-{number}" for number in range(count)]
-            for job, count in zip(self.shelf.enter(len(brought)), brought, strict=True)
+            for job, count in zip(self.shelf.enter(len(brought), seal=False), brought, strict=True)
         }
+        self.diverted = {job for number, job in enumerate(self.entities) if number in diverted}
+        self.begun: list[str] = []
+        self.sealed = False
         everything = [entity for entities in self.entities.values() for entity in entities]
         self.spoiled = {everything[number] for number in spoiled if number < len(everything)}
         self.workers = [self.shelf.worker(), self.shelf.worker()]
         self.held: dict[int, list[Claimed]] = {worker: [] for worker in self.workers}
         self.sent: list[tuple[int, list[Completion]]] = []
+
+    @precondition(lambda self: not self.sealed)
+    @rule(count=st.integers(1, SIZE), spoiled=st.booleans())
+    def come(self, count: int, spoiled: bool) -> None:
+        root = FIRST + len(self.begun)
+        new = [f"{root}-{number}" for number in range(count)]
+        self.shelf.begins(*new, key="red" if root % 2 else "blue")
+        self.begun += new
+        self.spoiled |= set(new[:1]) if spoiled else set()
+
+    @precondition(lambda self: not self.sealed)
+    @rule()
+    def seal(self) -> None:
+        self.shelf.seal()
+        self.sealed = True
 
     @rule(index=WORKERS, most=st.integers(1, 4))
     def fetch(self, index: int, most: int) -> None:
@@ -61,7 +85,8 @@ class CollectMachine(RuleBasedStateMachine):
             colour = "red" if row.id % 2 else "blue"
             documents = self.entities[row.id]
             # A larger one is cut by the router.
-            return self.shelf.brings(row.id, *documents[:SIZE], key=colour)._replace(attempt=row.attempts)
+            brings = self.shelf.brings(row.id, *documents[:SIZE], key=colour)
+            return brings._replace(attempt=row.attempts, outcome="diverted" if row.id in self.diverted else "done")
         mark, entities = orjson.loads(row.mark), orjson.loads(row.args)["payload"]["entities"]
         spoiled = not self.spoiled.isdisjoint(entity["id"] for entity in entities)
         outcome = "parted" if spoiled and "collected" in mark else "failed" if spoiled else "done"
@@ -122,11 +147,11 @@ class CollectMachine(RuleBasedStateMachine):
         brought = [
             entity
             for (job,) in self.shelf.sql(
-                "SELECT id FROM procrastinate_jobs WHERE task_name = 't.a' AND status = 'succeeded'"
+                "SELECT id FROM procrastinate_jobs WHERE task_name = 't.a' AND status IN ('succeeded', 'failed')"
             )
             for entity in self.entities[job][:SIZE]
         ]
-        assert sorted(found) == sorted(brought)
+        assert sorted(found) == sorted([*brought, *self.begun])
 
     @invariant()
     def counters_equal_a_recount(self) -> None:
@@ -138,6 +163,7 @@ class CollectMachine(RuleBasedStateMachine):
             return
         self.shelf.sql("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
         self.shelf.recover()
+        self.shelf.seal()
         self.replace(0)
         for _ in range(100):  # liveness: one healthy worker drains everything, and the clock stands still
             self.fetch(0, 10)
@@ -148,7 +174,7 @@ class CollectMachine(RuleBasedStateMachine):
                 break
         assert self.shelf.state() == "finished"
         failed = self.shelf.sql("SELECT args #>> '{payload,entities,0,id}' FROM oaflow.failures")
-        brought = {entity for entities in self.entities.values() for entity in entities[:SIZE]}
+        brought = {entity for entities in self.entities.values() for entity in entities[:SIZE]} | set(self.begun)
         alone = {entity for (entity,) in failed}
         assert self.shelf.counters().get("b", {}).get("vanished", 0) == 0
         assert {self.root_of(entity) for entity in alone} == {self.root_of(e) for e in self.spoiled & brought}

@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from oaflow import DatasetJob, Out, stage
+from oaflow import DatasetJob, Out, Reject, stage
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS notes (
@@ -192,6 +192,15 @@ def ends(job: DatasetJob) -> None:
     attempt = _Attempt(job)
     attempt.note("began")
     attempt.note("ended")
+
+
+@stage
+def refuses(job: DatasetJob) -> None:
+    """Refuse what came, which is the end of it here."""
+    attempt = _Attempt(job)
+    attempt.note("began")
+    attempt.note("ended")
+    raise Reject("not wanted")
 
 
 @stage

@@ -29,7 +29,7 @@ WAYS = (
     ("works", "rests", "ends", "copies", "gathers", "asks", "closes"),
     ("works", "rests", "others", "copies", "aside"),
     ("works", "rests", "others", "copies", "gathers", "asks", "closes"),
-    ("works", "skims", "copies", "gathers", "asks", "shuts"),
+    ("works", "skims", "heaps", "copies", "gathers", "asks", "shuts"),
 )
 # What comes from a job of a stage, as far as its document goes there.
 BEYOND: Mapping[str, frozenset[str]] = {
@@ -38,14 +38,16 @@ BEYOND: Mapping[str, frozenset[str]] = {
     "gathers": frozenset({"asks", "closes", "shuts"}),
     "asks": frozenset({"closes", "shuts"}),
     "rests": frozenset({"ends", "others"}),
+    "skims": frozenset({"heaps"}),
 }
 
 
 def pipeline(seconds: float, fails_every: int, memory: str) -> Mapping[str, Any]:
     """
     The pipeline as a file has it. A root fans out to documents; each is worked on, copied, and rests or is skimmed, one
-    at a time of each lock. The copies whose text in the store says so are put together, cut again, and asked about, no
-    more than some at once and in a second; what comes of it goes two ways. Joins wait.
+    at a time of each lock; what is skimmed is refused, and put together on its way over `on_error`. The copies whose
+    text in the store says so are put together, cut again, and asked about, no more than some at once and in a second;
+    what comes of it goes two ways. Joins wait.
     """
     task = "tests.chaos.noting."
     return {
@@ -65,7 +67,8 @@ def pipeline(seconds: float, fails_every: int, memory: str) -> Mapping[str, Any]
                     "copies": "copies",
                 },
             },
-            "skims": {"task": f"{task}ends"},
+            "skims": {"task": f"{task}refuses", "on_error": "heaps"},
+            "heaps": {"task": f"{task}ends", "collect": {"size": 3, "wait": "1s"}},
             "copies": {
                 "task": f"{task}waits",
                 "next": [

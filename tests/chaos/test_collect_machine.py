@@ -11,6 +11,7 @@ MUTATIONS = {
     "when keys are mixed": ("gather_v1", "IF m.key IS DISTINCT FROM at_key THEN", "IF at_key IS NULL THEN"),
     "when members are not marked": ("put_together_v1", "SET job = made WHERE", "SET job = NULL WHERE"),
     "when nothing is put back": ("complete_v1", "WHERE lk.outcome = 'parted'\n", "WHERE false\n"),
+    "when a first job that waits is begun, too": ("enter_v1", "FROM first WHERE collect IS NULL", "FROM first"),
     "when all that came is not awaited": ("gather_v1", "o.open - o.own = 0", "false"),
 }
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import orjson
 
+from oaflow.ledger import runs
 from oaflow.ledger.handover import CLOSE
 from oaflow.ledger.rows import Completion, Successor
+from oaflow.ledger.runs import FirstJob
 from tests.integration.handovers import Book, args_of
 
 
@@ -27,16 +29,35 @@ class Shelf(Book):
         """
         The end of a job that hands over one more, with these documents.
         """
-        args = args_of("b", self.run)
-        args["payload"]["entities"] = [
-            {"id": document, "schema": "Document", "properties": {}} for document in documents
-        ]
-        args["payload"]["context"] |= {"key": key}
+        args = self._waits(documents, key)
         args["payload"]["context"]["oaflow"]["parent"] = job
         collect = orjson.dumps([key, documents]).decode()
         detail = orjson.dumps({"handed": [["b", documents]]})
         successors = (Successor("q", "t.b", "b", 50, orjson.dumps(args), collect),)
         return Completion(job, 0, "done", self.run, stage, None, 1.0, 2.0, detail=detail, successors=successors, **more)
+
+    def begins(self, *documents: str, key: str = "k", seal: bool = False) -> None:
+        """
+        A first job of `b` with these documents.
+        """
+        job = FirstJob(
+            "q", "t.b", "b", 50, self._waits(documents, key), documents, orjson.dumps([key, documents]).decode()
+        )
+        runs.enter(self.connection, self.run, [job], seal=seal)
+
+    def seal(self) -> None:
+        """
+        No more first jobs will come.
+        """
+        runs.enter(self.connection, self.run, [], seal=True)
+
+    def _waits(self, documents: Sequence[str], key: str) -> dict[str, Any]:
+        args = args_of("b", self.run)
+        args["payload"]["entities"] = [
+            {"id": document, "schema": "Document", "properties": {}} for document in documents
+        ]
+        args["payload"]["context"] |= {"key": key}
+        return args
 
     def close(self) -> str | None:
         ((_, state),) = self.connection.execute(CLOSE, {"runs": [self.run]}).fetchall() or [(None, None)]

@@ -96,6 +96,19 @@ def test_the_last_part_goes_when_nothing_more_can_come(database: str, what: str)
     assert shelf.state() == "running"
 
 
+def test_first_jobs_are_put_together_as_they_fill_one_and_the_rest_when_no_more_will_come(shelf: Shelf) -> None:
+    for number in range(4):
+        shelf.begins(f"x{number}")
+    assert (shelf.together(), shelf.waiting) == ([["x0", "x1", "x2"]], 1)
+    assert shelf.counters() == recount(shelf.connection, shelf.run)
+    assert (shelf.close(), shelf.state()) == (None, "running")
+
+    shelf.seal()
+
+    assert shelf.together() == [["x0", "x1", "x2"], ["x3"]]
+    assert shelf.counters() == recount(shelf.connection, shelf.run)
+
+
 def test_a_run_ends_only_after_what_was_put_together(shelf: Shelf) -> None:
     worker = shelf.worker()
     (job,) = shelf.enter(1)

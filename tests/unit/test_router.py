@@ -185,12 +185,11 @@ def test_reserved_keys_that_came_in_stay_behind_and_new_ones_are_refused():
 
 def test_a_diverted_job_goes_as_it_arrived_with_the_error_beside_it():
     arrived = job_of(entities=[document(1)], languages=["eng"])
-    way = divert(CHAIN, "c", arrived, {"type": "ValueError", "message": "x"}, attempts=6, run="r", job_id=9)
-    assert way is not None
+    (way,) = divert(CHAIN, "c", arrived, {"type": "ValueError", "message": "x"}, attempts=6, run="r", job_id=9)
     assert (way.stage, way.queue, way.documents) == ("b", "queue-b", ("doc-1",))
     assert way.job.context["error"] == {"stage": "c", "type": "ValueError", "message": "x", "attempts": 6}
     assert way.job.context["languages"] == ["eng"]
-    assert divert(CHAIN, "a", arrived, {}, attempts=1, run="r", job_id=9) is None
+    assert divert(CHAIN, "a", arrived, {}, attempts=1, run="r", job_id=9) == []
 
 
 def test_the_first_job_of_a_run_has_no_parent():
@@ -212,7 +211,10 @@ def test_a_stage_that_collects_gets_each_entity_once_and_never_too_many(count: i
     assert all(len(part) <= most for part in parts)
     # Without entities there is nothing to put together.
     assert [way.collect is None for way in ways] == [count == 0] * len(ways)
-    assert all(way.collect is None for way in enter(plan, "b", job, run="r"))
+    failing = plan_of(bound_stage("a", "m.a", on_error="b"), target)
+    for others in (enter(plan, "b", job, run="r"), divert(failing, "a", job, {}, attempts=1, run="r", job_id=1)):
+        assert [way.job.entities for way in others] == parts
+        assert [way.collect is None for way in others] == [count == 0] * len(ways)
 
 
 def test_jobs_are_put_together_that_differ_in_nothing_but_entities_and_parent():

@@ -140,7 +140,7 @@ NO_SERVICE = rule(
     """,
     """
     $ oaflow check letters.yml --db
-    error[OAF508] no-service: stage 'translate' is a service's, and no worker was seen that takes jobs of its queue 'translate'
+    error[OAF508] no-service: no worker was seen that takes jobs of queue 'translate', where ...
     """,
     """
     $ PROCRASTINATE_APP=service.tasks.app procrastinate worker -q translate
@@ -157,7 +157,7 @@ UNSEEN_SERVICE = rule(
     """,
     """
     $ oaflow check letters.yml --db
-    warning[OAF509] unseen-service: stage 'translate' is a service's, and no worker was seen that takes jobs of its queue 'translate'
+    warning[OAF509] unseen-service: no worker was seen that takes jobs of queue 'translate', where ...
       note: 2 workers live of which no row says what they take, as none does before the first such job
     """,
     """
@@ -175,7 +175,7 @@ UNHEARD_SERVICE = rule(
     """,
     """
     $ oaflow check letters.yml --db
-    error[OAF510] unheard-service: what stage 'translate' hands over would be lost: nothing in this database sees what its service does
+    error[OAF510] unheard-service: what stage 'translate' hands over would be lost: ...
     """,
     """
     $ oaflow db migrate --capture

@@ -232,10 +232,11 @@ BEGIN
     END LOOP;
 END $$;
 
--- Inserts first jobs of a run. p_args is a jsonb array beside the others; the stamp is already in it.
+-- Inserts first jobs of a run. p_args is a jsonb array beside the others; the stamp is already in it. One with p_collects,
+-- as in complete_v1, waits to be put together with others, which is done with what there is when no more will come.
 CREATE FUNCTION oaflow.enter_v1(
     p_run text, p_queues text[], p_tasks text[], p_stages text[], p_priorities integer[], p_args jsonb, p_documents jsonb,
-    p_seal boolean
+    p_seal boolean, p_collects text[] DEFAULT '{}'
 ) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE n integer;
@@ -244,11 +245,16 @@ BEGIN
     WITH first AS MATERIALIZED (
         SELECT nextval('procrastinate_jobs_id_seq') AS id, u.* FROM ROWS FROM (
             unnest(p_queues), unnest(p_tasks), unnest(p_stages), unnest(p_priorities), jsonb_array_elements(p_args),
-            jsonb_array_elements(p_documents)
-        ) WITH ORDINALITY AS u (queue, task, stage, priority, args, documents, ord)
+            jsonb_array_elements(p_documents), unnest(p_collects)
+        ) WITH ORDINALITY AS u (queue, task, stage, priority, args, documents, collect, ord)
     ), ins AS (
         INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args)
-        SELECT id, queue, task, priority, args FROM first ORDER BY ord
+        SELECT id, queue, task, priority, args FROM first WHERE collect IS NULL ORDER BY ord
+    ), waits AS (
+        INSERT INTO oaflow.collected (id, run, stage, key, entities, documents, args)
+        SELECT id, p_run, stage, collect::jsonb ->> 0, jsonb_array_length(args #> '{payload,entities}'),
+               collect::jsonb -> 1, args
+          FROM first WHERE collect IS NOT NULL ORDER BY ord
     ), hop AS (
         INSERT INTO oaflow.hops (run, outcome, successors, detail)
         SELECT p_run, 'root', array_agg(id ORDER BY ord),
@@ -261,6 +267,7 @@ BEGIN
     )
     SELECT count(*) INTO n FROM first;
     IF p_seal THEN UPDATE oaflow.runs SET sealed = true WHERE id = p_run; END IF;
+    PERFORM oaflow.gather_v1(p_run);
     PERFORM pg_notify('oaflow', json_build_object('event', 'run.entered', 'run', p_run)::text);
     RETURN n;
 END $$;
