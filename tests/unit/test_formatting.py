@@ -26,17 +26,21 @@ QUOTED = ("'it''s'", '"a\\tb # c"', "''", '"${params.x}"', "'# none'")
 @st.composite
 def documents(draw: st.DrawFn) -> str:
     """
-    YAML as careless people write it: any indents, brackets or none, comments anywhere but inside of brackets.
+    YAML as careless people write it: any indents, brackets or none, comments anywhere.
     """
     comments = st.sampled_from(["", "", "", "  # why", " #  how", "\t# x"])
 
     def scalar() -> str:
         return draw(st.sampled_from([one for one in PLAIN if not one.startswith("-")] + list(QUOTED)))
 
-    def flow(depth: int) -> str:
+    def flow(depth: int, indent: int) -> str:
         kind = draw(st.integers(0, 2 if depth else 0))
-        inner = [flow(depth - 1) for _ in range(draw(st.integers(0, 2)))] if kind else []
-        blank = draw(st.sampled_from(["", " ", "  "]))
+        inner = [flow(depth - 1, indent) for _ in range(draw(st.integers(0, 2)))] if kind else []
+        # A comment ends its line; what goes on inside of brackets stands further in than the key.
+        ends = [
+            f"{comment}\n{' ' * (indent + 1)}{alone}" for comment in ("", "  # why") for alone in ("", "# aside\n ")
+        ]
+        blank = draw(st.sampled_from(["", " ", "  ", *[end.replace("\n ", "\n" + " " * (indent + 1)) for end in ends]]))
         if kind == 1:
             return f"[{blank}{f',{blank}'.join(inner)}{blank}]"
         if kind == 2:
@@ -57,7 +61,7 @@ def documents(draw: st.DrawFn) -> str:
             if what == "scalar":
                 lines.append(f"{key}  {scalar()}{draw(comments)}")
             elif what == "flow":
-                lines.append(f"{key} {flow(2)}{draw(comments)}")
+                lines += f"{key} {flow(2, indent)}{draw(comments)}".split("\n")
             elif what == "nothing":
                 lines.append(f"{key}{draw(comments)}")
             elif what == "literal":
@@ -171,11 +175,62 @@ stages:
     )
 
 
+def test_a_comment_inside_of_brackets_stays_at_what_it_was_for_and_the_brackets_go():
+    text = """\
+stages: {  # all
+  read: {  # open
+    task: letters.read,  # one
+    # alone
+    next: [scan, # first
+      index],  # behind
+    # last
+  },
+  scan: {task: letters.scan, next: [{to: a}, {to: b,
+    # of when
+    when: x}]}, # scans
+  other: [{a: 1, # x
+     b: 2}, [], # y
+     # z
+     ],
+  empty: { # e
+  }
+} # end
+"""
+
+    assert (
+        formatted(text)
+        == """\
+# all
+stages: # end
+  read:  # open
+    task: letters.read  # one
+    # alone
+    next:  # behind
+      - scan  # first
+      - index
+    # last
+  scan:  # scans
+    task: letters.scan
+    next:
+      - {to: a}
+      - to: b
+        # of when
+        when: x
+  other:
+    - a: 1  # x
+      b: 2
+    - []  # y
+    # z
+  empty: {}  # e
+"""
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("pipeline: letters\nstages:\n  read: {task: letters.read, # why\n    retry: 3}\n", 3),
         ("description: >-\n one\n   \n# why\nstages: {}\n", 4),
+        ("params: {\n # a\n x: 1,\n # b\n}\ndescription: >-\n one\n   \n# why\nstages: {}\n", 9),
     ],
 )
 def test_a_comment_that_would_be_lost_is_named_with_its_line(text: str, line: int):
