@@ -4,9 +4,10 @@ What an author declared: frozen, closed to unknown keys, and mute. No file, no d
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Generic, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeVar
 
 from oaflow.diagnostics import Path
 
@@ -80,14 +81,19 @@ class StageOptions(Declaration):
     emits: tuple[str, ...] | Mapping[str, tuple[str, ...]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Out:
+# With a default, so that `Out` alone may be written where nothing is to be said.
+Sent = TypeVar("Sent", covariant=True, default=Any)
+
+
+@dataclass(frozen=True)
+class Out(Generic[Sent]):
     """
-    A job on a named port of the stage that emits it; a bare job goes out on port `default`.
+    A job on a named port of the stage that emits it; a bare job goes out on port `default`. `Out[Page]` says the class
+    of the job.
     """
 
     port: str
-    job: Any
+    job: Sent
 
 
 def stage_options(function: Any) -> StageOptions | None:

@@ -4,7 +4,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from oaflow.cli.pages import Page
 
 if TYPE_CHECKING:
     from oaflow.operations.comparing import Comparison
+    from oaflow.operations.programs import Program
     from oaflow.plan import Plan
 
 NoImport = Annotated[bool, typer.Option("--no-import", help="Do not look at the functions of the stages.")]
@@ -47,7 +48,7 @@ def check(
     pipelines: Annotated[list[str], typer.Argument(metavar="PIPELINE...", help="Files, names, or module:name.")],
     no_import: NoImport = False,
     format: Annotated[
-        str, typer.Option("--format", "-f", metavar="FORMAT", help="text, concise, json, github or sarif.")
+        str, typer.Option("--format", "-f", metavar="FORMAT", help="text, concise, json, github, sarif or summary.")
     ] = "text",
     fix: Annotated[
         bool, typer.Option("--fix", help="Mend in the files what is clear: a name, a missing drop, quotes.")
@@ -64,15 +65,15 @@ def check(
     """
     Check pipelines; exit code 1 where one has a mistake.
     """
-    from oaflow.cli.diagnostics import FORMATS, print_diagnostics
-    from oaflow.cli.output import clean, count, remark
+    from oaflow.cli.diagnostics import FORMATS, print_diagnostics, raise_failures
+    from oaflow.cli.output import clean, count, remark, say_json
     from oaflow.diagnostics import errors, in_order
     from oaflow.errors import UsageError
     from oaflow.operations.programs import load, locate
 
     form = "json" if json else format
-    if form not in FORMATS:
-        raise UsageError(f"there is no format {form!r}", help=f"one of: {', '.join(FORMATS)}")
+    if form not in (*FORMATS, "summary"):
+        raise UsageError(f"there is no format {form!r}", help=f"one of: {', '.join((*FORMATS, 'summary'))}")
     if db and no_import:
         raise UsageError("--db asks workers for the functions, and --no-import leaves them out", help="leave one out")
     if param and not db:
@@ -80,6 +81,7 @@ def check(
     if fix:
         _mend(pipelines, no_import)
     programs = [load(locate(name), imports=not no_import) for name in pipelines]
+    raise_failures(programs)
     where = ""
     if db:
         from oaflow.cli.running import params_of
@@ -91,7 +93,11 @@ def check(
             replace(program, diagnostics=tuple(in_order([*program.diagnostics, *found])))
             for program, found in zip(programs, deployed, strict=True)
         ]
-    print_diagnostics([diagnostic for program in programs for diagnostic in program.diagnostics], form)
+    if form == "summary":
+        for program in programs:
+            say_json(_summary(program))
+    else:
+        print_diagnostics([diagnostic for program in programs for diagnostic in program.diagnostics], form)
     for program in programs:
         wrong, others = len(errors(program.diagnostics)), len(program.diagnostics)
         name = clean(program.source.typed)
@@ -104,11 +110,27 @@ def check(
         else:
             unseen = " (its functions were not looked at)" if no_import else ""
             if program.unannotated:
-                unseen = f" ({count(program.unannotated, 'function')} without annotations)"
+                unseen = f" ({count(len(program.unannotated), 'function')} without annotations)"
             warned = f", {count(others, 'warning')}" if others else ""
             stages = count(len(program.plan.stages), "stage") if program.plan is not None else ""
             remark(f"{name}: {stages}, no mistakes{warned}{unseen}{where}")
     return int(any(errors(program.diagnostics) for program in programs))
+
+
+def _summary(program: "Program") -> dict[str, Any]:
+    """
+    What the last line says of a pipeline, for programs.
+    """
+    from oaflow.diagnostics import errors
+
+    wrong = len(errors(program.diagnostics))
+    return {
+        "pipeline": program.source.typed,
+        "stages": None if program.plan is None else len(program.plan.stages),
+        "mistakes": wrong,
+        "warnings": len(program.diagnostics) - wrong,
+        "without_annotations": list(program.unannotated),
+    }
 
 
 def _mend(pipelines: list[str], no_import: bool) -> None:

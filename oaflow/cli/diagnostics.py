@@ -2,13 +2,16 @@
 Diagnostics on the screen: `oaflow.rendering` says how they read, and this gives the text form its colours.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from oaflow.cli.output import remarks, say, screen
 from oaflow.diagnostics import Diagnostic
 from oaflow.errors import UsageError
 from oaflow.rendering import FORMS, render, text_lines
+
+if TYPE_CHECKING:
+    from oaflow.operations.programs import Program
 
 FORMATS = tuple(FORMS)
 
@@ -31,6 +34,17 @@ def print_diagnostics(diagnostics: Sequence[Diagnostic], form: str, *, to_stderr
         for line in text_lines(diagnostic):
             console.print(_coloured(line, diagnostic), markup=False, soft_wrap=True)
         console.print()
+
+
+def raise_failures(programs: "Iterable[Program]") -> None:
+    """
+    With `--debug`: raises what the checks of a pipeline themselves raised, in place of telling it.
+    """
+    import click
+
+    failure = next((program.failure for program in programs if program.failure is not None), None)
+    if failure is not None and click.get_current_context().find_root().obj is True:
+        raise failure
 
 
 def _coloured(line: str, diagnostic: Diagnostic) -> Any:

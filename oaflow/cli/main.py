@@ -86,7 +86,7 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
     from oaflow.errors import OaflowError
 
     try:
-        answer: Any = app(args=arguments, prog_name="oaflow", standalone_mode=False)
+        answer: Any = app(args=arguments, prog_name="oaflow", standalone_mode=False, obj=debug)
         return answer if isinstance(answer, int) else 0
     except OaflowError as error:
         if debug:
@@ -144,7 +144,8 @@ def _unexpected(error: Exception, arguments: list[str]) -> int:
     kind = type(error)
     complain(
         OaflowError(
-            f"{kind.__name__}: {error}" if str(error) else kind.__name__, help="this is a bug; --debug shows where"
+            f"{kind.__name__}: {error}" if str(error) else kind.__name__,
+            help="this is a bug (oaflow explain OAF901); --debug shows where",
         )
     )
     return 1

@@ -265,8 +265,9 @@ def show_mistakes(program: Any) -> None:
     Mistakes and warnings are shown as `check` shows them, each with its place; mistakes end the command.
     """
     if program.diagnostics:
-        from oaflow.cli.diagnostics import print_diagnostics
+        from oaflow.cli.diagnostics import print_diagnostics, raise_failures
 
+        raise_failures([program])
         print_diagnostics(program.diagnostics, "text", to_stderr=True)
     program.checked()
 

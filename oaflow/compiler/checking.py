@@ -13,8 +13,10 @@ from oaflow.compiler.functions import Inspect, Inspected, Inspector, import_fold
 from oaflow.compiler.graph import check_graph
 from oaflow.compiler.names import check_names
 from oaflow.compiler.planning import plan_of
+from oaflow.compiler.rules.bugs import BUG
 from oaflow.compiler.shape import parse_pipeline
-from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans, errors, in_order
+from oaflow.compiler.waits import check_waits
+from oaflow.diagnostics import NO_SPANS, Diagnostic, Span, Spans, errors, in_order
 from oaflow.errors import UsageError
 from oaflow.loader import load
 from oaflow.model import Pipeline
@@ -47,11 +49,11 @@ class Checked:
         return errors(self.diagnostics)
 
     @property
-    def unannotated(self) -> int:
+    def unannotated(self) -> tuple[str, ...]:
         """
-        How many functions do not say what they take and return, so that what goes between them is not compared.
+        The functions that do not say what they take and return, so that what goes between them is not compared.
         """
-        return sum(not function.is_annotated for function in self.functions.values())
+        return tuple(task for task, function in self.functions.items() if not function.is_annotated)
 
 
 class PipelineError(UsageError):
@@ -110,6 +112,15 @@ def check_declared(data: Mapping[str, Any], spans: Callable[[], Spans], inspect:
     return check_data(data, spans(), once) if checked.diagnostics else checked
 
 
+def failed(error: Exception, file: str | None) -> Diagnostic:
+    """
+    What there is to say where the checks themselves raise.
+    """
+    told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    help = f"oaflow check {file or 'PIPELINE'} --debug   (shows where in oaflow)"
+    return Diagnostic(BUG, f"oaflow itself failed at this pipeline: {told}", Span(file=file), help)
+
+
 def check_pipeline(
     pipeline: Pipeline, spans: Spans = NO_SPANS, inspect: Inspect | None = None, *, before: Iterable[Diagnostic] = ()
 ) -> Checked:
@@ -122,6 +133,7 @@ def check_pipeline(
         if errors(found):
             return Checked(None, pipeline, tuple(in_order(found)))
     if inspect is None:
+        found += check_waits(pipeline, {}, spans)
         return Checked(plan_of(pipeline, {}), pipeline, tuple(in_order(found)), spans=spans)
     # Not at the top: they bring the table of schemata, which a check without imports has no use for.
     from oaflow.compiler.flows import check_flows
@@ -133,6 +145,7 @@ def check_pipeline(
     # What flows is no news as long as names of schemata are wrong.
     found += () if errors(found) else check_flows(pipeline, answers, spans)
     found += check_kinship(pipeline, answers, spans)
+    found += check_waits(pipeline, answers, spans)
     seen = {task: answer for task, answer in answers.items() if isinstance(answer, Inspected)}
     plan = None if errors(found) else plan_of(pipeline, seen)
     return Checked(plan, pipeline, tuple(in_order(found)), True, seen, spans)

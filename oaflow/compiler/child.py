@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from oaflow.compiler.functions import InspectionError, Parameter, module_of
-from oaflow.compiler.lineages import returned, taken
+from oaflow.compiler.lineages import returned, sent, taken
 from oaflow.compiler.outs import outs_of
 from oaflow.errors import OaflowError
 from oaflow.hints import hints_of, written
@@ -158,6 +158,7 @@ def _function(found: Any) -> dict[str, Any] | InspectionError:
         "outs": [(port, asdict(span)) for port, span in outs_of(function)],
         "taken_classes": None if first is None else taken(hints.get(first.name, first.annotation)),
         "returned_classes": returned(hints.get("return", signature.return_annotation)),
+        "sent_classes": sent(hints.get("return", signature.return_annotation)),
     }
 
 

@@ -22,6 +22,7 @@ PHASES = {
     "3": "The graph",
     "4": "The functions",
     "5": "Where it is to run",
+    "9": "oaflow itself",
 }
 
 

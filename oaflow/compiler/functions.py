@@ -58,7 +58,8 @@ class Inspected:
     """
     What a function that was found says about itself. `parameters` are in order, the job first; `doc` is the docstring's
     first line. `outs` are the ports that its source names, each with its place there. The job is one of
-    `taken_classes`, and what it returns without an `Out` one of `returned_classes`; None: its annotations do not say.
+    `taken_classes`, what it returns by itself one of `returned_classes`, and in an `Out` one of `sent_classes`; None:
+    its annotations do not say.
     """
 
     options: StageOptions
@@ -72,6 +73,7 @@ class Inspected:
     outs: tuple[tuple[str, Span], ...] = ()
     taken_classes: tuple[Lineage, ...] | None = None
     returned_classes: tuple[Lineage, ...] | None = None
+    sent_classes: tuple[Lineage, ...] | None = None
 
     @property
     def is_annotated(self) -> bool:

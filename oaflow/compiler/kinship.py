@@ -19,8 +19,8 @@ def check_kinship(
     """
     Compare what a function returns with what the next one takes, and with `on_error` what the two take.
 
-    Who says nothing returns and takes anything; so does an external stage, and an `Out`, which has the jobs of all
-    ports but `default`.
+    Who says nothing returns and takes anything; so does an external stage. What goes out on other ports than `default`
+    is returned in an `Out`.
     """
     functions = {
         name: found
@@ -31,8 +31,9 @@ def check_kinship(
         stage = pipeline.stages[name]
         comes = [
             (edge.to, before.returned_classes, edge.place, f"{stage.task!r} returns")
-            for edge in stage.next
             if edge.port == "default"
+            else (edge.to, before.sent_classes, edge.place, f"in an `Out` {stage.task!r} returns")
+            for edge in stage.next
         ]
         if stage.on_error is not None:
             # A failed job goes there as it arrived.

@@ -23,9 +23,26 @@ def returned(annotation: Any) -> tuple[Lineage, ...] | None:
     """
     The classes of the jobs that a function returns by themselves, alone or one by one; None where that is not said.
 
-    An `Out` says nothing of the job in it, and is left out.
+    An `Out` is left out.
     """
     return _lineages(annotation, among=True)
+
+
+def sent(annotation: Any) -> tuple[Lineage, ...] | None:
+    """
+    The classes of the jobs that a function returns in an `Out`, alone or one by one; None where that is not said.
+    """
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Out:
+        return _lineages(inner[0], among=False)
+    if origin in (Union, types.UnionType):
+        return _joined(map(sent, inner))
+    if origin is Annotated:
+        return sent(inner[0])
+    if inspect.isclass(origin) and issubclass(origin, Iterable | AsyncIterable):
+        return _joined(map(sent, _items(origin, inner)))
+    nothing = annotation in (None, type(None), NoReturn)
+    return () if nothing or (inspect.isclass(annotation) and issubclass(annotation, Job)) else None
 
 
 def _lineages(annotation: Any, among: bool) -> tuple[Lineage, ...] | None:
@@ -34,7 +51,7 @@ def _lineages(annotation: Any, among: bool) -> tuple[Lineage, ...] | None:
         among: whether what is iterated over counts by its items.
     """
     origin = get_origin(annotation)
-    if annotation in (None, type(None), NoReturn) or (among and annotation is Out):
+    if annotation in (None, type(None), NoReturn) or (among and Out in (annotation, origin)):
         return ()
     if origin in (Union, types.UnionType):
         return _of_each(get_args(annotation), among)
@@ -44,14 +61,23 @@ def _lineages(annotation: Any, among: bool) -> tuple[Lineage, ...] | None:
         bound = annotation.__bound__
         return _of_each(annotation.__constraints__ or (() if bound is None else (bound,)), among) or None
     if among and inspect.isclass(origin) and issubclass(origin, Iterable | AsyncIterable):
-        items = get_args(annotation)
-        # Of a generator the first is what it yields; only a tuple has more that are items.
-        return _of_each([one for one in items if one is not ...] if origin is tuple else items[:1], among)
+        return _of_each(_items(origin, get_args(annotation)), among)
     return _of_class(annotation if origin is None else origin, among)
 
 
+def _items(origin: type, inner: tuple[Any, ...]) -> list[Any]:
+    """
+    What is iterated over: of a generator the first is what it yields; only a tuple has more that are items.
+    """
+    return [one for one in inner if one is not ...] if origin is tuple else list(inner[:1])
+
+
 def _of_each(annotations: Iterable[Any], among: bool) -> tuple[Lineage, ...] | None:
-    found = [_lineages(one, among) for one in annotations]
+    return _joined(_lineages(one, among) for one in annotations)
+
+
+def _joined(each: Iterable[tuple[Lineage, ...] | None]) -> tuple[Lineage, ...] | None:
+    found = list(each)
     if None in found:
         return None
     return tuple(dict.fromkeys(lineage for lineages in found for lineage in lineages or ()))

@@ -62,7 +62,7 @@ def _stage(pipeline: Pipeline, name: str, stage: Stage, found: Inspected) -> Pla
             value = first_said(getattr(stage, key), getattr(defaults, key), getattr(options, key, None))
             if value is not None:
                 said[key] = value
-        said["retry"] = _retry(stage.retry, defaults.retry, options.retry)
+        said["retry"] = retry_of(stage.retry, defaults.retry, options.retry)
     priority = first_said(stage.priority, defaults.priority, options.priority)
     if priority is not None:
         said["priority"] = priority
@@ -127,9 +127,9 @@ def first_said(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)
 
 
-def _retry(stage: Repeat | None, defaults: Repeat | None, decorator: Retry | None) -> PlannedRetry:
+def retry_of(stage: Repeat | None, defaults: Repeat | None, decorator: Retry | None) -> PlannedRetry:
     """
-    Each member on its own, so that `retry: 3` keeps the waits that the pipeline's defaults name.
+    A `retry` as it holds: each member on its own, so that `retry: 3` keeps the waits that the pipeline's defaults name.
     """
     said: dict[str, Any] = {}
     for key in Repeat.model_fields:

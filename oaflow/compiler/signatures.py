@@ -39,6 +39,7 @@ def check_functions(
                     yield unusable(name, stage, found, spans)
             case Inspected():
                 yield from _signature(pipeline, name, stage, found, spans)
+                yield from _returns(name, stage, found, spans)
                 yield from _ports(name, stage, found, spans)
                 yield from _decorator(name, stage, found, spans)
                 if stage.task not in told:
@@ -161,6 +162,13 @@ def _option_type(
     given = repr(value) if isinstance(value, str | int) and "Literal" in (parameter.annotation or "") else shape
     message = f"option {parameter.name!r} of {stage.task!r} is given {given}, and takes {parameter.annotation}"
     yield Diagnostic(rules.OPTION_TYPE, message, spans.value("stages", name, "with", parameter.name), help)
+
+
+def _returns(name: str, stage: Stage, found: Inspected, spans: Spans) -> Iterator[Diagnostic]:
+    if stage.next and found.returns == "None":
+        message = f"{stage.task!r} is annotated to return nothing, and stage {name!r} hands on to {stage.next[0].to!r}"
+        help = "annotate what it returns, as `-> DatasetJob`; or take `next` out"
+        yield Diagnostic(rules.RETURNS_NOTHING, message, spans.key("stages", name, "next"), help)
 
 
 def _ports(name: str, stage: Stage, found: Inspected, spans: Spans) -> Iterator[Diagnostic]:

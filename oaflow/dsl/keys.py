@@ -108,12 +108,14 @@ class ExternalKeys(TypedDict, total=False):
     next: Next[str]
     priority: int | str
     on_error: str
+    emit: Emit
     enabled: bool | str
     origin: str
     description: str
     choose: Choose
     collect: int | str | CollectKeys
     split: int
+    join: str | Sequence[str]
     lock: str
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oaflow.diagnostics import Diagnostic, Spans, errors
-from oaflow.errors import UsageError
+from oaflow.errors import OaflowError, UsageError
 from oaflow.model import Pipeline
 from oaflow.plan import Places, Plan, PlannedParam
 
@@ -72,7 +72,7 @@ class Program:
     """
     A pipeline that was looked at: as it was declared, where its shape was right; its plan, where it passed every check;
     and what there was to say; `spans` tells where all of it stands. `unannotated` functions do not say what they take
-    and return.
+    and return; `failure` is what the checks themselves raised.
     """
 
     source: Source
@@ -80,7 +80,8 @@ class Program:
     diagnostics: tuple[Diagnostic, ...]
     pipeline: Pipeline | None = None
     spans: Callable[[], Spans] = Spans
-    unannotated: int = 0
+    unannotated: tuple[str, ...] = ()
+    failure: Exception | None = None
 
     def checked(self) -> Plan:
         """
@@ -142,6 +143,19 @@ def load(source: Source, *, imports: bool = True) -> Program:
     Args:
         imports: whether the functions are looked at, in a process of their own.
     """
+    try:
+        return _looked_at(source, imports)
+    except OaflowError:
+        raise
+    except Exception as error:  # a mistake of ours, told as one of the author's is, beside those of other pipelines
+        from oaflow.compiler.checking import failed
+        from oaflow.loader import shown_path
+
+        where = None if source.file is None else shown_path(source.file)
+        return Program(source, None, (failed(error, where),), failure=error)
+
+
+def _looked_at(source: Source, imports: bool) -> Program:
     from oaflow.compiler import check_declared, check_file
     from oaflow.compiler.functions import Inspector, import_folders
     from oaflow.compiler.named import load_pipeline

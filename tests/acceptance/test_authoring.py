@@ -100,7 +100,9 @@ def test_mistakes_are_printed_in_each_format_and_the_exit_code_is_1(offline: Com
     assert [result["ruleId"] for result in run["results"]] == ["OAF201"]
     unknown = offline("check", name, "-f", "xml")
     assert (unknown.code, unknown.out) == (2, "")
-    assert unknown.help == "one of: text, concise, json, github, sarif"
+    assert unknown.help == "one of: text, concise, json, github, sarif, summary"
+    summary = offline("check", name, "-f", "summary").json
+    assert (summary["mistakes"], summary["warnings"], summary["without_annotations"]) == (1, 0, [])
 
 
 def test_a_plan_is_json_on_stdout_and_its_digest_is_on_stderr(offline: Command) -> None:

@@ -228,3 +228,79 @@ def test_a_bound_plan_is_whole_closed_and_survives_a_passage_through_json(plan, 
         assert set(planned.ports) == {edge.port for edge in plan.stages[planned.name].edges} | set(planned.dropped)
         assert planned.end == plan.stages[planned.name].end
     assert reached == set(bound.stages)
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> tuple[Plan, frozenset[str]]:
+    """
+    A plan whose stages lead to later ones in any way, over ports, `on_error` and joins; and some that are to be off.
+    """
+    names = [f"s{number}" for number in range(draw(st.integers(2, 8)))]
+    stages: dict[str, PlannedStage] = {}
+    for number, name in enumerate(names):
+        later, earlier = st.sampled_from(names[number + 1 :] or [None]), st.sampled_from(names[:number] or [None])
+        waits = draw(st.none() | st.just(("run",)) | st.sets(earlier, min_size=1).map(sorted).map(tuple))
+        # Nothing leads to a join, and the first begins.
+        join = waits if number and None not in (waits or (None,)) and draw(st.booleans()) else ()
+        stages[name] = PlannedStage(
+            task=f"m.{name}",
+            queue=name,
+            edges=tuple(
+                PlannedEdge(to=to, port=port)
+                for to, port in sorted(
+                    draw(st.sets(st.tuples(later, st.sampled_from(["default", "more"])), max_size=4))
+                )
+                if to is not None
+            )
+            if number + 1 < len(names)
+            else (),
+            on_error=draw(st.none() | later),
+            join=join,
+        )
+    joins = {name for name, stage in stages.items() if stage.join}
+    stages = {
+        name: stage.model_copy(
+            update={
+                "edges": tuple(edge for edge in stage.edges if edge.to not in joins),
+                "on_error": None if stage.on_error in joins else stage.on_error,
+            }
+        )
+        for name, stage in stages.items()
+    }
+    off = draw(st.frozensets(st.sampled_from(names[1:])))
+    return Plan(pipeline="p", start=(names[0],), stages=stages), off
+
+
+def written_without(plan: Plan, off: frozenset[str]) -> Plan:
+    """
+    The plan as its author would have written it without some stages, and without what then has no place.
+    """
+    left = {name: stage for name, stage in plan.stages.items() if name not in off}
+    while True:
+        left = {
+            name: stage.model_copy(
+                update={
+                    "edges": tuple(edge for edge in stage.edges if edge.to in left),
+                    "on_error": stage.on_error if stage.on_error in left else None,
+                    "join": tuple(other for other in stage.join if other == "run" or other in left),
+                }
+            )
+            for name, stage in left.items()
+        }
+        led_to = {target for stage in left.values() for target in stage.targets} | set(plan.start)
+        idle = [name for name, stage in left.items() if name not in led_to and not stage.join]
+        if not idle:
+            return Plan(pipeline=plan.pipeline, start=plan.start, stages=left)
+        left = {name: stage for name, stage in left.items() if name not in idle}
+
+
+@given(graphs())
+def test_stages_that_are_off_are_as_if_the_pipeline_were_written_without_them(drawn):
+    plan, off = drawn
+
+    bound, without = bind(plan, {}, disable=off), bind(written_without(plan, off), {})
+
+    # A port that led to them only is kept, and nothing takes what is emitted on it.
+    assert {name: stage.model_copy(update={"unwired": ()}) for name, stage in bound.stages.items()} == without.stages
+    assert bound.start == without.start
+    assert (bound.joins, bound.collects) == (without.joins, without.collects)

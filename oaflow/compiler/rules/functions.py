@@ -653,7 +653,8 @@ OTHER_JOB = rule(
     take: it may be the same class, one derived from it, or one that it is derived from (what is said to be a
     `DatasetJob` may be any of yours). Of a union one class is enough. With `on_error` what the two functions take is
     compared, as a failed job goes on as it arrived. A function without annotations takes and returns anything, and so
-    does an external stage; an `Out` says nothing of the job in it.
+    does an external stage. What goes out on another port than `default` is what stands in the annotated `Out`:
+    `-> Iterator[Page | Out[Sound]]`; an `Out` alone says nothing of the job in it.
     """,
     beside(
         """
@@ -705,4 +706,72 @@ OTHER_JOB = rule(
           listen: {task: letters.listen}
         """,
     ),
+)
+RETURNS_NOTHING = rule(
+    "OAF421",
+    "returns-nothing",
+    "a function says that it returns nothing, and its stage has a `next`",
+    """
+    `-> None` says that no job comes out, so the stages after this one would never have anything to do. Either the
+    annotation is wrong, or the stage is the end of the line.
+    """,
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage
+        def read(job: DatasetJob) -> None: ...
+
+
+        @stage
+        def index(job: DatasetJob) -> None: ...
+        """,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, next: index}
+          index: {task: letters.index}
+        """,
+    ),
+    beside(
+        """
+        from oaflow import DatasetJob, stage
+
+
+        @stage
+        def read(job: DatasetJob) -> DatasetJob: ...
+
+
+        @stage
+        def index(job: DatasetJob) -> None: ...
+        """,
+        """
+        pipeline: letters
+        stages:
+          read: {task: letters.read, next: index}
+          index: {task: letters.index}
+        """,
+    ),
+)
+CAP_BELOW_BASE = rule(
+    "OAF422",
+    "cap-below-base",
+    "no repetition waits as long as `base` says",
+    """
+    Repetition n waits `base * 2 ** (n - 1)`, at most `cap`: where that is less than `base`, each waits for `cap`, and
+    none longer than the one before. `cap` is 10 minutes where nobody says it. What the stage, `defaults` and the
+    function's `@stage` say is taken together; values that are params are not compared.
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, retry: {max: 3, base: 1h}}
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, retry: {max: 3, base: 1h, cap: 4h}}
+    """,
+    severity="warning",
 )

@@ -8,7 +8,7 @@ def read(job: DatasetJob) -> DatasetJob:
 
 
 @stage
-def index(job: DatasetJob) -> None:
+def index(job: DatasetJob) -> DatasetJob:
     """Makes it searchable."""
 
 

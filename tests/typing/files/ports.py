@@ -2,6 +2,8 @@
 Ports that a function declares, and others.
 """
 
+from collections.abc import Iterator
+
 from functions import crawl, extract, index
 
 from oaflow import DatasetJob, Out, external, recurse, stage
@@ -44,3 +46,20 @@ listed.stage(next={"default": "drop", "large": "index"})
 # A list is of any texts for a type checker: `oaflow check` says what this port is not.
 listed.stage(next={"default": "drop", "larg": "index"})
 stage(ports="default,large", emits={"large": 3})  # refused
+
+
+class Page(DatasetJob): ...
+
+
+class Sound(DatasetJob): ...
+
+
+@stage(ports=PORTS)
+def says_what_is_in_it(job: DatasetJob, page: Page, sound: Sound) -> Iterator[Page | Out[Sound]]:
+    yield page
+    yield Out("large", sound)
+    yield Out("large", page)  # refused
+
+
+external("m.f", queue="q", emit="always", join="run")
+external("m.f", queue="q", emit="later")  # refused

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from oaflow import DatasetJob, Job, Out
 from oaflow.compiler.functions import Inspected
 from oaflow.compiler.kinship import check_kinship, related
-from oaflow.compiler.lineages import returned, taken
+from oaflow.compiler.lineages import returned, sent, taken
 from oaflow.diagnostics import NO_SPANS
 from oaflow.model import Edge, Pipeline, Stage, StageOptions
 
@@ -77,6 +77,27 @@ def test_what_is_returned_is_read_from_every_kind_of_annotation(annotation, clas
     assert names(returned(annotation)) == classes
 
 
+@pytest.mark.parametrize(
+    ("annotation", "classes"),
+    [
+        (Out[Page], ["Page"]),
+        (Iterator[Page | Out[Sound]], ["Sound"]),
+        (list[Out[Page] | Out[Sound] | None], ["Page", "Sound"]),
+        (Iterator[Annotated[Out[Page | Sound], "both"]], ["Page", "Sound"]),
+        (Iterator[Page], []),
+        (None, []),
+        (Out, None),
+        (Out[Any], None),
+        (Iterator[Page | Out], None),
+        (Any, None),
+        (list, None),
+    ],
+)
+def test_what_is_returned_in_an_out_is_read_apart(annotation, classes):
+    assert names(sent(annotation)) == classes
+    assert names(returned(annotation)) != ["Out"]
+
+
 def test_what_is_taken_is_not_looked_into():
     assert names(taken(list[Page])) == ["list"]
     assert names(taken(Page | None)) == ["Page"]
@@ -94,7 +115,9 @@ def test_an_edge_is_right_exactly_where_one_class_is_derived_from_the_other(give
 def told(gives: Any, takes: Any, **stage: Any) -> list[str]:
     stages = {"a": Stage(task="m.a", **(stage or {"next": (Edge(to="b"),)})), "b": Stage(task="m.b")}
     inspected = {
-        "m.a": Inspected(StageOptions(), taken_classes=taken(Sound), returned_classes=returned(gives)),
+        "m.a": Inspected(
+            StageOptions(), taken_classes=taken(Sound), returned_classes=returned(gives), sent_classes=sent(gives)
+        ),
         "m.b": Inspected(StageOptions(), taken_classes=taken(takes)),
     }
     return [one.message for one in check_kinship(Pipeline(name="p", stages=stages), inspected, NO_SPANS)]
@@ -111,6 +134,8 @@ def test_classes_of_one_name_are_told_with_their_modules():
 def test_only_what_goes_along_an_edge_is_compared():
     assert told(Page, Sound) != []
     assert told(Page, Sound, next=(Edge(to="b", port="large"),)) == []
+    assert told(Sound | Out[Page], Sound, next=(Edge(to="b", port="large"),)) != []
+    assert told(Page | Out[Sound], Sound, next=(Edge(to="b", port="large"),)) == []
     assert told(Page, Sound, on_error="b") == []
     assert told(Page, Page, on_error="b") == ["stage 'b' takes Page, and what comes along this edge is Sound"]
     assert told(Iterator[Page | Sound], Sound) == []
