@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "performance.md"
 
 NAMES = (
     *("startup", "checking", "chain", "field", "distance", "latency", "fanout", "backlog", "claims", "fairness"),
-    *("limits", "idle", "pages", "expressions", "cores", "crashes", "ingest", "memory", "kills", "demo"),
+    *("limits", "estimates", "idle", "pages", "expressions", "cores", "crashes", "ingest", "memory", "kills", "demo"),
 )
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,9 +179,10 @@ def chain(tasks: Sequence[str], options: Mapping[str, Any] | None = None, *, ret
 _AT_ONCE = 100_000
 
 
-def begin(address: str, plan: Plan, count: int, *, seal: bool = True) -> str:
+def begin(address: str, plan: Plan, count: int, *, seal: bool = True, media: Callable[[int], str] | None = None) -> str:
     """
-    Start a run of so many jobs, each with one document, and return its id. Sealed: no more will come.
+    Start a run of so many jobs, each with one document, and return its id. Sealed: no more will come. `media` says of
+    which media type the document of a number is.
     """
     first = plan.start[0]
     stage = plan.stages[first]
@@ -192,7 +193,9 @@ def begin(address: str, plan: Plan, count: int, *, seal: bool = True) -> str:
         for begun in range(0, count, _AT_ONCE):
             ended = min(begun + _AT_ONCE, count)
             jobs = (
-                FirstJob(stage.queue, stage.task, first, 50, args_of(stage, first, run, number), (f"doc-{number}",))
+                FirstJob(
+                    stage.queue, stage.task, first, 50, args_of(stage, first, run, number, media), (f"doc-{number}",)
+                )
                 for number in range(begun, ended)
             )
             ledger.enter(connection, run, jobs, seal=seal and ended == count)
@@ -202,11 +205,15 @@ def begin(address: str, plan: Plan, count: int, *, seal: bool = True) -> str:
     return run
 
 
-def args_of(stage: PlannedStage, name: str, run: str, number: int) -> dict[str, Any]:
+def args_of(
+    stage: PlannedStage, name: str, run: str, number: int, media: Callable[[int], str] | None = None
+) -> dict[str, Any]:
     """
     A job on the wire, of about 300 bytes.
     """
     properties = {"fileName": [f"{number}.pdf"], "contentHash": [f"{number:040x}"]}
+    if media is not None:
+        properties["mimeType"] = [media(number)]
     return {
         "queue": stage.queue,
         "task": stage.task,

@@ -2,6 +2,7 @@
 Stages that do nothing, or one thing, so that what is measured is what stands around them.
 """
 
+import asyncio
 import os
 import signal
 import time
@@ -65,6 +66,23 @@ def work(turns: int) -> None:
     data = b"oaflow" * 200
     for _ in range(turns):
         data = sha256(data).digest() * 40
+
+
+@stage
+def sleep(job: DatasetJob, *, seconds: float, slow: float = 1.0, copies: int = 1) -> list[DatasetJob]:
+    """Wait, for half as long up to half as long again, by the document; for PDFs so many times as long."""
+    number = int(job.documents[0].removeprefix("doc-"))
+    times = slow if "application/pdf" in str(job.payload) else 1.0
+    time.sleep(seconds * times * (0.5 + number * 7919 % 1000 / 1000))
+    return [job] * copies
+
+
+@stage
+async def async_sleep(job: DatasetJob, *, seconds: float) -> DatasetJob:
+    """The same in the worker's loop."""
+    number = int(job.documents[0].removeprefix("doc-"))
+    await asyncio.sleep(seconds * (0.5 + number * 7919 % 1000 / 1000))
+    return job
 
 
 @stage

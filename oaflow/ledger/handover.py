@@ -406,6 +406,23 @@ async def advertise(
     )
 
 
+async def keep_timings(
+    connection: Connection,
+    worker: int,
+    executors: int,
+    memory: int,
+    timings: Sequence[Mapping[str, Any]],
+    shifts: Sequence[Mapping[str, Any]],
+) -> None:
+    """
+    Add what a worker has seen of how long attempts take, and say what it has resident.
+    """
+    await connection.execute(
+        "SELECT oaflow.keep_timings_v1(%s, %s, %s, %s::jsonb, %s::jsonb)",
+        (worker, executors, memory, orjson.dumps(list(timings)).decode(), orjson.dumps(list(shifts)).decode()),
+    )
+
+
 async def say_rests(connection: Connection, worker: int, rests: Sequence[tuple[str, str, int]]) -> None:
     """
     Say which streams rest at a worker: run, stage, and above how many open jobs.

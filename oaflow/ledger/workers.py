@@ -16,7 +16,9 @@ from oaflow.ledger.statements import sql
 @dataclass(frozen=True, slots=True)
 class Worker:
     """
-    A live worker. `silent` is the seconds since its last heartbeat, `doing` the jobs that it holds.
+    A live worker. `silent` is the seconds since its last heartbeat, `doing` the jobs that it holds; `run` is the only
+    one that it works on, None where that is any. `memory` is what it and its executors have resident, in bytes; both
+    are None until it has said so.
     """
 
     id: int
@@ -24,6 +26,9 @@ class Worker:
     pid: int
     program: str
     tasks: list[str]
+    run: str | None
+    executors: int | None
+    memory: int | None
     started_at: datetime
     silent: float
     doing: int

@@ -8,6 +8,7 @@ what is in hand, and where it waits, in `hand`; an attempt at an async stage in 
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -21,7 +22,7 @@ from oaflow.ledger import handover as ledger
 from oaflow.ledger.handover import Beat
 from oaflow.ledger.heart import Heart
 from oaflow.ledger.rows import Claimed, Completion, Successor
-from oaflow.ledger.wire import Wire
+from oaflow.ledger.wire import Refused, Wire
 from oaflow.plan import FORMAT
 from oaflow.runtime.appetite import Appetite
 from oaflow.runtime.attempting import Attempting
@@ -44,9 +45,11 @@ from oaflow.runtime.pace import MOST_AHEAD, Pace
 from oaflow.runtime.passages import Passages
 from oaflow.runtime.policy import Trouble
 from oaflow.runtime.pool import Pool
+from oaflow.runtime.processes import resident
 from oaflow.runtime.resting import Resting
 from oaflow.runtime.slots import Slots
 from oaflow.runtime.taking import Taking
+from oaflow.runtime.timings import Timings
 from oaflow.runtime.upkeep import Upkeep
 from oaflow.runtime.vitals import Pulse
 
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TIMINGS_EVERY = 1.0  # seconds between two reports of how long attempts take
 UNANSWERED = 500  # completions that may wait for an answer before no more work is started
 
 
@@ -73,11 +77,12 @@ class Dispatcher:
         settings = options.settings
         self._wire, self._options = wire, options
         self.worker = 0
-        self._pace, self._figures = Pace(), Figures()
+        self._pace, self._figures, self._timings = Pace(), Figures(), Timings()
         self._spans: Spans | None = None
         self._lanes = Lanes(lambda: self._claiming.wake())
         self._feeding = False  # whether that is about to be done
         self._starting_over = False
+        self._memory = 0  # bytes, as last said
         self._loops: list[asyncio.Task[None]] = []
         self._sends: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -113,6 +118,7 @@ class Dispatcher:
             upkeep=self._upkeep,
             passages=self._passages,
             pace=self._pace,
+            timings=self._timings,
             break_off=self._break_off,
             most_crashes=settings.crashes,
         )
@@ -218,6 +224,7 @@ class Dispatcher:
             self._upkeep.recover(),
             self._upkeep.watch_room(),
             self._upkeep.keep_history(),
+            self._keep_timings(),
         ):
             self._loops.append(asyncio.create_task(loop, name=f"oaflow {loop.__name__}"))
         return self.worker
@@ -261,6 +268,7 @@ class Dispatcher:
             task.cancel()
         self._heart.stop()
         self._completer.stop()
+        await self._say_timings()
         await self._wire.send("unregister", ledger.unregister, self.worker)
         self.tell_figures()
         if self._spans is not None:
@@ -286,6 +294,25 @@ class Dispatcher:
     async def _advertise(self) -> None:
         known = self._passages
         await self._wire.send("advertise", ledger.advertise, self.worker, known.takes, known.async_tasks, known.lacks)
+
+    async def _keep_timings(self) -> None:
+        while True:
+            await asyncio.sleep(TIMINGS_EVERY)
+            await self._say_timings()
+
+    async def _say_timings(self) -> None:
+        """
+        Say how long attempts took, where there is something to say. What is sent again after a lost answer counts
+        twice: an estimate bears that.
+        """
+        kept, shifts = self._timings.take(time.time(), self._passages.busy)
+        memory = resident(os.getpid()) + sum(resident(executor.pid) for executor in self._pool.everyone)
+        if kept or shifts or abs(memory - self._memory) > self._memory // 8:
+            self._memory = memory
+            with contextlib.suppress(Refused):
+                await self._wire.send(
+                    "timings", ledger.keep_timings, self.worker, self._options.executors, memory, kept, shifts
+                )
 
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -389,6 +416,7 @@ class Dispatcher:
     def _forget(self, run: str) -> None:
         self._pool.forget(run)
         self._pace.forget(run)
+        self._timings.forget(run)
         self._resting.forget_run(run)
 
     def _go_on(self, parent: Held, successors: Sequence[Successor]) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from oaflow.ledger.rows import Successor
+from oaflow.ledger.rows import Completion, Successor
 from oaflow.runtime.completer import Completer
 from oaflow.runtime.completions import ended, handed, trouble_of, troubled
 from oaflow.runtime.held import Held
@@ -18,6 +18,7 @@ from oaflow.runtime.messages import Handover
 from oaflow.runtime.pace import Pace
 from oaflow.runtime.passages import Passages
 from oaflow.runtime.policy import Trouble
+from oaflow.runtime.timings import Timings
 from oaflow.runtime.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class Outcomes:
         upkeep: is told of full disks.
         passages: know the versions of tasks.
         pace: learns how long attempts take.
+        timings: keep it for estimates.
         break_off: ends an attempt that streams for a run that was cancelled.
         most_crashes: of a job, after which it is failed.
     """
@@ -45,11 +47,12 @@ class Outcomes:
         upkeep: Upkeep,
         passages: Passages,
         pace: Pace,
+        timings: Timings,
         break_off: Callable[[Held], None],
         most_crashes: int,
     ) -> None:
         self._completer, self._log, self._upkeep = completer, lines, upkeep
-        self._passages, self._pace = passages, pace
+        self._passages, self._pace, self._timings = passages, pace, timings
         self._break_off, self._most_crashes = break_off, most_crashes
 
     def take(self, held: Held, handover: Handover) -> None:
@@ -81,7 +84,7 @@ class Outcomes:
                 version=handover.version,
             )
         else:
-            self._completer.put(handed(held, handover))
+            self._send(held, handed(held, handover))
 
     def _warn(self, held: Held, warning: str) -> None:
         """
@@ -115,7 +118,8 @@ class Outcomes:
             text=error.get("traceback") or f"{error.get('type', 'error')}: {error.get('message', '')}",
             documents=held.documents,
         )
-        self._completer.put(
+        self._send(
+            held,
             troubled(
                 held,
                 trouble,
@@ -125,7 +129,7 @@ class Outcomes:
                 most_crashes=self._most_crashes,
                 detail=detail,
                 emitted=emitted,
-            )
+            ),
         )
 
     def end(self, held: Held, outcome: str, detail: Mapping[str, Any] | None = None) -> None:
@@ -134,3 +138,8 @@ class Outcomes:
         """
         now = time.time()
         self._completer.put(ended(held, outcome, detail, started=now, now=now))
+
+    def _send(self, held: Held, completion: Completion) -> None:
+        in_loop = self._passages.probe_of(held.stage.task).is_async
+        self._timings.saw(completion, held.row.args, in_loop=in_loop, collected=held.collected)
+        self._completer.put(completion)

@@ -65,6 +65,13 @@ class Passages:
         """
         return list(self._known.values())
 
+    def busy(self, run: str) -> bool:
+        """
+        Whether jobs of a run are in hand.
+        """
+        passage = self._known.get(run)
+        return passage is not None and passage.held > 0
+
     @property
     def any_cancelled(self) -> bool:
         """

@@ -97,5 +97,7 @@ BEGIN
     DELETE FROM oaflow.counters k WHERE k.run = p_run;
     DELETE FROM oaflow.joins k WHERE k.run = p_run;
     DELETE FROM oaflow.collects k WHERE k.run = p_run;
+    DELETE FROM oaflow.timings k WHERE k.run = p_run;
+    DELETE FROM oaflow.shifts k WHERE k.run = p_run;
     RETURN false;
 END $$;

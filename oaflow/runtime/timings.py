@@ -1,0 +1,137 @@
+"""
+How long attempts take, as far as this worker has seen: kept in sums, and taken out every few seconds. Pure: the clock
+comes in as a number.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from oaflow.forecast import BUCKETS, bucket
+from oaflow.ledger.rows import Completion
+
+# Media types of a stage that are told apart; what comes after them counts under none.
+MOST_MEDIA = 30
+
+# Those of attempts that say how long the stage takes. A killed one has no end of its own, a paused one goes on later.
+_TIMED = frozenset({"done", "failed", "diverted", "parted", "retried"})
+
+# That of the first entity which has one, in the job as it travels.
+_MEDIA = re.compile(r'"mimeType": ?\["([^"\\]{1,100})"')
+
+
+def media_of(args: str) -> str:
+    """
+    The media type of what a job carries; empty where it names none.
+    """
+    found = _MEDIA.search(args)
+    return found.group(1) if found else ""
+
+
+@dataclass(slots=True)
+class _Sums:
+    in_loop: bool
+    attempts: int = 0
+    jobs: int = 0
+    members: int = 0
+    seconds: float = 0.0
+    squares: float = 0.0
+    times: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+    successors: Counter[str] = field(default_factory=Counter[str])
+
+
+@dataclass(slots=True)
+class _Shift:
+    since: float
+    seen: bool = True
+
+
+class Timings:
+    """
+    What attempts at jobs of each stage and media type took since it was last taken out, and for how long the worker
+    had jobs of each run in hand. Times are epoch seconds.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, str, str], _Sums] = {}
+        self._media: dict[tuple[str, str], set[str]] = {}
+        self._shifts: dict[str, _Shift] = {}
+
+    def saw(self, completion: Completion, args: str, *, in_loop: bool, collected: int = 0) -> None:
+        """
+        Take in an attempt, or a part of its stream, with the job as it travelled.
+        """
+        outcome, run, stage = completion.outcome, completion.run, completion.stage
+        timed = outcome in _TIMED
+        if not timed and outcome != "chunk":
+            return
+        shift = self._shifts.get(run)
+        if shift is None:
+            self._shifts[run] = _Shift(completion.started)
+        else:
+            shift.seen = True
+        key = (run, stage, self._known(run, stage, media_of(args)))
+        sums = self._sums.get(key)
+        if sums is None:
+            sums = self._sums[key] = _Sums(in_loop)
+        if timed:
+            seconds = max(completion.ended - completion.started, 0.0)
+            sums.attempts += 1
+            sums.seconds += seconds
+            sums.squares += seconds * seconds
+            sums.times[bucket(seconds)] += 1
+            if outcome != "retried":
+                sums.jobs += 1
+                sums.members += collected or 1
+        for successor in completion.successors:
+            sums.successors[successor.stage] += 1
+
+    def take(self, now: float, busy: Callable[[str], bool]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """
+        Take out what came since the last time: the sums, and the shifts.
+
+        Args:
+            busy: whether jobs of a run are in hand.
+        """
+        timings = [
+            {
+                "run": run,
+                "stage": stage,
+                "media": media,
+                "in_loop": sums.in_loop,
+                "attempts": sums.attempts,
+                "jobs": sums.jobs,
+                "members": sums.members,
+                "seconds": sums.seconds,
+                "squares": sums.squares,
+                "times": sums.times,
+                "successors": sums.successors,
+            }
+            for (run, stage, media), sums in self._sums.items()
+        ]
+        self._sums.clear()
+        shifts: list[dict[str, Any]] = []
+        for run, shift in list(self._shifts.items()):
+            if shift.seen or busy(run):
+                shifts.append({"run": run, "began": shift.since, "ended": now, "seconds": max(now - shift.since, 0.0)})
+                shift.since, shift.seen = now, False
+            else:
+                del self._shifts[run]  # begins anew with the next attempt
+        return timings, shifts
+
+    def forget(self, run: str) -> None:
+        """
+        Drop which media types a run has had, once it has ended. What is not taken out yet stays.
+        """
+        for key in [key for key in self._media if key[0] == run]:
+            del self._media[key]
+
+    def _known(self, run: str, stage: str, media: str) -> str:
+        known = self._media.setdefault((run, stage), set())
+        if media not in known:
+            if len(known) >= MOST_MEDIA:
+                return ""
+            known.add(media)
+        return media
