@@ -16,8 +16,9 @@ from benchmarks.ground import Ground, begin, chain, ground, worker
 from benchmarks.harness import Figure, Report, Size, Target
 from oaflow.ledger.runs import find_run
 from oaflow.ledger.timings import shifts
-from oaflow.operations.estimating import Variant, estimate_of, simulate
+from oaflow.operations.estimating import estimate_of
 from oaflow.operations.modelling import active
+from oaflow.operations.simulating import Variant, simulate
 from oaflow.operations.states import bound_plan, in_order, status_of
 from oaflow.plan import Plan
 from oaflow.settings import Settings

@@ -59,7 +59,7 @@ class Kind:
     Attributes:
         seen: how many have shown how long they take.
         follows: how many jobs of other kinds come of one.
-        pools: names of the pools of which each holds a place while it runs.
+        pools: names of the pools of which each holds a place while it runs; those after the first are limits.
         streams: whether what follows comes while it runs, and not at its end.
     """
 
@@ -100,7 +100,7 @@ class Forecast:
     share: float
 
 
-def forecast(work: Work, *, stretch: float = 1.0, doubt: float = 0.05, tries: int = 11, seed: int = 0) -> Forecast:
+def forecast(work: Work, *, stretch: float = 1.0, doubt: float = 0.1, tries: int = 11, seed: int = 0) -> Forecast:
     """
     How long work will take.
 
@@ -122,13 +122,11 @@ def forecast(work: Work, *, stretch: float = 1.0, doubt: float = 0.05, tries: in
     return Forecast(middle[0], ends[edge][0], ends[-1 - edge][0], middle[1], middle[2])
 
 
-def spent(work: Work, busy: float, *, seed: int = 0) -> tuple[float, dict[str, float]]:
+def spent(work: Work, busy: float, *, seed: int = 0) -> float:
     """
-    After how many seconds so many seconds of attempts have ended, and how many of them are of each stage: what the same
-    simulation says of work that is over.
+    After how many seconds so many seconds of attempts have ended: what the same simulation says of work that is over.
     """
-    course = _Course(work, random.Random(seed), batches=_FINE)
-    return course.run(busy), course.ended
+    return _Course(work, random.Random(seed), batches=_FINE).run(busy)
 
 
 def load(work: Work) -> dict[int, float]:
@@ -187,7 +185,6 @@ class _Course:
         self._events: list[tuple[float, int, str, int, float, float]] = []
         self._number = 0
         self._now = 0.0
-        self.ended: dict[str, float] = {}
         self._busy = 0.0
         self._draws = {kind: _draws(work.kinds[kind], chance) for kind in total}
 
@@ -211,12 +208,14 @@ class _Course:
             if what == "part":
                 self._follow(kind, jobs)
                 continue
-            for name in made.pools:
-                self._free[name] += 1
+            if what == "place":
+                for name in made.pools[1:]:
+                    self._free[name] += 1
+                continue
+            self._free[made.pools[0]] += 1
             if not made.streams:
                 self._follow(kind, jobs)
             self._busy += seconds
-            self.ended[made.stage] = self.ended.get(made.stage, 0.0) + seconds
             if busy is not None and self._busy >= busy:
                 return self._now
 
@@ -294,10 +293,24 @@ class _Course:
             self._free[name] -= 1
             pool = self._work.pools[name]
             self._held[name] += seconds if pool.rate is None else pool.places * size / pool.rate
+        if len(made.pools) > 1:
+            self._at(began + seconds + size * self._wait_for(made), "place", kind, 0, 0.0)
         if made.streams:
             for part in range(1, _PARTS + 1):
                 self._at(began + seconds * part / _PARTS, "part", kind, size / _PARTS, 0.0)
         self._at(began + seconds, "end", kind, size, seconds)
+
+    def _wait_for(self, made: Kind) -> float:
+        """
+        For how long each job that has a place of its limit waits for one of the first pool: until one of the others
+        that wait for that has ended, as it is claimed behind them.
+        """
+        others = [
+            (queue[0][0], kind.mean)
+            for number, queue in self._queues.items()
+            if queue and len((kind := self._work.kinds[number]).pools) == 1 and kind.pools[0] == made.pools[0]
+        ]
+        return min(others)[1] if others else 0.0
 
     def _at(self, when: float, what: str, kind: int, jobs: float, seconds: float) -> None:
         self._number += 1

@@ -1,5 +1,6 @@
 """
-`status`, `failures`, `receipt`, `trace`, `logs`: what can be asked about a run, and about a document in all of them.
+`status`, `simulate`, `failures`, `receipt`, `trace`, `logs`: what can be asked about a run, and about a document in all
+of them.
 """
 
 from typing import Annotated
@@ -17,6 +18,12 @@ def register(app: typer.Typer) -> None:
     """
     panel = "Asking"
     app.command("status", cls=Page, rich_help_panel=panel, epilog="Example: oaflow status ingest-abc234 --json")(status)
+    app.command(
+        "simulate",
+        cls=Page,
+        rich_help_panel=panel,
+        epilog="Example: oaflow simulate ingest-abc234 --workers 1,2,4",
+    )(simulate)
     app.command("failures", cls=Page, rich_help_panel=panel, epilog="Example: oaflow failures ingest-abc234")(failures)
     app.command(
         "receipt", cls=Page, rich_help_panel=panel, epilog="Example: oaflow receipt ingest-abc234 --list failed"
@@ -32,11 +39,22 @@ def register(app: typer.Typer) -> None:
 def status(
     run: RunId = None,
     all: Annotated[bool, typer.Option("--all", "-a", help="The latest runs, one a line.")] = False,
+    watched: Annotated[
+        bool,
+        typer.Option("--watch", "-w", help="Go on showing it: all that go on, or RUN until it ends; q leaves."),
+    ] = False,
     json: Json = False,
 ) -> int:
     """
     Show how a run stands.
     """
+    if watched:
+        from oaflow.cli.watching import follow
+        from oaflow.errors import UsageError
+
+        if all:
+            raise UsageError("--all and --watch exclude each other", help="--watch alone shows all runs that go on")
+        return follow(settings(), run, json=json)
     from oaflow.cli.output import say_json, screen, table
     from oaflow.cli.summary import print_details
     from oaflow.operations import reading
@@ -60,6 +78,36 @@ def status(
         say_json(details.as_json())
     else:
         print_details(details)
+    return 0
+
+
+def simulate(
+    run: RunId = None,
+    workers: Annotated[
+        list[str] | None,
+        typer.Option("--workers", metavar="N|STAGE=N", help="So many workers; or of one stage, so many of its own."),
+    ] = None,
+    executors: Annotated[
+        str | None, typer.Option("--executors", metavar="N", help="So many executors of each worker.")
+    ] = None,
+    concurrency: Annotated[
+        list[str] | None,
+        typer.Option("--concurrency", metavar="STAGE=N", help="So many jobs of a stage at once."),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """
+    Tell how long a run would take with other workers or limits; 1,2,4 in place of a number tries each.
+    """
+    from oaflow.cli.output import say_json
+    from oaflow.cli.simulations import print_simulated
+    from oaflow.operations.simulating import simulate, variants_of
+
+    found = simulate(settings(), run, variants_of(workers or (), executors, concurrency or ()))
+    if json:
+        say_json(found.as_json())
+    else:
+        print_simulated(found)
     return 0
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from oaflow.cli.output import clean, count, is_text, remark, remarks, say_json, shortened, table
 from oaflow.cli.verdicts import Limits, exit_code
+from oaflow.operations.estimating import Estimate
 from oaflow.operations.following import (
     Draining,
     Finished,
@@ -47,10 +48,12 @@ class Pace:
         self._now = now
         self._seen: deque[tuple[float, int]] = deque()
         self._percent = 0
+        self._estimate: Estimate | None = None
+        self._since = 0.0
 
     def look(self, event: Progress) -> str:
         """
-        One line: found, done and rate; once the source is exhausted a percentage too.
+        One line: found, done and rate; once the source is exhausted a percentage too, and the time that is left.
         """
         status = event.status
         done = status.total("done") + status.total("failed") + status.total("diverted") + status.total("vanished")
@@ -62,7 +65,20 @@ class Pace:
             # 100 % is said when the run has ended, not when its last job happens to have.
             self._percent = max(self._percent, 100 if not status.run.open else min(now, 99))
             parts.insert(0, f"{self._percent} %")
+        if event.estimate is not None and (left := self._left(event.estimate)):
+            parts.append(left)
         return " · ".join(parts)
+
+    def _left(self, estimate: Estimate) -> str | None:
+        """
+        The time that is left, less what has passed since it was estimated.
+        """
+        from oaflow.cli.summary import time_left
+
+        now = self._now()
+        if self._estimate is not estimate:
+            self._estimate, self._since = estimate, now
+        return time_left(estimate, now - self._since)
 
     def _rate(self, done: int) -> float:
         now = self._now()

@@ -13,6 +13,7 @@ from oaflow.ledger.failures import Cluster
 from oaflow.ledger.receipts import Receipt
 from oaflow.ledger.runs import COUNTERS
 from oaflow.ledger.unmatched import Unmatched
+from oaflow.operations.estimating import Estimate
 from oaflow.operations.states import Account, Details, RunStatus
 from oaflow.operations.waits import Wait
 from oaflow.quantities import duration
@@ -86,6 +87,32 @@ def headline(status: RunStatus, *, reason: bool = True) -> Text:
     if run.reason and reason:
         line.append(f"\n{clean(run.reason)}", "yellow")
     return line
+
+
+def estimate_line(estimate: Estimate, aged: float = 0.0) -> Text:
+    """
+    How long a run will still take, and what that takes for granted.
+
+    Args:
+        aged: seconds since it was made.
+    """
+    said = time_left(estimate, aged)
+    if said is None:
+        return Text(f"no estimate yet: {clean(estimate.why)}", "dim")
+    line = Text(said, "bold")
+    if estimate.assumes:
+        line.append(f"; this assumes that {clean(estimate.assumes)}", "not bold dim")
+    return line
+
+
+def time_left(estimate: Estimate, aged: float = 0.0) -> str | None:
+    """
+    The same without what it takes for granted; None where there is nothing to say.
+    """
+    if estimate.seconds is None or estimate.low is None or estimate.high is None:
+        return None
+    left, low, high = (duration(max(seconds - aged, 0)) for seconds in (estimate.seconds, estimate.low, estimate.high))
+    return f"about {left} left" + (f" ({low} to {high})" if low != high else "")
 
 
 def stage_table(status: RunStatus, account: Account | None = None) -> Any:
@@ -260,6 +287,8 @@ def print_details(details: Details) -> None:
     console.print(headline(details.status, reason=not details.status.run.open))
     if details.status.run.rerun_of is not None:
         console.print(f"a part of run {escape(details.status.run.rerun_of)} again")
+    if details.estimate is not None:
+        say_hanging(estimate_line(details.estimate))
     console.print()
     console.print(stage_table(details.status))
     if details.running:

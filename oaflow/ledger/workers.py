@@ -103,6 +103,38 @@ class Running:
     names: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """
+    So many jobs of a stage of a run that a worker has in hand.
+    """
+
+    worker: int
+    run: str
+    stage: str
+    jobs: int
+
+
+def hands(connection: Connection[Any], workers: Iterable[int]) -> list[Hand]:
+    """
+    What workers have in hand.
+    """
+    with connection.cursor(row_factory=class_row(Hand)) as cursor:
+        return cursor.execute(sql("hands"), {"workers": list(workers)}).fetchall()
+
+
+def oldest(
+    connection: Connection[Any], run: str, pairs: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], float | None]:
+    """
+    For how many seconds the job that comes next has waited, of each of the given (queue, task) pairs of a run in which
+    one waits.
+    """
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        rows = cursor.execute(sql("oldest"), {"run": run, **_columns(pairs)}).fetchall()
+    return {(queue, task): seconds for queue, task, seconds in rows}
+
+
 def workers(connection: Connection[Any], silent: float) -> list[Worker]:
     """
     Workers whose last heartbeat is younger than `silent` seconds.

@@ -13,6 +13,7 @@ from psycopg import Connection
 
 from oaflow.errors import EnvironmentProblem, says_full
 from oaflow.postgres import Address, open_database
+from oaflow.runtime.room import full
 from oaflow.settings import Settings
 
 
@@ -44,6 +45,56 @@ class Database:
         except psycopg.OperationalError as error:
             reason = str(error).strip().splitlines()[-1:] or ["no reason given"]
             raise EnvironmentProblem(f"{self.address} cannot be reached: {reason[0]}", help="oaflow doctor") from error
+
+
+class Link:
+    """
+    A connection that is made again when it breaks, and hears of runs that begin or end.
+
+    Args:
+        program: what the server knows it as.
+    """
+
+    def __init__(self, database: Database, program: str) -> None:
+        self._database, self._program = database, program
+        self._connection: Connection[Any] | None = None
+
+    def get(self) -> Connection[Any]:
+        """
+        The connection, which works as far as is known.
+
+        Raises:
+            OperationalError: the database is away.
+        """
+        if self._connection is None or self._connection.closed or self._connection.broken:
+            self._connection = psycopg.connect(
+                self._database.address.uri, autocommit=True, application_name=self._program, connect_timeout=5
+            )
+            self._connection.execute("LISTEN oaflow")
+        return self._connection
+
+    def wait(self, seconds: float) -> None:
+        """
+        Waits, but no longer than until a run begins or ends.
+        """
+        for _ in self.get().notifies(timeout=seconds, stop_after=1):
+            pass
+
+    def close(self) -> None:
+        """
+        Ends it.
+        """
+        if self._connection is not None:
+            self._connection.close()
+
+    def why(self, error: Exception) -> str:
+        """
+        Why the database is away. Our own may have been told to end by what it says in its log only: its disk is full.
+        """
+        if self._database.embedded and (problem := full([self._database.settings.home])):
+            return problem
+        lines = str(error).strip().splitlines()
+        return lines[0].strip() if lines else type(error).__name__
 
 
 @contextmanager

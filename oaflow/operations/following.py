@@ -17,11 +17,11 @@ from oaflow.ledger.runs import Run, find_run, mark, stop
 from oaflow.ledger.workers import Waiting, recover
 from oaflow.operations.again import settle
 from oaflow.operations.binding import store_of
-from oaflow.operations.databases import Database
+from oaflow.operations.databases import Database, Link
+from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.states import Account, NoSuchRunError, RunStatus, account_of, in_order, status_of
 from oaflow.operations.waits import waiting_of
 from oaflow.plan import BoundPlan
-from oaflow.runtime.room import full
 from oaflow.runtime.supervisor import Died, Ended, Interrupts, Supervisor
 
 # How often the counters are looked at. They are sums over a few dozen rows.
@@ -30,6 +30,9 @@ _LOOK = 0.25
 # After this long a job that nobody can run is named, and again when that changes.
 _UNSERVED_AFTER = 10.0
 
+# How often it is estimated how long the run will still take, which is a tenth of a second of work.
+_ESTIMATE_EVERY = 5.0
+
 # A database that is away is tried again this often.
 _RETRY = 1.0
 
@@ -37,11 +40,13 @@ _RETRY = 1.0
 @dataclass(frozen=True, slots=True)
 class Progress:
     """
-    How the run stands now. `exhausted` says that its source has no more to give.
+    How the run stands now. `exhausted` says that its source has no more to give; `estimate` is how long it will still
+    take, where there is something to say.
     """
 
     status: RunStatus
     exhausted: bool
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,35 +120,6 @@ class Finished:
 Event = Progress | Waits | WorkerDied | Unreachable | Reachable | Paused | Draining | Finished
 
 
-class _Link:
-    """
-    A connection that is made again when it breaks.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._connection: Connection[Any] | None = None
-
-    def get(self) -> Connection[Any]:
-        if self._connection is None or self._connection.closed or self._connection.broken:
-            self._connection = psycopg.connect(
-                self._database.address.uri, autocommit=True, application_name="oaflow follow", connect_timeout=5
-            )
-            self._connection.execute("LISTEN oaflow")
-        return self._connection
-
-    def wait(self, seconds: float) -> None:
-        """
-        Waits, but no longer than until a run begins or ends.
-        """
-        for _ in self.get().notifies(timeout=seconds, stop_after=1):
-            pass
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-
-
 def follow(
     database: Database,
     run: str,
@@ -166,12 +142,13 @@ def follow(
     """
     settings = database.settings
     order = in_order(bound)
-    link = _Link(database)
+    link = Link(database, "oaflow follow")
     away = False
     paused: str | None = None
     told: frozenset[tuple[str, str]] = frozenset()
     dead: set[int] = set()
-    asked = now()
+    asked = estimated = now()
+    estimate: Estimate | None = None
     status: RunStatus | None = None
     try:
         while True:
@@ -197,7 +174,10 @@ def follow(
                 if (status.run.reason or "" if status.run.state == "paused" else None) != paused:
                     paused = status.run.reason or "" if status.run.state == "paused" else None
                     yield Paused(paused)
-                yield Progress(status, _exhausted(status, bound))
+                if now() - estimated >= _ESTIMATE_EVERY:
+                    estimated = now()
+                    estimate = estimate_of(connection, status.run, bound, status.stages, settings.dead_after)
+                yield Progress(status, exhausted(status, bound), estimate)
                 if not status.run.open:
                     # Where the entity store is away, the next run of this pipeline does it.
                     with suppress(EntityStoreError), store_of(settings, database.address.uri) as store:
@@ -218,7 +198,7 @@ def follow(
             except psycopg.OperationalError as error:
                 if not away:
                     away = True
-                    yield Unreachable(_reason(error, database))
+                    yield Unreachable(link.why(error))
                 sleep(_RETRY)
         signal = interrupts.last.name if interrupts.last is not None else "SIGINT"
         if supervisor is not None:
@@ -248,18 +228,8 @@ def _found(connection: Connection[Any], run: str) -> Run:
     return found
 
 
-def _exhausted(status: RunStatus, bound: BoundPlan) -> bool:
+def exhausted(status: RunStatus, bound: BoundPlan) -> bool:
     """
     Whether no stage that feeds the run from outside has anything open: its entries, and what leads back into them.
     """
     return status.run.sealed and all(status.stages[name].open == 0 for name in bound.start if name in status.stages)
-
-
-def _reason(error: Exception, database: Database) -> str:
-    """
-    Why the database is away. Our own may have been told to end by what it says in its log only: its disk is full.
-    """
-    if database.embedded and (problem := full([database.settings.home])):
-        return problem
-    lines = str(error).strip().splitlines()
-    return lines[0].strip() if lines else type(error).__name__

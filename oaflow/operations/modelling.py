@@ -97,12 +97,6 @@ class Model:
         """
         return sum(timing.seconds for timing in self._kinds if not self._bound.stages[timing.stage].external)
 
-    def busy_in(self, stage: str) -> float:
-        """
-        The same of one stage.
-        """
-        return sum(timing.seconds for timing in self._by_stage.get(stage, ()))
-
     def unseen(self, stage: str, media: Mapping[str, int]) -> str | None:
         """
         The media type of which most wait and none is done, where that is much of all that waits.
@@ -141,7 +135,6 @@ class Model:
         capacity: Capacity,
         *,
         media: Mapping[str, Mapping[str, int]] | None = None,
-        slower: Mapping[str, float] | None = None,
         begun: bool = False,
     ) -> Work:
         """
@@ -150,7 +143,6 @@ class Model:
         Args:
             waiting: how many, by stage.
             media: of which media types they are, by stage, as far as that is known: else as those before.
-            slower: how much longer jobs of some stages take than their attempts say.
             begun: whether as many of them as there is room for run already, those of the last stages first.
         """
         jobs: dict[int, float] = {}
@@ -158,7 +150,7 @@ class Model:
             for kind, share in self._shares(stage, (media or {}).get(stage)).items():
                 jobs[kind] = jobs.get(kind, 0.0) + number * share
         pools = self._pools(capacity)
-        kinds = tuple(self._kind(timing, capacity, (slower or {}).get(timing.stage, 1.0)) for timing in self._kinds)
+        kinds = tuple(self._kind(timing, capacity) for timing in self._kinds)
         running: dict[int, int] = {}
         free = {name: pool.places for name, pool in pools.items()}
         for kind in sorted(jobs, reverse=True) if begun else ():
@@ -181,13 +173,13 @@ class Model:
         total = sum(like.values())
         return {self._number[stage, name]: number / total for name, number in like.items()}
 
-    def _kind(self, timing: Timing, capacity: Capacity, slower: float) -> Kind:
+    def _kind(self, timing: Timing, capacity: Capacity) -> Kind:
         stage = self._bound.stages[timing.stage]
         whole = self._by_stage[timing.stage]
         # A few of one media type say less than all of the stage.
         like = [timing] if timing.jobs >= _ALIKE else whole
         attempts, jobs = sum(one.attempts for one in like), sum(one.jobs for one in like)
-        mean = slower * sum(one.seconds for one in like) / jobs
+        mean = sum(one.seconds for one in like) / jobs
         each = sum(one.seconds for one in like) / attempts
         spread = math.sqrt(max(sum(one.squares for one in like) / attempts - each * each, 0.0))
         times = [sum(column) for column in zip(*(one.times for one in like), strict=True)]

@@ -26,6 +26,7 @@ from oaflow.ledger.runs import (
 )
 from oaflow.ledger.unmatched import Unmatched, unmatched
 from oaflow.ledger.workers import Running, running, workers
+from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.waits import Wait, waits_of
 from oaflow.plan import BoundPlan, Plan, bind
 from oaflow.plan.params import close_to
@@ -74,7 +75,8 @@ class RunStatus:
 @dataclass(frozen=True, slots=True)
 class Details:
     """
-    What `status` shows beside the counts. `waits` is what keeps the run waiting, `unmatched` what no edge took.
+    What `status` shows beside the counts. `waits` is what keeps the run waiting, `unmatched` what no edge took;
+    `estimate` is how long it will still take, None where it does not go on.
     """
 
     status: RunStatus
@@ -82,6 +84,7 @@ class Details:
     waits: list[Wait]
     mixed: dict[str, list[Version]]
     unmatched: list[Unmatched]
+    estimate: Estimate | None = None
 
     def as_json(self) -> dict[str, Any]:
         """
@@ -91,6 +94,7 @@ class Details:
             **self.status.as_json(),
             "waits": [wait.as_json() for wait in self.waits],
             "unmatched": [asdict(one) for one in self.unmatched],
+            "estimate": None if self.estimate is None else self.estimate.as_json(),
         }
 
 
@@ -256,6 +260,7 @@ def details_of(connection: Connection[Any], run: Run, silent: float, *, private:
         waits=list(waits_of(connection, run, bound, status.stages, silent, abandoned=abandoned)),
         mixed={stage: versions for stage, versions in met.items() if len(versions) > 1},
         unmatched=unmatched(connection, run.id) if status.total("unmatched") else [],
+        estimate=None if abandoned else estimate_of(connection, run, bound, status.stages, silent),
     )
 
 

@@ -1,0 +1,296 @@
+"""
+`status --watch`: the whole screen where there is a terminal, lines where there is none.
+"""
+
+import contextlib
+import os
+import queue
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.segment import Segment, Segments
+from rich.text import Text
+
+from oaflow.cli.output import clean, count, data_size, hanging, remark, say_json, screen, shortened, table
+from oaflow.cli.progress import Pace
+from oaflow.cli.summary import estimate_line, headline
+from oaflow.operations.following import Progress
+from oaflow.operations.watching import Away, View, Watched, watch
+from oaflow.quantities import duration
+from oaflow.settings import Settings
+
+# Without a terminal a line of each run is printed this often.
+_PLAIN_SECONDS = 5.0
+
+# A screen is drawn again this often where nothing comes: times go on.
+_DRAW_SECONDS = 1.0
+
+# For the thread that asks the database to see that nobody looks any more.
+_LEAVE_SECONDS = 3.0
+
+_LONGEST = 200
+
+_LEAVE = {"q", "Q", "\x1b", "\x03", "\x04"}
+_MOVES: dict[str, Callable[[int], int]] = {
+    "\x1b[A": lambda _page: -1,
+    "k": lambda _page: -1,
+    "\x1b[B": lambda _page: 1,
+    "j": lambda _page: 1,
+    "\x1b[5~": lambda page: -page,
+    "\x1b[6~": lambda page: page,
+    " ": lambda page: page,
+    "\x1b[H": lambda _page: -(10**6),
+    "g": lambda _page: -(10**6),
+    "\x1b[F": lambda _page: 10**6,
+    "G": lambda _page: 10**6,
+}
+
+
+def follow(settings: Settings, run: str | None, *, json: bool) -> int:
+    """
+    Shows what goes on until somebody leaves, or the run has ended.
+
+    Returns:
+        the exit code.
+    """
+    if json or not (sys.stdin.isatty() and screen().is_terminal):
+        _print_lines(watch(settings, run), json=json)
+    else:
+        _Screen(settings, run).show()
+    return 0
+
+
+def _print_lines(views: Iterator[View | Away], *, json: bool) -> None:
+    printed: float | None = None
+    paces: dict[str, Pace] = {}
+    away = False
+    for view in views:
+        if isinstance(view, Away):
+            if not away:
+                remark(f"the database is away ({shortened(view.reason)}); this waits for it", "yellow")
+            away = True
+            continue
+        if away:
+            away = False
+            remark("the database is back", "yellow")
+        due = printed is None or view.last or time.monotonic() - printed >= _PLAIN_SECONDS
+        for one in view.runs if not json else ():
+            pace = paces.setdefault(one.status.run.id, Pace())
+            line = pace.look(Progress(one.status, one.exhausted, one.estimate))
+            if due:
+                run = one.status.run
+                screen().print(Text(f"{clean(run.id)} {run.state}, {duration(run.seconds)}: {line}"), soft_wrap=True)
+                for wait in one.waits:
+                    screen().print(Text(f"  {clean(wait.head)} {shortened(wait.text, _LONGEST)}"), soft_wrap=True)
+        if due:
+            printed = time.monotonic()
+            if json:
+                say_json(view.as_json())
+
+
+class _Screen:
+    """
+    The screen of a terminal. A thread asks the database, which may be away for a while; this one draws and hears keys.
+    """
+
+    def __init__(self, settings: Settings, run: str | None) -> None:
+        self._settings, self._run = settings, run
+        self._stop = threading.Event()
+        self._came: queue.SimpleQueue[View | Away | BaseException] = queue.SimpleQueue()
+        self._wakes, self._wake = os.pipe()
+        self._view: View | None = None
+        self._away: Away | None = None
+        self._error: BaseException | None = None
+        self._top = 0
+
+    def show(self) -> None:
+        """
+        Draws until somebody leaves.
+        """
+        console = screen()
+        asking = threading.Thread(target=self._ask, daemon=True)
+        asking.start()
+        before = signal.signal(signal.SIGWINCH, lambda _number, _frame: self._ring())
+        try:
+            with _keys() as read, Live(console=console, screen=True, auto_refresh=False) as live:
+                while True:
+                    live.update(self._picture(console), refresh=True)
+                    ready, _, _ = select.select([sys.stdin, self._wakes], [], [], _DRAW_SECONDS)
+                    if self._wakes in ready:
+                        os.read(self._wakes, 1 << 12)
+                    while not self._came.empty():
+                        self._take(self._came.get())
+                    if self._error is not None or (sys.stdin in ready and self._pressed(read(), console)):
+                        break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            signal.signal(signal.SIGWINCH, before)
+            self._stop.set()
+            asking.join(_LEAVE_SECONDS)
+        if self._error is not None:
+            raise self._error
+
+    def _ask(self) -> None:
+        try:
+            for view in watch(self._settings, self._run, stopped=self._stop.is_set):
+                self._came.put(view)
+                self._ring()
+        except BaseException as error:  # it is raised again where it can be shown
+            self._came.put(error)
+            self._ring()
+
+    def _ring(self) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._wake, b".")
+
+    def _take(self, what: View | Away | BaseException) -> None:
+        match what:
+            case View():
+                self._view, self._away = what, None
+            case Away():
+                self._away = what
+            case _:
+                self._error = what
+
+    def _pressed(self, keys: str, console: Console) -> bool:
+        """
+        Whether somebody leaves.
+        """
+        page = max(console.height - 2, 1)
+        if keys in _MOVES:
+            self._top = max(self._top + _MOVES[keys](page), 0)
+            return False
+        return bool(keys) and (keys in _LEAVE or keys[0] in _LEAVE - {"\x1b"})
+
+    def _picture(self, console: Console) -> RenderableType:
+        """
+        As many lines as there is room for; the last says what can be typed.
+        """
+        width, height = console.size
+        if self._view is None:
+            body = [[Segment("the database is asked …" if self._away is None else "")]]
+        else:
+            whole = picture(self._view, width)
+            body = console.render_lines(whole, console.options.update_width(width), pad=False)
+        room = max(height - 1, 1)
+        self._top = min(self._top, max(len(body) - room, 0))
+        shown = body[self._top : self._top + room]
+        lines: list[Segment] = []
+        for line in shown + [[] for _ in range(room - len(shown))]:
+            lines += [*line, Segment.line()]
+        return Segments([*lines, *self._foot(console, width, len(body), room)])
+
+    def _foot(self, console: Console, width: int, total: int, room: int) -> list[Segment]:
+        if self._away is not None:
+            said = Text(shortened(f"the database is away: {self._away.reason}", width - 1), "bold yellow")
+        else:
+            rest = f" · {self._top + 1}-{min(self._top + room, total)} of {total} lines, ↑ ↓" if total > room else ""
+            said = Text(shortened(f"q leaves{rest}", width - 1), "dim")
+        return list(console.render(said, console.options.update(width=width, no_wrap=True)))[:-1]
+
+
+@contextlib.contextmanager
+def _keys() -> Generator[Callable[[], str]]:
+    """
+    What is typed, as it is typed, and not shown.
+    """
+    import termios
+    import tty
+
+    stream = sys.stdin.fileno()
+    before = termios.tcgetattr(stream)
+    tty.setcbreak(stream)
+    try:
+        yield lambda: os.read(stream, 64).decode("utf-8", "replace") or "q"  # the terminal is gone
+    finally:
+        termios.tcsetattr(stream, termios.TCSADRAIN, before)
+
+
+def picture(view: View, width: int) -> RenderableType:
+    """
+    Runs, what they wait for, and workers, for a terminal of that width.
+    """
+    parts: list[RenderableType] = []
+    for one in view.runs:
+        parts += [*_run(one, width), Text()]
+    parts.append(_workers(view, width))
+    return Group(*parts)
+
+
+def _run(one: Watched, width: int) -> Iterator[RenderableType]:
+    run = one.status.run
+    yield headline(one.status, reason=not run.open)
+    if not run.open:
+        done, failed = one.status.total("done"), one.status.total("failed")
+        yield Text(f"  {count(done, 'job')} done" + (f", {failed:,} failed" if failed else ""), "dim")
+        return
+    if one.estimate is not None:
+        yield from hanging(estimate_line(one.estimate, one.aged), width, 0, 2)
+    yield Text()
+    yield Padding(_stages(one, width), (0, 0, 0, 2))
+    for wait in one.waits:
+        yield Text()
+        yield from hanging(
+            Text.assemble((clean(wait.head), "yellow"), " ", shortened(wait.text, _LONGEST)), width, 0, 2
+        )
+        if wait.help:
+            yield from hanging(Text.assemble(("help:  ", "bold cyan"), clean(wait.help)), width, 0, 2)
+
+
+def _stages(one: Watched, width: int) -> RenderableType:
+    failures = one.status.total("failed") > 0
+    wide = width >= 80
+    columns = [("stage", False), ("waiting", True), ("running", True), ("done", True)]
+    columns += [("failed", True)] if failures else []
+    columns += [("rate", True)] + ([("next waits for", True)] if wide else [])
+    rows: list[list[object]] = []
+    for name, stage in one.status.stages.items():
+        running = min(one.running.get(name, 0), stage.open)
+        rate = one.rates.get(name, 0.0)
+        style = "bold" if stage.open else "" if stage.done else "dim"
+        since = one.waits_for.get(name)
+        cells: list[object] = [Text(clean(name), style)]
+        cells += [_number(stage.open - running, "cyan"), _number(running, "bold green"), _number(stage.done)]
+        cells += [_number(stage.failed, "red")] if failures else []
+        cells.append(Text(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s") if rate else Text("·", "dim"))
+        cells += [Text(duration(since)) if since is not None else Text("·", "dim")] if wide else []
+        rows.append(cells)
+    return table(columns, rows)
+
+
+def _workers(view: View, width: int) -> RenderableType:
+    if not view.workers:
+        return Text("no worker is there", "yellow")
+    wide = width >= 100
+    columns = [("worker", False), ("executors", True), ("memory", True), ("can run", not wide), ("in hand", False)]
+    rows: list[list[object]] = []
+    for one in view.workers:
+        held: dict[str, int] = {}
+        for hand in view.hands:
+            if hand.worker == one.id:
+                held[hand.stage] = held.get(hand.stage, 0) + hand.jobs
+        busy = ", ".join(f"{clean(stage)} {jobs:,}" for stage, jobs in sorted(held.items(), key=lambda it: -it[1]))
+        tasks = sorted({task.rpartition(".")[2] for task in one.tasks})
+        able = shortened(", ".join(tasks), 40) if wide else count(len(one.tasks), "task")
+        rows.append(
+            [
+                f"{one.id} {one.host} {one.pid}",
+                "·" if one.executors is None else f"{one.executors:,}",
+                "·" if one.memory is None else data_size(one.memory),
+                able if tasks else Text("·", "dim"),
+                busy or Text("idle", "dim"),
+            ]
+        )
+    return table(columns, rows)
+
+
+def _number(value: int, style: str = "") -> Text:
+    return Text(f"{value:,}", style) if value else Text("·", "dim")

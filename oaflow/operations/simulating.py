@@ -1,0 +1,193 @@
+"""
+How long a run would take otherwise: with more workers, executors, or places.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from oaflow.errors import UsageError
+from oaflow.forecast import Forecast, forecast
+from oaflow.ledger.runs import Run
+from oaflow.ledger.timings import shifts, timings
+from oaflow.operations.databases import connection
+from oaflow.operations.estimating import (
+    ENOUGH,
+    arrived,
+    crew_text,
+    limits_of,
+    stretch_of,
+    unknown_rest,
+    unseen_joins,
+)
+from oaflow.operations.modelling import Capacity, Model, active, crew
+from oaflow.operations.states import bound_plan, in_order, status_of, wanted_run
+from oaflow.plan.params import close_to
+from oaflow.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """
+    What may be otherwise: workers of all stages, executors of each worker, workers of some stages alone, and limits.
+    None: as it was.
+    """
+
+    workers: int | None = None
+    executors: int | None = None
+    own: tuple[tuple[str, int], ...] = ()
+    concurrency: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """
+        As it is typed.
+        """
+        parts = [f"--workers {self.workers}"] if self.workers is not None else []
+        parts += [f"--workers {stage}={number}" for stage, number in self.own]
+        parts += [f"--executors {self.executors}"] if self.executors is not None else []
+        parts += [f"--concurrency {stage}={number}" for stage, number in self.concurrency]
+        return " ".join(parts) or "as it was"
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """
+    How long a run would take in each of some ways. `took` is how long it was worked on in fact; `rest` says that it has
+    not ended, and what is left of it was simulated.
+    """
+
+    run: Run
+    took: float
+    rest: bool
+    variants: tuple[tuple[Variant, Forecast], ...]
+    assumes: str
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        The public form.
+        """
+        return {
+            "run": self.run.id,
+            "took": round(self.took, 1),
+            "rest": self.rest,
+            "assumes": self.assumes,
+            "variants": [
+                {
+                    "workers": variant.workers,
+                    "executors": variant.executors,
+                    "own": dict(variant.own),
+                    "concurrency": dict(variant.concurrency),
+                    "seconds": round(found.seconds, 1),
+                    "low": round(found.low, 1),
+                    "high": round(found.high, 1),
+                    "busiest": found.busiest,
+                    "share": round(found.share, 3),
+                }
+                for variant, found in self.variants
+            ],
+        }
+
+
+def simulate(settings: Settings, run: str | None, variants: Sequence[Variant]) -> Simulated:
+    """
+    How long a run would take in some ways, the first of which is as it was: all of it where it has ended, else what is
+    left.
+
+    Raises:
+        UsageError: there is no such run or stage, or too little of it is known.
+    """
+    with connection(settings) as made:
+        found = wanted_run(made, run)
+        bound = bound_plan(made, found)
+        for name in {stage for one in variants for stage, _ in (*one.own, *one.concurrency)}:
+            if name not in bound.stages:
+                raise UsageError(
+                    f"run {found.id!r} has no stage {name!r}",
+                    help=close_to(name, bound.stages) or f"its stages are: {', '.join(in_order(bound))}",
+                )
+        status = status_of(made, found, in_order(bound))
+        seen, worked = timings(made, found.id), shifts(made, found.id)
+        held = limits_of(made, bound)
+    seconds = active(worked)
+    model = Model(bound, seen, seconds)
+    if sum(model.jobs(name) for name in bound.stages) < ENOUGH:
+        raise UsageError(
+            f"run {found.id!r} has done too little to tell how long it would take otherwise",
+            help="oaflow status --all   (names other runs)",
+        )
+    rest = found.open
+    if rest and (why := unknown_rest(found, bound, status.stages)):
+        raise UsageError(f"of run {found.id!r} it is not known how much is left: {why}", help="wait for it")
+    there, executors = crew(worked)
+    each = max(1, round(executors / there))
+    before = Capacity(executors, there, limits=held)
+    stretch = stretch_of(model, status.stages, worked, held, seconds)
+    begun = (
+        {name: float(stage.open) for name, stage in status.stages.items() if stage.open and name in model.stages}
+        if rest
+        else model.roots(arrived(status.stages))
+    )
+    answers: list[tuple[Variant, Forecast]] = []
+    for variant in [Variant(), *variants]:
+        capacity = _capacity(variant, before, there, each)
+        answers.append((variant, forecast(model.work(begun, capacity, begun=rest), stretch=stretch)))
+    joins = unseen_joins(model, bound)
+    assumes = (
+        "each executor is as fast as those of this run were, however many there are, and what is lost between jobs"
+        f" stays the same part; as it was: {crew_text(there, executors)}{joins}"
+    )
+    return Simulated(found, seconds, rest, tuple(answers), assumes)
+
+
+def variants_of(workers: Iterable[str], executors: str | None, concurrency: Iterable[str]) -> list[Variant]:
+    """
+    What is asked for, from `N`, `STAGE=N` and lists of numbers; each number is a variant, in all combinations.
+
+    Raises:
+        UsageError: something of it cannot be read.
+    """
+    axes: list[list[tuple[str, str, int]]] = []
+    asked = [("workers", text) for text in workers]
+    asked += [("executors", executors)] if executors else []
+    asked += [("concurrency", text) for text in concurrency]
+    for option, text in asked:
+        stage, equals, numbers = text.rpartition("=")
+        of_a_stage = {"workers": bool(equals), "executors": False, "concurrency": True}[option]
+        if of_a_stage != bool(stage) or of_a_stage != bool(equals):
+            form = "STAGE=N" if of_a_stage else "N"
+            raise UsageError(f"--{option} is given as {form}, and {text!r} is not", help=f"--{option} {form}")
+        axes.append([(option, stage, _count(option, number)) for number in numbers.split(",")])
+    found: list[Variant] = []
+    for chosen in product(*axes):
+        variant = Variant()
+        for option, stage, number in chosen:
+            if option == "executors":
+                variant = replace(variant, executors=number)
+            elif option == "concurrency":
+                variant = replace(variant, concurrency=(*variant.concurrency, (stage, number)))
+            elif stage:
+                variant = replace(variant, own=(*variant.own, (stage, number)))
+            else:
+                variant = replace(variant, workers=number)
+        if variant != Variant():
+            found.append(variant)
+    return found
+
+
+def _count(option: str, text: str) -> int:
+    if not text.strip().isdecimal() or not int(text):
+        raise UsageError(f"--{option} takes numbers from 1 on, and {text!r} is none", help=f"--{option} 1,2,4")
+    return int(text)
+
+
+def _capacity(variant: Variant, before: Capacity, there: int, each: int) -> Capacity:
+    executors = variant.executors or each
+    count = variant.workers or there
+    total = before.executors if variant.workers is None and variant.executors is None else count * executors
+    held = dict(before.limits)
+    for stage, number in variant.concurrency:
+        held[stage] = (number, held.get(stage, (None, None))[1])
+    own = {stage: (number, number * executors) for stage, number in variant.own}
+    return Capacity(total, count, own=own, limits=held)
