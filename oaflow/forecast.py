@@ -100,19 +100,22 @@ class Forecast:
     share: float
 
 
-def forecast(work: Work, *, stretch: float = 1.0, doubt: float = 0.1, tries: int = 11, seed: int = 0) -> Forecast:
+def forecast(
+    work: Work, *, stretch: float = 1.0, doubt: float = 0.1, known: bool = False, tries: int = 11, seed: int = 0
+) -> Forecast:
     """
     How long work will take.
 
     Args:
         stretch: how much longer it takes than its attempts say: what is lost between them.
         doubt: how far the machine may be slower or faster from now on, as a part of one.
+        known: whether the work has been done once, so that its jobs and their times are not in doubt.
         tries: simulations, each with other times and another course of what follows.
     """
     chance = random.Random(seed)
     ends: list[tuple[float, str, float]] = []
     for _ in range(tries):
-        course = _Course(_doubted(work, chance), chance)
+        course = _Course(work if known else _doubted(work, chance), chance)
         seconds = course.run() * stretch * max(1 + chance.gauss(0, doubt), 0.2)
         ends.append((seconds, *course.busiest()))
     ends.sort()

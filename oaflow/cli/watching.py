@@ -248,7 +248,7 @@ def _run(one: Watched, width: int) -> Iterator[RenderableType]:
 def _stages(one: Watched, width: int) -> RenderableType:
     failures = one.status.total("failed") > 0
     wide = width >= 80
-    columns = [("stage", False), ("waiting", True), ("running", True), ("done", True)]
+    columns = [("stage", False), ("waiting", True), ("in hand", True), ("done", True)]
     columns += [("failed", True)] if failures else []
     columns += [("rate", True)] + ([("next waits for", True)] if wide else [])
     rows: list[list[object]] = []

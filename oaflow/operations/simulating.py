@@ -132,7 +132,7 @@ def simulate(settings: Settings, run: str | None, variants: Sequence[Variant]) -
     answers: list[tuple[Variant, Forecast]] = []
     for variant in [Variant(), *variants]:
         capacity = _capacity(variant, before, there, each)
-        answers.append((variant, forecast(model.work(begun, capacity, begun=rest), stretch=stretch)))
+        answers.append((variant, forecast(model.work(begun, capacity, begun=rest), stretch=stretch, known=not rest)))
     joins = unseen_joins(model, bound)
     assumes = (
         "each executor is as fast as those of this run were, however many there are, and what is lost between jobs"
