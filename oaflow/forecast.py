@@ -61,6 +61,7 @@ class Kind:
         follows: how many jobs of other kinds come of one.
         pools: names of the pools of which each holds a place while it runs; those after the first are limits.
         streams: whether what follows comes while it runs, and not at its end.
+        held: for how many seconds more each job holds its place of a limit: until the next one is claimed.
     """
 
     stage: str
@@ -72,6 +73,7 @@ class Kind:
     pools: tuple[str, ...]
     priority: int = 50
     streams: bool = False
+    held: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +127,13 @@ def forecast(
     return Forecast(middle[0], ends[edge][0], ends[-1 - edge][0], middle[1], middle[2])
 
 
-def spent(work: Work, busy: float, *, seed: int = 0) -> float:
+def spent(work: Work, busy: float, *, seed: int = 0) -> tuple[float, dict[str, float]]:
     """
-    After how many seconds so many seconds of attempts have ended: what the same simulation says of work that is over.
+    After how many seconds so many seconds of attempts have ended, and how many of them are of each stage: what the same
+    simulation says of work that is over.
     """
-    return _Course(work, random.Random(seed), batches=_FINE).run(busy)
+    course = _Course(work, random.Random(seed), batches=_FINE)
+    return course.run(busy), course.ended
 
 
 def load(work: Work) -> dict[int, float]:
@@ -188,6 +192,7 @@ class _Course:
         self._events: list[tuple[float, int, str, int, float, float]] = []
         self._number = 0
         self._now = 0.0
+        self.ended: dict[str, float] = {}
         self._busy = 0.0
         self._draws = {kind: _draws(work.kinds[kind], chance) for kind in total}
 
@@ -219,6 +224,7 @@ class _Course:
             if not made.streams:
                 self._follow(kind, jobs)
             self._busy += seconds
+            self.ended[made.stage] = self.ended.get(made.stage, 0.0) + seconds
             if busy is not None and self._busy >= busy:
                 return self._now
 
@@ -297,7 +303,7 @@ class _Course:
             pool = self._work.pools[name]
             self._held[name] += seconds if pool.rate is None else pool.places * size / pool.rate
         if len(made.pools) > 1:
-            self._at(began + seconds + size * self._wait_for(made), "place", kind, 0, 0.0)
+            self._at(began + seconds + size * (self._wait_for(made) + made.held), "place", kind, 0, 0.0)
         if made.streams:
             for part in range(1, _PARTS + 1):
                 self._at(began + seconds * part / _PARTS, "part", kind, size / _PARTS, 0.0)

@@ -62,11 +62,10 @@ def shifts(connection: Connection[Any], run: str) -> list[Shift]:
 
 
 def waiting_media(
-    connection: Connection[Any], run: str, pairs: Iterable[tuple[str, str]], limit: int = 100
+    connection: Connection[Any], run: str, pairs: Iterable[tuple[str, str]], points: int = 20, each: int = 10
 ) -> dict[tuple[str, str], dict[str, int]]:
     """
-    Of which media types the jobs are that wait, by queue and task: so many of those that come next, and as many of the
-    last ones.
+    Of which media types the jobs are that wait, by queue and task: of a sample that is spread over all of them.
     """
     wanted = sorted(set(pairs))
     found: dict[tuple[str, str], dict[str, int]] = {}
@@ -77,7 +76,8 @@ def waiting_media(
                 "run": run,
                 "queues": [queue for queue, _ in wanted],
                 "tasks": [task for _, task in wanted],
-                "limit": limit,
+                "points": points,
+                "each": each,
             },
         ).fetchall()
     for queue, task, media, jobs in rows:

@@ -3,7 +3,7 @@ How long a run will still take, from what its attempts have taken so far.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg import Connection
@@ -95,8 +95,9 @@ def estimate_of(
     for name, kinds in media.items():
         if (strange := model.unseen(name, kinds)) is not None:
             return Estimate(why=f"of {strange or 'another type'} at stage {name} much waits, and none is done")
-    work = model.work(open_stages, now, media=media, begun=True)
-    found = forecast(work, stretch=stretch_of(own, stages, worked, held, seconds))
+    losses = losses_of(own, stages, worked, held, seconds)
+    work = model.work(open_stages, now, media=media, held=losses.held, begun=True)
+    found = forecast(work, stretch=losses.stretch)
     return Estimate(
         found.seconds,
         found.low,
@@ -150,23 +151,42 @@ def arrived(stages: Mapping[str, StageProgress]) -> dict[str, float]:
     return {name: float(one.open + one.done + one.failed + one.diverted + one.vanished) for name, one in stages.items()}
 
 
-def stretch_of(
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """
+    How much longer work takes than its attempts say, and for how long each job of a stage holds its place of a limit
+    after it has ended, in seconds before that stretch.
+    """
+
+    stretch: float = 1.0
+    held: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+def losses_of(
     model: Model,
     stages: Mapping[str, StageProgress],
     worked: Sequence[Shift],
-    held: Mapping[str, tuple[int | None, float | None]],
+    limits: Mapping[str, tuple[int | None, float | None]],
     seconds: float,
-) -> float:
+) -> Losses:
     """
-    How much longer the work so far took than the same simulation says of it: what is lost between jobs, to the
-    database, and to other runs.
+    What was lost so far between jobs, to the database, and to other runs: as much as work took longer than the same
+    simulation says of it. Each job of a stage with a limit is claimed by itself, so that loses more.
     """
     there, executors = crew(worked)
-    before = model.work(model.roots(arrived(stages)), Capacity(executors, there, limits=held))
-    said = spent(before, model.busy)
+    roots, capacity = model.roots(arrived(stages)), Capacity(executors, there, limits=limits)
+    said, ended = spent(model.work(roots, capacity), model.busy)
     if said <= 0 or not seconds:
-        return 1.0
-    return min(max(seconds / said, _STRETCH[0]), _STRETCH[1])
+        return Losses()
+    held: dict[str, float] = {}
+    for name, (most, _rate) in limits.items():
+        # Only where all places were taken all the time: else they were not waited for.
+        if most and ended.get(name) and name in stages and stages[name].open > 2 * most:
+            cycle = most * seconds / model.jobs(name)
+            held[name] = max(cycle - most * said * model.each(name) / ended[name], 0.0)
+    if any(held.values()):
+        said, _ = spent(model.work(roots, capacity, held=held), model.busy)
+    return Losses(min(max(seconds / said, _STRETCH[0]), _STRETCH[1]), held)
 
 
 def limits_of(connection: Connection[Any], bound: BoundPlan) -> dict[str, tuple[int | None, float | None]]:

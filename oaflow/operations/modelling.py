@@ -97,6 +97,12 @@ class Model:
         """
         return sum(timing.seconds for timing in self._kinds if not self._bound.stages[timing.stage].external)
 
+    def each(self, stage: str) -> float:
+        """
+        The seconds that a job of a stage takes, on the mean.
+        """
+        return sum(timing.seconds for timing in self._by_stage[stage]) / self.jobs(stage)
+
     def unseen(self, stage: str, media: Mapping[str, int]) -> str | None:
         """
         The media type of which most wait and none is done, where that is much of all that waits.
@@ -135,6 +141,7 @@ class Model:
         capacity: Capacity,
         *,
         media: Mapping[str, Mapping[str, int]] | None = None,
+        held: Mapping[str, float] | None = None,
         begun: bool = False,
     ) -> Work:
         """
@@ -143,6 +150,7 @@ class Model:
         Args:
             waiting: how many, by stage.
             media: of which media types they are, by stage, as far as that is known: else as those before.
+            held: for how many seconds more jobs of some stages hold their places of a limit.
             begun: whether as many of them as there is room for run already, those of the last stages first.
         """
         jobs: dict[int, float] = {}
@@ -150,7 +158,7 @@ class Model:
             for kind, share in self._shares(stage, (media or {}).get(stage)).items():
                 jobs[kind] = jobs.get(kind, 0.0) + number * share
         pools = self._pools(capacity)
-        kinds = tuple(self._kind(timing, capacity) for timing in self._kinds)
+        kinds = tuple(self._kind(timing, capacity, (held or {}).get(timing.stage, 0.0)) for timing in self._kinds)
         running: dict[int, int] = {}
         free = {name: pool.places for name, pool in pools.items()}
         for kind in sorted(jobs, reverse=True) if begun else ():
@@ -173,7 +181,7 @@ class Model:
         total = sum(like.values())
         return {self._number[stage, name]: number / total for name, number in like.items()}
 
-    def _kind(self, timing: Timing, capacity: Capacity) -> Kind:
+    def _kind(self, timing: Timing, capacity: Capacity, held: float) -> Kind:
         stage = self._bound.stages[timing.stage]
         whole = self._by_stage[timing.stage]
         # A few of one media type say less than all of the stage.
@@ -206,6 +214,7 @@ class Model:
             pools=self._pools_of(timing, capacity),
             priority=stage.priority,
             streams=stage.emit == "stream",
+            held=held,
         )
 
     def _pools_of(self, timing: Timing, capacity: Capacity) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from oaflow.operations.estimating import (
     arrived,
     crew_text,
     limits_of,
-    stretch_of,
+    losses_of,
     unknown_rest,
     unseen_joins,
 )
@@ -123,7 +123,7 @@ def simulate(settings: Settings, run: str | None, variants: Sequence[Variant]) -
     there, executors = crew(worked)
     each = max(1, round(executors / there))
     before = Capacity(executors, there, limits=held)
-    stretch = stretch_of(model, status.stages, worked, held, seconds)
+    losses = losses_of(model, status.stages, worked, held, seconds)
     begun = (
         {name: float(stage.open) for name, stage in status.stages.items() if stage.open and name in model.stages}
         if rest
@@ -132,7 +132,8 @@ def simulate(settings: Settings, run: str | None, variants: Sequence[Variant]) -
     answers: list[tuple[Variant, Forecast]] = []
     for variant in [Variant(), *variants]:
         capacity = _capacity(variant, before, there, each)
-        answers.append((variant, forecast(model.work(begun, capacity, begun=rest), stretch=stretch, known=not rest)))
+        work = model.work(begun, capacity, held=losses.held, begun=rest)
+        answers.append((variant, forecast(work, stretch=losses.stretch, known=not rest)))
     joins = unseen_joins(model, bound)
     assumes = (
         "each executor is as fast as those of this run were, however many there are, and what is lost between jobs"

@@ -123,5 +123,14 @@ def test_urgent_work_is_done_first_and_what_runs_already_is_half_done():
 def test_what_is_over_took_as_long_as_the_same_simulation_says_of_it():
     work = chain([0.2, 0.3], 500, 3)
 
-    assert spent(work, 500 * 0.5) == pytest.approx(exactly(work), rel=0.02)
-    assert spent(work, 125) == pytest.approx(exactly(work) / 2, rel=0.05)
+    assert spent(work, 500 * 0.5)[0] == pytest.approx(exactly(work), rel=0.02)
+    seconds, ended = spent(work, 125)
+    assert seconds == pytest.approx(exactly(work) / 2, rel=0.05)
+    assert sum(ended.values()) == pytest.approx(125, rel=0.01)
+    assert ended["0"] > ended["1"]
+
+
+def test_a_place_of_a_limit_is_held_until_the_next_job_is_claimed():
+    slow = kind("a", 0.1, pools=("all", "one"), held=0.05)
+
+    assert exactly(Work((slow,), {0: 100}, {"all": Pool(8), "one": Pool(1)}, {})) == pytest.approx(15, rel=0.02)
