@@ -96,7 +96,7 @@ def estimate_of(
         if (strange := model.unseen(name, kinds)) is not None:
             return Estimate(why=f"of {strange or 'another type'} at stage {name} much waits, and none is done")
     losses = losses_of(own, stages, worked, held, seconds)
-    work = model.work(open_stages, now, media=media, held=losses.held, begun=True)
+    work = model.work(open_stages, now, media=media, pause=losses.pause, held=losses.held, begun=True)
     found = forecast(work, stretch=losses.stretch)
     return Estimate(
         found.seconds,
@@ -154,11 +154,12 @@ def arrived(stages: Mapping[str, StageProgress]) -> dict[str, float]:
 @dataclass(frozen=True, slots=True)
 class Losses:
     """
-    How much longer work takes than its attempts say, and for how long each job of a stage holds its place of a limit
-    after it has ended, in seconds before that stretch.
+    Seconds that are lost with each job, and for how many each job of a stage holds its place of a limit after it has
+    ended. `stretch` is below one where work took less than its attempts say, as more of them ran at once than is known.
     """
 
     stretch: float = 1.0
+    pause: float = 0.0
     held: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
@@ -171,7 +172,8 @@ def losses_of(
 ) -> Losses:
     """
     What was lost so far between jobs, to the database, and to other runs: as much as work took longer than the same
-    simulation says of it. Each job of a stage with a limit is claimed by itself, so that loses more.
+    simulation says of it. It is lost with each job, and not with each second of it: where short ones come first, what
+    is lost with the long ones is not more. Each job of a stage with a limit is claimed by itself, and so loses more.
     """
     there, executors = crew(worked)
     roots, capacity = model.roots(arrived(stages)), Capacity(executors, there, limits=limits)
@@ -186,7 +188,9 @@ def losses_of(
             held[name] = max(cycle - most * said * model.each(name) / ended[name], 0.0)
     if any(held.values()):
         said, _ = spent(model.work(roots, capacity, held=held), model.busy)
-    return Losses(min(max(seconds / said, _STRETCH[0]), _STRETCH[1]), held)
+    stretch = min(max(seconds / said, _STRETCH[0]), _STRETCH[1])
+    jobs = sum(model.jobs(name) for name in model.stages)
+    return Losses(min(stretch, 1.0), max(stretch - 1.0, 0.0) * model.busy / jobs, held)
 
 
 def limits_of(connection: Connection[Any], bound: BoundPlan) -> dict[str, tuple[int | None, float | None]]:

@@ -141,6 +141,7 @@ class Model:
         capacity: Capacity,
         *,
         media: Mapping[str, Mapping[str, int]] | None = None,
+        pause: float = 0.0,
         held: Mapping[str, float] | None = None,
         begun: bool = False,
     ) -> Work:
@@ -150,6 +151,7 @@ class Model:
         Args:
             waiting: how many, by stage.
             media: of which media types they are, by stage, as far as that is known: else as those before.
+            pause: seconds that are lost with each job.
             held: for how many seconds more jobs of some stages hold their places of a limit.
             begun: whether as many of them as there is room for run already, those of the last stages first.
         """
@@ -158,7 +160,9 @@ class Model:
             for kind, share in self._shares(stage, (media or {}).get(stage)).items():
                 jobs[kind] = jobs.get(kind, 0.0) + number * share
         pools = self._pools(capacity)
-        kinds = tuple(self._kind(timing, capacity, (held or {}).get(timing.stage, 0.0)) for timing in self._kinds)
+        kinds = tuple(
+            self._kind(timing, capacity, pause, (held or {}).get(timing.stage, 0.0)) for timing in self._kinds
+        )
         running: dict[int, int] = {}
         free = {name: pool.places for name, pool in pools.items()}
         for kind in sorted(jobs, reverse=True) if begun else ():
@@ -181,13 +185,13 @@ class Model:
         total = sum(like.values())
         return {self._number[stage, name]: number / total for name, number in like.items()}
 
-    def _kind(self, timing: Timing, capacity: Capacity, held: float) -> Kind:
+    def _kind(self, timing: Timing, capacity: Capacity, pause: float, held: float) -> Kind:
         stage = self._bound.stages[timing.stage]
         whole = self._by_stage[timing.stage]
         # A few of one media type say less than all of the stage.
         like = [timing] if timing.jobs >= _ALIKE else whole
         attempts, jobs = sum(one.attempts for one in like), sum(one.jobs for one in like)
-        mean = sum(one.seconds for one in like) / jobs
+        mean = sum(one.seconds for one in like) / jobs + pause
         each = sum(one.seconds for one in like) / attempts
         spread = math.sqrt(max(sum(one.squares for one in like) / attempts - each * each, 0.0))
         times = [sum(column) for column in zip(*(one.times for one in like), strict=True)]

@@ -132,7 +132,7 @@ def simulate(settings: Settings, run: str | None, variants: Sequence[Variant]) -
     answers: list[tuple[Variant, Forecast]] = []
     for variant in [Variant(), *variants]:
         capacity = _capacity(variant, before, there, each)
-        work = model.work(begun, capacity, held=losses.held, begun=rest)
+        work = model.work(begun, capacity, pause=losses.pause, held=losses.held, begun=rest)
         answers.append((variant, forecast(work, stretch=losses.stretch, known=not rest)))
     joins = unseen_joins(model, bound)
     assumes = (
