@@ -61,13 +61,16 @@ def follow(settings: Settings, run: str | None, *, json: bool) -> int:
         the exit code.
     """
     if json or not (sys.stdin.isatty() and screen().is_terminal):
-        _print_lines(watch(settings, run), json=json)
+        print_lines(watch(settings, run), json=json)
     else:
         _Screen(settings, run).show()
     return 0
 
 
-def _print_lines(views: Iterator[View | Away], *, json: bool) -> None:
+def print_lines(views: Iterator[View | Away], *, json: bool) -> None:
+    """
+    A line of each run and of what it waits for, now and then; or all of it as JSON. What is away is said once.
+    """
     printed: float | None = None
     paces: dict[str, Pace] = {}
     away = False

@@ -1,0 +1,179 @@
+"""
+`status --watch` in a terminal and in a pipe, how long a run will still take, and how long it would take otherwise.
+"""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+import psycopg
+import pytest
+
+from tests.acceptance.conftest import PATIENCE, Command
+
+JOBS, SECONDS, EXECUTORS = 160, 0.3, 2
+
+
+class Terminal:
+    """
+    A command in a terminal of its own, with all that it has shown.
+    """
+
+    def __init__(self, cli: Command, arguments: list[str], size: tuple[int, int]) -> None:
+        self.ours, self.theirs = pty.openpty()
+        self.before = termios.tcgetattr(self.theirs)
+        self.resize(size)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "oaflow", *arguments],
+            cwd=cli.folder,
+            env=cli.environment | {"TERM": "xterm-256color"},
+            stdin=self.theirs,
+            stdout=self.theirs,
+            stderr=self.theirs,
+            start_new_session=True,
+        )
+        self.shown = ""
+
+    def resize(self, size: tuple[int, int]) -> None:
+        fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+
+    def type(self, keys: str) -> None:
+        os.write(self.ours, keys.encode())
+
+    def until(self, text: str) -> str:
+        """
+        What is shown from now on, until that is among it.
+        """
+        limit, found = time.monotonic() + PATIENCE, ""
+        while time.monotonic() < limit:
+            if select.select([self.ours], [], [], 0.2)[0]:
+                found += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", os.read(self.ours, 1 << 16).decode("utf-8", "replace"))
+            if re.search(text, found):
+                return found
+            assert self.process.poll() is None, found
+        raise AssertionError(f"{text!r} never came: {found[-2000:]}")
+
+    def left(self) -> int:
+        """
+        The exit code.
+        """
+        limit = time.monotonic() + PATIENCE
+        while self.process.poll() is None and time.monotonic() < limit:
+            if select.select([self.ours], [], [], 0.1)[0]:
+                os.read(self.ours, 1 << 16)
+        return self.process.wait(1)
+
+
+@contextmanager
+def terminal(cli: Command, *arguments: str, size: tuple[int, int]) -> Iterator[Terminal]:
+    made = Terminal(cli, list(arguments), size)
+    try:
+        yield made
+    finally:
+        if made.process.poll() is None:
+            made.process.kill()
+            made.process.wait()
+        os.close(made.ours)
+        os.close(made.theirs)
+
+
+@pytest.fixture
+def going(cli: Command, started: Callable[[Any], Any], until: Callable[[Callable[[], Any]], Any]) -> Any:
+    """
+    A run that takes some seconds.
+    """
+    stages = {"source": {"with": {"count": JOBS}, "next": "work"}, "work": {"with": {"seconds": SECONDS}}}
+    process = started(cli.start("run", cli.pipeline("slowly", stages), "-d", "demo", "--workers", "1"))
+    until(lambda: cli("status", "--json").code == 0)
+    return process
+
+
+def test_a_run_is_watched_in_a_terminal_and_in_a_pipe_and_what_was_said_came_true(
+    cli: Command, going: subprocess.Popen[str], started: Callable[[Any], Any]
+) -> None:
+    lines = started(cli.start("status", cli("status", "--json").json["run"], "--watch", "--json"))
+    with terminal(cli, "status", "--watch", size=(24, 80)) as watched:
+        seen = watched.until(r"about .* left \(")
+        assert "work" in seen
+        assert "q leaves" in seen
+        assert re.search(r"in hand", seen)
+
+        watched.resize((12, 44))
+        os.kill(watched.process.pid, signal.SIGWINCH)
+        small = watched.until(r"of \d+ lines")
+        assert max(len(line) for line in small.splitlines()[-11:]) <= 44
+        watched.type("\x1b[B")
+        watched.until(r"2-12 of \d+ lines")
+
+        with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'oaflow watch' AND datname = current_database()"
+            )
+        watched.until("the database is away")
+        watched.until(r"q leaves")
+
+        watched.type("q")
+        assert watched.left() == 0
+        assert termios.tcgetattr(watched.theirs) == watched.before
+
+    out, err = lines.communicate(timeout=PATIENCE)
+    assert going.wait(PATIENCE) == 0
+    assert lines.returncode == 0, err
+    views = [orjson.loads(line) for line in out.splitlines()]
+    first, last = views[0]["runs"][0], views[-1]["runs"][0]
+    assert set(first["estimate"]) == {"seconds", "low", "high", "why", "assumes"}
+    assert last["state"] == "finished"
+    assert last["estimate"] is None
+    (worker,) = views[1]["workers"]
+    assert worker["executors"] == EXECUTORS
+    assert worker["memory"] > 10_000_000
+
+    stages = {one["stages"]["work"]["done"] for view in views for one in view["runs"]}
+    assert max(stages) == JOBS
+    answer = cli("simulate", "--workers", "1,2", "--concurrency", "work=1", "--json").json
+    as_it_was, one, two = answer["variants"]
+    # By its own account; the machine may be busy.
+    assert as_it_was["seconds"] == pytest.approx(answer["took"], rel=0.25)
+    assert one["seconds"] == pytest.approx(two["seconds"], rel=0.1)
+    assert one["seconds"] > 1.5 * as_it_was["seconds"]
+    assert one["busiest"] == "the limit of work"
+    shown = cli("simulate", "--workers", "2").out
+    assert "as it was" in shown
+    assert "--workers 2" in shown
+    assert "this assumes that each executor is as fast" in shown
+    wrong = cli("simulate", "--workers", "wrok=2")
+    assert (wrong.code, wrong.error) == (2, f"run {answer['run']!r} has no stage 'wrok'")
+    assert wrong.help == "did you mean 'work'?"
+    refused = cli("status", "--all", "--watch")
+    assert (refused.code, refused.error) == (2, "--all and --watch exclude each other")
+
+
+def test_of_a_run_that_did_too_little_nothing_is_simulated_and_where_there_is_none_nothing_is_watched(
+    cli: Command,
+) -> None:
+    nothing = cli("status", "--watch")
+    assert (nothing.code, nothing.error) == (2, "there is no run yet")
+
+    assert (
+        cli("run", cli.pipeline("short", {"source": {"with": {"count": 1}}}), "-d", "demo", "--workers", "1").code == 0
+    )
+
+    little = cli("simulate", "--workers", "2")
+    assert little.code == 2
+    assert little.error.endswith("has done too little to tell how long it would take otherwise")
+    plain = cli("status", cli("status", "--json").json["run"], "--watch")
+    assert plain.code == 0
+    assert re.search(r"finished, .*1 done", plain.out)

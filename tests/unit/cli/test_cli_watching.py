@@ -1,0 +1,120 @@
+"""
+What `status --watch` draws, and the lines that it prints where there is no terminal.
+"""
+
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+from rich.console import Console
+
+from oaflow.cli.summary import time_left
+from oaflow.cli.watching import picture, print_lines
+from oaflow.ledger.runs import Run, StageProgress
+from oaflow.ledger.workers import Hand, Worker
+from oaflow.operations.estimating import Estimate
+from oaflow.operations.states import RunStatus
+from oaflow.operations.waits import Wait
+from oaflow.operations.watching import Away, Rates, View, Watched
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def run_of(state: str = "running") -> Run:
+    return Run(
+        id="ingest-k3m7qa", pipeline="ingest", plan="d", dataset="a\x1b[31mred", params={}, folders=(), first=None,
+        state=state, reason=None, round=1, sealed=True, unchanged=0, gone=0, gone_names=(), prune=False,
+        created_at=NOW, finished_at=None, seconds=75.0,
+    )  # fmt: skip
+
+
+def view_of(state: str = "running", estimate: Estimate | None = None, *, last: bool = False) -> View:
+    stages = {
+        "crawl": StageProgress("crawl", 0, 1, 0, 0, 0, 0, 0, 0),
+        "extract": StageProgress("extract", 1_234_567, 89_012, 3, 0, 0, 0, 0, 0),
+    }
+    wait = Wait("limit", "stage extract waits for its limit:", "2 at once", "extract", help="oaflow limit a/b")
+    watched = Watched(
+        status=RunStatus(run_of(state), stages),
+        rates={"extract": 123.4},
+        running={"extract": 7},
+        waits_for={"extract": 42.0},
+        waits=(wait,),
+        estimate=estimate,
+        aged=10.0,
+        exhausted=True,
+    )
+    worker = Worker(3, "box", 4711, "oaflow", ["t.crawl", "t.extract"], None, 4, 345_000_000, NOW, 1.0, 7)
+    return View((watched,), (worker,), (Hand(3, "ingest-k3m7qa", "extract", 7),), last=last)
+
+
+def drawn(view: View, width: int) -> str:
+    console = Console(width=width, color_system=None)
+    with console.capture() as captured:
+        console.print(picture(view, width))
+    return captured.get()
+
+
+@pytest.mark.parametrize("width", [200, 80, 50])
+def test_all_of_it_is_drawn_at_any_width(width: int) -> None:
+    shown = drawn(view_of(estimate=Estimate(100.0, 80.0, 130.0, assumes="all stays")), width)
+    words = " ".join(shown.split())
+
+    assert all(len(line) <= width for line in shown.splitlines())
+    for text in ("ingest-k3m7qa running", "1,234,560", "89,012", "123/s", "345.0 MB", "oaflow limit a/b"):
+        assert text in words
+    # It was estimated ten seconds ago.
+    assert "about 1 min 30 s left (1 min 10 s to 2 min)" in words
+    assert "this assumes that all stays" in words
+    assert "\x1b[31m" not in shown
+    assert ("42 s" in words) == ("extract 7" in words) == (width >= 80)
+    assert ("crawl, extract" in words) == (width >= 100)
+
+
+def test_a_run_that_has_ended_takes_two_lines_and_nobody_there_is_said() -> None:
+    ended = view_of("finished")
+
+    assert "89,013 jobs done, 3 failed" in drawn(ended, 80)
+    assert "no worker is there" in drawn(View(ended.runs, (), ()), 80)
+
+
+def test_why_there_is_no_estimate_is_said() -> None:
+    why = Estimate(why="its input is still read")
+
+    assert "no estimate yet: its input is still read" in drawn(view_of(estimate=why), 80)
+    assert time_left(why) is None
+    # One that should be over by now is not below nothing.
+    assert time_left(Estimate(5.0, 4.0, 6.0), 60.0) == "about 0.0 s left"
+
+
+def test_lines_are_printed_where_there_is_no_terminal_and_a_database_that_is_away_is_said_once(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    views = [view_of(), Away("gone\x1b[2J"), Away("gone"), view_of(), view_of("finished", last=True)]
+
+    print_lines(iter(views), json=False)
+    print_lines(iter(views), json=True)
+
+    out, err = capfd.readouterr()
+    lines = out.splitlines()
+    # The first and the last: between two lines there are five seconds.
+    assert [line for line in lines if line.startswith("ingest")] == [
+        "ingest-k3m7qa running, 1 min 15 s: 6 % · 1,323,583 found · 89,016 done · 0.0/s",
+        "ingest-k3m7qa finished, 1 min 15 s: 100 % · 1,323,583 found · 89,016 done · 0.0/s",
+    ]
+    first, last = (orjson.loads(line) for line in lines[-2:])
+    assert first["runs"][0]["stages"]["extract"]["running"] == 7
+    assert last["runs"][0]["state"] == "finished"
+    assert last["workers"][0]["hands"] == [{"run": "ingest-k3m7qa", "stage": "extract", "jobs": 7}]
+    assert err.count("the database is away (gone") == err.count("the database is back") == 2
+    assert "\x1b[2J" not in err
+
+
+def test_rates_are_those_of_the_last_seconds() -> None:
+    rates = Rates()
+
+    assert rates.look(0.0, {"a": 100}) == {}
+    assert rates.look(1.0, {"a": 110, "b": 5}) == {"a": 10.0, "b": 5.0}
+    for second in range(2, 60):
+        last = rates.look(float(second), {"a": 110, "b": 5 * second})
+    assert last == {"a": 0.0, "b": 5.0}
