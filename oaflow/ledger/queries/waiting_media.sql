@@ -16,7 +16,7 @@ SELECT pair.queue, pair.task, coalesce(w.media, '') AS media, count(*)::int AS j
      ORDER BY (-j.priority) DESC, j.id DESC LIMIT 1) last
  CROSS JOIN generate_series(0, %(points)s - 1) AS point (number)
  CROSS JOIN LATERAL (
-    SELECT substring(j.args::text FROM '"mimeType": ?\["([^"\\]{1,100})"') AS media FROM procrastinate_jobs j
+    SELECT substring(left(j.args::text, 4000) FROM '"mimeType": ?\["([^"\\]{1,100})"') AS media FROM procrastinate_jobs j
      WHERE j.status = 'todo' AND j.lock IS NULL AND j.scheduled_at IS NULL
        AND j.queue_name = pair.queue AND j.task_name = pair.task
        AND j.args #>> '{payload,context,oaflow,run}' = %(run)s AND (-j.priority) = (-first.priority)
