@@ -85,7 +85,14 @@ Exit codes: 0 fine; 1 work failed, or mistakes were found; 2 the command is wron
 `interrupted`, `finished`, `incomplete`, `cancelled`), `seconds`, `unchanged` and `gone` (files), \
 `stages`: by name `open`, `done`, `failed`, \
 `unmatched`, `dropped`, `ended`, `diverted`, `vanished`, which count jobs, but `unmatched` entities; `status` \
-also `unmatched`: a list of `stage`, `port`, `reason`, `count` |
+also `unmatched`: a list of `stage`, `port`, `reason`, `count`; and `estimate`, null where it does not go on: \
+`seconds` that it will still take, `low` and `high`, and what that `assumes`; or all null, and `why` |
+| `status --watch` | a line each five seconds: `runs`, each as that of `status`, with `rate` (a second), `running` and \
+`waits_for` (seconds) of each stage, and `workers`: `worker`, `host`, `pid`, `program`, `executors`, `memory` (bytes), \
+`tasks`, `only` (a run, or null), `hands`: what each has in hand |
+| `simulate` | `run`, `took` (seconds that it was worked on), `rest` (whether only what is left is told), `assumes`, \
+`variants`: what was asked for, as it was first, with `seconds`, `low`, `high`, `busiest`, and `share`, of the time \
+for which that was full |
 | `receipt` | `run`, `found`, `indexed`, `unreadable`, `unchanged`, `ended`, `diverted`, `failed`, `skipped`, \
 `dropped`, `unmatched`, `vanished`, `balanced`: documents; `again`: why documents ran, and how many |
 | `receipt --list` | a document a line: `document`, `name`, `line` (`open` where it has none yet), \
