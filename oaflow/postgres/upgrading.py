@@ -1,6 +1,6 @@
 """
-The private server's data brought to the PostgreSQL that this oaflow has: read by the server that made them, written into
-a new directory beside them. They stay until that is whole, and under another name after it.
+The private server's data brought to the PostgreSQL that this oaflow has: read by the server that made them, written
+into a new directory beside them. They stay until that is whole, and under another name after it.
 """
 
 import re
