@@ -64,7 +64,7 @@ def _print_cluster(cluster: Cluster, first: Failure | None) -> None:
     if detail.get("help"):
         console.print(f"  [cyan]help:[/] {escape(detail['help'])}")
     tail = detail.get("log") or []
-    for line in (tail if isinstance(tail, list) else str(tail).splitlines())[:_PRINTED]:
+    for line in (tail if isinstance(tail, list) else str(tail).splitlines())[-_PRINTED:]:
         console.print(f"  [dim]printed: {escape(shortened(line, _LONGEST))}[/]")
 
 

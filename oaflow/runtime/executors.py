@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from oaflow.runtime.dumps import KEPT, taken_apart
 from oaflow.runtime.frames import frame
 from oaflow.runtime.messages import Assignment, Death, Handover
 from oaflow.runtime.processes import kill_group, signal_name
 from oaflow.runtime.slot import Slot
 
-LOG_TAIL = 20
-
 Stream = Literal["stdout", "stderr"]
-Printed = deque[tuple[int | None, str]]
+Printed = deque[tuple[int | None, Stream, str]]
 
 
 @dataclass(eq=False)
@@ -32,13 +31,14 @@ class Executor:
         in_hand: what was sent and has not come to its end, in the order sent.
         retiring: it takes no more work.
         known: runs whose plans it has.
-        printed: the last lines, with the job that printed each.
+        printed: the last lines, with the job that printed each, and where to.
         death: how the pool killed it, and
         doomed: for which job.
         rests: since when the stream that it is at rests, and
         rested: for how many seconds that did before.
         greedy: the job whose programs were above its limit of memory at the last look.
         status: how it ended, as told by its forkserver; None where that is gone.
+        peak: the most resident bytes that it had, told with it; 0 before.
     """
 
     number: int
@@ -51,13 +51,14 @@ class Executor:
     sent: int = 0
     retiring: bool = False
     closed: bool = False
-    printed: Printed = field(default_factory=lambda: Printed(maxlen=LOG_TAIL))
+    printed: Printed = field(default_factory=lambda: Printed(maxlen=KEPT))
     known: set[str] = field(default_factory=set[str])
     death: Death | None = None
     doomed: int | None = None
     rests: float | None = None
     rested: float = 0.0
     greedy: int | None = None
+    peak: int = 0
     born: float = field(default_factory=time.monotonic)
     transport: asyncio.Transport | None = None
     pipes: "list[asyncio.Future[None]]" = field(default_factory=lambda: list["asyncio.Future[None]"]())
@@ -111,11 +112,12 @@ class Executor:
         if self.transport is not None and not self.transport.is_closing():
             self.transport.abort()
 
-    def ended(self, status: int | None) -> None:
+    def ended(self, status: int | None, peak: int = 0) -> None:
         """
         Take in how it ended.
         """
         if not self.status.done():
+            self.peak = peak
             self.status.set_result(status)
 
     def kill(self) -> None:
@@ -130,20 +132,27 @@ class Executor:
         """
         How it ended, from the view of the job that it was at.
         """
-        tail = tuple(text for job, text in self.printed if job is None or culprit is None or job == culprit.job)
+        tail, dump = taken_apart(
+            [
+                (stream, text)
+                for job, stream, text in self.printed
+                if job is None or culprit is None or job == culprit.job
+            ]
+        )
+        peak = self.peak or None
         if self.death is not None:
             kind, because = self.death.kind, self.death.because
             if kind != "killed" and (culprit is None or culprit.job != self.doomed):
                 # The job that it was to die for had ended, and another had begun.
                 kind, because = "killed", f"{kind} of job {self.doomed}"
-            return Death(kind, "SIGKILL", rss=self.death.rss, because=because, log_tail=tail)
+            return Death(kind, "SIGKILL", rss=self.death.rss or peak, because=because, log_tail=tail)
         status = self.status.result() if self.status.done() else None
         if status is None:
             return Death("signal", because="how it ended is not known", log_tail=tail)
         code = os.waitstatus_to_exitcode(status)
         if code < 0:
-            return Death("signal", signal_name(-code), log_tail=tail)
-        return Death("exit", code=code, log_tail=tail)
+            return Death("signal", signal_name(-code), rss=peak, log_tail=tail, dump=dump)
+        return Death("exit", code=code, rss=peak, log_tail=tail)
 
 
 class Listener(Protocol):

@@ -32,6 +32,7 @@ from oaflow.runtime.messages import Probe
 from oaflow.runtime.slot import Slot
 
 MOST_DESCRIPTORS = 4
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
 
 def main(argv: Sequence[str]) -> NoReturn:
@@ -157,8 +158,8 @@ class _Forkserver:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 # What a stage has started. While the child is not waited for, its number belongs to nobody else.
                 os.killpg(ended.si_pid, signal.SIGKILL)
-            _, status = os.waitpid(ended.si_pid, 0)
-            self._tell("ended", ended.si_pid, status)
+            _, status, usage = os.wait4(ended.si_pid, 0)
+            self._tell("ended", ended.si_pid, status, usage.ru_maxrss * _MAXRSS_UNIT)
 
     def _tell(self, *message: Any) -> None:
         try:

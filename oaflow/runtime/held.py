@@ -19,6 +19,7 @@ from oaflow.runtime.locking import lock_of
 from oaflow.runtime.messages import Assignment, Death
 from oaflow.runtime.router import Route, divert, facts_of
 from oaflow.runtime.samples import is_sample
+from oaflow.runtime.troubles import storable
 
 
 @dataclass(slots=True)
@@ -199,14 +200,15 @@ def worker_crash_error(crashes: int) -> dict[str, Any]:
 
 def crash_error(death: Death) -> dict[str, Any]:
     """
-    What history keeps of an attempt whose process died: the signal, the memory, and the last lines that it printed.
+    What history keeps of an attempt whose process died: the signal, the memory, where it was, and the last lines that
+    it printed.
     """
     if death.kind == "memory":
-        how = f"was killed at {(death.rss or 0) / 1024**2:.0f} MiB, above its memory limit"
-    elif death.signal:
-        how = f"was killed by {death.signal}"
+        how = f"was killed at {_mebibytes(death.rss or 0)}, above its memory limit"
     else:
-        how = f"ended with exit code {death.code}"
+        how = f"was killed by {death.signal}" if death.signal else f"ended with exit code {death.code}"
+        if death.rss is not None:
+            how += f"; it had {_mebibytes(death.rss)} of memory at most"
     error: dict[str, Any] = {
         "type": "Crash",
         "message": f"the process that ran the job {how}",
@@ -214,6 +216,12 @@ def crash_error(death: Death) -> dict[str, Any]:
     }
     if death.signal:
         error["signal"] = death.signal
+    if death.dump:
+        error["traceback"] = storable(death.dump)
     if death.log_tail:
-        error["log"] = list(death.log_tail)
+        error["log"] = [storable(line) for line in death.log_tail]
     return error
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 1024**2:.0f} MiB"

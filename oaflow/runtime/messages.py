@@ -101,8 +101,10 @@ class Death:
             `killed` the pool killed it for another reason, given in `because`.
         signal: name of the signal, as SIGSEGV.
         code: exit code.
-        rss: resident bytes when it was killed for memory, with those of the programs that its job had started.
-        log_tail: the last lines that it printed.
+        rss: resident bytes when it was killed for memory, with those of the programs that its job had started; else
+            the most that it ever had itself, None where nobody knows.
+        log_tail: the last lines that its job printed.
+        dump: where it was when it crashed, as a traceback.
     """
 
     kind: Literal["signal", "exit", "timeout", "memory", "killed"]
@@ -111,3 +113,4 @@ class Death:
     rss: int | None = None
     because: str | None = None
     log_tail: tuple[str, ...] = ()
+    dump: str | None = None

@@ -315,10 +315,10 @@ class Pool:
                     birth.born(pid)
                     if birth.executor is not None:
                         self._born(birth.executor)
-            case ("ended", pid, status):
+            case ("ended", pid, status, peak):
                 for executor in self._executors:
                     if executor.pid == pid:
-                        executor.ended(status)
+                        executor.ended(status, peak)
                         # A process that a stage forked and that left the group would keep the socket open.
                         asyncio.get_running_loop().call_later(0.2, executor.abort)
             case ("preloaded", outcomes):
@@ -412,7 +412,7 @@ class Pool:
             if job is None:
                 now = executor.running
                 job = now[0] if now is not None else None
-            executor.printed.append((job, text))
+            executor.printed.append((job, stream, text))
             if not self._stopping:
                 self._listener.line(executor, stream, text, executor.in_hand.get(job) if job is not None else None)
 

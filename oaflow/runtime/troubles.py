@@ -41,7 +41,7 @@ def describe(error: BaseException, stage: str, function: Callable[..., Any] | No
 
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_MACHINERY = os.path.dirname(os.path.abspath(__file__)) + os.sep
+MACHINERY = os.path.dirname(os.path.abspath(__file__)) + os.sep  # what calls the functions of stages
 _STAGES = os.path.join(_OWN, "stages") + os.sep
 _NOT_AUTHORS = tuple(
     {os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib", "purelib", "platlib")}
@@ -77,7 +77,7 @@ def _first_of(trace: TracebackType | None) -> TracebackType | None:
     The traceback without the frames of the machinery that called the function; none where nothing else is left.
     """
     rest = trace
-    while rest is not None and rest.tb_frame.f_code.co_filename.startswith(_MACHINERY):
+    while rest is not None and rest.tb_frame.f_code.co_filename.startswith(MACHINERY):
         rest = rest.tb_next
     return rest
 

@@ -88,6 +88,7 @@ def spin(job: DatasetJob, *, seconds: float = 1.0) -> DatasetJob:
 def segfaults(job: DatasetJob, *, on: list[int]) -> DatasetJob:
     """End the process at some documents."""
     if _number(job) in on:
+        print(f"now {job.documents[0]}")
         os.kill(os.getpid(), signal.SIGSEGV)
     return job
 

@@ -179,8 +179,17 @@ def test_a_stage_that_segfaults_on_one_file_in_50_fails_that_file_only(cli: Comm
     assert result.code == 1
     assert result.json["stages"]["middle"] | {"open": 0} == result.json["stages"]["middle"]
     assert (result.json["stages"]["middle"]["failed"], result.json["stages"]["end"]["done"]) == (1, 49)
-    ((detail, documents),) = query(cli, "SELECT detail, documents FROM oaflow.failures")
-    assert (detail["signal"], documents) == ("SIGSEGV", ["doc-17"])
+    ((detail, documents, message, trace),) = query(
+        cli, "SELECT detail, documents, message, traceback FROM oaflow.failures"
+    )
+    assert (detail["signal"], documents, detail["log"]) == ("SIGSEGV", ["doc-17"], ["now doc-17"])
+    assert re.fullmatch(
+        r"the process that ran the job was killed by SIGSEGV; it had \d\d+ MiB of memory at most", message
+    )
+    first, *_, frame = trace.splitlines()  # between them only what tests fork workers from
+    assert "/oaflow/runtime/" not in trace
+    assert first == "Segmentation fault (most recent call last):"
+    assert re.fullmatch(r'  File ".*/process_stages.py", line \d+, in segfaults', frame)
     crashed = query(cli, "SELECT documents, count(*)::int FROM oaflow.hops WHERE outcome = 'crashed' GROUP BY 1")
     assert crashed == [(["doc-17"], 2)]
     assert query(cli, "SELECT count(*)::int FROM oaflow.hops WHERE outcome IN ('retried', 'orphaned')") == [(0,)]

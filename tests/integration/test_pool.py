@@ -89,8 +89,13 @@ def test_how_an_executor_ended_is_said(tmp_path, act, kind, name, code):
             assert culprit.job == 1
             assert (death.kind, death.signal, death.code) == (kind, name, code)
             assert [assignment.job for assignment in returned] == [2]
+            assert death.rss is not None
+            assert 10 << 20 < death.rss < 1 << 30
             if act == "segfault":  # the author sees where
-                assert any("pool_stages.py" in line for line in death.log_tail)
+                assert death.dump is not None
+                assert death.dump.splitlines()[-1].endswith("in string_at")
+                assert "pool_stages.py" in death.dump
+                assert "oaflow/runtime" not in death.dump
 
     run(body())
 
