@@ -18,8 +18,9 @@ HASTY = Pace(
 
 
 def test_all_kinds_of_harm_lose_and_double_nothing() -> None:
-    outcome = play(faults=60, seconds=60.0, seed=7, pace=HASTY)
+    outcome = play(faults=60, seconds=120.0, seed=7, pace=HASTY)
 
     print(table(outcome))
     assert outcome.good, outcome.found
     assert sum(outcome.faults.values()) >= 30
+    assert [kind for kind, times in outcome.faults.items() if not times] == [], "a kind of harm that never happened"
