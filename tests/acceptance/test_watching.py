@@ -23,7 +23,8 @@ import pytest
 
 from tests.acceptance.conftest import PATIENCE, Command
 
-JOBS, SECONDS, EXECUTORS = 160, 0.3, 2
+# More than a busy machine needs to show what is to be seen; then it is cancelled.
+JOBS, SECONDS, EXECUTORS = 1000, 0.2, 2
 
 
 class Terminal:
@@ -92,7 +93,7 @@ def terminal(cli: Command, *arguments: str, size: tuple[int, int]) -> Iterator[T
 @pytest.fixture
 def going(cli: Command, started: Callable[[Any], Any], until: Callable[[Callable[[], Any]], Any]) -> Any:
     """
-    A run that takes some seconds.
+    A run that goes on for long enough.
     """
     stages = {"source": {"with": {"count": JOBS}, "next": "work"}, "work": {"with": {"seconds": SECONDS}}}
     process = started(cli.start("run", cli.pipeline("slowly", stages), "-d", "demo", "--workers", "1"))
@@ -100,7 +101,7 @@ def going(cli: Command, started: Callable[[Any], Any], until: Callable[[Callable
     return process
 
 
-def test_a_run_is_watched_in_a_terminal_and_in_a_pipe_and_what_was_said_came_true(
+def test_a_run_is_watched_in_a_terminal_and_in_a_pipe_and_asked_how_long_it_would_take_otherwise(
     cli: Command, going: subprocess.Popen[str], started: Callable[[Any], Any]
 ) -> None:
     lines = started(cli.start("status", cli("status", "--json").json["run"], "--watch", "--json"))
@@ -129,24 +130,23 @@ def test_a_run_is_watched_in_a_terminal_and_in_a_pipe_and_what_was_said_came_tru
         assert watched.left() == 0
         assert termios.tcgetattr(watched.theirs) == watched.before
 
+    assert cli("cancel").code == 0
     out, err = lines.communicate(timeout=PATIENCE)
-    assert going.wait(PATIENCE) == 0
+    going.wait(PATIENCE)
     assert lines.returncode == 0, err
     views = [orjson.loads(line) for line in out.splitlines()]
     first, last = views[0]["runs"][0], views[-1]["runs"][0]
     assert set(first["estimate"]) == {"seconds", "low", "high", "why", "assumes"}
-    assert last["state"] == "finished"
+    assert last["state"] == "cancelled"
     assert last["estimate"] is None
-    (worker,) = views[1]["workers"]
+    (worker,) = views[len(views) // 2]["workers"]
     assert worker["executors"] == EXECUTORS
     assert worker["memory"] > 10_000_000
 
-    stages = {one["stages"]["work"]["done"] for view in views for one in view["runs"]}
-    assert max(stages) == JOBS
     answer = cli("simulate", "--workers", "1,2", "--concurrency", "work=1", "--json").json
     as_it_was, one, two = answer["variants"]
-    # By its own account; the machine may be busy.
-    assert as_it_was["seconds"] == pytest.approx(answer["took"], rel=0.25)
+    # All of it, as far as what was done tells; the machine may be busy.
+    assert JOBS * SECONDS / EXECUTORS * 0.95 < as_it_was["seconds"] < JOBS * SECONDS * 2
     assert one["seconds"] == pytest.approx(two["seconds"], rel=0.1)
     assert one["seconds"] > 1.5 * as_it_was["seconds"]
     assert one["busiest"] == "the limit of work"
