@@ -5,7 +5,7 @@ Diagnostics on the screen: `oaflow.rendering` says how they read, and this gives
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from oaflow.cli.output import remarks, say, screen
+from oaflow.cli.output import is_text, remark, remarks, say, screen
 from oaflow.diagnostics import Diagnostic
 from oaflow.errors import UsageError
 from oaflow.rendering import FORMS, render, text_lines
@@ -28,6 +28,10 @@ def print_diagnostics(diagnostics: Sequence[Diagnostic], form: str, *, to_stderr
     if form != "text":
         if text := render(diagnostics, form):
             say(text)
+        return
+    if to_stderr and not is_text():
+        for diagnostic in diagnostics:
+            remark(render([diagnostic], "concise").strip(), "red" if diagnostic.is_error else "yellow")
         return
     console = remarks() if to_stderr else screen()
     for diagnostic in diagnostics:

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from oaflow.runtime.jsonlog import JsonLines
+    from oaflow.runtime.jsonlog import JsonLines, Level
 
 _format: str | None = None
+
+# How bad a remark is, by the colour that people see it in.
+_LEVELS: "dict[str, Level]" = {"yellow": "warning", "red": "error"}
 
 _OPENING = re.compile(r"(\\*)(\[|\Z)")
 
@@ -129,7 +132,7 @@ def remark(text: str, style: str | None = None) -> None:
     Prints a plain line to stderr. It is not markup; text from data in it has been cleaned.
     """
     if (lines := _json_lines()) is not None:
-        lines.write("warning" if style == "yellow" else "info", "oaflow", text)
+        lines.write(_LEVELS.get(style or "", "info"), "oaflow", text)
         return
     remarks().print(text, style=style, markup=False)
 

@@ -59,6 +59,9 @@ def test_each_line_of_a_worker_and_of_a_run_is_an_object(cli: Command) -> None:
         assert worker.wait(60) == 0
     lines = check((cli.folder / "err").read_text())
     assert any("is ready" in line["message"] for line in lines if line["logger"] == "oaflow")
+    (cli.folder / "wrong.yml").write_text(path.read_text().replace('"fails"', '"fials"', 1))
+    mistakes = [json.loads(line) for line in cli("run", "wrong.yml", "-d", "two").err.splitlines()]
+    assert any("wrong.yml:" in line["message"] and line["level"] == "error" for line in mistakes)
     wrong = cli("run", "nothing.yml", "-d", "two").err
     (error,) = [json.loads(line) for line in wrong.splitlines()]
     assert error["level"] == "error"
