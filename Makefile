@@ -52,8 +52,9 @@ format: $(VENV)/dev.stamp  ## put the code into shape
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-pictures: $(VENV)/run.stamp  ## draw docs/pictures from what the program prints
+pictures: $(VENV)/dev.stamp  ## draw docs/pictures from what the program prints, and from its page (which needs chromium)
 	$(PYTHON) tools/make_pictures.py
+	OAFLOW_PICTURES=docs/pictures $(PYTHON) -m pytest -q tests/e2e -k pictures
 
 reference: $(VENV)/run.stamp  ## write the pages of docs/reference that are made from the program
 	$(PYTHON) tools/make_rules.py

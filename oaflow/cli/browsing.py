@@ -45,17 +45,23 @@ def web(
     """
     Show runs, failures, documents and search in a browser, live, until a signal comes.
     """
+    import sys
+    import traceback
     import webbrowser
 
     from oaflow.cli.output import clean, complain, remark, say
     from oaflow.errors import OaflowError
     from oaflow.web.serving import serve
 
+    known = settings()
+
     def said(error: Exception) -> None:
+        if known.debug or "--debug" in sys.argv:
+            traceback.print_exception(error)
         complain(OaflowError(f"{type(error).__name__}: {error}", help="this is a bug; --debug shows where"))
 
     with serve(
-        settings(), host, port, header=trust_header, names=tuple(name or ()), read_only=read_only, said=said
+        known, host, port, header=trust_header, names=tuple(name or ()), read_only=read_only, said=said
     ) as serving:
         say(serving.url)
         for text in serving.remarks:

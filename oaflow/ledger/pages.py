@@ -13,8 +13,8 @@ from psycopg.rows import class_row, dict_row
 
 from oaflow.ledger.statements import sql
 
-# Lines that are read for a page, of which only some are of what it shows: 20,000 take some 20 ms.
-LINES = 20_000
+# Lines that are read for a page, of which only some are of what it shows: 10,000 take some 10 ms.
+LINES = 10_000
 
 Row = TypeVar("Row")
 

@@ -2,6 +2,7 @@
 The pages of runs: all of them, one, a stage of it, what failed, its documents, and its plan.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -23,6 +24,9 @@ from oaflow.plan import Plan
 from oaflow.web.site import site_of
 
 _KINDS = ("found", "skipped", "unreadable", "unchanged")
+
+# A picture of at most this width stands beside the stages, and not above them.
+_NARROW = 620.0
 
 # Runs that the plan of a run can be compared with by a click.
 _COMPARABLE = 10
@@ -50,8 +54,16 @@ def run(request: Request) -> Response:
         private = site.desk.database.embedded
         doing = browsing.doing_of(made, standing, site.settings.dead_after, private=private)
         picture = _picture(standing.run.id, plan_of(made, standing.run), standing.bound.disabled)
+    width = re.search(r'width="([0-9.]+)"', picture)
     return site.page(
-        request, "run", standing=standing, run=standing.run, doing=doing, offers=standing.offers, picture=picture
+        request,
+        "run",
+        standing=standing,
+        run=standing.run,
+        doing=doing,
+        offers=standing.offers,
+        picture=picture,
+        narrow=width is not None and float(width[1]) <= _NARROW,
     )
 
 

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from threading import Thread
 from typing import Any
 
@@ -141,11 +142,19 @@ def serve(
         )
         # What goes wrong is told by the site, in a sentence.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        taken, number = listening.getsockname()[:2]
-        shown = "localhost" if host == "localhost" else f"[{taken}]" if ":" in taken else taken
-        address = f"http://{shown}:{number}/"
+        address = f"http://{_shown(host, listening)}/"
         url = f"{address}?token={rules.token}" if rules.token else address
         yield Serving(url, remarks, uvicorn.Server(config), listening)
+
+
+def _shown(host: str, listening: socket.socket) -> str:
+    """
+    Where it is reached: by the name of the machine, where it listens at all of its addresses.
+    """
+    taken, port = listening.getsockname()[:2]
+    if ip_address(taken).is_unspecified:
+        return f"{socket.gethostname()}:{port}"
+    return f"localhost:{port}" if host == "localhost" else f"[{taken}]:{port}" if ":" in taken else f"{taken}:{port}"
 
 
 def _nothing(number: int, frame: object) -> None:

@@ -164,7 +164,7 @@ def test_what_stands_still_without_scripts_is_all_there(world: World) -> None:
 def test_pictures(world: World) -> None:
     folder = Path(PICTURES or "")
     for scheme in ("light", "dark"):
-        with world.page(color_scheme=scheme, viewport={"width": 1100, "height": 640}) as page:
+        with world.page(color_scheme=scheme, viewport={"width": 1200, "height": 700}) as page:
             open_at(world, page, f"/runs/{world.ingested}")
-            page.wait_for_timeout(1500)
-            page.screenshot(path=folder / f"web-run-{scheme}.png")
+            expect(page.locator("g[data-stage=extract] [data-counts]").first).to_have_text(re.compile("done"))
+            page.screenshot(path=folder / f"web-run-{scheme}.png", full_page=True)

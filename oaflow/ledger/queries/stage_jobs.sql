@@ -31,7 +31,10 @@ SELECT edge.job AS edge, p.job, p.at, p.outcome, h.attempt, h.started, h.ended, 
        h.detail #>> '{error,type}' AS type, h.detail #>> '{error,message}' AS message,
        h.documents[1:3] AS documents, coalesce(cardinality(h.documents), 0) AS count,
        ARRAY(SELECT coalesce(d.name, u.id) FROM unnest(h.documents[1:3]) WITH ORDINALITY AS u (id, ord)
-               LEFT JOIN oaflow.documents d ON d.run = %(run)s AND d.document = u.id ORDER BY u.ord) AS names
+               LEFT JOIN LATERAL (
+                 -- OFFSET: looked up one by one; joined, all documents of the run would be read.
+                 SELECT d.name FROM oaflow.documents d WHERE d.run = %(run)s AND d.document = u.id OFFSET 0) d ON true
+              ORDER BY u.ord) AS names
   FROM edge LEFT JOIN page p ON true
   LEFT JOIN LATERAL (
     SELECT * FROM oaflow.hops h WHERE h.run = %(run)s AND h.job = p.job AND h.at = p.at AND h.outcome = p.outcome LIMIT 1) h ON true
