@@ -2,7 +2,7 @@
 `run`, `resume`, `retry`, `pause`, `cancel`: what starts work, follows it and holds it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -13,6 +13,7 @@ from oaflow.cli.pages import Page
 
 if TYPE_CHECKING:
     from oaflow.ledger.runs import Run
+    from oaflow.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -62,6 +63,9 @@ def run(
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where something was unmatched.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave it to a process in the background; print the run's name.")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Do again what has not changed since an earlier run, too.")
     ] = False,
@@ -82,6 +86,11 @@ def run(
 
     limits = Limits.read(max_failed, strict)
     most = read_stop_after(stop_after)
+    if detach and limits != Limits():
+        raise UsageError(
+            f"{'--strict' if strict else '--max-failed'} decides the exit code, and --detach does not wait for the end",
+            help="leave out one of them; oaflow receipt RUN exits with 1 where a run does not balance",
+        )
     if resume and new:
         raise UsageError("--resume and --new exclude each other")
     if resume and (force or prune):
@@ -92,7 +101,7 @@ def run(
     known = settings(log_format)
     source, given = locate(pipeline), params_of(param or ())
     folders = import_folders(source.file)
-    with crew_of(known, workers, folders) as crew:
+    with crew_of(known, 0 if detach else workers, folders) as crew:
         # What opens connections takes a while to load; the workers do so meanwhile.
         from oaflow.ledger.runs import StopAfter
         from oaflow.operations import running
@@ -114,7 +123,48 @@ def run(
         )
         mode = "resume" if resume else "new" if new else "ask"
         events = running.run(known, program, request, mode=mode, choose=_choose, crew=crew)
-        return _show(events, limits, json)
+        return _leave(known, events, workers, json) if detach else _show(events, limits, json)
+
+
+def _leave(known: "Settings", events: "Generator[Any]", workers: int | None, json: bool) -> int:
+    """
+    Begins a run, and leaves it to a process in the background; to the workers alone where they are elsewhere.
+    """
+    from contextlib import closing
+
+    from oaflow.cli.output import clean, remark, say, say_json
+    from oaflow.operations.crew import count_of
+    from oaflow.operations.detaching import detach
+    from oaflow.operations.running import Said
+    from oaflow.operations.starting import Begun
+
+    number = count_of(known, workers)
+    # Until it is closed the database is in use: the private server does not stop before the other process uses it.
+    with closing(events):
+        for event in events:
+            match event:
+                case Said(text=text):
+                    remark(clean(text))
+                case Begun(run=run, remarks=remarks):
+                    for line in remarks:
+                        remark(clean(line))
+                    left = detach(known, run, number) if number else None
+                    break
+                case _:
+                    pass
+        else:
+            return 1
+    if json:
+        say_json({"run": run, "process": left and left.pid, "log": left and str(left.log)})
+        return 0
+    say(f"{run}\n")
+    if left is None:
+        remark("its workers are elsewhere: oaflow worker")
+    else:
+        remark(f"process {left.pid} follows it, and writes to {clean(left.log)}")
+    for what, command in (("see", "status"), ("hold", "pause"), ("end", "cancel")):
+        remark(f"{what}:  oaflow {command} {run}")
+    return 0
 
 
 def resume(run: RunId = None, workers: Workers = None, json: Json = False) -> int:

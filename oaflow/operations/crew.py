@@ -58,7 +58,7 @@ class Crew:
             return None
         command = worker_command(self._executors, folders)
         lines = sys.stderr.fileno() if self._settings.log_format == "json" else None
-        environment = _environment(self._settings)
+        environment = environment_of(self._settings)
         return Supervisor(command, count=self._count, logs=self._logs, environment=environment, lines=lines)
 
     def __enter__(self) -> Self:
@@ -84,14 +84,20 @@ def crew_of(settings: Settings, workers: int | None, folders: tuple[Path, ...] |
         workers: how many; None: one with the private server, none with another, where they are elsewhere.
         folders: where modules of stages are looked for; None: where those of the run are.
     """
-    count = workers if workers is not None else int(settings.db_uri is None)
-    return Crew(settings, count, folders=folders)
+    return Crew(settings, count_of(settings, workers), folders=folders)
 
 
-def _environment(settings: Settings) -> Mapping[str, str]:
+def count_of(settings: Settings, workers: int | None) -> int:
     """
-    What workers are started with: the same settings, also where they did not come from the environment, and the same
-    oaflow, also where it is not installed.
+    How many workers a command has that follows a run, where so many were asked for.
+    """
+    return workers if workers is not None else int(settings.db_uri is None)
+
+
+def environment_of(settings: Settings) -> Mapping[str, str]:
+    """
+    What processes of a command are started with: the same settings, also where they did not come from the environment,
+    and the same oaflow, also where it is not installed.
     """
     environment = dict(os.environ)
     environment["OAFLOW_HOME"] = str(settings.home.absolute())

@@ -20,6 +20,7 @@ from oaflow.ledger.deletions import Change, LastRun, LeftBehind
 from oaflow.operations.binding import archive_of
 from oaflow.operations.completing import remember
 from oaflow.operations.databases import database, logs_folder
+from oaflow.operations.detaching import log_of
 from oaflow.operations.finding import NoSuchDatasetError
 from oaflow.settings import Settings
 
@@ -222,7 +223,7 @@ def _remove_files_of(settings: Settings, run: str) -> None:
     """
     What a run has left on the disk of this machine.
     """
-    for file in (logs_folder(settings) / f"{run}.jsonl", settings.report(run)):
+    for file in (logs_folder(settings) / f"{run}.jsonl", log_of(settings, run), settings.report(run)):
         with suppress(OSError):
             file.unlink(missing_ok=True)
     for folder in (settings.home / "crawls").glob(f"{run}-*"):

@@ -85,9 +85,10 @@ def run(
     mode: Mode = "ask",
     choose: Choose = lambda run: None,
     crew: Crew,
-) -> Iterator[Event | Begun | Said]:
+) -> Generator[Event | Begun | Said]:
     """
-    Starts a run, or goes on with the one that has not ended, and follows it.
+    Starts a run, or goes on with the one that has not ended, and follows it. Who closes it when `Begun` has come
+    leaves the run to others.
 
     Args:
         mode: what to do with a run of this pipeline and dataset that has not ended; `ask` asks `choose`.

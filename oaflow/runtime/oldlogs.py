@@ -14,14 +14,15 @@ _SHARED = "worker"
 
 def old_logs(folder: Path, before: float, wanted: Collection[str]) -> list[Path]:
     """
-    `RUN.jsonl` and `worker-PID-SLOT.log` that nobody has written to since.
+    `RUN.jsonl`, `RUN.log` and `worker-PID-SLOT.log` that nobody has written to since.
 
     Args:
         before: seconds since 1970; what was written to later is kept.
         wanted: ids of runs whose logs are kept.
     """
-    runs = (file for file in folder.glob("*.jsonl") if file.stem != _SHARED and file.stem not in wanted)
-    workers = (file for file in folder.glob("worker-*.log") if not _is_written(file))
+    workers = [file for file in folder.glob("worker-*.log") if not _is_written(file)]
+    runs = [*folder.glob("*.jsonl"), *(file for file in folder.glob("*.log") if not file.stem.startswith("worker-"))]
+    runs = [file for file in runs if file.stem != _SHARED and file.stem not in wanted]
     return [file for file in (*runs, *workers) if _written_at(file) < before]
 
 

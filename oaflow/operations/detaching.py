@@ -1,0 +1,111 @@
+"""
+A run that goes on when the command that started it has ended: a process of its own session follows it, with its
+workers, and keeps the private server as long as the run is not over.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from select import select
+
+from oaflow.errors import EnvironmentProblem
+from oaflow.operations.crew import environment_of
+from oaflow.operations.databases import logs_folder
+from oaflow.runtime.supervisor import tail_of
+from oaflow.settings import Settings
+
+# What the process runs: a command without a line of its own, which `detach` alone starts.
+_MODULE = "oaflow.cli.detached"
+
+# Seconds until it must be at work: a guard against hanging. It takes one where nothing else keeps the machine.
+_PATIENCE = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """
+    The process that follows a run, and where it writes what `run` would have said.
+    """
+
+    run: str
+    pid: int
+    log: Path
+
+
+class NotDetachedError(EnvironmentProblem):
+    """
+    The process that should follow a run ended, or said nothing for too long. The run has begun, and waits.
+    """
+
+    def __init__(self, run: str, log: Path, tail: str) -> None:
+        self.run, self.log, self.tail = run, log, tail
+        said = [line for line in tail.strip().splitlines() if line] or ["it printed nothing"]
+        error = next((line for line in said if line.startswith("error:")), said[-1]).removeprefix("error:").strip()
+        super().__init__(f"what is to follow run {run!r} does not start: {error}", help=f"oaflow resume {run}")
+
+
+def log_of(settings: Settings, run: str) -> Path:
+    """
+    Where the process that follows a run writes.
+    """
+    return logs_folder(settings) / f"{run}.log"
+
+
+def detach(settings: Settings, run: str, workers: int) -> Detached:
+    """
+    Starts the process that follows a run, and waits until it does: then it uses the database, and who called this may
+    leave.
+
+    Args:
+        workers: how many worker processes it has.
+
+    Raises:
+        NotDetachedError: it does not follow.
+    """
+    log = log_of(settings, run)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    begins = log.stat().st_size if log.exists() else 0
+    hears, says = os.pipe()
+    try:
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", _MODULE, run, str(workers), str(says)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**environment_of(settings), "PYTHONUNBUFFERED": "1"},
+                pass_fds=(says,),
+                # Nothing that happens to the terminal reaches it: no Ctrl-C, and no hanging up.
+                start_new_session=True,
+            )
+    finally:
+        os.close(says)
+    try:
+        ready, _, _ = select([hears], [], [], _PATIENCE)
+        if not ready or not os.read(hears, 1):
+            with suppress(ProcessLookupError):
+                process.terminate()
+            raise NotDetachedError(run, log, tail_of(log, max(1, log.stat().st_size - begins)))
+    finally:
+        os.close(hears)
+    return Detached(run, process.pid, log)
+
+
+def said_to(descriptor: int) -> Callable[[], None]:
+    """
+    What tells `detach`, once, that the run is followed now.
+    """
+    left = [descriptor]
+
+    def tell() -> None:
+        if left:
+            # Who asked may have been killed meanwhile; the run goes on all the same.
+            with suppress(BrokenPipeError):
+                os.write(left[0], b"1")
+            os.close(left.pop())
+
+    return tell

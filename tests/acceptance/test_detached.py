@@ -1,0 +1,118 @@
+"""
+`run --detach`: who follows the run is a process of its own, which can be killed as any other.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from oaflow.operations import detaching
+from oaflow.operations.detaching import NotDetachedError, detach
+from oaflow.settings import Settings
+from tests.acceptance.conftest import Command
+
+Until = Callable[[Callable[[], Any]], Any]
+
+JOBS = 8
+
+
+@pytest.fixture
+def followers() -> Iterator[list[int]]:
+    """
+    Processes that are gone afterwards, whatever the test finds.
+    """
+    pids: list[int] = []
+    yield pids
+    for pid in pids:
+        if psutil.pid_exists(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+def slow(cli: Command, name: str) -> str:
+    log = str(cli.folder / f"{name}.noted")
+    stages = {"source": {"with": {"count": JOBS}, "next": "work"}, "work": {"with": {"log": log, "seconds": 0.5}}}
+    return cli.pipeline(name, stages)
+
+
+def left(cli: Command, followers: list[int], *arguments: str) -> dict[str, Any]:
+    result = cli("run", *arguments, "--detach", "--json")
+    assert result.code == 0, result.err
+    followers += [result.json["process"]] if result.json["process"] else []
+    return result.json
+
+
+def state(cli: Command, run: str) -> str:
+    return cli("status", run, "--json").json["state"]
+
+
+def alive(pid: int) -> bool:
+    # A child of an interpreter that does not wait for it, where the command was a fork.
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_detached_run_goes_on_alone_is_held_and_ended_and_survives_the_kill_of_what_follows_it(
+    private: Command, home: Path, until: Until, followers: list[int]
+) -> None:
+    first = left(private, followers, slow(private, "first"), "-d", "one")
+    pid, log = first["process"], Path(first["log"])
+    assert os.getsid(pid) == pid
+    assert psutil.Process(pid).terminal() is None
+    until((private.folder / "first.noted").exists)
+    server = home / "postgres/data/postmaster.pid"
+    assert server.exists()
+
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not alive(pid))
+    # Its workers end with it, and the server with the last that used it; the next command starts it again.
+    until(lambda: not server.exists())
+    until(lambda: f"oaflow resume {first['run']}" in private("status", first["run"]).out)
+    resumed = private("resume", first["run"], "--json")
+    assert resumed.code == 0, resumed.err
+    assert resumed.json["stages"]["work"]["done"] == JOBS
+    assert private("receipt", first["run"], "--json").json["balanced"]
+
+    second = left(private, followers, slow(private, "second"), "-d", "two")
+    assert private("pause", second["run"]).code == 0
+    assert state(private, second["run"]) == "paused"
+    assert alive(second["process"])
+    assert private("cancel", second["run"]).code == 0
+    until(lambda: not alive(second["process"]))
+    until(lambda: not server.exists())
+    assert state(private, second["run"]) == "cancelled"
+    assert f"run {first['run']}" in log.read_text()
+    assert "cancelled" in Path(second["log"]).read_text()
+
+
+def test_with_a_server_elsewhere_it_has_workers_where_it_is_told_so_and_none_otherwise(
+    cli: Command, until: Until, followers: list[int]
+) -> None:
+    said = cli("run", slow(cli, "alone"), "-d", "one", "--detach")
+    (run,) = said.out.split()
+    assert said.code == 0
+    assert "its workers are elsewhere: oaflow worker" in said.err
+    assert f"see:  oaflow status {run}" in said.err
+    assert (state(cli, run), cli("cancel", run).code) == ("running", 0)
+
+    with_workers = left(cli, followers, slow(cli, "helped"), "-d", "two", "--workers", "1")
+    until(lambda: state(cli, with_workers["run"]) == "finished")
+    until(lambda: not alive(with_workers["process"]))
+    assert f"work {JOBS}" in " ".join(Path(with_workers["log"]).read_text().split())
+
+    for option, value in (("--strict", []), ("--max-failed", ["3"])):
+        refused = cli("run", "alone.yml", "-d", "three", "--detach", option, *value)
+        assert refused.code == 2
+        assert refused.error == f"{option} decides the exit code, and --detach does not wait for the end"
+
+
+def test_what_does_not_follow_is_told_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detaching, "_MODULE", "oaflow.no_such_module")
+
+    with pytest.raises(NotDetachedError, match=r"'some-abc234' does not start: .*No module named") as caught:
+        detach(Settings(home=tmp_path, db_uri=None), "some-abc234", 1)
+
+    assert caught.value.help == "oaflow resume some-abc234"
