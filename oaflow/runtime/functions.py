@@ -2,14 +2,10 @@
 From a task's name to the function behind it, and what is to be known of it before it is called.
 """
 
-import hashlib
 import importlib
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,6 +14,7 @@ from oaflow.errors import OaflowError
 from oaflow.jobs import Job
 from oaflow.model import stage_options
 from oaflow.packages import missing
+from oaflow.runtime.versions import version_of
 
 Function = Callable[..., Any]
 
@@ -91,25 +88,6 @@ def load(task: str) -> Loaded:
     if absent := missing(module, name):
         raise TaskError(task, absent.sentence, help=absent.help)
     return loaded(task, function, version_of(function))
-
-
-def version_of(function: Function) -> str:
-    """
-    Which code this is: the version of its distribution or package, and a short hash of the source that it stands in.
-    """
-    inner = inspect.unwrap(function)
-    top = inner.__module__.partition(".")[0]
-    try:
-        release = metadata.version(top)
-    except metadata.PackageNotFoundError:
-        release = str(getattr(sys.modules.get(top), "__version__", ""))
-    try:
-        # Not of the module by its name: a function may say that it stands where its package shows it.
-        source = Path(inner.__code__.co_filename).read_bytes()
-    except (AttributeError, OSError):
-        return release
-    digest = hashlib.sha256(source).hexdigest()[:8]
-    return f"{release}+{digest}" if release else digest
 
 
 def loaded(task: str, function: Function, version: str) -> Loaded:
