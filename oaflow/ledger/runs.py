@@ -4,7 +4,7 @@ Runs: start, find, follow and end them. Synchronous; each function is one statem
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, cast
 
@@ -30,7 +30,7 @@ class Run:
     where the modules of its stages lie on the machine that it was started on, `first` how many jobs are taken of what
     its first jobs return (None: all). `unchanged` files were left out as an earlier run has done them; `gone` are those
     that its crawl did not see any more, with some of their names; `prune` takes them out. `rerun_of` is the run of
-    which it does a part again.
+    which it does a part again; `places` say where the expressions of its stages are written.
     """
 
     id: str
@@ -52,6 +52,7 @@ class Run:
     created_at: datetime
     finished_at: datetime | None
     seconds: float
+    places: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
 
     @property
     def open(self) -> bool:

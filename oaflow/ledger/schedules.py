@@ -21,6 +21,7 @@ class Schedule:
 
     Attributes:
         plan: the digest of what is run; that of the pipeline's file when it was added.
+        places: where its expressions are written, by stage.
         due_at: the tick that nobody has taken yet.
         last_at: the tick before, for which `last_run` was begun, or for which nothing was, because of `problem`.
         asked_at: the time at the database when this was read.
@@ -32,6 +33,7 @@ class Schedule:
     dataset: str
     params: dict[str, Any]
     folders: list[str]
+    places: dict[str, dict[str, str]]
     cron: str
     zone: str
     due_at: datetime
@@ -68,6 +70,7 @@ def add(
     dataset: str,
     params: Mapping[str, Any],
     folders: Sequence[str],
+    places: Mapping[str, Mapping[str, str]],
     cron: str,
     zone: str,
     due_at: datetime,
@@ -85,6 +88,7 @@ def add(
         "dataset": dataset,
         "params": orjson.dumps(dict(params), default=str).decode(),
         "folders": list(folders),
+        "places": orjson.dumps({stage: dict(of) for stage, of in places.items()}).decode(),
         "cron": cron,
         "zone": zone,
         "due_at": due_at,

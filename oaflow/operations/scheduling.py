@@ -134,6 +134,7 @@ def add(
             dataset=request.dataset,
             params=values,
             folders=[os.fspath(folder) for folder in request.folders],
+            places=program.places(),
             cron=cron,
             zone=zone,
             due_at=next_tick(cron, zone, now or datetime.now(UTC)),
@@ -183,7 +184,7 @@ def as_json(schedule: Schedule) -> dict[str, Any]:
     The public form.
     """
     facts = asdict(schedule)
-    del facts["asked_at"]
+    del facts["asked_at"], facts["places"]
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in facts.items()}
 
 
@@ -213,7 +214,8 @@ def _begun(made: Connection[Any], schedule: Schedule, settings: Settings) -> str
         raise UsageError("its plan is gone")
     plan = Plan.read(stored.definition)
     request = Request(schedule.dataset, folders=tuple(map(Path, schedule.folders)))
-    return begin(made, plan, bound_for_run(plan, schedule.params), request, schedule.params, settings.job_bytes).run
+    bound = bound_for_run(plan, schedule.params, places=schedule.places)
+    return begin(made, plan, bound, request, schedule.params, settings.job_bytes).run
 
 
 def late(schedule: Schedule) -> timedelta:

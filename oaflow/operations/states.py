@@ -170,7 +170,7 @@ def bound_plan(connection: Connection[Any], run: Run) -> BoundPlan:
     """
     The plan that a run routes by.
     """
-    return bind(plan_of(connection, run), run.params)
+    return bind(plan_of(connection, run), run.params, places=run.places)
 
 
 def folders_of(run: Run) -> tuple[Path, ...]:

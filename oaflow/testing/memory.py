@@ -83,6 +83,14 @@ class Memory:
         """
         return self._chunks.get(held.row.id, [])
 
+    def parents(self, held: Held) -> set[int]:
+        """
+        The jobs that a job comes from: several, where it was put together.
+        """
+        marks = [orjson.loads(member.mark) for member in self._members.get(held.row.id, ())]
+        found = [held.parent, *(mark.get("parent") for mark in marks)]
+        return {parent for parent in found if parent is not None}
+
     def take(self, held: Held, completion: Completion) -> None:
         """
         Take what became of an attempt, or a part of its stream.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from oaflow.jobs import AnyJob, DatasetJob, Job
 from oaflow.jobs.bindings import Note
+from oaflow.ledger.receipts import DocumentLine, Receipt
 from oaflow.runtime.router import LossKind
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class Ran:
         entities: all that stands in the entity store, by id; each merged of all that was said about it.
         findable: the ids of what was indexed, in order.
         notes: what the functions said about documents for the receipt.
+        receipt: how many documents came to which line, as `oaflow receipt` counts.
+        documents: each with its line and the reason, in the order in which they were found.
         deferred: jobs that functions queued by themselves (`job.defer()`). None of them ran.
         warnings: for the author, each once a stage.
         disabled: the stages that were off, with the reason.
@@ -105,6 +108,8 @@ class Ran:
     entities: "Mapping[str, EntityProxy]"
     findable: tuple[str, ...]
     notes: tuple[Note, ...]
+    receipt: Receipt
+    documents: tuple[DocumentLine, ...]
     deferred: tuple[Job, ...]
     warnings: tuple[str, ...]
     disabled: Mapping[str, str]

@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
@@ -26,13 +27,14 @@ from oaflow.compiler.functions import import_folders, inspect_here
 from oaflow.diagnostics import errors
 from oaflow.dsl import Pipeline
 from oaflow.dsl.plain import plain
-from oaflow.errors import JobError, Reject, UsageError
+from oaflow.errors import JobError, UsageError
 from oaflow.files import Archive, ArchiveOptions
 from oaflow.jobs import AnyJob, Bindings, DatasetJob, InvalidJobError, Job, bind, pack, read_job
 from oaflow.jobs.bindings import Note, Tally
 from oaflow.ledger.rows import Completion
 from oaflow.operations.programs import PipelineMistakesError, Program, Source, locate, with_absolute_defaults
 from oaflow.operations.routing import example_job
+from oaflow.operations.states import index_stages
 from oaflow.plan import BoundPlan, BoundStage, check_params
 from oaflow.plan import bind as bind_plan
 from oaflow.plan.params import close_to
@@ -47,6 +49,7 @@ from oaflow.runtime.policy import Trouble
 from oaflow.runtime.router import Route, Routed, dataset_of, enter, entities_of
 from oaflow.runtime.troubles import describe
 from oaflow.settings import Settings
+from oaflow.testing.account import Account
 from oaflow.testing.memory import Memory
 from oaflow.testing.results import COUNTERS, Attempted, Failed, Lost, Ran, Sent
 from oaflow.testing.shelf import Shelf
@@ -115,6 +118,7 @@ class _Machine:
         self._failures: list[Failed] = []
         self._losses: list[Lost] = []
         self._notes: list[Note] = []
+        self._account = Account(index_stages(self._plan))
         self._warnings: dict[str, str] = {}
         self._routed = Routed()
 
@@ -165,6 +169,8 @@ class _Machine:
             entities={entity.id: entity for entity in self._shelf.load(dataset, ids) if entity.id},
             findable=self._shelf.findable(dataset),
             notes=tuple(self._notes),
+            receipt=self._account.receipt(self._passage.id),
+            documents=self._account.documents,
             deferred=tuple(self._deferred.jobs),
             warnings=tuple(self._warnings.values()),
             disabled=self._plan.disabled,
@@ -182,7 +188,7 @@ class _Machine:
         folder = Path(mkdtemp(dir=temp))
 
         def bindings(_dataset: str | None) -> Bindings:
-            return self._bindings(stage.origin, folder, stage.name)
+            return self._bindings(stage.origin, folder)
 
         async def hand(part: Handover) -> None:
             self._take(held, part)
@@ -254,6 +260,7 @@ class _Machine:
             if kind == "too_deep":
                 self._failures.append(Failed(stage, "TooDeep", reason, attempts, None, tuple(documents)))
         self._notes += [Note(**note) for note in detail.get("notes", ())]
+        self._account.take(held.row.id, stage, outcome, detail, self._memory.parents(held))
         if outcome != "chunk":
             said = f"{error.get('type')}: {error.get('message')}" if error else None
             self._attempts.append(Attempted(stage, job, outcome, said))
@@ -284,17 +291,17 @@ class _Machine:
             raise UsageError(f"no run starts at {name!r}: it is a join, and fires by itself")
         return self._plan.stages[name]
 
-    def _bindings(self, origin: str, temp: Path | None, stage: str = "") -> Bindings:
-        return Bindings(self._shelf, self._files, self._deferred, origin, _Unaccounted(stage), temp)
+    def _bindings(self, origin: str, temp: Path | None) -> Bindings:
+        return Bindings(self._shelf, self._files, self._deferred, origin, _Runs(self._account), temp)
 
 
-class _Unaccounted:
+class _Runs:
     """
-    Stands for what is known of runs: of one in memory there is no account.
+    Stands for what is known of runs: there is this one.
     """
 
-    def __init__(self, stage: str) -> None:
-        self._stage = stage
+    def __init__(self, account: Account) -> None:
+        self._account = account
 
     def past(self, run: str) -> AbstractContextManager[None]:
         """
@@ -304,12 +311,9 @@ class _Unaccounted:
 
     def account(self, run: str) -> list[Tally]:
         """
-        Refuse.
+        What became of its documents so far.
         """
-        raise Reject(
-            "a run in memory keeps no account of documents, which this stage asks for",
-            help=f"run(..., instead={{{self._stage!r}: lambda job: None}})",
-        )
+        return self._account.tallies()
 
 
 class _Deferred:
@@ -359,18 +363,20 @@ def _compiled(pipeline: Pipeline | str | os.PathLike[str]) -> Generator[Program]
 def _program(pipeline: Pipeline | str | os.PathLike[str], source: Source | None) -> Program:
     if source is not None and source.file is not None:
         checked = check_file(source.file, inspect=inspect_here)
+        spans = partial(getattr, checked, "spans")
     else:
         if source is not None:
             pipeline = getattr(import_module(source.module or ""), source.name or "")
         if not isinstance(pipeline, Pipeline):
             raise UsageError(f"{pipeline!r} is of type {type(pipeline).__name__}, and no pipeline")
         source = source or Source(str(pipeline.data.get("pipeline")))
-        checked = check_declared(pipeline.data, lambda: pipeline.spans, inspect_here)
+        spans = partial(getattr, pipeline, "spans")
+        checked = check_declared(pipeline.data, spans, inspect_here)
     if errors(checked.diagnostics):
         problem = PipelineMistakesError(source.typed, checked.diagnostics)
         problem.add_note(render(errors(checked.diagnostics), "text"))
         raise problem
-    return Program(source, checked.plan, checked.diagnostics, checked.pipeline)
+    return Program(source, checked.plan, checked.diagnostics, checked.pipeline, spans)
 
 
 def _passage(program: Program, params: Mapping[str, object], dataset: str) -> Passage:
@@ -378,7 +384,7 @@ def _passage(program: Program, params: Mapping[str, object], dataset: str) -> Pa
     given = plain(params, "params")
     values = check_params(with_absolute_defaults(plan, program.source), given, env=os.environ)
     run = f"{plan.pipeline}-{uuid.uuid4().hex[:6]}"
-    return Passage(run, bind_plan(plan, values), dataset, "running")
+    return Passage(run, bind_plan(plan, values, places=program.places()), dataset, "running")
 
 
 def _functions(plan: BoundPlan, instead: Mapping[str, Function]) -> dict[str, Loaded]:

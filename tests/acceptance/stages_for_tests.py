@@ -95,7 +95,7 @@ def fails_once(job: DatasetJob, *, marker: str) -> DatasetJob:
 
 
 @stage
-def rejects(job: DatasetJob) -> None:
+def rejects(job: DatasetJob) -> DatasetJob | None:
     """Refuse for good."""
     raise Reject("this will never work")
 
@@ -127,20 +127,20 @@ def returns_too_many(job: DatasetJob) -> list[DatasetJob]:
 
 
 @stage(retry=0, timeout="1s")
-def never_returns(job: DatasetJob) -> None:
+def never_returns(job: DatasetJob) -> DatasetJob | None:
     """Loop for ever."""
     while True:
         pass
 
 
 @stage
-def sleeps(job: DatasetJob) -> None:
+def sleeps(job: DatasetJob) -> DatasetJob | None:
     """Take an hour."""
     time.sleep(3600)
 
 
 @stage(retry=0)
-def exits(job: DatasetJob) -> None:
+def exits(job: DatasetJob) -> DatasetJob | None:
     """End the process."""
     os._exit(7)
 

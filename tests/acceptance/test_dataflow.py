@@ -11,6 +11,7 @@ from zipfile import ZipFile
 import psycopg
 import pytest
 
+from oaflow import testing
 from tests.acceptance.conftest import ROOT, Command
 
 RUN = ("-d", "demo", "--workers", "1")
@@ -45,7 +46,7 @@ def test_a_join_fires_once_after_recursion_and_a_retry_that_waits(cli: Command) 
 
 
 def test_the_report_of_the_flagship_is_written_once_after_archives_in_archives_and_a_retry_that_waits(
-    cli: Command,
+    cli: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = (ROOT / "pipelines" / "ingest.yml").read_text()
     late = f"""next: late
@@ -76,6 +77,15 @@ def test_the_report_of_the_flagship_is_written_once_after_archives_in_archives_a
     assert "- 1 unreadable: empty: the file has no bytes\n  source/empty\\_\\[1\\].txt\n" in text
     assert "| PlainText | 3 |\n| Package | 2 |\n" in text
     assert "| eng | 1 |\n" in text
+    # In memory it comes to the same: the same account, and the same report but for its time.
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    (cli.folder / "worked").unlink()
+    ran = testing.run(cli.folder / "late.yml", params={"source": [source]}, dataset="demo", home=cli.folder / "other")
+    assert ran.receipt.as_json() == {**cli("receipt", "--json").json, "run": ran.run}
+    again = (cli.folder / "other" / "reports" / f"{ran.run}.md").read_text()
+    assert [line for line in again.splitlines() if "UTC" not in line] == [
+        line.replace(run, ran.run) for line in text.splitlines() if "UTC" not in line
+    ]
     with psycopg.connect(cli.environment["OAFLOW_DB_URI"]) as connection:
         query = "SELECT min(at) FILTER (WHERE outcome = 'joined'), count(*) FILTER (WHERE outcome = 'joined'),"
         query += " max(ended) FILTER (WHERE stage <> 'report'), count(*) FILTER (WHERE outcome = 'retried')"

@@ -6,6 +6,8 @@ CREATE TABLE oaflow.schedules (
     dataset  text NOT NULL,
     params   jsonb NOT NULL,
     folders  text[] NOT NULL,
+    -- Where the expressions of the plan are written, as in oaflow.runs.
+    places   jsonb NOT NULL,
     cron     text NOT NULL,
     zone     text NOT NULL,
     -- The tick that nobody has taken yet. Whoever moves it on begins the run, in the same transaction.

@@ -5,7 +5,8 @@ SELECT r.id, r.pipeline, r.plan, r.dataset, r.params, r.folders, r.first,
        CASE WHEN cut.off THEN 'the command that started it ended before it had read its input to the end' ELSE r.reason END
            AS reason,
        r.round, r.sealed, r.unchanged, r.gone, r.gone_names, r.prune, r.rerun_of, r.created_at, r.finished_at,
-       extract(epoch FROM coalesce(r.finished_at, clock_timestamp()) - r.created_at)::float8 AS seconds
+       extract(epoch FROM coalesce(r.finished_at, clock_timestamp()) - r.created_at)::float8 AS seconds,
+       r.places
   FROM (
     SELECT * FROM oaflow.runs
      WHERE (%(dataset)s::text IS NULL OR dataset = %(dataset)s)

@@ -15,6 +15,7 @@ from oaflow import DatasetJob, Out, Pipeline, Reject, external, recurse, stage, 
 from oaflow.errors import UsageError
 from oaflow.jobs import Job
 from oaflow.plan import Plan
+from oaflow.stages import index as makes_findable
 from oaflow.stages import report
 from oaflow.testing.shelf import Shelf
 
@@ -280,7 +281,9 @@ def test_a_file_is_found_with_the_modules_beside_it_and_is_the_plan_of_a_run(tmp
     import oaflow.testing.running as running
 
     bind = running.bind_plan
-    monkeypatch.setattr(running, "bind_plan", lambda plan, values: (bound.append(plan), bind(plan, values))[1])
+    monkeypatch.setattr(
+        running, "bind_plan", lambda plan, *given, **more: (bound.append(plan), bind(plan, *given, **more))[1]
+    )
 
     ran = testing.run(file, params={"word": "bye"})
 
@@ -326,12 +329,63 @@ def test_what_cannot_be_run_is_said_in_a_sentence(keys, sentence):
         testing.run(Pipeline("p", stages={"keep": keep.stage(), "end": keep.stage(join="run")}), **keys)
 
 
-def test_a_report_says_that_a_run_in_memory_keeps_no_account():
-    (failed,) = testing.run(Pipeline("p", stages={"keep": keep.stage(), "end": report.stage(join="run")})).failures
+@stage(ports=("default", "away"))
+def finds(job: DatasetJob) -> Iterator[DatasetJob | Out]:
+    for name in ("lands", "fails", "aside", "saved", "nowhere", "dropped", "refused"):
+        job.found(name, f"{name}.txt")
+        document = job.with_entities([{"id": name, "schema": "Document"}])
+        yield Out("away", document) if name == "dropped" else document
+    job.found("nothing", "nothing.txt")
+    job.skipped("passed", "passed.txt", "too large")
 
-    assert (failed.stage, failed.type, failed.attempts) == ("end", "Reject", 1)
-    assert failed.message == "a run in memory keeps no account of documents, which this stage asks for"
-    assert failed.help == "run(..., instead={'end': lambda job: None})"
+
+@stage
+def troubles(job: DatasetJob) -> DatasetJob | None:
+    (name,) = job.documents
+    if name in ("fails", "aside", "saved"):
+        raise Reject(f"no {name}")
+    if name == "lands":
+        job.unreadable("lands", "lands.txt", "it has no letters")
+    return None if name == "refused" else job
+
+
+def test_each_document_is_on_one_line_of_the_receipt_and_report_tells_it(tmp_path):
+    stages = {
+        "finds": finds.stage(
+            next={
+                "default": [
+                    {"to": "fails", "where": "e.id == 'fails'"},
+                    {"to": "work", "where": "e.id != 'fails' and e.id != 'nowhere'"},
+                ],
+                "away": "drop",
+            }
+        ),
+        "fails": troubles.stage(),
+        "work": troubles.stage(next="index", on_error="aside"),
+        "aside": keep.stage(next=[{"to": "index", "where": "e.id == 'saved'"}, {"to": "rest", "else": True}]),
+        "rest": keep.stage(next={"default": "drop"}),
+        "index": makes_findable.stage(),
+        "report": report.stage(join="run"),
+    }
+
+    ran = testing.run(Pipeline("p", stages=stages), home=tmp_path)
+
+    assert {one.document: (one.line, one.reason) for one in ran.documents} == {
+        "lands": ("indexed", "it has no letters"),
+        "fails": ("failed", "fails: Reject: no fails"),
+        "aside": ("diverted", "by work"),
+        "saved": ("indexed", None),
+        "nowhere": ("unmatched", ran.losses[0].reason),
+        "dropped": ("dropped", "port 'away' of stage 'finds' is dropped"),
+        "refused": ("ended", "work returned nothing for it"),
+        "nothing": (None, None),
+        "passed": ("skipped", "too large"),
+    }
+    told = ran.receipt.as_json()
+    assert (told["found"], told["indexed"], told["unreadable"], told["balanced"]) == (9, 2, 1, False)
+    text = (tmp_path / "reports" / f"{ran.run}.md").read_text()
+    assert "| found | 9 |" in text
+    assert "- 1 failed: fails: Reject: no fails\n  fails.txt\n" in text
 
 
 def test_a_ctrl_c_within_a_stage_ends_the_test():
