@@ -180,6 +180,8 @@ def _is_a(translation: Translation, node: ast.Call, function: str) -> Typed:
     if entity.shape.sort not in (Sort.ENTITY, Sort.ANY, Sort.WRONG):
         message = f"{function!r} is about an entity, and this is {described(entity.shape)}"
         translation.mistake("wrong-argument", message, node.args[0], USAGE[function])
+    if isinstance(node.args[0], ast.Name) and node.args[0].id == "e":
+        translation.pieces["e.schema"] = None  # what it is asked about is shown by its schema
     schemata = [translation.value(argument) for argument in node.args[1:]]
     for schema, written in zip(schemata, node.args[1:], strict=True):
         if isinstance(schema.node, ast.Constant) and isinstance(schema.node.value, str):

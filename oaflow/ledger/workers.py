@@ -91,6 +91,30 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Gathering:
+    """
+    Jobs that wait to be put together with others, the first of them for so many `seconds`.
+    """
+
+    stage: str
+    jobs: int
+    entities: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """
+    Jobs that wait for locks which running jobs have, counted up to 1,000; and how many locks these are.
+    """
+
+    queue: str
+    task: str
+    jobs: int
+    locks: int
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """
     A job in somebody's hands. `seconds` is how long ago it could have started at the earliest.
@@ -172,6 +196,22 @@ def retries(connection: Connection[Any], run: str, pairs: Iterable[tuple[str, st
     """
     with connection.cursor(row_factory=class_row(Retry)) as cursor:
         return cursor.execute(sql("retries"), {"run": run, **_columns(pairs)}).fetchall()
+
+
+def gathering(connection: Connection[Any], run: str) -> list[Gathering]:
+    """
+    What waits in a run to be put together, by stage.
+    """
+    with connection.cursor(row_factory=class_row(Gathering)) as cursor:
+        return cursor.execute(sql("gathering"), {"run": run}).fetchall()
+
+
+def locked(connection: Connection[Any], run: str, pairs: Iterable[tuple[str, str]]) -> list[Locked]:
+    """
+    Which of the given (queue, task) pairs of a run have jobs that wait for a lock.
+    """
+    with connection.cursor(row_factory=class_row(Locked)) as cursor:
+        return cursor.execute(sql("locked"), {"run": run, **_columns(pairs)}).fetchall()
 
 
 def streams_at_rest(connection: Connection[Any], run: str, silent: float) -> list[tuple[str, int]]:

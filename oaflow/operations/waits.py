@@ -10,15 +10,25 @@ from psycopg import Connection
 
 from oaflow.ledger.limits import Limit, limits
 from oaflow.ledger.runs import Run, StageProgress
-from oaflow.ledger.workers import Waiting, retries, streams_at_rest, unserved, untaken
-from oaflow.plan import ANSWERS, BoundPlan
+from oaflow.ledger.workers import (
+    Gathering,
+    Locked,
+    Waiting,
+    gathering,
+    locked,
+    retries,
+    streams_at_rest,
+    unserved,
+    untaken,
+)
+from oaflow.plan import ANSWERS, BoundCollect, BoundPlan
 from oaflow.quantities import duration
 from oaflow.runtime.room import DISK, GOES_ON
 
 # Of the stages that a stream waits for, so many are named.
 _NAMED = 3
 
-Why = Literal["paused", "disk", "interrupted", "abandoned", "unserved", "limit", "rests", "retry"]
+Why = Literal["paused", "disk", "interrupted", "abandoned", "unserved", "limit", "rests", "retry", "collect", "lock"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,12 @@ def waits_of(
     for stage, most in streams_at_rest(connection, run.id, silent):
         if stage in bound.rests:
             yield _resting(stage, most, {other: stages[other].open for other in bound.rests[stage] if other in stages})
+    for waits in gathering(connection, run.id) if bound.collects else ():
+        if (stage := bound.stages.get(waits.stage)) is not None and stage.collect is not None:
+            yield _gathering(waits, stage.collect)
+    with_locks = [(one.queue, one.task) for one in bound.stages.values() if one.lock is not None]
+    for waits in locked(connection, run.id, with_locks) if with_locks else ():
+        yield _locked(waits, [name for name in bound.stages if _lane(bound, name) == (waits.queue, waits.task)])
     for retry in retries(connection, run.id, [(one.queue, one.task) for one in bound.stages.values()]):
         names = [name for name, one in bound.stages.items() if (one.queue, one.task) == (retry.queue, retry.task)]
         jobs = "1 job" if retry.jobs == 1 else f"{retry.jobs:,} jobs"
@@ -125,6 +141,36 @@ def _held(run: Run, *, abandoned: bool) -> Wait:
     if run.state == "paused" and GOES_ON in reason:
         return Wait("disk" if DISK in reason else "paused", "it is paused:", reason, help="df -h")
     return Wait("paused" if run.state == "paused" else "interrupted", f"it is {run.state}:", reason, help=resume)
+
+
+def _gathering(waits: Gathering, collect: BoundCollect) -> Wait:
+    jobs = "1 job" if waits.jobs == 1 else f"{waits.jobs:,} jobs"
+    most = f"{waits.entities:,} of {collect.size:,} entities"
+    # What nobody looked at in time is due.
+    rest = max(collect.wait - waits.seconds, 0.0)
+    return Wait(
+        "collect",
+        f"stage {waits.stage} waits for more to put together:",
+        f"{most} in {jobs}, {duration(rest)} more, or until nothing can come",
+        waits.stage,
+        facts={"jobs": waits.jobs, "entities": waits.entities, "seconds": round(rest, 3)},
+    )
+
+
+def _locked(waits: Locked, stages: list[str]) -> Wait:
+    jobs = "1 job waits" if waits.jobs == 1 else f"{waits.jobs:,} jobs wait"
+    locks = "a lock that a running job has" if waits.locks == 1 else f"{waits.locks:,} locks that running jobs have"
+    return Wait(
+        "lock",
+        f"stage {' or '.join(stages)} waits for its lock:",
+        f"{jobs} for {locks}",
+        stages[0] if len(stages) == 1 else None,
+        facts={"jobs": waits.jobs, "locks": waits.locks},
+    )
+
+
+def _lane(bound: BoundPlan, stage: str) -> tuple[str, str]:
+    return bound.stages[stage].queue, bound.stages[stage].task
 
 
 def _unserved(job: Waiting, bound: BoundPlan) -> Wait:

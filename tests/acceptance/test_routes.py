@@ -36,7 +36,7 @@ def test_each_entity_is_shown_with_what_each_edge_was_asked(offline: Command) ->
         in shown.out
     )
     assert "entity-2 (Person) goes to nothing" in shown.out
-    assert '✗ people     e.name is ["[red]Ada' in shown.out
+    assert '✗ people     e.schema is "Person", e.name is ["[red]Ada' in shown.out
     assert "\x1b" not in shown.out
     assert "port 'default' of stage 'source' has no edge for such entities" in shown.out
     assert "the edge to rich reads the entities from the store; here it saw only what was given" in shown.err

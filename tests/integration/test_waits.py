@@ -13,7 +13,7 @@ from oaflow.ledger.limits import limit
 from oaflow.ledger.runs import FirstJob
 from oaflow.operations.states import details_of
 from oaflow.operations.waits import Wait
-from oaflow.plan import Plan, PlannedEdge, PlannedStage
+from oaflow.plan import Plan, PlannedCollect, PlannedEdge, PlannedStage
 from oaflow.runtime.room import GOES_ON
 
 SILENT = 15.0
@@ -123,6 +123,39 @@ def test_what_nobody_serves_and_what_is_at_its_limit_is_told(rows: Rows) -> None
         "rate": pytest.approx(1 / 60),
         "jobs": 2,
     }
+
+
+def test_what_waits_to_be_put_together_and_for_a_lock_is_told(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STAGES, "sips", STAGES["sips"].model_copy(update={"lock": "'one'"}))
+    collect = PlannedCollect(size=5, wait=3600)
+    monkeypatch.setitem(STAGES, "keeps", STAGES["keeps"].model_copy(update={"collect": collect}))
+    rows = Rows(rows.connection)
+    worker = rows.worker()
+    rows.enter("sips", 3)
+    rows.connection.execute("UPDATE procrastinate_jobs SET lock = 'one'")
+    assert rows.waits() == []  # it is free
+    rows.connection.execute(
+        "UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s"
+        " WHERE id = (SELECT min(id) FROM procrastinate_jobs)",
+        [worker],
+    )
+    rows.connection.execute(
+        "INSERT INTO oaflow.collected (id, run, stage, key, entities, documents, args)"
+        " SELECT -n, %s, 'keeps', 'k', 2, '[]', '{}' FROM generate_series(1, 2) n",
+        [rows.run],
+    )
+
+    gathered, locked = rows.waits()
+
+    assert told([locked]) == [
+        ("lock", "sips", "stage sips waits for its lock: 2 jobs wait for a lock that a running job has")
+    ]
+    assert (gathered.why, gathered.stage) == ("collect", "keeps")
+    assert gathered.text in (
+        f"4 of 5 entities in 2 jobs, {left} more, or until nothing can come"
+        for left in ("1 h", "59 min 59 s", "59 min 58 s", "60 min")
+    )
+    assert gathered.as_json()["entities"] == 4
 
 
 @pytest.mark.parametrize(
