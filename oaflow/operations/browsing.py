@@ -26,9 +26,11 @@ from oaflow.ledger.pages import (
     stage_jobs,
     waiting_jobs,
 )
+from oaflow.ledger.passed import Passed, passed
 from oaflow.ledger.runs import Run, StageProgress, recent_runs
 from oaflow.ledger.workers import Running, running, workers
 from oaflow.operations.databases import Database
+from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.states import RunStatus, bound_plan, in_order, status_of, wanted_run
 from oaflow.operations.waits import Wait, waits_of
 from oaflow.plan import BoundPlan, BoundStage
@@ -40,6 +42,9 @@ PAGE = 50
 # Failures that are sorted by their causes, and documents that a search shows.
 MOST_FAILURES = 10_000
 MOST_HITS = 100
+
+# With more jobs than that the history is not read to count them by the ways that they went.
+_COUNTABLE = 10_000
 
 # Connections that are kept, and seconds that one is waited for.
 _CONNECTIONS = 6
@@ -145,11 +150,14 @@ class Standing:
 @dataclass(frozen=True, slots=True)
 class Doing:
     """
-    What a run is busy with, and what keeps it waiting.
+    What a run is busy with, what keeps it waiting, and how long it will still take. `ways` are how many jobs went from
+    stage to stage, of runs in which that is soon counted.
     """
 
     running: list[Running]
     waits: list[Wait]
+    estimate: Estimate | None
+    ways: list[Passed]
 
 
 def runs_of(connection: Connection[Any], before: str | None = None, dataset: str | None = None) -> list[Line]:
@@ -188,12 +196,14 @@ def doing_of(connection: Connection[Any], standing: Standing, silent: float, *, 
         silent: seconds after which a worker is dead.
         private: whether this is the private server, where each run brings its own workers.
     """
-    run = standing.run
+    run, bound, stages = standing.run, standing.bound, standing.status.stages
+    ways = passed(connection, run.id) if standing.status.total("done") <= _COUNTABLE else []
     if not run.open:
-        return Doing([], [])
+        return Doing([], [], None, ways)
     abandoned = run.state in ("running", "paused") and private and not workers(connection, silent)
-    waits = waits_of(connection, run, standing.bound, standing.status.stages, silent, abandoned=abandoned)
-    return Doing(running(connection, run.id), list(waits))
+    waits = waits_of(connection, run, bound, stages, silent, abandoned=abandoned)
+    estimate = estimate_of(connection, run, bound, stages, silent)
+    return Doing(running(connection, run.id), list(waits), estimate, ways)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
@@ -138,10 +138,12 @@ def _counts(standing: Standing, past: deque[tuple[float, dict[str, int]]], now: 
 
 def _marks(doing: Doing) -> str:
     """
-    Which stages wait, and which are at work.
+    Which stages wait, which are at work, and how many jobs went along which way.
     """
     waits = sorted({wait.stage for wait in doing.waits if wait.stage is not None})
-    return orjson.dumps({"waits": waits, "busy": sorted({job.stage for job in doing.running})}).decode()
+    busy = sorted({job.stage for job in doing.running})
+    ways = [asdict(way) for way in doing.ways]
+    return orjson.dumps({"waits": waits, "busy": busy, "ways": ways}).decode()
 
 
 async def events(request: Request) -> Response:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from oaflow.ledger.limits import limits as limits_now
+from oaflow.ledger.workers import Hand, hands
 from oaflow.ledger.workers import workers as live_workers
 from oaflow.web.site import site_of
 
@@ -21,7 +22,13 @@ def workers(request: Request) -> Response:
     site = site_of(request)
     with site.desk.connection() as made:
         found = live_workers(made, site.settings.dead_after)
-    return site.page(request, "workers", workers=found[:_MOST], all=len(found), private=site.desk.database.embedded)
+        held = hands(made, [one.id for one in found[:_MOST]])
+    now: dict[int, list[Hand]] = {}
+    for hand in held:
+        now.setdefault(hand.worker, []).append(hand)
+    return site.page(
+        request, "workers", workers=found[:_MOST], now=now, all=len(found), private=site.desk.database.embedded
+    )
 
 
 def limits(request: Request) -> Response:

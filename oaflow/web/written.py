@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from oaflow.operations.estimating import Estimate
 from oaflow.quantities import duration
 
 # What is longer is cut, in letters: a reason may be all that some parser said.
@@ -69,6 +70,23 @@ def pieces(text: str, marks: Iterable[Sequence[int]]) -> list[tuple[str, bool]]:
     return [(piece, marked) for piece, marked in [*found, (plain(text[at:], 10_000), False)] if piece]
 
 
+def left(estimate: Estimate) -> str:
+    """
+    How long a run will still take, or why that is not known.
+    """
+    if estimate.seconds is None or estimate.low is None or estimate.high is None:
+        return f"no estimate yet: {estimate.why}"
+    about, low, high = (duration(max(seconds, 0)) for seconds in (estimate.seconds, estimate.low, estimate.high))
+    return f"about {about} left" + (f" ({low} to {high})" if low != high else "")
+
+
+def memory(size: int) -> str:
+    """
+    `812 MB`
+    """
+    return f"{size / 1e6:,.0f} MB"
+
+
 def _shown(letter: str) -> str:
     return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(letter) or letter.encode("unicode_escape").decode("ascii")
 
@@ -76,7 +94,9 @@ def _shown(letter: str) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     "clock": clock,
     "duration": duration,
+    "left": left,
     "lines": lines,
+    "memory": memory,
     "number": number,
     "pieces": pieces,
     "plain": plain,

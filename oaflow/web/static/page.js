@@ -25,6 +25,14 @@ function follow(address) {
     for (const node of document.querySelectorAll("g[data-stage]")) {
       for (const mark of ["waits", "busy"]) node.classList.toggle(mark, marks[mark].includes(node.dataset.stage));
     }
+    for (const { source, stage, error, jobs } of marks.ways) {
+      for (const way of document.querySelectorAll(`g.edge.${error ? "error" : "next"}`)) {
+        const text = way.querySelector("[data-count]");
+        if (!text || way.dataset.from !== source || way.dataset.to !== stage) continue;
+        text.textContent = jobs.toLocaleString("en");
+        way.classList.add("counted");
+      }
+    }
   });
   for (const name of ["head", "doing"]) {
     events.addEventListener(name, (event) => {
