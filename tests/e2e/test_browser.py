@@ -127,6 +127,11 @@ def test_a_run_is_watched_paused_resumed_and_seen_to_its_end(world: World) -> No
             expect(page.locator(".state").first).to_have_text("finished", timeout=40_000)
             expect(row.locator("[data-counter=done]")).to_have_text("40")
             expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+            # The graph says the same, and what went along its ways; a box leads to its stage.
+            expect(page.locator("g[data-stage=work] [data-counts]").first).to_have_text("40 done")
+            expect(page.locator("g.edge.next[data-to=work] [data-count]")).to_have_text("40")
+            page.locator("g[data-stage=work] a").click()
+            expect(page.get_by_role("heading", name="Jobs that were run, the newest first")).to_be_visible()
             assert followed.wait(30) == 0
         finally:
             followed.kill()
