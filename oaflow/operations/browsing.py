@@ -40,7 +40,7 @@ from oaflow.plan.params import close_to
 PAGE = 50
 
 # Failures that are sorted by their causes, and documents that a search shows.
-MOST_FAILURES = 10_000
+MOST_FAILURES = 5_000
 MOST_HITS = 100
 
 # With more jobs than that the history is not read to count them by the ways that they went.
