@@ -9,7 +9,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from oaflow.errors import UsageError
+from oaflow.ledger.workers import workers
 from oaflow.operations import limiting, running
+from oaflow.operations.detaching import detach
 from oaflow.operations.states import folders_from_here, wanted_run
 from oaflow.web.gate import form_of
 from oaflow.web.site import Site, site_of
@@ -23,6 +25,20 @@ def _resume(site: Site, run: str, form: dict[str, str]) -> None:
     with site.desk.connection() as made:
         found = wanted_run(made, run)
         running.go_on(made, found, folders_from_here(found))
+    _worked_on(site, run)
+
+
+def _worked_on(site: Site, run: str) -> None:
+    """
+    On the private server each run brings its own workers: where those of this one have ended with their command, it
+    gets others.
+    """
+    if not site.desk.database.embedded:
+        return
+    with site.desk.connection() as made:
+        alive = any(one.run in (None, run) for one in workers(made, site.settings.dead_after))
+    if not alive:
+        detach(site.settings, run, 1)
 
 
 def _cancel(site: Site, run: str, form: dict[str, str]) -> None:
@@ -33,6 +49,7 @@ def _retry(site: Site, run: str, form: dict[str, str]) -> None:
     with site.desk.connection() as made:
         found = wanted_run(made, run)
         running.send_again(made, found, stage=form.get("stage") or None, cause=form.get("cause") or None)
+    _worked_on(site, run)
 
 
 _OF_RUNS: dict[str, Callable[[Site, str, dict[str, str]], None]] = {
