@@ -69,15 +69,13 @@ def main() -> None:
         Path(folder).chmod(0o711)
         home = Path(folder) / "home"
         home.mkdir(mode=0o711)
+        (PICTURES / "graph.svg").write_text(printed("graph ingest -f svg", home) + "\n", encoding="utf-8")
         for name, commands in {
-            "graph": ["oaflow graph ingest"],
             "run": ["oaflow run ingest -d demo examples/documents"],
             "search": ["oaflow search marmalade -d demo", "oaflow search peregrine -d demo", "oaflow receipt"],
         }.items():
             shown = [(command, printed(command.removeprefix("oaflow "), home)) for command in commands]
-            (PICTURES / f"{name}.svg").write_text(
-                picture(f"oaflow {name}", shown, 76 if name == "graph" else COLUMNS), encoding="utf-8"
-            )
+            (PICTURES / f"{name}.svg").write_text(picture(f"oaflow {name}", shown, COLUMNS), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -98,6 +98,7 @@ for which that was full |
 | `receipt --list` | a document a line: `document`, `name`, `line` (`open` where it has none yet), \
 `unreadable`, `reason`, `why` it ran, where an earlier run knew its source |
 | `status --all` | a run a line, the latest first: `run`, `pipeline`, `dataset`, `state` |
+| `run --detach` | `run`, `process` that follows it and its `log` (both null where the workers are elsewhere) |
 | `cancel` | `run`, `state`, `waiting`: how many waiting jobs were taken out |
 | `route` | `stage`, `port`, `ways`: of each entity (`entity`, `schema`; null where there is none) the stages that it \
 goes `to`, and the `answers` of all edges: `to`, `condition`, `holds`, `values`; `reason` of what nothing takes, \
