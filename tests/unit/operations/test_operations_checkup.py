@@ -17,7 +17,22 @@ from oaflow.operations.backups import LAST
 from oaflow.settings import Settings
 
 NOW = datetime(2026, 11, 27, 3, tzinfo=UTC)
-SCHEDULE = Schedule("nightly", "p", "digest", "d", {}, [], "0 3 * * *", "UTC", NOW, NOW, None, None, NOW)
+SCHEDULE = Schedule(
+    name="nightly",
+    pipeline="p",
+    plan="digest",
+    dataset="d",
+    params={},
+    folders=[],
+    places={},
+    cron="0 3 * * *",
+    zone="UTC",
+    due_at=NOW,
+    last_at=NOW,
+    last_run=None,
+    problem=None,
+    asked_at=NOW,
+)
 WEBHOOK = Webhook("here", "https://here/", None, NOW, NOW, None, 0, 0, None)
 
 
