@@ -21,7 +21,7 @@ from oaflow.plan import BoundPlan
 from oaflow.plan.deciding import changed, difference
 from oaflow.plan.later import Later, Step, following, later
 from oaflow.runtime.functions import TaskError, load
-from oaflow.runtime.router import enter
+from oaflow.runtime.router import Route, enter
 
 # Files that are looked at together at the end of a run.
 _FILES_AT_ONCE = 500
@@ -159,7 +159,7 @@ class KnownFiles:
             LaterJob(
                 [document],
                 step.parents,
-                FirstJob(route.queue, route.task, route.stage, route.priority, route.job.to_wire(), route.documents),
+                first_job(route),
             )
             for route in routes
         ]
@@ -181,6 +181,14 @@ class KnownFiles:
         Write down that these sources were gone through to their end, and what could not be looked into.
         """
         ledger.end_crawl(self._connection, self._run, covered, shut)
+
+
+def first_job(route: Route) -> FirstJob:
+    """
+    A job that enters a run along a way to one of its stages.
+    """
+    args = route.job.to_wire()
+    return FirstJob(route.queue, route.task, route.stage, route.priority, args, route.documents, route.collect)
 
 
 def _changed(known: Known, seen: Sighting) -> str | None:

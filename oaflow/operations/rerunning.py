@@ -17,8 +17,8 @@ from oaflow.ledger import crawled, reruns
 from oaflow.ledger import runs as ledger
 from oaflow.ledger.crawled import Beginning, LaterJob
 from oaflow.ledger.reruns import Ended
-from oaflow.ledger.runs import FirstJob, Run
-from oaflow.operations.again import settle_all
+from oaflow.ledger.runs import Run
+from oaflow.operations.again import first_job, settle_all
 from oaflow.operations.binding import store_of
 from oaflow.operations.crew import Crew
 from oaflow.operations.databases import Database, database
@@ -279,7 +279,7 @@ def _enter(made: Connection[Any], run: str, found: Run, bound: BoundPlan, taken:
             LaterJob(
                 sorted({files[document][0] for document in step.documents or () if document in files}),
                 step.parents,
-                FirstJob(route.queue, route.task, route.stage, route.priority, route.job.to_wire(), route.documents),
+                first_job(route),
             )
             for step in group
             for route in enter(bound, step.stage, read_job(arrived[step.job]), run=run)

@@ -20,6 +20,7 @@ from oaflow.ledger import runs as ledger
 from oaflow.ledger.external import unseen
 from oaflow.ledger.limits import declare
 from oaflow.ledger.runs import OPEN_STATES, FirstJob, Run, StopAfter
+from oaflow.operations.again import first_job
 from oaflow.operations.programs import Source, sample_documents, with_absolute_defaults, without_required
 from oaflow.plan import NO_PLACES, BoundPlan, Places, Plan, bind, check_params
 from oaflow.plan.deciding import deciding
@@ -348,12 +349,7 @@ def _first(
     payload = {"entities": entities} if entities else {}
     job = DatasetJob(dataset=dataset, queue=target.queue, task=target.task, batch=run, payload=payload)
     routes = route_first(bound, stage, pack(job, job_bytes), run=run)
-    return [
-        FirstJob(
-            route.queue, route.task, route.stage, route.priority, route.job.to_wire(), route.documents, route.collect
-        )
-        for route in routes
-    ]
+    return [first_job(route) for route in routes]
 
 
 def read_entities(name: str) -> Iterator[dict[str, Any]]:

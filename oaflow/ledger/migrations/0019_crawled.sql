@@ -123,12 +123,18 @@ BEGIN
         RETURNING file.*
     ), job AS MATERIALIZED (
         SELECT nextval('procrastinate_jobs_id_seq') AS id, x.* FROM ROWS FROM (jsonb_to_recordset(p_jobs) AS (
-            files text[], parents bigint[], queue text, task text, stage text, priority integer, args jsonb, documents jsonb
-        )) WITH ORDINALITY AS x (files, parents, queue, task, stage, priority, args, documents, ord)
+            files text[], parents bigint[], queue text, task text, stage text, priority integer, args jsonb,
+            documents jsonb, collect text
+        )) WITH ORDINALITY AS x (files, parents, queue, task, stage, priority, args, documents, collect, ord)
          WHERE p_files = '[]' OR x.files <@ ARRAY(SELECT taken.document FROM taken)
     ), ins AS (
         INSERT INTO procrastinate_jobs (id, queue_name, task_name, priority, args)
-        SELECT id, queue, task, priority, args FROM job ORDER BY ord
+        SELECT id, queue, task, priority, args FROM job WHERE collect IS NULL ORDER BY ord
+    ), waits AS (
+        INSERT INTO oaflow.collected (id, run, stage, key, entities, documents, args)
+        SELECT id, p_run, stage, collect::jsonb ->> 0, jsonb_array_length(args #> '{payload,entities}'),
+               collect::jsonb -> 1, args
+          FROM job WHERE collect IS NOT NULL ORDER BY ord
     ), hop AS (
         INSERT INTO oaflow.hops (run, outcome, successors, detail)
         SELECT p_run, 'root', array_agg(id ORDER BY ord),
@@ -172,6 +178,7 @@ BEGIN
     )
     SELECT count(*) INTO n FROM job;
     IF n > 0 THEN
+        PERFORM oaflow.gather_v1(p_run);
         PERFORM pg_notify('oaflow', json_build_object('event', 'run.entered', 'run', p_run)::text);
     END IF;
     RETURN n;
