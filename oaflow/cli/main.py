@@ -2,6 +2,7 @@
 The command `oaflow`: its groups of commands, and what becomes of an error.
 """
 
+import gc
 import os
 import sys
 from typing import Annotated, Any
@@ -71,9 +72,12 @@ def main() -> None:
     """
     Runs the command line and ends the process with its exit code.
     """
+    gc.freeze()  # what has been imported stays, and is not looked through
     arguments = sys.argv[1:]
     debug = _take_debug(arguments) or os.environ.get("OAFLOW_DEBUG", "").lower() in ("1", "true", "yes", "on")
-    sys.exit(run(arguments, debug=debug))
+    code = run(arguments, debug=debug)
+    gc.freeze()  # nor is what is left at the end: a fifth of the CPU of a short command
+    sys.exit(code)
 
 
 def run(arguments: list[str], *, debug: bool = False) -> int:

@@ -10,6 +10,7 @@ second its loop tells how it is (`vitals`).
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import select
@@ -144,6 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     Parse, run, and return the exit code: 0 when drained.
     """
+    gc.freeze()  # what has been imported stays, and is not looked through
     given = arguments(sys.argv[1:] if argv is None else argv)
     # Behind all others: an `email.py` beside a pipeline must not stand in for the standard library's.
     sys.path.extend(folder for folder in given.folder if folder not in sys.path)
@@ -199,6 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     pulsed = tell_pulse if given.control is not None else None
     runner(work(options, queues, wait=given.wait, pulsed=pulsed))
     tell(event="drained")
+    gc.freeze()  # nor is what is left at the end
     return 0
 
 
