@@ -23,7 +23,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def run_of(state: str = "running") -> Run:
     return Run(
         id="ingest-k3m7qa", pipeline="ingest", plan="d", dataset="a\x1b[31mred", params={}, folders=(), first=None,
-        state=state, reason=None, round=1, sealed=True, unchanged=0, gone=0, gone_names=(), prune=False,
+        state=state, reason=None, round=1, sealed=True, unchanged=0, gone=0, gone_names=(), prune=False, rerun_of=None,
         created_at=NOW, finished_at=None, seconds=75.0,
     )  # fmt: skip
 
