@@ -5,6 +5,7 @@ Diagnostics on the screen: `oaflow.rendering` says how they read, and this gives
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from oaflow.cli.options import debugging
 from oaflow.cli.output import is_text, remark, remarks, say, screen
 from oaflow.diagnostics import Diagnostic
 from oaflow.errors import UsageError
@@ -44,10 +45,8 @@ def raise_failures(programs: "Iterable[Program]") -> None:
     """
     With `--debug`: raises what the checks of a pipeline themselves raised, in place of telling it.
     """
-    import click
-
     failure = next((program.failure for program in programs if program.failure is not None), None)
-    if failure is not None and click.get_current_context().find_root().obj is True:
+    if failure is not None and debugging.get():
         raise failure
 
 

@@ -24,7 +24,7 @@ from oaflow.cli import (
     webhooks,
     writing,
 )
-from oaflow.cli.options import version_option
+from oaflow.cli.options import debugging, version_option
 from oaflow.cli.pages import Pages
 
 app = typer.Typer(
@@ -89,8 +89,9 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
     """
     from oaflow.errors import OaflowError
 
+    debugging.set(debug)
     try:
-        answer: Any = app(args=arguments, prog_name="oaflow", standalone_mode=False, obj=debug)
+        answer: Any = app(args=arguments, prog_name="oaflow", standalone_mode=False)
         return answer if isinstance(answer, int) else 0
     except OaflowError as error:
         if debug:

@@ -2,6 +2,7 @@
 Options that several commands share, and what they mean.
 """
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,10 @@ from oaflow.cli import completing
 
 if TYPE_CHECKING:
     from oaflow.settings import Settings
+
+
+# Whether a command was given `--debug`, which stands anywhere.
+debugging: ContextVar[bool] = ContextVar("debugging", default=False)
 
 
 def _say_version(value: bool) -> None:

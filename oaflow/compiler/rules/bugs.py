@@ -7,11 +7,11 @@ from oaflow.compiler.rules.declare import rule
 BUG = rule(
     "OAF901",
     "bug",
-    "oaflow itself failed",
+    "the mistake is in oaflow itself",
     """
-    Something happened that oaflow does not know: the mistake is in oaflow, and not in the pipeline, whatever stands in
-    that. A command that says so without a place in a pipeline means the same. With `--debug` it shows where in the
-    program that was; with this, and the pipeline, it can be mended.
+    The checks stopped where they should not, whatever stands in the pipeline. A command that says so without a place
+    in a pipeline means the same. With `--debug` it shows where in the program that was; with this, and the pipeline,
+    it can be mended.
     """,
     """
     $ oaflow check letters.yml

@@ -1,0 +1,26 @@
+"""
+What people see of a mistake that is oaflow's own.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from oaflow.cli.main import run
+
+
+def test_where_the_checks_fail_it_is_told_as_a_mistake_and_with_debug_it_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    file = tmp_path / "letters.yml"
+    file.write_text("pipeline: letters\nstages: {read: {task: letters.read}}\n")
+    monkeypatch.setattr("oaflow.compiler.checking.check_names", lambda *_: {}["read"])
+    asked = ["check", str(file), "-f", "concise"]
+
+    assert run(asked) == 1
+    assert "OAF901 oaflow itself failed at this pipeline: KeyError: 'read'" in capsys.readouterr().out
+
+    with pytest.raises(KeyError):
+        run(asked, debug=True)
+    with pytest.raises(KeyError):
+        run(["plan", str(file)], debug=True)
