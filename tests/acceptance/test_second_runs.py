@@ -403,7 +403,10 @@ def test_what_failed_changed_its_stage_or_is_forced_runs_again_and_says_why(hous
     assert "fine seen" in str(house.holds()[1])
 
 
-def test_a_second_run_whose_workers_are_killed_leaves_what_a_first_one_would_leave(house: House) -> None:
+@pytest.mark.parametrize("mark", ["", "marked"])
+def test_a_second_run_whose_workers_are_killed_leaves_what_a_first_one_would_leave(house: House, mark: str) -> None:
+    # With the mark what has not changed begins at a later stage.
+    asked: dict[str, Any] = {"params": {"mark": (mark,)}}
     before: dict[str, Content] = {f"in/{number}.txt": f"text {number}" for number in range(120)}
     before |= {f"{number}.zip": {f"{inner}.txt": f"ANNA {inner}" for inner in range(6)} for number in range(4)}
     house.put(before)
@@ -415,14 +418,14 @@ def test_a_second_run_whose_workers_are_killed_leaves_what_a_first_one_would_lea
     killer = Thread(target=house.kill_workers, args=(4,))
     killer.start()
 
-    second = house.run(prune=True)
+    second = house.run(prune=True, **asked)
 
     killer.join()
     assert house.kills > 0
-    assert (second.state, second.unchanged, second.gone) == ("finished", len(after) - 43, 1)
+    assert (second.state, second.unchanged, second.gone) == ("finished", 0 if mark else len(after) - 43, 1)
     left = house.holds()
     house.clear()
-    house.run()
+    house.run(**asked)
     assert left == house.holds()
 
 
