@@ -25,8 +25,9 @@ from oaflow.web.site import site_of
 
 _KINDS = ("found", "skipped", "unreadable", "unchanged")
 
-# A picture of at most this width stands beside the stages, and not above them.
-_NARROW = 620.0
+# A picture of at most this width stands beside the stages, and not above them; one that is wider than the page is not
+# made smaller, but moved.
+_NARROW, _WIDE = 620.0, 1300.0
 
 # Runs that the plan of a run can be compared with by a click.
 _COMPARABLE = 10
@@ -54,7 +55,8 @@ def run(request: Request) -> Response:
         private = site.desk.database.embedded
         doing = browsing.doing_of(made, standing, site.settings.dead_after, private=private)
         picture = _picture(standing.run.id, plan_of(made, standing.run), standing.bound.disabled)
-    width = re.search(r'width="([0-9.]+)"', picture)
+    size = re.search(r'width="([0-9.]+)"', picture)
+    width = float(size[1]) if size is not None else 0.0
     return site.page(
         request,
         "run",
@@ -63,7 +65,8 @@ def run(request: Request) -> Response:
         doing=doing,
         offers=standing.offers,
         picture=picture,
-        narrow=width is not None and float(width[1]) <= _NARROW,
+        narrow=width <= _NARROW,
+        wide=width > _WIDE,
     )
 
 
