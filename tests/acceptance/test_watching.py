@@ -20,6 +20,8 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.acceptance.conftest import PATIENCE, Command
 
@@ -78,6 +80,26 @@ class Terminal:
 
 
 @contextmanager
+def away(database: str) -> Iterator[None]:
+    """
+    For as long, nobody who watches reaches the database: not for a moment only, which a busy machine does not draw.
+    """
+    name = conninfo_to_dict(database)["dbname"]
+    with psycopg.connect(make_conninfo(database, dbname="postgres"), autocommit=True) as connection:
+        opened = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+        connection.execute(opened.format(sql.Identifier(str(name)), sql.Literal(False)))
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'oaflow watch' AND datname = %s",
+            [name],
+        )
+        try:
+            yield
+        finally:
+            connection.execute(opened.format(sql.Identifier(str(name)), sql.Literal(True)))
+
+
+@contextmanager
 def terminal(cli: Command, *arguments: str, size: tuple[int, int]) -> Iterator[Terminal]:
     made = Terminal(cli, list(arguments), size)
     try:
@@ -118,12 +140,8 @@ def test_a_run_is_watched_in_a_terminal_and_in_a_pipe_and_asked_how_long_it_woul
         watched.type("\x1b[B")
         watched.until(r"2-12 of \d+ lines")
 
-        with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE application_name = 'oaflow watch' AND datname = current_database()"
-            )
-        watched.until("the database is away")
+        with away(cli.environment["OAFLOW_DB_URI"]):
+            watched.until("the database is away")
         watched.until(r"q leaves")
 
         watched.type("q")
