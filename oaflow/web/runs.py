@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -155,11 +154,11 @@ def stylesheet(request: Request) -> Response:
 
 
 # Pictures that are kept: one of sixty stages takes half a second, and a run keeps its plan.
-_PICTURES: OrderedDict[str, Markup] = OrderedDict()
+_PICTURES: OrderedDict[str, str] = OrderedDict()
 _MOST_PICTURES = 100
 
 
-def _picture(run: str, plan: Plan, disabled: Mapping[str, str]) -> Markup:
+def _picture(run: str, plan: Plan, disabled: Mapping[str, str]) -> str:
     """
     The graph of a run, in which the script fills in counts.
     """
@@ -167,7 +166,7 @@ def _picture(run: str, plan: Plan, disabled: Mapping[str, str]) -> Markup:
     if found is None:
         link = f"/runs/{quote(run, safe='')}/stages/"
         drawn = pictures.svg_of(graph_of(plan, disabled), link=lambda stage: link + quote(stage, safe=""), live=True)
-        found = _PICTURES[run] = Markup(drawn)  # escaped where it was drawn
+        found = _PICTURES[run] = drawn
         while len(_PICTURES) > _MOST_PICTURES:
             _PICTURES.popitem(last=False)
     return found
