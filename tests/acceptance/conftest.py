@@ -155,7 +155,7 @@ def clean_environment() -> dict[str, str]:
     kept = {
         key: value for key, value in os.environ.items() if not key.startswith(("OAFLOW_", "PG", "ARCHIVE_", "FTM_"))
     }
-    foreign = ("CI", "PROCRASTINATE_DB_URI", "OPENALEPH_DB_URI", "ALEPH_DATABASE_URI", "DEBUG", "COLUMNS")
+    foreign = ("CI", "PROCRASTINATE_DB_URI", "OPENALEPH_DB_URI", "ALEPH_DATABASE_URI", "DEBUG", "COLUMNS", "LINES")
     path = os.pathsep.join([str(HERE), str(ROOT)])
     return {key: value for key, value in kept.items() if key not in foreign} | {
         "PYTHONPATH": path,

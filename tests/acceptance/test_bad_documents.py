@@ -335,7 +335,7 @@ def test_a_run_waits_for_room_on_a_full_disk_and_loses_nothing(
     texts = {f"f{number}.txt": f"word{number} ".encode() * 20_000 for number in range(12)}
     if disk == "archive":
         cli.environment["ARCHIVE_PATH"] = str(small)
-        room = 1640
+        room = 1000
         for name, data in texts.items():
             (source / name).write_bytes(data)
     elif disk in ("TMPDIR", "home"):

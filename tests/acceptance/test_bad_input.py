@@ -222,7 +222,7 @@ def test_a_setting_that_is_no_number_is_named(offline: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["runn"], ["did you mean 'run'?"]),
+        (["runn"], ["did you mean 'run', "]),
         (["run"], ["'PIPELINE'", "oaflow run --help"]),
         (["check", "ingest", "-f", "xml"], ["no format 'xml'", "concise"]),
         (["graph", "ingest", "-f", "svg", "--no-such"], ["--no-such"]),

@@ -20,7 +20,7 @@ Until = Callable[[Callable[[], Any]], Any]
 
 RUN = ("-d", "demo", "--workers", "1")
 
-STATUS_FIELDS = ["run", "pipeline", "plan", "dataset", "state", "seconds", "unchanged", "gone", "stages"]
+STATUS_FIELDS = ["run", "pipeline", "plan", "dataset", "rerun_of", "state", "seconds", "unchanged", "gone", "stages"]
 COUNTERS = ["open", "done", "failed", "unmatched", "dropped", "ended", "diverted", "vanished"]
 
 

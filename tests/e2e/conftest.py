@@ -95,7 +95,8 @@ class World:
         assert problems == []
 
 
-@pytest.fixture(scope="session")
+# Not of the session: as long as Playwright is there its thread has a loop that runs, and no other test can run one.
+@pytest.fixture(scope="module")
 def world(postgres_uri: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     if not Path(CHROMIUM).exists():
         pytest.skip(f"there is no {CHROMIUM}: apt install chromium")
