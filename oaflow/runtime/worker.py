@@ -1,7 +1,8 @@
 """
 One worker process: `python -m oaflow.runtime.worker`. A supervisor starts it; it imports no stage but async ones.
 
-The first SIGTERM or SIGINT drains, the second ends at once. What the supervisor must know goes as JSON lines over
+The first SIGTERM or SIGINT drains, the second ends at once; so does time, where the supervisor is gone, which would have
+seen to that. What the supervisor must know goes as JSON lines over
 `--control FD`: under which ids it is registered, and that it has drained. With `--wait` it starts its processes at
 once, and uses the database from when there is a byte on stdin; where stdin ends instead, it was not needed. Once a
 second its loop tells how it is (`vitals`).
@@ -29,6 +30,7 @@ from oaflow.runtime.vitals import Pulse
 from oaflow.settings import Settings
 
 PULSE_SECONDS = 1.0
+ALONE_SECONDS = 5.0  # beyond the grace, that a drain may take where no supervisor ends it
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -66,15 +68,23 @@ async def work(
     app.flow.options = options
     running = asyncio.create_task(_work(app, options, queues, wait))
     beside = asyncio.create_task(_pulse(app, pulsed)) if pulsed is not None else None
-    told = 0
+    told, parent = 0, os.getppid()
 
     def stop() -> None:
         nonlocal told
         told += 1
         if told == 1:
             running.cancel()
+            loop.call_later(options.grace + ALONE_SECONDS, leave_if_alone)
         else:
             os._exit(143)
+
+    def leave_if_alone() -> None:
+        # The database may be gone for good, as the private server is when its command was killed: what is not answered
+        # then comes back by recovery.
+        if os.getppid() != parent:
+            os._exit(143)
+        loop.call_later(ALONE_SECONDS, leave_if_alone)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)

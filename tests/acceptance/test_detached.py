@@ -15,6 +15,7 @@ from oaflow.operations import detaching
 from oaflow.operations.detaching import NotDetachedError, detach
 from oaflow.settings import Settings
 from tests.acceptance.conftest import Command
+from tests.chaos.test_kills import workers_of
 
 Until = Callable[[Callable[[], Any]], Any]
 
@@ -53,6 +54,24 @@ def state(cli: Command, run: str) -> str:
 def alive(pid: int) -> bool:
     # A child of an interpreter that does not wait for it, where the command was a fork.
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_workers_end_where_what_follows_the_run_and_the_server_are_both_gone(
+    private: Command, home: Path, until: Until, followers: list[int]
+) -> None:
+    run = left(private, followers, slow(private, "lone"), "-d", "one")
+    until((private.folder / "lone.noted").exists)
+    workers = workers_of(run["process"])
+    assert workers
+    postmaster = int((home / "postgres/data/postmaster.pid").read_text().split()[0])
+
+    os.kill(run["process"], signal.SIGKILL)
+    os.kill(postmaster, signal.SIGKILL)
+
+    until(lambda: not any(map(alive, workers)))
+    resumed = private("resume", run["run"], "--json")
+    assert resumed.code == 0, resumed.err
+    assert resumed.json["stages"]["work"]["done"] == JOBS
 
 
 def test_a_detached_run_goes_on_alone_is_held_and_ended_and_survives_the_kill_of_what_follows_it(
