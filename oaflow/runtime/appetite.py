@@ -67,7 +67,7 @@ class Appetite:
         """
         How many jobs to claim now of a task that has a limit. Where only so many run at once, those that can begin:
         one that waits here takes the place of one that another worker could begin. But one at least, so that it has
-        its turn where nothing here is ever free.
+        its turn where others wait for what is free, or where none of it is here.
         """
         if self._full() or self._slots.one_alone:
             return 0
@@ -78,7 +78,9 @@ class Appetite:
             free = SLOTS - self._slots.running
         else:
             free = self._free()
-        return max(free - self._hand.waiting(in_loop), 0 if self._hand.has_of(lane) else 1)
+        waiting = self._hand.waiting(in_loop)
+        queues = not self._hand.has_of(lane) and (waiting > 0 or not self._hand.is_at(lane))
+        return max(free - waiting, int(queues))
 
     def places(self) -> Callable[[Completion, Successor, bool], bool | None]:
         """

@@ -111,11 +111,14 @@ class Hand:
         """
         Whether a job of a task that has a limit waits here.
         """
-
-        def is_of_it(held: Held) -> bool:
-            return (held.row.queue, held.row.task) == (lane.way.queue, lane.way.task)
-
+        is_of_it = _of(lane)
         return self._slots.has(is_of_it) if lane.way.in_loop else any(map(is_of_it, self.buffer))
+
+    def is_at(self, lane: Lane) -> bool:
+        """
+        Whether a job of it is in hand, begun or not.
+        """
+        return any(map(_of(lane), self._held.values()))
 
     def take_back(self, which: Callable[[Held], bool] = lambda held: True) -> list[Held]:
         """
@@ -125,3 +128,8 @@ class Hand:
         if back:
             self.buffer = deque(held for held in self.buffer if not which(held))
         return [*back, *self._slots.take_back(which)]
+
+
+def _of(lane: Lane) -> Callable[[Held], bool]:
+    way = (lane.way.queue, lane.way.task)
+    return lambda held: (held.row.queue, held.row.task) == way

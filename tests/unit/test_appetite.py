@@ -33,6 +33,7 @@ class Kept:
     coming: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
     next_here: int | None = None  # the priority of what is next of all that waits here
     held: set[int] = field(default_factory=set[int])
+    at_it: bool = False  # whether a job of the task that has a limit is in hand
     running: int = 0
     free: int = EXECUTORS
     one_alone: bool = False
@@ -50,6 +51,9 @@ class Kept:
 
     def has_of(self, lane: Lane) -> bool:
         return bool(self.waits[lane.way.in_loop])
+
+    def is_at(self, lane: Lane) -> bool:
+        return self.at_it
 
     def get(self, key: Any) -> Any:
         if key == RUN:
@@ -129,6 +133,15 @@ def test_of_what_runs_so_many_at_once_a_worker_takes_what_it_can_begin_and_one_f
     assert hungry.room_for(lane(at_once=True)) == hungry.room_for(lane(at_once=True, in_loop=False)) == 1
     kept.waits = {True: 1, False: 1}
     assert hungry.room_for(lane(at_once=True)) == hungry.room_for(lane(at_once=True, in_loop=False)) == 0
+
+
+def test_none_of_it_waits_behind_another_of_it_while_a_worker_that_is_free_could_begin_it(kept: Kept) -> None:
+    hungry = appetite(kept)
+    kept.free, kept.running, kept.at_it = 0, SLOTS, True
+
+    assert hungry.room_for(lane(at_once=True)) == hungry.room_for(lane(at_once=True, in_loop=False)) == 0
+    kept.at_it = False
+    assert hungry.room_for(lane(at_once=True)) == hungry.room_for(lane(at_once=True, in_loop=False)) == 1
 
 
 # -- what follows ------------------------------------------------------------------------------------------------------
