@@ -1,11 +1,11 @@
 """
 One worker process: `python -m oaflow.runtime.worker`. A supervisor starts it; it imports no stage but async ones.
 
-The first SIGTERM or SIGINT drains, the second ends at once; so does time, where the supervisor is gone, which would have
-seen to that. What the supervisor must know goes as JSON lines over
-`--control FD`: under which ids it is registered, and that it has drained. With `--wait` it starts its processes at
-once, and uses the database from when there is a byte on stdin; where stdin ends instead, it was not needed. Once a
-second its loop tells how it is (`vitals`).
+The first SIGTERM or SIGINT drains, the second ends at once; so does time, where the supervisor is gone, which would
+have seen to that. What the supervisor must know goes as JSON lines over `--control FD`: under which ids it is
+registered, and that it has drained. With `--wait` it starts its processes at once, and uses the database from when
+there is a byte on stdin; where stdin ends instead, it was not needed. Once a second its loop tells how it is
+(`vitals`).
 """
 
 import argparse
