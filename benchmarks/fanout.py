@@ -55,7 +55,8 @@ def _spread(place: Ground, count: int, *, events: bool) -> Spread:
     plan = chain(TASKS)
     first = plan.stages["a"].model_copy(update={"emit": "stream", "options": {"count": count}})
     run = begin(address, plan.model_copy(update={"stages": {**plan.stages, "a": first}}), 1)
-    with worker(place, address, executors=1) as root, Watch(root) as watch:
+    # All of it waits, as nobody takes it: the stream is not to rest for that.
+    with worker(place, address, executors=1, OAFLOW_DEEP=str(2 * count)) as root, Watch(root) as watch:
         seconds = _until_done(address, run, root)
     with psycopg.connect(address) as connection:
         row = connection.execute("SELECT count(*) FROM procrastinate_jobs WHERE queue_name = 'b'").fetchone()
