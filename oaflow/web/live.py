@@ -3,7 +3,6 @@ What goes on while somebody looks: one look at each run, as often as is worth it
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -21,6 +20,7 @@ from oaflow.errors import EnvironmentProblem, UsageError
 from oaflow.ledger.runs import COUNTERS
 from oaflow.operations import browsing
 from oaflow.operations.browsing import Doing, Standing
+from oaflow.operations.watching import Rates
 from oaflow.web.site import Site, site_of
 
 # Seconds between two looks at the counters of a run that works, and of one that has ended.
@@ -28,9 +28,6 @@ _LOOK, _RARELY = 0.5, 3.0
 
 # What it does, and what keeps it waiting, is asked for with each so many looks: it takes more than counters.
 _CLOSER = 4
-
-# A rate is what was done in the last so many seconds.
-_RATED = 10.0
 
 # Runs that are watched at once, and who watches one.
 _MOST = 100
@@ -90,14 +87,14 @@ class Watches:
                 watch.task.cancel()
 
     async def _look(self, run: str, watch: _Watch) -> None:
-        past: deque[tuple[float, dict[str, int]]] = deque()
+        rates = Rates()
         standing: Standing | None = None
         looks = 0
         while True:
             try:
                 standing, parts = await run_in_threadpool(self._read, run, standing, looks % _CLOSER == 0)
                 now = asyncio.get_running_loop().time()
-                facts = {**watch.facts, **parts, "counts": _counts(standing, past, now)}
+                facts = {**watch.facts, **parts, "counts": _counts(standing, rates, now)}
                 facts.pop("away", None)
             except (UsageError, EnvironmentProblem) as error:
                 facts = {**watch.facts, "away": str(error)}
@@ -123,16 +120,13 @@ class Watches:
         }
 
 
-def _counts(standing: Standing, past: deque[tuple[float, dict[str, int]]], now: float) -> str:
-    done = {name: stage.done for name, stage in standing.status.stages.items()}
-    past.append((now, done))
-    while len(past) > 2 and now - past[1][0] >= _RATED:
-        past.popleft()
-    since, before = past[0]
+def _counts(standing: Standing, rates: Rates, now: float) -> str:
+    found = standing.status.stages
+    per_second = rates.look(now, {name: one.done + one.failed + one.diverted for name, one in found.items()})
     stages: dict[str, dict[str, Any]] = {}
-    for name, stage in standing.status.stages.items():
-        rate = (done[name] - before.get(name, 0)) / (now - since) if now > since else 0.0
-        stages[name] = {**{counter: getattr(stage, counter) for counter in COUNTERS}, "rate": round(rate, 1)}
+    for name, stage in found.items():
+        counts = {counter: getattr(stage, counter) for counter in COUNTERS}
+        stages[name] = {**counts, "rate": round(per_second.get(name, 0.0), 1)}
     return orjson.dumps({"offers": standing.offers, "stages": stages}).decode()
 
 
