@@ -54,6 +54,8 @@ def test_a_scrape_says_what_the_ledger_says(cli: Command, started: Started, unti
     }
     assert history[("measured", "picky", "diverted")] == history[("measured", "picky", "retried")] == 2
     until(lambda: scraped(f"{url}/metrics").get("oaflow_worker_attempts_total") == history)
+    # A run that small may be over before the second worker has begun.
+    until(lambda: scraped(f"{url}/metrics")["oaflow_worker_ready"][()])
     mine = scraped(f"{url}/metrics")
     for stage in stages:
         ended = sum(count for (_, of, outcome), count in history.items() if of == stage and outcome != "chunk")
