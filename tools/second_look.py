@@ -1,8 +1,8 @@
 """
 Ask a test that failed among others three times more, alone: `python tools/second_look.py`, after a run of the tests.
 
-Of five thousand tests that start processes on two cores, one is now and then red for the sake of the machine. Nothing is
-hidden: what failed is named, a test that fails once in the three is red, and so are more than three tests.
+Of five thousand tests that start processes on two cores, one is now and then red for the sake of the machine. Nothing
+is hidden: what failed is named, a test that fails once in the three is red, and so are more than three tests.
 """
 
 import json
