@@ -1,5 +1,5 @@
 """
-What follows a run in the background: `python -m oaflow.cli.detached RUN WORKERS DESCRIPTOR`, started by `run --detach`.
+What follows a run in the background: `python -m oaflow.cli.detached RUN WORKERS DESCRIPTOR`, started by `--detach`.
 
 It says in its log what `oaflow resume` says in a terminal, and ends with the run.
 """

@@ -61,6 +61,9 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", min=0, metavar="N", help="Worker processes of this command; 0: they are elsewhere."),
 ]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="Leave it to a process in the background; print the run's name.")
+]
 
 
 def settings(log_format: str | None = None) -> "Settings":

@@ -2,13 +2,15 @@
 `rerun`: a part of a run again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from oaflow.cli import completing
-from oaflow.cli.options import Json, RunId, Workers, settings
+from oaflow.cli.leaving import leave
+from oaflow.cli.options import Detach, Json, RunId, Workers, settings
 from oaflow.cli.pages import Page
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def rerun(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run again, and end.")] = False,
     workers: Workers = None,
+    detach: Detach = False,
     json: Json = False,
 ) -> int:
     """
@@ -82,7 +85,7 @@ def rerun(
         refused = not typer.confirm("do it again?", default=True, err=True)
         return not refused
 
-    with crew_of(known, 0 if dry_run else workers) as crew:
+    with crew_of(known, 0 if dry_run or detach else workers) as crew:
         from oaflow.cli.progress import show
         from oaflow.operations import rerunning
 
@@ -92,12 +95,15 @@ def rerun(
             if refused:
                 raise typer.Abort
             return 0
+        if detach:
+            return leave(known, _behind(first, events), workers, json)
         return show(_behind(first, events), Limits(), json)
 
 
-def _behind(first: object, events: Iterator[object]) -> Iterator[object]:
-    yield first
-    yield from events
+def _behind(first: object, events: Generator[object]) -> Generator[object]:
+    with closing(events):
+        yield first
+        yield from events
 
 
 def _choice(stage: str | None, failed: bool, where: str | None, older_than: str | None):

@@ -2,18 +2,18 @@
 `run`, `resume`, `retry`, `pause`, `cancel`: what starts work, follows it and holds it.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from oaflow.cli import completing
-from oaflow.cli.options import Dataset, Inputs, Json, LogFormat, Params, PipelineName, RunId, Workers, settings
+from oaflow.cli.leaving import leave
+from oaflow.cli.options import Dataset, Detach, Inputs, Json, LogFormat, Params, PipelineName, RunId, Workers, settings
 from oaflow.cli.pages import Page
 
 if TYPE_CHECKING:
     from oaflow.ledger.runs import Run
-    from oaflow.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -63,9 +63,7 @@ def run(
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where something was unmatched.")] = False,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="Leave it to a process in the background; print the run's name.")
-    ] = False,
+    detach: Detach = False,
     force: Annotated[
         bool, typer.Option("--force", help="Do again what has not changed since an earlier run, too.")
     ] = False,
@@ -123,51 +121,10 @@ def run(
         )
         mode = "resume" if resume else "new" if new else "ask"
         events = running.run(known, program, request, mode=mode, choose=_choose, crew=crew)
-        return _leave(known, events, workers, json) if detach else _show(events, limits, json)
+        return leave(known, events, workers, json) if detach else _show(events, limits, json)
 
 
-def _leave(known: "Settings", events: "Generator[Any]", workers: int | None, json: bool) -> int:
-    """
-    Begins a run, and leaves it to a process in the background; to the workers alone where they are elsewhere.
-    """
-    from contextlib import closing
-
-    from oaflow.cli.output import clean, remark, say, say_json
-    from oaflow.operations.crew import count_of
-    from oaflow.operations.detaching import detach
-    from oaflow.operations.running import Said
-    from oaflow.operations.starting import Begun
-
-    number = count_of(known, workers)
-    # Until it is closed the database is in use: the private server does not stop before the other process uses it.
-    with closing(events):
-        for event in events:
-            match event:
-                case Said(text=text):
-                    remark(clean(text))
-                case Begun(run=run, remarks=remarks):
-                    for line in remarks:
-                        remark(clean(line))
-                    left = detach(known, run, number) if number else None
-                    break
-                case _:
-                    pass
-        else:
-            return 1
-    if json:
-        say_json({"run": run, "process": left and left.pid, "log": left and str(left.log)})
-        return 0
-    say(f"{run}\n")
-    if left is None:
-        remark("its workers are elsewhere: oaflow worker")
-    else:
-        remark(f"process {left.pid} follows it, and writes to {clean(left.log)}")
-    for what, command in (("see", "status"), ("hold", "pause"), ("end", "cancel")):
-        remark(f"{what}:  oaflow {command} {run}")
-    return 0
-
-
-def resume(run: RunId = None, workers: Workers = None, json: Json = False) -> int:
+def resume(run: RunId = None, workers: Workers = None, detach: Detach = False, json: Json = False) -> int:
     """
     Go on with a run, whatever stopped it.
     """
@@ -175,10 +132,11 @@ def resume(run: RunId = None, workers: Workers = None, json: Json = False) -> in
     from oaflow.operations.crew import crew_of
 
     known = settings()
-    with crew_of(known, workers) as crew:
+    with crew_of(known, 0 if detach else workers) as crew:
         from oaflow.operations import running
 
-        return _show(running.resume(known, run, crew=crew), Limits(), json)
+        events = running.resume(known, run, crew=crew)
+        return leave(known, events, workers, json) if detach else _show(events, Limits(), json)
 
 
 def retry(
@@ -215,21 +173,28 @@ def retry(
         ),
     ] = None,
     workers: Workers = None,
+    detach: Detach = False,
     json: Json = False,
 ) -> int:
     """
     Send what failed in a run again, and follow it; or run one job of it here, with a debugger.
     """
     if here:
+        if detach:
+            from oaflow.errors import UsageError
+
+            problem = "--here runs a job in this process, and --detach leaves a run to another one"
+            raise UsageError(problem, help="leave out one of them")
         return _rehearse(run, debugger)
     from oaflow.cli.verdicts import Limits
     from oaflow.operations.crew import crew_of
 
     known = settings()
-    with crew_of(known, workers) as crew:
+    with crew_of(known, 0 if detach else workers) as crew:
         from oaflow.operations import running
 
-        return _show(running.retry(known, run, stage=stage, cause=cause, crew=crew), Limits(), json)
+        events = running.retry(known, run, stage=stage, cause=cause, crew=crew)
+        return leave(known, events, workers, json) if detach else _show(events, Limits(), json)
 
 
 def _rehearse(job: str | None, debugger: bool | None) -> int:

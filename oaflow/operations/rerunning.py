@@ -3,7 +3,7 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +106,7 @@ class Rerun:
 
 def rerun(
     settings: Settings, run: str | None, choice: Choice, agreed: Callable[[Rerun], bool], *, crew: Crew
-) -> Iterator[Event | Begun]:
+) -> Generator[Event | Begun]:
     """
     Does a part of a run again, and follows it to its end.
 

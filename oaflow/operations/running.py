@@ -135,9 +135,10 @@ def run(
         yield from followed(opened, begun, crew)
 
 
-def resume(settings: Settings, run: str | None, *, crew: Crew) -> Iterator[Event | Begun | Said]:
+def resume(settings: Settings, run: str | None, *, crew: Crew) -> Generator[Event | Begun | Said]:
     """
-    Goes on with a run, whatever stopped it.
+    Goes on with a run, whatever stopped it, and follows it. Who closes it when `Begun` has come leaves the run to
+    others.
 
     Raises:
         UsageError: there is no such run, or it has ended.
@@ -162,7 +163,7 @@ def retry(
     stage: str | None = None,
     cause: str | None = None,
     crew: Crew,
-) -> Iterator[Event | Begun | Said]:
+) -> Generator[Event | Begun | Said]:
     """
     Sends what failed in a run again, in a new round, and follows it.
 

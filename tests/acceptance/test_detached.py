@@ -40,8 +40,8 @@ def slow(cli: Command, name: str) -> str:
     return cli.pipeline(name, stages)
 
 
-def left(cli: Command, followers: list[int], *arguments: str) -> dict[str, Any]:
-    result = cli("run", *arguments, "--detach", "--json")
+def left(cli: Command, followers: list[int], *arguments: str, command: str = "run") -> dict[str, Any]:
+    result = cli(command, *arguments, "--detach", "--json")
     assert result.code == 0, result.err
     followers += [result.json["process"]] if result.json["process"] else []
     return result.json
@@ -90,9 +90,11 @@ def test_a_detached_run_goes_on_alone_is_held_and_ended_and_survives_the_kill_of
     # Its workers end with it, and the server with the last that used it; the next command starts it again.
     until(lambda: not server.exists())
     until(lambda: f"oaflow resume {first['run']}" in private("status", first["run"]).out)
-    resumed = private("resume", first["run"], "--json")
-    assert resumed.code == 0, resumed.err
-    assert resumed.json["stages"]["work"]["done"] == JOBS
+    resumed = left(private, followers, first["run"], command="resume")
+    assert (resumed["run"], resumed["log"], resumed["process"] != pid) == (first["run"], first["log"], True)
+    until(lambda: not alive(resumed["process"]))
+    assert state(private, first["run"]) == "finished"
+    assert private("status", first["run"], "--json").json["stages"]["work"]["done"] == JOBS
     assert private("receipt", first["run"], "--json").json["balanced"]
 
     second = left(private, followers, slow(private, "second"), "-d", "two")
@@ -126,6 +128,45 @@ def test_with_a_server_elsewhere_it_has_workers_where_it_is_told_so_and_none_oth
         refused = cli("run", "alone.yml", "-d", "three", "--detach", option, *value)
         assert refused.code == 2
         assert refused.error == f"{option} decides the exit code, and --detach does not wait for the end"
+
+
+def test_a_retry_and_a_rerun_are_left_alone_too_and_a_worker_goes_on_with_what_nobody_follows(
+    cli: Command, until: Until, followers: list[int]
+) -> None:
+    log = str(cli.folder / "noted")
+    stages = {
+        "source": {"with": {"count": 3}, "next": "once"},
+        "once": {"task": "fails_once", "with": {"marker": str(cli.folder / "failed")}, "next": "work"},
+        "work": {"with": {"log": log}},
+    }
+    assert cli("run", cli.pipeline("again", stages), "-d", "one", "--workers", "1").code == 1
+    assert not Path(log).exists()
+
+    retried = left(cli, followers, "--workers", "1", command="retry")
+    until(lambda: not alive(retried["process"]))
+    assert state(cli, retried["run"]) == "finished"
+    assert len(Path(log).read_text().splitlines()) == 3
+
+    rerun = left(cli, followers, "--stage", "work", "--yes", "--workers", "1", command="rerun")
+    until(lambda: not alive(rerun["process"]))
+    assert (rerun["run"] != retried["run"], state(cli, rerun["run"])) == (True, "finished")
+    assert len(Path(log).read_text().splitlines()) == 6
+    nothing = cli("rerun", "--stage", "work", "--dry-run", "--detach")
+    assert (nothing.code, nothing.out) == (0, "")
+    refused = cli("retry", "1", "--here", "--detach")
+    assert (refused.code, refused.help) == (2, "leave out one of them")
+
+    killed = left(cli, followers, slow(cli, "lone"), "-d", "two", "--workers", "1")
+    until((cli.folder / "lone.noted").exists)
+    os.kill(killed["process"], signal.SIGKILL)
+    until(lambda: not alive(killed["process"]))
+    worker = cli.start("worker")
+    try:
+        until(lambda: state(cli, killed["run"]) == "finished")
+    finally:
+        worker.terminate()
+        worker.communicate(timeout=60)
+    assert cli("receipt", killed["run"], "--json").json["balanced"]
 
 
 def test_what_does_not_follow_is_told_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
