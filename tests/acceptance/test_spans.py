@@ -1,22 +1,29 @@
 """
-Traces, as a collector gets them: of real workers, compared with the history; and what a collector that hangs, or is not
-there, keeps from running.
+Traces, as a collector gets them: of real workers, compared with the history, both as they are sent and as a collector
+that is not ours sends them on; and what a collector that hangs, or is not there, keeps from running.
 """
 
 import gzip
+import runpy
+import socket
+import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from tests.acceptance.conftest import Command
+from tests.acceptance.conftest import ROOT, Command
 from tests.acceptance.test_processes import query
+
+Until = Callable[[Callable[[], Any]], Any]
 
 STAGES = {
     "source": {"with": {"count": 12}, "next": "picky"},
@@ -84,11 +91,60 @@ def collector(*, hangs: bool = False) -> Iterator[Collector]:
         server.shutdown()
 
 
-def test_the_tree_of_spans_is_that_of_the_history(cli: Command) -> None:
+@contextmanager
+def between(there: Collector, folder: Path, until: Until) -> Iterator[str]:
+    """
+    The address of a real collector, which sends on what it gets.
+    """
+    made: Path = runpy.run_path(str(ROOT / "tests" / "compat" / "environment.py"))["ENVIRONMENTS"].folder("rotel")
+    program = next(made.glob("lib/*/site-packages/rotel/rotel-agent"), None)
+    if program is None:
+        pytest.skip("there is no collector here: make compat-env, on Linux and x86-64")
+    with socket.socket() as one, socket.socket() as other:
+        for free in (one, other):
+            free.bind(("127.0.0.1", 0))
+        http, grpc = (f"127.0.0.1:{free.getsockname()[1]}" for free in (one, other))
+    receives = [f"--otlp-http-endpoint={http}", f"--otlp-grpc-endpoint={grpc}"]
+    sends = ["--exporter=otlp", f"--otlp-exporter-endpoint={there.url}", "--otlp-exporter-protocol=http"]
+    with (folder / "rotel.txt").open("w") as output:
+        process = subprocess.Popen(
+            [program, "start", *receives, *sends, "--batch-timeout=200ms"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        until(lambda: listens(http))
+        yield f"http://{http}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def listens(address: str) -> bool:
+    host, _, port = address.partition(":")
+    with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+        return True
+    return False
+
+
+@pytest.fixture(params=["as they are sent", "as a collector sends them on"])
+def spans_of(request: pytest.FixtureRequest, cli: Command, tmp_path: Path, until: Until) -> Collector:
+    """
+    What a run of STAGES told of itself, all of it.
+    """
     name = cli.pipeline("traced", STAGES)
-    with collector() as there:
-        traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": there.url, "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}
+    with ExitStack() as stack:
+        there = stack.enter_context(collector())
+        direct = request.param == "as they are sent"
+        url = there.url if direct else stack.enter_context(between(there, tmp_path, until))
+        traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}
         assert cli("run", name, "-d", "demo", "--workers", "2", env=traced).code == 0
+    return there
+
+
+def test_the_tree_of_spans_is_that_of_the_history(cli: Command, spans_of: Collector) -> None:
+    there = spans_of
     assert there.services == {"oaflow"}
     spans = [span for span in there.spans if "oaflow.outcome" in facts(span)]
     found = [span for span in there.spans if "oaflow.outcome" not in facts(span)]
