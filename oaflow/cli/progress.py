@@ -23,6 +23,7 @@ from oaflow.operations.following import (
     Paused,
     Progress,
     Reachable,
+    Settles,
     Unreachable,
     Waits,
     WorkerDied,
@@ -160,6 +161,8 @@ def sentences(event: object) -> Iterator[str]:
             yield f"the run is paused: {clean(reason or 'by somebody')}"
         case Draining(signal=signal):
             yield f"{signal}: nothing more is begun, what runs may end (10 s); once more stops at once"
+        case Settles():
+            yield "the run has ended; what became of its files is written down, for the next one"
         case _:
             return
 

@@ -36,6 +36,9 @@ _ESTIMATE_EVERY = 5.0
 # A database that is away is tried again this often.
 _RETRY = 1.0
 
+# With as many jobs done, what comes of the end of a run takes longer than anybody waits without a word.
+_MANY = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -106,6 +109,13 @@ class Draining:
 
 
 @dataclass(frozen=True, slots=True)
+class Settles:
+    """
+    The run has ended, and what became of its many files is written down, for the next run: some minutes for a million.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """
     The last event: how the run stands, whether it ended or was interrupted, and what became of its documents (None
@@ -117,7 +127,7 @@ class Finished:
     account: Account | None
 
 
-Event = Progress | Waits | WorkerDied | Unreachable | Reachable | Paused | Draining | Finished
+Event = Progress | Waits | WorkerDied | Unreachable | Reachable | Paused | Draining | Settles | Finished
 
 
 def follow(
@@ -179,6 +189,8 @@ def follow(
                     estimate = estimate_of(connection, status.run, bound, status.stages, settings.dead_after)
                 yield Progress(status, exhausted(status, bound), estimate)
                 if not status.run.open:
+                    if status.total("done") >= _MANY:
+                        yield Settles()
                     # Where the entity store is away, the next run of this pipeline does it.
                     with suppress(EntityStoreError), store_of(settings, database.address.uri) as store:
                         settle(connection, store, run)

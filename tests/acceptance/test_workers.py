@@ -141,6 +141,7 @@ def test_a_worker_learns_of_runs_and_jobs_by_notification(cli: Command, started:
     result = cli("run", name, "-d", "demo", "--workers", "0", "--json")
 
     assert result.code == 0, result.err
+    assert "written down" not in result.err  # of a short run
     assert len(noted(cli)) == 200
     worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=PATIENCE)
@@ -227,6 +228,23 @@ def test_what_waits_in_a_busy_worker_is_done_by_one_that_is_free(cli: Command, s
         worker.send_signal(signal.SIGTERM)
         worker.communicate(timeout=PATIENCE)
     balanced(cli)
+
+
+def test_who_follows_a_long_run_is_told_what_its_end_still_takes(cli: Command, started: Started, until: Until) -> None:
+    go = cli.folder / "go"
+    stages = {"source": {"with": {"count": 1}, "next": "waits"}, "waits": {"with": {"file": str(go)}}}
+    worker = started(cli.start("worker"))
+    running = started(cli.start("run", cli.pipeline("long", stages), "-d", "demo", "--workers", "0"))
+    until(lambda: query(cli, "SELECT 1 FROM oaflow.hops WHERE stage = 'source'"))
+
+    query(cli, "UPDATE oaflow.counters SET done = done + 20000 WHERE stage = 'source' RETURNING 1")
+    go.touch()
+    result = ended(running)
+
+    assert result.code == 0, result.err
+    assert "the run has ended; what became of its files is written down" in result.err
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=PATIENCE)
 
 
 def test_the_stock_worker_runs_periodic_tasks_beside_the_stages_of_a_run(

@@ -14,7 +14,7 @@ from oaflow.cli.verdicts import Limits, exit_code, read_stop_after
 from oaflow.errors import UsageError
 from oaflow.ledger.runs import Run, StageProgress
 from oaflow.ledger.workers import Waiting
-from oaflow.operations.following import Paused, Progress, Unreachable, Waits, WorkerDied
+from oaflow.operations.following import Paused, Progress, Settles, Unreachable, Waits, WorkerDied
 from oaflow.operations.states import RunStatus
 
 LOG = Path("/a/w.log")
@@ -119,6 +119,7 @@ def test_without_an_end_of_the_source_there_is_no_percentage():
         (Unreachable("gone\x1b[31m"), ("the database is away", "gone\\x1b[31m")),
         (Paused("host: disk full"), ("paused", "disk full")),
         (Paused(None), ("goes on",)),
+        (Settles(), ("the run has ended", "written down")),
     ],
 )
 def test_what_a_run_waits_for_is_said_in_a_sentence(event, words):
