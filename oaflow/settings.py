@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from oaflow.errors import EnvironmentProblem
 
 
 def default_home() -> Path:
@@ -114,3 +116,13 @@ class Settings(BaseSettings):
             if os.environ.get(name):
                 return name
         return None
+
+
+def wrong(error: ValidationError) -> EnvironmentProblem:
+    """
+    What to say where the environment sets something that cannot be.
+    """
+    first = error.errors()[0]
+    name = ".".join(map(str, first["loc"]))
+    name = name if name.isupper() else f"OAFLOW_{name.upper()}"
+    return EnvironmentProblem(f"setting {name} is {first['input']!r}: {first['msg'].lower()}")

@@ -126,7 +126,7 @@ def _take_debug(arguments: list[str]) -> bool:
 
 def _unexpected(error: Exception, arguments: list[str]) -> int:
     from oaflow.cli.output import complain
-    from oaflow.errors import EnvironmentProblem, OaflowError, UsageError
+    from oaflow.errors import OaflowError, UsageError
 
     # Raised by the parser of the command line: it has a message of its own and no traceback worth showing.
     message = getattr(error, "format_message", None)
@@ -141,10 +141,9 @@ def _unexpected(error: Exception, arguments: list[str]) -> int:
         complain(UsageError(text[:1].lower() + text[1:].rstrip("."), help=help))
         return 2
     if type(error).__name__ == "ValidationError" and getattr(error, "title", None) == "Settings":
-        first: Any = error.errors()[0]  # pyright: ignore[reportAttributeAccessIssue]  # pydantic's, not imported here
-        name = ".".join(map(str, first["loc"]))
-        name = name if name.isupper() else f"OAFLOW_{name.upper()}"
-        complain(EnvironmentProblem(f"setting {name} is {first['input']!r}: {first['msg'].lower()}"))
+        from oaflow.settings import wrong
+
+        complain(wrong(error))  # pyright: ignore[reportArgumentType]  # pydantic's, not imported here
         return 3
     kind = type(error)
     complain(

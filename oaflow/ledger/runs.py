@@ -145,27 +145,6 @@ class Version:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """
-    One line of a run's history.
-    """
-
-    at: datetime
-    stage: str | None
-    job: int | None
-    parent: int | None
-    attempt: int | None
-    outcome: str
-    started: datetime | None
-    ended: datetime | None
-    worker: int | None
-    version: str | None
-    documents: list[str] | None
-    successors: list[int] | None
-    detail: Mapping[str, Any] | None
-
-
 def store_plan(connection: Connection[Any], digest: str, format: int, pipeline: str, definition: bytes) -> None:
     """
     Keeps a plan under its digest; a plan that is there stays as it is.
@@ -451,11 +430,3 @@ def stop(connection: Connection[Any], run: str) -> bool:
     """
     row = connection.execute(sql("stop"), {"run": run}).fetchone()
     return row is not None and row[0] > 0
-
-
-def hops(connection: Connection[Any], run: str, *, after: datetime | None = None, limit: int = 1000) -> list[Hop]:
-    """
-    The history of a run, the oldest first.
-    """
-    with connection.cursor(row_factory=class_row(Hop)) as cursor:
-        return cursor.execute(sql("hops"), {"run": run, "after": after, "limit": limit}).fetchall()

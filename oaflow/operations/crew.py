@@ -10,9 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pydantic import SecretStr
+
 import oaflow
 from oaflow.runtime.supervisor import Supervisor, worker_command
 from oaflow.settings import Settings
+
+_NOT_FOR_WORKERS = frozenset({"web_password"})
 
 
 class Crew:
@@ -94,15 +98,25 @@ def count_of(settings: Settings, workers: int | None) -> int:
     return workers if workers is not None else int(settings.db_uri is None)
 
 
+def _text(value: object) -> str | None:
+    """
+    A setting, as a variable says it.
+    """
+    if value is None:
+        return None
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
 def environment_of(settings: Settings) -> Mapping[str, str]:
     """
     What processes of a command are started with: the same settings, also where they did not come from the environment,
     and the same oaflow, also where it is not installed.
     """
     environment = dict(os.environ)
+    for name in settings.model_fields_set:
+        if (text := _text(getattr(settings, name))) is not None and name not in _NOT_FOR_WORKERS:
+            environment[f"OAFLOW_{name.upper()}"] = text
     environment["OAFLOW_HOME"] = str(settings.home.absolute())
-    if settings.db_uri:
-        environment["OAFLOW_DB_URI"] = settings.db_uri
     root = Path(oaflow.__file__).parent.parent
     if root.name not in ("site-packages", "dist-packages"):
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [environment.get("PYTHONPATH"), str(root)]))

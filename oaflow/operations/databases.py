@@ -2,8 +2,10 @@
 A connection to the database of the settings, for commands: the private server is started where it is needed.
 """
 
+import os
+import socket
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,13 @@ class Link:
         if self._connection is not None:
             self._connection.close()
 
+    def cut(self) -> None:
+        """
+        Ends it from another thread, also in the middle of a statement that the server does not answer.
+        """
+        if (connection := self._connection) is not None:
+            cut(connection)
+
     def why(self, error: Exception) -> str:
         """
         Why the database is away. Our own may have been told to end by what it says in its log only: its disk is full.
@@ -95,6 +104,14 @@ class Link:
             return problem
         lines = str(error).strip().splitlines()
         return lines[0].strip() if lines else type(error).__name__
+
+
+def cut(connection: Connection[Any]) -> None:
+    """
+    Ends a connection from another thread, also in the middle of a statement that the server does not answer.
+    """
+    with suppress(psycopg.OperationalError, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from signal import Signals
+from typing import Any, Protocol
 
 import psycopg
 from psycopg import Connection
@@ -22,7 +23,7 @@ from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.states import Account, NoSuchRunError, RunStatus, account_of, in_order, status_of
 from oaflow.operations.waits import waiting_of
 from oaflow.plan import BoundPlan
-from oaflow.runtime.supervisor import Died, Ended, Interrupts, Supervisor
+from oaflow.runtime.supervisor import Died, Ended, Supervisor
 
 # How often the counters are looked at. They are sums over a few dozen rows.
 _LOOK = 0.25
@@ -127,7 +128,22 @@ class Finished:
     account: Account | None
 
 
-Event = Progress | Waits | WorkerDied | Unreachable | Reachable | Paused | Draining | Settles | Finished
+class Signalled(Protocol):
+    """
+    Counts what asks to leave: the signals of a command; in a program, where nothing may catch them, nothing.
+    """
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def last(self) -> Signals | None: ...
+
+
+Event = Progress | Waits | Unreachable | Reachable | Paused | Settles | Finished
+
+# What a command says, which may have workers of its own, and hears signals.
+CommandEvent = Event | WorkerDied | Draining
 
 
 def follow(
@@ -136,10 +152,11 @@ def follow(
     bound: BoundPlan,
     *,
     supervisor: Supervisor | None,
-    interrupts: Interrupts,
+    interrupts: Signalled,
+    link: Link | None = None,
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Event]:
+) -> Iterator[CommandEvent]:
     """
     Follows a run until it has ended, or was interrupted.
 
@@ -149,10 +166,11 @@ def follow(
     Args:
         supervisor: the workers of this command, or None where they are elsewhere.
         interrupts: counts the signals that came.
+        link: to the database; None: one of its own.
     """
     settings = database.settings
     order = in_order(bound)
-    link = Link(database, "oaflow follow")
+    link = link or Link(database, "oaflow follow")
     away = False
     paused: str | None = None
     told: frozenset[tuple[str, str]] = frozenset()

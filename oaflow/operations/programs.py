@@ -17,6 +17,7 @@ from oaflow.plan import Places, Plan, PlannedParam
 
 if TYPE_CHECKING:
     from oaflow.compiler import Checked
+    from oaflow.dsl import Pipeline as Declared
 
 _SUFFIXES = (".yml", ".yaml")
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -50,6 +51,9 @@ class PipelineMistakesError(UsageError):
         super().__init__(
             f"pipeline {name!r} has {number} mistake{'' if number == 1 else 's'}", help=f"oaflow check {name}"
         )
+        # For who sees it as a traceback: a command has shown each with its place.
+        for mistake in errors(self.diagnostics):
+            self.add_note(f"{mistake.rule.code} {mistake.message}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,20 @@ def load(source: Source, *, imports: bool = True) -> Program:
 
         where = None if source.file is None else shown_path(source.file)
         return Program(source, None, (failed(error, where),), failure=error)
+
+
+def declared(pipeline: "Declared") -> Program:
+    """
+    Checks a pipeline that a program has declared. Its functions are looked at as those of any other: by name, in a
+    process of their own.
+    """
+    from oaflow.compiler import check_declared
+    from oaflow.compiler.functions import Inspector, import_folders
+
+    file = None if pipeline.file is None else Path(pipeline.file)
+    source = Source(str(pipeline.data.get("pipeline", "pipeline")), file=file)
+    checked = check_declared(pipeline.data, lambda: pipeline.spans, Inspector(import_folders(file)))
+    return _program(source, checked, lambda: pipeline.spans)
 
 
 def _looked_at(source: Source, imports: bool) -> Program:

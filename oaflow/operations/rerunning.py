@@ -22,7 +22,7 @@ from oaflow.operations.again import first_job, settle_all
 from oaflow.operations.binding import store_of
 from oaflow.operations.crew import Crew
 from oaflow.operations.databases import Database, database
-from oaflow.operations.following import Event
+from oaflow.operations.following import CommandEvent
 from oaflow.operations.running import followed
 from oaflow.operations.starting import Begun, Request, open_run, refuse_unseen, unfinished
 from oaflow.operations.states import bound_plan, folders_from_here, in_order, plan_of, wanted_run
@@ -106,7 +106,7 @@ class Rerun:
 
 def rerun(
     settings: Settings, run: str | None, choice: Choice, agreed: Callable[[Rerun], bool], *, crew: Crew
-) -> Generator[Event | Begun]:
+) -> Generator[CommandEvent | Begun]:
     """
     Does a part of a run again, and follows it to its end.
 

@@ -4,7 +4,7 @@ Run, resume, retry, cancel, and the worker: what starts processes and follows th
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +21,8 @@ from oaflow.operations.again import settle_all
 from oaflow.operations.binding import store_of
 from oaflow.operations.completing import remember
 from oaflow.operations.crew import Crew
-from oaflow.operations.databases import Database, connection, database
-from oaflow.operations.following import Event, follow
+from oaflow.operations.databases import Database, Link, connection, database
+from oaflow.operations.following import CommandEvent, Draining, Event, Signalled, WorkerDied, follow
 from oaflow.operations.health import Watched
 from oaflow.operations.programs import Program
 from oaflow.operations.scheduling import Ticked, begin_due
@@ -41,6 +41,7 @@ from oaflow.operations.starting import (
     unfinished,
 )
 from oaflow.operations.states import bound_plan, check_cause, folders_from_here, folders_of, wanted_run
+from oaflow.operations.streams import Stop
 from oaflow.operations.webhooks import Deliveries, Told, deliver
 from oaflow.postgres.problems import Unreachable
 from oaflow.runtime.supervisor import Died, Due, Ended, Interrupts, Supervisor
@@ -85,7 +86,7 @@ def run(
     mode: Mode = "ask",
     choose: Choose = lambda run: None,
     crew: Crew,
-) -> Generator[Event | Begun | Said]:
+) -> Generator[CommandEvent | Begun | Said]:
     """
     Starts a run, or goes on with the one that has not ended, and follows it. Who closes it when `Begun` has come
     leaves the run to others.
@@ -135,7 +136,7 @@ def run(
         yield from followed(opened, begun, crew)
 
 
-def resume(settings: Settings, run: str | None, *, crew: Crew) -> Generator[Event | Begun | Said]:
+def resume(settings: Settings, run: str | None, *, crew: Crew) -> Generator[CommandEvent | Begun | Said]:
     """
     Goes on with a run, whatever stopped it, and follows it. Who closes it when `Begun` has come leaves the run to
     others.
@@ -163,7 +164,7 @@ def retry(
     stage: str | None = None,
     cause: str | None = None,
     crew: Crew,
-) -> Generator[Event | Begun | Said]:
+) -> Generator[CommandEvent | Begun | Said]:
     """
     Sends what failed in a run again, in a new round, and follows it.
 
@@ -249,17 +250,42 @@ def pause(settings: Settings, run: str | None) -> Run:
         return wanted_run(made, found.id)
 
 
-def worker(settings: Settings, crew: Crew, watched: Watched) -> Iterator[WorkerEvent | Awaited | Ticked | Told]:
+def follow_only(settings: Settings, run: str | None, stop: Stop) -> Generator[Event]:
+    """
+    Follows a run that others work on, from wherever it is, and changes nothing in it.
+
+    Args:
+        run: without an id the latest.
+        stop: of who does not want to know more.
+
+    Raises:
+        NoSuchRunError: there is none.
+    """
+    with database(settings) as opened:
+        with opened.connect() as made:
+            found = wanted_run(made, run)
+            bound = bound_plan(made, found)
+        link = Link(opened, "oaflow follow")
+        stop.cuts(link.cut)
+        for event in follow(opened, found.id, bound, supervisor=None, interrupts=stop, link=link, sleep=stop.sleep):
+            if not isinstance(event, WorkerDied | Draining):  # it has neither workers nor signals
+                yield event
+
+
+def worker(
+    settings: Settings, crew: Crew, watched: Watched, signals: AbstractContextManager[Signalled] | None = None
+) -> Generator[WorkerEvent | Awaited | Ticked | Told]:
     """
     Runs workers until a signal comes: the first drains, the second kills. A database that does not answer is waited
     for at the beginning as later: after a restart of the machine the server may be the last that comes.
 
     Args:
         watched: keeps what is to be seen of them for those who look after them.
+        signals: counts those that came; None: they are caught.
     """
     with ExitStack() as stack:
         opened = yield from _awaited(settings, stack, watched)
-        interrupts = stack.enter_context(Interrupts())
+        interrupts = stack.enter_context(signals or Interrupts())
         supervisor = crew.begin()
         if supervisor is None:
             return
@@ -339,7 +365,7 @@ def _refuse_unsealed(run: Run) -> None:
     raise UnsealedRunError(run) if run.cut else EnteringRunError(run)
 
 
-def followed(opened: Database, begun: Begun, crew: Crew) -> Iterator[Event]:
+def followed(opened: Database, begun: Begun, crew: Crew) -> Iterator[CommandEvent]:
     """
     Follows a run that has begun to its end, with the workers of this command.
     """

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import psycopg
 import pytest
 
-from oaflow.ledger import runs, workers
+from oaflow.ledger import history, runs, workers
 from oaflow.ledger.runs import FirstJob
 
 
@@ -185,7 +185,7 @@ def test_the_history_of_a_run_begins_with_its_root(connection: psycopg.Connectio
     run = runs.start_run(connection, "p", "digest", "d", {})
     runs.enter(connection, run, [_job(run)], seal=True)
 
-    (root,) = runs.hops(connection, run)
+    (root,) = history.hops(connection, run).hops
 
     assert root.outcome == "root"
     assert root.successors is not None

@@ -1,5 +1,28 @@
--- The history of a run, the oldest first.
-SELECT at, stage, job, parent, attempt, outcome, started, ended, worker, version, documents, successors, detail
-  FROM oaflow.hops
- WHERE run = %(run)s AND (%(after)s::timestamptz IS NULL OR at > %(after)s)
- ORDER BY at, job LIMIT %(limit)s
+-- A page of the history of a run: what is said of the run itself first, then job by job, of each the oldest line first.
+-- So many lines are read from a place on, and those of what is asked for come back, with the place of the last one that
+-- was read, which comes alone where none is. The place tells apart also what was written in one transaction: lines are
+-- never changed, so where one lies in its table is a name for it.
+WITH read AS (
+    (SELECT h.*, h.tableoid::bigint AS part, h.ctid AS place FROM oaflow.hops h
+      WHERE %(whole)s AND h.run = %(run)s AND h.job IS NULL
+        AND (h.at, h.tableoid::bigint, h.ctid) > (%(at)s::timestamptz, %(part)s::bigint, %(place)s::tid)
+      ORDER BY h.at, h.tableoid::bigint, h.ctid LIMIT %(lines)s)
+    UNION ALL
+    (SELECT h.*, h.tableoid::bigint AS part, h.ctid AS place FROM oaflow.hops h
+      WHERE h.run = %(run)s AND h.job BETWEEN %(low)s::bigint AND %(high)s::bigint
+        AND (h.job, h.at, h.tableoid::bigint, h.ctid)
+            > (%(low)s::bigint, %(at)s::timestamptz, %(part)s::bigint, %(place)s::tid)
+      ORDER BY h.job, h.at, h.tableoid::bigint, h.ctid LIMIT %(lines)s)
+    ORDER BY job NULLS FIRST, at, part, place LIMIT %(lines)s
+), last AS (
+    SELECT job, at, part, place, (SELECT count(*) FROM read) AS lines FROM read
+     ORDER BY job DESC NULLS LAST, at DESC, part DESC, place DESC LIMIT 1
+)
+SELECT l.lines, l.job AS last_job, l.at AS last_at, l.part AS last_part, l.place::text AS last_place,
+       r.at, r.stage, r.job, r.parent, r.attempt, r.outcome, r.started, r.ended, r.worker, r.version, r.documents,
+       r.successors, r.detail, r.part, r.place::text AS place
+  FROM last l
+  LEFT JOIN read r ON (%(stage)s::text IS NULL OR r.stage = %(stage)s)
+                  AND (%(outcome)s::text IS NULL OR r.outcome = %(outcome)s)
+                  AND (%(document)s::text IS NULL OR %(document)s = ANY (r.documents))
+ ORDER BY r.job NULLS FIRST, r.at, r.part, r.place

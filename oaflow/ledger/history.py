@@ -1,0 +1,165 @@
+"""
+The history of a run, line by line: a page begins where the last one ended, and reads as much whatever comes before it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from oaflow.ledger.statements import sql
+
+# Lines that are read for a page, of which only some may be of what is asked for.
+LINES = 2_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_JOB = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """
+    A line of a run's history: what became of an attempt of a job, or, without a job, what was done to the run.
+
+    Attributes:
+        id: names the line; the lines after it can be asked for.
+        at: when it was written.
+        parent: the job that this one came from; None: it entered the run, or fired as a join.
+        attempt: the number of the attempt.
+        outcome: how it ended: `done`, `failed`, `diverted` (failed, and sent on by `on_error`), `retried`, `crashed`,
+            `cancelled`, `vanished` (somebody deleted the job), `chunk` (a part of a stream), `collected` and `parted`
+            (put together with others, taken apart again), `answered` (by a service), `reopened` (by a retry); of a run
+            `root`, with its first jobs, and `joined`.
+        started, ended: of the attempt.
+        worker: the id of who did it.
+        version: of the stage's code.
+        documents: ids of the documents that it was about.
+        successors: the jobs that were handed over.
+        detail: what else there is, as JSON.
+    """
+
+    id: str
+    at: datetime
+    stage: str | None
+    job: int | None
+    parent: int | None
+    attempt: int | None
+    outcome: str
+    started: datetime | None
+    ended: datetime | None
+    worker: int | None
+    version: str | None
+    documents: Sequence[str] | None
+    successors: Sequence[int] | None
+    detail: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """
+    Where a line stands: by job, time, table and place in that.
+    """
+
+    job: int | None
+    at: datetime
+    part: int
+    place: str
+
+    def __str__(self) -> str:
+        block, offset = self.place.strip("()").split(",")
+        micros = (self.at - _EPOCH) // timedelta(microseconds=1)
+        return f"{'' if self.job is None else self.job}-{micros}-{self.part}-{block}-{offset}"
+
+    @classmethod
+    def read(cls, id: str) -> "_Place":
+        job, micros, part, block, offset = id.split("-")
+        return cls(
+            int(job) if job else None,
+            _EPOCH + timedelta(microseconds=int(micros)),
+            int(part),
+            f"({int(block)},{int(offset)})",
+        )
+
+
+# Before all others.
+START = _Place(None, _EPOCH, 0, "(0,0)")
+
+
+def is_place(id: str) -> bool:
+    """
+    Whether a text can be the id of a line.
+    """
+    try:
+        _Place.read(id)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """
+    Some lines of a history. `next` is the id that the others come after, or None: there are no more.
+    """
+
+    hops: Sequence[Hop]
+    next: str | None
+
+
+def hops(
+    connection: Connection[Any],
+    run: str,
+    *,
+    stage: str | None = None,
+    job: int | None = None,
+    document: str | None = None,
+    outcome: str | None = None,
+    after: str | None = None,
+    lines: int = LINES,
+) -> Lines:
+    """
+    Some lines of the history of a run: first those of the run itself, then job by job, of each the oldest first.
+
+    Args:
+        stage, job, document, outcome: only lines of it. A page may be empty then, and others follow.
+        after: the id of the line that they come after.
+        lines: that are read at most.
+    """
+    begin = START if after is None else _Place.read(after)
+    if job is not None and (begin.job is None or begin.job < job):
+        begin = replace(START, job=job)
+    low = -1 if begin.job is None else begin.job
+    values = {
+        "run": run,
+        "stage": stage,
+        "outcome": outcome,
+        "document": document,
+        "whole": begin.job is None,
+        "low": low,
+        "high": _LAST_JOB if job is None else job,
+        "at": begin.at,
+        "part": begin.part,
+        "place": begin.place,
+        "lines": lines,
+    }
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(sql("hops"), values).fetchall()
+    if not rows:
+        return Lines([], None)
+    last = rows[0]
+    more = last["lines"] >= lines
+    end = _Place(last["last_job"], last["last_at"], last["last_part"], last["last_place"])
+    return Lines([_hop(row) for row in rows if row["at"] is not None], str(end) if more else None)
+
+
+def _hop(row: Mapping[str, Any]) -> Hop:
+    return Hop(
+        id=str(_Place(row["job"], row["at"], row["part"], row["place"])),
+        **{name: row[name] for name in _COLUMNS},
+    )
+
+
+_COLUMNS = tuple(name for name in Hop.__slots__ if name != "id")

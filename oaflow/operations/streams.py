@@ -1,0 +1,114 @@
+"""
+What comes bit by bit, for code that waits for it: in a thread of its own where a loop of events waits.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+# So long a step may last that nobody waits for any more, before the connection is cut under it: a statement, that is.
+_PATIENCE = 1.0
+
+_END = object()
+
+
+class Stop:
+    """
+    Says to a source in another thread that nobody wants more of it. It stands where a command counts signals, and is
+    none: those are the program's.
+    """
+
+    count = 0
+    last = None
+
+    def __init__(self) -> None:
+        self._set = threading.Event()
+        self._cuts: list[Callable[[], None]] = []
+
+    def set(self) -> None:
+        """
+        Nobody wants more.
+        """
+        self._set.set()
+
+    def sleep(self, seconds: float) -> None:
+        """
+        Waits, but no longer than somebody wants more.
+        """
+        self._set.wait(seconds)
+
+    def cuts(self, cut: Callable[[], None]) -> None:
+        """
+        What ends a step that lasts too long. Called from another thread.
+        """
+        self._cuts.append(cut)
+
+    def cut(self) -> None:
+        """
+        Ends the step that lasts.
+        """
+        for cut in self._cuts:
+            cut()
+
+
+class Stream(Generic[Item]):
+    """
+    Items, one after the other, for `for` and for `async for`. Each loop begins anew.
+
+    With `async for` a thread of its own waits for the next item, and the loop of events goes on meanwhile. When the
+    loop is left, by `break`, an error, a timeout, or since its task was cancelled, the thread and its connection end.
+    After `break` that is when nothing holds the iterator any more; with `async with` it is at the end of the block.
+    """
+
+    def __init__(self, source: Callable[[Stop], Generator[Item]]) -> None:
+        self._source = source
+        self._entered: AsyncGenerator[Item] | None = None
+
+    def __iter__(self) -> Generator[Item]:
+        return self._source(Stop())
+
+    def __aiter__(self) -> AsyncGenerator[Item]:
+        return _in_a_thread(self._source)
+
+    async def __aenter__(self) -> AsyncGenerator[Item]:
+        self._entered = self.__aiter__()
+        return self._entered
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._entered is not None:
+            await self._entered.aclose()
+
+
+async def _in_a_thread(source: Callable[[Stop], Generator[Item]]) -> AsyncGenerator[Item]:
+    loop = asyncio.get_running_loop()
+    stop, thread = Stop(), ThreadPoolExecutor(1, thread_name_prefix="oaflow")
+    items = source(stop)
+    try:
+        # Asked for one by one: nothing piles up before a reader that is slow, and what he gets is of now.
+        while (item := await loop.run_in_executor(thread, next, items, _END)) is not _END:
+            yield item  # pyright: ignore[reportReturnType]  # it is none of _END
+    finally:
+        stop.set()
+        closed = loop.run_in_executor(thread, items.close)  # after the step that lasts
+        thread.shutdown(wait=False)
+        await _end(closed, stop)
+
+
+async def _end(closed: "asyncio.Future[None]", stop: Stop) -> None:
+    # Who is cancelled once more leaves, and the thread ends by itself.
+    closed.add_done_callback(lambda future: future.cancelled() or future.exception())
+    try:
+        done, _ = await asyncio.wait([closed], timeout=_PATIENCE)
+    except asyncio.CancelledError:
+        stop.cut()
+        raise
+    if not done:
+        stop.cut()
+        await asyncio.wait([closed])
