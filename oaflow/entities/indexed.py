@@ -15,6 +15,7 @@ from oaflow.entities import search
 from oaflow.entities.datasets import table_name
 from oaflow.entities.statements import for_table, text
 from oaflow.entities.store import BATCH, EntityStore
+from oaflow.schemata import is_a
 
 if TYPE_CHECKING:
     from followthemoney.proxy import EntityProxy
@@ -71,6 +72,27 @@ class IndexedStore(EntityStore):
             values = {"origins": list(origins), "fragments": list(fragments[start : start + BATCH]), "since": since}
             self.take_out(dataset, statement, values)
 
+    def hide(self, dataset: str, origins: Collection[str], documents: Sequence[str]) -> None:
+        """
+        Take documents out of the search, and what some origins have said because of them alone; the store stays as it
+        is. One about which others have said something stays findable: they may have indexed it. Safe to repeat.
+
+        Args:
+            origins: of one pipeline.
+        """
+        statement = for_table("around", table_name(dataset))
+        for start in range(0, len(documents), BATCH):
+            some = [*documents[start : start + BATCH]]
+            around = self.rows(dataset, statement, {"origins": list(origins), "fragments": some})
+            shared = {id for id, _, origin, _, _ in around if origin is not None and origin not in origins}
+            self._remove(dataset, set(some) - shared)
+            # What was said because of others too stays, where these can be found or are no documents at all.
+            found = self._findable(dataset, {fragment for *_, fragment, document in around if document})
+            kept = {id for id, _, _, fragment, document in around if fragment in found or (fragment and not document)}
+            # A document by itself is what lies in one of these.
+            alone = {id for id, schema, *_ in around if schema and not is_a(schema, "Document")}
+            self._remove(dataset, alone - shared - kept)
+
     def take_out(self, dataset: str, statement: Composed, values: Mapping[str, Any]) -> None:
         """
         Delete fragments, and take out of the search what nobody says anything of any more; of the rest, what is left.
@@ -87,11 +109,17 @@ class IndexedStore(EntityStore):
     def _forget(self, dataset: str, ids: list[str]) -> None:
         for start in range(0, len(ids), BATCH):
             part = ids[start : start + BATCH]
-            known = self._search.run(dataset, "search", lambda c, part=part: search.known(c, dataset, part))
+            known = self._findable(dataset, part)
             left = [entity for entity in self.load(dataset, part) if entity.id in known]
             gone = known.difference(entity.id or "" for entity in left)
-            self._search.run(dataset, "index", lambda c, gone=gone: search.remove(c, dataset, gone))
+            self._remove(dataset, gone)
             self._search.run(dataset, "index", lambda c, left=left: search.index(c, dataset, left))
+
+    def _findable(self, dataset: str, ids: Collection[str]) -> set[str]:
+        return self._search.run(dataset, "search", lambda connection: search.known(connection, dataset, ids))
+
+    def _remove(self, dataset: str, ids: Collection[str]) -> None:
+        self._search.run(dataset, "index", lambda connection: search.remove(connection, dataset, ids))
 
     def schemata(self, dataset: str) -> dict[str, int]:
         """

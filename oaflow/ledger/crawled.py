@@ -2,7 +2,7 @@
 What crawls have seen, and what of it has come to its end: rows of `oaflow.crawled`. Synchronous.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -236,6 +236,22 @@ def reported(connection: Connection[Any], run: str, documents: Collection[str]) 
     What a run has reported of some files and of what is in them, but for what it left as it was.
     """
     return _texts(connection, "reported", {"run": run, "documents": list(documents)})
+
+
+def unindexed(
+    connection: Connection[Any], run: str, stages: Collection[str], origins: Collection[str], rows: int
+) -> Iterator[list[str]]:
+    """
+    The documents of files that a run has done again which did not come to be indexed by it, in portions.
+
+    Args:
+        stages: those that index; `origins` are theirs: where not all of them took place anew, a file is left out.
+    """
+    values = {"run": run, "stages": list(stages), "origins": list(origins)}
+    with connection.transaction(), connection.cursor(name="unindexed") as cursor:
+        cursor.execute(sql("unindexed"), values)
+        while found := cursor.fetchmany(rows):
+            yield [document for (document,) in found]
 
 
 def lost_children(connection: Connection[Any], run: str, documents: Collection[str]) -> list[str]:

@@ -16,7 +16,7 @@ from oaflow.jobs import Sighting, Verdict, read_job
 from oaflow.ledger import crawled as ledger
 from oaflow.ledger.crawled import Beginning, Crawling, Known, LaterJob
 from oaflow.ledger.runs import FirstJob, find_run
-from oaflow.operations.states import bound_plan, wanted_run
+from oaflow.operations.states import bound_plan, index_stages, wanted_run
 from oaflow.plan import BoundPlan
 from oaflow.plan.deciding import changed, difference
 from oaflow.plan.later import Later, Step, following, later
@@ -257,8 +257,8 @@ def settle_all(connection: Connection[Any], store: IndexedStore, dataset: str, p
 
 def settle(connection: Connection[Any], store: IndexedStore, run: str) -> None:
     """
-    Does what comes of the end of a run: marks what has come to its end, takes out what that no longer says, and, where
-    it was asked for, what is gone from the sources. Safe to repeat.
+    Does what comes of the end of a run: marks what has come to its end, takes out what that no longer says and what it
+    is no longer found by, and, where it was asked for, what is gone from the sources. Safe to repeat.
     """
     found = ledger.settling(connection, run)
     if found is None:
@@ -275,12 +275,26 @@ def settle(connection: Connection[Any], store: IndexedStore, run: str) -> None:
                 store.withdraw(found.dataset, own, ledger.lost_children(connection, run, files))
                 store.withdraw(found.dataset, said_anew, ledger.reported(connection, run, files), found.since)
             after = done[-1][0]
+        _hide_unindexed(connection, store, found.dataset, run, own)
         gone = ledger.gone(connection, run) if found.covered else []
         for start in range(0, len(gone) if found.prune else 0, _FILES_AT_ONCE):
             lost = [one.document for one in gone[start : start + _FILES_AT_ONCE]]
             store.withdraw(found.dataset, own, [*lost, *ledger.lost_children(connection, run, lost)])
             ledger.drop(connection, run, lost)
     ledger.mark_settled(connection, run, [one.name for one in gone if not one.is_folder])
+
+
+def _hide_unindexed(
+    connection: Connection[Any], store: IndexedStore, dataset: str, run: str, own: Sequence[str]
+) -> None:
+    """
+    Takes out of the search what files say that were done again and did not come to be indexed any more.
+    """
+    bound = bound_plan(connection, wanted_run(connection, run))
+    stages = index_stages(bound)
+    origins = [bound.stages[stage].origin for stage in stages]
+    for documents in ledger.unindexed(connection, run, stages, origins, _FILES_AT_ONCE):
+        store.hide(dataset, own, documents)
 
 
 def _origins(connection: Connection[Any], store: IndexedStore, run: str) -> list[str]:

@@ -350,19 +350,46 @@ def test_where_a_stage_has_other_options_it_and_what_follows_runs_again_and_noth
     # Twice in a row: what it begins with is of two runs now.
     third = house.run(params={"mark": ("again",)})
     assert house.went_to("extract", third) == []
-    # What stages have said that it does not come to any more goes, too. (What was indexed of it stays.)
-    for mark, kinds in (("again", 2), ("nothing", 1)):
+    # What stages have said that it does not come to any more goes, too.
+    for mark in ("again", "nothing"):
         house.run(params={"mark": (mark,)})
-        last = house.holds()[:kinds]
+        last = house.holds()
         assert ("it has come this far" in str(last)) is (mark == "again")
         house.clear()
         house.run(params={"mark": (mark,)})
-        for here, there in zip(last, house.holds()[:kinds], strict=True):
+        for here, there in zip(last, house.holds(), strict=True):
             assert [one for one in here if one not in there] == [one for one in there if one not in here] == []
     house.clear()
     with psycopg.connect(house.database) as connection:
         for table in ("steps", "arrived"):
             assert connection.execute(f"SELECT count(*) FROM oaflow.{table}").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_does_not_come_to_the_index_any_more_is_not_found_any_more(
+    house: House, tmp_path: Path, force: bool
+) -> None:
+    # Texts end before it, and archives do not; in the store there is all that they say.
+    text = PIPELINE.format(name="twice").replace("next: index}", "next: {to: index, where: {schema: Email}}}")
+    (tmp_path / "fewer.yml").write_text(text)
+    fewer, other = load(locate(str(tmp_path / "fewer.yml"))), program_of(tmp_path, "other")
+    house.put(ALL_KINDS[0])
+    house.run()
+    whole = house.holds()
+    house.run(fewer, force=force)
+    left = house.holds()
+    assert left[0] == whole[0]
+    assert "ANNA" in {row[1] for row in whole[1]}
+    house.clear()
+    house.run(fewer)
+    assert left == house.holds()
+
+    # What another pipeline has made findable stays so.
+    house.run(other)
+    both = house.holds()
+    house.run()
+    house.run(fewer, force=force)
+    assert house.holds() == both
 
 
 def test_what_failed_changed_its_stage_or_is_forced_runs_again_and_says_why(house: House, tmp_path: Path) -> None:
