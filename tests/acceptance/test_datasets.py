@@ -2,6 +2,7 @@
 Datasets as a whole: how much there is of each, and that a deleted one has left nothing.
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -122,11 +123,23 @@ def test_what_is_worked_on_is_not_deleted_and_a_deletion_that_was_killed_is_fini
     sorted_out: Command, database: str, started: Started, until: Until
 ) -> None:
     cli = sorted_out
-    waits = (
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE wait_event_type = 'Lock' AND query LIKE '%DELETE FROM oaflow.passages%'"
-    )
-    with psycopg.connect(database) as blocker, psycopg.connect(database, autocommit=True) as connection:
+    sings = hashlib.sha1(f"the {CANARY} sings".encode()).hexdigest()
+    # What the deletion comes to one after the other; at the last the file itself is gone from the archive.
+    tables = ("orphans", "hops", "passages", "ftm_doomed", "runs")
+    lock = sql.SQL("LOCK TABLE oaflow.{} IN SHARE ROW EXCLUSIVE MODE")  # reading goes on
+    points = {table: lock.format(sql.Identifier(table)) for table in tables}
+    row = sql.SQL("SELECT FROM oaflow.orphans WHERE content_hash = {} FOR UPDATE")
+    points["archive"] = row.format(sings)
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+
+    def killed_when_it_waits_for(blocker: int, connection: psycopg.Connection[Any]) -> None:
+        process = started(cli.start("delete", "-d", "doomed", "--yes"))
+        until(lambda: process.poll() is not None or connection.execute(waits, [blocker]).fetchone() != (0,))
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == -signal.SIGKILL
+
+    with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("UPDATE oaflow.runs SET state = 'running' WHERE dataset = 'doomed'")
         (run,) = connection.execute("SELECT id FROM oaflow.runs WHERE dataset = 'doomed'").fetchone() or ("",)
         busy = cli("delete", "-d", "doomed", "--yes")
@@ -142,19 +155,19 @@ def test_what_is_worked_on_is_not_deleted_and_a_deletion_that_was_killed_is_fini
         assert (held.code, "1 job of a cancelled run" in held.error) == (2, True), held.err
         connection.execute("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
 
-        blocker.execute("LOCK TABLE oaflow.passages IN SHARE ROW EXCLUSIVE MODE")  # reading goes on
-        process = started(cli.start("delete", "-d", "doomed", "--yes"))
-        until(lambda: process.poll() is not None or connection.execute(waits).fetchone() == (1,))
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=PATIENCE)
-        half = places_of(CANARY, database, cli.folder / "home")
-    assert process.returncode == -signal.SIGKILL
-    # Not of the search: the server goes on with the statement that it is at.
-    assert "oaflow.ftm_doomed" in half
-    assert "oaflow.failures" not in half
-    refusal = cli("run", "sorting.yml", "-d", "doomed", "doomed", "--workers", "1")
-    assert (refusal.code, refusal.error) == (2, "dataset 'doomed' is being deleted")
-    assert "half deleted" in cli("datasets").err
+        for name, point in points.items():
+            with psycopg.connect(database) as blocker:
+                blocker.execute(point)
+                killed_when_it_waits_for(blocker.info.backend_pid, connection)
+                if name == "passages":
+                    half = places_of(CANARY, database, cli.folder / "home")
+                    # Not of the search: the server goes on with the statement that it is at.
+                    assert "oaflow.ftm_doomed" in half
+                    assert "oaflow.failures" not in half
+                    refusal = cli("run", "sorting.yml", "-d", "doomed", "doomed", "--workers", "1")
+                    assert (refusal.code, refusal.error) == (2, "dataset 'doomed' is being deleted")
+                    assert "half deleted" in cli("datasets").err
+    assert not [path for path in (cli.folder / "home" / "archive").rglob("*") if sings in path.parts]
 
     assert cli("delete", "-d", "doomed", "--yes").code == 0
 
