@@ -1,18 +1,31 @@
 """
-What a real bash offers when the tab key is pressed.
+What a real bash and a real zsh offer when the tab key is pressed.
 """
 
+import os
+import pty
 import shlex
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
+from select import select
 
 import pytest
 
 from tests.acceptance.conftest import PATIENCE, Command
 
-pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+Press = Callable[[str, str], None]
+
+in_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+in_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")
+
+
+def with_the_command(cli: Command) -> dict[str, str]:
+    return {**cli.environment, "PATH": f"{Path(sys.executable).parent}:{cli.environment['PATH']}"}
 
 
 def offered(cli: Command, *lines: str) -> list[list[str]]:
@@ -27,11 +40,10 @@ def offered(cli: Command, *lines: str) -> list[list[str]]:
             "_oaflow_completion oaflow",
             'printf "%s " "${COMPREPLY[@]}"; echo',
         ]
-    environment = cli.environment | {"PATH": f"{Path(sys.executable).parent}:{cli.environment['PATH']}"}
     done = subprocess.run(
         ["bash", "--norc", "-c", "\n".join(script)],
         cwd=cli.folder,
-        env=environment,
+        env=with_the_command(cli),
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -41,6 +53,48 @@ def offered(cli: Command, *lines: str) -> list[list[str]]:
     return [line.split() for line in done.stdout.splitlines()]
 
 
+@contextmanager
+def zsh(cli: Command) -> Generator[Press]:
+    """
+    A zsh in a terminal of its own. Its keys are pressed, and what it is to show is waited for.
+    """
+    ours, theirs = pty.openpty()
+    environment = with_the_command(cli) | {"TERM": "dumb", "PS1": "", "ZDOTDIR": str(cli.folder)}
+    shell = subprocess.Popen(
+        ["zsh", "-f", "-i"], cwd=cli.folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs,
+        start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+
+    def press(keys: str, shows: str) -> None:
+        os.write(ours, keys.encode())
+        shown, until = "", time.monotonic() + PATIENCE
+        while shows not in shown:
+            assert time.monotonic() < until, shown
+            if select([ours], [], [], 1)[0]:
+                shown += os.read(ours, 65536).decode(errors="replace")
+
+    try:
+        yield press
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(ours)
+
+
+@in_zsh
+def test_zsh_offers_commands_and_names_too(cli: Command) -> None:
+    assert cli("run", cli.pipeline("mine", {"end": {}}), "-d", "demo", "--workers", "1").code == 0
+    run = cli("status", "--json").json["run"]
+
+    with zsh(cli) as press:
+        press("autoload -Uz compinit; compinit -u -D; echo rea''dy\n", "ready")
+        press("eval \"$(oaflow --show-completion)\"; echo lear''ned\n", "learned")
+        for typed, shows in (("oaflow fail", "failures"), ("oaflow status ", run), ("oaflow search -d ", "demo")):
+            press(f"\x15{typed}\t", shows)
+
+
+@in_bash
 def test_a_shell_is_offered_commands_pipelines_runs_stages_datasets_and_causes(cli: Command, offline: Command) -> None:
     stages = {"source": {"with": {"count": 1}, "next": "fails"}, "fails": {}}
     (cli.folder / "pipelines").mkdir()
@@ -68,6 +122,7 @@ def test_a_shell_is_offered_commands_pipelines_runs_stages_datasets_and_causes(c
     assert nowhere == [[], ["ingest"]]
 
 
+@in_bash
 def test_the_names_of_the_private_server_are_offered_though_it_has_stopped(private: Command) -> None:
     name = private.pipeline("still", {"end": {}})
     assert private("run", name, "-d", "quiet").code == 0
