@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from oaflow.entities.indexed import IndexedStore
 from oaflow.errors import UsageError
-from oaflow.expressions import Expression, compile_expression
+from oaflow.expressions import Expression, ExpressionError, compile_expression
 from oaflow.jobs import read_job
 from oaflow.ledger import crawled, reruns
 from oaflow.ledger import runs as ledger
@@ -149,7 +149,7 @@ def _refuse(made: Connection[Any], found: Run, bound: BoundPlan, choice: Choice)
 
 def _taken(made: Connection[Any], found: Run, bound: BoundPlan, choice: Choice) -> tuple[Part, Rerun]:
     steps = [step for step in reruns.steps_of_run(made, found.id) if not _is_source(bound, step)]
-    condition = compile_expression(choice.where, "where", tuple(bound.params)) if choice.where else None
+    condition = _condition(choice.where, bound) if choice.where else None
     wanted = [step for step in chosen(steps, choice) if not bound.stages[step.stage].join]
     if condition is not None:
         wanted = list(_holding(made, found, bound, wanted, condition))
@@ -172,6 +172,13 @@ def _taken(made: Connection[Any], found: Run, bound: BoundPlan, choice: Choice) 
     if not taken.first:
         raise UsageError(f"there is nothing of run {found.id!r} to do again{_because(told)}", help=_instead(told))
     return taken, told
+
+
+def _condition(where: str, bound: BoundPlan) -> Expression:
+    try:
+        return compile_expression(where, "where", tuple(bound.params))
+    except ExpressionError as error:
+        raise UsageError(f"--where {where!r}: {error}", help=error.help) from error
 
 
 def _is_source(bound: BoundPlan, step: Ended) -> bool:

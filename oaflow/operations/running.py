@@ -34,6 +34,7 @@ from oaflow.operations.starting import (
     UnsealedRunError,
     begin,
     bound_for_run,
+    idle_options,
     last_run,
     precheck,
     refuse_unseen,
@@ -126,7 +127,7 @@ def run(
                 if old is not None:
                     ledger.cancel(made, old.id, "replaced by a new run")
                     yield Said(f"run {old.id} is cancelled")
-                for remark in remarks:
+                for remark in (*remarks, *idle_options(bound, request)):
                     yield Said(remark)
                 # Last, so that what the cancelled run has done counts, too.
                 with store_of(settings, opened.address.uri) as store:

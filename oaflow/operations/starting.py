@@ -22,8 +22,10 @@ from oaflow.ledger.limits import declare
 from oaflow.ledger.runs import OPEN_STATES, FirstJob, Run, StopAfter
 from oaflow.operations.again import first_job
 from oaflow.operations.programs import Source, sample_documents, with_absolute_defaults, without_required
+from oaflow.operations.states import CRAWL_TASK
 from oaflow.plan import NO_PLACES, BoundPlan, Places, Plan, bind, check_params
 from oaflow.plan.deciding import deciding
+from oaflow.plan.later import following
 from oaflow.plan.params import close_to
 from oaflow.runtime.router import enter as route_first
 from oaflow.schemata import SCHEMATA, is_a
@@ -207,6 +209,31 @@ def bound_for_run(
     if at is not None and at not in bound.stages:
         raise UsageError(f"stage {at!r} is disabled: {bound.disabled.get(at, 'by its params')}")
     return bound
+
+
+def idle_options(bound: BoundPlan, request: Request) -> Iterator[str]:
+    """
+    Which options of a request do nothing in this run, each with the reason: only a stage that crawls knows of earlier
+    runs.
+    """
+    begins = bound.start if request.at is None else (request.at,)
+    after = following(bound)
+    crawls = [name for name, stage in bound.stages.items() if stage.task == CRAWL_TASK]
+    if not crawls:
+        why = f"no stage of pipeline {bound.pipeline!r} crawls"
+    elif request.entities is not None:
+        why = "with -i no folder is crawled"
+    elif not any(name in crawls or not after[name].isdisjoint(crawls) for name in begins):
+        why = f"a run at {request.at!r} crawls nothing"
+    elif request.first is not None and request.prune:
+        yield "--prune takes nothing out: with --first the folders are not gone through to their end"
+        return
+    else:
+        return
+    if request.prune:
+        yield f"--prune takes nothing out: {why}"
+    if request.force:
+        yield f"--force changes nothing: {why}, and so all is done anyway"
 
 
 def refuse_unseen(connection: Connection[Any], bound: BoundPlan) -> None:

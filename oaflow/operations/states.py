@@ -32,6 +32,7 @@ from oaflow.plan import BoundPlan, Plan, bind
 from oaflow.plan.params import close_to
 
 INDEX_TASK = "oaflow.stages.index"
+CRAWL_TASK = "oaflow.stages.crawl"
 
 # What a stage that no job has reached has.
 _NOTHING = StageProgress("", 0, 0, 0, 0, 0, 0, 0, 0)

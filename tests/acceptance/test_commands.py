@@ -102,9 +102,11 @@ def test_entities_from_stdin_and_only_the_first_of_them(cli: Command) -> None:
     name = cli.pipeline("keep", {"keeps": {}})
     text = (cli.folder / people(cli, 9)).read_text()
 
-    result = cli("run", name, *RUN, "-i", "-", "--first", "4", stdin=text)
+    result = cli("run", name, *RUN, "-i", "-", "--first", "4", "--force", "--prune", stdin=text)
 
     assert result.code == 0, result.err
+    assert "--prune takes nothing out: no stage of pipeline 'keep' crawls\n" in result.err
+    assert "--force changes nothing: no stage of pipeline 'keep' crawls, and so all is done anyway\n" in result.err
     assert len(cli("entities", "-d", "demo", "--schema", "Person").out.splitlines()) == 4
 
 
@@ -119,9 +121,10 @@ def test_of_a_folder_only_the_first_documents_are_taken_and_the_receipt_says_so(
     whole["stages"]["crawl"]["with"]["source"] = [str(cli.folder / "source")]
     (cli.folder / "try.yml").write_text(json.dumps(whole))
 
-    result = cli("run", "try.yml", *RUN, "--first", "3")
+    result = cli("run", "try.yml", *RUN, "--first", "3", "--prune")
 
     assert result.code == 0, result.err
+    assert "--prune takes nothing out: with --first the folders are not gone through to their end\n" in result.err
     assert "the first 3 only" in result.out
     receipt = cli("receipt", "--json").json
     assert {key: receipt[key] for key in ("found", "indexed", "skipped", "balanced")} == {
@@ -129,6 +132,8 @@ def test_of_a_folder_only_the_first_documents_are_taken_and_the_receipt_says_so(
     }  # fmt: skip
     names = {line.split("\t")[0] for line in cli("receipt", "--list", "all").out.splitlines()}
     assert names == {f"source/below/{name}" for name in ("0.txt", "1.txt", "2.link", "2.txt")}
+    wrong = cli("rerun", "--where", "e.id ==", "--dry-run")
+    assert (wrong.code, wrong.error) == (2, "--where 'e.id ==': this cannot be read: it is not finished")
 
 
 def test_a_stage_in_the_middle_is_not_cut_to_the_first(cli: Command) -> None:

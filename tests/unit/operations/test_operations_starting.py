@@ -8,7 +8,7 @@ import pytest
 
 from oaflow.errors import UsageError
 from oaflow.operations.programs import locate
-from oaflow.operations.starting import Request, precheck, read_entities
+from oaflow.operations.starting import Request, idle_options, precheck, read_entities
 from oaflow.operations.states import in_order
 from oaflow.plan import Plan, PlannedEdge, PlannedParam, PlannedStage, bind
 
@@ -44,6 +44,23 @@ def test_what_is_wrong_with_a_request_is_one_sentence_with_the_name(request_, wo
     said = f"{error.value} {error.value.help}"
     for word in words:
         assert word in said
+
+
+def test_options_that_only_a_crawl_obeys_are_said_to_do_nothing_where_none_takes_place():
+    stages = {"a": PlannedStage(task="oaflow.stages.crawl", queue="a", edges=(PlannedEdge(to="b"),))}
+    crawls = bind(PLAN.model_copy(update={"stages": {**PLAN.stages, **stages}}), {"source": ["x"], "most": 1})
+    none = bind(PLAN, {"source": ["x"], "most": 1})
+
+    def idle(bound, **asked):
+        return [text.partition(": ")[2] for text in idle_options(bound, Request("d", **asked))]
+
+    assert idle(crawls, prune=True, force=True) == idle(none) == idle(crawls, first=1, force=True) == []
+    assert idle(none, prune=True) == ["no stage of pipeline 'p' crawls"]
+    assert idle(crawls, prune=True, at="b") == ["a run at 'b' crawls nothing"]
+    assert idle(crawls, prune=True, at="a") == []
+    assert idle(crawls, prune=True, entities="-") == ["with -i no folder is crawled"]
+    assert idle(crawls, prune=True, first=1) == ["with --first the folders are not gone through to their end"]
+    assert idle(none, force=True) == ["no stage of pipeline 'p' crawls, and so all is done anyway"]
 
 
 def test_a_required_param_may_be_missing_as_the_last_run_may_have_it():
