@@ -6,11 +6,12 @@ command's.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from textwrap import shorten
 from typing import Literal
 
 from oaflow.plan import Plan
+from oaflow.printed import pipelines as printed
 
 # Letters of a condition that stand on an arrow.
 _CONDITION = 40
@@ -173,26 +174,41 @@ def as_json(graph: Graph) -> str:
     """
     The graph for other programs.
     """
-    return json.dumps(
-        {
-            "pipeline": graph.pipeline,
-            "stages": [asdict(node) for node in graph.nodes],
-            "edges": [
-                {
-                    "from": arrow.source,
-                    "to": arrow.to,
-                    "port": arrow.port,
-                    "kind": arrow.kind,
-                    "recurse": arrow.recurse,
-                    "condition": arrow.condition,
-                    "count": arrow.count,
-                }
-                for arrow in graph.arrows
-            ],
-        },
-        indent=2,
-        ensure_ascii=False,
-    )
+    whole: printed.Graph = {
+        "pipeline": graph.pipeline,
+        "stages": [_node_json(node) for node in graph.nodes],
+        "edges": [
+            {
+                "from": arrow.source,
+                "to": arrow.to,
+                "port": arrow.port,
+                "kind": arrow.kind,
+                "recurse": arrow.recurse,
+                "condition": arrow.condition,
+                "count": arrow.count,
+            }
+            for arrow in graph.arrows
+        ],
+    }
+    return json.dumps(whole, indent=2, ensure_ascii=False)
+
+
+def _node_json(node: Node) -> printed.Node:
+    return {
+        "name": node.name,
+        "task": node.task,
+        "queue": node.queue,
+        "start": node.start,
+        "end": node.end,
+        "external": node.external,
+        "disabled": node.disabled,
+        "counts": dict(node.counts),
+        "join": list(node.join),
+        "collect": node.collect,
+        "split": node.split,
+        "description": node.description,
+        "lock": node.lock,
+    }
 
 
 # --- Mermaid ---

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from oaflow import __version__
 from oaflow.diagnostics import Diagnostic, Rule, Span
+from oaflow.printed import pipelines as printed
 
 # A source line that is longer is shown around the caret.
 _WIDTH = 110
@@ -82,7 +83,7 @@ FORMS: Mapping[str, Callable[[Sequence[Diagnostic]], str]] = {
 }
 
 
-def as_object(diagnostic: Diagnostic) -> dict[str, Any]:
+def as_object(diagnostic: Diagnostic) -> printed.Diagnostic:
     """
     A diagnostic as JSON holds it. Lines and columns count from 1, ends are exclusive; null where there are none. `path`
     are the keys and positions that lead to the place.
@@ -98,14 +99,15 @@ def as_object(diagnostic: Diagnostic) -> dict[str, Any]:
     }
 
 
-def _span_object(span: Span) -> dict[str, Any]:
-    places = {
-        "line": span.line,
-        "column": span.column,
-        "end_line": span.end_line,
-        "end_column": span.end_column,
+def _span_object(span: Span) -> printed.Place:
+    return {
+        "file": span.file,
+        "path": list(span.path),
+        "line": span.line or None,
+        "column": span.column or None,
+        "end_line": span.end_line or None,
+        "end_column": span.end_column or None,
     }
-    return {"file": span.file, "path": list(span.path)} | {key: value or None for key, value in places.items()}
 
 
 def text_lines(diagnostic: Diagnostic) -> list[str]:

@@ -1,6 +1,6 @@
 """
-Write docs/reference/commands.md and settings.md from the program itself, the tables of keys in pipeline.md, and what
-the pages of keys begin with: `python tools/make_reference.py`.
+Write docs/reference/commands.md, json-output.md and settings.md from the program itself, the tables of keys in
+pipeline.md, and what the pages of keys begin with: `python tools/make_reference.py`.
 """
 
 import re
@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings
 
 from oaflow.cli.main import app
 from oaflow.compiler import keys
+from oaflow.operations.printing import output_schema
 from oaflow.settings import Settings
 from oaflow.stages.limits import Limits
 
@@ -77,83 +78,22 @@ Data go to stdout, remarks to stderr. `--json` prints data as JSON: one object, 
 Exit codes: 0 fine; 1 work failed, or mistakes were found; 2 the command is wrong; 3 the environment; 130 interrupted
 ([more](../how-to/when-something-failed.md#exit-codes)).
 
-## JSON
+What `--json` prints is in [JSON that commands print](json-output.md).
+"""
 
-| command | prints |
-|---|---|
-| `run`, `retry`, `resume`, `status` | `run`, `pipeline`, `plan`, `dataset`, `state` (`running`, `paused`, \
-`interrupted`, `finished`, `incomplete`, `cancelled`), `seconds`, `unchanged` and `gone` (files), \
-`stages`: by name `open`, `done`, `failed`, \
-`unmatched`, `dropped`, `ended`, `diverted`, `vanished`, which count jobs, but `unmatched` entities; `status` \
-also `unmatched`: a list of `stage`, `port`, `reason`, `count`; and `estimate`, null where it does not go on: \
-`seconds` that it will still take, `low` and `high`, and what that `assumes`; or all null, and `why` |
-| `status --watch` | a line each five seconds: `runs`, each as that of `status`, with `rate` (a second), `running` and \
-`waits_for` (seconds) of each stage, and `workers`: `worker`, `host`, `pid`, `program`, `executors`, `memory` (bytes), \
-`tasks`, `only` (a run, or null), `hands`: what each has in hand |
-| `simulate` | `run`, `took` (seconds that it was worked on), `rest` (whether only what is left is told), `assumes`, \
-`variants`: what was asked for, as it was first, with `seconds`, `low`, `high`, `busiest`, and `share`, of the time \
-for which that was full |
-| `receipt` | `run`, `found`, `indexed`, `unreadable`, `unchanged`, `ended`, `diverted`, `failed`, `skipped`, \
-`dropped`, `unmatched`, `vanished`, `balanced`: documents; `again`: why documents ran, and how many |
-| `receipt --list` | a document a line: `document`, `name`, `line` (`open` where it has none yet), \
-`unreadable`, `reason`, `why` it ran, where an earlier run knew its source |
-| `status --all` | a run a line, the latest first: `run`, `pipeline`, `dataset`, `state` |
-| `run --detach` | `run`, `process` that follows it and its `log` (both null where the workers are elsewhere) |
-| `cancel` | `run`, `state`, `waiting`: how many waiting jobs were taken out |
-| `route` | `stage`, `port`, `ways`: of each entity (`entity`, `schema`; null where there is none) the stages that it \
-goes `to`, and the `answers` of all edges: `to`, `condition`, `holds`, `values`; `reason` of what nothing takes, \
-`loads`, `disabled` |
-| `route --against` | `run`, `plan`, `stages`: by name `hops` that returned something, `kept` of them, `jobs` in \
-these, `routed` of them; `whole`: whether that is all; `edges`: `stage`, `port`, `to` (null: nothing takes it), \
-`took` and `takes` (null: no such edge), `before` and `after` (entities); `moved`, `samples` of that: `stage`, \
-`port`, `job`, `entity`, `schema`, `was`, `would`; `refused`: `stage`, `port`, `problem`, `jobs` that would fail; \
-`troubled`: `stage`, `jobs` that failed, where they `was` and `would` go (null: to the failures); `absent`: why \
-stages are not asked; `loads` |
-| `test` | a test a line: `pipeline`, `number`, `at`, `port`, `description`, `expected`, `found` (how many by stage), \
-`reason` of what nothing takes, `problem` where it could not be tried, `taken`: edges as `from`, `port`, `to`; \
-`passed`. After those of a \
-pipeline a line with what they cover: `pipeline`, `edges` (how many it has), `untaken`: the edges that no test took, \
-with `decided` where a condition stands at their port |
-| `trace` | a document a line: `document`, `name`, `dataset`, `run`, `pipeline`, `plan`, `kind`, `line` and `reason` \
-as in the receipt, `found_by` (`stage`, `job`, `in`); `steps`, the jobs it entered with: `stage`, `job`, `repeats` \
-(the job that failed), `since`, `beside` (how many other documents were in it), `state` of what has not ended, \
-`attempts`, `wrote`, and `next`, the jobs that came of it; an attempt has `attempt`, `outcome`, `at`, `started`, \
-`ended`, `wait` and `seconds`, `worker`, `place`, `version`, `parts` of a stream, `error`, `lost`; `children`, and \
-`said` elsewhere: `entity`, `schema`, `caption`, `origin`, `fragment`, `at` |
-| `trace -f prov` | one document in PROV-JSON |
-| `limit` | what is limited, one a line: `name`, `queue`, `task`, `concurrency`, `rate` (in a second), \
-`said_concurrency`, `said_rate` (by `oaflow limit`), `running`, `waiting` (counted up to 1,000) |
-| `datasets` | a dataset a line: `dataset`, `entities`, `documents`, `files`, `bytes` (of the files), `runs`, \
-`last_run` (`run`, `pipeline`, `state`, `at`; null where there was none), `deleting`: whether a deletion was cut off |
-| `delete` | `dataset`, `files` that went from the archive, `files_shared` that others have, `files_waiting` for the \
-end of runs |
-| `search` | a hit a line: `file`, `page`, `passage`, `entity`, `schema`, `score` |
-| `failures` | a failed job a line: `run`, `job`, `stage`, `task`, `type`, `message`, `attempts`, `at`, `documents`, \
-`names`, `fingerprint`, `traceback`, `detail` |
-| `logs` | a line that was printed a line: `at` (seconds since 1970), `run`, `stage`, `job`, `stream`, `text`, and \
-`document` where the job has one (and `documents` where it has several) |
-| `check` | one list of mistakes and warnings: `code`, `slug`, `severity`, `message`, `help`, `notes`, and their \
-place: `file`, `path`, `line`, `column`, `end_line`, `end_column` |
-| `graph` | `pipeline`; `stages`: `name`, `task`, `queue`, `start`, `end`, `external`, `disabled` (why), \
-`counts` (of a run), `join`, `collect`, `split`, `description`, `lock`; `edges`: `from`, `to` (null: dropped), `port`, \
-`kind` (`next`, `error`, `drop`), `recurse`, `condition`, `count` (of a run) |
-| `plan --diff` | `old`, `new` (digests), `same`, `run` and its `state` (null where OLD is none), \
-`changes`: a list of `kind`, `text`, `stage`, `param` (both null: of the pipeline); `movable`, `obstacles`: \
-whether a run in flight may go over, and what keeps it |
-| `explain CODE` | `code`, `slug`, `severity`, `summary`, `explanation`, `example`, `repair` |
-| `explain` | a rule a line: `code`, `slug`, `summary` |
-| `doctor` | a finding a line: `level` (`fine`, `note`, `problem`), `what`, `text`, `help` |
-| `schedule add`, `schedule list` | a schedule a line: `name`, `pipeline`, `plan`, `dataset`, `params`, `folders`, \
-`cron`, `zone`, `due_at`, `last_at`, `last_run`, `problem` (why the last time began no run) |
-| `webhook add`, `webhook list` | a webhook a line: `name`, `url`, `pipeline`, `created_at`, `last_at`, `problem` (why \
-the last attempt failed), `waiting`, `given_up`, `seconds` (since when the first waits) |
-| `webhook test` | `webhook`, `problem` (null: accepted), `again`: how much is sent again |
-| `backup`, `restore` | `file`; `facts`: `format`, `oaflow`, `taken` (seconds since 1970), `settings`, `archive` \
-(whether its files are in it); `database`, `size` (bytes), `files`, `absent`: what is not in it, `came_back`: jobs \
-that were in hand |
-| `db migrate` | `steps`: texts; `done`: false with `--dry-run`; `entity_indexes_missing` |
-| `db check` | `postgres`, `migrations`, `indexes_missing`, `captured`, `entity_indexes_missing` |
-| `entities` | an entity a line, as FollowTheMoney JSON, also without `--json` |
+OUTPUT_HEAD = """\
+# JSON that commands print
+
+What each command prints with `--json`, from the types that the program prints. `oaflow schema --json-output` prints the
+same as JSON Schema (2020-12), of all commands, or of one: `oaflow schema --json-output failures`. This page is made by
+`tools/make_reference.py`.
+
+Data go to stdout, and remarks to stderr. Where it says "a line" there is one object a line: none, one or many; else
+there is one value. The keys of an object are always there, unless it says "may be missing". In an `Error` and in the
+`detail` of a failure there may be others: they are as that version of oaflow wrote them which ran the job.
+
+`oaflow entities` prints FollowTheMoney entities, one a line, without `--json`; `oaflow trace -f prov` prints W3C PROV
+as PROV-JSON, and `oaflow check -f sarif` SARIF 2.1.0.
 """
 
 SETTINGS_HEAD = """\
@@ -179,6 +119,57 @@ def _pages(path: str, command: Any, parent: Any) -> Iterator[str]:
     yield f"\n## {path}\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
     for name, below in getattr(command, "commands", {}).items():
         yield from _pages(f"{path} {name}", below, context)
+
+
+def output_page() -> str:
+    """
+    What all commands print with `--json`.
+    """
+    return "\n".join([OUTPUT_HEAD, *_outputs(output_schema()), ""])
+
+
+def _outputs(whole: dict[str, Any]) -> Iterator[str]:
+    yield "## Commands\n"
+    yield "| command | prints |"
+    yield "|---|---|"
+    for command, forms in whole["commands"].items():
+        for form in forms:
+            typed = f"{command} {form['given']}".rstrip()
+            yield f"| `{typed}` | {_kind(form['schema'])}{', a line' if form['lines'] else ''} |"
+    for name, shape in whole["$defs"].items():
+        yield f"\n## {name}\n"
+        # The first sentences say what it is; of a plan, more is told below `plan` in the language.
+        yield f"{shape['description'].partition(chr(10) * 2)[0]}\n".replace("\n\n", "\n")
+        yield "| key | is | meaning |"
+        yield "|---|---|---|"
+        required = set(shape.get("required", ()))
+        for key, schema in shape["properties"].items():
+            missing = "" if key in required else " (may be missing)"
+            meaning = schema["description"].replace("|", "\\|")
+            yield f"| `{key}` | {_kind(schema)} | {meaning}{missing} |"
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """
+    What a value is, in a few words.
+    """
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(map(_kind, schema["anyOf"])))
+    if "enum" in schema:
+        return " or ".join(f"`{one}`" for one in schema["enum"])
+    match schema.get("type"):
+        case "array":
+            return f"list of {_kind(schema['items'])}"
+        case "object":
+            below = schema.get("additionalProperties")
+            return f"by name: {_kind(below)}" if isinstance(below, dict) else "object"
+        case str(kind):
+            return {"string": "text", "boolean": "true or false"}.get(kind, kind)
+        case _:
+            return "any value"
 
 
 def settings_page() -> str:
@@ -250,6 +241,7 @@ def _table(settings: type[BaseSettings]) -> Iterator[str]:
 
 if __name__ == "__main__":
     (FOLDER / "commands.md").write_text(commands_page(), encoding="utf-8")
+    (FOLDER / "json-output.md").write_text(output_page(), encoding="utf-8")
     (FOLDER / "settings.md").write_text(settings_page(), encoding="utf-8")
     (FOLDER / "pipeline.md").write_text(pipeline_page(), encoding="utf-8")
     for place, known in PLACES.items():

@@ -64,7 +64,7 @@ def status(
         found = reading.recent(settings())
         if json:
             for one in found:
-                say_json({"run": one.id, "pipeline": one.pipeline, "dataset": one.dataset, "state": one.state})
+                say_json(one.as_json())
         else:
             rows = [
                 (one.id, one.state, one.dataset, f"{one.created_at:%Y-%m-%d %H:%M}", duration(one.seconds))
@@ -137,23 +137,7 @@ def failures(
     found, jobs, clusters = reading.failed(settings(), run, stage=stage, cause=cause)
     if json:
         for job in jobs:
-            say_json(
-                {
-                    "run": found.id,
-                    "job": job.job,
-                    "stage": job.stage,
-                    "task": job.task,
-                    "type": job.type,
-                    "message": job.message,
-                    "attempts": job.attempts,
-                    "at": job.at.isoformat(),
-                    "documents": job.documents,
-                    "names": job.names,
-                    "fingerprint": job.fingerprint,
-                    "traceback": job.traceback,
-                    "detail": job.detail,
-                }
-            )
+            say_json(job.as_json(found.id))
         return 0
     if not jobs:
         remark(f"nothing failed in run {clean(found.id)}")
@@ -187,16 +171,7 @@ def receipt(
         _found, listed = reading.receipt_list(settings(), run, list_line)
         for one in listed:
             if json:
-                say_json(
-                    {
-                        "document": one.document,
-                        "name": one.name,
-                        "line": one.line or "open",
-                        "unreadable": one.kind == "unreadable",
-                        "reason": one.reason,
-                        "why": one.why,
-                    }
-                )
+                say_json(one.as_json())
             else:
                 say("\t".join(filter(None, [clean(one.name), clean(one.reason or ""), clean(one.why or "")])))
         return 0

@@ -4,13 +4,14 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from oaflow.cli import completing
 from oaflow.cli.options import Json, PipelineName, settings
 from oaflow.cli.pages import Page
+from oaflow.printed import pipelines as printed
 
 if TYPE_CHECKING:
     from oaflow.operations.comparing import Comparison
@@ -117,7 +118,7 @@ def check(
     return int(any(errors(program.diagnostics) for program in programs))
 
 
-def _summary(program: "Program") -> dict[str, Any]:
+def _summary(program: "Program") -> printed.Summary:
     """
     What the last line says of a pipeline, for programs.
     """
@@ -353,8 +354,8 @@ def try_tests(
     for trial in trials:
         if json:
             for one in trial.tried:
-                say_json({"pipeline": trial.pipeline, **one.as_json()})
-            say_json({"pipeline": trial.pipeline, **trial.coverage()})
+                say_json(one.as_json(trial.pipeline))
+            say_json(trial.coverage())
         else:
             print_trial(trial)
     print_totals(trials)
@@ -374,13 +375,13 @@ def explain(
     """
     from oaflow.cli.output import say, say_json, screen, table
     from oaflow.compiler import explain as explanation
-    from oaflow.operations.explaining import every_rule, rule_of
+    from oaflow.operations.explaining import as_json, every_rule, line_json, rule_of
 
     if code is None:
         rules = every_rule()
         if json:
             for rule in rules:
-                say_json({"code": rule.code, "slug": rule.slug, "summary": rule.summary})
+                say_json(line_json(rule))
         else:
             screen().print(
                 table([("code", False), ("name", False), ("what", False)], [(r.code, r.slug, r.summary) for r in rules])
@@ -388,12 +389,7 @@ def explain(
         return 0
     rule = rule_of(code)
     if json:
-        say_json(
-            {
-                key: getattr(rule, key)
-                for key in ("code", "slug", "severity", "summary", "explanation", "example", "repair")
-            }
-        )
+        say_json(as_json(rule))
         return 0
     say(explanation(code))
     return 0

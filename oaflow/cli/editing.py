@@ -22,17 +22,37 @@ def register(app: typer.Typer) -> None:
 
 
 def schema(
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="COMMAND...", help="With --json-output: only what this command prints, as `db check`."),
+    ] = None,
+    json_output: Annotated[
+        bool, typer.Option("--json-output", help="In place of that of pipeline files: of what --json prints.")
+    ] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")] = None,
 ) -> int:
     """
-    Print the JSON Schema of pipeline files, which editors complete and check by.
+    Print the JSON Schema of pipeline files, which editors complete and check by; or of what commands print with --json.
     """
     import json
 
     from oaflow.cli.output import say_into
-    from oaflow.editors.schema import pipeline_schema
+    from oaflow.errors import UsageError
 
-    say_into(json.dumps(pipeline_schema(), indent=1, ensure_ascii=False), output)
+    if json_output:
+        from oaflow.operations.printing import output_schema
+
+        made = output_schema(" ".join(command) if command else None)
+    elif command:
+        raise UsageError(
+            "pipeline files have one schema, whatever the command",
+            help=f"oaflow schema --json-output {' '.join(command)}   (what it prints)",
+        )
+    else:
+        from oaflow.editors.schema import pipeline_schema
+
+        made = pipeline_schema()
+    say_into(json.dumps(made, indent=1, ensure_ascii=False), output)
     return 0
 
 

@@ -99,9 +99,7 @@ def delete(
     if done is None:
         raise typer.Abort
     if json:
-        say_json(
-            {"dataset": done.dataset, "files": done.files, "files_shared": done.shared, "files_waiting": done.waiting}
-        )
+        say_json(done.as_json())
     for line in _left(done):
         remark(clean(line))
     return 0

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from oaflow.printed.runs import Detached
     from oaflow.settings import Settings
 
 
@@ -45,7 +46,12 @@ def leave(known: "Settings", events: Generator[Any], workers: int | None, json: 
         else:
             return 1
     if json:
-        say_json({"run": run, "process": left and left.pid, "log": left and str(left.log)})
+        detached: Detached = {
+            "run": run,
+            "process": left.pid if left else None,
+            "log": str(left.log) if left else None,
+        }
+        say_json(detached)
         return 0
     say(f"{run}\n")
     if left is None:

@@ -11,6 +11,7 @@ from oaflow.cli import completing
 from oaflow.cli.leaving import leave
 from oaflow.cli.options import Dataset, Detach, Inputs, Json, LogFormat, Params, PipelineName, RunId, Workers, settings
 from oaflow.cli.pages import Page
+from oaflow.printed import runs as printed
 
 if TYPE_CHECKING:
     from oaflow.ledger.runs import Run
@@ -221,7 +222,8 @@ def pause(run: RunId = None, json: Json = False) -> int:
 
     found = running.pause(settings(), run)
     if json:
-        say_json({"run": found.id, "state": found.state})
+        held: printed.Paused = {"run": found.id, "state": found.state}
+        say_json(held)
     else:
         remark(f"run {found.id} is paused")
         remark(f"continue: oaflow resume {found.id}")
@@ -237,7 +239,8 @@ def cancel(run: RunId = None, json: Json = False) -> int:
 
     found, waiting = running.cancel(settings(), run)
     if json:
-        say_json({"run": found.id, "state": found.state, "waiting": waiting})
+        cancelled: printed.Cancelled = {"run": found.id, "state": found.state, "waiting": waiting}
+        say_json(cancelled)
     else:
         remark(f"run {found.id} is cancelled; {count(waiting, 'waiting job')} taken out")
     return 0

@@ -10,6 +10,7 @@ import typer
 
 from oaflow.cli.options import Json, LogFormat, settings
 from oaflow.cli.pages import Page, Pages
+from oaflow.printed import operating as printed
 
 
 def register(app: typer.Typer) -> None:
@@ -163,7 +164,7 @@ def doctor(json: Json = False) -> int:
     for finding in examine(settings()):
         wrong = wrong or finding.level == "problem"
         if json:
-            say_json({"level": finding.level, "what": finding.what, "text": finding.text, "help": finding.help})
+            say_json(finding.as_json())
             continue
         rows = [(f"{marks[finding.level]} [bold]{escape(finding.what):<14}[/]", escape(finding.text))]
         if finding.level != "fine" and finding.help:
@@ -214,8 +215,12 @@ def migrate(
     done = db_migrate(settings(), dry_run=dry_run, wanted=wanted, capture=capture)
     steps = [*map(str, done.steps), *(f"index on {table} (origin, fragment)" for table in done.indexed)]
     if json:
-        missing = list(done.left.names)
-        say_json({"steps": steps, "done": not dry_run, "entity_indexes_missing": missing})
+        migrated: printed.Migrated = {
+            "steps": steps,
+            "done": not dry_run,
+            "entity_indexes_missing": list(done.left.names),
+        }
+        say_json(migrated)
     else:
         for step in steps:
             say(clean(step))
@@ -253,7 +258,13 @@ def prune(
 
     address, days, pruned = db_prune(settings(), older_than, dry_run=dry_run)
     if json:
-        say_json({"older_than": days, "jobs": pruned.jobs, "history": list(pruned.history), "done": not dry_run})
+        taken: printed.Pruned = {
+            "older_than": days,
+            "jobs": pruned.jobs,
+            "history": list(pruned.history),
+            "done": not dry_run,
+        }
+        say_json(taken)
     what = count(pruned.jobs, "job that has ended", "jobs that have ended")
     tables = f", and history from {', '.join(map(clean, pruned.history))}" if pruned.history else ""
     verb = "would be taken out" if dry_run else "taken out"
@@ -280,7 +291,13 @@ def upgrade(
 
     done = db_upgrade(settings(), programs)
     if json:
-        say_json({"before": done.before, "now": done.now, "kept": str(done.kept), "bytes": done.size})
+        upgraded: printed.Upgraded = {
+            "before": done.before,
+            "now": done.now,
+            "kept": str(done.kept),
+            "bytes": done.size,
+        }
+        say_json(upgraded)
     remark(f"the database is on PostgreSQL {done.now} now, and was on {done.before}")
     remark(f"the old data are in {clean(str(done.kept))} ({data_size(done.size)})")
     remark(f"help:  when all is well: rm -r {clean(str(done.kept))}")
@@ -296,8 +313,14 @@ def check(json: Json = False) -> int:
 
     address, state, tables = db_check(settings())
     if json:
-        facts = {"postgres": state.release, "migrations": list(state.applied), "indexes_missing": list(state.indexes)}
-        say_json({**facts, "captured": state.captured, "entity_indexes_missing": list(tables.names)})
+        checked: printed.Checked = {
+            "postgres": state.release,
+            "migrations": list(state.applied),
+            "indexes_missing": list(state.indexes),
+            "captured": state.captured,
+            "entity_indexes_missing": list(tables.names),
+        }
+        say_json(checked)
         return 0
     say(f"PostgreSQL\t{state.release}")
     for name in state.applied:

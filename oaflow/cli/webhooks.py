@@ -8,6 +8,7 @@ import typer
 
 from oaflow.cli.options import Json, settings
 from oaflow.cli.pages import Page, Pages
+from oaflow.printed.operating import WebhookTried
 
 _ADD = "oaflow webhook add https://example.org/hook"
 
@@ -111,7 +112,8 @@ def try_(name: Name, json: Json = False) -> int:
 
     problem, again = webhooks.try_out(settings(), name)
     if json:
-        say_json({"webhook": name, "problem": problem, "again": again})
+        tried: WebhookTried = {"webhook": name, "problem": problem, "again": again}
+        say_json(tried)
     elif problem:
         remark(f"webhook {clean(name)}: {problem}", "yellow")
     else:

@@ -18,6 +18,7 @@ from oaflow.entities.passages import marks, passage, rows
 from oaflow.entities.query import Term, terms, tsquery
 from oaflow.entities.statements import text
 from oaflow.entities.words import fold, words
+from oaflow.printed.documents import Hit as HitJson
 
 if TYPE_CHECKING:
     from followthemoney.proxy import EntityProxy
@@ -54,12 +55,18 @@ class Hit:
     marks: tuple[tuple[int, int], ...] = ()
     file_marks: tuple[tuple[int, int], ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> HitJson:
         """
         The fields that `oaflow search --json` prints, one hit a line.
         """
-        fields = ("file", "page", "passage", "entity", "schema", "score")
-        return {name: getattr(self, name) for name in fields}
+        return {
+            "file": self.file,
+            "page": self.page,
+            "passage": self.passage,
+            "entity": self.entity,
+            "schema": self.schema,
+            "score": self.score,
+        }
 
 
 @dataclass(frozen=True)

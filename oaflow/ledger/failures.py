@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from oaflow.ledger.statements import sql
+from oaflow.printed.documents import Failure as FailureJson
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,26 @@ class Failure:
     again: bool
     documents: list[str]
     names: list[str]
+
+    def as_json(self, run: str) -> FailureJson:
+        """
+        The public form, of a job of that run.
+        """
+        return {
+            "run": run,
+            "job": self.job,
+            "stage": self.stage,
+            "task": self.task,
+            "type": self.type,
+            "message": self.message,
+            "attempts": self.attempts,
+            "at": self.at.isoformat(),
+            "documents": self.documents,
+            "names": self.names,
+            "fingerprint": self.fingerprint,
+            "traceback": self.traceback,
+            "detail": None if self.detail is None else dict(self.detail),
+        }
 
 
 @dataclass(frozen=True, slots=True)

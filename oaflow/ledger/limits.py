@@ -3,13 +3,14 @@ Limits: what plans say, what operators say, and what of it holds.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
 from psycopg.rows import class_row
 
 from oaflow.ledger.statements import sql
+from oaflow.printed.operating import Limit as LimitJson
 
 # Waiting jobs are counted so far.
 COUNTED = 1000
@@ -59,11 +60,21 @@ class Limit:
         """
         return f"{COUNTED:,}+" if self.waiting >= COUNTED else str(self.waiting)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> LimitJson:
         """
         The public form; `rate` is in a second.
         """
-        return {"name": self.name, **asdict(self)}
+        return {
+            "name": self.name,
+            "queue": self.queue,
+            "task": self.task,
+            "concurrency": self.concurrency,
+            "rate": self.rate,
+            "said_concurrency": self.said_concurrency,
+            "said_rate": self.said_rate,
+            "running": self.running,
+            "waiting": self.waiting,
+        }
 
 
 def declare(connection: Connection[Any], run: str, limits: Iterable[tuple[str, str, int | None, float | None]]) -> None:

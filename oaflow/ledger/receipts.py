@@ -5,15 +5,14 @@ The balanced account of a run's documents: each counted once, each line listable
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
-from typing import Literal as _Literal
 
 from psycopg import Connection
 from psycopg.rows import class_row, tuple_row
 
 from oaflow.jobs import Tally
 from oaflow.ledger.statements import sql
-
-Line = _Literal["failed", "vanished", "diverted", "indexed", "unchanged", "ended", "unmatched", "dropped", "skipped"]
+from oaflow.printed.documents import Line, ReceiptDocument
+from oaflow.printed.documents import Receipt as ReceiptJson
 
 # In the order in which a document is counted: at the first that holds.
 LINES: tuple[Line, ...] = get_args(Line)
@@ -32,6 +31,19 @@ class DocumentLine:
     line: Line | None
     reason: str | None
     why: str | None = None
+
+    def as_json(self) -> ReceiptDocument:
+        """
+        The public form.
+        """
+        return {
+            "document": self.document,
+            "name": self.name,
+            "line": self.line or "open",
+            "unreadable": self.kind == "unreadable",
+            "reason": self.reason,
+            "why": self.why,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +69,7 @@ class Receipt:
         """
         return self.open == 0 and sum(self.counts.values()) == self.found
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> ReceiptJson:
         """
         The public form: one object, its fields in a fixed order.
         """

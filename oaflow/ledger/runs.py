@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import orjson
 from psycopg import Connection, errors
@@ -15,8 +15,7 @@ from psycopg.rows import class_row
 from oaflow.ledger.deletions import InDeletionError
 from oaflow.ledger.statements import sql
 from oaflow.plan import BoundStage
-
-State = Literal["running", "paused", "interrupted", "finished", "incomplete", "cancelled"]
+from oaflow.printed.runs import RecentRun, State
 
 OPEN_STATES: tuple[State, ...] = ("running", "paused", "interrupted")
 
@@ -74,6 +73,12 @@ class Run:
         What starts one in place of a run that was cut off.
         """
         return f"oaflow run {self.pipeline} -d {self.dataset} -i FILE --new"
+
+    def as_json(self) -> RecentRun:
+        """
+        The public form of one among many.
+        """
+        return {"run": self.id, "pipeline": self.pipeline, "dataset": self.dataset, "state": self.state}
 
 
 @dataclass(frozen=True, slots=True)

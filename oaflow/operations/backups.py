@@ -24,6 +24,7 @@ from oaflow.ledger.workers import set_down
 from oaflow.operations.databases import Database
 from oaflow.postgres import Server, migrate, open_database
 from oaflow.postgres.dumps import dump, load, renew
+from oaflow.printed import operating as printed
 from oaflow.settings import Settings
 
 FORMAT = 1
@@ -132,11 +133,25 @@ class Backup:
     absent: tuple[str, ...] = ()
     came_back: int = 0
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> printed.Backup:
         """
         The public form.
         """
-        return {**asdict(self), "file": str(self.file)}
+        return {
+            "file": str(self.file),
+            "facts": {
+                "format": self.facts.format,
+                "oaflow": self.facts.oaflow,
+                "taken": self.facts.taken,
+                "settings": dict(self.facts.settings),
+                "archive": self.facts.archive,
+            },
+            "database": self.database,
+            "files": self.files,
+            "size": self.size,
+            "absent": list(self.absent),
+            "came_back": self.came_back,
+        }
 
 
 def backup(settings: Settings, target: Path, now: float | None = None) -> Backup:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from oaflow.errors import EnvironmentProblem
 from oaflow.operations.backups import UNFINISHED, last_backup
 from oaflow.operations.vocabulary import differing_schemata
+from oaflow.printed.operating import Finding as FindingJson
 from oaflow.schemata import FOLLOWTHEMONEY
 from oaflow.settings import Settings
 
@@ -57,6 +58,12 @@ class Finding:
     what: str
     text: str
     help: str | None = None
+
+    def as_json(self) -> FindingJson:
+        """
+        The public form.
+        """
+        return {"level": self.level, "what": self.what, "text": self.text, "help": self.help}
 
 
 def examine(settings: Settings) -> Iterator[Finding]:

@@ -3,7 +3,7 @@ Two plans beside each other: what changed from one to the other, and whether run
 """
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +12,7 @@ import orjson
 from oaflow.plan import Plan
 from oaflow.plan.differences import Change, changes
 from oaflow.plan.moving import obstacles
+from oaflow.printed import pipelines as printed
 from oaflow.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Comparison:
     def same(self) -> bool:
         return self.old.digest == self.new.digest
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> printed.Comparison:
         """
         As `oaflow plan --diff --json` prints it.
         """
@@ -47,7 +48,10 @@ class Comparison:
             "run": self.run.id if self.run else None,
             "state": self.run.state if self.run else None,
             "same": self.same,
-            "changes": [asdict(change) for change in self.changes],
+            "changes": [
+                {"kind": change.kind, "text": change.text, "stage": change.stage, "param": change.param}
+                for change in self.changes
+            ],
             "movable": not self.obstacles,
             "obstacles": list(self.obstacles),
         }

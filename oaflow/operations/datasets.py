@@ -5,7 +5,7 @@
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
@@ -22,6 +22,8 @@ from oaflow.operations.completing import remember
 from oaflow.operations.databases import database, logs_folder
 from oaflow.operations.detaching import log_of
 from oaflow.operations.finding import NoSuchDatasetError
+from oaflow.printed.documents import Dataset as DatasetJson
+from oaflow.printed.documents import Deleted as DeletedJson
 from oaflow.settings import Settings
 
 # Files that are taken out of the archive while runs that begin wait for it.
@@ -66,14 +68,17 @@ class Dataset:
     last: LastRun | None
     deleting: bool
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> DatasetJson:
         """
         The public form.
         """
         last = self.last
         return {
             "dataset": self.name,
-            **asdict(self.sizes),
+            "entities": self.sizes.entities,
+            "documents": self.sizes.documents,
+            "files": self.sizes.files,
+            "bytes": self.sizes.bytes,
             "runs": last.runs if last else 0,
             "last_run": {
                 "run": last.run,
@@ -116,6 +121,17 @@ class Deleted:
     shared: int
     waiting: int
     of: tuple[str, ...]
+
+    def as_json(self) -> DeletedJson:
+        """
+        The public form.
+        """
+        return {
+            "dataset": self.dataset,
+            "files": self.files,
+            "files_shared": self.shared,
+            "files_waiting": self.waiting,
+        }
 
 
 def datasets(settings: Settings) -> list[Dataset]:

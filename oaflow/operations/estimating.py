@@ -15,6 +15,7 @@ from oaflow.ledger.timings import Shift, Timing, shifts, timings, waiting_media
 from oaflow.ledger.workers import workers
 from oaflow.operations.modelling import Capacity, Model, active, crew
 from oaflow.plan import BoundPlan
+from oaflow.printed.runs import Estimate as EstimateJson
 
 # Before so many jobs have ended there is nothing to say; and of each stage in which jobs wait, so many.
 ENOUGH = 10
@@ -43,7 +44,7 @@ class Estimate:
     assumes: str | None = None
     busiest: str | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> EstimateJson:
         """
         The public form.
         """

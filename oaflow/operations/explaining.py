@@ -7,6 +7,7 @@ import difflib
 from oaflow.compiler.rules import RULES
 from oaflow.diagnostics import Rule
 from oaflow.errors import UsageError
+from oaflow.printed import pipelines as printed
 
 
 def rule_of(code: str) -> Rule:
@@ -34,3 +35,23 @@ def every_rule() -> list[Rule]:
     All rules, by code.
     """
     return sorted(RULES.values(), key=lambda rule: rule.code)
+
+
+def line_json(rule: Rule) -> printed.RuleLine:
+    """
+    The public form of a rule among many.
+    """
+    return {"code": rule.code, "slug": rule.slug, "summary": rule.summary}
+
+
+def as_json(rule: Rule) -> printed.Rule:
+    """
+    The public form of a rule.
+    """
+    return {
+        **line_json(rule),
+        "severity": rule.severity,
+        "explanation": rule.explanation,
+        "example": rule.example,
+        "repair": rule.repair,
+    }

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
 
 from oaflow.entities.said import Said
 from oaflow.ledger.runs import Run
 from oaflow.ledger.traces import Failed, Line, Open, Reported
+from oaflow.printed import documents as printed
 
 # Outcomes with which a job has ended; a `chunk` is a part of a stream, after which it goes on.
 _ENDS = ("done", "failed", "diverted", "parted", "cancelled", "vanished")
@@ -43,10 +43,10 @@ class Attempt:
     place: str | None = None
     version: str | None = None
     parts: int = 0
-    error: Mapping[str, Any] | None = None
+    error: printed.Error | None = None
     lost: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> printed.Attempt:
         """
         The public form.
         """
@@ -62,7 +62,7 @@ class Attempt:
             "place": self.place,
             "version": self.version,
             "parts": self.parts,
-            "error": dict(self.error) if self.error else None,
+            "error": self.error or None,
             "lost": list(self.lost),
         }
 
@@ -91,7 +91,7 @@ class Step:
     wrote: tuple[Said, ...] = ()
     next: "tuple[Step, ...]" = ()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> printed.Step:
         """
         The public form.
         """
@@ -118,11 +118,13 @@ class Finder:
     job: int
     container: tuple[str, str] | None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> printed.Finder:
         """
         The public form.
         """
-        container = {"document": self.container[0], "name": self.container[1]} if self.container else None
+        container: printed.Named | None = None
+        if self.container:
+            container = {"document": self.container[0], "name": self.container[1]}
         return {"stage": self.stage, "job": self.job, "in": container}
 
 
@@ -142,7 +144,7 @@ class Passport:
     document: str
     name: str
     kind: str
-    line: str | None
+    line: printed.Line | None
     reason: str | None
     finder: Finder | None
     steps: tuple[Step, ...]
@@ -159,7 +161,7 @@ class Passport:
             yield step
             ahead += reversed(step.next)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> printed.Passport:
         """
         The public form.
         """
@@ -244,7 +246,7 @@ def children(lines: Iterable[Line], document: str) -> list[str]:
     )
 
 
-def said_json(one: Said) -> dict[str, Any]:
+def said_json(one: Said) -> printed.Said:
     """
     The public form of what was said.
     """
@@ -357,7 +359,7 @@ def _attempts(evidence: Evidence, lines: Iterable[Line], ready: datetime | None)
         parts, ready = 0, line.at
 
 
-def _error_of(failed: Iterable[Failed], line: Line) -> dict[str, Any] | None:
+def _error_of(failed: Iterable[Failed], line: Line) -> printed.Error | None:
     """
     Why a job failed that no attempt of it says: it was the recovery of its dead worker.
     """
@@ -367,7 +369,7 @@ def _error_of(failed: Iterable[Failed], line: Line) -> dict[str, Any] | None:
     return None
 
 
-def _became(evidence: Evidence, jobs: Mapping[int, list[Line]]) -> tuple[str | None, str | None]:
+def _became(evidence: Evidence, jobs: Mapping[int, list[Line]]) -> tuple[printed.Line | None, str | None]:
     """
     The line of the receipt in which the document stands, and why: at the first that holds, as `receipt_v2` has it.
     """
@@ -401,7 +403,8 @@ def _became(evidence: Evidence, jobs: Mapping[int, list[Line]]) -> tuple[str | N
         for line in ended
         if line.outcome == "done" and _returned_nothing(jobs[line.job], evidence.document)
     ]
-    for wanted in ("ended", "unmatched"):
+    first: tuple[printed.Line, ...] = ("ended", "unmatched")
+    for wanted in first:
         for lost, told in losses:
             if lost == wanted:
                 return wanted, why or told
@@ -410,7 +413,7 @@ def _became(evidence: Evidence, jobs: Mapping[int, list[Line]]) -> tuple[str | N
             return "dropped", f"cancelled before {line.stage} was done"
     for lost, told in losses:
         if lost == "dropped":
-            return lost, why or told
+            return "dropped", why or told
     return (kind if kind in ("skipped", "unchanged") else None), why
 
 

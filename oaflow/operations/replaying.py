@@ -4,7 +4,7 @@ Where what a past run returned would go in an edited pipeline. Runs nothing, and
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from oaflow.errors import RouteError, UsageError
@@ -16,6 +16,7 @@ from oaflow.operations.programs import Program, without_required
 from oaflow.operations.states import bound_plan, in_order, wanted_run
 from oaflow.plan import BoundPlan, BoundStage, bind, check_params
 from oaflow.plan.params import close_to
+from oaflow.printed import pipelines as printed
 from oaflow.runtime.choosing import Share, choose
 from oaflow.runtime.router import edges_of, entities_of, facts_of
 from oaflow.settings import Settings
@@ -41,6 +42,20 @@ class EdgeFlow:
     before: int
     after: int
 
+    def as_json(self) -> printed.EdgeFlow:
+        """
+        The public form.
+        """
+        return {
+            "stage": self.stage,
+            "port": self.port,
+            "to": self.to,
+            "took": self.took,
+            "takes": self.takes,
+            "before": self.before,
+            "after": self.after,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Moved:
@@ -55,6 +70,20 @@ class Moved:
     schema: str | None
     was: To
     would: To
+
+    def as_json(self) -> printed.Moved:
+        """
+        The public form.
+        """
+        return {
+            "stage": self.stage,
+            "port": self.port,
+            "job": self.job,
+            "entity": self.entity,
+            "schema": self.schema,
+            "was": list(self.was),
+            "would": list(self.would),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +142,7 @@ class Replay:
         """
         return all(of.hops == of.kept and of.jobs == self.routed.get(name, 0) for name, of in self.stages.items())
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> printed.Replay:
         """
         The public form.
         """
@@ -125,11 +154,15 @@ class Replay:
                 for name, of in self.stages.items()
             },
             "whole": self.whole,
-            "edges": [asdict(edge) for edge in self.edges],
+            "edges": [edge.as_json() for edge in self.edges],
             "moved": self.moved,
-            "samples": [asdict(moved) for moved in self.samples],
-            "refused": [asdict(refusal) for refusal in self.refused],
-            "troubled": [asdict(troubled) for troubled in self.troubled],
+            "samples": [moved.as_json() for moved in self.samples],
+            "refused": [
+                {"stage": one.stage, "port": one.port, "problem": one.problem, "jobs": one.jobs} for one in self.refused
+            ],
+            "troubled": [
+                {"stage": one.stage, "jobs": one.jobs, "was": one.was, "would": one.would} for one in self.troubled
+            ],
             "absent": dict(self.absent),
             "loads": list(self.loads),
         }

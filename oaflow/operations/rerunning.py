@@ -29,6 +29,7 @@ from oaflow.operations.states import bound_plan, folders_from_here, in_order, pl
 from oaflow.plan import BoundPlan
 from oaflow.plan.later import Part, following, part
 from oaflow.plan.params import close_to
+from oaflow.printed.runs import Rerun as RerunJson
 from oaflow.runtime.router import enter, entities_of, facts_of
 from oaflow.settings import Settings
 
@@ -86,7 +87,7 @@ class Rerun:
     newer: int
     lost: int
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> RerunJson:
         """
         The public form.
         """

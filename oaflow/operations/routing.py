@@ -4,7 +4,7 @@ Where one job would go: each edge of its port, its condition, and the values tha
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from oaflow.jobs import AnyJob, ForbiddenValueError, InvalidJobError, read_job
 from oaflow.operations.programs import Program, without_required
 from oaflow.plan import BoundStage, Condition, Facts, bind, check_params
 from oaflow.plan.params import close_to
+from oaflow.printed import pipelines as printed
 from oaflow.runtime.choosing import ConditionError, Share, choose
 from oaflow.runtime.router import edges_of, entities_of, facts_of, route
 from oaflow.schemata import SCHEMATA
@@ -49,6 +50,20 @@ class Way:
     to: tuple[str, ...]
     answers: tuple[Answer, ...]
 
+    def as_json(self) -> printed.RoutedEntity:
+        """
+        The public form.
+        """
+        return {
+            "entity": self.entity,
+            "schema": self.schema,
+            "to": list(self.to),
+            "answers": [
+                {"to": one.to, "condition": one.condition, "holds": one.holds, "values": dict(one.values)}
+                for one in self.answers
+            ],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Routing:
@@ -68,11 +83,18 @@ class Routing:
     loads: tuple[str, ...]
     disabled: Mapping[str, str]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> printed.Routing:
         """
         The public form.
         """
-        return asdict(self)
+        return {
+            "stage": self.stage,
+            "port": self.port,
+            "ways": [way.as_json() for way in self.ways],
+            "reason": self.reason,
+            "loads": list(self.loads),
+            "disabled": dict(self.disabled),
+        }
 
 
 def routing_of(program: Program, stage: str, port: str, given: Any, params: Mapping[str, object]) -> Routing:

@@ -9,7 +9,7 @@ begins nothing, and says so.
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from oaflow.operations.databases import Database, connection
 from oaflow.operations.programs import Program
 from oaflow.operations.starting import Request, begin, bound_for_run, last_run, precheck, settle, unfinished
 from oaflow.plan import Plan
+from oaflow.printed.runs import Schedule as ScheduleJson
 from oaflow.settings import Settings
 
 _EXAMPLE = '"0 3 * * *" is each night at three'
@@ -179,13 +180,24 @@ def begin_due(opened: Database) -> Iterator[Ticked]:
                 yield ticked
 
 
-def as_json(schedule: Schedule) -> dict[str, Any]:
+def as_json(schedule: Schedule) -> ScheduleJson:
     """
     The public form.
     """
-    facts = asdict(schedule)
-    del facts["asked_at"], facts["places"]
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in facts.items()}
+    return {
+        "name": schedule.name,
+        "pipeline": schedule.pipeline,
+        "plan": schedule.plan,
+        "dataset": schedule.dataset,
+        "params": dict(schedule.params),
+        "folders": schedule.folders,
+        "cron": schedule.cron,
+        "zone": schedule.zone,
+        "due_at": schedule.due_at.isoformat(),
+        "last_at": schedule.last_at.isoformat() if schedule.last_at else None,
+        "last_run": schedule.last_run,
+        "problem": schedule.problem,
+    }
 
 
 def _tick(made: Connection[Any], schedule: Schedule, settings: Settings) -> Ticked | None:

@@ -5,7 +5,6 @@ How long a run would take otherwise: with more workers, executors, or places.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 from oaflow.errors import UsageError
 from oaflow.forecast import Forecast, forecast
@@ -24,6 +23,7 @@ from oaflow.operations.estimating import (
 from oaflow.operations.modelling import Capacity, Model, active, crew
 from oaflow.operations.states import bound_plan, in_order, status_of, wanted_run
 from oaflow.plan.params import close_to
+from oaflow.printed.runs import Simulated as SimulatedJson
 from oaflow.settings import Settings
 
 
@@ -64,7 +64,7 @@ class Simulated:
     variants: tuple[tuple[Variant, Forecast], ...]
     assumes: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> SimulatedJson:
         """
         The public form.
         """

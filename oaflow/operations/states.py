@@ -3,7 +3,7 @@ How a run stands: what `run`, `status` and `resume` show.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from oaflow.errors import UsageError
 from oaflow.ledger.failures import Cluster, clusters
 from oaflow.ledger.receipts import DocumentLine, Receipt, documents, receipt
 from oaflow.ledger.runs import (
-    COUNTERS,
     Run,
     StageProgress,
     Version,
@@ -30,6 +29,7 @@ from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.waits import Wait, waits_of
 from oaflow.plan import BoundPlan, Plan, bind
 from oaflow.plan.params import close_to
+from oaflow.printed import runs as printed
 
 INDEX_TASK = "oaflow.stages.index"
 CRAWL_TASK = "oaflow.stages.crawl"
@@ -53,9 +53,9 @@ class RunStatus:
         """
         return sum(getattr(stage, counter) for stage in self.stages.values())
 
-    def as_json(self) -> dict[str, Any]:
+    def head_json(self) -> printed.RunHead:
         """
-        The public form; all counts are of jobs, but `unchanged` and `gone`, which are files.
+        The public form of all but the stages; `unchanged` and `gone` count files.
         """
         return {
             "run": self.run.id,
@@ -67,10 +67,29 @@ class RunStatus:
             "seconds": round(self.run.seconds, 3),
             "unchanged": self.run.unchanged,
             "gone": self.run.gone,
-            "stages": {
-                name: {counter: getattr(stage, counter) for counter in COUNTERS} for name, stage in self.stages.items()
-            },
         }
+
+    def as_json(self) -> printed.Status:
+        """
+        The public form.
+        """
+        return {**self.head_json(), "stages": {name: counts_json(stage) for name, stage in self.stages.items()}}
+
+
+def counts_json(stage: StageProgress) -> printed.Counts:
+    """
+    The public form of how many jobs of a stage are where.
+    """
+    return {
+        "open": stage.open,
+        "done": stage.done,
+        "failed": stage.failed,
+        "unmatched": stage.unmatched,
+        "dropped": stage.dropped,
+        "ended": stage.ended,
+        "diverted": stage.diverted,
+        "vanished": stage.vanished,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +106,17 @@ class Details:
     unmatched: list[Unmatched]
     estimate: Estimate | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> printed.Details:
         """
         The public form.
         """
         return {
             **self.status.as_json(),
             "waits": [wait.as_json() for wait in self.waits],
-            "unmatched": [asdict(one) for one in self.unmatched],
+            "unmatched": [
+                {"stage": one.stage, "port": one.port, "reason": one.reason, "count": one.count}
+                for one in self.unmatched
+            ],
             "estimate": None if self.estimate is None else self.estimate.as_json(),
         }
 

@@ -3,13 +3,13 @@ The tests of a pipeline: where the jobs that they name would go, held against wh
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from oaflow.errors import OaflowError
 from oaflow.model import Case
 from oaflow.operations.programs import Program
 from oaflow.operations.routing import routing_of
+from oaflow.printed import pipelines as printed
 
 # A way of a pipeline: stage, port, and the stage that it leads to.
 Way = tuple[str, str, str]
@@ -70,11 +70,23 @@ class Tried:
         ]
         return [*lines, *([self.reason] if self.reason else [])]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, pipeline: str) -> printed.Tried:
         """
-        The public form.
+        The public form, of a test of that pipeline.
         """
-        return {**asdict(self), "passed": self.passed, "taken": [_way(way) for way in sorted(self.taken)]}
+        return {
+            "pipeline": pipeline,
+            "number": self.number,
+            "at": self.at,
+            "port": self.port,
+            "description": self.description,
+            "expected": dict(self.expected),
+            "found": dict(self.found),
+            "reason": self.reason,
+            "problem": self.problem,
+            "taken": [_way(way) for way in sorted(self.taken)],
+            "passed": self.passed,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +112,12 @@ class Trial:
         taken = frozenset[Way]().union(*(one.taken for one in self.tried))
         return tuple(way for way in self.ways if way not in taken)
 
-    def coverage(self) -> dict[str, Any]:
+    def coverage(self) -> printed.Coverage:
         """
         The public form of what the tests cover.
         """
-        untaken = [{**_way(way), "decided": way in self.decided} for way in self.untaken]
-        return {"edges": len(self.ways), "untaken": untaken}
+        untaken: list[printed.Untaken] = [{**_way(way), "decided": way in self.decided} for way in self.untaken]
+        return {"pipeline": self.pipeline, "edges": len(self.ways), "untaken": untaken}
 
 
 def trial_of(program: Program) -> Trial:
@@ -135,5 +147,6 @@ def _try(program: Program, number: int, case: Case) -> Tried:
     return replace(told, found=found, reason=routing.reason, taken=taken)
 
 
-def _way(way: Way) -> dict[str, str]:
-    return dict(zip(("from", "port", "to"), way, strict=True))
+def _way(way: Way) -> printed.Way:
+    stage, port, to = way
+    return {"from": stage, "port": port, "to": to}

@@ -4,7 +4,7 @@ What keeps a run waiting, each with the next thing to type: for `status`, in tex
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from psycopg import Connection
 
@@ -22,13 +22,13 @@ from oaflow.ledger.workers import (
     untaken,
 )
 from oaflow.plan import ANSWERS, BoundCollect, BoundPlan
+from oaflow.printed.runs import Wait as WaitJson
+from oaflow.printed.runs import WaitFacts, Why
 from oaflow.quantities import duration
 from oaflow.runtime.room import DISK, GOES_ON
 
 # Of the stages that a stream waits for, so many are named.
 _NAMED = 3
-
-Why = Literal["paused", "disk", "interrupted", "abandoned", "unserved", "limit", "rests", "retry", "collect", "lock"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class Wait:
     stage: str | None = None
     more: str | None = None
     help: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    facts: WaitFacts = field(default_factory=lambda: WaitFacts())
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> WaitJson:
         """
         The public form.
         """

@@ -18,9 +18,10 @@ from oaflow.ledger.workers import Hand, Worker, hands, oldest, workers
 from oaflow.operations.databases import Database, Link, database
 from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.following import exhausted
-from oaflow.operations.states import RunStatus, bound_plan, in_order, status_of, wanted_run
+from oaflow.operations.states import RunStatus, bound_plan, counts_json, in_order, status_of, wanted_run
 from oaflow.operations.waits import Wait, waits_of
 from oaflow.plan import BoundPlan
+from oaflow.printed import runs as printed
 from oaflow.settings import Settings
 
 # How often the counters are looked at; sooner where a run begins or ends.
@@ -55,17 +56,21 @@ class Watched:
     aged: float
     exhausted: bool
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> printed.WatchedRun:
         """
         The public form: as that of `status`, with what is known of each stage beside its counts.
         """
-        whole = self.status.as_json()
-        for name, counts in whole["stages"].items():
-            counts["rate"] = round(self.rates.get(name, 0.0), 2)
-            counts["running"] = self.running.get(name, 0)
-            counts["waits_for"] = None if name not in self.waits_for else round(self.waits_for[name], 1)
         return {
-            **whole,
+            **self.status.head_json(),
+            "stages": {
+                name: {
+                    **counts_json(stage),
+                    "rate": round(self.rates.get(name, 0.0), 2),
+                    "running": self.running.get(name, 0),
+                    "waits_for": None if name not in self.waits_for else round(self.waits_for[name], 1),
+                }
+                for name, stage in self.status.stages.items()
+            },
             "waits": [wait.as_json() for wait in self.waits],
             "estimate": None if self.estimate is None else self.estimate.as_json(),
         }
@@ -82,7 +87,7 @@ class View:
     hands: tuple[Hand, ...]
     last: bool = False
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> printed.View:
         """
         The public form.
         """

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -29,6 +29,7 @@ from oaflow.errors import EnvironmentProblem, UsageError
 from oaflow.ledger import webhooks as ledger
 from oaflow.ledger.webhooks import Delivery, Webhook
 from oaflow.operations.databases import Database, connection
+from oaflow.printed.operating import Webhook as WebhookJson
 from oaflow.settings import Settings
 
 # Seconds from one attempt to the next, as Standard Webhooks advises: three days in all. Then it is given up.
@@ -226,12 +227,21 @@ def _wanted(made: psycopg.Connection[Any], name: str) -> Webhook:
     return found[name]
 
 
-def as_json(webhook: Webhook) -> dict[str, Any]:
+def as_json(webhook: Webhook) -> WebhookJson:
     """
     The public form.
     """
-    facts = asdict(webhook) | {"url": shown(webhook.url)}
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in facts.items()}
+    return {
+        "name": webhook.name,
+        "url": shown(webhook.url),
+        "pipeline": webhook.pipeline,
+        "created_at": webhook.created_at.isoformat(),
+        "last_at": webhook.last_at.isoformat() if webhook.last_at else None,
+        "problem": webhook.problem,
+        "waiting": webhook.waiting,
+        "given_up": webhook.given_up,
+        "seconds": webhook.seconds,
+    }
 
 
 def send(keys: tuple[bytes, ...], url: str, id: str, body: str) -> tuple[str | None, int | None]:

@@ -20,6 +20,7 @@ import oaflow
 from oaflow.ledger.receipts import receipt
 from oaflow.ledger.runs import OPEN_STATES, recent_runs
 from oaflow.operations.states import bound_plan, index_stages
+from tests.acceptance.outputs import command_of, forms_of
 from tests.warm import Warm
 
 HERE = Path(__file__).parent
@@ -98,10 +99,19 @@ class Command:
         """
         Runs it to its end.
 
+        What it prints with `--json` is as the schema of that says.
+
         Args:
             program: a new process that runs this, in place of a fork of one that has imported the program.
         """
-        environment = self.environment | dict(env or {})
+        result = self._run(arguments, stdin, self.environment | dict(env or {}), program)
+        if "--json" in arguments and result.out and command_of(arguments) is not None:
+            assert forms_of(arguments, result.out), f"this is not what its schema says: {result.out[:2000]}"
+        return result
+
+    def _run(
+        self, arguments: tuple[str, ...], stdin: str, environment: dict[str, str], program: tuple[str, ...] | None
+    ) -> Result:
         if self._warm is not None and program is None:
             return Result.of(*self._warm.run(arguments, self.folder, environment, stdin.encode()))
         done = subprocess.run(
