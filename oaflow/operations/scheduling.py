@@ -7,6 +7,7 @@ begins nothing, and says so.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,14 @@ from oaflow.operations.starting import Request, begin, bound_for_run, last_run, 
 from oaflow.plan import Plan
 from oaflow.printed.runs import Schedule as ScheduleJson
 from oaflow.settings import Settings
+
+_NAMES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually")
+
+# A schedule whose next time cannot be told is looked at again after this.
+_AGAIN = timedelta(hours=1)
+
+# What croniter knows besides times: a number by hash, or by chance.
+_DRAWN = re.compile(r"\b[hr]\b", re.IGNORECASE)
 
 _EXAMPLE = '"0 3 * * *" is each night at three'
 
@@ -86,6 +95,9 @@ def next_tick(cron: str, zone: str, after: datetime) -> datetime:
     """
     The first time after another that a cron expression names, in a zone. Pure.
 
+    Where the clock is put back an hour comes twice. As with cron, what names its hours is done in the first of them
+    alone, and what comes each hour, or each so many minutes, in both.
+
     Raises:
         CronError: it names none, or is none.
     """
@@ -95,10 +107,21 @@ def next_tick(cron: str, zone: str, after: datetime) -> datetime:
         there = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise UsageError(f"there is no time zone {zone!r}", help="--timezone Europe/Berlin") from error
-    if len(cron.split()) != 5 and not cron.startswith("@"):
+    fields = cron.lower().split()
+    if cron.startswith("@"):
+        if cron.lower() not in _NAMES:
+            raise CronError(cron, f"by name there are {', '.join(_NAMES[:-1])} or {_NAMES[-1]}")
+    elif len(fields) != 5:
         raise CronError(cron, "it has five fields: minute, hour, day, month, weekday")
+    elif drawn := _DRAWN.search(cron):
+        raise CronError(cron, f"{drawn[0]!r} names no time, but one that is drawn")
+    each_hour = cron.lower() == "@hourly" or any(field.startswith("*") for field in fields[:2])
     try:
-        return croniter(cron, after.astimezone(there)).get_next(datetime)
+        ticks = croniter(cron, after.astimezone(there))
+        while True:
+            tick = ticks.get_next(datetime)
+            if each_hour or tick.utcoffset() == tick.replace(fold=0).utcoffset():
+                return tick
     except (CroniterError, ValueError, KeyError) as error:
         raise CronError(cron, str(error)) from error
 
@@ -201,11 +224,17 @@ def as_json(schedule: Schedule) -> ScheduleJson:
 
 
 def _tick(made: Connection[Any], schedule: Schedule, settings: Settings) -> Ticked | None:
-    following = next_tick(schedule.cron, schedule.zone, max(schedule.asked_at, schedule.due_at))
+    untold: OaflowError | None = None
+    try:
+        following = next_tick(schedule.cron, schedule.zone, max(schedule.asked_at, schedule.due_at))
+    except UsageError as error:  # as of a zone that this machine does not know: the worker and other schedules go on
+        following, untold = schedule.asked_at + _AGAIN, error
     try:
         with made.transaction():
             if not ledger.take(made, schedule.name, schedule.due_at, following):
                 return None  # another worker has it
+            if untold is not None:
+                raise untold
             old = unfinished(made, schedule.pipeline, schedule.dataset)
             if old is not None:
                 raise UsageError(f"run {old.id} had not ended ({old.state})")

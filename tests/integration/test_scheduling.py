@@ -44,15 +44,53 @@ def test_the_next_tick_is_later_and_names_a_moment_of_its_zone(cron: str, zone: 
     assert (tick.second, tick.microsecond) == (0, 0)
 
 
-def test_a_night_of_another_length_has_one_tick() -> None:
-    for day in (datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 10, 24, 12, tzinfo=UTC)):
-        first = scheduling.next_tick("0 3 * * *", "Europe/Berlin", day)
-        second = scheduling.next_tick("0 3 * * *", "Europe/Berlin", first)
-        assert (first.day, second.day, first.hour, second.hour) == (day.day + 1, day.day + 2, 3, 3)
+# In Berlin 2:00 to 3:00 is left out on 2026-03-29, and comes twice on 2026-10-25.
+SHORTER, LONGER = datetime(2026, 3, 28, 20, tzinfo=UTC), datetime(2026, 10, 24, 20, tzinfo=UTC)
+
+
+def moments(cron: str, after: datetime, number: int) -> list[str]:
+    """
+    The next ticks in Berlin, in UTC.
+    """
+    found: list[str] = []
+    for _ in range(number):
+        after = scheduling.next_tick(cron, "Europe/Berlin", after)
+        found.append(f"{after.astimezone(UTC):%d %H:%M}")
+    return found
 
 
 @pytest.mark.parametrize(
-    ("cron", "said"), [("99 * * * *", "out of range"), ("* * * *", "five fields"), ("0 0 30 2 *", "date")]
+    ("cron", "shorter", "longer"),
+    [
+        ("0 3 * * *", ["29 01:00", "30 01:00"], ["25 02:00", "26 02:00"]),
+        # What is left out is made up for when the clock goes on, and what comes twice is not done twice.
+        ("30 2 * * *", ["29 01:00", "30 00:30"], ["25 00:30", "26 01:30"]),
+        ("0 2 * * *", ["29 01:00", "30 00:00"], ["25 00:00", "26 01:00"]),
+        ("@daily", ["28 23:00", "29 22:00"], ["24 22:00", "25 23:00"]),
+    ],
+)
+def test_a_night_of_another_length_has_one_tick(cron: str, shorter: list[str], longer: list[str]) -> None:
+    assert moments(cron, SHORTER, 2) == shorter
+    assert moments(cron, LONGER, 2) == longer
+
+
+def test_what_comes_each_hour_or_minute_comes_in_each_hour_that_passes() -> None:
+    before = datetime(2026, 10, 24, 23, 30, tzinfo=UTC)
+
+    assert moments("0 * * * *", before, 4) == ["25 00:00", "25 01:00", "25 02:00", "25 03:00"]
+    assert moments("*/30 2 * * *", before, 4) == ["25 00:00", "25 00:30", "25 01:00", "25 01:30"]
+    assert moments("0 * * * *", SHORTER + timedelta(hours=3, minutes=30), 3) == ["29 00:00", "29 01:00", "29 02:00"]
+
+
+@pytest.mark.parametrize(
+    ("cron", "said"),
+    [
+        ("99 * * * *", "out of range"),
+        ("* * * *", "five fields"),
+        ("0 0 30 2 *", "date"),
+        ("@reboot", "by name there are @hourly, @daily, .* or @annually"),
+        ("R * * * *", "'R' names no time"),
+    ],
 )
 def test_what_names_no_times_is_refused(cron: str, said: str) -> None:
     with pytest.raises(scheduling.CronError, match=said):
@@ -133,6 +171,20 @@ def test_a_tick_that_meets_an_unfinished_run_begins_none_and_says_so(opened: Dat
     assert only(opened).problem == second.problem
     assert len(runs(opened)) == 1
     assert list(scheduling.begin_due(opened)) == []
+
+
+def test_one_whose_zone_is_not_known_where_it_is_due_is_noted_and_keeps_nothing_from_going_on(
+    opened: Database, hourly: str
+) -> None:
+    with opened.connect() as made:
+        made.execute("UPDATE oaflow.schedules SET zone = 'Middle/Earth'")
+
+    (ticked,) = scheduling.begin_due(opened)
+
+    assert ticked == scheduling.Ticked(hourly, None, "there is no time zone 'Middle/Earth'")
+    assert only(opened).problem == ticked.problem
+    assert only(opened).due_at > only(opened).asked_at
+    assert runs(opened) == []
 
 
 def test_what_was_removed_is_not_begun(opened: Database, hourly: str) -> None:
