@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from errno import EDQUOT, ENOSPC
 from functools import cached_property
 from pathlib import Path
@@ -61,14 +61,22 @@ class ArchiveOptions:
     path: Path | None = None
     bucket: str | None = None
     publication_bucket: str | None = None
-    uri: str | None = None
+    uri: str | None = field(default=None, repr=False)
 
     @property
     def where(self) -> str:
         """
-        The archive as a message names it.
+        The archive as a message names it: without the keys that an address may have in it.
         """
-        return str({"file": self.path, "anystore": self.uri}.get(self.kind, f"{self.kind}://{self.bucket}"))
+        scheme, slashes, rest = (self.uri or "").partition("://")
+        without = f"{scheme}{slashes}{rest.rpartition('@')[2].partition('?')[0]}"
+        return str({"file": self.path, "anystore": without}.get(self.kind, f"{self.kind}://{self.bucket}"))
+
+    def told(self, error: Exception) -> str:
+        """
+        What a library says of it; its own texts may have the address in them.
+        """
+        return f"{type(error).__name__}: {error}".replace(self.uri or "\0", self.where)
 
 
 class Archive:
@@ -247,7 +255,7 @@ class Archive:
             raise ArchiveUnreachableError(self.options.where, error.strerror or str(error)) from error
         except Exception as error:
             # Each kind of archive has a client library of its own, and each of these its own exceptions.
-            raise ArchiveUnreachableError(self.options.where, f"{type(error).__name__}: {error}") from error
+            raise ArchiveUnreachableError(self.options.where, self.options.told(error)) from error
 
 
 @contextmanager

@@ -32,19 +32,24 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(default_factory=default_home)
+    # Passwords stand in addresses: none is in what is printed of this object.
     db_uri: str | None = Field(
         default=None,
+        repr=False,
         validation_alias=AliasChoices(
             "OAFLOW_DB_URI", "PROCRASTINATE_DB_URI", "OPENALEPH_DB_URI", "ALEPH_DATABASE_URI"
         ),
     )
     pool_uri: str | None = Field(
         default=None,
+        repr=False,
         description="the same database behind a pooler in transaction mode, such as pgbouncer: workers' statements go"
         " there, and what keeps a session to OAFLOW_DB_URI",
     )
     entities_uri: str | None = Field(
-        default=None, validation_alias=AliasChoices("OAFLOW_ENTITIES_URI", "FTM_FRAGMENTS_URI", "FTM_STORE_URI")
+        default=None,
+        repr=False,
+        validation_alias=AliasChoices("OAFLOW_ENTITIES_URI", "FTM_FRAGMENTS_URI", "FTM_STORE_URI"),
     )
     archive_type: Literal["file", "s3", "gs", "anystore"] = Field(
         default="file", validation_alias=AliasChoices("OAFLOW_ARCHIVE_TYPE", "ARCHIVE_TYPE")
@@ -55,7 +60,9 @@ class Settings(BaseSettings):
     archive_bucket: str | None = Field(
         default=None, validation_alias=AliasChoices("OAFLOW_ARCHIVE_BUCKET", "ARCHIVE_BUCKET")
     )
-    archive_uri: str | None = Field(default=None, validation_alias=AliasChoices("OAFLOW_ARCHIVE_URI", "ARCHIVE_URI"))
+    archive_uri: str | None = Field(
+        default=None, repr=False, validation_alias=AliasChoices("OAFLOW_ARCHIVE_URI", "ARCHIVE_URI")
+    )
     publication_bucket: str | None = Field(
         default=None, validation_alias=AliasChoices("OAFLOW_PUBLICATION_BUCKET", "PUBLICATION_BUCKET")
     )

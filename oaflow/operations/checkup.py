@@ -236,15 +236,21 @@ def _collector(environment: Mapping[str, str]) -> Iterator[Finding]:
         return
     names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     name = next(name for name in names if environment.get(name, "").strip())
+    help = f"export {name}=http://HOST:4318"
     try:
         parts = urlsplit(environment[name].strip())
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        with socket.create_connection((parts.hostname or "", port), _CONNECT):
-            yield Finding("fine", "traces", f"the collector at {parts.hostname}:{port} can be reached")
-    except (OSError, ValueError) as error:
-        # Not the address itself, which may have a password in it.
-        text = f"the collector that {name} names cannot be reached: {error}"
-        yield Finding("problem", "traces", text, f"export {name}=http://HOST:4318")
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:  # whose text has a part of the address in it
+        host, port = "", 0
+    # Not the address itself, here or below, which may have a password in it.
+    if not host:
+        yield Finding("problem", "traces", f"{name} is not written as an address", help)
+        return
+    try:
+        with socket.create_connection((host, port), _CONNECT):
+            yield Finding("fine", "traces", f"the collector at {host}:{port} can be reached")
+    except OSError as error:
+        yield Finding("problem", "traces", f"the collector that {name} names cannot be reached: {error}", help)
 
 
 def _scheduled(schedules: "Iterable[Schedule]") -> Iterator[Finding]:

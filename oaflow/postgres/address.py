@@ -2,7 +2,7 @@
 Where the database is, and who said so. Starts nothing, connects to nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -37,7 +37,7 @@ class Address:
         embedded: whether it is the private server, which oaflow starts, migrates and stops.
     """
 
-    uri: str
+    uri: str = field(repr=False)  # with a password in it
     source: str | None
     embedded: bool
 

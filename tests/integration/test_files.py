@@ -189,6 +189,16 @@ def test_a_kind_of_archive_whose_client_is_not_installed_is_unreachable_with_its
         pytest.skip("the client is installed")
 
 
+def test_no_message_shows_the_keys_in_the_address_of_an_archive():
+    uri = "s3://me:can/ary@bucket/folder?secret=canary"
+    options = ArchiveOptions(kind="anystore", uri=uri)
+
+    assert options.where == "s3://bucket/folder"
+    assert options.told(ValueError(f"no such place: {uri}")) == "ValueError: no such place: s3://bucket/folder"
+    assert "ary" not in repr(options)
+    assert ArchiveOptions(kind="anystore", uri="/srv/archive").where == "/srv/archive"
+
+
 # --- kept whole or not at all
 
 

@@ -80,6 +80,9 @@ def test_a_collector_that_cannot_be_reached_is_a_problem_and_none_is_no_news() -
     assert (found.level, found.text) == ("fine", f"the collector at 127.0.0.1:{port} can be reached")
     assert away.level == "problem"
     assert "canary" not in f"{away}"
+    for awry in ("http://u:can/ary@127.0.0.1:1", "http://u:can?ary@h", "http://[canary]/", "u:canary@h:1"):
+        (problem,) = checkup._collector({"OTEL_EXPORTER_OTLP_ENDPOINT": awry})
+        assert problem.text == "OTEL_EXPORTER_OTLP_ENDPOINT is not written as an address"
     assert list(checkup._collector({})) == []
     named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
     assert list(checkup._collector(named | {"OTEL_SDK_DISABLED": "true"})) == []
