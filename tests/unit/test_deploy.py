@@ -23,16 +23,17 @@ from oaflow.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-UNIT = DEPLOY / "oaflow-worker.service"
+UNIT, PAGE = DEPLOY / "oaflow-worker.service", DEPLOY / "oaflow-web.service"
 
 # The supervisor's own end, after its workers': the private server, where it is used, is stopped then.
 SPARE = 10.0
 
 
-def unit() -> configparser.ConfigParser:
-    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), comment_prefixes=("#",))
+def unit(path: Path = UNIT) -> configparser.ConfigParser:
+    # A name may stand several times: the last one counts here.
+    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), comment_prefixes=("#",), strict=False)
     parser.optionxform = str  # pyright: ignore[reportAttributeAccessIssue]  # names keep their case
-    parser.read(UNIT, "utf-8")
+    parser.read(path, "utf-8")
     return parser
 
 
@@ -59,20 +60,27 @@ def value_of(name: str) -> str:
     return value
 
 
-def health_of(command: list[str]) -> tuple[str, int]:
+def typed(command: list[str]) -> dict[str, Any]:
     """
-    Where a worker's command line has it answer; the command line is read as the program reads it.
+    The values of a command line, read as the program reads it.
     """
     root: Any = typer.main.get_command(app)
     name, *arguments = command
-    context = root.commands[name].make_context(name, arguments)
-    return health_address(context.params["health"])
+    return root.commands[name].make_context(name, arguments).params
+
+
+def health_of(command: list[str]) -> tuple[str, int]:
+    """
+    Where a worker's command line has it answer.
+    """
+    return health_address(typed(command)["health"])
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed here")
-def test_systemd_finds_nothing_in_the_unit(tmp_path: Path) -> None:
-    here = tmp_path / UNIT.name
-    here.write_text(UNIT.read_text().replace("/opt/oaflow/bin/oaflow", f"{sys.prefix}/bin/oaflow"))
+@pytest.mark.parametrize("path", [UNIT, PAGE])
+def test_systemd_finds_nothing_in_the_unit(path: Path, tmp_path: Path) -> None:
+    here = tmp_path / path.name
+    here.write_text(path.read_text().replace("/opt/oaflow/bin/oaflow", f"{sys.prefix}/bin/oaflow"))
 
     done = subprocess.run(["systemd-analyze", "verify", str(here)], capture_output=True, text=True, check=False)
 
@@ -122,6 +130,33 @@ def test_commands_are_those_of_the_program_and_probes_ask_where_they_answer() ->
     assert services["schema"]["command"] == ["db", "migrate"]
 
 
+def test_the_page_is_a_service_of_its_own_that_only_this_machine_reaches() -> None:
+    service, worker = unit(PAGE)["Service"], unit()["Service"]
+    shown = compose()["services"]["web"]
+    _, *command = shlex.split(service["ExecStart"])
+    contained, (published,) = typed(shown["command"]), shown["ports"]
+
+    assert command[0] == shown["command"][0] == "web"
+    assert typed(command)["host"] == LOOPBACK
+    # In a container loopback is its own; what is published is the machine's, and asks for a password.
+    assert contained["host"] == "0.0.0.0"
+    assert published == f"{LOOPBACK}:{contained['port']}:{contained['port']}"
+    assert shown["environment"]["OAFLOW_WEB_PASSWORD"].startswith("${OAFLOW_WEB_PASSWORD:?")
+    assert f"http://{LOOPBACK}:{contained['port']}/static/" in shown["healthcheck"]["test"][-1]
+    # It may do no more than workers, which read documents of strangers.
+    begin = UNIT.read_text().index("UMask=")
+    assert PAGE.read_text().endswith(UNIT.read_text()[begin:])
+    assert (service["User"], service["StateDirectory"]) == (worker["User"], worker["StateDirectory"])
+
+
+def test_the_archive_that_containers_share_can_be_written_to() -> None:
+    (made,) = [rest for name, rest in instructions() if name == "RUN" and "useradd" in rest]
+    archive = compose()["x-environment"]["ARCHIVE_PATH"]
+
+    assert re.search(rf"install -d -o oaflow -g oaflow -m \d+ {archive}(\s|$)", made)
+    assert f"archive:{archive}" in compose()["x-oaflow"]["volumes"]
+
+
 def test_the_container_is_not_root_and_its_account_has_a_name() -> None:
     (made,) = [rest for name, rest in instructions() if name == "RUN" and "useradd" in rest]
     uid, _, gid = value_of("USER").partition(":")
@@ -146,11 +181,11 @@ def test_what_is_installed_in_the_container_has_the_hashes_of_the_lock() -> None
 def test_the_compose_file_has_a_database_and_two_workers_that_wait_for_its_schema() -> None:
     services = compose()["services"]
 
-    assert services["worker"]["deploy"]["replicas"] == 2
-    assert set(services["worker"]["depends_on"]) == {"database", "schema"}
+    assert services["worker"]["deploy"] == {"mode": "replicated", "replicas": 2}  # without mode podman-compose has one
+    assert set(services["worker"]["depends_on"]) == set(services["web"]["depends_on"]) == {"database", "schema"}
     for service in services.values():
         for volume in service.get("volumes", ()):
             name = volume.partition(":")[0]
             assert name.startswith("$") or name in compose()["volumes"]
     # No password stands in the file.
-    assert re.findall(r"PASSWORD: +(?!\"\$\{)\S+", (DEPLOY / "compose.yml").read_text()) == []
+    assert re.findall(r"(?:PASSWORD|SECRET): +(?!\"\$\{)\S+", (DEPLOY / "compose.yml").read_text()) == []
