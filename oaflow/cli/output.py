@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,19 @@ def screen() -> "Console":
     from rich.console import Console
 
     return Console(highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+
+
+def fit(console: "Console") -> None:
+    """
+    Takes the size of the terminal as it is now, for what is drawn again and again. LINES and COLUMNS, which count for
+    all else, are what it was when they were exported.
+    """
+    if not console.is_terminal or console.is_dumb_terminal:
+        return
+    with suppress(OSError, ValueError, AttributeError):
+        columns, lines = os.get_terminal_size(console.file.fileno())
+        if columns and lines:
+            console.size = (columns, lines)  # pyright: ignore[reportAttributeAccessIssue]  # rich takes any pair
 
 
 @cache
@@ -194,7 +208,13 @@ def table(columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[object]])
 
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for title, number in columns:
-        made.add_column(title, justify="right" if number else "left", no_wrap=number, overflow="fold")
+        # A number that is cut says so: 3,0 of 3,000 would be another one.
+        made.add_column(
+            title,
+            justify="right" if number else "left",
+            no_wrap=number,
+            overflow="ellipsis" if number else "fold",
+        )
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
     return made

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from oaflow.cli.output import clean, count, is_text, remark, remarks, say_json, shortened, table
+from oaflow.cli.output import clean, count, fit, is_text, remark, remarks, say_json, shortened, table
 from oaflow.cli.verdicts import Limits, exit_code
 from oaflow.operations.estimating import Estimate
 from oaflow.operations.following import (
@@ -35,6 +35,9 @@ from oaflow.quantities import duration
 
 # Without a terminal a line is printed this often.
 _PLAIN_SECONDS = 5.0
+
+# Lines of the live table that are no stages: its head, how many more there are, and how the run stands, in two lines.
+_AROUND = 7
 
 # The rate is that of the last so many seconds.
 _WINDOW = 5.0
@@ -115,7 +118,8 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
                 case Progress():
                     line = pace.look(event)
                     if live is not None:
-                        live.update(_picture(event.status, line))
+                        fit(console)
+                        live.update(picture(event.status, line, console.size.height))
                     elif time.monotonic() - printed >= _PLAIN_SECONDS:
                         printed = time.monotonic()
                         remark(f"{duration(event.status.run.seconds)}: {line}{_where(event.status)}")
@@ -191,20 +195,32 @@ def _where(status: RunStatus) -> str:
     return f" · open: {', '.join(busy)}" if busy else ""
 
 
-def _picture(status: RunStatus, line: str) -> RenderableType:
+def picture(status: RunStatus, line: str, height: int) -> RenderableType:
     """
-    The live table: a line for each stage that has work, or had some.
+    The live table: a line for each stage; of those for which a terminal of that height has no room, how many they are.
     """
     failures = any(stage.failed for stage in status.stages.values())
     columns = [("stage", False), ("open", True), ("done", True)] + ([("failed", True)] if failures else [])
     rows: list[list[object]] = []
-    for name, stage in status.stages.items():
+    shown = _with_room(status, max(height - _AROUND, 1))
+    for name in shown:
+        stage = status.stages[name]
         idle = not any((stage.open, stage.done, stage.failed, stage.diverted))
         style = "dim" if idle else ("bold" if stage.open else "")
         row: list[object] = [Text(clean(name), style), _number(stage.open, "cyan"), _number(stage.done)]
         rows.append(row + ([_number(stage.failed, "red")] if failures else []))
+    more = len(status.stages) - len(shown)
+    rest = [Text(f"and {count(more, 'stage')} more", "dim")] if more else []
     head = Text(f"{clean(status.run.id)}  {duration(status.run.seconds)}  {line}", "bold")
-    return Group(table(columns, rows), Text(), head)
+    return Group(table(columns, rows), *rest, Text(), head)
+
+
+def _with_room(status: RunStatus, room: int) -> list[str]:
+    """
+    As many stages as there is room for, in their order: before others those that have something open.
+    """
+    wanted = sorted(status.stages, key=lambda name: not status.stages[name].open)[:room]
+    return [name for name in status.stages if name in wanted]
 
 
 def _number(value: int, style: str = "") -> Text:

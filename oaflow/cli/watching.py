@@ -18,7 +18,7 @@ from rich.padding import Padding
 from rich.segment import Segment, Segments
 from rich.text import Text
 
-from oaflow.cli.output import clean, count, data_size, hanging, remark, say_json, screen, shortened, table
+from oaflow.cli.output import clean, count, data_size, fit, hanging, remark, say_json, screen, shortened, table
 from oaflow.cli.progress import Pace
 from oaflow.cli.summary import estimate_line, headline
 from oaflow.operations.following import Progress
@@ -36,6 +36,9 @@ _DRAW_SECONDS = 1.0
 _LEAVE_SECONDS = 3.0
 
 _LONGEST = 200
+
+# Columns between two of a table, and letters of a line of a name at least.
+_BETWEEN, _READABLE = 3, 12
 
 _LEAVE = {"q", "Q", "\x1b", "\x03", "\x04"}
 _MOVES: dict[str, Callable[[int], int]] = {
@@ -124,6 +127,7 @@ class _Screen:
         try:
             with _keys() as read, Live(console=console, screen=True, auto_refresh=False) as live:
                 while True:
+                    fit(console)
                     live.update(self._picture(console), refresh=True)
                     ready, _, _ = select.select([sys.stdin, self._wakes], [], [], _DRAW_SECONDS)
                     if self._wakes in ready:
@@ -250,23 +254,22 @@ def _run(one: Watched, width: int) -> Iterator[RenderableType]:
 
 def _stages(one: Watched, width: int) -> RenderableType:
     failures = one.status.total("failed") > 0
-    wide = width >= 80
     columns = [("stage", False), ("waiting", True), ("in hand", True), ("done", True)]
     columns += [("failed", True)] if failures else []
-    columns += [("rate", True)] + ([("next waits for", True)] if wide else [])
-    rows: list[list[object]] = []
+    columns += [("rate", True), ("next waits for", True)]
+    rows: list[list[Text]] = []
     for name, stage in one.status.stages.items():
         running = min(one.running.get(name, 0), stage.open)
         rate = one.rates.get(name, 0.0)
         style = "bold" if stage.open else "" if stage.done else "dim"
         since = one.waits_for.get(name)
-        cells: list[object] = [Text(clean(name), style)]
+        cells = [Text(clean(name), style)]
         cells += [_number(stage.open - running, "cyan"), _number(running, "bold green"), _number(stage.done)]
         cells += [_number(stage.failed, "red")] if failures else []
         cells.append(Text(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s") if rate else Text("·", "dim"))
-        cells += [Text(duration(since)) if since is not None else Text("·", "dim")] if wide else []
+        cells.append(Text(duration(since)) if since is not None else Text("·", "dim"))
         rows.append(cells)
-    return table(columns, rows)
+    return _narrowed(columns, rows, width - 2, ("next waits for", "in hand", "rate", "done"))
 
 
 def _workers(view: View, width: int) -> RenderableType:
@@ -274,7 +277,7 @@ def _workers(view: View, width: int) -> RenderableType:
         return Text("no worker is there", "yellow")
     wide = width >= 100
     columns = [("worker", False), ("executors", True), ("memory", True), ("can run", not wide), ("in hand", False)]
-    rows: list[list[object]] = []
+    rows: list[list[Text]] = []
     for one in view.workers:
         held: dict[str, int] = {}
         for hand in view.hands:
@@ -285,14 +288,35 @@ def _workers(view: View, width: int) -> RenderableType:
         able = shortened(", ".join(tasks), 40) if wide else count(len(one.tasks), "task")
         rows.append(
             [
-                f"{one.id} {one.host} {one.pid}",
-                "·" if one.executors is None else f"{one.executors:,}",
-                "·" if one.memory is None else data_size(one.memory),
-                able if tasks else Text("·", "dim"),
-                busy or Text("idle", "dim"),
+                Text(clean(f"{one.id} {one.host} {one.pid}")),
+                Text("·" if one.executors is None else f"{one.executors:,}"),
+                Text("·" if one.memory is None else data_size(one.memory)),
+                Text(clean(able)) if tasks else Text("·", "dim"),
+                Text(busy) if busy else Text("idle", "dim"),
             ]
         )
-    return table(columns, rows)
+    return _narrowed(columns, rows, width, ("can run", "executors", "memory"))
+
+
+def _narrowed(
+    columns: list[tuple[str, bool]], rows: list[list[Text]], width: int, spare: tuple[str, ...]
+) -> RenderableType:
+    """
+    A table without those of the spare columns, the first of them first, for which there is no room beside whole numbers
+    and names that can be read.
+    """
+    kept = list(range(len(columns)))
+    while spare:
+        needed = _BETWEEN * (len(kept) - 1)
+        for index in kept:
+            title, number = columns[index]
+            longest = max(len(title), *(row[index].cell_len for row in rows))
+            needed += longest if number else min(longest, _READABLE)
+        if needed <= width:
+            break
+        kept = [index for index in kept if columns[index][0] != spare[0]]
+        spare = spare[1:]
+    return table([columns[index] for index in kept], [[row[index] for index in kept] for row in rows])
 
 
 def _number(value: int, style: str = "") -> Text:

@@ -34,14 +34,16 @@ class Terminal:
     A command in a terminal of its own, with all that it has shown.
     """
 
-    def __init__(self, cli: Command, arguments: list[str], size: tuple[int, int]) -> None:
+    def __init__(
+        self, cli: Command, arguments: list[str], size: tuple[int, int], environment: dict[str, str] | None = None
+    ) -> None:
         self.ours, self.theirs = pty.openpty()
         self.before = termios.tcgetattr(self.theirs)
         self.resize(size)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "oaflow", *arguments],
             cwd=cli.folder,
-            env=cli.environment | {"TERM": "xterm-256color"},
+            env=cli.environment | {"TERM": "xterm-256color"} | (environment or {}),
             stdin=self.theirs,
             stdout=self.theirs,
             stderr=self.theirs,
@@ -62,7 +64,9 @@ class Terminal:
         limit, found = time.monotonic() + PATIENCE, ""
         while time.monotonic() < limit:
             if select.select([self.ours], [], [], 0.2)[0]:
-                found += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", os.read(self.ours, 1 << 16).decode("utf-8", "replace"))
+                raw = os.read(self.ours, 1 << 16).decode("utf-8", "replace")
+                self.shown += raw
+                found += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", raw)
             if re.search(text, found):
                 return found
             assert self.process.poll() is None, found
@@ -100,8 +104,8 @@ def away(database: str) -> Iterator[None]:
 
 
 @contextmanager
-def terminal(cli: Command, *arguments: str, size: tuple[int, int]) -> Iterator[Terminal]:
-    made = Terminal(cli, list(arguments), size)
+def terminal(cli: Command, *arguments: str, size: tuple[int, int], **environment: str) -> Iterator[Terminal]:
+    made = Terminal(cli, list(arguments), size, environment)
     try:
         yield made
     finally:
@@ -127,7 +131,8 @@ def test_a_run_is_watched_in_a_terminal_and_in_a_pipe_and_asked_how_long_it_woul
     cli: Command, going: subprocess.Popen[str], started: Callable[[Any], Any]
 ) -> None:
     lines = started(cli.start("status", cli("status", "--json").json["run"], "--watch", "--json"))
-    with terminal(cli, "status", "--watch", size=(24, 80)) as watched:
+    # What is exported of the size is of another terminal; and colours go, where bold and dim stay (no-color.org).
+    with terminal(cli, "status", "--watch", size=(24, 80), LINES="50", COLUMNS="200", NO_COLOR="1") as watched:
         seen = watched.until(r"about .* left \(")
         assert "work" in seen
         assert "q leaves" in seen
@@ -144,6 +149,9 @@ def test_a_run_is_watched_in_a_terminal_and_in_a_pipe_and_asked_how_long_it_woul
             watched.until("the database is away")
         watched.until(r"q leaves")
 
+        assert not re.search(r"\x1b\[[0-9;]*?(?<![0-9])(3[0-8]|4[0-8]|9[0-7]|10[0-7])[0-9;]*m", watched.shown)
+        assert "\x1b[2m" in watched.shown
+
         watched.type("q")
         assert watched.left() == 0
         assert termios.tcgetattr(watched.theirs) == watched.before
@@ -153,8 +161,9 @@ def test_a_run_is_watched_in_a_terminal_and_in_a_pipe_and_asked_how_long_it_woul
     going.wait(PATIENCE)
     assert lines.returncode == 0, err
     views = [orjson.loads(line) for line in out.splitlines()]
-    first, last = views[0]["runs"][0], views[-1]["runs"][0]
-    assert set(first["estimate"]) == {"seconds", "low", "high", "why", "assumes"}
+    last = views[-1]["runs"][0]
+    estimated = next(view["runs"][0] for view in views if view["runs"][0]["estimate"] is not None)
+    assert set(estimated["estimate"]) == {"seconds", "low", "high", "why", "assumes"}
     assert last["state"] == "cancelled"
     assert last["estimate"] is None
     (worker,) = views[len(views) // 2]["workers"]

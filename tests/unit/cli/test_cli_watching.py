@@ -8,6 +8,8 @@ import orjson
 import pytest
 from rich.console import Console
 
+from oaflow.cli import progress
+from oaflow.cli.output import table
 from oaflow.cli.summary import time_left
 from oaflow.cli.watching import picture, print_lines
 from oaflow.ledger.runs import Run, StageProgress
@@ -67,8 +69,45 @@ def test_all_of_it_is_drawn_at_any_width(width: int) -> None:
     assert "about 1 min 30 s left (1 min 10 s to 2 min)" in words
     assert "this assumes that all stays" in words
     assert "\x1b[31m" not in shown
-    assert ("42 s" in words) == ("extract 7" in words) == (width >= 80)
+    assert "extract 7" in words
+    assert ("42 s" in words) == (width >= 80)
     assert ("crawl, extract" in words) == (width >= 100)
+
+
+@pytest.mark.parametrize("width", [40, 30])
+def test_where_there_is_little_room_columns_are_left_out_and_no_name_or_number_is_cut(width: int) -> None:
+    lines = drawn(view_of(), width).splitlines()
+
+    (header,) = [line.split() for line in lines if "stage" in line and "waiting" in line]
+    (extract,) = [line.split() for line in lines if line.strip().startswith("extract")]
+    assert dict(zip(header, extract, strict=False))["waiting"] == "1,234,560"
+    assert extract[0] == "extract"
+    assert ("89,012" in extract) == ("done" in header) == (width >= 40)
+    assert extract[header.index("failed")] == "3"
+    assert any("4711" in line for line in lines)
+    assert all(len(line) <= width for line in lines)
+
+
+def test_a_number_that_is_cut_says_so() -> None:
+    console = Console(width=6, color_system=None)
+    with console.capture() as captured:
+        console.print(table([("n", True)], [["12,345,678"]]))
+
+    assert "12,34…" in captured.get()
+
+
+def test_a_live_table_says_what_the_terminal_has_no_room_for_and_how_the_run_stands() -> None:
+    stages = {f"s{number}": StageProgress(f"s{number}", int(number == 40), 1, 0, 0, 0, 0, 0, 0) for number in range(60)}
+    status = RunStatus(run_of(), stages)
+    console = Console(width=80, height=24, color_system=None)
+    with console.capture() as captured:
+        console.print(progress.picture(status, "7 % · 3 done", 24))
+
+    lines = captured.get().splitlines()
+    assert len(lines) <= 24
+    assert any(line.startswith("s40 ") for line in lines)
+    assert "and 43 stages more" in lines
+    assert lines[-1].endswith("7 % · 3 done")
 
 
 def test_a_run_that_has_ended_takes_two_lines_and_nobody_there_is_said() -> None:
