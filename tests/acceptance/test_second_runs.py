@@ -392,6 +392,20 @@ def test_what_does_not_come_to_the_index_any_more_is_not_found_any_more(
     assert house.holds() == both
 
 
+def test_what_runs_again_beside_the_index_is_found_as_before(house: House, tmp_path: Path) -> None:
+    text = PIPELINE.format(name="twice").replace("{to: index, else: true}", "index").replace(", next: index}", "}")
+    (tmp_path / "beside.yml").write_text(text)
+    beside = load(locate(str(tmp_path / "beside.yml")))
+    house.put(ALL_KINDS[0])
+    house.run(beside)
+    store, search = house.holds()
+
+    second = house.run(beside, params={"mark": ("marked",)})
+
+    assert house.went_to("lines", second) != house.went_to("index", second) == []
+    assert (house.holds()[0] != store, house.holds()[1]) == (True, search)
+
+
 def test_what_failed_changed_its_stage_or_is_forced_runs_again_and_says_why(house: House, tmp_path: Path) -> None:
     house.put({"a.txt": "fine", "b.txt": "this is refused", "c.zip": {"d.txt": "refused too", "e.txt": "ANNA"}})
     (tmp_path / "refused").touch()

@@ -203,3 +203,16 @@ def test_a_document_is_found_by_path_hash_entity_and_where_no_stage_reports_it(c
     assert (mail.line, mail.finder, [one.origin for one in mail.said]) == ("ended", None, ["plain/input"])
     person = cli("trace", "ada")
     assert (person.code, person.error) == (2, "no run has 'ada' as a document: it is a Person in dataset 'mails'")
+
+    # An entity that was read in documents leads to them, and says who said it.
+    (cli.folder / "marker").touch()
+    read = {
+        "crawl": {"task": "oaflow.stages.crawl", "with": {"source": ["papers/letter.txt"]}, "next": "learns"},
+        "learns": {"task": "stages_for_tests.learns", "with": {"marker": str(cli.folder / "marker")}},
+    }
+    (cli.folder / "read.yml").write_text(json.dumps({"pipeline": "read", "stages": read}))
+    assert cli("run", "read.yml", "-d", "readers", "--workers", "1").code == 0
+    one = passport_of(settings, "person-Ada")
+    assert (one.name, one.run.dataset, way(one)) == ("letter.txt", "readers", [("learns", ["done"])])
+    said = f"Person Ada person-Ada, said by read/learns because of {one.document}\n"
+    assert cli("trace", "person-Ada", "-d", "readers").out.startswith(said)
