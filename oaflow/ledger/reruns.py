@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import class_row
 
 from oaflow.ledger.statements import sql
 from oaflow.plan.later import Step
+
+_ROWS_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,22 @@ class Ended(Step):
 def steps_of_run(connection: Connection[Any], run: str) -> list[Ended]:
     """
     The jobs of a run that have come to an end.
+
+    Args:
+        connection: in autocommit mode.
     """
-    with connection.cursor(row_factory=class_row(Ended)) as cursor:
-        return cursor.execute(sql("steps_of_run"), {"run": run}).fetchall()
+    # A run may have a million of them, which name the same few stages and versions, and each document several times: a
+    # text is kept once, and the answer of the server is never here as a whole.
+    texts: dict[str, str] = {}
+    found: list[Ended] = []
+    with connection.transaction(), connection.cursor(name="steps_of_run") as cursor:
+        cursor.execute(sql("steps_of_run"), {"run": run})
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            for job, of, parents, stage, documents, kept, version, failed in rows:
+                of, stage, version = (texts.setdefault(text, text) for text in (of, stage, version))
+                about = tuple(texts.setdefault(document, document) for document in documents)
+                found.append(Ended(job, of, tuple(parents), stage, about, kept, version, failed))
+    return found
 
 
 def arrived(connection: Connection[Any], run: str, jobs: Collection[int]) -> dict[int, dict[str, Any]]:
