@@ -1,18 +1,22 @@
 """
 What a page shows of runs. Each answer costs the same whatever the size of a run: it reads counters, and lists by pages.
+What only reading all of a run or of a dataset tells is worked out later, beside the pages.
 """
 
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from psycopg import Connection, OperationalError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from oaflow.entities.holdings import Sizes, sizes
 from oaflow.entities.store import EntityStore
-from oaflow.errors import EnvironmentProblem, UsageError
+from oaflow.errors import EnvironmentProblem, OaflowError, UsageError
 from oaflow.ledger.deletions import LastRun, last_runs
 from oaflow.ledger.failures import Cluster, Failure, clusters, failures
 from oaflow.ledger.pages import (
@@ -26,12 +30,15 @@ from oaflow.ledger.pages import (
     stage_jobs,
     waiting_jobs,
 )
-from oaflow.ledger.passed import Passed, passed
+from oaflow.ledger.receipts import DocumentLine, Receipt, documents, receipt
 from oaflow.ledger.runs import Run, StageProgress, recent_runs
+from oaflow.ledger.unmatched import Unmatched, unmatched
 from oaflow.ledger.workers import Running, running, workers
 from oaflow.operations.databases import Database
 from oaflow.operations.estimating import Estimate, estimate_of
-from oaflow.operations.states import RunStatus, bound_plan, in_order, status_of, wanted_run
+from oaflow.operations.later import Known, Later
+from oaflow.operations.reading import LISTABLE
+from oaflow.operations.states import RunStatus, bound_plan, in_order, index_stages, status_of, wanted_run
 from oaflow.operations.waits import Wait, waits_of
 from oaflow.plan import BoundPlan, BoundStage
 from oaflow.plan.params import close_to
@@ -43,9 +50,6 @@ PAGE = 50
 MOST_FAILURES = 5_000
 MOST_HITS = 100
 
-# With more jobs than that the history is not read to count them by the ways that they went.
-_COUNTABLE = 10_000
-
 # Connections that are kept, and seconds that one is waited for.
 _CONNECTIONS = 6
 _PATIENCE = 5.0
@@ -53,21 +57,36 @@ _PATIENCE = 5.0
 # What a page asks for is given up after so long: somebody else is busy with the database then, or there is no index.
 _LONGEST = "-c statement_timeout=10s"
 
+# What is worked out beside the pages may take this long.
+_LONGEST_LATER = "-c statement_timeout=10min"
+
+# Seconds that a page waits for what is worked out beside it: what is small is there by then.
+_GLANCE = 0.1
+
+# Documents of a line of the account that are shown.
+MOST_LISTED = 500
+
+# Seconds after which the account of a run that goes on is taken again, and the size of a dataset.
+_AGAIN, _AGAIN_SIZES = 5.0, 30.0
+
+_AS: dict[str, Any] = {"autocommit": True, "application_name": "oaflow web", "connect_timeout": 5}
+
 _NOTHING = RunCounts("", 0, 0, 0)
 
 
 class Desk:
     """
-    Connections to a database for those who only look, for the time of a block. `store` is that of the entities.
+    Connections to a database for those who only look, for the time of a block. `store` is that of the entities; `later`
+    works out what takes long.
     """
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.settings = database.settings
-        options = " ".join(filter(None, [str(conninfo_to_dict(database.address.uri).get("options") or ""), _LONGEST]))
+        self.later = Later()
         self._pool: ConnectionPool[Connection[Any]] = ConnectionPool(
-            make_conninfo(database.address.uri, options=options),
-            kwargs={"autocommit": True, "application_name": "oaflow web", "connect_timeout": 5},
+            _with_option(database.address.uri, _LONGEST),
+            kwargs=_AS,
             min_size=1,
             max_size=_CONNECTIONS,
             timeout=_PATIENCE,
@@ -102,8 +121,30 @@ class Desk:
         except PoolTimeout as error:
             raise EnvironmentProblem(f"{self.database.address} does not answer", help="oaflow doctor") from error
         except OperationalError as error:
-            reason = str(error).strip().splitlines()[:1] or ["no reason given"]
-            raise EnvironmentProblem(f"{self.database.address}: {reason[0]}", help="oaflow doctor") from error
+            raise self._away(error) from error
+
+    @contextmanager
+    def apart(self) -> Generator[Connection[Any]]:
+        """
+        One beside them, for what takes long.
+
+        Raises:
+            EnvironmentProblem: the database is away.
+        """
+        try:
+            with Connection.connect(_with_option(self.database.address.uri, _LONGEST_LATER), **_AS) as made:
+                yield made
+        except OperationalError as error:
+            raise self._away(error) from error
+
+    def _away(self, error: OperationalError) -> EnvironmentProblem:
+        reason = str(error).strip().splitlines()[:1] or ["no reason given"]
+        return EnvironmentProblem(f"{self.database.address}: {reason[0]}", help="oaflow doctor")
+
+
+def _with_option(uri: str, option: str) -> str:
+    given = str(conninfo_to_dict(uri).get("options") or "")
+    return make_conninfo(uri, options=f"{given} {option}".strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +191,12 @@ class Standing:
 @dataclass(frozen=True, slots=True)
 class Doing:
     """
-    What a run is busy with, what keeps it waiting, and how long it will still take. `ways` are how many jobs went from
-    stage to stage, of runs in which that is soon counted.
+    What a run is busy with, what keeps it waiting, and how long it will still take.
     """
 
     running: list[Running]
     waits: list[Wait]
     estimate: Estimate | None
-    ways: list[Passed]
 
 
 def runs_of(connection: Connection[Any], before: str | None = None, dataset: str | None = None) -> list[Line]:
@@ -197,13 +236,12 @@ def doing_of(connection: Connection[Any], standing: Standing, silent: float, *, 
         private: whether this is the private server, where each run brings its own workers.
     """
     run, bound, stages = standing.run, standing.bound, standing.status.stages
-    ways = passed(connection, run.id) if standing.status.total("done") <= _COUNTABLE else []
     if not run.open:
-        return Doing([], [], None, ways)
+        return Doing([], [], None)
     abandoned = run.state in ("running", "paused") and private and not workers(connection, silent)
     waits = waits_of(connection, run, bound, stages, silent, abandoned=abandoned)
     estimate = estimate_of(connection, run, bound, stages, silent)
-    return Doing(running(connection, run.id), list(waits), estimate, ways)
+    return Doing(running(connection, run.id), list(waits), estimate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,9 +315,83 @@ def documents_of(
     return wanted_run(connection, run), documents_page(connection, run, start, kind=kind, limit=PAGE)
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """
+    What became of the documents of a run, and what no edge took. `listed` are the first documents of the line that was
+    asked for.
+    """
+
+    receipt: Receipt
+    unmatched: list[Unmatched]
+    listed: list[DocumentLine]
+
+
+def account_of(desk: Desk, run: Run, bound: BoundPlan, line: str | None) -> Known[Account] | None:
+    """
+    The account of a run, as it was last taken; None while that is done for the first time.
+
+    Args:
+        line: of which the documents are listed.
+
+    Raises:
+        UsageError: there is no such line.
+        OaflowError: it could not be taken.
+    """
+    if line is not None and line not in LISTABLE:
+        raise UsageError(f"a receipt has no line {line!r}", help=f"its lines are: {', '.join(LISTABLE)}")
+    stages = index_stages(bound)
+
+    def take() -> Account:
+        with desk.apart() as made:
+            wanted = None if line in (None, "all") else line
+            listed = documents(made, run.id, stages, line=wanted, limit=MOST_LISTED) if line is not None else []
+            return Account(receipt(made, run.id, stages), unmatched(made, run.id), listed)
+
+    # Of a run that has ended it is taken once for each of its rounds: it stays as it is.
+    key = ("account", run.id, line, run.round, run.state)
+    return desk.later.ask(key, take, fresh=_AGAIN if run.open else None, patience=_GLANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDataset:
+    """
+    A dataset, how many runs it had and which was the last, and how much it holds; None: that is not known yet.
+    """
+
+    name: str
+    last: LastRun | None
+    sizes: Known[Sizes] | None
+
+
 def datasets_of(connection: Connection[Any], store: EntityStore) -> list[tuple[str, LastRun | None]]:
     """
     The datasets by name, each with its last run; their sizes are not read.
     """
     runs = last_runs(connection)
     return [(name, runs.get(name)) for name in sorted({*store.datasets(), *runs})]
+
+
+def sizes_of(desk: Desk, found: Iterable[tuple[str, LastRun | None]]) -> list[ShownDataset]:
+    """
+    Some datasets with their sizes, as far as these are known: who asks again finds more.
+    """
+    address = desk.settings.entities_uri or desk.database.address.uri
+
+    def measured(name: str) -> Sizes:
+        with EntityStore(address, application_name="oaflow web", patience=_PATIENCE) as store:
+            return sizes(store, name)
+
+    shown: list[ShownDataset] = []
+    patience = _GLANCE
+    for name, last in found:
+        begun = time.monotonic()
+        # After each run anew; also while none is known to work on it, as others may write to it.
+        key = ("sizes", name, last and (last.run, last.state))
+        try:
+            known = desk.later.ask(key, partial(measured, name), fresh=_AGAIN_SIZES, patience=patience)
+        except OaflowError:
+            known = None  # the page says so of the database itself, where that is away
+        shown.append(ShownDataset(name, last, known))
+        patience = max(0.0, patience - (time.monotonic() - begun))
+    return shown

@@ -6,10 +6,12 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
 import orjson
+from psycopg import Connection
 
 from oaflow.errors import UsageError
 from oaflow.ledger.failures import Cluster, Failure, clusters, failures
@@ -134,14 +136,34 @@ def log_of(
         UsageError: there is no such run or stage, or no document of that name in it.
     """
     with connection(settings) as made:
-        found = wanted_run(made, run)
-        if stage is not None and stage not in (stages := bound_plan(made, found).stages):
-            raise UsageError(f"run {found.id!r} has no stage {stage!r}", help=close_to(stage, stages))
-        documents = None
-        if document is not None:
-            named = of_ids(made, [document], run=found.id) or of_name(made, document, run=found.id, limit=_NAMED)
-            documents = frozenset(one.document for one in named) or frozenset([document])
-    return found.id, logs_folder(settings) / f"{found.id}.jsonl", Printed(stage, job, documents)
+        found, printed = printed_of(made, run, stage=stage, job=job, document=document)
+    return found.id, log_file(settings, found.id), printed
+
+
+def log_file(settings: Settings, run: str) -> Path:
+    """
+    Where on this machine is written what the stages of a run print.
+    """
+    return logs_folder(settings) / f"{run}.jsonl"
+
+
+def printed_of(
+    made: Connection[Any], run: str | None, *, stage: str | None, job: int | None, document: str | None
+) -> tuple[Run, Printed]:
+    """
+    The run, and which lines of its log are wanted.
+
+    Raises:
+        UsageError: as `log_of` does.
+    """
+    found = wanted_run(made, run)
+    if stage is not None and stage not in (stages := bound_plan(made, found).stages):
+        raise UsageError(f"run {found.id!r} has no stage {stage!r}", help=close_to(stage, stages))
+    documents = None
+    if document is not None:
+        named = of_ids(made, [document], run=found.id) or of_name(made, document, run=found.id, limit=_NAMED)
+        documents = frozenset(one.document for one in named) or frozenset([document])
+    return found, Printed(stage, job, documents)
 
 
 def log_lines(
@@ -169,6 +191,76 @@ def log_lines(
             else:
                 rest = whole + rest
                 time.sleep(_LOG_LOOK)
+
+
+# Bytes of a log that are read for a page.
+_PAGE_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """
+    Lines of a log, the oldest first, from `start` to `end`, which are places in its file; `start` is 0 where it begins.
+    """
+
+    lines: list[dict[str, Any]]
+    start: int
+    end: int
+
+
+def log_page(file: Path, printed: Printed, before: int | None = None, limit: int = 200) -> LogPage:
+    """
+    The last lines of a log, of what was read: however large it is, as much is read of it.
+
+    Args:
+        printed: only such lines.
+        before: only those before this place; None: those at the end.
+        limit: so many at most.
+    """
+    try:
+        with file.open("rb") as handle:
+            size = handle.seek(0, SEEK_END)
+            end = size if before is None else min(before, size)
+            first = max(0, end - _PAGE_BYTES)
+            handle.seek(first)
+            read = handle.read(end - first)
+    except FileNotFoundError:
+        return LogPage([], 0, 0)
+    if first:
+        # It begins in the middle of a line; where that is all there is, it is passed over.
+        cut = read.find(b"\n") + 1
+        if cut in (0, len(read)):
+            return LogPage([], first, end)
+        first, read = first + cut, read[cut:]
+    # What is written just now has no end yet.
+    end = first + read.rfind(b"\n") + 1
+    found: list[dict[str, Any]] = []
+    at = end
+    for line in reversed(read[: end - first].splitlines(keepends=True)):
+        if len(found) == limit:
+            return LogPage(found[::-1], at, end)
+        at -= len(line)
+        found += filter(printed.wants, _read([line]))
+    return LogPage(found[::-1], first, end)
+
+
+def log_after(file: Path, printed: Printed, start: int) -> LogPage:
+    """
+    The lines of a log after a place, as far as they are read at once.
+    """
+    try:
+        with file.open("rb") as handle:
+            if handle.seek(0, SEEK_END) < start:
+                start = 0  # another file has taken its place
+            handle.seek(start)
+            read = handle.read(_PAGE_BYTES)
+    except FileNotFoundError:
+        return LogPage([], 0, 0)
+    whole = read.rfind(b"\n") + 1
+    if not whole and len(read) == _PAGE_BYTES:
+        return LogPage([], start, start + len(read))  # a line of such a length is passed over
+    lines = _read(read[:whole].splitlines())
+    return LogPage([line for line in lines if printed.wants(line)], start, start + whole)
 
 
 def _documents(line: Mapping[str, Any]) -> Sequence[str]:

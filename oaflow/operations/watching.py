@@ -8,7 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import psycopg
 from psycopg import Connection
@@ -123,15 +123,18 @@ class Away:
     reason: str
 
 
-class Rates:
+Kind = TypeVar("Kind")
+
+
+class Rates(Generic[Kind]):
     """
-    How many jobs a second each stage of a run ends, over the last seconds.
+    How many jobs a second each stage of a run ends, or what else is counted by its kind, over the last seconds.
     """
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, dict[str, int]]] = deque()
+        self._seen: deque[tuple[float, dict[Kind, int]]] = deque()
 
-    def look(self, now: float, ended: dict[str, int]) -> dict[str, float]:
+    def look(self, now: float, ended: dict[Kind, int]) -> dict[Kind, float]:
         """
         The rates, with the counters of this moment.
         """
@@ -152,7 +155,7 @@ class _Known:
 
     bound: BoundPlan
     order: tuple[str, ...]
-    rates: Rates
+    rates: Rates[str]
     asked: float | None = None
     waits: tuple[Wait, ...] = ()
     estimate: Estimate | None = None

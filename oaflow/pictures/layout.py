@@ -27,7 +27,7 @@ _COMING, _KEPT = ("waiting", "running"), ("entities",)
 
 # What a run may come to say in a box or on a way, where room is kept for it.
 _ROOM = ("9,999,999 done · 99,999 failed", "9,999,999 waiting · 999 running")
-_ROOM_ON_WAY = "9,999,999"
+_ROOM_ON_WAY = "999M · 99.9K/s"
 
 # Between two layers, and between two boxes of one.
 _SPACING = {"layer_gap": 34.0, "node_gap": 30.0}

@@ -10,7 +10,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from oaflow.errors import OaflowError
-from oaflow.web import changes, datasets, live, runs, workers
+from oaflow.web import changes, datasets, live, logs, runs, watches, workers
 from oaflow.web.gate import Gate, cookie_name
 from oaflow.web.site import FOLDER, Site
 
@@ -28,6 +28,7 @@ def application(site: Site) -> Gate:
         routes=[
             *runs.ROUTES,
             *live.ROUTES,
+            *logs.ROUTES,
             *datasets.ROUTES,
             *workers.ROUTES,
             *changes.ROUTES,
@@ -35,7 +36,7 @@ def application(site: Site) -> Gate:
             Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static"),
         ],
         exception_handlers={OaflowError: site.failed, HTTPException: missing, Exception: site.failed},
-        lifespan=live.lifespan,
+        lifespan=watches.lifespan,
     )
     made.state.site = site
     # Outermost, so that what is said of an error in the program has its headers, too.

@@ -10,6 +10,9 @@ from oaflow.operations import browsing, finding, tracing
 from oaflow.operations.browsing import MOST_HITS, PAGE
 from oaflow.web.site import site_of
 
+# Seconds after which a page comes again that waits for what is worked out.
+_SOON = 2
+
 # Letters of a query that are looked for.
 _LONGEST_QUERY = 500
 
@@ -24,7 +27,10 @@ def datasets(request: Request) -> Response:
     start = request.query_params.get("after", "")
     later = [one for one in found if one[0] > start]
     next = later[PAGE - 1][0] if len(later) > PAGE else None
-    return site.page(request, "datasets", datasets=later[:PAGE], next=next, start=start)
+    shown = browsing.sizes_of(site.desk, later[:PAGE])
+    # Comes again until all are measured.
+    again = _SOON if any(one.sizes is None for one in shown) else None
+    return site.page(request, "datasets", datasets=shown, next=next, start=start, again=again)
 
 
 def search(request: Request) -> Response:

@@ -1,5 +1,5 @@
 """
-The pages of runs: all of them, one, a stage of it, what failed, its documents, and its plan.
+The pages of runs: all of them, one, a stage of it, what failed, its documents with their account, and its plan.
 """
 
 import re
@@ -16,10 +16,11 @@ from oaflow.errors import UsageError
 from oaflow.graph import graph_of
 from oaflow.ledger.runs import recent_runs
 from oaflow.operations import browsing
-from oaflow.operations.browsing import MOST_FAILURES, PAGE
+from oaflow.operations.browsing import MOST_FAILURES, MOST_LISTED, PAGE
 from oaflow.operations.comparing import compare
-from oaflow.operations.states import plan_of, wanted_run
+from oaflow.operations.states import bound_plan, plan_of, wanted_run
 from oaflow.plan import Plan
+from oaflow.web.asked import asked, number
 from oaflow.web.site import site_of
 
 _KINDS = ("found", "skipped", "unreadable", "unchanged")
@@ -27,6 +28,9 @@ _KINDS = ("found", "skipped", "unreadable", "unchanged")
 # A picture of at most this width stands beside the stages, and not above them; one that is wider than the page is not
 # made smaller, but moved.
 _NARROW, _WIDE = 620.0, 1300.0
+
+# Seconds after which a page comes again that waits for what is worked out.
+_SOON = 2
 
 # Runs that the plan of a run can be compared with by a click.
 _COMPARABLE = 10
@@ -37,7 +41,7 @@ def runs(request: Request) -> Response:
     The runs, the newest first.
     """
     site = site_of(request)
-    dataset, before = _asked(request, "dataset"), _asked(request, "before")
+    dataset, before = asked(request, "dataset"), asked(request, "before")
     with site.desk.connection() as made:
         found = browsing.runs_of(made, before, dataset)
     older = found[PAGE - 1].run.id if len(found) > PAGE else None
@@ -75,7 +79,7 @@ def stage(request: Request) -> Response:
     """
     site = site_of(request)
     run, name = request.path_params["run"], request.path_params["stage"]
-    oldest, start = _asked(request, "order") == "oldest", _number(request, "after")
+    oldest, start = asked(request, "order") == "oldest", number(request, "after")
     with site.desk.connection() as made:
         found = browsing.stage_of(made, run, name, start, oldest=oldest)
         state = wanted_run(made, run)
@@ -87,8 +91,8 @@ def failures(request: Request) -> Response:
     What failed in a run, by its causes; of one cause the jobs.
     """
     site = site_of(request)
-    stage, cause = _asked(request, "stage"), _asked(request, "cause")
-    after = _number(request, "after")
+    stage, cause = asked(request, "stage"), asked(request, "cause")
+    after = number(request, "after")
     with site.desk.connection() as made:
         found, causes, jobs = browsing.failures_of(
             made, request.path_params["run"], stage=stage, cause=cause, after=after
@@ -113,13 +117,35 @@ def documents(request: Request) -> Response:
     The documents of a run.
     """
     site = site_of(request)
-    kind = _asked(request, "kind")
+    kind = asked(request, "kind")
     if kind is not None and kind not in _KINDS:
         raise UsageError(f"no document is {kind!r}", help=f"they are: {', '.join(_KINDS)}")
-    start = _asked(request, "after") or ""
+    start = asked(request, "after") or ""
     with site.desk.connection() as made:
         found, page = browsing.documents_of(made, request.path_params["run"], start, kind=kind)
     return site.page(request, "documents", run=found, documents=page, kind=kind, kinds=_KINDS, start=start)
+
+
+def receipt(request: Request) -> Response:
+    """
+    The account of the documents of a run.
+    """
+    site = site_of(request)
+    line = asked(request, "line")
+    with site.desk.connection() as made:
+        found = wanted_run(made, request.path_params["run"])
+        bound = bound_plan(made, found)
+    known = browsing.account_of(site.desk, found, bound, line)
+    return site.page(
+        request,
+        "receipt",
+        run=found,
+        known=known,
+        account=known.value if known else None,
+        line=line,
+        most=MOST_LISTED,
+        again=_SOON if known is None else None,
+    )
 
 
 def plan(request: Request) -> Response:
@@ -127,7 +153,7 @@ def plan(request: Request) -> Response:
     The plan of a run, and what is different in that of another.
     """
     site = site_of(request)
-    other = _asked(request, "with")
+    other = asked(request, "with")
     with site.desk.connection() as made:
         found = wanted_run(made, request.path_params["run"])
         mine = plan_of(made, found)
@@ -172,25 +198,13 @@ def _picture(run: str, plan: Plan, disabled: Mapping[str, str]) -> str:
     return found
 
 
-def _asked(request: Request, name: str) -> str | None:
-    return request.query_params.get(name) or None
-
-
-def _number(request: Request, name: str) -> int | None:
-    given = _asked(request, name)
-    if given is None:
-        return None
-    if not given.isascii() or not given.isdigit() or len(given) > 18:
-        raise UsageError(f"{given!r} is no number of a job")
-    return int(given)
-
-
 ROUTES = [
     Route("/", runs, methods=["GET"]),
     Route("/runs/{run}", run, methods=["GET"]),
     Route("/runs/{run}/stages/{stage}", stage, methods=["GET"]),
     Route("/runs/{run}/failures", failures, methods=["GET"]),
     Route("/runs/{run}/documents", documents, methods=["GET"]),
+    Route("/runs/{run}/receipt", receipt, methods=["GET"]),
     Route("/runs/{run}/plan", plan, methods=["GET"]),
     Route("/static/graph.css", stylesheet, methods=["GET"]),
 ]

@@ -87,6 +87,17 @@ def memory(size: int) -> str:
     return f"{size / 1e6:,.0f} MB"
 
 
+def size(value: int) -> str:
+    """
+    `812 B`, `1.2 MB`
+    """
+    number, units = float(value), ["B", "kB", "MB", "GB", "TB"]
+    while number >= 1000 and len(units) > 1:
+        number /= 1000
+        del units[0]
+    return f"{value} B" if units[0] == "B" else f"{number:,.1f} {units[0]}"
+
+
 def _shown(letter: str) -> str:
     return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(letter) or letter.encode("unicode_escape").decode("ascii")
 
@@ -101,5 +112,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "pieces": pieces,
     "plain": plain,
     "plural": plural,
+    "size": size,
     "took": took,
 }

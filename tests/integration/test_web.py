@@ -6,78 +6,25 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
-import psycopg
 import pytest
 from pydantic import SecretStr
-from starlette.testclient import TestClient
 
 from oaflow.ledger import runs
 from oaflow.ledger.pages import stage_jobs
-from oaflow.ledger.runs import FirstJob
-from oaflow.operations.browsing import PAGE, Desk
-from oaflow.operations.databases import database as opened
-from oaflow.plan import Plan, PlannedEdge, PlannedStage
+from oaflow.operations.browsing import PAGE
+from oaflow.plan import Plan, PlannedStage
 from oaflow.settings import Settings
-from oaflow.web.application import application
 from oaflow.web.serving import OpenDoorError, rules_of
-from oaflow.web.site import Site
 from oaflow.web.visitors import Doorkeeper, Rules
-
-HERE = "http://localhost:8080"
-
-PLAN = Plan(
-    pipeline="p",
-    start=("reads",),
-    stages={
-        "reads": PlannedStage(task="t.reads", queue="a", edges=(PlannedEdge(to="keeps"),)),
-        "keeps": PlannedStage(task="t.keeps", queue="a"),
-    },
-)
-
-
-@dataclass
-class Page:
-    """
-    A database with its page; `bugs` are the errors that it was not made for.
-    """
-
-    connection: psycopg.Connection[Any]
-    desk: Desk
-    bugs: list[Exception]
-
-    def client(self, **rules: Any) -> TestClient:
-        rules = rules or {"token": "secret"}
-        site = Site(self.desk, Doorkeeper(Rules(**rules)), self.bugs.append)
-        return TestClient(application(site), base_url=HERE, follow_redirects=False, raise_server_exceptions=False)
-
-    def inside(self, **rules: Any) -> TestClient:
-        client = self.client(**{"token": "secret", **rules})
-        assert client.get("/?token=secret").status_code == 303
-        return client
-
-    def run(self, dataset: str = "d", jobs: int = 2) -> str:
-        run = runs.start_run(self.connection, "p", PLAN.digest, dataset, {})
-        mark = {"payload": {"context": {"oaflow": {"run": run, "stage": "reads"}}}}
-        runs.enter(self.connection, run, [FirstJob("a", "t.reads", "reads", 50, mark)] * jobs, seal=True)
-        return run
+from tests.integration.webpage import HERE, PLAN, Page, mark_of, page_on
 
 
 @pytest.fixture
 def page(database: str) -> Iterator[Page]:
-    settings = Settings(db_uri=database)
-    with (
-        psycopg.connect(database, autocommit=True) as connection,
-        opened(settings) as database_of_it,
-        Desk(database_of_it) as desk,
-    ):
-        runs.store_plan(connection, PLAN.digest, PLAN.format, "p", PLAN.canonical())
-        page = Page(connection, desk, [])
+    with page_on(database) as page:
         yield page
-        assert page.bugs == []
 
 
 def test_a_token_is_exchanged_for_a_cookie_and_leaves_the_address(page: Page) -> None:
@@ -174,12 +121,6 @@ def test_a_proxy_lets_in_by_its_header_and_only_while_it_says_so(page: Page) -> 
     assert client.get("/").status_code == 401
     # A cookie of somebody else is none.
     assert client.get("/", headers={"X-User": "boris"}).status_code == 303
-
-
-def mark_of(client: TestClient) -> str:
-    found = re.search(r'name="mark" value="([^"]+)"', client.get("/").text)
-    assert found is not None
-    return found[1]
 
 
 def test_only_forms_of_this_server_and_session_change_something(page: Page) -> None:

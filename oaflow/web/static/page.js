@@ -3,15 +3,46 @@
 const main = document.querySelector("main[data-live]");
 if (main) follow(main.dataset.live);
 
-function follow(address) {
-  const away = document.querySelector("[data-part=away]");
-  const say = (text) => {
-    away.textContent = text;
-    away.hidden = !text;
-  };
+const log = document.querySelector("[data-log]");
+if (log) read(log);
+
+// What is still being counted comes when it is there, in the place of what says so.
+const again = document.querySelector("[data-again]");
+if (again) setTimeout(renew, 1000 * again.dataset.again);
+
+async function renew() {
+  let seconds = 5;
+  try {
+    const answer = await fetch(location);
+    const come = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
+    if (answer.ok) document.querySelector("main").replaceChildren(...come.childNodes);
+    seconds = document.querySelector("[data-again]")?.dataset.again;
+  } catch {
+    // The server is away: it is asked again.
+  }
+  if (seconds) setTimeout(renew, 1000 * seconds);
+}
+
+// Events from an address, which the page says where it is cut off from them.
+function heard(address) {
   const events = new EventSource(address);
   events.addEventListener("open", () => say(""));
   events.addEventListener("error", () => say("Not connected to the server: what is shown may be old."));
+  // A connection that is left open is one of the six that a browser has for a server. Who comes back by the browser's
+  // own button may find the page as it was left.
+  addEventListener("pagehide", () => events.close());
+  addEventListener("pageshow", (event) => event.persisted && location.reload());
+  return events;
+}
+
+function say(text) {
+  const away = document.querySelector("[data-part=away]");
+  away.textContent = text;
+  away.hidden = !text;
+}
+
+function follow(address) {
+  const events = heard(address);
   events.addEventListener("away", (event) => say(event.data));
   events.addEventListener("counts", (event) => {
     say("");
@@ -25,23 +56,64 @@ function follow(address) {
     for (const node of document.querySelectorAll("g[data-stage]")) {
       for (const mark of ["waits", "busy"]) node.classList.toggle(mark, marks[mark].includes(node.dataset.stage));
     }
-    for (const { source, stage, error, jobs } of marks.ways) {
+  });
+  events.addEventListener("ways", (event) => {
+    for (const { source, stage, error, jobs, rate } of JSON.parse(event.data)) {
       for (const way of document.querySelectorAll(`g.edge.${error ? "error" : "next"}`)) {
         const text = way.querySelector("[data-count]");
         if (!text || way.dataset.from !== source || way.dataset.to !== stage) continue;
-        text.textContent = jobs.toLocaleString("en");
+        text.textContent = rate ? `${short(jobs)} · ${short(rate)}/s` : jobs.toLocaleString("en");
         way.classList.add("counted");
       }
     }
   });
+  events.addEventListener("runs", (event) => list(event.data));
   for (const name of ["head", "doing"]) {
     events.addEventListener(name, (event) => {
       // The server has escaped what is in it, as in the page itself.
       document.querySelector(`[data-part=${name}]`).innerHTML = event.data;
     });
   }
-  // A connection that is left open is one of the six that a browser has for a server.
-  addEventListener("pagehide", () => events.close());
+}
+
+// The latest runs: rows that are as they were stay, with what has the focus.
+function list(html) {
+  const body = document.querySelector("[data-runs]");
+  const come = document.createElement("template");
+  come.innerHTML = `<table><tbody>${html}</tbody></table>`;
+  const rows = [...come.content.querySelectorAll("tr")];
+  if (!body) {
+    if (rows.length) location.reload();
+    return;
+  }
+  const known = new Map([...body.children].map((row) => [row.dataset.run, row]));
+  for (const [number, row] of rows.entries()) {
+    const old = known.get(row.dataset.run);
+    known.delete(row.dataset.run);
+    if (!old) {
+      body.insertBefore(row, body.children[number] ?? null);
+      continue;
+    }
+    [...row.cells].forEach((cell, at) => {
+      if (!old.cells[at].isEqualNode(cell)) old.cells[at].replaceWith(cell);
+    });
+    if (body.children[number] !== old) body.insertBefore(old, body.children[number] ?? null);
+  }
+  for (const gone of known.values()) gone.remove();
+}
+
+// A log, to which lines come; who has scrolled up stays where they are.
+const MOST_LINES = 1000;
+
+function read(log) {
+  log.scrollTop = log.scrollHeight;
+  heard(log.dataset.log).addEventListener("lines", (event) => {
+    const below = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+    log.insertAdjacentHTML("beforeend", event.data);
+    while (log.children.length > MOST_LINES) log.firstElementChild.remove();
+    document.querySelector("[data-empty]")?.remove();
+    if (below) log.scrollTop = log.scrollHeight;
+  });
 }
 
 function count(stages) {

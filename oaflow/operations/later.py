@@ -1,0 +1,127 @@
+"""
+What takes longer than anybody waits at a page: worked out beside the pages, once for all who ask for it, and kept.
+"""
+
+import queue
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Condition, Thread
+from typing import Any, Generic, TypeVar
+
+from oaflow.errors import OaflowError
+
+T = TypeVar("T")
+
+# What is kept, and what may wait to be worked out.
+_MOST, _MOST_WAITING = 500, 200
+
+# What took so long is not worked out again before so many times that have passed: one twentieth of the time at most.
+_REST = 20
+
+# What went wrong is told for so many seconds before it is tried again.
+_TOLD = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[T]):
+    """
+    What was worked out: as of `at`, in so many seconds.
+    """
+
+    value: T
+    at: datetime
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Place:
+    """
+    What is known under a key. `done` is when it was last worked out, of the clock that only goes ahead.
+    """
+
+    known: Known[Any] | None = None
+    error: OaflowError | None = None
+    done: float = 0.0
+    took: float = 0.0
+    waits: bool = False
+
+
+@dataclass(slots=True)
+class Later:
+    """
+    Works out one thing after the other, in a thread of its own that begins with the first.
+    """
+
+    _places: OrderedDict[Hashable, _Place] = field(default_factory=OrderedDict[Hashable, _Place])
+    _queue: "queue.Queue[tuple[_Place, Callable[[], Any]]]" = field(default_factory=lambda: queue.Queue(_MOST_WAITING))
+    _news: Condition = field(default_factory=Condition)
+    _thread: Thread | None = None
+
+    def ask(
+        self, key: Hashable, work: Callable[[], T], *, fresh: float | None = None, patience: float = 0.0
+    ) -> Known[T] | None:
+        """
+        What is known under a key; None while it is worked out for the first time.
+
+        Args:
+            work: works it out.
+            fresh: seconds after which it is worked out again, while what is known is still answered; None: never.
+            patience: seconds that are waited for what is not known yet.
+
+        Raises:
+            OaflowError: it could not be worked out.
+        """
+        with self._news:
+            place = self._places.get(key)
+            if place is None:
+                place = self._places[key] = _Place()
+            self._places.move_to_end(key)
+            while len(self._places) > _MOST:
+                self._places.popitem(last=False)
+            if not place.waits and self._is_old(place, fresh):
+                self._begin(place, work)
+            if place.known is None and place.waits:
+                self._news.wait_for(lambda: not place.waits, patience)
+            if place.error is not None:
+                raise place.error
+            return place.known
+
+    def _is_old(self, place: _Place, fresh: float | None) -> bool:
+        age = time.monotonic() - place.done
+        if place.error is not None:
+            return age > _TOLD
+        if place.known is None:
+            return True
+        return fresh is not None and age > max(fresh, _REST * place.took)
+
+    def _begin(self, place: _Place, work: Callable[[], Any]) -> None:
+        try:
+            self._queue.put_nowait((place, work))
+        except queue.Full:
+            return  # who asks again finds room
+        place.waits = True
+        if self._thread is None:
+            # A daemon: nobody waits for it at the end.
+            self._thread = Thread(target=self._work, name="oaflow later", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            place, work = self._queue.get()
+            at, begun = datetime.now(UTC), time.monotonic()
+            known, error = place.known, None
+            try:
+                value = work()
+                known = Known(value, at, time.monotonic() - begun)
+            except OaflowError as problem:
+                error = problem
+            except Exception as problem:  # the thread is for all: it outlives what one of them meets
+                error = OaflowError(f"{type(problem).__name__}: {problem}")
+            with self._news:
+                place.known, place.error, place.waits = known, error, False
+                place.done = time.monotonic()
+                place.took = place.done - begun
+                self._news.notify_all()

@@ -1,0 +1,86 @@
+"""
+What takes long is worked out once for all who ask.
+"""
+
+import time
+from threading import Event
+
+import pytest
+
+from oaflow.errors import EnvironmentProblem, OaflowError
+from oaflow.operations.later import Later
+
+
+def test_it_is_worked_out_once_for_all_who_ask_and_kept() -> None:
+    later, gate, begun = Later(), Event(), [0]
+
+    def work() -> int:
+        begun[0] += 1
+        gate.wait(60)
+        return 7
+
+    assert later.ask("key", work) is None
+    assert later.ask("key", work) is None
+    gate.set()
+    known = later.ask("key", work, patience=60)
+    assert known is not None
+    assert known.value == 7
+    assert later.ask("key", work) == known
+    assert begun == [1]
+
+
+def test_what_is_old_is_answered_until_there_is_something_newer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oaflow.operations.later._REST", 0)
+    later, number, gate = Later(), iter(range(10)), Event()
+    gate.set()
+
+    def work() -> int:
+        gate.wait(60)
+        return next(number)
+
+    first = later.ask("key", work, patience=60)
+    assert first is not None
+    gate.clear()
+    assert later.ask("key", work, fresh=0.0) == first
+    gate.set()
+    for _ in range(600):
+        newer = later.ask("key", work, fresh=3600)
+        assert newer is not None
+        if newer.value:
+            break
+        time.sleep(0.02)
+    assert newer.value == 1
+
+
+def test_what_took_long_is_not_soon_worked_out_again() -> None:
+    later, times = Later(), [0]
+
+    def work() -> int:
+        times[0] += 1
+        time.sleep(0.2)
+        return times[0]
+
+    assert later.ask("key", work, patience=60) is not None
+    for _ in range(5):
+        known = later.ask("key", work, fresh=0.0)
+        assert known is not None
+        assert known.value == 1
+    assert times == [1]
+
+
+def test_what_went_wrong_is_told_and_the_next_is_worked_out_all_the_same() -> None:
+    later = Later()
+
+    def away() -> int:
+        raise EnvironmentProblem("the database is away")
+
+    def broken() -> int:
+        raise ZeroDivisionError("by zero")
+
+    with pytest.raises(EnvironmentProblem, match="is away"):
+        later.ask("away", away, patience=60)
+    with pytest.raises(OaflowError, match="ZeroDivisionError: by zero"):
+        later.ask("broken", broken, patience=60)
+    known = later.ask("fine", lambda: 1, patience=60)
+    assert known is not None
+    assert known.value == 1
