@@ -18,6 +18,8 @@ T = TypeVar("T")
 # What is kept, and what may wait to be worked out.
 _MOST, _MOST_WAITING = 500, 200
 
+_THREADS = 2
+
 # What took so long is not worked out again before so many times that have passed: one twentieth of the time at most.
 _REST = 20
 
@@ -52,13 +54,14 @@ class _Place:
 @dataclass(slots=True)
 class Later:
     """
-    Works out one thing after the other, in a thread of its own that begins with the first.
+    Works out one thing after the other, in two threads that begin with the first: something small need not wait for
+    something large.
     """
 
     _places: OrderedDict[Hashable, _Place] = field(default_factory=OrderedDict[Hashable, _Place])
     _queue: "queue.Queue[tuple[_Place, Callable[[], Any]]]" = field(default_factory=lambda: queue.Queue(_MOST_WAITING))
     _news: Condition = field(default_factory=Condition)
-    _thread: Thread | None = None
+    _threads: int = 0
 
     def ask(
         self, key: Hashable, work: Callable[[], T], *, fresh: float | None = None, patience: float = 0.0
@@ -103,10 +106,10 @@ class Later:
         except queue.Full:
             return  # who asks again finds room
         place.waits = True
-        if self._thread is None:
+        if self._threads < _THREADS:
+            self._threads += 1
             # A daemon: nobody waits for it at the end.
-            self._thread = Thread(target=self._work, name="oaflow later", daemon=True)
-            self._thread.start()
+            Thread(target=self._work, name="oaflow later", daemon=True).start()
 
     def _work(self) -> None:
         while True:

@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from oaflow.errors import OaflowError
 from oaflow.web import changes, datasets, live, logs, runs, watches, workers
 from oaflow.web.gate import Gate, cookie_name
-from oaflow.web.site import FOLDER, Site
+from oaflow.web.site import FOLDER, Site, site_of
 
 
 def application(site: Site) -> Gate:
@@ -44,6 +44,7 @@ def application(site: Site) -> Gate:
 
 
 def _leave(request: Request) -> Response:
+    site_of(request).doorkeeper.leave(request.state.visitor)
     answer = RedirectResponse("/", 303)
     answer.delete_cookie(cookie_name(request))
     return answer

@@ -1,5 +1,6 @@
 """
 What can be changed from a page. Each form is sent by POST, does what the command of that name does, and leads back.
+How long a change takes depends on the run: a hundred thousand jobs are sent again in the time that they need.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,7 @@ def _pause(site: Site, run: str, form: dict[str, str]) -> None:
 
 
 def _resume(site: Site, run: str, form: dict[str, str]) -> None:
-    with site.desk.connection() as made:
+    with site.desk.apart() as made:
         found = wanted_run(made, run)
         running.go_on(made, found, folders_from_here(found))
     _worked_on(site, run)
@@ -35,7 +36,7 @@ def _worked_on(site: Site, run: str) -> None:
     """
     if not site.desk.database.embedded:
         return
-    with site.desk.connection() as made:
+    with site.desk.apart() as made:
         alive = any(one.run in (None, run) for one in workers(made, site.settings.dead_after))
     if not alive:
         detach(site.settings, run, 1)
@@ -46,7 +47,7 @@ def _cancel(site: Site, run: str, form: dict[str, str]) -> None:
 
 
 def _retry(site: Site, run: str, form: dict[str, str]) -> None:
-    with site.desk.connection() as made:
+    with site.desk.apart() as made:
         found = wanted_run(made, run)
         running.send_again(made, found, stage=form.get("stage") or None, cause=form.get("cause") or None)
     _worked_on(site, run)

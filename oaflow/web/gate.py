@@ -60,6 +60,9 @@ class Gate:
             name = host.encode("ascii", "backslashreplace").decode()[:200]
             return PlainTextResponse(f"nothing here is named {name!r}\nhelp: oaflow web --name NAME\n", 421)
         path = request.url.path
+        if "\0" in request.scope["path"] or "%00" in request.url.query:
+            # No database has a name with it.
+            return PlainTextResponse("there is no such page\n", 404)
         if path.startswith("/static/"):
             return None
         if request.method not in ("GET", "HEAD", "POST"):

@@ -5,6 +5,7 @@ reads no request and sends no answer.
 
 import ipaddress
 import secrets
+from collections import OrderedDict
 from dataclasses import dataclass
 from hmac import compare_digest
 
@@ -12,6 +13,9 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 # How long a cookie is good for, in seconds: a working day.
 LASTS = 12 * 3600
+
+# Sessions that were left are remembered, so many.
+_MOST_LEFT = 10_000
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -106,6 +110,7 @@ class Doorkeeper:
         self.rules = rules
         secret = secrets.token_urlsafe(32)
         self._cookies = URLSafeTimedSerializer(secret, salt="cookie")
+        self._left: OrderedDict[str, None] = OrderedDict()
 
     def knows_token(self, given: str) -> bool:
         """
@@ -125,6 +130,14 @@ class Doorkeeper:
         """
         return self._cookies.dumps([name, secrets.token_urlsafe(12)])
 
+    def leave(self, visitor: Visitor) -> None:
+        """
+        Whoever left is not known again by the cookie that they had, should somebody have a copy.
+        """
+        self._left[visitor.mark] = None
+        while len(self._left) > _MOST_LEFT:
+            self._left.popitem(last=False)
+
     def visitor(self, cookie: str | None, named: str | None) -> Visitor | None:
         """
         Who it is, or None where that is not known.
@@ -137,7 +150,7 @@ class Doorkeeper:
         if cookie:
             try:
                 name, mark = self._cookies.loads(cookie, max_age=LASTS)
-                found = Visitor(name, mark)
+                found = Visitor(name, mark) if mark not in self._left else None
             except (BadSignature, ValueError, TypeError):
                 found = None
         if self.rules.header is not None:

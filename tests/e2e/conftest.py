@@ -68,7 +68,6 @@ class World:
             refused: whether it is meant to be told that it may not come in.
         """
         context = self.browser.new_context(**{"viewport": {"width": 1200, "height": 780}, **options})
-        page = context.new_page()
         problems: list[str] = []
 
         def heard(said: ConsoleMessage) -> None:
@@ -83,10 +82,14 @@ class World:
             problems.append(f"a script said {dialog.message}")
             dialog.dismiss()
 
-        page.on("console", heard)
-        page.on("request", asked)
-        page.on("dialog", told)
-        page.on("pageerror", lambda error: problems.append(str(error)))
+        def opened(page: Page) -> None:
+            page.on("console", heard)
+            page.on("request", asked)
+            page.on("dialog", told)
+            page.on("pageerror", lambda error: problems.append(str(error)))
+
+        context.on("page", opened)
+        page = context.new_page()
         page.goto(self.url)
         try:
             yield page
@@ -148,8 +151,9 @@ def _fill(world: World) -> None:
     world.run("run", "letters.yml", "-d", "letters", "--workers", "1")
     world.failed = world.latest()
     stages = {
-        "source": {"task": "stages_for_tests.source", "with": {"count": 40}, "next": "work"},
-        "work": {"task": "stages_for_tests.work", "with": {"seconds": 0.1}, "next": "end"},
+        "source": {"task": "stages_for_tests.source", "with": {"count": 120}, "next": "work"},
+        "work": {"task": "stages_for_tests.work", "with": {"seconds": 0.1}, "next": "says"},
+        "says": {"task": "stages_for_tests.prints", "with": {"lines": 1}, "next": "end"},
         "end": {"task": "stages_for_tests.end"},
     }
     (world.folder / "slow.yml").write_text(json.dumps({"pipeline": "slow", "stages": stages}))

@@ -26,6 +26,8 @@ def addresses(world: World) -> list[str]:
         f"{run}/stages/extract",
         f"{failed}/failures",
         f"{run}/documents",
+        f"{run}/receipt?line=indexed",
+        f"{run}/log",
         f"{run}/plan?with={world.failed}",
         "/datasets",
         "/search?q=zurich&dataset=papers",
@@ -55,6 +57,7 @@ def test_every_page_is_fit_for_screen_readers_in_light_and_dark_and_for_a_phone(
     with world.page() as page:
         for address in addresses(world):
             open_at(world, page, address)
+            expect(page.locator("[data-again]")).to_have_count(0, timeout=30_000)
             wrong += mistakes(page)
             page.emulate_media(color_scheme="dark")
             wrong += mistakes(page, "color-contrast")
@@ -111,25 +114,29 @@ def test_a_run_is_watched_paused_resumed_and_seen_to_its_end(world: World) -> No
             stderr=subprocess.DEVNULL,
         )
         try:
-            while not page.get_by_role("link", name=re.compile("^slow-")).count():
-                page.wait_for_timeout(200)
-                page.reload()
-            page.get_by_role("link", name=re.compile("^slow-")).click()
+            # Nothing is loaded again: the run comes into the list, and its numbers come.
+            page.get_by_role("link", name=re.compile("^slow-")).click(timeout=60_000)
+            log = page.context.new_page()
+            log.goto(f"{page.url}/log?stage=says")
+            printed = log.locator(".log .entry").count()
             row = page.locator("tr[data-stage=work]")
-            # Nothing is loaded again: the numbers come.
             expect(row.locator("[data-counter=done]")).to_have_text(re.compile("^[1-9]"), timeout=30_000)
             expect(row.locator("[data-counter=rate]")).to_have_text(re.compile("^[0-9.]+$"), timeout=10_000)
+            way = page.locator("g.edge.next[data-to=says] [data-count]")
+            expect(way).to_have_text(re.compile("^[0-9]+ · [0-9.]+/s$"), timeout=10_000)
             page.get_by_role("button", name="Pause").click()
             expect(page.locator(".state").first).to_have_text("paused")
             expect(page.get_by_text("it is paused:")).to_be_visible()
             page.get_by_role("button", name="Resume").click()
             expect(page.locator(".state").first).to_have_text("running")
-            expect(page.locator(".state").first).to_have_text("finished", timeout=40_000)
-            expect(row.locator("[data-counter=done]")).to_have_text("40")
+            expect(page.locator(".state").first).to_have_text("finished", timeout=120_000)
+            expect(row.locator("[data-counter=done]")).to_have_text("120")
             expect(page.get_by_role("button", name="Pause")).to_be_hidden()
             # The graph says the same, and what went along its ways; a box leads to its stage.
-            expect(page.locator("g[data-stage=work] [data-counts]").first).to_have_text("40 done")
-            expect(page.locator("g.edge.next[data-to=work] [data-count]")).to_have_text("40")
+            expect(page.locator("g[data-stage=work] [data-counts]").first).to_have_text("120 done")
+            expect(page.locator("g.edge.next[data-to=work] [data-count]")).to_have_text("120")
+            # More than there were when it was opened.
+            expect(log.locator(".log .entry").nth(printed + 5)).to_contain_text("of [bold]doc-")
             page.locator("g[data-stage=work] a").click()
             expect(page.get_by_role("heading", name="Jobs that were run, the newest first")).to_be_visible()
             assert followed.wait(30) == 0
@@ -157,6 +164,56 @@ def test_a_cause_is_opened_by_keyboard_and_sent_again(world: World) -> None:
         page.get_by_text("Cancel …").click()
         page.get_by_role("button", name="Cancel the run").click()
         expect(page.locator(".state").first).to_have_text("cancelled")
+
+
+def test_a_page_that_nobody_sees_is_told_nothing_until_it_is_seen_again(world: World) -> None:
+    def seen(page: Page, *, hidden: bool) -> None:
+        page.evaluate(
+            "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
+            " document.dispatchEvent(new Event('visibilitychange')) }",
+            hidden,
+        )
+
+    with world.page() as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        events = f"{world.root}/runs/{world.ingested}/events"
+        with page.expect_request(events):
+            open_at(world, page, f"/runs/{world.ingested}")
+        seen(page, hidden=True)
+        seen(page, hidden=True)
+        with page.expect_request(events):
+            seen(page, hidden=False)
+        assert asked.count(events) == 2
+
+
+def test_a_task_is_limited_and_plans_are_compared_from_the_page(world: World) -> None:
+    with world.page() as page:
+        page.get_by_role("link", name="Limits").click()
+        page.get_by_label("queue/task").fill("slow/stages_for_tests.work")
+        page.get_by_label("at once").fill("3")
+        page.get_by_role("button", name="Limit").click()
+        row = page.get_by_role("row", name="slow/stages_for_tests.work")
+        expect(row).to_contain_text("operator")
+        row.get_by_role("button", name="Clear").click()
+        expect(page.get_by_text("Nothing is limited.")).to_be_visible()
+        open_at(world, page, f"/runs/{world.failed}")
+        page.get_by_role("link", name="Plan").click()
+        page.get_by_label("from the plan of").fill(world.ingested)
+        page.get_by_role("button", name="Compare").click()
+        expect(page.locator(".changes")).to_contain_text("crawl")
+
+
+def test_datasets_come_with_their_sizes_and_a_receipt_lists_its_documents(world: World) -> None:
+    with world.page() as page:
+        page.get_by_role("link", name="Datasets").click()
+        row = page.get_by_role("row", name=re.compile("^papers"))
+        expect(row.get_by_role("cell").first).to_have_text("3", timeout=30_000)
+        open_at(world, page, f"/runs/{world.ingested}")
+        page.get_by_role("link", name="Receipt").click()
+        expect(page.get_by_text("Balanced: every document is accounted for.")).to_be_visible(timeout=30_000)
+        page.get_by_role("link", name="unreadable").click()
+        expect(page.get_by_role("link", name="empty.pdf")).to_be_visible(timeout=30_000)
 
 
 def test_what_stands_still_without_scripts_is_all_there(world: World) -> None:

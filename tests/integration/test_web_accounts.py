@@ -174,5 +174,4 @@ def test_what_is_printed_is_text_and_what_is_no_log_does_no_harm(page: Page) -> 
     assert "x" * 3000 not in shown
     # No way out of the folder of logs.
     for name in ("..%2F..%2Fetc%2Fpasswd", "%2Fetc%2Fpasswd", "..", "%00"):
-        assert client.get(f"/runs/{name}/log").status_code in (404, 500), name
-    page.bugs.clear()  # NUL in a name is refused by the database
+        assert client.get(f"/runs/{name}/log").status_code == 404, name

@@ -1,5 +1,7 @@
 // What a page does while it is open: it follows its run. Without it every page works, and stands still.
 
+const MOST_LINES = 1000;
+
 const main = document.querySelector("main[data-live]");
 if (main) follow(main.dataset.live);
 
@@ -23,16 +25,33 @@ async function renew() {
   if (seconds) setTimeout(renew, 1000 * seconds);
 }
 
-// Events from an address, which the page says where it is cut off from them.
-function heard(address) {
-  const events = new EventSource(address);
-  events.addEventListener("open", () => say(""));
-  events.addEventListener("error", () => say("Not connected to the server: what is shown may be old."));
-  // A connection that is left open is one of the six that a browser has for a server. Who comes back by the browser's
-  // own button may find the page as it was left.
-  addEventListener("pagehide", () => events.close());
-  addEventListener("pageshow", (event) => event.persisted && location.reload());
-  return events;
+// Events from an address, which the page says where it is cut off from them. A connection that is left open is one of the
+// six that a browser has for a server: a page that nobody sees has none, and catches up when it is seen again.
+function hear(address, listeners) {
+  let events = null;
+  let last = "";
+  const open = () => {
+    if (events || document.hidden) return;
+    const from = new URL(address, location);
+    if (last) from.searchParams.set("after", last);
+    events = new EventSource(from);
+    events.addEventListener("open", () => say(""));
+    events.addEventListener("error", () => say("Not connected to the server: what is shown may be old."));
+    for (const [name, listener] of Object.entries(listeners)) {
+      events.addEventListener(name, (event) => {
+        last = event.lastEventId || last;
+        listener(event.data);
+      });
+    }
+  };
+  const close = () => {
+    events?.close();
+    events = null;
+  };
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", open);
+  open();
 }
 
 function say(text) {
@@ -42,37 +61,40 @@ function say(text) {
 }
 
 function follow(address) {
-  const events = heard(address);
-  events.addEventListener("away", (event) => say(event.data));
-  events.addEventListener("counts", (event) => {
-    say("");
-    const { offers, stages } = JSON.parse(event.data);
-    count(stages);
-    draw(stages);
-    for (const offer of document.querySelectorAll("[data-offer]")) offer.hidden = !offers.includes(offer.dataset.offer);
-  });
-  events.addEventListener("marks", (event) => {
-    const marks = JSON.parse(event.data);
-    for (const node of document.querySelectorAll("g[data-stage]")) {
-      for (const mark of ["waits", "busy"]) node.classList.toggle(mark, marks[mark].includes(node.dataset.stage));
-    }
-  });
-  events.addEventListener("ways", (event) => {
-    for (const { source, stage, error, jobs, rate } of JSON.parse(event.data)) {
-      for (const way of document.querySelectorAll(`g.edge.${error ? "error" : "next"}`)) {
-        const text = way.querySelector("[data-count]");
-        if (!text || way.dataset.from !== source || way.dataset.to !== stage) continue;
-        text.textContent = rate ? `${short(jobs)} · ${short(rate)}/s` : jobs.toLocaleString("en");
-        way.classList.add("counted");
+  // The server has escaped what is in it, as in the page itself.
+  const fill = (name) => (html) => (document.querySelector(`[data-part=${name}]`).innerHTML = html);
+  hear(address, {
+    away: say,
+    counts: (data) => {
+      say("");
+      const { offers, stages } = JSON.parse(data);
+      count(stages);
+      draw(stages);
+      for (const offer of document.querySelectorAll("[data-offer]")) offer.hidden = !offers.includes(offer.dataset.offer);
+    },
+    marks: (data) => {
+      const marks = JSON.parse(data);
+      for (const node of document.querySelectorAll("g[data-stage]")) {
+        for (const mark of ["waits", "busy"]) node.classList.toggle(mark, marks[mark].includes(node.dataset.stage));
       }
-    }
+    },
+    ways: (data) => JSON.parse(data).forEach(pass),
+    head: fill("head"),
+    doing: fill("doing"),
+    runs: (html) => {
+      say("");
+      list(html);
+    },
   });
-  events.addEventListener("runs", (event) => list(event.data));
-  for (const name of ["head", "doing"]) {
-    events.addEventListener(name, (event) => {
-      // The server has escaped what is in it, as in the page itself.
-      document.querySelector(`[data-part=${name}]`).innerHTML = event.data;
-    });
+}
+
+// How many went along a way, and how many a second.
+function pass({ source, stage, error, jobs, rate }) {
+  for (const way of document.querySelectorAll(`g.edge.${error ? "error" : "next"}`)) {
+    const text = way.querySelector("[data-count]");
+    if (!text || way.dataset.from !== source || way.dataset.to !== stage) continue;
+    text.textContent = rate ? `${short(jobs)} · ${short(rate)}/s` : jobs.toLocaleString("en");
+    way.classList.add("counted");
   }
 }
 
@@ -103,16 +125,16 @@ function list(html) {
 }
 
 // A log, to which lines come; who has scrolled up stays where they are.
-const MOST_LINES = 1000;
-
 function read(log) {
   log.scrollTop = log.scrollHeight;
-  heard(log.dataset.log).addEventListener("lines", (event) => {
-    const below = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-    log.insertAdjacentHTML("beforeend", event.data);
-    while (log.children.length > MOST_LINES) log.firstElementChild.remove();
-    document.querySelector("[data-empty]")?.remove();
-    if (below) log.scrollTop = log.scrollHeight;
+  hear(log.dataset.log, {
+    lines: (html) => {
+      const below = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+      log.insertAdjacentHTML("beforeend", html);
+      while (log.children.length > MOST_LINES) log.firstElementChild.remove();
+      document.querySelector("[data-empty]")?.remove();
+      if (below) log.scrollTop = log.scrollHeight;
+    },
   });
 }
 
