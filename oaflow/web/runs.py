@@ -25,9 +25,9 @@ from oaflow.web.site import site_of
 
 _KINDS = ("found", "skipped", "unreadable", "unchanged")
 
-# A picture of at most this width stands beside the stages, and not above them; one that is wider than the page is not
-# made smaller, but moved.
-_NARROW, _WIDE = 620.0, 1300.0
+# A picture of at most this width stands beside the stages, and not above them; one that is wider than the page, or much
+# higher than a screen, is not made smaller, but moved.
+_NARROW, _WIDE, _TALL = 620.0, 1300.0, 1600.0
 
 # Seconds after which a page comes again that waits for what is worked out.
 _SOON = 2
@@ -58,8 +58,8 @@ def run(request: Request) -> Response:
         private = site.desk.database.embedded
         doing = browsing.doing_of(made, standing, site.settings.dead_after, private=private)
         picture = _picture(standing.run.id, plan_of(made, standing.run), standing.bound.disabled)
-    size = re.search(r'width="([0-9.]+)"', picture)
-    width = float(size[1]) if size is not None else 0.0
+    size = re.search(r'width="([0-9.]+)" height="([0-9.]+)"', picture)
+    width, height = (float(size[1]), float(size[2])) if size is not None else (0.0, 0.0)
     return site.page(
         request,
         "run",
@@ -70,6 +70,7 @@ def run(request: Request) -> Response:
         picture=picture,
         narrow=width <= _NARROW,
         wide=width > _WIDE,
+        tall=height > _TALL,
     )
 
 
