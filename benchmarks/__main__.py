@@ -19,7 +19,8 @@ PAGE = ROOT / "docs" / "performance.md"
 
 NAMES = (
     *("startup", "checking", "chain", "field", "distance", "latency", "fanout", "backlog", "claims", "fairness"),
-    *("limits", "estimates", "idle", "pages", "expressions", "cores", "crashes", "ingest", "memory", "kills", "demo"),
+    *("limits", "estimates", "idle", "pages", "history", "telemetry", "expressions", "cores", "crashes", "ingest"),
+    *("again", "disk", "memory", "kills", "demo"),
 )
 
 

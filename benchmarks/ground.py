@@ -2,6 +2,7 @@
 What the measurements stand on: a private server as users have it, fresh databases, runs of no-op stages, and commands.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -81,13 +82,26 @@ class Ground:
             **more,
         }
 
-    def ingest(self, folder: Path, address: str, executors: int) -> "subprocess.Popen[bytes]":
+    def ingested(self, folder: Path, address: str, executors: int, **more: str) -> dict[str, Any]:
+        """
+        `oaflow run ingest` over a folder, ended; its answer.
+
+        Raises:
+            RuntimeError: some failed.
+        """
+        process = self.ingest(folder, address, executors, **more)
+        out, _ = process.communicate()
+        if process.returncode != 0:
+            raise RuntimeError(f"the run ended with exit code {process.returncode}: {out.decode()}")
+        return json.loads(out)
+
+    def ingest(self, folder: Path, address: str, executors: int, **more: str) -> "subprocess.Popen[bytes]":
         """
         `oaflow run ingest` over a folder, begun, with a worker of its own; its `--json` answer comes on stdout.
         """
         return subprocess.Popen(
             command("run", "ingest", "--dataset", f"bench{os.getpid()}", "--workers", "1", "--json", str(folder)),
-            env=self.environment(OAFLOW_DB_URI=address, OAFLOW_EXECUTORS=str(executors)),
+            env=self.environment(OAFLOW_DB_URI=address, OAFLOW_EXECUTORS=str(executors), **more),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -128,13 +142,15 @@ def command(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def worker(ground: Ground, address: str, *, executors: int, workers: int = 1, **more: str) -> Generator[psutil.Process]:
+def worker(
+    ground: Ground, address: str, *, executors: int, workers: int = 1, flags: Sequence[str] = (), **more: str
+) -> Generator[psutil.Process]:
     """
     `oaflow worker` on a database for the time of a block, drained at its end.
     """
     with (ground.folder / "worker.txt").open("ab") as output:
         process = subprocess.Popen(
-            command("worker", "--executors", str(executors), "--workers", str(workers)),
+            command("worker", "--executors", str(executors), "--workers", str(workers), *flags),
             env=ground.environment(OAFLOW_DB_URI=address, **more),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -184,25 +200,27 @@ def begin(address: str, plan: Plan, count: int, *, seal: bool = True, media: Cal
     Start a run of so many jobs, each with one document, and return its id. Sealed: no more will come. `media` says of
     which media type the document of a number is.
     """
-    first = plan.start[0]
-    stage = plan.stages[first]
     with psycopg.connect(address) as connection:
         ledger.store_plan(connection, plan.digest, FORMAT, plan.pipeline, plan.canonical())
         run = ledger.start_run(connection, plan.pipeline, plan.digest, "bench", {})
         declare(connection, run, bind(plan, {}).limits)
         for begun in range(0, count, _AT_ONCE):
             ended = min(begun + _AT_ONCE, count)
-            jobs = (
-                FirstJob(
-                    stage.queue, stage.task, first, 50, args_of(stage, first, run, number, media), (f"doc-{number}",)
-                )
-                for number in range(begun, ended)
-            )
+            jobs = (first_job(plan, run, number, media) for number in range(begun, ended))
             ledger.enter(connection, run, jobs, seal=seal and ended == count)
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("ANALYZE")
         connection.execute("CHECKPOINT")
     return run
+
+
+def first_job(plan: Plan, run: str, number: int, media: Callable[[int], str] | None = None) -> FirstJob:
+    """
+    A job at the start of a plan, with the document of a number.
+    """
+    name = plan.start[0]
+    stage = plan.stages[name]
+    return FirstJob(stage.queue, stage.task, name, 50, args_of(stage, name, run, number, media), (f"doc-{number}",))
 
 
 def args_of(

@@ -39,6 +39,7 @@ def ours(
     workers: int = 1,
     way: Way = direct,
     prepare: Way = direct,
+    **more: str,
 ) -> Rate:
     """
     The chain in `oaflow worker`.
@@ -47,11 +48,12 @@ def ours(
         events: whether procrastinate writes its rows of events; they are left out on oaflow's own server.
         workers: processes, with so many executors each.
         prepare: called with the new database before the run begins.
+        more: variables of the worker.
     """
     address = prepare(place.database("ours", events=events))
     run = begin(address, chain(tasks), roots)
     before = processor_time(place.postmaster)
-    with worker(place, way(address), executors=executors, workers=workers):
+    with worker(place, way(address), executors=executors, workers=workers, **more):
         state = finished(address, run)
         time.sleep(0.5)  # what the server's processes used is told when they are idle
         used = processor_time(place.postmaster) - before
