@@ -24,6 +24,13 @@ Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
 Until = Callable[[Callable[[], Any]], Any]
 
 PAGE = ROOT / "docs" / "how-to" / "watch-with-prometheus.md"
+DASHBOARD = ROOT / "deploy" / "grafana-dashboard.json"
+
+_NAME = re.compile(r"\boaflow_[a-z_]+")
+_PART = re.compile(r"_(total|bucket|sum|count)$")  # of a family of samples
+
+# What Grafana puts in the place of these.
+VARIABLES = {"$pipeline": ".*", "$__rate_interval": "1m"}
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("prometheus") and shutil.which("promtool")),
@@ -73,6 +80,13 @@ def test_promtool_finds_nothing_to_say_about_the_page(
     said = promtool("check", "config", str(tmp_path / "prometheus.yml"))
     assert "is valid prometheus config file" in said
     assert f"{len(ALERTS)} rules found" in said
+
+
+def test_promtool_reads_each_expression_of_the_dashboard(tmp_path: Path) -> None:
+    rules = [{"record": f"dashboard:{number}", "expr": asks} for number, asks in enumerate(expressions())]
+    written(tmp_path / "rules.yml", {"groups": [{"name": "dashboard", "rules": rules}]})
+
+    assert f"{len(rules)} rules found" in promtool("check", "rules", str(tmp_path / "rules.yml"))
 
 
 def test_each_alert_comes_when_it_should_and_not_before(
@@ -125,6 +139,11 @@ def test_prometheus_reads_a_worker_and_answers_as_the_ledger(
     assert {rule["name"]: (rule["health"], rule["state"]) for rule in found} == dict.fromkeys(
         ALERTS, ("ok", "inactive")
     )
+    families = json.loads(get(f"{there}/api/v1/metadata")[1])["data"]
+    named = _NAME.findall("\n".join([*expressions(), PAGE.read_text("utf-8")]))
+    assert {_PART.sub("", name) for name in named} <= {_PART.sub("", name) for name in families}
+    answers = {expression: answer(there, expression) for expression in expressions()}
+    assert [expression for expression, said in answers.items() if said["status"] != "success"] == []
     for path in ("/metrics", "/metrics/database"):
         promtool("check", "metrics", stdin=get(f"{url}{path}")[1])
 
@@ -200,15 +219,31 @@ def asked(there: str, expression: str) -> dict[tuple[str, ...], float]:
     """
     What it answers to an expression, by the values of the labels in the order in which the expression names them.
     """
-    status, text = get(f"{there}/api/v1/query?{urllib.parse.urlencode({'query': expression})}")
-    if status != 200:  # it is still reading what it has, or is not ready
+    said = answer(there, expression)
+    if said["status"] != "success":  # it is still reading what it has, or is not ready
         return {}
     order = re.search(r"by \(([^)]*)\)", expression)
     names = [name.strip() for name in order[1].split(",")] if order else []
     return {
         tuple(one["metric"][name] for name in names if name in one["metric"]): float(one["value"][1])
-        for one in json.loads(text)["data"]["result"]
+        for one in said["data"]["result"]
     }
+
+
+def answer(there: str, expression: str) -> dict[str, Any]:
+    status, text = get(f"{there}/api/v1/query?{urllib.parse.urlencode({'query': expression})}")
+    return json.loads(text) if status in (200, 400, 422) else {"status": f"HTTP {status}"}
+
+
+def expressions() -> list[str]:
+    """
+    What the dashboard asks, with a value for each variable.
+    """
+    panels = json.loads(DASHBOARD.read_text("utf-8"))["panels"]
+    found = [target["expr"] for panel in panels for target in panel["targets"]]
+    for variable, value in VARIABLES.items():
+        found = [one.replace(variable, value) for one in found]
+    return found
 
 
 def evaluated(there: str) -> list[dict[str, Any]]:
