@@ -28,6 +28,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 
 from oaflow import __version__
 from oaflow.ledger.rows import Completion
+from oaflow.plan import ANSWERS
 from oaflow.runtime.held import Held
 
 # At the end of a worker, what was not sent by then stays unsent.
@@ -109,6 +110,8 @@ class Spans:
                 )
         if mine is None or completion.outcome == "chunk":
             return
+        if last and (held.row.queue, held.row.task) == ANSWERS:
+            yield from self._served(mine, held, completion, document)
         error = detail.get("error", {})
         parent = None if completion.parent is None else span_number(run, completion.parent)
         facts: dict[str, str | int | float | list[str]] = {
@@ -130,6 +133,33 @@ class Spans:
             facts |= {"oaflow.document": documents[0], "oaflow.documents": documents}
         times = (completion.started, completion.ended)
         yield self._span(mine, parent, stage, times, facts, error=error, bad=completion.outcome in _BAD)
+
+    def _served(
+        self, answer: SpanContext, held: Held, completion: Completion, document: str | None
+    ) -> Iterator[ReadableSpan]:
+        """
+        The job of a service of others, which sends no span: so that its answer, and all that follows, hangs where that
+        was handed over. When the service began with it is not known: it takes no time.
+        """
+        answered = orjson.loads(held.row.args)["payload"]["context"]["oaflow"]["answered"]
+        # Under `emit: stream` each part has an answer, and the last one is empty.
+        if completion.parent is None or (answered["emit"] == "stream" and answered["returned"]):
+            return
+        number = span_number(completion.run, completion.parent)
+        context = SpanContext(answer.trace_id, number, is_remote=False, trace_flags=answer.trace_flags)
+        above = answered.get("parent")
+        facts: dict[str, Any] = {
+            "oaflow.run": completion.run,
+            "oaflow.stage": completion.stage,
+            "oaflow.job": completion.parent,
+            "oaflow.service": held.passage.plan.stages[completion.stage].task,
+        }
+        if document is not None:
+            facts["oaflow.document"] = document
+        times = (completion.started, completion.started)
+        yield self._span(
+            context, None if above is None else span_number(completion.run, above), completion.stage, times, facts
+        )
 
     def _context(self, run: str, document: str | None, span: int, stage: str) -> SpanContext | None:
         """
