@@ -41,6 +41,14 @@ def note(job: DatasetJob, *, log: str, seconds: float = 0.0) -> DatasetJob:
 
 
 @stage
+def notes_some(job: DatasetJob, *, log: str, first: int, file: str) -> DatasetJob:
+    """Append so many of the documents to a file, and the others when another file is there."""
+    while _number(job) >= first and not Path(file).exists():
+        time.sleep(0.05)
+    return note(job, log=log)
+
+
+@stage
 def writes(job: DatasetJob, *, log: str, seconds: float = 0.0) -> DatasetJob:
     """Write what came into the store, take some time, and append the document to a file."""
     with job.get_writer() as writer:

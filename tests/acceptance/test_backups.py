@@ -40,7 +40,8 @@ def again(home: Path) -> Iterator[Path]:
 def test_a_run_goes_on_where_its_backup_was_taken(
     private: Command, home: Path, again: Path, started: Started, until: Until
 ) -> None:
-    name = chain(private, "note", JOBS, {"log": str(private.folder / "noted"), "seconds": 0.3})
+    go = private.folder / "go"
+    name = chain(private, "notes_some", JOBS, {"log": str(private.folder / "noted"), "first": 10, "file": str(go)})
     kept = home / "archive" / "da/39/a3/da39a3ee5e6b4b0d3255bfef95601890afd80709"
     kept.mkdir(parents=True)
     (kept / "data").touch()
@@ -49,11 +50,19 @@ def test_a_run_goes_on_where_its_backup_was_taken(
     running = started(private.start("run", name, "-d", "demo", "--workers", "1", "--json"))
     until(lambda: len(noted(private)) >= 5)
 
-    made = private("backup", "monday.tar", "--json", env={"OAFLOW_KEEP": "30"})
+    secret = {
+        "OAFLOW_WEB_PASSWORD": "canary-page",
+        "OAFLOW_WEBHOOK_SECRET": "whsec_canary",
+        "OAFLOW_POOL_URI": "postgresql://me:canary@127.0.0.1:1/nothing",
+        "AWS_SECRET_ACCESS_KEY": "canary-key",
+    }
+    made = private("backup", "monday.tar", "--json", env={"OAFLOW_KEEP": "30"} | secret)
 
     assert made.code == 0, made.err
     assert running.poll() is None, "the run was over before the backup was taken"
+    go.touch()
     assert (private.folder / "monday.tar").stat().st_mode & 0o777 == 0o600
+    assert b"canary" not in (private.folder / "monday.tar").read_bytes()
     assert private("backup", "monday.tar").help == "oaflow backup NEW.tar"
     running.send_signal(signal.SIGINT)
     ended(running)

@@ -52,6 +52,7 @@ class Collector(ThreadingHTTPServer):
         self.hangs, self.asked, self.over = hangs, threading.Event(), threading.Event()
         self.spans: list[Span] = []
         self.services: set[str] = set()
+        self.facts: set[str] = set()  # of the services
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
 
@@ -71,6 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         for resource in told.resource_spans:
             names = {one.key: one.value.string_value for one in resource.resource.attributes}
             self.server.services.add(names["service.name"])
+            self.server.facts.add(str(resource.resource))
             self.server.spans.extend(span for scope in resource.scope_spans for span in scope.spans)
         self.send_response(200)
         self.send_header("content-length", "0")

@@ -32,6 +32,14 @@ def test_without_an_address_it_is_the_private_server_of_the_home():
     assert str(address) == "database 'oaflow' of the private server in /srv/oaflow/postgres/run"
 
 
+def test_what_is_printed_of_settings_and_addresses_has_no_password_in_it():
+    uri = "postgresql://me:canary@db.example/aleph"
+    settings = Settings(db_uri=uri, pool_uri=uri, entities_uri=uri, archive_uri=uri)
+
+    assert "canary" not in repr(settings)
+    assert "canary" not in f"{locate(settings)!r}{locate(settings)}"
+
+
 @pytest.mark.parametrize("name", ["OAFLOW_DB_URI", "PROCRASTINATE_DB_URI", "OPENALEPH_DB_URI", "ALEPH_DATABASE_URI"])
 def test_an_address_says_who_named_it_and_never_the_password(monkeypatch, name):
     monkeypatch.setenv(name, "postgresql://me:secret@db.example/aleph")
