@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from oaflow.forecast import forecast, spent
+from oaflow.forecast import Forecast, forecast, spent
 from oaflow.ledger.limits import limits
 from oaflow.ledger.runs import Run, StageProgress, recent_runs
 from oaflow.ledger.timings import Shift, Timing, shifts, timings, waiting_media
@@ -96,9 +96,7 @@ def estimate_of(
     for name, kinds in media.items():
         if (strange := model.unseen(name, kinds)) is not None:
             return Estimate(why=f"of {strange or 'another type'} at stage {name} much waits, and none is done")
-    losses = losses_of(own, stages, worked, held, seconds)
-    work = model.work(open_stages, now, media=media, pause=losses.pause, held=losses.held, begun=True)
-    found = forecast(work, stretch=losses.stretch)
+    found = rest_of(own, model, stages, worked, now, media)
     return Estimate(
         found.seconds,
         found.low,
@@ -106,6 +104,27 @@ def estimate_of(
         assumes=_assumption(len(here), executors, model, bound, borrowed),
         busiest=found.busiest,
     )
+
+
+def rest_of(
+    own: Model,
+    model: Model,
+    stages: Mapping[str, StageProgress],
+    worked: Sequence[Shift],
+    now: Capacity,
+    media: Mapping[str, Mapping[str, int]],
+) -> Forecast:
+    """
+    How long what is open will take. Pure.
+
+    Args:
+        own: of what the run has done; `model` knows also what earlier ones did.
+        media: of jobs that wait, by stage, how many are of which type, as far as a sample tells.
+    """
+    losses = losses_of(own, stages, worked, now.limits, active(worked))
+    open_stages = {name: float(stage.open) for name, stage in stages.items() if stage.open}
+    work = model.work(open_stages, now, media=media, pause=losses.pause, held=losses.held, begun=True)
+    return forecast(work, stretch=losses.stretch)
 
 
 def unknown_rest(run: Run, bound: BoundPlan, stages: Mapping[str, StageProgress]) -> str | None:
