@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from oaflow.compiler.checking import Checked, check_data
+from oaflow.compiler.checking import Checked, check_data, failed
 from oaflow.compiler.functions import Inspected, InspectionError
 from oaflow.diagnostics import Spans
 from oaflow.editors.places import Named, all_named, mapping_at
@@ -52,12 +52,15 @@ class Document:
     def checked(self) -> Checked:
         """
         All that the compiler has to say of the text. No module is imported: of functions that nobody has looked at
-        nothing is said.
+        nothing is said. Where the checks themselves fail, that is said.
         """
-        loaded = load_text(self.source, self.name)
-        if loaded.data is None:
-            return Checked(None, None, loaded.diagnostics)
-        return check_data(loaded.data, loaded.spans, None if self.functions is None else self._known)
+        try:
+            loaded = load_text(self.source, self.name)
+            if loaded.data is None:
+                return Checked(None, None, loaded.diagnostics)
+            return check_data(loaded.data, loaded.spans, None if self.functions is None else self._known)
+        except Exception as error:  # a mistake of ours: an editor shows it where mistakes are, and types on
+            return Checked(None, None, (failed(error, self.name),))
 
     def _known(self, tasks: tuple[str, ...], /) -> Functions:
         return {task: found for task, found in (self.functions or {}).items() if task in tasks}

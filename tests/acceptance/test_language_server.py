@@ -49,10 +49,11 @@ class Editor:
 
     Args:
         encoding: what it counts in a line.
+        search: where the server's Python looks for modules first.
     """
 
-    def __init__(self, folder: Path, encoding: str) -> None:
-        self.folder, self.encoding = folder, encoding
+    def __init__(self, folder: Path, encoding: str, search: Path | None = None) -> None:
+        self.folder, self.encoding, self.search = folder, encoding, search
         self.client = make_test_lsp_client()
         self.uri = (folder / "letters.yml").as_uri()
         self.version = 1
@@ -62,6 +63,8 @@ class Editor:
         (self.folder / "letters.yml").write_text(LETTERS)
         program = str(Path(sys.executable).parent / "oaflow")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("OAFLOW_")}
+        if self.search is not None:
+            environment["PYTHONPATH"] = str(self.search)
         await self.client.start_io(program, "lsp", env=environment)
         capabilities = client_capabilities("visual_studio_code")
         assert capabilities.general is not None
@@ -277,6 +280,40 @@ def test_modules_are_not_imported_while_somebody_types(tmp_path: Path):
             assert not loud.exists()
             editor.save()
             await _is_there(loud)
+
+    asyncio.run(ask())
+
+
+BROKEN = """\
+import oaflow.compiler.checking
+
+oaflow.compiler.checking.check_names = lambda *_: {}["read"]
+"""
+
+
+def test_where_the_checks_fail_that_is_told_as_a_mistake_and_all_else_is_answered(tmp_path: Path):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sitecustomize.py").write_text(BROKEN)
+
+    async def ask():
+        async with Editor(tmp_path, "utf-16", tmp_path / "broken") as editor:
+            editor.open(LETTERS)
+            (told,) = await editor.told("OAF901")
+            assert told.message.startswith("oaflow itself failed at this pipeline: KeyError: 'read'\n")
+            assert "--debug" in told.message
+            assert told.range.start == types.Position(0, 0)
+
+            shown = await editor.client.text_document_hover_async(types.HoverParams(**editor.asked(LETTERS, "next")))
+            assert shown is not None
+            asked = types.DocumentFormattingParams(
+                types.TextDocumentIdentifier(editor.uri), types.FormattingOptions(tab_size=2, insert_spaces=True)
+            )
+            assert not await editor.client.text_document_formatting_async(asked)
+
+            editor.type(LETTERS + "stages: {}\n")
+            await editor.told("OAF010")
+            editor.type(LETTERS)
+            await editor.told("OAF901")
 
     asyncio.run(ask())
 
