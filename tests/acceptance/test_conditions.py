@@ -3,8 +3,11 @@ Conditions on edges: over a real database, by real workers.
 """
 
 import json
+import subprocess
+from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.acceptance.conftest import Command
@@ -146,6 +149,35 @@ def test_a_condition_that_cannot_be_evaluated_fails_its_job_at_once_with_its_pla
     edge = "`when` of the edge from stage 'marked', port 'default', to 'end'"
     assert failure["message"].startswith(f"{edge} ({place}): ")
     assert "job.context.way > 'one'" in failure["message"]
+
+
+def test_the_place_of_a_condition_that_fails_is_told_in_a_run_of_a_schedule_and_with_retry_here(
+    cli: Command,
+    started: Callable[[subprocess.Popen[str]], subprocess.Popen[str]],
+    until: Callable[[Callable[[], Any]], Any],
+) -> None:
+    pipeline = cli.pipeline(
+        "orders",
+        {
+            "together": {"with": {"count": 1}, "next": "marked"},
+            "marked": {"next": {"to": "end", "when": "job.context.way > 'one'"}},
+            "end": {},
+        },
+    )
+    place = cli.place(pipeline, "job.context.way > 'one'")
+    assert cli("schedule", "add", pipeline, "-d", "demo", "--cron", "0 3 * * *").code == 0
+    (cli.folder / pipeline).unlink()  # a schedule has what was written when it was added
+    with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
+        connection.execute("UPDATE oaflow.schedules SET due_at = now() - interval '1 day'")
+
+    started(cli.start("worker"))
+    (failure,) = until(lambda: [json.loads(line) for line in cli("failures", "--json").out.splitlines()])
+    here = cli("retry", str(failure["job"]), "--here")
+
+    said = f"`when` of the edge from stage 'marked', port 'default', to 'end' ({place}): "
+    assert failure["message"].startswith(said)
+    assert here.code == 1
+    assert f"ConditionError: {said}" in here.out
 
 
 @pytest.mark.parametrize(("mode", "stages"), [("fast", {"quick": 4, "rest": 0}), ("slow", {"quick": 0, "rest": 4})])
