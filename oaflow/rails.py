@@ -24,9 +24,11 @@ def rails(graph: Graph) -> str:
     picture = _Picture()
     order = in_order(graph)
     place = {node.name: number for number, node in enumerate(order)}
+    leaving: dict[str, list[Arrow]] = {node.name: [] for node in order}
+    for arrow in graph.arrows:
+        leaving[arrow.source].append(arrow)
     for node in order:
-        leaving = [arrow for arrow in graph.arrows if arrow.source == node.name]
-        picture.stage(node, leaving, place)
+        picture.stage(node, leaving[node.name], place)
     return picture.text()
 
 

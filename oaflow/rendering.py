@@ -126,8 +126,8 @@ def text_lines(diagnostic: Diagnostic) -> list[str]:
         else:
             # What is so elsewhere, as in a database, has no place here.
             lines.append(f"  note: {visible(label)}" + (f": {_place(at)}" if at.file or at.path else ""))
-    if diagnostic.help is not None:
-        lines.append(f"  help: {visible(diagnostic.help)}")
+    # There is always something to type next.
+    lines.append(f"  help: {visible(diagnostic.help or f'oaflow explain {rule.code}')}")
     return lines
 
 

@@ -74,6 +74,9 @@ def look(name: str) -> dict[str, Any] | InspectionError:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            if inspect.isclass(_there(error.name)):
+                detail = f"{error.name!r} is a class, and workers look for functions in modules"
+                return InspectionError("no-module", detail, help="move the function to the top of its module")
             return InspectionError("no-module", f"no module is named {error.name!r}", _modules_beside(error.name))
         return InspectionError("import-failed", _raised(error))
     except (Exception, SystemExit, KeyboardInterrupt) as error:
@@ -92,6 +95,14 @@ def look(name: str) -> dict[str, Any] | InspectionError:
     # Whatever an author's object does when it is looked at is a finding about that object.
     except Exception as error:
         return InspectionError("not-callable", _raised(error))
+
+
+def _there(name: str) -> Any:
+    """
+    What stands under a dotted name in a module that was imported; None where nothing does.
+    """
+    module, _, attribute = name.rpartition(".")
+    return getattr(sys.modules.get(module), attribute, None)
 
 
 def known_names(names: Mapping[str, Any], pipelines: bool = False) -> list[str]:

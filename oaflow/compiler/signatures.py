@@ -62,6 +62,7 @@ def unusable(name: str, stage: Stage, error: InspectionError, spans: Spans) -> D
             close = did_you_mean(module, error.known)
             help = (
                 close
+                or error.help
                 or "install it, or run oaflow in the folder that it stands in; `external: true` if it is a service's"
             )
         case "import-failed":

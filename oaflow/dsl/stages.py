@@ -115,7 +115,13 @@ def stage(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         def use(**keys: Any) -> StageUse:
             return _use(_importable(function), keys, "stage", caller())
 
-        setattr(function, STAGE_ATTRIBUTE, attached)
+        try:
+            setattr(function, STAGE_ATTRIBUTE, attached)
+        except AttributeError as error:  # one written in C, or the method of an object
+            raise UsageError(
+                f"@stage needs a function of Python, and {name} is of type {type(function).__name__}",
+                help="write a function that calls it",
+            ) from error
         setattr(function, "stage", use)  # noqa: B010 - a function has no such attribute for the type checker
         return function
 
@@ -161,8 +167,14 @@ def _dotted(function: Any) -> str:
 
 def _importable(function: Callable[..., Any]) -> str:
     name = _dotted(function)
-    if "<locals>" in name or "<lambda>" in name:
+    if name.endswith("<lambda>"):
+        raise UsageError(f"{name} has no name that a worker could import", help="write it with `def` at the top")
+    if "<locals>" in name:
         raise UsageError(
             f"{name} is made inside a function, and no worker can import it", help="move it to the top of its module"
+        )
+    if "." in getattr(function, "__qualname__", ""):
+        raise UsageError(
+            f"{name} stands in a class, and no worker can import it", help="move it to the top of its module"
         )
     return name

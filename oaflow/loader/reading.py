@@ -330,7 +330,8 @@ class _Composer:
         return _Stop()
 
     def _empty(self) -> None:
-        message = "there is nothing in the file" if not self._text.strip() else "the file holds comments only"
+        only = "comments only" if all(line.lstrip()[:1] in ("", "#") for line in self.lines) else "marks and no value"
+        message = "there is nothing in the file" if not self._text.strip() else f"the file holds {only}"
         help = "a pipeline begins with `pipeline: NAME` and `stages:`"
         self._note(rules.EMPTY, message, Span(file=self.name), help)
 
@@ -362,7 +363,9 @@ class _Composer:
         cut = quoted_expression(self._line(line)) or (quoted_expression(notes[0][1].source) if notes else None)
         if (earlier := self._earlier(line, error.problem or "")) is not None:
             notes = (*notes, earlier)
-        problem = (error.problem or "it cannot be read").replace("found character '\\t'", "found a tab")
+        problem = _PROBLEMS.get(error.problem or "") or (error.problem or "it cannot be read").replace(
+            "found character '\\t'", "found a tab"
+        )
         self._note(rules.SYNTAX, f"this is not YAML: {problem}", span, cut or _guess(self._line(line), problem), *notes)
 
     def _earlier(self, line: int, problem: str) -> tuple[str, Span] | None:
@@ -402,6 +405,12 @@ class _Composer:
         self._note(rules.BINARY, f"YAML does not allow the character {code}", span, "take it out")
 
 
+# What libyaml says in words of its grammar.
+_PROBLEMS = {
+    "did not find expected <document start>": "the text above ends before this line",
+    "did not find expected node content": "a value is missing here",
+}
+
 # How a quote is written inside of a text in such quotes.
 _QUOTED = {"'": "''", '"': '\\"'}
 
@@ -430,6 +439,16 @@ def _guess(line: str, problem: str) -> str | None:
         return "is `: ` missing behind the key?"
     if "expected <block end>" in problem or "did not find expected key" in problem:
         return "is the line indented like its neighbours?"
+    if "alphabetic or numeric character" in problem and (alias := re.search(r"(?<![\w'\"])[*&][^\s,\]}]*", line)):
+        return f"put the value in quotes: '{alias[0]}'"
+    if "cannot start any token" in problem:
+        return "a value that begins with `%`, `@` or a backtick stands in quotes"
+    if "are not allowed in this context" in problem:
+        return "put the value in quotes, or begin it on a line of its own"
+    if problem == _PROBLEMS["did not find expected <document start>"]:
+        return "write nothing before the first key: is there a mark like `%`, `...` or a bracket too many above?"
+    if problem == _PROBLEMS["did not find expected node content"]:
+        return "write it, in quotes where it is to be empty; or take the comma or the bracket out"
     return None
 
 

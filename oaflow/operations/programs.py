@@ -262,6 +262,8 @@ def _folder(typed: str, path: Path) -> UsageError:
 
 
 def _no_file(typed: str, path: Path) -> UsageError:
+    if path.is_symlink():
+        return UsageError(f"{typed!r} is a link that leads to no file", help=f"ls -l {typed}   (shows where it leads)")
     near = [str(Path(typed).parent / found.name) for found in _pipeline_files(path.parent)]
     close = difflib.get_close_matches(typed, near, n=1)
     return UsageError(

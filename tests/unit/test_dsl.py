@@ -119,6 +119,29 @@ def test_a_function_that_no_worker_could_import_cannot_stand_in_a_pipeline():
     assert caught.value.help == "move it to the top of its module"
 
 
+class Holder:
+    @stage
+    def held(self, job): ...
+
+
+@pytest.mark.parametrize(
+    ("use", "said", "help"),
+    [
+        (lambda: stage(lambda job: job).stage(), "has no name that a worker could import", "write it with `def`"),
+        (lambda: Holder.held.stage(), "Holder.held stands in a class, and no worker can import it", "move it"),
+        (lambda: stage(print), "builtins.print is of type builtin_function", "write a function that calls it"),
+        (lambda: stage("job".upper), "str.upper is of type builtin_function", "write a function that calls it"),
+        (lambda: stage(Holder().held), "Holder.held is of type method", "write a function that calls it"),
+    ],
+    ids=["lambda", "class", "builtin", "text", "method"],
+)
+def test_what_is_no_plain_function_of_a_module_is_told_with_a_way_out(use, said, help):
+    with pytest.raises(UsageError, match=said) as caught:
+        use()
+
+    assert caught.value.help.startswith(help)
+
+
 @pytest.mark.parametrize("key", ["task", "external", "with"])
 def test_what_a_function_says_itself_is_no_key_of_its_stage(key):
     with pytest.raises(UsageError, match=f"takes no '{key}'"):
