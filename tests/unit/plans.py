@@ -3,6 +3,7 @@ Strategies of hypothesis for plans.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from random import Random
 
 from hypothesis import strategies as st
@@ -34,8 +35,9 @@ params = st.fixed_dictionaries(
 )
 
 
-@st.composite
-def stages(draw: st.DrawFn, names: tuple[str, ...]) -> PlannedStage:
+# A strategy is made once for the same names: made for each stage, it takes more than what it draws.
+@cache
+def stages(names: tuple[str, ...]) -> st.SearchStrategy[PlannedStage]:
     """
     One stage with edges to any of the names.
     """
@@ -49,40 +51,45 @@ def stages(draw: st.DrawFn, names: tuple[str, ...]) -> PlannedStage:
         rest=st.booleans(),
         load=st.booleans(),
     )
-    return PlannedStage(
-        task=draw(st.sampled_from(["m.one", "m.two"])),
-        queue=draw(st.sampled_from(["q", "r"])),
-        edges=tuple(draw(st.lists(edges, max_size=4, unique_by=lambda edge: (edge.to, edge.port)))),
-        dropped=tuple(draw(st.lists(st.sampled_from(["x", "y", "z"]), unique=True, max_size=3))),
-        options=draw(st.dictionaries(st.sampled_from(["k", "l", "m"]), values, max_size=3)),
-        retry=draw(st.builds(PlannedRetry, max=st.integers(0, 9), base=st.floats(0, 100))),
-        timeout=draw(st.none() | st.floats(0.1, 1e6)),
-        memory=draw(st.none() | st.integers(1, 2**40)),
-        priority=draw(st.integers(-100, 100)),
-        on_error=draw(st.none() | st.sampled_from(names)),
-        emit=draw(st.sampled_from(["success", "stream"])),
-        choose=draw(st.sampled_from(["all", "first"])),
-        lock=draw(st.none() | st.sampled_from(["job.dataset", "params.p"])),
-        enabled=draw(st.booleans() | st.just("params.flag")),
-        external=draw(st.booleans()),
-        origin=draw(st.none() | st.sampled_from(["p/a", "o"])),
-        accepts=draw(st.none() | st.lists(st.sampled_from(["Document", "Person"]), unique=True).map(tuple)),
+    return st.builds(
+        PlannedStage,
+        task=st.sampled_from(["m.one", "m.two"]),
+        queue=st.sampled_from(["q", "r"]),
+        edges=st.lists(edges, max_size=4, unique_by=lambda edge: (edge.to, edge.port)).map(tuple),
+        dropped=st.lists(st.sampled_from(["x", "y", "z"]), unique=True, max_size=3).map(tuple),
+        options=st.dictionaries(st.sampled_from(["k", "l", "m"]), values, max_size=3),
+        retry=st.builds(PlannedRetry, max=st.integers(0, 9), base=st.floats(0, 100)),
+        timeout=st.none() | st.floats(0.1, 1e6),
+        memory=st.none() | st.integers(1, 2**40),
+        priority=st.integers(-100, 100),
+        on_error=st.none() | st.sampled_from(names),
+        emit=st.sampled_from(["success", "stream"]),
+        choose=st.sampled_from(["all", "first"]),
+        lock=st.none() | st.sampled_from(["job.dataset", "params.p"]),
+        enabled=st.booleans() | st.just("params.flag"),
+        external=st.booleans(),
+        origin=st.none() | st.sampled_from(["p/a", "o"]),
+        accepts=st.none() | st.lists(st.sampled_from(["Document", "Person"]), unique=True).map(tuple),
     )
 
 
-@st.composite
-def plans(draw: st.DrawFn) -> Plan:
+@cache
+def _plans_of(names: tuple[str, ...]) -> st.SearchStrategy[Plan]:
+    return st.builds(
+        Plan,
+        pipeline=st.just("p"),
+        start=st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True).map(tuple),
+        params=params,
+        stages=st.fixed_dictionaries({name: stages(names) for name in names}),
+    )
+
+
+@cache
+def plans() -> st.SearchStrategy[Plan]:
     """
     Plans of up to five stages, that need not have passed a check.
     """
-    names = NAMES[: draw(st.integers(1, 5))]
-    start = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True))
-    return Plan(
-        pipeline="p",
-        start=tuple(start),
-        params=draw(params),
-        stages={name: draw(stages(names)) for name in names},
-    )
+    return st.integers(1, len(NAMES)).flatmap(lambda size: _plans_of(NAMES[:size]))
 
 
 def shuffled(plan: Plan, random: Random) -> Plan:
