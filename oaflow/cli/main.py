@@ -126,7 +126,7 @@ def _take_debug(arguments: list[str]) -> bool:
 
 def _unexpected(error: Exception, arguments: list[str]) -> int:
     from oaflow.cli.output import complain
-    from oaflow.errors import OaflowError, UsageError
+    from oaflow.errors import OaflowError
 
     # Raised by the parser of the command line: it has a message of its own and no traceback worth showing.
     message = getattr(error, "format_message", None)
@@ -135,10 +135,10 @@ def _unexpected(error: Exception, arguments: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.stderr.write(text + "\n")
             return 2
-        command = next((word for word in arguments if not word.startswith("-")), "")
-        known = [info.name for info in app.registered_commands] + [info.name for info in app.registered_groups]
-        help = f"oaflow {command} --help" if command in known else "oaflow --help"
-        complain(UsageError(text[:1].lower() + text[1:].rstrip("."), help=help))
+        from oaflow.cli.mistyped import mistyped
+
+        known = [info.name for info in (*app.registered_commands, *app.registered_groups) if isinstance(info.name, str)]
+        complain(mistyped(error, arguments, known))
         return 2
     if type(error).__name__ == "ValidationError" and getattr(error, "title", None) == "Settings":
         from oaflow.settings import wrong

@@ -36,7 +36,8 @@ class NoSuchDatasetError(UsageError):
         from oaflow.plan.params import close_to
 
         self.dataset, self.known = dataset, tuple(known)
-        there = f"there are: {', '.join(known[:10])}" if known else "there is none yet: oaflow run ingest -d " + dataset
+        first = f"there is none yet: oaflow run ingest -d {dataset} SOURCE..."
+        there = f"there are: {', '.join(known[:10])}" if known else first
         super().__init__(f"there is no dataset {dataset!r}", help=close_to(dataset, known) or there)
 
 

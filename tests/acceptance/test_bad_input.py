@@ -222,8 +222,12 @@ def test_a_setting_that_is_no_number_is_named(offline: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["runn"], ["did you mean 'run', "]),
-        (["run"], ["'PIPELINE'", "oaflow run --help"]),
+        (["runn"], ["no such command 'runn'\n", "help:  did you mean 'run' or "]),
+        (["db", "migrte"], ["help:  did you mean 'migrate'?"]),
+        (["run"], ["'PIPELINE'", "oaflow run PIPELINE -d DATASET [INPUT...]   (oaflow run --help)"]),
+        (["webhook", "add"], ["'URL'", "oaflow webhook add URL   (oaflow webhook add --help)"]),
+        (["run", "ingest", "--datset", "d"], ["no such option: --datset\n", "help:  did you mean '--dataset'?"]),
+        (["run", "ingest", "--zzzzz"], ["no such option: --zzzzz\n", "help:  oaflow run --help"]),
         (["check", "ingest", "-f", "xml"], ["no format 'xml'", "concise"]),
         (["graph", "ingest", "-f", "svg", "--no-such"], ["--no-such"]),
         (["explain", "OAF999"], ["'OAF999'"]),
