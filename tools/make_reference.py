@@ -1,17 +1,21 @@
 """
-Write docs/reference/commands.md, json-output.md and settings.md from the program itself, the tables of keys in
-pipeline.md, and what the pages of keys begin with: `python tools/make_reference.py`.
+Write docs/reference/commands.md, json-output.md, settings.md and operations.md from the program itself, the tables of
+keys in pipeline.md, and what the pages of keys begin with: `python tools/make_reference.py`.
 """
 
+import ast
+import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
+from oaflow import operations
 from oaflow.cli.main import app
 from oaflow.compiler import keys
 from oaflow.operations.printing import output_schema
@@ -102,6 +106,28 @@ SETTINGS_HEAD = """\
 Environment variables, read when a command starts. Where a row names several, the first that is set counts; the
 others are those that OpenAleph deployments set already. This page is made by `tools/make_reference.py`.
 """
+
+
+OPERATIONS_HEAD = """\
+# Operations from Python
+
+`oaflow.operations`: what the commands do, for programs. [How it is used](../how-to/use-from-python.md), and
+[what of it is stable](../decisions/python-api.md). This page is made by `tools/make_reference.py`.
+
+Where `run` is left out it is the latest run. Without `settings` those of the environment hold, read with each call;
+`Settings(db_uri=..., home=...)` has the names of the [settings](settings.md) without `OAFLOW_`, in small letters. What
+is said to be a `Stream` is for `for` and for `async for`, and raises when the loop begins.
+
+## Calls
+"""
+
+EVENTS_HEAD = """\
+## Events
+
+What `follow` gives: `Event` is one of these.
+"""
+
+SECTIONS = {"Args:": "Arguments", "Attributes:": "Fields", "Returns:": "Returns", "Raises:": "Raises"}
 
 
 def commands_page() -> str:
@@ -228,6 +254,79 @@ def _key_head(place: str, name: str) -> Iterator[str]:
         yield keys.table(MEMBERS[place, name]) + "\n"
 
 
+def operations_page() -> str:
+    """
+    What programs may call, from its docstrings.
+    """
+    names = {name: getattr(operations, name) for name in operations.__all__ if name not in ("Event", "Settings")}
+    events = get_args(operations.Event)
+    calls = {name: thing for name, thing in names.items() if not isinstance(thing, type)}
+    errors = {name: thing for name, thing in names.items() if name not in calls and issubclass(thing, Exception)}
+    others = {name: thing for name, thing in names.items() if name not in calls and name not in errors}
+    parts = [OPERATIONS_HEAD]
+    parts += [_described(name, calls[name]) for name in calls]
+    parts.append(EVENTS_HEAD)
+    parts += [_described(event.__name__, event) for event in events]
+    parts.append("## What else is returned\n")
+    parts += [_described(name, others[name]) for name in others if others[name] not in events]
+    parts.append("## Errors\n")
+    parts += [_described(name, errors[name]) for name in errors]
+    return "\n".join(parts)
+
+
+def _described(name: str, thing: Any) -> str:
+    (node,) = ast.parse(textwrap.dedent(inspect.getsource(thing))).body
+    lines = list(_signature(node) if isinstance(node, ast.FunctionDef) else _members(node))
+    shown = ['```python skip="a signature, as the program has it"', *lines, "```", ""] if lines else []
+    return "\n".join([f"### {name}\n", *shown, *_prose(inspect.getdoc(thing) or ""), ""])
+
+
+def _signature(function: ast.FunctionDef) -> Iterator[str]:
+    given = function.args
+    yield f"def {function.name}("
+    first = len(given.args) - len(given.defaults)
+    for number, one in enumerate(given.args):
+        yield f"    {ast.unparse(one)}{f' = {ast.unparse(given.defaults[number - first])}' if number >= first else ''},"
+    if given.vararg or given.kwonlyargs:
+        yield f"    *{ast.unparse(given.vararg) if given.vararg else ''},"
+    for one, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
+        yield f"    {ast.unparse(one)}{f' = {ast.unparse(default)}' if default else ''},"
+    yield f") -> {ast.unparse(function.returns) if function.returns else 'None'}"
+
+
+def _members(node: Any) -> Iterator[str]:
+    """
+    The fields of a class, and what can be asked of it.
+    """
+    for one in node.body:
+        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) and one.target.id != "exit_code":
+            yield f"{one.target.id}: {ast.unparse(one.annotation)}"
+        # Its JSON is that of a command, and described there.
+        if isinstance(one, ast.FunctionDef) and not one.name.startswith("_") and not one.name.endswith("_json"):
+            returned = ast.unparse(one.returns) if one.returns else "None"
+            given = ", ".join(argument.arg for argument in one.args.args[1:])
+            yield f"{one.name}: {returned}" if one.decorator_list else f"{one.name}({given}) -> {returned}"
+
+
+def _prose(doc: str) -> Iterator[str]:
+    """
+    A docstring as Markdown: its sections are lists.
+    """
+    section = False
+    for line in doc.splitlines():
+        if line in ("Args:", "Attributes:", "Returns:", "Raises:"):
+            section = True
+            yield from (f"**{SECTIONS[line]}**", "")
+        elif not section or not line.strip():
+            yield line
+        elif line.startswith("     "):
+            yield f"  {line.strip()}"
+        else:
+            name, colon, text = line.strip().partition(": ")
+            known = colon and re.fullmatch(r"[\w, ]+", name) and " " not in name.replace(", ", "")
+            yield f"- `{name}`: {text}" if known else f"- {line.strip()}"
+
+
 def _table(settings: type[BaseSettings]) -> Iterator[str]:
     yield "| variable | meaning | default |"
     yield "|---|---|---|"
@@ -243,6 +342,7 @@ if __name__ == "__main__":
     (FOLDER / "commands.md").write_text(commands_page(), encoding="utf-8")
     (FOLDER / "json-output.md").write_text(output_page(), encoding="utf-8")
     (FOLDER / "settings.md").write_text(settings_page(), encoding="utf-8")
+    (FOLDER / "operations.md").write_text(operations_page(), encoding="utf-8")
     (FOLDER / "pipeline.md").write_text(pipeline_page(), encoding="utf-8")
     for place, known in PLACES.items():
         (FOLDER / "keys" / place).mkdir(parents=True, exist_ok=True)

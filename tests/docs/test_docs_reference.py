@@ -19,7 +19,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 DIRECT = [Requirement(one) for one in [*PROJECT["dependencies"], *EXTRAS["documents"], *EXTRAS["lsp"]]]
 
 
-@pytest.mark.parametrize("name", ["commands", "json-output", "settings", "pipeline"])
+@pytest.mark.parametrize("name", ["commands", "json-output", "settings", "pipeline", "operations"])
 def test_a_page_made_from_the_program_is_as_the_program_is(name: str):
     page = (ROOT / "docs" / "reference" / f"{name}.md").read_text("utf-8")
 
