@@ -239,6 +239,19 @@ def test_in_a_terminal_an_unfinished_run_is_asked_about(
     assert cli("status", first, "--json").json["state"] == state
 
 
+def test_in_a_terminal_a_job_that_is_run_here_stops_in_the_debugger(cli: Command) -> None:
+    name = cli.pipeline("bad", {"source": {"with": {"count": 1}, "next": "fails"}, "fails": {}})
+    assert cli("run", name, *RUN).code == 1
+    job = str(json.loads(cli("failures", "--json").out)["job"])
+
+    ended, seen = terminal(cli, "retry", job, "--here", answer="p job.documents[0] + '!'\nq", question=b"(Pdb)")
+
+    assert ended == 1
+    assert "the debugger stands where it was raised" in seen
+    assert "'doc-0!'" in seen
+    assert "nothing was handed over, and nothing written" in seen
+
+
 def test_a_worker_does_the_runs_of_others_and_leaves_in_order(cli: Command, started: Keep) -> None:
     worker = started(cli.start("worker", "--executors", "1"))
     assert worker.stderr is not None
