@@ -18,6 +18,9 @@ from tests.acceptance.outputs import forms_of
 # Printed by tests of their own, whose output every `Command` holds to the schema.
 ELSEWHERE = {
     ("run", 1),
+    ("resume", 1),
+    ("retry", 1),
+    ("rerun", 1),
     ("status", 2),
     ("search", 0),
     ("webhook test", 0),
@@ -129,7 +132,7 @@ def test_commands_print_what_their_schema_says(cli: Command):
     assert said("logs", run, "-n", "0")
     said("simulate", run)
     said("datasets")
-    said("rerun", run, "--stage", "fails", "--dry-run", form=1)
+    said("rerun", run, "--stage", "fails", "--dry-run", form=2)
     said("route", name, "--against", run, form=1)
     said("plan", name, "--diff", run, form=1)
     said("retry", run, "--stage", "speaks", "--workers", "1", code=1)
