@@ -11,6 +11,7 @@ import typer
 
 from oaflow.cli import (
     asking,
+    assisting,
     authoring,
     browsing,
     editing,
@@ -47,6 +48,7 @@ GROUPS = (
     editing,
     asking,
     browsing,
+    assisting,
     finding,
     keeping,
     serving,

@@ -69,7 +69,7 @@ MOST_LISTED = 500
 # Seconds after which the account of a run that goes on is taken again, and the size of a dataset.
 _AGAIN, _AGAIN_SIZES = 5.0, 30.0
 
-_AS: dict[str, Any] = {"autocommit": True, "application_name": "oaflow web", "connect_timeout": 5}
+_READ_ONLY = "-c default_transaction_read_only=on"
 
 _NOTHING = RunCounts("", 0, 0, 0)
 
@@ -78,15 +78,23 @@ class Desk:
     """
     Connections to a database for those who only look, for the time of a block. `store` is that of the entities; `later`
     works out what takes long.
+
+    Args:
+        program: what the server knows them as.
+        read_only: whether the database refuses whatever would write, also in the store.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, program: str = "oaflow web", read_only: bool = False) -> None:
         self.database = database
         self.settings = database.settings
         self.later = Later()
+        self._uri, entities = database.address.uri, self.settings.entities_uri or database.address.uri
+        if read_only:
+            self._uri, entities = _with_option(self._uri, _READ_ONLY), _with_option(entities, _READ_ONLY)
+        self._as: dict[str, Any] = {"autocommit": True, "application_name": program, "connect_timeout": 5}
         self._pool: ConnectionPool[Connection[Any]] = ConnectionPool(
-            _with_option(database.address.uri, _LONGEST),
-            kwargs=_AS,
+            _with_option(self._uri, _LONGEST),
+            kwargs=self._as,
             min_size=1,
             max_size=_CONNECTIONS,
             timeout=_PATIENCE,
@@ -97,9 +105,7 @@ class Desk:
         )
 
         # Nobody waits at a page for as long as a worker waits for a store that is away.
-        self.store = EntityStore(
-            self.settings.entities_uri or database.address.uri, application_name="oaflow web", patience=_PATIENCE
-        )
+        self.store = EntityStore(entities, application_name=program, patience=_PATIENCE)
 
     def __enter__(self) -> "Desk":
         self._pool.open()
@@ -134,7 +140,7 @@ class Desk:
             EnvironmentProblem: the database is away.
         """
         try:
-            with Connection.connect(_with_option(self.database.address.uri, _LONGEST_LATER), **_AS) as made:
+            with Connection.connect(_with_option(self._uri, _LONGEST_LATER), **self._as) as made:
                 yield made
         except OperationalError as error:
             raise self._away(error) from error

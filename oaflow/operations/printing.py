@@ -153,6 +153,13 @@ def output_schema(command: str | None = None) -> dict[str, Any]:
     return {**whole, "$defs": _reached(listed, shared)}
 
 
+def shape_schema(shape: Any) -> dict[str, Any]:
+    """
+    The JSON Schema of one shape, with all that it refers to.
+    """
+    return untitled(TypeAdapter(shape).json_schema(mode="serialization"))
+
+
 @cache
 def _schemas() -> tuple[Mapping[tuple[str, int], Any], Mapping[str, Any]]:
     """
@@ -167,7 +174,7 @@ def _schemas() -> tuple[Mapping[tuple[str, int], Any], Mapping[str, Any]]:
     made, definitions = TypeAdapter.json_schemas(inputs)
     shared = definitions["$defs"]
     _describe_plan(shared)
-    return {key: _untitled(made[key, mode]) for key, mode, _ in inputs}, _untitled(shared)
+    return {key: untitled(made[key, mode]) for key, mode, _ in inputs}, untitled(shared)
 
 
 def _describe_plan(shared: dict[str, Any]) -> None:
@@ -180,19 +187,17 @@ def _describe_plan(shared: dict[str, Any]) -> None:
         plan["required"] = sorted({*plan["required"], "format"})
 
 
-def _untitled(schema: Any) -> Any:
+def untitled(schema: Any) -> Any:
     """
     Without the titles, which say the names of keys once more.
     """
     match schema:
         case dict():
             return {
-                key: _untitled(value)
-                for key, value in schema.items()
-                if not (key == "title" and isinstance(value, str))
+                key: untitled(value) for key, value in schema.items() if not (key == "title" and isinstance(value, str))
             }
         case list():
-            return [_untitled(one) for one in schema]
+            return [untitled(one) for one in schema]
         case _:
             return schema
 

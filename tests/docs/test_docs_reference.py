@@ -16,7 +16,7 @@ from tests.docs.test_docs_samples import PAGES, ROOT
 MAKER = runpy.run_path(str(ROOT / "tools" / "make_reference.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-DIRECT = [Requirement(one) for one in [*PROJECT["dependencies"], *EXTRAS["documents"], *EXTRAS["lsp"]]]
+DIRECT = [Requirement(one) for one in [*PROJECT["dependencies"], *EXTRAS["documents"], *EXTRAS["lsp"], *EXTRAS["mcp"]]]
 
 
 @pytest.mark.parametrize("name", ["commands", "json-output", "settings", "pipeline", "operations"])

@@ -1,0 +1,3 @@
+"""
+What assistants ask: the server of the Model Context Protocol, which only looks.
+"""
