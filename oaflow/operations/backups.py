@@ -24,6 +24,7 @@ from oaflow.ledger.workers import set_down
 from oaflow.operations.databases import Database
 from oaflow.postgres import Server, migrate, open_database
 from oaflow.postgres.dumps import dump, load, renew
+from oaflow.postgres.layout import UNFINISHED
 from oaflow.printed import operating as printed
 from oaflow.settings import Settings
 
@@ -39,9 +40,6 @@ _PLACES = frozenset({"home", "db_uri", "pool_uri", "entities_uri", "archive_path
 
 # Settings that are written into no file.
 _SECRETS = frozenset({"webhook_secret"})
-
-# In a restored folder, as long as it is not whole.
-UNFINISHED = "restore.unfinished"
 
 # In a data folder: when the last backup of it was taken, in seconds since 1970. It is not in the backup.
 LAST = "backup.last"

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from oaflow.errors import EnvironmentProblem
-from oaflow.operations.backups import UNFINISHED, last_backup
+from oaflow.operations.backups import last_backup
 from oaflow.operations.vocabulary import differing_schemata
+from oaflow.postgres.layout import UNFINISHED
 from oaflow.printed.operating import Finding as FindingJson
 from oaflow.schemata import FOLLOWTHEMONEY
 from oaflow.settings import Settings

@@ -10,6 +10,9 @@ from urllib.parse import quote
 
 PORT = 5432
 
+# In a data folder, as long as a restore has not made the whole of it.
+UNFINISHED = "restore.unfinished"
+
 # sun_path is 108 bytes on Linux and 104 on macOS, with its closing NUL; the shorter holds for both.
 _LONGEST_SOCKET = 103
 

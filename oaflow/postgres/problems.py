@@ -3,6 +3,7 @@ What can be wrong with a database, each with the facts of its case. All of them 
 
     EnvironmentProblem
     |- ServerProblem           the private server cannot be made, started or stopped
+    |  `- HalfRestored
     `- DatabaseProblem         a database that answers wrongly, or not at all
        |- Unreachable
        |- WrongPassword
@@ -16,6 +17,7 @@ What can be wrong with a database, each with the facts of its case. All of them 
        `- NotAllowed
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oaflow.errors import EnvironmentProblem
@@ -33,6 +35,19 @@ class ServerProblem(EnvironmentProblem):
 
     def __init__(self, message: str, *, help: str = USE_YOUR_OWN) -> None:
         super().__init__(message, help=help)
+
+
+class HalfRestored(ServerProblem):
+    """
+    A restore into the data folder goes on, or was interrupted. What is done there would be lost with its repetition.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        super().__init__(
+            f"the data folder {str(home)!r} is not whole: a restore into it has not ended",
+            help="oaflow restore FILE   (again, where it was interrupted)",
+        )
 
 
 class DatabaseProblem(EnvironmentProblem):

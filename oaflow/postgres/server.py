@@ -21,8 +21,8 @@ from oaflow.postgres.account import Account, server_account
 from oaflow.postgres.address import Address, locate, named
 from oaflow.postgres.cluster import Cluster, Pulse, reachable
 from oaflow.postgres.disks import refuse_network_disk
-from oaflow.postgres.layout import Layout, layout
-from oaflow.postgres.problems import ServerProblem
+from oaflow.postgres.layout import UNFINISHED, Layout, layout
+from oaflow.postgres.problems import HalfRestored, ServerProblem
 from oaflow.postgres.schema import check, migrate
 from oaflow.settings import Settings
 
@@ -154,6 +154,8 @@ def open_database(settings: Settings) -> Generator[Address]:
         check(address)
         yield address
         return
+    if (settings.home / UNFINISHED).exists():
+        raise HalfRestored(settings.home)
     with Server(settings.home):
         migrate(address, own=True, events=settings.events)
         yield address

@@ -130,6 +130,12 @@ def test_what_is_no_whole_backup_is_not_restored_and_leaves_room_for_one_that_is
     assert "it is no whole tar file" in private("restore", "cut.tar", env=there).error
     (problem,) = [line for line in private("doctor", "--json", env=there).out.splitlines() if "did not end" in line]
     assert json.loads(problem)["help"] == "oaflow restore FILE"
+    # What would be begun there now would be gone with the next restore.
+    refused = private("status", env=there)
+    assert (refused.code, refused.error) == (
+        3,
+        f"the data folder '{again}' is not whole: a restore into it has not ended",
+    )
 
     assert private("restore", whole.name, env=there).code == 0
 
