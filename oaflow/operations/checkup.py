@@ -202,7 +202,9 @@ def _database(settings: Settings) -> Iterator[Finding]:
             if opened.embedded and recent_runs(made, limit=1):
                 yield _backup(settings, time.time())
             for run in recent_runs(made, states=OPEN_STATES):
-                if run.state == "running":
+                if run.state == "running" and opened.embedded and not live:
+                    yield Finding("note", "run", f"{run.id}: nobody works on it", f"oaflow resume {run.id}")
+                elif run.state == "running":
                     yield Finding("fine", "run", f"{run.id} is running")
                 else:
                     then = run.anew if run.cut else f"oaflow resume {run.id}"

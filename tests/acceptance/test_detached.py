@@ -2,6 +2,7 @@
 `run --detach`: who follows the run is a process of its own, which can be killed as any other.
 """
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -90,6 +91,8 @@ def test_a_detached_run_goes_on_alone_is_held_and_ended_and_survives_the_kill_of
     # Its workers end with it, and the server with the last that used it; the next command starts it again.
     until(lambda: not server.exists())
     until(lambda: f"oaflow resume {first['run']}" in private("status", first["run"]).out)
+    (found,) = [one for one in map(json.loads, private("doctor", "--json").out.splitlines()) if one["what"] == "run"]
+    assert (found["level"], found["text"]) == ("note", f"{first['run']}: nobody works on it")
     resumed = left(private, followers, first["run"], command="resume")
     assert (resumed["run"], resumed["log"], resumed["process"] != pid) == (first["run"], first["log"], True)
     until(lambda: not alive(resumed["process"]))
