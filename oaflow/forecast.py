@@ -194,7 +194,8 @@ class _Course:
         self._now = 0.0
         self.ended: dict[str, float] = {}
         self._busy = 0.0
-        self._draws = {kind: _draws(work.kinds[kind], chance) for kind in total}
+        # Of all kinds: what is so little that `total` leaves it out comes all the same, where chance says so.
+        self._draws = [_draws(kind, chance) for kind in work.kinds]
 
     def run(self, busy: float | None = None) -> float:
         """

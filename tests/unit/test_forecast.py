@@ -134,3 +134,11 @@ def test_a_place_of_a_limit_is_held_until_the_next_job_is_claimed():
     slow = kind("a", 0.1, pools=("all", "one"), held=0.05)
 
     assert exactly(Work((slow,), {0: 100}, {"all": Pool(8), "one": Pool(1)}, {})) == pytest.approx(15, rel=0.02)
+
+
+def test_what_hardly_ever_follows_may_come_and_what_follows_that():
+    rare = {1: 0.0009}
+    work = Work((kind("0", 1.0, rare), kind("1", 1.0, {2: 1.0}), kind("2", 1.0)), {0: 1.0}, {"all": Pool(1)}, {})
+
+    assert 2 not in load(work)
+    assert forecast(work, doubt=0.0, known=True, tries=6000).seconds == pytest.approx(1.0, rel=0.1)
