@@ -20,6 +20,9 @@ from oaflow.runtime.slot import Slot
 Stream = Literal["stdout", "stderr"]
 Printed = deque[tuple[int | None, Stream, str]]
 
+# Of jobs that came to their end so many are remembered, for lines that are read after it.
+OVER = 50
+
 
 @dataclass(eq=False)
 class Executor:
@@ -29,6 +32,7 @@ class Executor:
     Attributes:
         pid: of the process; also its process group.
         in_hand: what was sent and has not come to its end, in the order sent.
+        over: the last that came to their end: what they printed may come after.
         retiring: it takes no more work.
         known: runs whose plans it has.
         printed: the last lines, with the job that printed each, and where to.
@@ -48,6 +52,7 @@ class Executor:
     status: "asyncio.Future[int | None]"
     pid: int = 0
     in_hand: dict[int, Assignment] = field(default_factory=dict[int, Assignment])
+    over: "deque[Assignment]" = field(default_factory=lambda: deque[Assignment](maxlen=OVER))
     sent: int = 0
     retiring: bool = False
     closed: bool = False
@@ -62,6 +67,13 @@ class Executor:
     born: float = field(default_factory=time.monotonic)
     transport: asyncio.Transport | None = None
     pipes: "list[asyncio.Future[None]]" = field(default_factory=lambda: list["asyncio.Future[None]"]())
+
+    def had(self, job: int) -> Assignment | None:
+        """
+        An assignment that it has in hand, or had a moment ago.
+        """
+        found = self.in_hand.get(job)
+        return found or next((one for one in reversed(self.over) if one.job == job), None)
 
     @property
     def load(self) -> int:

@@ -88,10 +88,7 @@ class Held:
         """
         The ids of the documents that it carries; none where what it carries cannot be read.
         """
-        try:
-            return list(read_job(orjson.loads(self.row.args)).documents)
-        except (OaflowError, ValueError):
-            return []
+        return documents_of(self.row.args)
 
     @property
     def repeats_stream(self) -> bool:
@@ -196,6 +193,16 @@ def worker_crash_error(crashes: int) -> dict[str, Any]:
         "message": f"the worker died with this job in it, {crashes} times",
         "fingerprint": "Crash:worker",
     }
+
+
+def documents_of(args: str | bytes) -> list[str]:
+    """
+    The ids of the documents that a job carries; none where what it carries cannot be read.
+    """
+    try:
+        return list(read_job(orjson.loads(args)).documents)
+    except (OaflowError, ValueError):
+        return []
 
 
 def crash_error(death: Death) -> dict[str, Any]:

@@ -414,7 +414,7 @@ class Pool:
                 job = now[0] if now is not None else None
             executor.printed.append((job, stream, text))
             if not self._stopping:
-                self._listener.line(executor, stream, text, executor.in_hand.get(job) if job is not None else None)
+                self._listener.line(executor, stream, text, executor.had(job) if job is not None else None)
 
         return line
 
@@ -424,7 +424,8 @@ class Pool:
         """
         for handover in handovers:
             if handover.outcome != "chunk":
-                executor.in_hand.pop(handover.job, None)
+                if (over := executor.in_hand.pop(handover.job, None)) is not None:
+                    executor.over.append(over)
                 executor.rests, executor.rested = None, 0.0
                 self._holders.pop(handover.job, None)
         if self._stopping:

@@ -216,6 +216,19 @@ def test_a_line_belongs_to_the_job_that_prints_it(tmp_path):
     run(body())
 
 
+def test_what_is_read_after_the_end_of_its_job_still_belongs_to_it(tmp_path):
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            executor = pool.executors[0]
+            pool.send(executor, [assigned(1, "fine"), assigned(2, "fine")])
+            await until(lambda: len(heard.done()) == 2)
+            # As of a pipe that the loop comes to after the wire on which the jobs were handed over.
+            pool._spoken(executor, "stdout")("late", 1)
+            assert heard.lines[-1] == ("stdout", "late", 1)
+
+    run(body())
+
+
 def test_what_a_stage_has_started_dies_with_its_executor(tmp_path):
     async def body():
         async with pool_of(tmp_path) as (pool, heard):
