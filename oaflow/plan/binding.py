@@ -90,7 +90,8 @@ def _disabled(plan: Plan, values: Mapping[str, Any], disable: Collection[str], p
             off[name] = "left out of this run"
     reached = still_reached(plan, off)
     fallen = {name: _fallen(plan, name) for name in plan.stages if name not in off and name not in reached}
-    return {name: (off | fallen)[name] for name in plan.stages if name in off or name in fallen}
+    why = off | fallen
+    return {name: why[name] for name in plan.stages if name in why}
 
 
 def _why_off(stage: str, enabled: str, values: Mapping[str, Any], place: str | None) -> str | None:
@@ -117,12 +118,13 @@ def still_reached(plan: Plan, off: Collection[str]) -> set[str]:
     The stages that a run still reaches when some are off.
     """
     reached = set[str]()
+    waits = {name: stage.join for name, stage in plan.stages.items() if stage.join}
     waiting = [name for name in plan.start if name not in off]
     while waiting:
         reached.update(waiting)
         led_to = {target for name in waiting for target in plan.stages[name].targets}
         # Nothing leads to a join: it is reached by waiting, as long as there is something to wait for.
-        joins = {name for name, stage in plan.stages.items() if RUN in stage.join or not reached.isdisjoint(stage.join)}
+        joins = {name for name, join in waits.items() if RUN in join or not reached.isdisjoint(join)}
         waiting = [name for name in led_to | joins if name not in off and name not in reached]
     return reached
 
