@@ -28,7 +28,7 @@ from oaflow.loader import load_text
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<info>\S[^\n]*)\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _RUN = re.compile(r"\brun ([a-z][a-z0-9_-]*-[a-z2-7]{6})\b")
-_DURATION = re.compile(r"\b\d+(\.\d+)? (ms|s|min)\b")
+_DURATION = re.compile(r"\b(\d+ h )?(\d+ min )?\d+(\.\d+)? (ms|s|min|h)\b")
 
 # A hang guard; what a page asks for takes seconds.
 _SECONDS = 120

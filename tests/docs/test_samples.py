@@ -36,5 +36,7 @@ def test_durations_widths_and_ids_of_runs_are_not_compared():
     assert agrees(
         ("run words-aaaaaa finished after 1.5 s  dataset a",), "run words-b2b2b2 finished after 31 s dataset a"
     )
+    for longer in ("1 min", "1 min 5 s", "2 h 10 min", "3 h"):
+        assert agrees(("finished after 8.2 s  dataset a",), f"finished after {longer}  dataset a")
     assert agrees(("run words-aaaaaa", "retry words-aaaaaa"), "run words-b2b2b2\nretry words-b2b2b2")
     assert not agrees(("run words-aaaaaa finished",), "run other finished")
