@@ -3,7 +3,7 @@ Following a run to its end: what it does, who works on it, and what it waits for
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,6 +220,7 @@ def follow(
                 if now() - asked >= _UNSERVED_AFTER:
                     asked = now()
                     waiting = waiting_of(connection, status.run, bound, settings.dead_after)
+                    waiting = nobodys(waiting, own=supervisor is not None)
                     names = frozenset((job.queue, job.task) for job in waiting)
                     if names - told:
                         yield Waits(tuple(waiting))
@@ -249,6 +250,14 @@ def follow(
             yield Finished(status, status.run.open, account)
     finally:
         link.close()
+
+
+def nobodys(waiting: Sequence[Waiting], *, own: bool) -> list[Waiting]:
+    """
+    What is to be told of the jobs that no live worker can run. With workers of its `own`, a run knows that each of them
+    says of every function that it can run it or why not; on a busy machine that comes late, and is no trouble.
+    """
+    return [job for job in waiting if not own or job.external or job.reason is not None]
 
 
 def _found(connection: Connection[Any], run: str) -> Run:
