@@ -22,7 +22,7 @@ from tests.acceptance.test_pressure import OPEN, pouring
 from tests.acceptance.test_processes import executors_of
 from tests.chaos.test_kills import Started, workers_of
 
-YIELDS, KILLS = map(int, os.environ.get("OAFLOW_STREAM", "40000x4").split("x"))
+YIELDS, KILLS = map(int, os.environ.get("OAFLOW_STREAM", "24000x4").split("x"))
 DEEP = min(10_000, YIELDS // 8)
 PATIENCE = 60.0 + YIELDS / 200
 
