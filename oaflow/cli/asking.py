@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from oaflow import operations
 from oaflow.cli import completing
 from oaflow.cli.options import Json, RunId, settings
 from oaflow.cli.pages import Page
@@ -57,11 +58,10 @@ def status(
         return follow(settings(), run, json=json)
     from oaflow.cli.output import say_json, screen, table
     from oaflow.cli.summary import print_details
-    from oaflow.operations import reading
     from oaflow.quantities import duration
 
     if all:
-        found = reading.recent(settings())
+        found = operations.runs(limit=10, settings=settings())
         if json:
             for one in found:
                 say_json(one.as_json())
@@ -73,7 +73,7 @@ def status(
             columns = [("run", False), ("state", False), ("dataset", False), ("started", False), ("took", True)]
             screen().print(table(columns, rows))
         return 0
-    details = reading.status(settings(), run)
+    details = operations.status(run, settings=settings())
     if json:
         say_json(details.as_json())
     else:
@@ -239,12 +239,11 @@ def trace(
     """
     from oaflow.cli.output import say_json
     from oaflow.errors import UsageError
-    from oaflow.operations import tracing
 
     form = "json" if json else format
     if form not in ("terminal", "json", "prov"):
         raise UsageError(f"there is no format {format!r}", help="one of: terminal, json, prov")
-    traced = tracing.trace(settings(), wanted, dataset=dataset, run=run, every=form != "terminal")
+    traced = operations.trace(wanted, dataset=dataset, run=run, every=form != "terminal", settings=settings())
     if form == "prov":
         from oaflow.operations.provenance import provenance
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oaflow import operations
 from oaflow.cli.options import Dataset, Json, settings
 from oaflow.cli.pages import Page
 
@@ -28,9 +29,8 @@ def datasets(json: Json = False) -> int:
     List the datasets: how much each holds, and its last run.
     """
     from oaflow.cli.output import clean, data_size, remark, say_json, screen, table
-    from oaflow.operations.datasets import datasets as all_of_them
 
-    found = all_of_them(settings())
+    found = operations.list_datasets(settings=settings())
     if json:
         for one in found:
             say_json(one.as_json())

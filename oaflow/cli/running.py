@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from oaflow import operations
 from oaflow.cli import completing
 from oaflow.cli.leaving import leave
 from oaflow.cli.options import Dataset, Detach, Inputs, Json, LogFormat, Params, PipelineName, RunId, Workers, settings
@@ -218,9 +219,8 @@ def pause(run: RunId = None, json: Json = False) -> int:
     Hold a run: what runs is handed over, and nothing more of it is begun until it is resumed.
     """
     from oaflow.cli.output import remark, say_json
-    from oaflow.operations import running
 
-    found = running.pause(settings(), run)
+    found = operations.pause(run, settings=settings())
     if json:
         held: printed.Paused = {"run": found.id, "state": found.state}
         say_json(held)
@@ -235,9 +235,8 @@ def cancel(run: RunId = None, json: Json = False) -> int:
     Cancel a run: what waits is taken out, what runs is not handed over.
     """
     from oaflow.cli.output import count, remark, say_json
-    from oaflow.operations import running
 
-    found, waiting = running.cancel(settings(), run)
+    found, waiting = operations.cancel(run, settings=settings())
     if json:
         cancelled: printed.Cancelled = {"run": found.id, "state": found.state, "waiting": waiting}
         say_json(cancelled)

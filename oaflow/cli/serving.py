@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from oaflow import operations
 from oaflow.cli.options import Json, LogFormat, settings
 from oaflow.cli.pages import Page, Pages
 from oaflow.printed import operating as printed
@@ -122,9 +123,8 @@ def limit(
     Show, set or clear how much of a task is done at once, over all workers and runs: it holds from now on.
     """
     from oaflow.cli.output import remark, say_json, screen, table
-    from oaflow.operations import limiting
 
-    found = limiting.limit(settings(), name, concurrency=concurrency, rate=rate, clear=clear)
+    found = operations.limit(name, concurrency=concurrency, rate=rate, clear=clear, settings=settings())
     if json:
         say_json([one.as_json() for one in found.limits])
         return 0

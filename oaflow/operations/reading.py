@@ -16,7 +16,7 @@ from psycopg import Connection
 from oaflow.errors import UsageError
 from oaflow.ledger.failures import Cluster, Failure, clusters, failures
 from oaflow.ledger.receipts import LINES, DocumentLine, Receipt, documents, receipt
-from oaflow.ledger.runs import Run, recent_runs
+from oaflow.ledger.runs import Run
 from oaflow.ledger.traces import of_ids, of_name
 from oaflow.ledger.unmatched import Unmatched, unmatched
 from oaflow.operations.databases import connection, database, logs_folder
@@ -40,14 +40,6 @@ def status(settings: Settings, run: str | None) -> Details:
     """
     with database(settings) as opened, opened.connect() as made:
         return details_of(made, wanted_run(made, run), settings.dead_after, private=opened.embedded)
-
-
-def recent(settings: Settings, limit: int = 10) -> list[Run]:
-    """
-    The latest runs.
-    """
-    with connection(settings) as made:
-        return recent_runs(made, limit=limit)
 
 
 def failed(
