@@ -78,12 +78,19 @@ def screen() -> "Console":
     return Console(highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty())
 
 
+def can_be_drawn_on(console: "Console") -> bool:
+    """
+    Whether what stands there can be drawn anew: a terminal that obeys, where TERM=dumb and pipes get lines.
+    """
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 def fit(console: "Console") -> None:
     """
     Takes the size of the terminal as it is now, for what is drawn again and again. LINES and COLUMNS, which count for
     all else, are what it was when they were exported.
     """
-    if not console.is_terminal or console.is_dumb_terminal:
+    if not can_be_drawn_on(console):
         return
     with suppress(OSError, ValueError, AttributeError):
         columns, lines = os.get_terminal_size(console.file.fileno())

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from oaflow.cli.output import clean, count, fit, is_text, remark, remarks, say_json, shortened, table
+from oaflow.cli.output import can_be_drawn_on, clean, count, fit, is_text, remark, remarks, say_json, shortened, table
 from oaflow.cli.verdicts import Limits, exit_code
 from oaflow.operations.estimating import Estimate
 from oaflow.operations.following import (
@@ -101,7 +101,8 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
         the exit code.
     """
     console = remarks()
-    live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal and is_text() else None
+    drawn = can_be_drawn_on(console) and is_text()
+    live = Live(console=console, refresh_per_second=8, transient=True) if drawn else None
     finished: Finished | None = None
     pace = Pace()
     printed = 0.0

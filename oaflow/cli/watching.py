@@ -18,7 +18,19 @@ from rich.padding import Padding
 from rich.segment import Segment, Segments
 from rich.text import Text
 
-from oaflow.cli.output import clean, count, data_size, fit, hanging, remark, say_json, screen, shortened, table
+from oaflow.cli.output import (
+    can_be_drawn_on,
+    clean,
+    count,
+    data_size,
+    fit,
+    hanging,
+    remark,
+    say_json,
+    screen,
+    shortened,
+    table,
+)
 from oaflow.cli.progress import Pace
 from oaflow.cli.summary import estimate_line, headline
 from oaflow.operations.following import Progress
@@ -63,7 +75,7 @@ def follow(settings: Settings, run: str | None, *, json: bool) -> int:
     Returns:
         the exit code.
     """
-    if json or not (sys.stdin.isatty() and screen().is_terminal):
+    if json or not (sys.stdin.isatty() and can_be_drawn_on(screen())):
         print_lines(watch(settings, run), json=json)
     else:
         _Screen(settings, run).show()

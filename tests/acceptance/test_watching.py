@@ -194,9 +194,13 @@ def test_of_a_run_that_did_too_little_nothing_is_simulated_and_where_there_is_no
     nothing = cli("status", "--watch")
     assert (nothing.code, nothing.error) == (2, "there is no run yet")
 
-    assert (
-        cli("run", cli.pipeline("short", {"source": {"with": {"count": 1}}}), "-d", "demo", "--workers", "1").code == 0
-    )
+    # A terminal that cannot draw gets lines, as a pipe does.
+    short = cli.pipeline("short", {"source": {"with": {"count": 1}}})
+    with terminal(cli, "run", short, "-d", "demo", "--workers", "1", size=(24, 80), TERM="dumb") as dumb:
+        dumb.until(r"\d+ found · \d+ done")
+        dumb.until("finished after")
+        assert dumb.left() == 0
+        assert "\x1b" not in dumb.shown
 
     little = cli("simulate", "--workers", "2")
     assert little.code == 2
@@ -204,3 +208,5 @@ def test_of_a_run_that_did_too_little_nothing_is_simulated_and_where_there_is_no
     plain = cli("status", cli("status", "--json").json["run"], "--watch")
     assert plain.code == 0
     assert re.search(r"finished, .*1 done", plain.out)
+    with terminal(cli, "status", "--watch", size=(24, 80), TERM="dumb") as dumb:
+        dumb.until(r"finished, .*1 done")
