@@ -104,7 +104,7 @@ def print_replay(replay: Replay) -> None:
     for stage, reason in replay.absent.items():
         remark(f"{clean(stage)} is not asked: {clean(reason)}")
     for stage in replay.loads:
-        remark(f"the edge to {clean(stage)} reads the entities from the store; here it saw only what had travelled")
+        remark(f"the edge to {clean(stage)} reads the entities from the store: here as they are there now")
     if not replay.whole:
         for name, of in replay.stages.items():
             jobs = f"{replay.routed.get(name, 0):,} of {of.jobs:,} jobs"

@@ -26,7 +26,7 @@ from oaflow.jobs.bindings import (
 from oaflow.jobs.errors import ForbiddenValueError, InvalidJobError, NothingBoundError, ReservedKeyError
 from oaflow.jobs.models import AnyJob, DatasetJob, EntityFileReference, Job, is_job, read_job
 from oaflow.jobs.names import encoded_name, readable_name
-from oaflow.jobs.packing import light, load_whole, pack, stub
+from oaflow.jobs.packing import light, load_whole, pack, stub, with_stored
 
 __all__ = [
     "AnyJob",
@@ -61,4 +61,5 @@ __all__ = [
     "register_binder",
     "settle",
     "stub",
+    "with_stored",
 ]

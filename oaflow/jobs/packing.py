@@ -2,11 +2,12 @@
 What of a job travels, and what is left in the entity store.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from oaflow.jobs.bindings import current
+from oaflow.jobs.bindings import Entities, current
 from oaflow.jobs.models import AnyJob, DatasetJob
 from oaflow.schemata import STUB, heavy, is_a
 
@@ -64,9 +65,14 @@ def load_whole(job: AnyJob) -> list[dict[str, Any]]:
     bindings = current()
     for writer in bindings.writers.values():
         writer.flush()
-    stored = {
-        entity.id: entity.to_dict() for entity in bindings.entities.load(job.dataset, [e["id"] for e in travelled])
-    }
+    return with_stored(bindings.entities, job.dataset, travelled)
+
+
+def with_stored(store: Entities, dataset: str, travelled: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """
+    Entities with all that a store knows of them.
+    """
+    stored = {entity.id: entity.to_dict() for entity in store.load(dataset, [entity["id"] for entity in travelled])}
     return [_merged(stored[entity["id"]], entity) if entity["id"] in stored else entity for entity in travelled]
 
 

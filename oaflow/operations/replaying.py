@@ -3,15 +3,16 @@ Where what a past run returned would go in an edited pipeline. Runs nothing, and
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from oaflow.errors import RouteError, UsageError
-from oaflow.jobs import AnyJob, read_job
+from oaflow.jobs import AnyJob, read_job, stub, with_stored
 from oaflow.ledger.returned import Returned, ReturnedOf, returned, returned_of
 from oaflow.ledger.runs import Run
-from oaflow.operations.databases import connection
+from oaflow.operations.binding import store_of
+from oaflow.operations.databases import database
 from oaflow.operations.programs import Program, without_required
 from oaflow.operations.states import bound_plan, in_order, wanted_run
 from oaflow.plan import BoundPlan, BoundStage, bind, check_params
@@ -25,6 +26,9 @@ from oaflow.settings import Settings
 EACH, ALL = 5, 200
 
 To = tuple[str, ...]
+
+# The entities of a job with what the store has of them.
+Load = Callable[[AnyJob], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ class Replay:
         edges: with what goes along them.
         moved: how much would go elsewhere; of it, samples.
         absent: stages of the run that the edited pipeline has not, or that are off in it, with the reason.
-        loads: stages to which an edge reads the entities from the store, where here only what travelled is seen.
+        loads: stages to which an edge reads the entities from the store: here as they stand there now.
     """
 
     run: Run
@@ -189,7 +193,11 @@ def replay(
         UsageError: no such run or stage, values that do not fit the pipeline, or nothing was kept.
     """
     plan = program.checked()
-    with connection(settings) as made:
+    with (
+        database(settings) as opened,
+        opened.connect() as made,
+        store_of(settings, opened.address.uri) as store,
+    ):
         found = wanted_run(made, run)
         old = bound_plan(made, found)
         if stage is not None and stage not in old.stages:
@@ -201,7 +209,7 @@ def replay(
         if not any(one.kept for one in stages.values()):
             who = f"run {found.id!r}" if stage is None else f"stage {stage!r} of run {found.id!r}"
             raise UsageError(f"nothing is kept of what {who} returned", help=_WHY)
-        tally = _Tally(found, old, new)
+        tally = _Tally(found, old, new, lambda job: with_stored(store, found.dataset, entities_of(job)))
         for one in returned(made, found.id, stage=stage, limit=limit):
             tally.take(one)
     return tally.result(stages)
@@ -215,6 +223,7 @@ class _Tally:
     run: Run
     old: BoundPlan
     new: BoundPlan
+    load: Load
     counts: dict[tuple[str, str, str | None], list[int]] = field(default_factory=dict[Any, Any])
     moved: int = 0
     samples: dict[tuple[str, str, To, To], list[Moved]] = field(default_factory=dict[Any, Any])
@@ -234,7 +243,7 @@ class _Tally:
             job = read_job(body)
             was = ways(self.old.stages[one.stage], port, job, shares, one.depth)
             try:
-                would = rerouted(self.new, one.stage, port, job, one.depth, self.run.id)
+                would = rerouted(self.new, one.stage, port, job, one.depth, self.run.id, self.load)
             except RouteError as problem:
                 self.refused[one.stage, port, str(problem)] += 1
                 continue
@@ -311,7 +320,9 @@ class _Tally:
             yield Troubled(name, jobs, was, would)
 
 
-def rerouted(plan: BoundPlan, stage: str, port: str, job: AnyJob, depth: Mapping[str, int], run: str) -> list[To]:
+def rerouted(
+    plan: BoundPlan, stage: str, port: str, job: AnyJob, depth: Mapping[str, int], run: str, load: Load
+) -> list[To]:
     """
     Where each entity of a job goes that a stage returned.
 
@@ -320,8 +331,16 @@ def rerouted(plan: BoundPlan, stage: str, port: str, job: AnyJob, depth: Mapping
     """
     here = plan.stages[stage]
     edges_of(here, port)
-    choice = choose(here, port, entities_of(job), facts_of(plan, job, run)) if port in here.conditions else None
-    return ways(here, port, job, choice.shares if choice is not None else None, depth)
+    if port not in here.conditions:
+        return ways(here, port, job, None, depth)
+    entities = entities_of(job)
+    stubs = [entity == stub(entity) for entity in entities]
+    loads = any(condition.edge.load for condition in here.conditions[port])
+    whole = load(job) if entities and (loads or any(stubs)) else entities
+    # In the run all of it was there when the edges were decided, and it was made a stub after that.
+    seen = [full if short else entity for entity, full, short in zip(entities, whole, stubs, strict=True)]
+    choice = choose(here, port, seen, facts_of(plan, job, run), loaded=whole)
+    return ways(here, port, job, choice.shares, depth)
 
 
 def ways(

@@ -73,3 +73,37 @@ def test_a_past_run_is_routed_anew_and_may_go_over_or_not(cli: Command) -> None:
         refused = cli("route", *arguments)
         assert (refused.code, refused.error) == (2, problem)
     assert cli("plan", "--diff", "languages-aaaaaa", new).error == "no pipeline and no run is named 'languages-aaaaaa'"
+
+
+def test_what_did_not_travel_is_read_from_the_store(cli: Command) -> None:
+    def pipeline(name: str, word: str, language: str) -> str:
+        return cli.pipeline(
+            name,
+            {
+                "mixes": {
+                    "next": [
+                        {"to": "dear", "where": f"contains(e.bodyText, '{word}')", "load": True},
+                        {"to": "spoken", "where": f"has(e.detectedLanguage, '{language}')"},
+                        {"to": "end", "else": True},
+                    ]
+                },
+                "dear": {"task": "end"},
+                "spoken": {"task": "end"},
+                "end": {},
+            },
+        )
+
+    first = pipeline("letters", "EUR", "rus")
+    # One byte: every entity travels as a stub.
+    ran = cli("run", first, "-d", "demo", "--workers", "1", "--json", env={"OAFLOW_JOB_BYTES": "1"})
+    assert ran.code == 0, ran.err
+    run = ran.json["run"]
+
+    same = cli("route", first, "--against", run)
+    other = cli("route", pipeline("others", "nowhere", "eng"), "--against", run, "--json").json
+
+    assert "nothing would go elsewhere" in same.out, same.out
+    assert "the edge to dear reads the entities from the store: here as they are there now" in same.err
+    flows = {one["to"]: (one["before"], one["after"]) for one in other["edges"] if one["stage"] == "mixes"}
+    assert (flows["dear"], flows["spoken"][0]) == ((1, 0), 1)
+    assert flows["spoken"][1] > 0
