@@ -68,6 +68,20 @@ def test_every_mistake_is_valid_sarif_and_its_region_lies_in_the_file(
             assert end >= (region["startLine"], region["startColumn"])
 
 
+def test_columns_are_counted_as_the_log_says_also_behind_letters_that_are_two_in_utf_16(
+    schema: Draft7Validator, tmp_path: Path
+):
+    file = tmp_path / "pipeline.yml"
+    file.write_text("pipeline: p\nstages: {a: {description: '😀😀', task: a.b, next: nowhere}}\n", "utf-8")
+
+    (run,) = log_of(schema, check_file(file, imports=False).diagnostics)["runs"]
+
+    region = run["results"][0]["locations"][0]["physicalLocation"]["region"]
+    assert run["columnKind"] == "unicodeCodePoints"
+    line = file.read_text("utf-8").splitlines()[region["startLine"] - 1]
+    assert line[region["startColumn"] - 1 : region["endColumn"] - 1] == "nowhere"
+
+
 def test_every_rule_is_valid_sarif(schema: Draft7Validator):
     (run,) = log_of(schema, [Diagnostic(rule, "a mistake") for rule in RULES.values()])["runs"]
 
