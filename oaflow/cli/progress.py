@@ -6,7 +6,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
     finished: Finished | None = None
     pace = Pace()
     printed = 0.0
-    with live or nullcontext():
+    with ExitStack() as drawn:
         for event in events:
             match event:
                 case Begun():
@@ -119,6 +119,9 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
                 case Progress():
                     line = pace.look(event)
                     if live is not None:
+                        # Not before: what asks a question first would be drawn over.
+                        if not live.is_started:
+                            drawn.enter_context(live)
                         fit(console)
                         live.update(picture(event.status, line, console.size.height))
                     elif time.monotonic() - printed >= _PLAIN_SECONDS:

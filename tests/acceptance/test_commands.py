@@ -236,6 +236,8 @@ def test_in_a_terminal_an_unfinished_run_is_asked_about(
     ended, seen = terminal(cli, "run", name, *RUN, answer=answer or "\n")
 
     assert ended == code, seen
+    # What is drawn live begins after the question, which it would wipe out.
+    assert "\x1b[?25l" not in seen[: seen.index("continue it?")]
     assert cli("status", first, "--json").json["state"] == state
 
 
