@@ -3,8 +3,12 @@ Runs `oaflow` as a new process does, in a fork of one that has imported the prog
 environment, streams and end, without the 0.25 s of CPU that importing takes. What only a new interpreter can show (what
 is imported, and how it is found; another encoding) is not for it.
 
-`python -m tests.warm SOCKET` serves. Whoever connects sends a command with its three streams, and hears the process id
-and then the exit code, which is negative where a signal ended it; or sends nothing, and keeps the process there.
+Commands that run the ready-made pipeline are forks of a second such process, which has loaded what the ready-made
+stages need, as a forkserver does for each run: 1.2 s of CPU. All others would be slower for its size, by 0.02 s each.
+
+`python -m tests.warm SOCKET [MODULE]` serves. Whoever connects sends a command with its three streams, and hears the
+process id and then the exit code, which is negative where a signal ended it; or sends nothing, and keeps the process
+there.
 """
 
 import atexit
@@ -25,7 +29,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +59,20 @@ class Warm:
 
     Args:
         address: of its socket, which has at most 107 letters.
+        module: of stages, to be loaded with what it preloads.
     """
 
-    def __init__(self, address: Path) -> None:
+    def __init__(self, address: Path, module: str | None = None) -> None:
         self._address = address
+        self._module = module
         self._staying: socket.socket | None = None
+
+    @cached_property
+    def documents(self) -> "Warm":
+        """
+        The one for commands that run `ingest`.
+        """
+        return Warm(self._address.with_name(f"{self._address.name}-documents"), "oaflow.stages")
 
     @property
     def address(self) -> Path:
@@ -73,7 +86,7 @@ class Warm:
                     self._staying = _connected(self._address)
                 except (FileNotFoundError, ConnectionRefusedError):  # nobody was here yet, or all have left again
                     self._address.unlink(missing_ok=True)
-                    _start(self._address)
+                    _start(self._address, self._module)
                     self._staying = _connected(self._address)
         return self._address
 
@@ -86,6 +99,8 @@ class Warm:
         Returns:
             its exit code, what it wrote to stdout, and what to stderr.
         """
+        if "ingest" in arguments and self._module is None:
+            return self.documents.run(arguments, folder, environment, given)
         address = self.address
         (stdin, feed), (hear, stdout), (overhear, stderr) = os.pipe(), os.pipe(), os.pipe()
         with ThreadPoolExecutor(3) as pool:
@@ -103,15 +118,18 @@ class Warm:
         """
         It is not needed here any more.
         """
+        if self._module is None:
+            self.documents.leave()
         if self._staying is not None:
             self._staying.close()
 
 
-def _start(address: Path) -> None:
+def _start(address: Path, module: str | None) -> None:
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE")
     environment = {name: value for name, value in os.environ.items() if name in kept or name.startswith("PYTHON")}
+    environment["OPENBLAS_NUM_THREADS"] = "1"  # what has threads is not forked
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "tests.warm", str(address)],
+        [sys.executable, "-P", "-m", "tests.warm", str(address), *filter(None, [module])],
         env=environment | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -148,11 +166,11 @@ def _write(fd: int, data: bytes) -> None:
         stream.write(data)
 
 
-def serve(address: str) -> None:
+def serve(address: str, module: str | None = None) -> None:
     """
     Waits for commands, and forks for each; ends when nobody is there any more.
     """
-    places = _imported()
+    places = _imported(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that answer
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, selectors.DefaultSelector() as ready:
         listener.bind(address)
@@ -176,7 +194,7 @@ def serve(address: str) -> None:
                 connection.close()
 
 
-def _imported() -> list[str]:
+def _imported(module: str | None) -> list[str]:
     """
     Imports what commands import.
 
@@ -184,12 +202,15 @@ def _imported() -> list[str]:
         where modules are found that are installed.
     """
     import oaflow
+    from oaflow.runtime.forkserver import _preload
 
-    for module in pkgutil.walk_packages(oaflow.__path__, "oaflow."):
-        if not module.name.startswith(_COLD):
-            importlib.import_module(module.name)
+    for found in pkgutil.walk_packages(oaflow.__path__, "oaflow."):
+        if not found.name.startswith(_COLD):
+            importlib.import_module(found.name)
     for name in _LATE:
         importlib.import_module(name)
+    if module is not None:
+        _preload(module)
     assert threading.active_count() == 1, "what has threads is not forked"
     gc.collect()
     gc.freeze()
@@ -280,4 +301,4 @@ def _live(places: list[str], folder: str, environment: dict[str, str], function:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])

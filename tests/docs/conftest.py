@@ -23,9 +23,11 @@ def environment(home: Path, tmp_path: Path, warm: Warm) -> dict[str, str]:
     programs = tmp_path / "bin"
     programs.mkdir()
     python = shlex.quote(sys.executable)
-    asking = f"{python} -I -S {shlex.quote(typist.__file__)} {warm.address}"
+    others, documents = (shlex.quote(str(one.address)) for one in (warm, warm.documents))
+    sockets = f'case "$1 $2" in "run ingest") socket={documents};; *) socket={others};; esac\n'
+    asking = f"{python} -I -S {shlex.quote(typist.__file__)} $socket"
     for name, command in (("oaflow", asking), ("python", python), ("pytest", f"{python} -m pytest")):
-        (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (programs / name).write_text(f'#!/bin/sh\n{sockets if name == "oaflow" else ""}exec {command} "$@"\n')
         (programs / name).chmod(0o755)
     return {
         "PATH": f"{programs}:{os.environ['PATH']}",
