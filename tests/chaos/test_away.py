@@ -35,6 +35,9 @@ def test_workers_wait_for_the_database_at_the_beginning_and_when_one_dies_while_
         proxy.away = False
         wait(registered, registered)
         (killed,) = registered()
+        wait(
+            lambda: f"is ready (pid {killed})" in said.read_text(), said.read_text
+        )  # who has started it knows its number
         proxy.leave()
         os.kill(killed, signal.SIGKILL)
         wait(lambda: workers_of(supervisor.pid) not in ([], [killed]), lambda: supervisor.poll())

@@ -19,6 +19,7 @@ from oaflow.plan import PlannedEdge
 from oaflow.runtime.execution import execute
 from oaflow.runtime.functions import Loaded
 from oaflow.runtime.messages import Assignment
+from oaflow.runtime.router import entities_of
 from oaflow.runtime.samples import MOST_BYTES, MOST_JOBS, RARELY, is_sample, sample
 from tests.integration.pools import args_of, bound_stage, plan_of
 
@@ -103,7 +104,7 @@ def test_what_is_kept_says_where_each_entity_went_and_would_go_there_again(edges
     for port, body, shares in kept["jobs"]:
         job = read_job(body)
         was = ways(same.stages["act"], port, job, shares, depth)
-        assert was == rerouted(same, "act", port, job, depth, "run-1")
+        assert was == rerouted(same, "act", port, job, depth, "run-1", entities_of)
         counted.update(to for entity in was for to in entity)
     assert counted == sent
     assert kept["of"] == len(kept["jobs"]) == len(returned)
@@ -117,7 +118,7 @@ def test_where_it_would_go_in_another_pipeline_is_where_that_one_sends_it(edges,
 
     counted = Counter[str]()
     for port, body, _ in kept["jobs"]:
-        for entity in rerouted(other, "act", port, read_job(body), depth, "run-1"):
+        for entity in rerouted(other, "act", port, read_job(body), depth, "run-1", entities_of):
             counted.update(entity)
     assert counted == kept_of(other, returned, depth)[1]
 
@@ -127,7 +128,7 @@ def test_a_port_that_the_other_pipeline_does_not_wire_is_an_error_there_and_here
     narrow = plan_of(bound_stage("act", "m.act", PlannedEdge(to="one")), bound_stage("one", "m.one"))
 
     with pytest.raises(UnknownPortError) as refused:
-        rerouted(narrow, "act", "more", job, {}, "r")
+        rerouted(narrow, "act", "more", job, {}, "r", entities_of)
 
     assert refused.value.port == "more"
 
