@@ -101,12 +101,12 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
         the exit code.
     """
     console = remarks()
-    drawn = can_be_drawn_on(console) and is_text()
-    live = Live(console=console, refresh_per_second=8, transient=True) if drawn else None
+    draws = can_be_drawn_on(console) and is_text()
+    live = Live(console=console, refresh_per_second=8, transient=True) if draws else None
     finished: Finished | None = None
     pace = Pace()
     printed = 0.0
-    with ExitStack() as drawn:
+    with ExitStack() as drawing:
         for event in events:
             match event:
                 case Begun():
@@ -121,7 +121,7 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
                     if live is not None:
                         # Not before: what asks a question first would be drawn over.
                         if not live.is_started:
-                            drawn.enter_context(live)
+                            drawing.enter_context(live)
                         fit(console)
                         live.update(picture(event.status, line, console.size.height))
                     elif time.monotonic() - printed >= _PLAIN_SECONDS:
