@@ -9,9 +9,7 @@ from typing_extensions import TypedDict
 from oaflow.printed.shapes import Says, closed, growing
 
 Line = Literal["failed", "vanished", "diverted", "indexed", "unchanged", "ended", "unmatched", "dropped", "skipped"]
-LineOrOpen = Literal[
-    "failed", "vanished", "diverted", "indexed", "unchanged", "ended", "unmatched", "dropped", "skipped", "open"
-]
+LineOrOpen = Literal[Line, "open"]
 
 
 @closed
