@@ -18,6 +18,9 @@ LINES = 2_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_JOB = 2**63 - 1
 
+# What PostgreSQL can hold of the parts of a place: job, microseconds, table, block and line.
+_LARGEST = (_LAST_JOB, _LAST_JOB, 2**32 - 1, 2**32 - 1, 2**16 - 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Hop:
@@ -30,9 +33,9 @@ class Hop:
         parent: the job that this one came from; None: it entered the run, or fired as a join.
         attempt: the number of the attempt.
         outcome: how it ended: `done`, `failed`, `diverted` (failed, and sent on by `on_error`), `retried`, `crashed`,
-            `cancelled`, `vanished` (somebody deleted the job), `chunk` (a part of a stream), `collected` and `parted`
-            (put together with others, taken apart again), `answered` (by a service), `reopened` (by a retry); of a run
-            `root`, with its first jobs, and `joined`.
+            `cancelled`, `vanished` (somebody deleted the job), `orphaned` (its worker died, and others go on with it),
+            `chunk` (a part of a stream), `collected` and `parted` (put together with others, taken apart again),
+            `answered` (by a service), `reopened` (by a retry); of a run `root`, with its first jobs, and `joined`.
         started, ended: of the attempt.
         worker: the id of who did it.
         version: of the stage's code.
@@ -75,13 +78,13 @@ class _Place:
 
     @classmethod
     def read(cls, id: str) -> "_Place":
-        job, micros, part, block, offset = id.split("-")
-        return cls(
-            int(job) if job else None,
-            _EPOCH + timedelta(microseconds=int(micros)),
-            int(part),
-            f"({int(block)},{int(offset)})",
-        )
+        job, *rest = id.split("-")
+        numbers = [int(job or 0), *map(int, rest)]
+        if any(number > largest for number, largest in zip(numbers, _LARGEST, strict=True)):
+            raise ValueError(f"no line can lie at {id!r}")
+        _, micros, part, block, offset = numbers
+        at = _EPOCH + timedelta(microseconds=micros)
+        return cls(numbers[0] if job else None, at, part, f"({block},{offset})")
 
 
 # Before all others.

@@ -427,7 +427,7 @@ def test_what_is_wrong_is_a_sentence_with_the_next_thing_to_do(known, tmp_path):
             call()
         assert isinstance(raised.value, operations.OaflowError)
     run = operations.start(path, "d", settings=known).run
-    for bad in ("x", "1-2-3-4", "1-2-3-4-x"):
+    for bad in ("x", "1-2-3-4", "1-2-3-4-x", f"{2**63}-2-3-4-5", f"1-2-3-{2**32}-5", f"1-2-3-4-{2**16}"):
         with pytest.raises(UsageError, match="no line of a history has the id"):
             next(iter(operations.hops(run, after=bad, settings=known)))
     with pytest.raises(UsageError, match="has no stage 'ende'") as raised:
