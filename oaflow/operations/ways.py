@@ -7,11 +7,13 @@ since is taken from the sums that workers keep of their attempts, which do not g
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from psycopg import Connection
 
+from oaflow.errors import OaflowError
 from oaflow.ledger.passed import Passed, passed
 from oaflow.ledger.runs import Run
 from oaflow.ledger.timings import timings
@@ -88,15 +90,15 @@ class Ways:
 
     def _of_ended(self, run: Run) -> list[Passed]:
         # It stays as it is, until a new round.
-        known = self._desk.later.ask(("ways", run.id, run.round, run.state), lambda: self._count(run.id))
-        return known.value.ways if known is not None else list(self._shown.values())
+        known = self._known(run, run.round, run.state)
+        return known.ways if known is not None else list(self._shown.values())
 
     def _of_large(self, run: Run, summed: Counter[_Pair]) -> list[Passed]:
-        known = self._desk.later.ask(("ways", run.id), lambda: self._count(run.id), fresh=_AGAIN)
+        known = self._known(run, fresh=_AGAIN)
         if known is None:
-            return []
-        counted = {way.key: way for way in known.value.ways}
-        for (source, stage), jobs in (summed - known.value.summed).items():
+            return list(self._shown.values())
+        counted = {way.key: way for way in known.ways}
+        for (source, stage), jobs in (summed - known.summed).items():
             # What a stage hands over its `on_error` is in the same sum: there it waits until it is counted.
             if (source, stage, "error") not in counted:
                 way = Passed(source, stage, error=False, jobs=jobs)
@@ -107,6 +109,13 @@ class Ways:
             if key not in self._shown or self._shown[key].jobs < way.jobs:
                 self._shown[key] = way
         return list(self._shown.values())
+
+    def _known(self, run: Run, *state: int | str, fresh: float | None = None) -> _Counted | None:
+        # What cannot be counted keeps nobody from what else there is to be seen of the run.
+        with suppress(OaflowError):
+            known = self._desk.later.ask(("ways", run.id, *state), lambda: self._count(run.id), fresh=fresh)
+            return known.value if known is not None else None
+        return None
 
     def _count(self, run: str) -> _Counted:
         with self._desk.apart() as made:

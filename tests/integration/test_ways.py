@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from oaflow.errors import EnvironmentProblem
 from oaflow.ledger import runs
 from oaflow.ledger.passed import passed
 from oaflow.ledger.runs import Run
@@ -123,3 +124,16 @@ def test_who_comes_later_finds_what_was_counted(page: Page) -> None:
     counted(page, Ways(page.desk, time.monotonic, countable=10), run)
 
     assert [way.jobs for way in Ways(page.desk, time.monotonic, countable=10).look(page.connection, run, 100)] == [50]
+
+
+def test_what_cannot_be_counted_is_not_shown_and_keeps_nobody_from_what_else_there_is(page: Page) -> None:
+    run = found(page, page.run())
+    ways = Ways(page.desk, time.monotonic, countable=10)
+
+    def away() -> None:
+        raise EnvironmentProblem("the database is away")
+
+    with pytest.raises(EnvironmentProblem):
+        page.desk.later.ask(("ways", run.id), away, patience=60)
+
+    assert ways.look(page.connection, run, 100) == []
