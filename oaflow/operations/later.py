@@ -2,9 +2,8 @@
 What takes longer than anybody waits at a page: worked out beside the pages, once for all who ask for it, and kept.
 """
 
-import queue
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -54,12 +53,12 @@ class _Place:
 @dataclass(slots=True)
 class Later:
     """
-    Works out one thing after the other, in two threads that begin with the first: something small need not wait for
-    something large.
+    Works out one thing after the other, in two threads: something small need not wait for something large. They are
+    there as long as something waits.
     """
 
     _places: OrderedDict[Hashable, _Place] = field(default_factory=OrderedDict[Hashable, _Place])
-    _queue: "queue.Queue[tuple[_Place, Callable[[], Any]]]" = field(default_factory=lambda: queue.Queue(_MOST_WAITING))
+    _waiting: deque[tuple[_Place, Callable[[], Any]]] = field(default_factory=deque[tuple[_Place, Callable[[], Any]]])
     _news: Condition = field(default_factory=Condition)
     _threads: int = 0
 
@@ -89,7 +88,8 @@ class Later:
             if place.known is None and place.waits:
                 self._news.wait_for(lambda: not place.waits, patience)
             if place.error is not None:
-                raise place.error
+                # It is raised for each who asks: without those before, whose frames it would keep.
+                raise place.error.with_traceback(None)
             return place.known
 
     def _is_old(self, place: _Place, fresh: float | None) -> bool:
@@ -101,10 +101,9 @@ class Later:
         return fresh is not None and age > max(fresh, _REST * place.took)
 
     def _begin(self, place: _Place, work: Callable[[], Any]) -> None:
-        try:
-            self._queue.put_nowait((place, work))
-        except queue.Full:
+        if len(self._waiting) >= _MOST_WAITING:
             return  # who asks again finds room
+        self._waiting.append((place, work))
         place.waits = True
         if self._threads < _THREADS:
             self._threads += 1
@@ -112,8 +111,8 @@ class Later:
             Thread(target=self._work, name="oaflow later", daemon=True).start()
 
     def _work(self) -> None:
-        while True:
-            place, work = self._queue.get()
+        while (first := self._first()) is not None:
+            place, work = first
             at, begun = datetime.now(UTC), time.monotonic()
             known, error = place.known, None
             try:
@@ -128,3 +127,13 @@ class Later:
                 place.done = time.monotonic()
                 place.took = place.done - begun
                 self._news.notify_all()
+
+    def _first(self) -> tuple[_Place, Callable[[], Any]] | None:
+        """
+        What is next; None: nothing waits, and the thread that asked ends.
+        """
+        with self._news:
+            if self._waiting:
+                return self._waiting.popleft()
+            self._threads -= 1
+            return None

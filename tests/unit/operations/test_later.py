@@ -2,6 +2,7 @@
 What takes long is worked out once for all who ask.
 """
 
+import threading
 import time
 from threading import Event
 
@@ -86,3 +87,15 @@ def test_what_went_wrong_is_told_and_the_next_is_worked_out_all_the_same() -> No
     known = later.ask("fine", lambda: 1, patience=60)
     assert known is not None
     assert known.value == 1
+
+
+def test_its_threads_end_when_nothing_waits_and_others_begin_with_what_comes() -> None:
+    later = Later()
+    for number in range(3):
+        known = later.ask(number, lambda number=number: number, patience=60)
+        assert known is not None
+        assert known.value == number
+        threads = [thread for thread in threading.enumerate() if thread.name == "oaflow later"]
+        for thread in threads:
+            thread.join(60)
+        assert not any(thread.is_alive() for thread in threads)
