@@ -119,10 +119,15 @@ class Settings(BaseSettings):
         """
         The variable that named the database, or None where it is the embedded one.
         """
-        for name in ("OAFLOW_DB_URI", "PROCRASTINATE_DB_URI", "OPENALEPH_DB_URI", "ALEPH_DATABASE_URI"):
-            if os.environ.get(name):
-                return name
-        return None
+        return next((name for name in variables_of("db_uri") if os.environ.get(name)), None)
+
+
+def variables_of(name: str) -> tuple[str, ...]:
+    """
+    The variables that say a setting, the one that counts most first.
+    """
+    alias = Settings.model_fields[name].validation_alias
+    return tuple(map(str, alias.choices)) if isinstance(alias, AliasChoices) else (f"OAFLOW_{name.upper()}",)
 
 
 def wrong(error: ValidationError) -> EnvironmentProblem:

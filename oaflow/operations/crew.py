@@ -14,9 +14,7 @@ from pydantic import SecretStr
 
 import oaflow
 from oaflow.runtime.supervisor import Supervisor, worker_command
-from oaflow.settings import Settings
-
-_NOT_FOR_WORKERS = frozenset({"web_password"})
+from oaflow.settings import Settings, variables_of
 
 
 class Crew:
@@ -98,24 +96,20 @@ def count_of(settings: Settings, workers: int | None) -> int:
     return workers if workers is not None else int(settings.db_uri is None)
 
 
-def _text(value: object) -> str | None:
-    """
-    A setting, as a variable says it.
-    """
-    if value is None:
-        return None
-    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-
-
 def environment_of(settings: Settings) -> Mapping[str, str]:
     """
     What processes of a command are started with: the same settings, also where they did not come from the environment,
-    and the same oaflow, also where it is not installed.
+    less what workers have no use for; and the same oaflow, also where it is not installed.
     """
     environment = dict(os.environ)
-    for name in settings.model_fields_set:
-        if (text := _text(getattr(settings, name))) is not None and name not in _NOT_FOR_WORKERS:
-            environment[f"OAFLOW_{name.upper()}"] = text
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if field.exclude or (name in settings.model_fields_set and value is None):
+            for variable in variables_of(name):
+                environment.pop(variable, None)
+        elif name in settings.model_fields_set:
+            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            environment[variables_of(name)[0]] = text
     environment["OAFLOW_HOME"] = str(settings.home.absolute())
     root = Path(oaflow.__file__).parent.parent
     if root.name not in ("site-packages", "dist-packages"):
