@@ -116,6 +116,19 @@ def size_text(value: int) -> str:
     return f"{value}B"
 
 
+def data_size(value: int) -> str:
+    """
+    Bytes as a person says them: `812 B`, `1.2 MB`.
+    """
+    if value < 1000:
+        return f"{value} B"
+    number, units = value / 1000, ["kB", "MB", "GB", "TB"]
+    while number >= 1000 and len(units) > 1:
+        number /= 1000
+        del units[0]
+    return f"{number:,.1f} {units[0]}"
+
+
 def rate_text(value: float) -> str:
     """
     How often in a second, as an author writes it: `50/s`, `1000/m`, `1/7s`. What `per_second` reads is the same.

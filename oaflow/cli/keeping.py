@@ -28,7 +28,8 @@ def datasets(json: Json = False) -> int:
     """
     List the datasets: how much each holds, and its last run.
     """
-    from oaflow.cli.output import clean, data_size, remark, say_json, screen, table
+    from oaflow.cli.output import clean, remark, say_json, screen, table
+    from oaflow.quantities import data_size
 
     found = operations.list_datasets(settings=settings())
     if json:
@@ -106,7 +107,8 @@ def delete(
 
 
 def _of(found: "Holdings") -> Iterator[str]:
-    from oaflow.cli.output import count, data_size
+    from oaflow.cli.output import count
+    from oaflow.quantities import data_size
 
     sizes, left = found.sizes, found.left
     yield f"dataset {found.dataset}:"

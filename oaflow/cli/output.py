@@ -268,20 +268,6 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def data_size(number: int) -> str:
-    """
-    `812 B`, `1.2 MB`.
-    """
-    if number < 1000:
-        return f"{number} B"
-    size = float(number)
-    for unit in ("kB", "MB", "GB", "TB"):
-        size /= 1000
-        if size < 1000 or unit == "TB":
-            return f"{size:.1f} {unit}"
-    raise AssertionError("unreachable: TB has no end")
-
-
 def pairs(facts: Mapping[str, Any]) -> str:
     """
     `3 done, 1 failed`: what is not zero.

@@ -32,8 +32,9 @@ def backup(
     Write the database, the archive of files and the reports of the data folder to one file, while runs go on. Of a
     database server it makes no backup.
     """
-    from oaflow.cli.output import clean, count, data_size, remark, say, say_json
+    from oaflow.cli.output import clean, count, remark, say, say_json
     from oaflow.operations.backups import backup as write
+    from oaflow.quantities import data_size
 
     done = write(settings(), target)
     if json:

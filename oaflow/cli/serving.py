@@ -286,8 +286,9 @@ def upgrade(
     """
     Bring oaflow's own database to the PostgreSQL that this oaflow has. The old data are kept beside it.
     """
-    from oaflow.cli.output import clean, data_size, remark, say_json
+    from oaflow.cli.output import clean, remark, say_json
     from oaflow.operations.upgrading import db_upgrade
+    from oaflow.quantities import data_size
 
     done = db_upgrade(settings(), programs)
     if json:

@@ -22,7 +22,6 @@ from oaflow.cli.output import (
     can_be_drawn_on,
     clean,
     count,
-    data_size,
     fit,
     hanging,
     remark,
@@ -35,7 +34,7 @@ from oaflow.cli.progress import Pace
 from oaflow.cli.summary import estimate_line, headline
 from oaflow.operations.following import Progress
 from oaflow.operations.watching import Away, View, Watched, watch
-from oaflow.quantities import duration
+from oaflow.quantities import data_size, duration
 from oaflow.settings import Settings
 
 # Without a terminal a line of each run is printed this often.

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from oaflow.operations.estimating import Estimate
-from oaflow.quantities import duration
+from oaflow.quantities import data_size, duration
 
 # What is longer is cut, in letters: a reason may be all that some parser said.
 _LONGEST = 400
@@ -87,17 +87,6 @@ def memory(size: int) -> str:
     return f"{size / 1e6:,.0f} MB"
 
 
-def size(value: int) -> str:
-    """
-    `812 B`, `1.2 MB`
-    """
-    number, units = float(value), ["B", "kB", "MB", "GB", "TB"]
-    while number >= 1000 and len(units) > 1:
-        number /= 1000
-        del units[0]
-    return f"{value} B" if units[0] == "B" else f"{number:,.1f} {units[0]}"
-
-
 def _shown(letter: str) -> str:
     return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(letter) or letter.encode("unicode_escape").decode("ascii")
 
@@ -112,6 +101,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "pieces": pieces,
     "plain": plain,
     "plural": plural,
-    "size": size,
+    "size": data_size,
     "took": took,
 }

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oaflow.quantities import duration_text, per_second, rate_text, seconds, size, size_text
+from oaflow.quantities import data_size, duration_text, per_second, rate_text, seconds, size, size_text
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,11 @@ def test_quantities_are_written_as_an_author_writes_them():
     assert [duration_text(value) for value in (5400, 0.5, 2, 0, 90)] == ["1h30m", "500ms", "2s", "0s", "1m30s"]
     assert [size_text(value) for value in (2**31, 16_000, 1536, 7)] == ["2GiB", "16kB", "1536B", "7B"]
     assert [rate_text(value) for value in (50, 1000 / 60, 0.1, 1 / 7)] == ["50/s", "1000/m", "6/m", "1/7s"]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 B"), (812, "812 B"), (1000, "1.0 kB"), (1_234_567, "1.2 MB"), (5 * 10**15, "5,000.0 TB")],
+)
+def test_bytes_are_said_in_a_unit_that_people_read(number, text):
+    assert data_size(number) == text
