@@ -10,9 +10,6 @@ from oaflow.operations import browsing, finding, tracing
 from oaflow.operations.browsing import MOST_HITS, PAGE
 from oaflow.web.site import site_of
 
-# Seconds after which a page comes again that waits for what is worked out.
-_SOON = 2
-
 # Letters of a query that are looked for.
 _LONGEST_QUERY = 500
 
@@ -29,7 +26,7 @@ def datasets(request: Request) -> Response:
     next = later[PAGE - 1][0] if len(later) > PAGE else None
     shown = browsing.sizes_of(site.desk, later[:PAGE])
     # Comes again until all are measured.
-    again = _SOON if any(one.sizes is None for one in shown) else None
+    again = any(one.sizes is None for one in shown)
     return site.page(request, "datasets", datasets=shown, next=next, start=start, again=again)
 
 

@@ -29,9 +29,6 @@ _KINDS = ("found", "skipped", "unreadable", "unchanged")
 # higher than a screen, is not made smaller, but moved.
 _NARROW, _WIDE, _TALL = 620.0, 1300.0, 1600.0
 
-# Seconds after which a page comes again that waits for what is worked out.
-_SOON = 2
-
 # Runs that the plan of a run can be compared with by a click.
 _COMPARABLE = 10
 
@@ -145,7 +142,6 @@ def receipt(request: Request) -> Response:
         account=known.value if known else None,
         line=line,
         most=MOST_LISTED,
-        again=_SOON if known is None else None,
     )
 
 
