@@ -80,7 +80,7 @@ class Gate:
                 return self._site.refused(request, 403, "this form was not sent by a page of this server")
             form = await _form(request)
             if form is None:
-                return self._site.refused(request, 413, "this form is too large")
+                return self._site.refused(request, 413, "this form is too large, or is no text")
             if path == "/enter":
                 return await self._asked_in(request, form)
             if visitor is None:
@@ -139,6 +139,8 @@ async def _form(request: Request) -> dict[str, str] | None:
         body += piece
         if len(body) > _FORM_BYTES:
             return None
+    if b"\0" in body or b"%00" in body:  # which no database takes
+        return None
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FORM_FIELDS))
     except ValueError:  # too many fields, or no UTF-8

@@ -141,6 +141,7 @@ def test_only_forms_of_this_server_and_session_change_something(page: Page) -> N
         client.post(pause, data={"mark": mark}, headers={"origin": "null"}),
         client.post(pause, data={"mark": mark}, headers={"sec-fetch-site": "cross-site"}),
         client.post(pause, data={"mark": mark, "x": "y" * 100_000}),
+        client.post("/limits", data={"mark": mark, "name": "a/\0", "rate": "1/s"}),
         client.get(pause),
         client.put(pause, data={"mark": mark}),
     ):
