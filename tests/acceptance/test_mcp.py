@@ -116,7 +116,7 @@ def test_every_tool_answers_about_a_run_and_what_it_answers_is_as_it_says(cli: C
     assert all(found.is_error for found in wrong)
     sentences = [found.content[0].text for found in wrong]
     assert sentences[0].splitlines()[0] == "nothing is known of 'nobody.txt' in any run"
-    assert sentences[1].startswith("no run is named 'nothing-aaaaaa'") or "nothing-aaaaaa" in sentences[1]
+    assert sentences[1].startswith("there is no run 'nothing-aaaaaa'\nhelp: the latest are: ")
     assert sentences[2] == "list_runs cannot be asked so: limit: input should be less than or equal to 100"
     assert sentences[3].startswith("there is no tool 'delete'\nhelp: one of: list_runs, ")
     assert sentences[4].startswith("'x' is no cursor of this list")
