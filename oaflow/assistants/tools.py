@@ -136,7 +136,8 @@ def _jobs(reading: Reading, asked: JobsAsked) -> Any:
 
 
 def _receipt(reading: Reading, asked: OneRun) -> Any:
-    with reading.desk().connection() as made:
+    # It reads all of the run: of a large one for longer than a page may ask.
+    with reading.desk().apart() as made:
         run = wanted_run(made, asked.run)
         return bounded(receipt(made, run.id, index_stages(bound_plan(made, run))).as_json())
 
