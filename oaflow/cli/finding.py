@@ -46,7 +46,7 @@ def search(
     console = screen()
     for hit in found.hits:
         if json:
-            say_json(hit.to_json())
+            say_json(hit.as_json())
             continue
         title = _marked(hit.file, hit.file_marks, "bold")
         if hit.page is not None:

@@ -55,7 +55,7 @@ class Hit:
     marks: tuple[tuple[int, int], ...] = ()
     file_marks: tuple[tuple[int, int], ...] = ()
 
-    def to_json(self) -> HitJson:
+    def as_json(self) -> HitJson:
         """
         The fields that `oaflow search --json` prints, one hit a line.
         """

@@ -80,7 +80,7 @@ def test_a_document_is_not_found_by(connection, query):
 def test_a_hit_names_the_page_and_marks_the_words_as_written(connection):
     index(connection, "d", letters())
     (hit,) = search(connection, "d", "intent")
-    assert json.loads(json.dumps(hit.to_json())) == {
+    assert json.loads(json.dumps(hit.as_json())) == {
         "file": "report_2024-Q3.pdf",
         "page": 2,
         "passage": "A letter of intent. 合同由北京市朝阳区签署",
