@@ -67,14 +67,14 @@ class Ways:
         self._shown: dict[_Key, Passed] = {}
         self._large = False
 
-    def look(self, connection: Connection[Any], run: Run, done: int) -> list[Way]:
+    def look(self, connection: Connection[Any], run: Run, ended: int) -> list[Way]:
         """
         How it is now; nothing while a large run is counted for the first time.
 
         Args:
-            done: how many jobs of it are done.
+            ended: how many jobs of it have ended, also those that failed: each has its lines in the history.
         """
-        if not self._large and done > self._countable:
+        if not self._large and ended > self._countable:
             self._large, self._rates = True, Rates()
         if not self._large:
             found = passed(connection, run.id)

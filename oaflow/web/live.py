@@ -53,7 +53,8 @@ class RunLook:
                 facts["doing"] = self._site.part("parts/doing.html", doing=doing, run=run)
                 facts["head"] = self._site.part("parts/state.html", run=run)
                 facts["marks"] = _marks(doing)
-                facts["ways"] = _told(self._ways.look(made, run, standing.status.total("done")))
+                ended = sum(map(standing.status.total, ("done", "failed", "diverted")))
+                facts["ways"] = _told(self._ways.look(made, run, ended))
         self._looks += 1
         self._standing = standing
         return facts, _LOOK if run.state == "running" else _RARELY
