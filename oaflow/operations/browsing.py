@@ -38,10 +38,17 @@ from oaflow.operations.databases import Database
 from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.later import Known, Later
 from oaflow.operations.reading import LISTABLE
-from oaflow.operations.states import RunStatus, bound_plan, in_order, index_stages, status_of, wanted_run
+from oaflow.operations.states import (
+    RunStatus,
+    bound_plan,
+    check_stage,
+    in_order,
+    index_stages,
+    status_of,
+    wanted_run,
+)
 from oaflow.operations.waits import Wait, waits_of
 from oaflow.plan import BoundPlan, BoundStage
-from oaflow.plan.params import close_to
 
 # Rows of a page.
 PAGE = 50
@@ -277,10 +284,8 @@ def stage_of(connection: Connection[Any], run: str, name: str, start: int | None
         UsageError: there is no such run or stage.
     """
     standing = standing_of(connection, run)
-    stage = standing.bound.stages.get(name)
-    if stage is None:
-        known = standing.bound.stages
-        raise UsageError(f"run {run!r} has no stage {name!r}", help=close_to(name, known))
+    check_stage(standing.run, standing.bound, name)
+    stage = standing.bound.stages[name]
     progress = standing.status.stages[name]
     waiting = waiting_jobs(connection, run, stage.queue, stage.task, 10) if progress.open and start is None else []
     return AtStage(name, stage, progress, waiting, stage_jobs(connection, run, name, start, oldest=oldest, limit=PAGE))

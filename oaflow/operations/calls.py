@@ -34,10 +34,9 @@ from oaflow.operations.rerunning import Choice, Rerun
 from oaflow.operations.running import Said
 from oaflow.operations.staffing import Staff
 from oaflow.operations.starting import Begun, Request
-from oaflow.operations.states import Details, bound_plan, check_cause, wanted_run
+from oaflow.operations.states import Details, bound_plan, check_cause, check_stage, wanted_run
 from oaflow.operations.streams import Stop, Stream
 from oaflow.operations.tracing import Traced
-from oaflow.plan.params import close_to
 from oaflow.settings import Settings, wrong
 
 # Failures that are read at once.
@@ -433,10 +432,7 @@ def _begun(events: Generator[CommandEvent | Begun | Said]) -> Begun:
 
 def _with_stage(made: Connection[Any], run: str | None, stage: str | None) -> Run:
     found = wanted_run(made, run)
-    if stage is not None and stage not in (stages := bound_plan(made, found).stages):
-        raise UsageError(
-            f"run {found.id!r} has no stage {stage!r}", help=close_to(stage, stages) or f"it has: {', '.join(stages)}"
-        )
+    check_stage(found, bound_plan(made, found), stage)
     return found
 
 

@@ -20,7 +20,15 @@ from oaflow.ledger.runs import Run
 from oaflow.ledger.traces import of_ids, of_name
 from oaflow.ledger.unmatched import Unmatched, unmatched
 from oaflow.operations.databases import connection, database, logs_folder
-from oaflow.operations.states import Details, bound_plan, check_cause, details_of, index_stages, wanted_run
+from oaflow.operations.states import (
+    Details,
+    bound_plan,
+    check_cause,
+    check_stage,
+    details_of,
+    index_stages,
+    wanted_run,
+)
 from oaflow.plan.params import close_to
 from oaflow.settings import Settings
 
@@ -149,8 +157,7 @@ def printed_of(
         UsageError: as `log_of` does.
     """
     found = wanted_run(made, run)
-    if stage is not None and stage not in (stages := bound_plan(made, found).stages):
-        raise UsageError(f"run {found.id!r} has no stage {stage!r}", help=close_to(stage, stages))
+    check_stage(found, bound_plan(made, found), stage)
     documents = None
     if document is not None:
         named = of_ids(made, [document], run=found.id) or of_name(made, document, run=found.id, limit=_NAMED)

@@ -14,9 +14,8 @@ from oaflow.ledger.runs import Run
 from oaflow.operations.binding import store_of
 from oaflow.operations.databases import database
 from oaflow.operations.programs import Program, without_required
-from oaflow.operations.states import bound_plan, in_order, wanted_run
+from oaflow.operations.states import bound_plan, check_stage, in_order, wanted_run
 from oaflow.plan import BoundPlan, BoundStage, bind, check_params
-from oaflow.plan.params import close_to
 from oaflow.printed import pipelines as printed
 from oaflow.runtime.choosing import Share, choose
 from oaflow.runtime.router import edges_of, entities_of, facts_of
@@ -200,8 +199,7 @@ def replay(
     ):
         found = wanted_run(made, run)
         old = bound_plan(made, found)
-        if stage is not None and stage not in old.stages:
-            raise UsageError(f"run {run!r} has no stage {stage!r}", help=close_to(stage, old.stages))
+        check_stage(found, old, stage)
         carried = {name: value for name, value in found.params.items() if name in plan.params and value is not None}
         new = bind(plan, check_params(without_required(plan), {**carried, **params}))
         of = returned_of(made, found.id)

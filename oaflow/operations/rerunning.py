@@ -25,10 +25,9 @@ from oaflow.operations.databases import Database, database
 from oaflow.operations.following import CommandEvent
 from oaflow.operations.running import followed
 from oaflow.operations.starting import Begun, Request, open_run, refuse_unseen, unfinished
-from oaflow.operations.states import bound_plan, folders_from_here, in_order, plan_of, wanted_run
+from oaflow.operations.states import bound_plan, check_stage, folders_from_here, in_order, plan_of, wanted_run
 from oaflow.plan import BoundPlan
 from oaflow.plan.later import Part, following, part
-from oaflow.plan.params import close_to
 from oaflow.printed.runs import Rerun as RerunJson
 from oaflow.runtime.router import enter, entities_of, facts_of
 from oaflow.settings import Settings
@@ -140,11 +139,7 @@ def _refuse(made: Connection[Any], found: Run, bound: BoundPlan, choice: Choice)
             help=f"oaflow resume {other.id}   or: oaflow cancel {other.id}",
         )
     for stage in (choice.stage, choice.older_than[0] if choice.older_than else None):
-        if stage is not None and stage not in bound.stages:
-            raise UsageError(
-                f"run {found.id!r} has no stage {stage!r}",
-                help=close_to(stage, bound.stages) or f"it has: {', '.join(in_order(bound))}",
-            )
+        check_stage(found, bound, stage)
     refuse_unseen(made, bound)
 
 

@@ -41,7 +41,14 @@ from oaflow.operations.starting import (
     settle,
     unfinished,
 )
-from oaflow.operations.states import bound_plan, check_cause, folders_from_here, folders_of, wanted_run
+from oaflow.operations.states import (
+    bound_plan,
+    check_cause,
+    check_stage,
+    folders_from_here,
+    folders_of,
+    wanted_run,
+)
 from oaflow.operations.streams import Stop
 from oaflow.operations.webhooks import Deliveries, Told, deliver
 from oaflow.postgres.problems import Unreachable
@@ -200,8 +207,7 @@ def send_again(made: Connection[Any], run: Run, *, stage: str | None = None, cau
         raise UsageError(f"run {run.id!r} was cancelled", help="oaflow run starts a new one")
     _refuse_unsealed(run)
     refuse_unseen(made, bound)
-    if stage is not None and stage not in bound.stages:
-        raise UsageError(f"run {run.id!r} has no stage {stage!r}", help=f"it has: {', '.join(bound.stages)}")
+    check_stage(run, bound, stage)
     if cause is not None:
         check_cause(made, run, cause)
     all = stage is None and cause is None

@@ -21,8 +21,7 @@ from oaflow.operations.estimating import (
     unseen_joins,
 )
 from oaflow.operations.modelling import Capacity, Model, active, crew
-from oaflow.operations.states import bound_plan, in_order, status_of, wanted_run
-from oaflow.plan.params import close_to
+from oaflow.operations.states import bound_plan, check_stage, in_order, status_of, wanted_run
 from oaflow.printed.runs import Simulated as SimulatedJson
 from oaflow.settings import Settings
 
@@ -102,11 +101,7 @@ def simulate(settings: Settings, run: str | None, variants: Sequence[Variant]) -
         found = wanted_run(made, run)
         bound = bound_plan(made, found)
         for name in {stage for one in variants for stage, _ in (*one.own, *one.concurrency)}:
-            if name not in bound.stages:
-                raise UsageError(
-                    f"run {found.id!r} has no stage {name!r}",
-                    help=close_to(name, bound.stages) or f"its stages are: {', '.join(in_order(bound))}",
-                )
+            check_stage(found, bound, name)
         status = status_of(made, found, in_order(bound))
         seen, worked = timings(made, found.id), shifts(made, found.id)
         held = limits_of(made, bound)

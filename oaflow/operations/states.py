@@ -153,6 +153,19 @@ class NoSuchRunError(UsageError):
             )
 
 
+class NoSuchStageError(UsageError):
+    """
+    A run has no stage of that name.
+    """
+
+    def __init__(self, run: str, stage: str, stages: Iterable[str]) -> None:
+        self.run, self.stage, self.stages = run, stage, tuple(stages)
+        super().__init__(
+            f"run {run!r} has no stage {stage!r}",
+            help=close_to(stage, self.stages) or f"it has: {', '.join(self.stages)}",
+        )
+
+
 def wanted_run(connection: Connection[Any], run: str | None) -> Run:
     """
     The run of an id, or the latest.
@@ -164,6 +177,15 @@ def wanted_run(connection: Connection[Any], run: str | None) -> Run:
     if found is None:
         raise NoSuchRunError(run, [recent.id for recent in recent_runs(connection, limit=3)] if run else ())
     return found
+
+
+def check_stage(run: Run, bound: BoundPlan, stage: str | None) -> None:
+    """
+    Raises:
+        NoSuchStageError: one is named, and the run has none of that name.
+    """
+    if stage is not None and stage not in bound.stages:
+        raise NoSuchStageError(run.id, stage, in_order(bound))
 
 
 def check_cause(connection: Connection[Any], run: Run, cause: str) -> None:
