@@ -24,7 +24,7 @@ from oaflow.ledger.receipts import receipt
 from oaflow.ledger.runs import Run, recent_runs
 from oaflow.operations.explaining import as_json, every_rule, line_json, rule_of
 from oaflow.operations.passports import said_json
-from oaflow.operations.states import bound_plan, check_cause, details_of, index_stages, wanted_run
+from oaflow.operations.states import bound_plan, check_cause, check_stage, details_of, index_stages, wanted_run
 from oaflow.operations.tracing import trace_in
 from oaflow.printed import assistants as printed
 
@@ -96,6 +96,8 @@ def _causes(reading: Reading, asked: CausesAsked) -> Any:
     begin = _number(asked.cursor) if asked.cursor is not None else 0
     with reading.desk().connection() as made:
         run = wanted_run(made, asked.run)
+        if asked.stage is not None:
+            check_stage(run, bound_plan(made, run), asked.stage)
         found = clusters(made, run.id, stage=asked.stage, most=MOST_FAILURES)
         shown = found[begin : begin + asked.limit]
         first = [failures(made, run.id, stage=one.stage, cause=one.fingerprint, limit=1) for one in shown]
@@ -126,6 +128,8 @@ def _jobs(reading: Reading, asked: JobsAsked) -> Any:
     after = _number(asked.cursor) if asked.cursor is not None else None
     with reading.desk().connection() as made:
         run = wanted_run(made, asked.run)
+        if asked.stage is not None:
+            check_stage(run, bound_plan(made, run), asked.stage)
         if asked.cause is not None:
             check_cause(made, run, asked.cause)
         found = failures(made, run.id, stage=asked.stage, cause=asked.cause, after=after, limit=asked.limit + 1)

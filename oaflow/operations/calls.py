@@ -432,7 +432,8 @@ def _begun(events: Generator[CommandEvent | Begun | Said]) -> Begun:
 
 def _with_stage(made: Connection[Any], run: str | None, stage: str | None) -> Run:
     found = wanted_run(made, run)
-    check_stage(found, bound_plan(made, found), stage)
+    if stage is not None:
+        check_stage(found, bound_plan(made, found), stage)
     return found
 
 

@@ -57,13 +57,16 @@ def failed(
     What failed in a run: each job, and the causes.
 
     Args:
+        stage: only what failed there.
         cause: only what has this fingerprint.
 
     Raises:
-        UsageError: there is no such run, or nothing failed for this cause.
+        UsageError: there is no such run or stage, or nothing failed for this cause.
     """
     with connection(settings) as made:
         found = wanted_run(made, run)
+        if stage is not None:
+            check_stage(found, bound_plan(made, found), stage)
         if cause is not None:
             check_cause(made, found, cause)
         jobs = failures(made, found.id, stage=stage, cause=cause)
@@ -157,7 +160,8 @@ def printed_of(
         UsageError: as `log_of` does.
     """
     found = wanted_run(made, run)
-    check_stage(found, bound_plan(made, found), stage)
+    if stage is not None:
+        check_stage(found, bound_plan(made, found), stage)
     documents = None
     if document is not None:
         named = of_ids(made, [document], run=found.id) or of_name(made, document, run=found.id, limit=_NAMED)

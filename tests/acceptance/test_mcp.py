@@ -85,6 +85,7 @@ def test_every_tool_answers_about_a_run_and_what_it_answers_is_as_it_says(cli: C
                 ("list_runs", {"limit": 100_000}),
                 ("delete", {}),
                 ("list_failures", {"cursor": "x"}),
+                ("failed_jobs", {"stage": "failz"}),
             )
         ]
         return tools, answers, wrong
@@ -120,6 +121,7 @@ def test_every_tool_answers_about_a_run_and_what_it_answers_is_as_it_says(cli: C
     assert sentences[2] == "list_runs cannot be asked so: limit: input should be less than or equal to 100"
     assert sentences[3].startswith("there is no tool 'delete'\nhelp: one of: list_runs, ")
     assert sentences[4].startswith("'x' is no cursor of this list")
+    assert sentences[5] == f"run {waiting!r} has no stage 'failz'\nhelp: did you mean 'fails'?"
     assert CANARY not in json.dumps([said, sentences, log])
     assert log == ""
 
