@@ -23,6 +23,9 @@ Printed = deque[tuple[int | None, Stream, str]]
 # Of jobs that came to their end so many are remembered, for lines that are read after it.
 OVER = 50
 
+# Bytes of the arguments of such a job that are kept: a job of many entities has megabytes.
+_KEPT = 64_000
+
 
 @dataclass(eq=False)
 class Executor:
@@ -67,6 +70,14 @@ class Executor:
     born: float = field(default_factory=time.monotonic)
     transport: asyncio.Transport | None = None
     pipes: "list[asyncio.Future[None]]" = field(default_factory=lambda: list["asyncio.Future[None]"]())
+
+    def end(self, job: int) -> None:
+        """
+        A job came to its end. Where its arguments are large they go, and lines that come after it name no document.
+        """
+        found = self.in_hand.pop(job, None)
+        if found is not None:
+            self.over.append(found if len(found.args) <= _KEPT else found._replace(args=b""))
 
     def had(self, job: int) -> Assignment | None:
         """

@@ -424,8 +424,7 @@ class Pool:
         """
         for handover in handovers:
             if handover.outcome != "chunk":
-                if (over := executor.in_hand.pop(handover.job, None)) is not None:
-                    executor.over.append(over)
+                executor.end(handover.job)
                 executor.rests, executor.rested = None, 0.0
                 self._holders.pop(handover.job, None)
         if self._stopping:
