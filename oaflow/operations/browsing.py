@@ -73,7 +73,7 @@ _GLANCE = 0.1
 # Documents of a line of the account that are shown.
 MOST_LISTED = 500
 
-# Seconds after which the account of a run that goes on is taken again, and the size of a dataset.
+# Seconds after which the account of a run is taken again that may still change, and the size of a dataset.
 _AGAIN, _AGAIN_SIZES = 5.0, 30.0
 
 _READ_ONLY = "-c default_transaction_read_only=on"
@@ -361,9 +361,11 @@ def account_of(desk: Desk, run: Run, bound: BoundPlan, line: str | None) -> Know
             listed = documents(made, run.id, stages, line=wanted, limit=MOST_LISTED) if line is not None else []
             return Account(receipt(made, run.id, stages), unmatched(made, run.id), listed)
 
-    # Of a run that has ended it is taken once for each of its rounds: it stays as it is.
+    # Of a run that came to its end it is taken once for each of its rounds: it stays as it is. What workers had in hand
+    # of one that was cancelled comes back to it.
+    over = run.state in ("finished", "incomplete")
     key = ("account", run.id, line, run.round, run.state)
-    return desk.later.ask(key, take, fresh=_AGAIN if run.open else None, patience=_GLANCE)
+    return desk.later.ask(key, take, fresh=None if over else _AGAIN, patience=_GLANCE)
 
 
 @dataclass(frozen=True, slots=True)
