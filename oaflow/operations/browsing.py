@@ -33,7 +33,7 @@ from oaflow.ledger.pages import (
 from oaflow.ledger.receipts import DocumentLine, Receipt, documents, receipt
 from oaflow.ledger.runs import Run, StageProgress, recent_runs
 from oaflow.ledger.unmatched import Unmatched, unmatched
-from oaflow.ledger.workers import Running, running, workers
+from oaflow.ledger.workers import Running, running
 from oaflow.operations.databases import Database
 from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.later import Known, Later
@@ -47,7 +47,7 @@ from oaflow.operations.states import (
     status_of,
     wanted_run,
 )
-from oaflow.operations.waits import Wait, waits_of
+from oaflow.operations.waits import Wait, is_abandoned, waits_of
 from oaflow.plan import BoundPlan, BoundStage
 
 # Rows of a page.
@@ -253,9 +253,9 @@ def doing_of(connection: Connection[Any], standing: Standing, silent: float, *, 
     run, bound, stages = standing.run, standing.bound, standing.status.stages
     if not run.open:
         return Doing([], [], None)
-    abandoned = run.state in ("running", "paused") and private and not workers(connection, silent)
+    abandoned = is_abandoned(connection, run, silent, private=private)
     waits = waits_of(connection, run, bound, stages, silent, abandoned=abandoned)
-    estimate = estimate_of(connection, run, bound, stages, silent)
+    estimate = None if abandoned else estimate_of(connection, run, bound, stages, silent)
     return Doing(running(connection, run.id), list(waits), estimate)
 
 

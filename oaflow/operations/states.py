@@ -24,9 +24,9 @@ from oaflow.ledger.runs import (
     stored_plan,
 )
 from oaflow.ledger.unmatched import Unmatched, unmatched
-from oaflow.ledger.workers import Running, running, workers
+from oaflow.ledger.workers import Running, running
 from oaflow.operations.estimating import Estimate, estimate_of
-from oaflow.operations.waits import Wait, waits_of
+from oaflow.operations.waits import Wait, is_abandoned, waits_of
 from oaflow.plan import BoundPlan, Plan, bind
 from oaflow.plan.params import close_to
 from oaflow.printed import runs as printed
@@ -298,8 +298,7 @@ def details_of(connection: Connection[Any], run: Run, silent: float, *, private:
     met: dict[str, list[Version]] = {}
     for version in run_versions(connection, run.id):
         met.setdefault(version.stage, []).append(version)
-    # The command that started it, on the private server, was killed.
-    abandoned = run.state in ("running", "paused") and private and not workers(connection, silent)
+    abandoned = is_abandoned(connection, run, silent, private=private)
     return Details(
         status=status,
         running=running(connection, run.id) if run.open else [],

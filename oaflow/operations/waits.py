@@ -20,6 +20,7 @@ from oaflow.ledger.workers import (
     streams_at_rest,
     unserved,
     untaken,
+    workers,
 )
 from oaflow.plan import ANSWERS, BoundCollect, BoundPlan
 from oaflow.printed.runs import Wait as WaitJson
@@ -52,6 +53,17 @@ class Wait:
         """
         said = " ".join(part for part in (self.head, self.text) if part)
         return {"why": self.why, "stage": self.stage, "text": said, "help": self.help, **self.facts}
+
+
+def is_abandoned(connection: Connection[Any], run: Run, silent: float, *, private: bool) -> bool:
+    """
+    Whether nobody works on a run that is to go on, and nobody will: the command that started it was killed.
+
+    Args:
+        silent: seconds after which a worker is dead.
+        private: whether this is the private server, where each run brings its own workers.
+    """
+    return run.state in ("running", "paused") and private and not workers(connection, silent)
 
 
 def waits_of(
