@@ -4,7 +4,8 @@ What only reading all of a run or of a dataset tells is worked out later, beside
 """
 
 import time
-from collections.abc import Generator, Iterable
+import traceback
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -89,12 +90,20 @@ class Desk:
     Args:
         program: what the server knows them as.
         read_only: whether the database refuses whatever would write, also in the store.
+        said: is told of errors in the program itself that are met beside the pages.
     """
 
-    def __init__(self, database: Database, *, program: str = "oaflow web", read_only: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        program: str = "oaflow web",
+        read_only: bool = False,
+        said: Callable[[Exception], None] = traceback.print_exception,
+    ) -> None:
         self.database = database
         self.settings = database.settings
-        self.later = Later()
+        self.later = Later(said)
         self._uri, entities = database.address.uri, self.settings.entities_uri or database.address.uri
         if read_only:
             self._uri, entities = _with_option(self._uri, _READ_ONLY), _with_option(entities, _READ_ONLY)
@@ -371,12 +380,14 @@ def account_of(desk: Desk, run: Run, bound: BoundPlan, line: str | None) -> Know
 @dataclass(frozen=True, slots=True)
 class ShownDataset:
     """
-    A dataset, how many runs it had and which was the last, and how much it holds; None: that is not known yet.
+    A dataset, how many runs it had and which was the last, and how much it holds; None: that is not known yet, or could
+    not be counted, as `problem` says.
     """
 
     name: str
     last: LastRun | None
     sizes: Known[Sizes] | None
+    problem: str | None = None
 
 
 def datasets_of(connection: Connection[Any], store: EntityStore) -> list[tuple[str, LastRun | None]]:
@@ -405,8 +416,8 @@ def sizes_of(desk: Desk, found: Iterable[tuple[str, LastRun | None]]) -> list[Sh
         key = ("sizes", name, last and (last.run, last.state))
         try:
             known = desk.later.ask(key, partial(measured, name), fresh=_AGAIN_SIZES, patience=patience)
-        except OaflowError:
-            known = None  # the page says so of the database itself, where that is away
-        shown.append(ShownDataset(name, last, known))
+            shown.append(ShownDataset(name, last, known))
+        except OaflowError as problem:
+            shown.append(ShownDataset(name, last, None, str(problem)))
         patience = max(0.0, patience - (time.monotonic() - begun))
     return shown

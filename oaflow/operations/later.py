@@ -55,8 +55,12 @@ class Later:
     """
     Works out one thing after the other, in two threads: something small need not wait for something large. They are
     there as long as something waits.
+
+    Args:
+        said: is told of errors in the program itself, from one of these threads; of one that comes again, once.
     """
 
+    said: Callable[[Exception], None]
     _places: OrderedDict[Hashable, _Place] = field(default_factory=OrderedDict[Hashable, _Place])
     _waiting: deque[tuple[_Place, Callable[[], Any]]] = field(default_factory=deque[tuple[_Place, Callable[[], Any]]])
     _news: Condition = field(default_factory=Condition)
@@ -121,7 +125,9 @@ class Later:
             except OaflowError as problem:
                 error = problem
             except Exception as problem:  # the thread is for all: it outlives what one of them meets
-                error = OaflowError(f"{type(problem).__name__}: {problem}")
+                error = OaflowError(f"{type(problem).__name__}: {problem}", help="a bug: the terminal says more")
+                if str(place.error) != str(error):
+                    self.said(problem)
             with self._news:
                 place.known, place.error, place.waits = known, error, False
                 place.done = time.monotonic()

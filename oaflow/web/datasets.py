@@ -25,8 +25,8 @@ def datasets(request: Request) -> Response:
     later = [one for one in found if one[0] > start]
     next = later[PAGE - 1][0] if len(later) > PAGE else None
     shown = browsing.sizes_of(site.desk, later[:PAGE])
-    # Comes again until all are measured.
-    again = any(one.sizes is None for one in shown)
+    # Comes again until all are measured; what cannot be is not asked for by itself.
+    again = any(one.sizes is None and one.problem is None for one in shown)
     return site.page(request, "datasets", datasets=shown, next=next, start=start, again=again)
 
 

@@ -130,7 +130,7 @@ def serve(
         EnvironmentProblem: there is no database, or the address cannot be had.
     """
     rules, remarks = rules_of(settings, host, header=header, names=names, read_only=read_only)
-    with _listening(host, port) as listening, database(settings) as opened, Desk(opened) as desk:
+    with _listening(host, port) as listening, database(settings) as opened, Desk(opened, said=said) as desk:
         site = Site(desk, Doorkeeper(rules), said)
         Thread(target=site.prepare, name="oaflow web", daemon=True).start()
         config: Any = uvicorn.Config(

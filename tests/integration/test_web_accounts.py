@@ -117,6 +117,21 @@ def test_datasets_come_with_their_sizes(page: Page, database: str) -> None:
     assert rows["empty"][:4] == ["0", "0", "0", "0 B"]
 
 
+def test_a_dataset_that_could_not_be_counted_says_so_and_is_not_asked_for_again(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("oaflow.operations.browsing.sizes", broken)
+    page.run(dataset="papers")
+
+    assert "could not be counted: ZeroDivisionError: by zero" in there(page.inside(), "/datasets")
+    (bug,) = page.bugs
+    assert bug.__traceback__ is not None
+    page.bugs.clear()
+
+
 def logged(page: Page, run: str, lines: list[dict[str, Any]]) -> None:
     folder = logs_folder(page.desk.settings)
     folder.mkdir(parents=True, exist_ok=True)

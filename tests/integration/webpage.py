@@ -68,14 +68,14 @@ def page_on(database: str, **given: Any) -> Generator[Page]:
     Args:
         given: settings.
     """
-    settings = Settings(db_uri=database, **given)
+    settings, bugs = Settings(db_uri=database, **given), list[Exception]()
     with (
         psycopg.connect(database, autocommit=True) as connection,
         opened(settings) as database_of_it,
-        Desk(database_of_it) as desk,
+        Desk(database_of_it, said=bugs.append) as desk,
     ):
         runs.store_plan(connection, PLAN.digest, PLAN.format, "p", PLAN.canonical())
-        page = Page(connection, desk, [])
+        page = Page(connection, desk, bugs)
         yield page
         assert page.bugs == []
 

@@ -4,6 +4,7 @@ What takes long is worked out once for all who ask.
 
 import threading
 import time
+import traceback
 from threading import Event
 
 import pytest
@@ -12,8 +13,12 @@ from oaflow.errors import EnvironmentProblem, OaflowError
 from oaflow.operations.later import Later
 
 
+def unsaid(error: Exception) -> None:
+    raise AssertionError("nothing is to be said") from error
+
+
 def test_it_is_worked_out_once_for_all_who_ask_and_kept() -> None:
-    later, gate, begun = Later(), Event(), [0]
+    later, gate, begun = Later(unsaid), Event(), [0]
 
     def work() -> int:
         begun[0] += 1
@@ -32,7 +37,7 @@ def test_it_is_worked_out_once_for_all_who_ask_and_kept() -> None:
 
 def test_what_is_old_is_answered_until_there_is_something_newer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("oaflow.operations.later._REST", 0)
-    later, number, gate = Later(), iter(range(10)), Event()
+    later, number, gate = Later(unsaid), iter(range(10)), Event()
     gate.set()
 
     def work() -> int:
@@ -56,7 +61,7 @@ def test_what_is_old_is_answered_until_there_is_something_newer(monkeypatch: pyt
 
 def test_what_took_long_is_not_soon_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("oaflow.operations.later._REST", 100_000)
-    later, times = Later(), [0]
+    later, times = Later(unsaid), [0]
 
     def work() -> int:
         times[0] += 1
@@ -72,7 +77,8 @@ def test_what_took_long_is_not_soon_worked_out_again(monkeypatch: pytest.MonkeyP
 
 
 def test_what_went_wrong_is_told_and_the_next_is_worked_out_all_the_same() -> None:
-    later = Later()
+    bugs: list[Exception] = []
+    later = Later(bugs.append)
 
     def away() -> int:
         raise EnvironmentProblem("the database is away")
@@ -84,13 +90,32 @@ def test_what_went_wrong_is_told_and_the_next_is_worked_out_all_the_same() -> No
         later.ask("away", away, patience=60)
     with pytest.raises(OaflowError, match="ZeroDivisionError: by zero"):
         later.ask("broken", broken, patience=60)
+    # Of the program itself: with its traceback.
+    (bug,) = bugs
+    assert traceback.extract_tb(bug.__traceback__)[-1].name == "broken"
     known = later.ask("fine", lambda: 1, patience=60)
     assert known is not None
     assert known.value == 1
 
 
+def test_a_bug_that_is_met_again_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oaflow.operations.later._TOLD", 0)
+    bugs: list[Exception] = []
+    later, times = Later(bugs.append), [0]
+
+    def broken() -> int:
+        times[0] += 1
+        raise ZeroDivisionError("by zero")
+
+    for _ in range(5):
+        with pytest.raises(OaflowError, match="by zero"):
+            later.ask("broken", broken, patience=60)
+    assert times == [5]
+    assert len(bugs) == 1
+
+
 def test_its_threads_end_when_nothing_waits_and_others_begin_with_what_comes() -> None:
-    later = Later()
+    later = Later(unsaid)
     for number in range(3):
         known = later.ask(number, lambda number=number: number, patience=60)
         assert known is not None
