@@ -35,7 +35,7 @@ from oaflow.ledger.receipts import DocumentLine, Receipt, documents, receipt
 from oaflow.ledger.runs import Run, StageProgress, recent_runs
 from oaflow.ledger.unmatched import Unmatched, unmatched
 from oaflow.ledger.workers import Running, running
-from oaflow.operations.databases import Database
+from oaflow.operations.databases import Database, refusing_nul
 from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.later import Known, Later
 from oaflow.operations.reading import LISTABLE
@@ -140,7 +140,7 @@ class Desk:
             EnvironmentProblem: the database is away, or too much is asked of it.
         """
         try:
-            with self._pool.connection() as made:
+            with refusing_nul(), self._pool.connection() as made:
                 yield made
         except PoolTimeout as error:
             raise EnvironmentProblem(f"{self.database.address} does not answer", help="oaflow doctor") from error
@@ -156,7 +156,7 @@ class Desk:
             EnvironmentProblem: the database is away.
         """
         try:
-            with Connection.connect(_with_option(self._uri, _LONGEST_LATER), **self._as) as made:
+            with refusing_nul(), Connection.connect(_with_option(self._uri, _LONGEST_LATER), **self._as) as made:
                 yield made
         except OperationalError as error:
             raise self._away(error) from error

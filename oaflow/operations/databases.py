@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from oaflow.errors import EnvironmentProblem, says_full
+from oaflow.errors import EnvironmentProblem, UsageError, says_full
 from oaflow.postgres import Address, open_database
 from oaflow.runtime.room import full
 from oaflow.settings import Settings
@@ -114,6 +114,32 @@ def cut(connection: Connection[Any]) -> None:
         line.shutdown(socket.SHUT_RDWR)
 
 
+class NulError(UsageError):
+    """
+    No text in a database holds a NUL: who asks for one with it asks for nothing that is there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("a NUL character (\\0) is in a name or text, and the database holds none", help="leave it out")
+
+
+@contextmanager
+def refusing_nul() -> Generator[None]:
+    """
+    Says in a sentence that a text with a NUL was asked for.
+
+    Raises:
+        NulError: it was.
+    """
+    try:
+        yield
+    except psycopg.DataError as error:
+        # It is refused before it is sent, so there is no SQLSTATE to know it by.
+        if error.sqlstate is None and "NUL" in str(error):
+            raise NulError from error
+        raise
+
+
 @contextmanager
 def database(settings: Settings) -> Generator[Database]:
     """
@@ -121,10 +147,12 @@ def database(settings: Settings) -> Generator[Database]:
 
     Raises:
         EnvironmentProblem: it cannot be used, or was lost on the way.
+        NulError: it was asked for a text that it cannot hold.
     """
     with open_database(settings) as address:
         try:
-            yield Database(address, settings)
+            with refusing_nul():
+                yield Database(address, settings)
         except psycopg.OperationalError as error:
             reason = str(error).strip().splitlines()[:1] or ["no reason given"]
             if says_full(error):

@@ -421,6 +421,9 @@ def test_what_is_wrong_is_a_sentence_with_the_next_thing_to_do(known, tmp_path):
         (lambda: next(iter(operations.hops("x", settings=known))), NoSuchRunError, "there is no run 'x'"),
         (lambda: operations.retry("x", settings=known), NoSuchRunError, "there is no run 'x'"),
         (lambda: operations.workers(0, settings=known), UsageError, "one at least is needed"),
+        (lambda: operations.status("a\0", settings=known), UsageError, "a NUL character"),
+        (lambda: operations.trace("a\0", settings=known), UsageError, "a NUL character"),
+        (lambda: next(iter(operations.hops("a\0", settings=known))), UsageError, "a NUL character"),
     ]
     for call, kind, sentence in wrong:
         with pytest.raises(kind, match=sentence) as raised:
