@@ -35,7 +35,7 @@ from oaflow.runtime.executors import Executor
 from oaflow.runtime.feeding import share
 from oaflow.runtime.figures import Figures
 from oaflow.runtime.hand import Hand
-from oaflow.runtime.held import Held, crash_error, documents_of, timeout_error
+from oaflow.runtime.held import Held, crash_error, timeout_error
 from oaflow.runtime.joblog import JobLog
 from oaflow.runtime.lanes import Lanes
 from oaflow.runtime.messages import Assignment, Death, Handover
@@ -566,7 +566,7 @@ class Dispatcher:
             job=job.job if job else None,
             stream=stream,
             text=text,
-            documents=documents_of(job.args) if job else None,
+            documents=executor.documents_of(job) if executor and job else None,
         )
 
     def ready(self) -> None:

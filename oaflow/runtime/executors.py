@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 from oaflow.runtime.dumps import KEPT, taken_apart
 from oaflow.runtime.frames import frame
+from oaflow.runtime.held import documents_of
 from oaflow.runtime.messages import Assignment, Death, Handover
 from oaflow.runtime.processes import kill_group, signal_name
 from oaflow.runtime.slot import Slot
@@ -46,6 +47,7 @@ class Executor:
         greedy: the job whose programs were above its limit of memory at the last look.
         status: how it ended, as told by its forkserver; None where that is gone.
         peak: the most resident bytes that it had, told with it; 0 before.
+        carries: the attempt that printed last, and the documents of its job.
     """
 
     number: int
@@ -67,13 +69,15 @@ class Executor:
     rested: float = 0.0
     greedy: int | None = None
     peak: int = 0
+    carries: tuple[tuple[int, int], list[str]] | None = None
     born: float = field(default_factory=time.monotonic)
     transport: asyncio.Transport | None = None
     pipes: "list[asyncio.Future[None]]" = field(default_factory=lambda: list["asyncio.Future[None]"]())
 
     def end(self, job: int) -> None:
         """
-        A job came to its end. Where its arguments are large they go, and lines that come after it name no document.
+        A job came to its end. Where its arguments are large they go, and lines that come after it name no document,
+        unless it was the last that printed.
         """
         found = self.in_hand.pop(job, None)
         if found is not None:
@@ -85,6 +89,16 @@ class Executor:
         """
         found = self.in_hand.get(job)
         return found or next((one for one in reversed(self.over) if one.job == job), None)
+
+    def documents_of(self, job: Assignment) -> list[str]:
+        """
+        The ids of the documents of a job that prints. They are read once for all of its lines: its arguments may be
+        megabytes.
+        """
+        attempt = (job.job, job.attempt)
+        if self.carries is None or self.carries[0] != attempt:
+            self.carries = (attempt, documents_of(job.args))
+        return self.carries[1]
 
     @property
     def load(self) -> int:
