@@ -248,8 +248,11 @@ def unindexed(
         stages: those that index; `origins` are theirs: where not all of them took place anew, a file is left out.
     """
     values = {"run": run, "stages": list(stages), "origins": list(origins)}
-    with connection.transaction(), connection.cursor(name="unindexed") as cursor:
-        cursor.execute(sql("unindexed"), values)
+    # WITH HOLD: the answer is read when the statement ends. What is done with a portion may take long, in another
+    # store, and no transaction stays open here meanwhile.
+    with connection.cursor(name="unindexed", withhold=True) as cursor:
+        with connection.transaction():
+            cursor.execute(sql("unindexed"), values)
         while found := cursor.fetchmany(rows):
             yield [document for (document,) in found]
 
