@@ -134,17 +134,17 @@ def failures(
     from oaflow.cli.output import clean, remark, say_json
     from oaflow.operations import reading
 
-    found, jobs, clusters = reading.failed(settings(), run, stage=stage, cause=cause)
-    if json:
-        for job in jobs:
-            say_json(job.as_json(found.id))
-        return 0
-    if not jobs:
-        remark(f"nothing failed in run {clean(found.id)}")
-        return 0
-    from oaflow.cli.failures import print_clusters
+    with reading.failed(settings(), run, stage=stage, cause=cause) as found:
+        if json:
+            for job in found.jobs():
+                say_json(job.as_json(found.run.id))
+            return 0
+        from oaflow.cli.failures import print_clusters
 
-    print_clusters(found, jobs, clusters)
+        if causes := found.causes():
+            print_clusters(found.run, found.jobs(), causes)
+        else:
+            remark(f"nothing failed in run {clean(found.run.id)}")
     return 0
 
 

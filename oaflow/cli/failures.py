@@ -25,7 +25,7 @@ def print_clusters(run: Run, jobs: Iterable[Failure], clusters: Sequence[Cluster
     """
     Each cause with when it was met, the documents that met it, the first traceback, and what sends just these again.
     """
-    first = {(job.stage, job.fingerprint): job for job in reversed(list(jobs))}
+    first = _first_of_each(jobs, len(clusters))
     stages = Counter(cluster.fingerprint for cluster in clusters)
     for number, cluster in enumerate(clusters):
         if number:
@@ -43,6 +43,18 @@ def print_clusters(run: Run, jobs: Iterable[Failure], clusters: Sequence[Cluster
         remark(f"send {all} again: oaflow retry {run.id}")
     if (one := next((cluster.jobs[0] for cluster in clusters if cluster.again), None)) is not None:
         remark(f"look at one of them: oaflow retry {one} --here")
+
+
+def _first_of_each(jobs: Iterable[Failure], causes: int) -> dict[tuple[str, str], Failure]:
+    """
+    The first job of each cause; no more are read than it takes to find them.
+    """
+    first: dict[tuple[str, str], Failure] = {}
+    for job in jobs:
+        first.setdefault((job.stage, job.fingerprint), job)
+        if len(first) >= causes:
+            break
+    return first
 
 
 def _print_cluster(cluster: Cluster, first: Failure | None) -> None:

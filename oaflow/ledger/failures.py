@@ -2,7 +2,7 @@
 Jobs that used up their attempts: each by itself, and in clusters of one cause.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,9 @@ from psycopg.rows import class_row
 
 from oaflow.ledger.statements import sql
 from oaflow.printed.documents import Failure as FailureJson
+
+# Failures that are read at once where all are gone through: each has its traceback.
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,18 @@ def failures(
     values = {"run": run, "stage": stage, "cause": cause, "after": after, "limit": limit}
     with connection.cursor(row_factory=class_row(Failure)) as cursor:
         return cursor.execute(sql("failures"), values).fetchall()
+
+
+def every_failure(
+    connection: Connection[Any], run: str, *, stage: str | None = None, cause: str | None = None
+) -> Iterator[Failure]:
+    """
+    All that failed in a run and was not sent again, the oldest first: so many at a time as are worth a statement.
+    """
+    after: int | None = None
+    while page := failures(connection, run, stage=stage, cause=cause, after=after, limit=_AT_ONCE):
+        yield from page
+        after = page[-1].job
 
 
 def clusters(

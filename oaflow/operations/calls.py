@@ -39,9 +39,6 @@ from oaflow.operations.streams import Stop, Stream
 from oaflow.operations.tracing import Traced
 from oaflow.settings import Settings, wrong
 
-# Failures that are read at once.
-_FAILURES = 500
-
 Scalar: TypeAlias = str | int | float | bool | os.PathLike[str]
 Value: TypeAlias = Scalar | Sequence[Scalar]
 
@@ -203,10 +200,7 @@ def failures(
             found = _with_stage(made, run, stage)
             if cause is not None:
                 check_cause(made, found, cause)
-            after: int | None = None
-            while page := ledger.failures(made, found.id, stage=stage, cause=cause, after=after, limit=_FAILURES):
-                yield from page
-                after = page[-1].job
+            yield from ledger.every_failure(made, found.id, stage=stage, cause=cause)
 
     return Stream(read)
 

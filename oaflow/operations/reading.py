@@ -4,7 +4,8 @@ What can be asked about runs: status, failures, receipt, logs.
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import SEEK_END
 from pathlib import Path
@@ -14,7 +15,7 @@ import orjson
 from psycopg import Connection
 
 from oaflow.errors import UsageError
-from oaflow.ledger.failures import Cluster, Failure, clusters, failures
+from oaflow.ledger.failures import Cluster, Failure, clusters, every_failure
 from oaflow.ledger.receipts import LINES, DocumentLine, Receipt, documents, receipt
 from oaflow.ledger.runs import Run
 from oaflow.ledger.traces import of_ids, of_name
@@ -50,11 +51,36 @@ def status(settings: Settings, run: str | None) -> Details:
         return details_of(made, wanted_run(made, run), settings.dead_after, private=opened.embedded)
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """
+    What failed in a run. It is read when it is asked for, while the block that it was opened for goes on.
+    """
+
+    run: Run
+    _connection: Connection[Any]
+    _stage: str | None
+    _cause: str | None
+
+    def jobs(self) -> Iterator[Failure]:
+        """
+        Each job, the oldest first; a page of them is in memory.
+        """
+        return every_failure(self._connection, self.run.id, stage=self._stage, cause=self._cause)
+
+    def causes(self) -> list[Cluster]:
+        """
+        The causes, the most frequent first.
+        """
+        return clusters(self._connection, self.run.id, stage=self._stage, cause=self._cause)
+
+
+@contextmanager
 def failed(
     settings: Settings, run: str | None, *, stage: str | None = None, cause: str | None = None
-) -> tuple[Run, list[Failure], list[Cluster]]:
+) -> Generator[Failed]:
     """
-    What failed in a run: each job, and the causes.
+    What failed in a run, for the time of a block.
 
     Args:
         stage: only what failed there.
@@ -69,8 +95,7 @@ def failed(
             check_stage(found, bound_plan(made, found), stage)
         if cause is not None:
             check_cause(made, found, cause)
-        jobs = failures(made, found.id, stage=stage, cause=cause)
-        return found, jobs, clusters(made, found.id, stage=stage, cause=cause)
+        yield Failed(found, made, stage, cause)
 
 
 def receipt_of(settings: Settings, run: str | None) -> tuple[Run, Receipt, list[Unmatched]]:

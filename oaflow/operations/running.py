@@ -200,7 +200,7 @@ def send_again(made: Connection[Any], run: Run, *, stage: str | None = None, cau
     Raises:
         UsageError: there is no such stage or cause, or nothing that can be sent again.
     """
-    from oaflow.ledger.failures import failures
+    from oaflow.ledger.failures import every_failure
 
     bound = bound_plan(made, run)
     if run.state == "cancelled":
@@ -211,7 +211,7 @@ def send_again(made: Connection[Any], run: Run, *, stage: str | None = None, cau
     if cause is not None:
         check_cause(made, run, cause)
     all = stage is None and cause is None
-    failed = () if all else failures(made, run.id, stage=stage, cause=cause)
+    failed = () if all else every_failure(made, run.id, stage=stage, cause=cause)
     number = ledger.reopen(made, run.id, None if all else [failure.job for failure in failed])
     if number == 0:
         where = f" at stage {stage!r}" if stage is not None else ""
