@@ -62,5 +62,35 @@ def test_no_item_of_a_part_is_lost_whatever_its_neighbours_are():
     assert len(json.dumps(told)) < 70_000
 
 
+@given(st.dictionaries(st.text(max_size=5), TREES), st.integers(2, 500))
+def test_no_answer_is_longer_than_was_asked_for(answer: dict[str, Any], most: int):
+    told = bounded(answer, most=most)
+
+    del told["left_out"]
+    assert len(json.dumps(told, ensure_ascii=False)) <= most
+
+
+def test_a_chain_names_that_are_long_and_many_texts_are_short_all_the_same():
+    chain: list[Any] = []
+    for number in range(80):
+        chain = [{"stage": "x" * 90, "next": chain, **{f"{number}-{other}": "y" * 90 for other in range(10)}}]
+    names = {f"{number:03}" + "n" * 100_000: {"o" * 300 + str(number): "p" * 500} for number in range(200)}
+
+    for answer in ({"steps": chain}, names, {"\u202e" * 200 + str(number): "\u202e" * 200 for number in range(200)}):
+        told = bounded(answer)
+
+        left = told.pop("left_out")
+        assert len(json.dumps(told, ensure_ascii=False)) <= 60_000
+        assert told
+        assert left
+        assert len(json.dumps(left)) < 20_000
+
+
+def test_names_that_are_the_same_when_they_are_escaped_stay_two():
+    told = bounded({"counts": {"\x00": 1, "\\x00": 2, "a": 3}})
+
+    assert told["counts"] == {"\\x00": 1, "\\x00 (2)": 2, "a": 3}
+
+
 def test_text_of_a_document_stays_on_its_lines_and_does_nothing_to_a_terminal():
     assert readable("a\n\tb\x1b[31m\u202egpj.exe\ud800\x00") == "a\n\tb\\x1b[31m\\u202egpj.exe\\ud800\\x00"
