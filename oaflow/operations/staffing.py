@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from oaflow.errors import UsageError
 from oaflow.operations.crew import Crew
 from oaflow.operations.health import Watched
 from oaflow.operations.running import Awaited, worker
@@ -36,6 +37,7 @@ class Staff:
     waits for others.
 
     A thread of its own looks after them, and starts another in the place of one that ends unasked. No signal is caught.
+    After its end it may be entered again, not before.
     """
 
     def __init__(
@@ -43,6 +45,10 @@ class Staff:
     ) -> None:
         self._settings, self._count, self._executors = settings, count, executors
         self._folders = tuple(folders)
+        self._entered = False
+        self._be_new()
+
+    def _be_new(self) -> None:
         self._leaving = _Leaving()
         self._ready: Future[None] = Future()
         self._ended: Future[None] = Future()
@@ -76,8 +82,12 @@ class Staff:
         await self._leave_async()
 
     def _begin(self) -> None:
+        if self._entered:
+            raise UsageError("these workers are in a block already", help="call operations.workers for each block")
+        self._be_new()
         # It must live as long as they do: the kernel ends them with the thread that started them.
         threading.Thread(target=self._look_after, name="oaflow workers", daemon=True).start()
+        self._entered = True
 
     def _look_after(self) -> None:
         try:
@@ -116,6 +126,8 @@ class Staff:
             self._leaving.count += 1
             wait([self._ended])
             raise
+        finally:
+            self._entered = False
         self._ended.result()
 
     async def _leave_async(self) -> None:
@@ -127,4 +139,6 @@ class Staff:
             self._leaving.count += 1
             await asyncio.wait([ended])
             raise
+        finally:
+            self._entered = False
         ended.result()

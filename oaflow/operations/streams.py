@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, TypeVar
 
+from oaflow.errors import UsageError
+
 Item = TypeVar("Item")
 
 # So long a step may last that nobody waits for any more, before the connection is cut under it: a statement, that is.
@@ -62,7 +64,8 @@ class Stream(Generic[Item]):
 
     With `async for` a thread of its own waits for the next item, and the loop of events goes on meanwhile. When the
     loop is left, by `break`, an error, a timeout, or since its task was cancelled, the thread and its connection end.
-    After `break` that is when nothing holds the iterator any more; with `async with` it is at the end of the block.
+    After `break` that is when nothing holds the iterator any more; with `async with` it is at the end of the block;
+    it may be in one such block at a time.
     """
 
     def __init__(self, source: Callable[[Stop], Generator[Item]]) -> None:
@@ -76,14 +79,17 @@ class Stream(Generic[Item]):
         return _in_a_thread(self._source)
 
     async def __aenter__(self) -> AsyncGenerator[Item]:
+        if self._entered is not None:
+            raise UsageError("this stream is in a block already", help="ask for another, for each block its own")
         self._entered = self.__aiter__()
         return self._entered
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._entered is not None:
-            await self._entered.aclose()
+        entered, self._entered = self._entered, None
+        if entered is not None:
+            await entered.aclose()
 
 
 async def _in_a_thread(source: Callable[[Stop], Generator[Item]]) -> AsyncGenerator[Item]:
