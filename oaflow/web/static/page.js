@@ -13,6 +13,10 @@ const again = document.querySelector("[data-again]");
 if (again) setTimeout(renew, 1000 * again.dataset.again);
 
 async function renew() {
+  if (document.hidden) {
+    document.addEventListener("visibilitychange", renew, { once: true });
+    return;
+  }
   let seconds = 5;
   try {
     const answer = await fetch(location);
