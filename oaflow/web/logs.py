@@ -4,7 +4,7 @@ What the stages of a run have printed, on the machine of this server: pages of i
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -62,12 +62,12 @@ async def of_log(request: Request) -> Response:
     # A browser that comes again says what it has had.
     last = request.headers.get("last-event-id", "")
     start = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else number(request, "after") or 0
-    return told(_following(watches, site, run.id, printed, start))
+    return told(request, _following(watches, site, run.id, printed, start))
 
 
 async def _following(
     watches: Watches, site: Site, run: str, printed: Printed, start: int
-) -> AsyncIterator[ServerSentEvent]:
+) -> AsyncGenerator[ServerSentEvent]:
     file = reading.log_file(site.settings, run)
     end = time.monotonic() + LONGEST
     with watches.reading():

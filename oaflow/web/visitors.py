@@ -138,6 +138,12 @@ class Doorkeeper:
         while len(self._left) > _MOST_LEFT:
             self._left.popitem(last=False)
 
+    def has_left(self, visitor: Visitor) -> bool:
+        """
+        Whether they left since they were let in.
+        """
+        return visitor.mark in self._left
+
     def visitor(self, cookie: str | None, named: str | None) -> Visitor | None:
         """
         Who it is, or None where that is not known.

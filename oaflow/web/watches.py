@@ -3,8 +3,8 @@ What is watched while somebody looks: one look at it, as often as is worth it, f
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from oaflow.errors import EnvironmentProblem, OaflowError, UsageError
 from oaflow.web.site import Site, site_of
+from oaflow.web.visitors import Doorkeeper, Visitor
 
 # What is watched at once, and who watches one of it.
 _MOST = 100
@@ -75,7 +76,7 @@ class Watches:
         finally:
             self._readers -= 1
 
-    async def events(self, what: str, begin: Callable[[], Look]) -> AsyncIterator[ServerSentEvent]:
+    async def events(self, what: str, begin: Callable[[], Look]) -> AsyncGenerator[ServerSentEvent]:
         """
         How it stands now, and what changes, until who watches leaves.
 
@@ -133,14 +134,28 @@ def watched(request: Request, what: str, begin: Callable[[], Look]) -> Response:
     watches: Watches = request.app.state.watches
     if watches.full(what):
         return site_of(request).refused(request, 503, "too many watch already")
-    return told(watches.events(what, begin))
+    return told(request, watches.events(what, begin))
 
 
-def told(events: AsyncIterator[ServerSentEvent]) -> Response:
+def told(request: Request, events: AsyncGenerator[ServerSentEvent]) -> Response:
     """
     Events, as an answer.
     """
-    return EventSourceResponse(events, ping=15, send_timeout=30)
+    theirs = until_left(site_of(request).doorkeeper, request.state.visitor, events)
+    return EventSourceResponse(theirs, ping=15, send_timeout=30)
+
+
+async def until_left(
+    doorkeeper: Doorkeeper, visitor: Visitor, events: AsyncGenerator[ServerSentEvent]
+) -> AsyncGenerator[ServerSentEvent]:
+    """
+    Events, as long as the visitor has not left: the first that comes after it is not told, and ends it.
+    """
+    async with aclosing(events):
+        async for event in events:
+            if doorkeeper.has_left(visitor):
+                return
+            yield event
 
 
 @asynccontextmanager

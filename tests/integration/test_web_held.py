@@ -4,12 +4,13 @@ The page's server under what people and programs send it: nothing of it is an er
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from sse_starlette import ServerSentEvent
 from starlette.routing import BaseRoute, Route
 
 from oaflow.errors import EnvironmentProblem
@@ -20,8 +21,8 @@ from oaflow.postgres.server import Server
 from oaflow.settings import Settings
 from oaflow.web import changes, datasets, live, logs, runs, workers
 from oaflow.web.site import Site
-from oaflow.web.visitors import Doorkeeper, Rules
-from oaflow.web.watches import Look, Watches
+from oaflow.web.visitors import Doorkeeper, Rules, Visitor
+from oaflow.web.watches import Look, Watches, until_left
 from tests.integration.webpage import Page, mark_of, page_on
 
 ROUTES: list[BaseRoute] = [
@@ -138,7 +139,7 @@ def looked(watches: Watches, look: Look, many: int) -> list[dict[str, str]]:
         events = watches.events("it", lambda: look)
         told = await anext(events)
         await asyncio.sleep(0.05)  # all of them watch by then
-        await events.aclose()  # pyright: ignore[reportAttributeAccessIssue]
+        await events.aclose()
         return {str(told.event): str(told.data)}
 
     async def all_of_them() -> list[dict[str, str]]:
@@ -170,6 +171,32 @@ def test_however_many_watch_it_is_looked_at_once_and_what_goes_wrong_is_told(pag
 
     assert looked(watches, broken, 2) == [{"away": "What is shown may be old: ZeroDivisionError"}] * 2
     assert [type(error) for error in said] == [ZeroDivisionError]
+
+
+def test_who_has_left_is_told_nothing_more_by_what_they_had_open() -> None:
+    keeper = Doorkeeper(Rules(token="x"))
+    one, other = (keeper.visitor(keeper.cookie(), None) for _ in range(2))
+    ended: list[int] = []
+
+    async def events() -> AsyncGenerator[ServerSentEvent]:
+        try:
+            for number in range(3):
+                yield ServerSentEvent(str(number))
+        finally:
+            ended.append(1)
+
+    async def told(visitor: Visitor | None) -> list[str]:
+        assert visitor is not None
+        found: list[str] = []
+        async for event in until_left(keeper, visitor, events()):
+            found.append(str(event.data))
+            if one is not None:
+                keeper.leave(one)
+        return found
+
+    assert asyncio.run(told(one)) == ["0"]
+    assert asyncio.run(told(other)) == ["0", "1", "2"]
+    assert ended == [1, 1]
 
 
 def test_a_page_says_that_the_database_is_away_and_is_there_again_with_it(shared_folder: Path, tmp_path: Path) -> None:
