@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.conftest import SCRIPT, World
 
@@ -166,14 +166,15 @@ def test_a_cause_is_opened_by_keyboard_and_sent_again(world: World) -> None:
         expect(page.locator(".state").first).to_have_text("cancelled")
 
 
-def test_a_page_that_nobody_sees_is_told_nothing_until_it_is_seen_again(world: World) -> None:
-    def seen(page: Page, *, hidden: bool) -> None:
-        page.evaluate(
-            "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
-            " document.dispatchEvent(new Event('visibilitychange')) }",
-            hidden,
-        )
+def seen(page: Page, *, hidden: bool) -> None:
+    page.evaluate(
+        "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
+        " document.dispatchEvent(new Event('visibilitychange')) }",
+        hidden,
+    )
 
+
+def test_a_page_that_nobody_sees_is_told_nothing_until_it_is_seen_again(world: World) -> None:
     with world.page() as page:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
@@ -185,6 +186,30 @@ def test_a_page_that_nobody_sees_is_told_nothing_until_it_is_seen_again(world: W
         with page.expect_request(events):
             seen(page, hidden=False)
         assert asked.count(events) == 2
+
+
+def test_what_is_counted_is_asked_for_by_a_page_that_is_seen_and_why_it_cannot_be_is_shown(world: World) -> None:
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            real = route.fetch()
+            route.fulfill(response=real, body=real.text().replace("</main>", '<p data-again="0.3">wait</p></main>'))
+        else:
+            route.fulfill(status=500, content_type="text/html", body="<main>it cannot be counted</main>")
+
+    with world.page(refused=True) as page:
+        page.route("**/limits", answer)
+        page.add_init_script("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+        open_at(world, page, "/limits")
+        # Begun later, and longer: when it is over, so is that of the page.
+        page.evaluate("new Promise(done => setTimeout(done, 600))")
+        assert len(asked) == 1
+        seen(page, hidden=False)
+        expect(page.get_by_text("it cannot be counted")).to_be_visible()
+        expect(page.locator("[data-again]")).to_have_count(0)
+        assert len(asked) == 2
 
 
 def test_a_task_is_limited_and_plans_are_compared_from_the_page(world: World) -> None:

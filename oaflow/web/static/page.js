@@ -21,7 +21,8 @@ async function renew() {
   try {
     const answer = await fetch(location);
     const come = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
-    if (answer.ok) document.querySelector("main").replaceChildren(...come.childNodes);
+    // Why it could not be counted is shown in its place; a database that is away is asked again.
+    if (come && answer.status !== 503) document.querySelector("main").replaceChildren(...come.childNodes);
     seconds = document.querySelector("[data-again]")?.dataset.again;
   } catch {
     // The server is away: it is asked again.
