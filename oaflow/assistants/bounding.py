@@ -108,7 +108,7 @@ def _entries(
         _count(lost, path, len(key) - _NAME)
         name = _other_than(taken, readable(key[:_NAME]))
         taken.add(name)
-        yield name, _cut(value[key], (*path, key), step, depth + 1, lost)
+        yield name, _cut(value[key], (*path, key[:_NAME]), step, depth + 1, lost)
 
 
 def _other_than(taken: Container[str], name: str) -> str:
@@ -121,7 +121,7 @@ def _other_than(taken: Container[str], name: str) -> str:
 
 def _count(lost: "Counter[str]", path: tuple[str, ...], number: int) -> None:
     if number > 0:
-        lost[readable(".".join(path))[:_LEFT_NAME]] += number
+        lost[readable(".".join(path)[:_LEFT_NAME])[:_LEFT_NAME]] += number
 
 
 def _escaped(letter: str) -> str:
