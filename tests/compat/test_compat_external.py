@@ -165,7 +165,7 @@ def test_a_service_that_is_killed_runs_its_job_again_and_nothing_is_handed_on_tw
     log = oaflow.folder / "service.log"
 
     with service("ingest") as killed:
-        until(log.exists)
+        until(lambda: log.exists() and log.read_text())
         killed.kill()
         killed.wait()
     with service("ingest"):
