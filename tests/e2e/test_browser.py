@@ -136,9 +136,8 @@ def test_a_run_is_watched_paused_resumed_and_seen_to_its_end(world: World) -> No
             expect(page.locator("g[data-stage=work] [data-counts]").first).to_have_text("120 done")
             expect(page.locator("g.edge.next[data-to=work] [data-count]")).to_have_text("120")
             # More than there were when it was opened.
-            said = log.locator(".log .entry").filter(
-                has_text="of [bold]doc-"
-            )  # and as many lines of stderr, in any order
+            # As many lines of stderr stand between them, in any order.
+            said = log.locator(".log .entry").filter(has_text="of [bold]doc-")
             expect(said.nth(printed + 5)).to_be_visible()
             page.locator("g[data-stage=work] a").click()
             expect(page.get_by_role("heading", name="Jobs that were run, the newest first")).to_be_visible()
