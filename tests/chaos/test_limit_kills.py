@@ -1,8 +1,8 @@
 """
 Limits with real workers, some of them killed: never more at once, nearly always as many, and as often as was said.
 
-OAFLOW_CHAOS (20x1500) asks for 20 kills, and for how much of the limit is used, which among other tests says how busy the machine
-is: a few kills are enough for CI.
+OAFLOW_CHAOS (20x1500) asks for 20 kills, and for how much of the limit is used, which among other tests says how busy
+the machine is: a few kills are enough for CI.
 """
 
 import contextlib
