@@ -108,6 +108,8 @@ def _scraped(place: Ground, roots: int) -> Taken:
         port = free.getsockname()[1]
     with _asking(port) as took:
         taken = _passed(place, roots, port)
+    if not took:
+        raise RuntimeError(f"metrics were not read once while {3 * roots} jobs passed: take more")
     return taken._replace(told=1000 * sum(took) / len(took))
 
 

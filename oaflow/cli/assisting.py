@@ -6,6 +6,7 @@ import typer
 
 from oaflow.cli.options import settings
 from oaflow.cli.pages import Page
+from oaflow.cli.piped import refuse_alone
 
 
 def register(app: typer.Typer) -> None:
@@ -20,20 +21,13 @@ def mcp() -> int:
     Answer an assistant about runs, failures and documents, as a server of the Model Context Protocol over stdin and
     stdout; assistants start it themselves. It only looks.
     """
-    import sys
-    from importlib.util import find_spec
-
-    from oaflow.errors import EnvironmentProblem, UsageError
-
-    if find_spec("mcp") is None:
-        raise EnvironmentProblem(
-            "the server for assistants needs 'mcp', which is not installed", help="pip install 'oaflow[mcp]'"
-        )
-    if sys.stdin.isatty():
-        raise UsageError(
-            "`oaflow mcp` speaks to an assistant over stdin, and this is a terminal",
-            help="let the assistant start it: docs/how-to/ask-from-an-assistant.md says how",
-        )
+    refuse_alone(
+        "mcp",
+        "mcp",
+        server="server for assistants",
+        caller="assistant",
+        page="docs/how-to/ask-from-an-assistant.md",
+    )
     from oaflow.assistants.server import serve
 
     serve(settings())

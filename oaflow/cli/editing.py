@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from oaflow.cli.pages import Page
+from oaflow.cli.piped import refuse_alone
 
 
 def register(app: typer.Typer) -> None:
@@ -60,21 +61,7 @@ def lsp() -> int:
     """
     Serve an editor as a language server, over stdin and stdout; editors start it themselves.
     """
-    import sys
-    from importlib.util import find_spec
-
-    from oaflow.errors import EnvironmentProblem, UsageError
-
-    if find_spec("pygls") is None:
-        raise EnvironmentProblem(
-            "the language server needs 'pygls', which is not installed", help="pip install 'oaflow[lsp]'"
-        )
-
-    if sys.stdin.isatty():
-        raise UsageError(
-            "`oaflow lsp` speaks to an editor over stdin, and this is a terminal",
-            help="let the editor start it: docs/how-to/edit-pipelines.md says how",
-        )
+    refuse_alone("lsp", "pygls", server="language server", caller="editor", page="docs/how-to/edit-pipelines.md")
     from oaflow.editors.server import server
 
     server().start_io()
