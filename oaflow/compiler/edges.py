@@ -5,7 +5,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from oaflow.compiler import keys
+from oaflow.compiler import keys, synonyms
 from oaflow.compiler.conditions import cut_by_yaml, read_condition
 from oaflow.compiler.reading import PORT, Reader
 from oaflow.compiler.rules import shape as rules
@@ -86,7 +86,7 @@ def _edge(reader: Reader, value: object, path: Path, port: str | None) -> Edge |
     written = cast("Mapping[Any, object]", value)
     cut = cut_by_yaml(reader, written, path)
     elsewhere = dict.fromkeys([key for key in written if isinstance(key, str)], cut) if cut else None
-    members = reader.mapping(written, path, "an edge", EDGE_KEYS, elsewhere=elsewhere)
+    members = reader.mapping(written, path, "an edge", EDGE_KEYS, elsewhere=elsewhere, synonyms=synonyms.EDGE)
     target = None
     if members["to"] == DROP:
         reader.report(

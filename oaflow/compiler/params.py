@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any, cast, get_args
 
-from oaflow.compiler import keys
+from oaflow.compiler import keys, synonyms
 from oaflow.compiler.reading import PARAM, VARIABLE, Reader, kind_of
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import Path
@@ -59,14 +59,14 @@ def read_params(reader: Reader, value: object, path: Path) -> dict[str, Param]:
 
 def _param(reader: Reader, data: object, path: Path) -> Param | None:
     before = len(reader.found)
-    members = reader.mapping(data, path, "a param", PARAM_KEYS)
+    members = reader.mapping(data, path, "a param", PARAM_KEYS, synonyms=synonyms.PARAM)
     said: dict[str, Any] = {}
     if "type" in members:
-        said["type"] = reader.choice(members["type"], (*path, "type"), get_args(ParamType))
+        said["type"] = reader.choice(members["type"], (*path, "type"), get_args(ParamType), synonyms.TYPES)
     kind = said.get("type") or "string"
     if "of" in members:
         scalars = tuple(name for name in get_args(ParamType) if name != "list")
-        said["of"] = reader.choice(members["of"], (*path, "of"), scalars)
+        said["of"] = reader.choice(members["of"], (*path, "of"), scalars, synonyms.TYPES)
         if kind != "list":
             message = f"only a list is of something, and this param is of type {kind}"
             reader.report(rules.PARAM_CONFLICT, message, (*path, "of"), key=True, help=f"type: list, of: {kind}")

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from oaflow.compiler.rules import shape as rules
+from oaflow.compiler.synonyms import Synonyms
 from oaflow.diagnostics import Diagnostic, Path, Rule, Span, Spans
 from oaflow.quantities import per_second, seconds, size
 from oaflow.spelling import closest, did_you_mean, spelled
@@ -26,6 +27,10 @@ NAME_LENGTH = 60
 
 # `procrastinate_jobs.priority` is an integer column.
 LEAST, GREATEST = -(2**31), 2**31 - 1
+
+_REFERENCE_LIKE = re.compile(r"\$\{\{.*?\}\}|\$\{.*?\}", re.DOTALL)
+
+_NO_SYNONYMS = Synonyms()
 
 WHOLE = re.compile(r"\$\{params\.([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -97,12 +102,14 @@ class Reader:
         known: Collection[str],
         *,
         elsewhere: Mapping[str, str] | None = None,
+        synonyms: Synonyms = _NO_SYNONYMS,
     ) -> dict[str, Any]:
         """
         The members of a mapping that have a known key; the others are reported.
 
         Args:
             elsewhere: keys that are right in another place, each with the help that says so.
+            synonyms: what the keys are called in other programs.
         """
         if not isinstance(value, Mapping):
             self.wrong_type(value, path, f"a mapping with the keys of {what}")
@@ -116,14 +123,16 @@ class Reader:
                 members[key] = member
             else:
                 twin = spelled(key)
-                close = twin[0] if twin is not None else closest(key, known)
+                meant = synonyms.keys.get(key)
+                close = twin[0] if twin is not None else meant if meant in known else closest(key, known)
                 if close is not None:
                     self.meant.add((*path, close))
                 if twin is not None:
                     self.lookalike(key, place, key=True)
                 else:
-                    aside = (elsewhere or {}).get(key)
-                    help = aside or did_you_mean(key, known) or f"the keys are: {', '.join(known)}"
+                    aside = (elsewhere or {}).get(key) or synonyms.helps.get(key)
+                    like = f"did you mean {close!r}?" if close is not None else f"the keys are: {', '.join(known)}"
+                    help = aside or like
                     self.report(rules.UNKNOWN_KEY, f"{what} has no key {shortened(key)!r}", place, key=True, help=help)
         return members
 
@@ -204,7 +213,9 @@ class Reader:
             return text
         return None
 
-    def choice(self, value: object, path: Path, known: tuple[str, ...]) -> str | None:
+    def choice(
+        self, value: object, path: Path, known: tuple[str, ...], synonyms: Mapping[str, str] | None = None
+    ) -> str | None:
         if isinstance(value, str) and value in known:
             return value
         if not isinstance(value, str):
@@ -212,7 +223,8 @@ class Reader:
         elif spelled(value) is not None:
             self.lookalike(value, path)
         else:
-            help = did_you_mean(value, known)
+            meant = (synonyms or {}).get(value.lower())
+            help = did_you_mean(value, known) if meant is None else f"did you mean {meant!r}?"
             message = f"{_last(path)!r} must be one of {', '.join(known)}, and is {shortened(value)!r}"
             self.report(rules.BAD_CHOICE, message, path, help=help)
         return None
@@ -315,8 +327,9 @@ class Reader:
         at = rest.find("${")
         if at < 0:
             return True
-        end = rest.find("}", at)
-        wrong = rest[at : end + 1] if end > 0 else rest[at:]
+        # As GitHub Actions has it, `${{ params.NAME }}`, or whatever stands before the next bracket.
+        written = _REFERENCE_LIKE.match(rest, at)
+        wrong = rest[at:] if written is None else written[0]
         self.report(
             rules.BAD_REFERENCE,
             f"{shortened(wrong)!r} cannot be filled in: only ${{params.NAME}} is",
@@ -398,7 +411,7 @@ def _duration_meant(value: object) -> str | None:
 
 
 def _mended_reference(wrong: str) -> str:
-    inner = wrong.removeprefix("${").rstrip("}").strip()
+    inner = wrong.removeprefix("${").strip("{}").strip()
     name = inner.removeprefix("params.").removeprefix("param.").strip()
     if inner.startswith(("env.", "env:")) or (PARAM.fullmatch(inner) and inner.isupper()):
         variable = re.sub(r"^env[.:]", "", inner)

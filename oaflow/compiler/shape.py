@@ -7,7 +7,7 @@ YAML and the Python form both come through here, so a shorthand means the same i
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
-from oaflow.compiler import keys
+from oaflow.compiler import keys, synonyms
 from oaflow.compiler.cases import read_cases
 from oaflow.compiler.conditions import read_expression
 from oaflow.compiler.edges import DROP, read_next
@@ -35,21 +35,6 @@ NOT_EXTERNAL = ("retry", "timeout", "memory", "concurrency", "rate")
 # The services expand a job's context as keyword arguments at every hop: these keys would crash them after their work.
 CONTEXT_KEYS = ("batch", "queue", "task", "dataset", "entities", "app", "cls", "oaflow")
 
-# What people look for who know other programs, and where it is found here.
-ELSEWHERE: Mapping[str, str] = {
-    "name": "the name of a stage is the key that it stands under",
-    **dict.fromkeys(
-        ("needs", "depends_on", "after", "from", "inputs"),
-        "data flows forward: write `next` at the stage before",
-    ),
-    **dict.fromkeys(("options", "args", "kwargs", "config", "params", "arguments"), "options stand under `with`"),
-    **dict.fromkeys(("retries", "max_retries", "attempts"), "did you mean 'retry'?"),
-    **dict.fromkeys(("function", "uses", "run", "call"), "did you mean 'task'?"),
-    **dict.fromkeys(("if", "when", "disabled"), "did you mean 'enabled'?"),
-    **dict.fromkeys(("ports", "edges", "to", "outputs"), "where output goes stands under `next`"),
-    "env": "a function reads the environment of its worker; a param can be read from it: `env` under `params`",
-}
-
 RESERVED_STAGES = (DROP, "run", "default")
 
 EMITS = ("success", "stream", "always")
@@ -76,8 +61,8 @@ def _pipeline(reader: Reader, data: object) -> Pipeline | None:
         (),
         "a pipeline",
         PIPELINE_KEYS,
-        elsewhere={"name": "the name of a pipeline stands under `pipeline`"}
-        | dict.fromkeys(STAGE_KEYS, "this is a key of a stage, and belongs under `stages`"),
+        elsewhere=dict.fromkeys(STAGE_KEYS, "this is a key of a stage, and belongs under `stages`"),
+        synonyms=synonyms.PIPELINE,
     )
     if not isinstance(data, Mapping):
         return None
@@ -128,7 +113,7 @@ def _defaults(reader: Reader, value: object) -> Defaults:
     elsewhere: dict[str, str] = dict.fromkeys(
         STAGE_KEYS, "this cannot be the same for all stages: write it at each stage that needs it"
     )
-    members = reader.mapping(value, path, "defaults", DEFAULTS_KEYS, elsewhere=elsewhere)
+    members = reader.mapping(value, path, "defaults", DEFAULTS_KEYS, elsewhere=elsewhere, synonyms=synonyms.STAGE)
     said = _common(reader, members, path)
     return Defaults(**said) if not errors(reader.found) else Defaults()
 
@@ -156,8 +141,11 @@ def _stages(reader: Reader, members: Mapping[str, Any], choose: Choose | None) -
 
 def _stage(reader: Reader, name: str, data: object, path: Path, choose: Choose | None) -> Stage | None:
     before = len(reader.found)
+    if isinstance(data, str) and TASK.fullmatch(data):
+        reader.wrong_type(data, path, f"a mapping with the keys of stage {name!r}", f"{name}: {{task: {data}}}")
+        return None
     external = isinstance(data, Mapping) and cast("Mapping[str, object]", data).get("external") is True
-    members = reader.mapping(data, path, f"stage {name!r}", STAGE_KEYS, elsewhere=ELSEWHERE)
+    members = reader.mapping(data, path, f"stage {name!r}", STAGE_KEYS, synonyms=synonyms.STAGE)
     if not isinstance(data, Mapping):
         return None
     said: dict[str, Any] = {}
@@ -255,7 +243,7 @@ def read_retry(reader: Reader, value: object, path: Path) -> Repeat | None:
             return None
         most = reader.whole(value, path, 0)
         return None if most is None else Repeat(max=most)
-    members = reader.mapping(cast("object", value), path, "retry", RETRY_KEYS)
+    members = reader.mapping(cast("object", value), path, "retry", RETRY_KEYS, synonyms=synonyms.RETRY)
     said: dict[str, Any] = {}
     if "max" in members:
         said["max"] = reader.whole(members["max"], (*path, "max"), 0)
@@ -323,7 +311,7 @@ def _collect(reader: Reader, value: object, path: Path) -> Collect | Literal[Fal
     if not isinstance(value, Mapping):
         size = reader.whole(value, path, 1)
         return None if size is None else Collect(size=size)
-    members = reader.mapping(cast("object", value), path, "collect", COLLECT_KEYS)
+    members = reader.mapping(cast("object", value), path, "collect", COLLECT_KEYS, synonyms=synonyms.COLLECT)
     said: dict[str, Any] = {}
     if "size" in members:
         said["size"] = reader.whole(members["size"], (*path, "size"), 1)

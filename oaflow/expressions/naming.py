@@ -53,7 +53,7 @@ def _meant(translation: Translation, called: str) -> str:
         return f"write params.{called}"
     if called in SCHEMATA:
         return f'a text is in quotes: "{called}"'
-    if translation.kind == "where" and called in property_names():
+    if translation.kind == "where" and (called in FIELDS[Sort.ENTITY] or called in property_names()):
         return f"write e.{called}"
     names = tuple(translation.names)
     return did_you_mean(called, (*names, *FUNCTIONS)) or f"the names are: {', '.join(names)}"
