@@ -2,6 +2,7 @@
 What an author declared: frozen, closed to unknown keys, and mute. No file, no database, no import of a stage.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal
@@ -27,6 +28,9 @@ Choose = Literal["all", "first"]
 # The mapping form of `where`: for each key the values of which one must be there; `not` holds another such mapping.
 Wanted = Mapping[str, tuple[str, ...]]
 Where = Mapping[str, tuple[str, ...] | Wanted]
+
+# How the name of a port is written.
+PORT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 # The attribute under which a decorated function carries its StageOptions.
 STAGE_ATTRIBUTE = "__oaflow_stage__"

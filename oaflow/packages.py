@@ -40,7 +40,7 @@ def missing(module: ModuleType, function: str) -> Missing | None:
     """
     What a function of a module will not find when it runs.
     """
-    needs: Mapping[str, tuple[str, tuple[str, ...]]] = getattr(module, NEEDS_ATTRIBUTE, {})
+    needs: Mapping[str, tuple[str, tuple[str, ...]]] = vars(module).get(NEEDS_ATTRIBUTE, {})
     if function not in needs:
         return None
     package, modules = needs[function]

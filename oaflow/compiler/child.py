@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from oaflow.compiler.functions import InspectionError, Parameter, module_of
@@ -85,7 +86,10 @@ def look(name: str) -> dict[str, Any] | InspectionError:
     try:
         found = getattr(module, attribute)
     except AttributeError:
-        return InspectionError("no-function", known=tuple(known_names(vars(module), ":" in name)))
+        known = tuple(known_names(vars(module), ":" in name))
+        return InspectionError("no-function", known=known, help=_hidden(module_name, module))
+    except Exception as error:
+        return InspectionError("no-function", _raised(error))
     try:
         if ":" in name:
             return _pipeline(found, vars(module))
@@ -105,16 +109,33 @@ def _there(name: str) -> Any:
     return getattr(sys.modules.get(module), attribute, None)
 
 
+def _hidden(name: str, module: ModuleType) -> str:
+    """
+    What to do where a file of that name lies on the path, and another module was found before it.
+    """
+    here = getattr(module, "__file__", None)
+    for folder in sys.path:
+        file = Path(folder, *name.split(".")).with_suffix(".py")
+        if file.is_file():
+            hides = here is None or not os.path.samefile(file, here)
+            return f"{_short(str(file))} is hidden by a module of that name: give the file another one" if hides else ""
+    return ""
+
+
 def known_names(names: Mapping[str, Any], pipelines: bool = False) -> list[str]:
     """
-    What a module offers under names of its own: its pipelines, or what can be called, decorated functions first.
+    What a module offers under names of its own: its pipelines, or its functions, decorated ones first.
     """
     if pipelines:
         from oaflow.dsl import Pipeline
 
         return [name for name, value in names.items() if isinstance(value, Pipeline)]
-    public = {name: value for name, value in names.items() if not name.startswith("_") and callable(value)}
+    public = {name: value for name, value in names.items() if not name.startswith("_") and _can_be_called(value)}
     return sorted(public, key=lambda name: (not hasattr(public[name], STAGE_ATTRIBUTE), name))
+
+
+def _can_be_called(value: Any) -> bool:
+    return callable(value) and not inspect.isclass(value)
 
 
 def _modules_beside(name: str) -> tuple[str, ...]:
@@ -132,7 +153,7 @@ def _raised(error: BaseException) -> str:
         (str(error) if isinstance(error, OaflowError) else traceback.format_exception_only(error)[-1]).split()
     )
     if isinstance(error, SyntaxError):
-        return f"{text} ({_short(error.filename or '?')}:{error.lineno})"
+        return f"{text} ({_short(error.filename)}:{error.lineno})" if error.filename else text
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     own = [frame for frame in frames if frame.filename != __file__ and not frame.filename.startswith(_DSL)]
     return f"{text} ({_short(own[-1].filename)}:{own[-1].lineno})" if own else text

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 from oaflow.compiler import keys, synonyms
 from oaflow.compiler.conditions import cut_by_yaml, read_condition
-from oaflow.compiler.reading import PORT, Reader
+from oaflow.compiler.reading import Reader
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import Path
-from oaflow.model import Edge
+from oaflow.model import PORT, Edge
 
 EDGE_KEYS = tuple(keys.EDGE)
 

@@ -12,12 +12,12 @@ from typing import Any, cast
 from oaflow.compiler.rules import shape as rules
 from oaflow.compiler.synonyms import Synonyms
 from oaflow.diagnostics import Diagnostic, Path, Rule, Span, Spans
+from oaflow.model import PORT
 from oaflow.quantities import per_second, seconds, size
 from oaflow.spelling import closest, did_you_mean, spelled
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
 PARAM = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-PORT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 TASK = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 VARIABLE = PARAM
 

@@ -73,8 +73,10 @@ def unusable(name: str, stage: Stage, error: InspectionError, spans: Spans) -> D
             help = f"python -c 'import {module}'"
         case "no-function":
             rule, message = rules.NO_FUNCTION, f"module {module!r} has no function {function!r}"
+            message += f": it raised {error.detail}" if error.detail else ""
             close = did_you_mean(function, error.known)
-            help = close or (f"it has: {', '.join(error.known[:8])}" if error.known else "the module is empty")
+            known = f"it has: {', '.join(error.known[:8])}" if error.known else "the module has no functions"
+            help = error.help or close or known
         case "not-callable":
             rule, message = rules.NOT_CALLABLE, f"{stage.task!r} is no function: {error.detail}"
             help = "a stage is a function with @stage above it"

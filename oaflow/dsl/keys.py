@@ -59,6 +59,10 @@ class EdgeKeys(_Else, _EdgeWords[Port], Generic[Port]):
     """
 
 
+# `next` with one of these is an edge, so no port has such a name.
+EDGE_WORDS = frozenset(EdgeKeys.__required_keys__ | EdgeKeys.__optional_keys__)
+
+
 class ClosingKeys(TypedDict):
     """
     An edge that closes a cycle, of whatever port it stands under: what `recurse` gives.

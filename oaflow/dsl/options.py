@@ -5,8 +5,9 @@ What `@stage` is told, read and checked where it stands: a wrong value is an err
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+from oaflow.dsl.keys import EDGE_WORDS
 from oaflow.errors import UsageError
-from oaflow.model import Retry, StageOptions
+from oaflow.model import PORT, Retry, StageOptions
 from oaflow.quantities import seconds, size
 
 
@@ -39,6 +40,17 @@ def _names(value: Any, place: str) -> tuple[str, ...]:
     if not names or not all(isinstance(name, str) and name for name in names):
         raise _wrong(value, place, "a list of names")
     return tuple(dict.fromkeys(names))
+
+
+def _ports(value: Any, place: str) -> tuple[str, ...]:
+    names = _names(value, place)
+    for name in names:
+        if name in EDGE_WORDS:
+            raise UsageError(f"{place} names {name!r}, which is a key of an edge", help="choose another name")
+        if not PORT.fullmatch(name):
+            wanted = "a letter or '_', then letters, digits, '_', '-' and '.'"
+            raise UsageError(f"{place} names {name!r}, which is no name of a port: {wanted}")
+    return names
 
 
 def _emit(value: Any, place: str) -> Any:
@@ -106,7 +118,7 @@ def _retry(value: Any, place: str) -> Retry:
 
 _OPTIONS: Mapping[str, Callable[[Any, str], Any]] = {
     "queue": _queue,
-    "ports": _names,
+    "ports": _ports,
     "emit": _emit,
     "retry": _retry,
     "timeout": _timeout,

@@ -105,6 +105,8 @@ def stage(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         name = _dotted(function)
+        if isinstance(function, str):
+            raise UsageError(f"@stage is given {function!r}, and takes its options by name", help="@stage(queue=...)")
         if not inspect.isroutine(function):
             raise UsageError(
                 f"@stage needs a function, and {name} is of type {type(function).__name__}",

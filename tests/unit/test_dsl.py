@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oaflow import Out, Param, Pipeline, recurse, stage
+from oaflow.compiler import keys
 from oaflow.compiler.planning import plan_of
 from oaflow.compiler.shape import parse_pipeline
+from oaflow.dsl.keys import EDGE_WORDS
 from oaflow.dsl.plain import plain
 from oaflow.errors import UsageError
 from oaflow.loader import load_text
@@ -88,6 +90,8 @@ def test_only_what_was_said_of_a_retry_is_kept():
         ({"memory": "big"}, "'memory' of @stage of .* is 'big', and must be a size above 0"),
         ({"ports": "default"}, "'ports' of @stage of .* is 'default', and must be a list of names"),
         ({"ports": []}, "must be a list of names"),
+        ({"ports": ["default", "to"]}, "'ports' of @stage of .* names 'to', which is a key of an edge"),
+        ({"ports": ["a b"]}, "names 'a b', which is no name of a port: a letter or '_', then letters"),
         ({"emits": {"default": "Page"}}, "must be a list of names"),
         ({"retry": -1}, "must be a whole number, 0 or more"),
         ({"retry": True}, "must be a whole number"),
@@ -107,6 +111,17 @@ def test_a_wrong_option_of_stage_is_an_error_where_it_stands(options, sentence):
 def test_stage_needs_a_function():
     with pytest.raises(UsageError, match=r"@stage needs a function, and .* is of type type"):
         stage(type("Klass", (), {}))
+
+
+def test_what_stage_is_given_by_position_is_told_to_be_given_by_name():
+    with pytest.raises(UsageError, match="@stage is given 'ingest', and takes its options by name") as caught:
+        stage("ingest")  # type: ignore[call-overload]  it is the mistake
+
+    assert caught.value.help == "@stage(queue=...)"
+
+
+def test_no_port_is_named_like_a_key_of_an_edge_in_either_form():
+    assert frozenset(keys.EDGE) == EDGE_WORDS
 
 
 def test_a_function_that_no_worker_could_import_cannot_stand_in_a_pipeline():

@@ -413,3 +413,25 @@ def test_a_function_in_a_class_is_told_as_such_and_not_as_a_module_that_is_missi
     assert inside.detail == "'held.Keeper' is a class, and workers look for functions in modules"
     assert inside.help == "move the function to the top of its module"
     assert nowhere.detail == "no module is named 'held.Nobody'"
+
+
+def test_a_file_that_a_module_of_python_hides_is_told_as_such(modules):
+    modules(json="from oaflow import stage\n@stage\ndef read(job): ...", letters="x = 1\n")
+
+    found = inspect("json.read", "letters.read")
+
+    assert found["json.read"].help == "json.py is hidden by a module of that name: give the file another one"
+    assert found["letters.read"].help == ""
+
+
+def test_a_module_whose_names_are_made_up_when_they_are_asked_for_costs_only_itself(modules):
+    modules(
+        raises="def __getattr__(name): raise ValueError('no ' + name)",
+        gives="from oaflow import stage\n@stage\ndef read(job): ...\ndef __getattr__(name): return read",
+    )
+
+    found = inspect("raises.read", "gives.other", "gives.read")
+
+    assert found["raises.read"] == InspectionError("no-function", "ValueError: no read (raises.py:1)")
+    assert isinstance(found["gives.other"], Inspected)
+    assert isinstance(found["gives.read"], Inspected)

@@ -74,6 +74,15 @@ def test_a_stage_that_fits_its_function_is_left_in_peace():
             "OAF403 3:13 module 'm' has no function 'a' | did you mean 'ab'?",
         ),
         (
+            InspectionError("no-function", "ValueError: no a (m.py:1)"),
+            "OAF403 3:13 module 'm' has no function 'a': it raised ValueError: no a (m.py:1)"
+            " | the module has no functions",
+        ),
+        (
+            InspectionError("no-function", known=("ab",), help="m.py is hidden by a module of that name"),
+            "OAF403 3:13 module 'm' has no function 'a' | m.py is hidden by a module of that name",
+        ),
+        (
             InspectionError("not-callable", "it is of type int"),
             "OAF411 3:13 'm.a' is no function: it is of type int | a stage is a function with @stage above it",
         ),
