@@ -462,7 +462,11 @@ class Dispatcher:
                 self._hand.buffer.remove(held)
                 self._outcomes.end(held, "cancelled")
         loads = {executor: executor.load for executor in self._pool.executors}
-        busy = [executor for executor in loads if any(self._pace.ahead(*stage) == 1 for stage in executor.stages)]
+        busy = [
+            executor
+            for executor in loads
+            if executor.is_long_at_it or any(self._pace.ahead(*stage) == 1 for stage in executor.stages)
+        ]
         shares = share(self._hand.buffer, loads, ahead=self._ahead, most=MOST_AHEAD, busy=busy)
         for executor, group in shares.items():
             if any(held.repeats_stream for held in group):
@@ -530,6 +534,13 @@ class Dispatcher:
         self._claiming.has_time()
         self._feed()
         self._claiming.wake_for_jobs()
+
+    def unbegun(self, jobs: Sequence[Assignment]) -> None:
+        """
+        They wait here again, and go to other executors, or to other workers.
+        """
+        self._hand.put_back([held for job in jobs if (held := self._hand.get(job.job)) is not None])
+        self._feed()
 
     def died(
         self, executor: Executor, culprit: Assignment | None, reason: Death, returned: Sequence[Assignment]

@@ -29,6 +29,7 @@ import orjson
 from oaflow.plan import BoundPlan
 from oaflow.runtime.attempt import Attempt, refused
 from oaflow.runtime.execution import Binder, execute
+from oaflow.runtime.feeding import LONG
 from oaflow.runtime.frames import Frames, frame, plain_handover, read_assignment
 from oaflow.runtime.functions import Loaded, TaskError, load
 from oaflow.runtime.lines import MARK
@@ -121,7 +122,7 @@ class _Executor:
         self._ending = False
         self._outbox: list[tuple[Any, ...]] = []
         self._sent = self._held = time.monotonic()
-        self._sending = threading.Lock()
+        self._sending, self._reading = threading.Lock(), threading.Lock()
         self._attempt: Attempt | None = None
         self._unacknowledged = 0
         self._out = _speak(1)
@@ -133,8 +134,8 @@ class _Executor:
         Run what comes.
         """
         while True:
-            while self._inbox:
-                self._run(self._inbox.popleft())
+            while (assignment := self._next()) is not None:
+                self._run(assignment)
             self._flush()
             if self._ending:
                 return
@@ -142,13 +143,15 @@ class _Executor:
 
     def watch(self) -> NoReturn:
         """
-        In a thread: end the process when its worker is gone, and hand over what has waited too long while a job runs.
+        In a thread: end the process when its worker is gone, hand over what has waited too long while a job runs, and
+        give back what would wait behind it.
         """
         poll = select.poll()
         poll.register(self._link, 0)  # a hang-up is always told
         try:
             while not poll.poll(WATCH_SECONDS * 1000):
                 self._hand_over_what_waits()
+                self._give_back_what_waits()
         except _WorkerGone:
             pass
         _vanish(self._setup)
@@ -165,9 +168,43 @@ class _Executor:
                     self._put(part)
                     self._flush()
 
-    def _receive(self) -> None:
+    def _give_back_what_waits(self) -> None:
+        """
+        Give back what was to be done after a job that takes longer than others of its stage did.
+        """
+        running = self._slot.read()
+        if running is None or time.monotonic() - running[1] < LONG:
+            return
+        if self._reading.acquire(blocking=False):  # else it is a stream that waits, and reads itself
+            try:
+                if self._attempt is None:
+                    with contextlib.suppress(BlockingIOError):
+                        self._read(socket.MSG_DONTWAIT)
+            finally:
+                self._reading.release()
+        back: list[int] = []
+        while (assignment := self._next()) is not None:
+            back.append(assignment.job)
+        if back:
+            with self._sending:
+                self._say(("unbegun", back))
+
+    def _next(self) -> Assignment | None:
         try:
-            data = self._link.recv(1 << 18)
+            return self._inbox.popleft()
+        except IndexError:  # asked first, it might be empty by then: two threads take from it
+            return None
+
+    def _receive(self) -> None:
+        with self._reading:
+            if not self._ending:  # else the watch has just read that
+                self._read()
+
+    def _read(self, flags: int = 0) -> None:
+        try:
+            data = self._link.recv(1 << 18, flags)
+        except BlockingIOError:
+            raise
         except OSError as error:
             raise _WorkerGone from error
         if not data:
@@ -235,7 +272,8 @@ class _Executor:
 
     def _begun(self, attempt: Attempt) -> None:
         if attempt.stage.emit == "stream":
-            self._attempt = attempt
+            with self._reading:  # from here on it reads itself: what the watch reads would not wake it
+                self._attempt = attempt
 
     def _prepared(self, assignment: Assignment) -> tuple[BoundPlan, Loaded, Binder]:
         plan = self._plans[assignment.run]
@@ -266,10 +304,13 @@ class _Executor:
             if self._outbox:
                 rows, self._outbox = self._outbox, []
                 self._sent = time.monotonic()
-                try:
-                    self._link.sendall(frame(rows))
-                except OSError as error:
-                    raise _WorkerGone from error
+                self._say(rows)
+
+    def _say(self, message: Any) -> None:
+        try:
+            self._link.sendall(frame(message))
+        except OSError as error:
+            raise _WorkerGone from error
 
     def _tidy(self) -> None:
         # A folder that a job left empty serves the next one: making and removing it would cost more than a small job.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from oaflow.runtime.dumps import KEPT, taken_apart
+from oaflow.runtime.feeding import LONG
 from oaflow.runtime.frames import frame
 from oaflow.runtime.held import documents_of
 from oaflow.runtime.messages import Assignment, Death, Handover
@@ -122,6 +123,14 @@ class Executor:
         now = None if self.closed else self.slot.read()
         return now if now is not None and now[0] in self.in_hand else None
 
+    @property
+    def is_long_at_it(self) -> bool:
+        """
+        Whether it is at its job for so long that nothing is to wait behind it.
+        """
+        running = self.running
+        return running is not None and time.monotonic() - running[1] > LONG
+
     def seconds(self, since: float, now: float) -> float:
         """
         How long its job has been at work; the time that it rested is not its own.
@@ -200,6 +209,12 @@ class Listener(Protocol):
     def handed(self, executor: "Executor", handovers: Sequence[Handover]) -> None:
         """
         An executor handed over: ends of jobs, and parts of streams, which it wants acknowledged.
+        """
+        ...
+
+    def unbegun(self, jobs: Sequence[Assignment]) -> None:
+        """
+        Jobs came back that would have waited behind one that takes long.
         """
         ...
 

@@ -9,6 +9,8 @@ from typing import TypeVar
 Job = TypeVar("Job")
 Place = TypeVar("Place")
 
+LONG = 0.25  # seconds at one job after which nothing waits behind it, however quick others of its stage were
+
 
 def put_ahead(jobs: deque[Job], job: Job, urgency: Callable[[Job], int]) -> None:
     """

@@ -433,6 +433,16 @@ class Pool:
         if not executor.in_hand and not executor.retiring:
             self._listener.ready()
 
+    def came_back(self, executor: Executor, jobs: Sequence[int]) -> None:
+        """
+        Called by the wire of an executor that is at another job for so long that these are not to wait behind it.
+        """
+        back = [executor.in_hand.pop(job) for job in jobs]
+        for job in jobs:
+            self._holders.pop(job, None)
+        if not self._stopping:
+            self._listener.unbegun(back)
+
     def lost(self, executor: Executor) -> None:
         """
         Called by the wire of an executor: nothing more will come from it.
@@ -551,8 +561,12 @@ class _Link(asyncio.Protocol):
         self._executor.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        for rows in self._frames.feed(data):
-            self._pool.received(self._executor, [read_handover(row) for row in rows])
+        for message in self._frames.feed(data):
+            match message:
+                case ("unbegun", jobs):
+                    self._pool.came_back(self._executor, jobs)
+                case rows:
+                    self._pool.received(self._executor, [read_handover(row) for row in rows])
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.lost(self._executor)

@@ -49,6 +49,14 @@ def notes_some(job: DatasetJob, *, log: str, first: int, file: str) -> DatasetJo
 
 
 @stage
+def notes_one_later(job: DatasetJob, *, log: str, late: int, file: str) -> DatasetJob:
+    """Append the document to a file; at one of them, when another file is there."""
+    while _number(job) == late and not Path(file).exists():
+        time.sleep(0.05)
+    return note(job, log=log)
+
+
+@stage
 def writes(job: DatasetJob, *, log: str, seconds: float = 0.0) -> DatasetJob:
     """Write what came into the store, take some time, and append the document to a file."""
     with job.get_writer() as writer:

@@ -230,6 +230,21 @@ def test_what_waits_in_a_busy_worker_is_done_by_one_that_is_free(cli: Command, s
     balanced(cli)
 
 
+def test_nothing_waits_behind_a_job_of_a_quick_stage_that_is_slow(cli: Command, started: Started, until: Until) -> None:
+    go = cli.folder / "go"
+    # When it comes the others took a millisecond, so executors have many in hand.
+    options = {"log": str(cli.folder / "noted"), "late": 600, "file": str(go)}
+    running = started(cli.start("run", chain(cli, "notes_one_later", 2000, options), *RUN, "--json"))
+
+    until(lambda: len(noted(cli)) == 1999)
+    go.touch()
+
+    assert ended(running).code == 0
+    assert set(noted(cli).values()) == {1}
+    assert query(cli, "SELECT DISTINCT attempt FROM oaflow.hops WHERE stage = 'middle'") == [(0,)]
+    balanced(cli)
+
+
 def test_who_follows_a_long_run_is_told_what_its_end_still_takes(cli: Command, started: Started, until: Until) -> None:
     go = cli.folder / "go"
     stages = {"source": {"with": {"count": 1}, "next": "waits"}, "waits": {"with": {"file": str(go)}}}

@@ -69,6 +69,11 @@ def sleep(job: DatasetJob) -> None:
     time.sleep(job.context.get("seconds", 60))
 
 
+def wait(job: DatasetJob) -> None:
+    while not Path(job.context["on"]).exists():
+        time.sleep(0.01)
+
+
 def hog(job: DatasetJob) -> None:
     held = []
     while True:
@@ -151,7 +156,7 @@ ACTS = {
     function.__name__: function
     for function in (
         *(fine, segfault, leave, sys_exit, loop, sleep, shout, litter, litter_and_die, reject, silence, start_another),
-        *(hog, hog_elsewhere, hog_left_behind, forks),
+        *(wait, hog, hog_elsewhere, hog_left_behind, forks),
     )
 }
 

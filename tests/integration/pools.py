@@ -76,9 +76,17 @@ class Heard:
         self.deaths: list[tuple[Executor, Assignment | None, Death, Sequence[Assignment]]] = []
         self.lines: list[tuple[str, str, int | None]] = []
         self.times_ready = 0
+        self.back: list[int] = []
+        self._waiting: list[Assignment] = []
+        self.pool: Pool
 
     def handed(self, executor: Executor, handovers: Sequence[Handover]) -> None:
         self.handovers += handovers
+
+    def unbegun(self, jobs: Sequence[Assignment]) -> None:
+        self.back += [assignment.job for assignment in jobs]
+        self._waiting += jobs
+        self.ready()
 
     def died(
         self, executor: Executor, culprit: Assignment | None, reason: Death, returned: Sequence[Assignment]
@@ -90,6 +98,10 @@ class Heard:
 
     def ready(self) -> None:
         self.times_ready += 1
+        idle = next((executor for executor in self.pool.executors if not executor.load), None)
+        if idle is not None and self._waiting:
+            self.pool.send(idle, self._waiting)
+            self._waiting = []
 
     def done(self) -> list[int]:
         return [handover.job for handover in self.handovers if handover.outcome != "chunk"]
@@ -108,6 +120,7 @@ async def pool_of(home: Path, *, size: int = 1, **other: Any):
     pool = Pool(
         size=size, home=home, listener=heard, binder=f"{MODULE}:for_job", settings_json="{}", poll=0.05, **other
     )
+    heard.pool = pool
     pool.know("run-1", PLAN.to_json())
     await pool.start()
     try:

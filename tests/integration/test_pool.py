@@ -120,7 +120,26 @@ def test_an_endless_loop_ends_at_its_timeout(tmp_path):
             assert time.monotonic() - began >= 1.0
             _, culprit, death, returned = heard.deaths[0]
             assert culprit is not None
-            assert (culprit.job, death.kind, [a.job for a in returned]) == (1, "timeout", [2])
+            assert (culprit.job, death.kind, returned) == (1, "timeout", [])
+            assert heard.back == [2]
+
+    run(body())
+
+
+def test_what_would_wait_behind_a_job_that_takes_long_comes_back_also_what_was_sent_meanwhile(tmp_path):
+    async def body():
+        async with pool_of(tmp_path, size=2) as (pool, heard):
+            go, (slow, other) = tmp_path / "go", pool.executors
+            pool.send(slow, [assigned(1, "wait", on=str(go)), assigned(2, "fine"), assigned(3, "fine")])
+            await until(lambda: slow.running)
+            pool.send(slow, [assigned(4, "fine")])
+            await until(lambda: sorted(heard.done()) == [2, 3, 4])
+            assert (heard.back, [*slow.in_hand]) == ([2, 3, 4], [1])
+            assert (slow.is_long_at_it, other.is_long_at_it) == (True, False)
+            go.touch()
+            await until(lambda: not slow.load)
+            pool.send(slow, [assigned(5, "fine")])
+            await until(lambda: sorted(heard.done()) == [1, 2, 3, 4, 5])
 
     run(body())
 
