@@ -235,6 +235,9 @@ class Claiming:
 
     async def _claim(self, in_loop: bool) -> None:
         worker, most = self._worker(), self._appetite.room(in_loop)
+        if not most:  # what the claim of the other kind brought: a suspect that runs alone, say
+            self._more.add(in_loop)
+            return
         triples = self._resting.open(self._passages.triples(in_loop=in_loop))
         with self.claims.sent():
             rows = await self._wire.send("claim", ledger.claim, worker, triples, most)
