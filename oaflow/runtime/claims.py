@@ -30,6 +30,13 @@ class Claims:
             del self._sent[token]
 
     @property
+    def any(self) -> bool:
+        """
+        Whether there is one.
+        """
+        return bool(self._sent)
+
+    @property
     def oldest(self) -> float:
         """
         When the oldest of them was sent, on the monotonic clock; infinity where there is none.

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TIMINGS_EVERY = 1.0  # seconds between two reports of how long attempts take
+FAREWELL_SECONDS = 20.0  # that the database has to take what a worker gives back and hands over as it ends
 UNANSWERED = 500  # completions that may wait for an answer before no more work is started
 
 
@@ -246,16 +247,34 @@ class Dispatcher:
     async def drain(self) -> None:
         """
         Let running jobs end for the time of grace, give the rest back, send all answers, and unregister.
+
+        A database that is away is not waited for: recovery gives back what is left then.
         """
         self.stop_claiming()
         self._resting.stop()
-        await self._give_back(self._hand.take_back())
-        deadline = time.monotonic() + self._options.grace
-        while self._busy() and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._options.grace):
+                await self._give_back(self._hand.take_back())
+                while self._busy() or self.claims.any:  # what one brings is given back with the rest
+                    await asyncio.sleep(0.02)
         self._slots.cancel_all()
         await self._slots.empty()
         await self._pool.stop()  # and with it the folder of temporary files, also of those
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self._say_farewell()
+        except TimeoutError:
+            log.error("the database does not answer: what worker %s has in hand comes back later", self.worker)
+        for task in self._loops:
+            task.cancel()
+        self._heart.stop()
+        self._completer.stop()
+        self.tell_figures()
+        if self._spans is not None:
+            await asyncio.to_thread(self._spans.stop)
+        self._log.close()
+
+    async def _say_farewell(self) -> None:
         await self._completer.idle()
         await self._give_back(self._hand.take_back())  # continued by what was on the wire
         for held in self._hand.all:
@@ -267,13 +286,8 @@ class Dispatcher:
         for task in self._loops:
             task.cancel()
         self._heart.stop()
-        self._completer.stop()
         await self._say_timings()
         await self._wire.send("unregister", ledger.unregister, self.worker)
-        self.tell_figures()
-        if self._spans is not None:
-            await asyncio.to_thread(self._spans.stop)
-        self._log.close()
 
     async def _register(self) -> None:
         self.worker = await self._wire.send(

@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 
 BUILTIN = "procrastinate.builtin_tasks."
 
+# That a claim of plain tasks may take: procrastinate's Worker looks only between two of them whether it is to stop, so
+# with a database that is away it would go on for ever. What comes of one that is left the heart gives back.
+FETCH_SECONDS = 20.0
+
 
 class FlowJobManager(manager.JobManager):
     """
@@ -103,7 +107,10 @@ class FlowJobManager(manager.JobManager):
         wanted = list(queues) if queues else None
         with dispatcher.claims.sent():
             try:
-                row = await self._wire.send("claim", claim_plain, dispatcher.worker, wanted, self._plain_tasks())
+                async with asyncio.timeout(FETCH_SECONDS):
+                    row = await self._wire.send("claim", claim_plain, dispatcher.worker, wanted, self._plain_tasks())
+            except TimeoutError:
+                return None
             except Refused as refused:  # declared dead: the dispatcher learns of it, too, and registers anew
                 log.warning("no plain task is claimed: %s", refused)
                 return None

@@ -21,6 +21,7 @@ import pytest
 
 from oaflow.plan import FORMAT
 from tests.acceptance.conftest import PATIENCE, Command, Result
+from tests.chaos.proxy import Proxy
 from tests.integration.handovers import counters, recount
 
 Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
@@ -370,11 +371,11 @@ def test_no_function_of_procrastinate_finishes_defers_or_fetches_a_routed_job(cl
     assert stock == []
 
 
-def stock_worker(cli: Command) -> subprocess.Popen[str]:
+def stock_worker(cli: Command, app: str = "plain_tasks.app") -> subprocess.Popen[str]:
     """
     procrastinate's own command, with an app of oaflow.
     """
-    cli.environment |= {"PROCRASTINATE_APP": "plain_tasks.app", "PLAIN_NOTES": str(cli.folder / "notes")}
+    cli.environment |= {"PROCRASTINATE_APP": app, "PLAIN_NOTES": str(cli.folder / "notes")}
     return subprocess.Popen(
         [sys.executable, "-m", "procrastinate", "worker"],
         cwd=cli.folder, env=cli.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -418,6 +419,24 @@ def test_the_stock_worker_drains_and_may_be_killed_and_leaves_what_is_not_ours(
     assert Counter(notes.read_text().splitlines()) == {"alone begins": 3, "alone ends": 2}
     plain = "SELECT DISTINCT task_name, status::text FROM procrastinate_jobs WHERE task_name ~ 'alone|their' ORDER BY 1"
     assert query(cli, plain) == [("plain_tasks.alone", "succeeded"), ("their.task", "todo")]
+
+
+def test_the_stock_worker_ends_when_it_is_told_to_though_the_database_is_away(
+    cli: Command, noting: str, database: str, started: Started, until: Until
+) -> None:
+    with Proxy(database) as proxy:
+        running = started(cli.start("run", noting, "-d", "demo", "--workers", "0", "--json"))
+        worker = started(stock_worker(cli.at(OAFLOW_DB_URI=proxy.address), app="hurried_app.app"))
+        until(lambda: len(noted(cli)) >= 5)
+        proxy.leave()
+        worker.send_signal(signal.SIGTERM)
+
+        assert ended(worker).code == 0
+        proxy.away = False
+    last = started(stock_worker(cli))
+    assert ended(running).code == 0
+    last.send_signal(signal.SIGTERM)
+    assert ended(last).code == 0
 
 
 def test_the_stock_worker_does_plain_tasks_beside_the_stages_of_a_run(
