@@ -3,6 +3,7 @@ The hand-over's SQL, statement by statement, on a real server.
 """
 
 import itertools
+import re
 import random
 import threading
 import time
@@ -961,6 +962,10 @@ def plans_of(book: Book, act: Any) -> list[str]:
     return [text for text in heard if "procrastinate_jobs j" in text]
 
 
+# Rows of the jobs themselves, by their priority or by anything else; what was picked is sorted under another name.
+SORTED = re.compile(r"Sort Key: [(\- ]*j(_\d+)?\.")
+
+
 def test_claims_and_completions_go_by_their_indexes_on_a_full_table(crowded: Book) -> None:
     worker = crowded.worker()
     ends = {"short": ["done"], "long": ["done", "failed", "retried", "paused", "cancelled"]}
@@ -980,7 +985,7 @@ def test_claims_and_completions_go_by_their_indexes_on_a_full_table(crowded: Boo
             by_indexes(fetch, "oaflow_run_ready", "oaflow_run_due")
             by_indexes(complete, "procrastinate_jobs_pkey")
             assert "Rows Removed by Filter" not in fetch, "other runs' backlog is walked over"
-            assert "Sort Key: ((- j" not in fetch, "all that waits is read and sorted"
+            assert not SORTED.search(fetch), "all that waits is read and sorted"
 
 
 def by_indexes(plan: str, *indexes: str) -> None:
@@ -1010,6 +1015,7 @@ def test_so_do_claims_under_a_limit_and_what_comes_back(crowded: Book) -> None:
         by_indexes(leases)
         by_indexes(claim, "oaflow_run_ready", "oaflow_run_due")
         assert "Rows Removed by Filter" not in claim, "other runs' backlog is walked over"
+        assert not SORTED.search(claim), "all that waits is read and sorted"
         (back,) = plans_of(crowded, lambda mine=mine: crowded.sql("SELECT oaflow.release_v1(%s, %s)", worker, mine[:2]))
         by_indexes(back, "procrastinate_jobs_pkey")
         lost, suspects = plans_of(crowded, lambda mine=mine: crowded.sql(beat, worker, [], mine[2:]))
