@@ -3,8 +3,8 @@ The hand-over's SQL, statement by statement, on a real server.
 """
 
 import itertools
-import re
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
