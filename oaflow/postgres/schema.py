@@ -99,10 +99,14 @@ def inspect(database: Address | str) -> SchemaState:
     Looks at a database, and judges nothing.
 
     Raises:
-        Unreachable, WrongPassword, NoSuchDatabase: there is no way in.
+        Unreachable, WrongPassword, NoSuchDatabase: there is no way in, or a timeout of the server cut the look short.
     """
-    with connect(_address(database), "oaflow check") as connection:
-        return _state(connection)
+    address = _address(database)
+    with connect(address, "oaflow check") as connection:
+        try:
+            return _state(connection)
+        except psycopg.OperationalError as error:
+            raise _diagnosed(address, error) from error
 
 
 def check(database: Address | str) -> SchemaState:

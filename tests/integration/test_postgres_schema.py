@@ -244,6 +244,18 @@ def test_an_older_postgres_is_refused_by_its_number(database, monkeypatch):
         check(database)
 
 
+def test_a_look_that_a_timeout_of_the_server_cuts_short_is_no_answer(database):
+    with psycopg.connect(database) as connection:
+        name = connection.info.dbname
+        connection.execute("LOCK TABLE oaflow.migrations")
+        run(database, f"ALTER DATABASE \"{name}\" SET statement_timeout = '200ms'")
+        try:
+            with pytest.raises(problems.Unreachable, match=r"no answer \(.*statement timeout"):
+                check(database)
+        finally:
+            run(database, f'ALTER DATABASE "{name}" RESET statement_timeout')
+
+
 def test_a_database_that_does_not_answer_is_named_with_who_named_it(home, monkeypatch):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
