@@ -1,0 +1,43 @@
+"""
+What a beat gives back: jobs of this worker that it does not know of, and that nothing on the wire may still bring.
+"""
+
+import time
+from collections.abc import Callable
+
+from oaflow.ledger.handover import Beat
+from oaflow.ledger.heart import Heart
+from tests.integration.handovers import Book
+
+FOREVER = float("inf")
+
+
+def until(holds: Callable[[], object]) -> None:
+    limit = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < limit, "it never happened"
+        time.sleep(0.01)
+
+
+def test_what_a_claim_on_the_wire_may_still_bring_is_given_back_when_it_is_not_on_the_wire_any_more(
+    database: str,
+) -> None:
+    book = Book(database)
+    worker = book.worker()
+    (job,) = book.enter(1)
+    book.claim(worker)
+    beats: list[Beat] = []
+    oldest = time.monotonic() - 60  # sent before anything was seen
+    heart = Heart(lambda: database, 0.1, mine=list, oldest=lambda: oldest, told=beats.append)
+    heart.start(worker)
+    try:
+        until(lambda: len(beats) >= 5)
+        assert [beat.reclaimed for beat in beats[:5]] == [[]] * 5
+        assert beats[4].suspects == [job]
+
+        oldest = FOREVER
+        until(lambda: [job] in [beat.reclaimed for beat in beats])
+    finally:
+        heart.stop()
+    assert book.job(job)[:2] == ("todo", 1)
+    book.connection.close()
