@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     events: bool = Field(
         default=False,
         description="whether procrastinate's rows of events are written on oaflow's own server, and the worker of each"
-        " job is looked for there",
+        " job is looked for and its queue indexed there",
     )
     heartbeat: float = Field(default=5.0, gt=0, description="seconds between two heartbeats")
     dead_after: float = Field(default=15.0, gt=0, description="seconds of silence after which a worker is dead")

@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 
 from oaflow.postgres import scripts
 from oaflow.postgres.address import Address, named
-from oaflow.postgres.events import write_events
+from oaflow.postgres.events import index_queues, write_events
 from oaflow.postgres.problems import (
     DatabaseProblem,
     InUse,
@@ -152,7 +152,10 @@ def migrate(
             return [Applied(script.component, script.name) for script in _steps(address, connection, own, capture)]
         with _alone(connection), _rights(address):
             done: list[Applied] = []
-            for script in _steps(address, connection, own, capture):
+            steps = list(_steps(address, connection, own, capture))
+            if any(step in scripts.procrastinate_scripts() for step in steps):
+                index_queues(connection, True)  # a migration of procrastinate's may expect it
+            for script in steps:
                 _apply_between(address, connection, script)
                 done.append(Applied(script.component, script.name))
             if own and events is not None:

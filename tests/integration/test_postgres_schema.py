@@ -170,12 +170,18 @@ def test_procrastinate_is_upgraded_on_the_own_server_only(empty_database):
                 {"component": "procrastinate", "name": script.name, "digest": script.digest, "program": "test"},
             )
 
+        connection.execute("DROP INDEX procrastinate_jobs_queue_name_idx_v1")  # as it is left out there
+
     with pytest.raises(problems.ProcrastinateTooOld, match="procrastinate_retry_job_v2"):
         migrate(empty_database)
     steps = migrate(empty_database, own=True)
 
     assert [step.name for step in steps if step.component == "procrastinate"] == newer
     assert check(empty_database).lacking == ()
+    index = "SELECT to_regclass('procrastinate_jobs_queue_name_idx_v1')::text"
+    assert ask(empty_database, index) == [("procrastinate_jobs_queue_name_idx_v1",)], "a migration may expect it"
+    migrate(empty_database, own=True, events=False)
+    assert ask(empty_database, index) == [(None,)]
 
 
 def test_the_whole_schema_and_all_its_migrations_are_the_same(empty_database, database):

@@ -427,33 +427,38 @@ def test_it_is_ready_at_once(home):
     assert seconds() < 60
 
 
-def done_beside_a_job(uri: str) -> tuple[int, bool]:
+def done_beside_a_job(uri: str) -> tuple[int, bool, bool]:
     """
-    How many rows of events procrastinate writes when a job is inserted, and whether its worker is looked for.
+    How many rows of events procrastinate writes when a job is inserted, whether its worker is looked for, and whether
+    its queue is written into an index of its own.
     """
     with psycopg.connect(uri) as connection:
         connection.execute("INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('q', 't')")
-        row = connection.execute("SELECT count(*) FROM procrastinate_events").fetchone()
+        row = connection.execute(
+            "SELECT (SELECT count(*) FROM procrastinate_events),"
+            " to_regclass('procrastinate_jobs_queue_name_idx_v1') IS NOT NULL"
+        ).fetchone()
         assert row is not None
+        events, indexed = row
         try:
             connection.execute("UPDATE procrastinate_jobs SET worker_id = 77")
         except psycopg.errors.ForeignKeyViolation:
-            return row[0], True
+            return events, True, indexed
         finally:
             connection.rollback()
-        return row[0], False
+        return events, False, indexed
 
 
-def test_events_and_checks_of_workers_are_on_the_own_server_where_the_settings_say_so_and_else_not(home):
+def test_what_nothing_of_oaflow_needs_is_on_the_own_server_where_the_settings_say_so_and_else_not(home):
     with open_database(Settings()) as address:
-        assert done_beside_a_job(address.uri) == (0, False)
+        assert done_beside_a_job(address.uri) == (0, False, False)
     with open_database(Settings(events=True)) as address:
-        assert done_beside_a_job(address.uri) == (1, True)
+        assert done_beside_a_job(address.uri) == (1, True, True)
     with open_database(Settings()) as address:
-        assert done_beside_a_job(address.uri) == (0, False)
+        assert done_beside_a_job(address.uri) == (0, False, False)
 
 
-def test_in_a_database_that_others_use_both_are_there_whatever_the_settings_say(empty_database):
+def test_in_a_database_that_others_use_all_of_it_is_there_whatever_the_settings_say(empty_database):
     migrate(empty_database, events=False)
 
-    assert done_beside_a_job(empty_database) == (1, True)
+    assert done_beside_a_job(empty_database) == (1, True, True)
