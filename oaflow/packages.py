@@ -1,5 +1,6 @@
 """
-What stage functions import only when they are called, and whether it is installed. Imports none of it.
+What is to be known of modules of stages without importing them: whose they are, and whether what their functions import
+only when they are called is installed.
 """
 
 from collections.abc import Mapping
@@ -34,6 +35,13 @@ class Missing:
         The next thing to type.
         """
         return f"pip install '{self.package}'"
+
+
+def is_own(module: str) -> bool:
+    """
+    Whether a module is one of oaflow's own, which do no harm when they are imported.
+    """
+    return module.startswith("oaflow.")
 
 
 def missing(module: ModuleType, function: str) -> Missing | None:

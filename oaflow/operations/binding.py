@@ -16,6 +16,9 @@ from oaflow.plan import BoundPlan
 from oaflow.runtime.queue import ProgramQueue
 from oaflow.settings import Settings
 
+# Loaded by the forkserver before a run begins, and so once for all executors: a crawl asks for it at once.
+__preload__ = ("oaflow.operations.again",)
+
 
 def from_settings() -> Bindings:
     """

@@ -129,7 +129,7 @@ class Dispatcher:
         self._slots = Slots(
             self._attempting.attempt,
             closed=self._is_closed,
-            busy=lambda: any(executor.load for executor in self._pool.executors),
+            busy=lambda: bool(self._pool.at_work),
             drop=self._drop,
             freed=self._freed,
         )
@@ -378,22 +378,22 @@ class Dispatcher:
         """
         if (counted := self._options.counted) is None:
             return
-        executors = self._pool.executors
+        busy = self._pool.at_work
         news = self._figures.news(
             {"claims": self.claims.asked, "claimed": self.claims.came},
             {
                 "in_hand": len(self._hand.jobs),
                 "buffered": len(self._hand.buffer) + self._slots.waiting,
-                "running": self._slots.running + sum(1 for executor in executors if executor.load),
+                "running": self._slots.running + len(busy),
                 "unanswered": self._completer.waiting,
-                "executors": len(executors),
-                "executors_busy": sum(1 for executor in executors if executor.load),
+                "executors": len({*self._pool.executors, *busy}),
+                "executors_busy": len(busy),
             },
         )
         all(counted(message) for message in news)
 
     def _busy(self) -> bool:
-        return bool(self._slots.running) or any(executor.load for executor in self._pool.executors)
+        return bool(self._slots.running) or bool(self._pool.at_work)
 
     # -- what is heard ----------------------------------------------------------------------------------------------
 

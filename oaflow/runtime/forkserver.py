@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from oaflow.hints import taken
+from oaflow.packages import is_own
 from oaflow.runtime.executor import Setup, serve
 from oaflow.runtime.frames import Frames, frame
 from oaflow.runtime.functions import TaskError, load
@@ -99,6 +100,9 @@ class _Forkserver:
 
     def _answer(self, message: tuple[Any, ...]) -> None:
         match message:
+            case ("import", modules):
+                self._tell("preloaded", [_preload(name, late=False) for name in modules])
+                gc.collect()
             case ("preload", modules):
                 self._tell("preloaded", [_preload(name) for name in modules])
                 gc.collect()
@@ -168,12 +172,14 @@ class _Forkserver:
             os._exit(0)
 
 
-def _preload(module: str) -> tuple[str, str | None, int]:
+def _preload(module: str, *, late: bool = True) -> tuple[str, str | None, int]:
     """
-    Name, problem, and how many threads there are afterwards.
+    Import a module and, with `late`, what it loads late: name, problem, and how many threads there are afterwards.
     """
     try:
-        _load_late(import_module(module))
+        imported = import_module(module)
+        if late:
+            _load_late(imported)
     except BaseException as error:  # SystemExit too: the executor meets it again and says so for its job
         return module, f"{type(error).__name__}: {error}", _threads()
     return module, None, _threads()
@@ -226,7 +232,8 @@ def _look(task: str) -> tuple[Probe, int]:
     before = _threads()
     try:
         loaded = load(task)
-        _load_late(sys.modules.get(_module_of(task)))
+        if not is_own(_module_of(task)):
+            _load_late(sys.modules.get(_module_of(task)))
     except TaskError as error:
         problem = f"{error}; {error.help}" if error.help else str(error)
         return Probe(False, error=problem), _threads() - before

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from oaflow.packages import is_own
 from oaflow.runtime.executors import Executor, Listener, Stream
 from oaflow.runtime.frames import Frames, plain_assignment, read_handover
 from oaflow.runtime.lines import Lines
@@ -85,6 +86,9 @@ class Pool:
         self._plans: dict[str, bytes] = {}
         self._holders: dict[int, Executor] = {}
         self._modules: list[str] = [*BASE, binder.partition(":")[0]]
+        # Of these, such as are imported without what they load late; and such of which that is being loaded.
+        self._bare: list[str] = []
+        self._loading: list[str] = []
         self._generation = 0
         self._server: Server | None = None
         self._failures = 0
@@ -113,10 +117,16 @@ class Pool:
             self._watching.cancel()
         everyone = [*self._executors, *(birth.executor for birth in self._starting.values() if birth.executor)]
         for executor in everyone:
-            if executor.load:
+            if executor.load or self._loading:
                 executor.kill()
             else:
                 executor.write(("end",))
+        if self._loading:
+            # The forkserver hears and reaps nobody until all is loaded, which nobody wants any more.
+            for executor in everyone:
+                executor.ended(None)
+            for birth in self._starting.values():
+                birth.abandon()
         until = time.monotonic() + STOP_SECONDS
         while any(not executor.closed for executor in everyone) and time.monotonic() < until:
             await asyncio.sleep(0.01)
@@ -124,7 +134,7 @@ class Pool:
             executor.kill()
             executor.abort()
         if self._server is not None:
-            await self._server.stop()
+            await self._server.stop(at_once=bool(self._loading))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -133,11 +143,12 @@ class Pool:
     async def probe(self, tasks: Iterable[str]) -> dict[str, Probe]:
         """
         Import the modules of tasks in a process of its own, and say what is there. What is there is preloaded, so that
-        executors started from now on have it already, and executors that lack it are replaced when they are idle.
+        executors started from now on have it already, and executors that lack it are replaced when they are idle. What
+        oaflow's own modules load late is loaded beside the first work: a crawl needs none of it.
         """
         wanted = list(dict.fromkeys(tasks))
         # oaflow's own modules do no harm when imported, so there is no need to import them twice.
-        self._preload(module for module in map(_module_of, wanted) if module.startswith("oaflow."))
+        self._preload((module for module in map(_module_of, wanted) if is_own(module)), late=False)
         found: dict[str, Probe] = {}
         harmless: list[str] = []
         tries = 0
@@ -194,10 +205,26 @@ class Pool:
         Those that take work.
         """
         # Not before its wire is laid: what is written then goes nowhere, and the plan of its run with it.
+        found = [
+            executor
+            for executor in self._executors
+            if not executor.retiring
+            and executor.transport is not None
+            and executor.rests is None
+            and executor.generation == self._generation
+        ]
+        # One until all is loaded: what it needs of that, it loads for itself, and others need not.
+        return found[:1] if self._bare or self._loading else found
+
+    @property
+    def at_work(self) -> Sequence[Executor]:
+        """
+        Those that have something in hand, whether they take more or not.
+        """
         return [
             executor
             for executor in self._executors
-            if not executor.retiring and executor.transport is not None and executor.rests is None
+            if executor.load and executor.rests is None and executor.death is None
         ]
 
     @property
@@ -236,6 +263,7 @@ class Pool:
             self._holders[assignment.job] = executor
         executor.sent += len(assignments)
         executor.write(("do", [plain_assignment(assignment) for assignment in assignments]))
+        self._load_late()
         if executor.sent >= self._recycle_after:
             self._retire(executor)
 
@@ -280,7 +308,10 @@ class Pool:
     def _start_server(self) -> None:
         self._server = Server(self._told, self._server_gone, self._server_line)
         self._generation += 1
-        self._server.send("preload", self._modules)
+        self._bare, self._loading = [*self._loading, *self._bare], []
+        self._server.send("preload", [module for module in self._modules if module not in self._bare])
+        if self._bare:
+            self._server.send("import", self._bare)
 
     def _server_gone(self, server: "Server") -> None:
         if server is not self._server or self._stopping:
@@ -327,19 +358,39 @@ class Pool:
                         self._server_line(f"importing {module!r} failed: {problem}")
                     elif threads > 1:
                         self._server_line(f"importing {module!r} left {threads} threads in the forkserver")
+                if self._loading and self._loading == [module for module, _, _ in outcomes]:
+                    self._loading = []
+                    self._renew()
             case _:
                 raise AssertionError(f"no report is called {message[0]!r}")
 
-    def _preload(self, modules: Iterable[str]) -> None:
+    def _preload(self, modules: Iterable[str], *, late: bool = True) -> None:
         new = [module for module in dict.fromkeys(modules) if module not in self._modules]
         if not new:
             return
         self._modules += new
         if self._server is not None and not self._server.closed:
-            self._server.send("preload", new)
+            self._server.send("preload" if late else "import", new)
+        if not late:
+            self._bare += new
+        self._renew()
+
+    def _load_late(self) -> None:
+        """
+        Work has gone out: what was left out for it is loaded now, unless that is being done.
+        """
+        if self._bare and not self._loading and self._server is not None and not self._server.closed:
+            self._bare, self._loading = [], self._bare
+            self._server.send("preload", self._loading)
+
+    def _renew(self) -> None:
+        """
+        Replace all executors: who is at work finishes that before.
+        """
         self._generation += 1
         for executor in list(self._executors):
-            self._retire(executor)
+            if not executor.load:
+                self._retire(executor)
         for birth in self._starting.values():
             if birth.executor is not None:
                 birth.executor.retiring = True
@@ -431,6 +482,8 @@ class Pool:
             return
         self._listener.handed(executor, handovers)
         if not executor.in_hand and not executor.retiring:
+            if executor.generation < self._generation:
+                self._retire(executor)
             self._listener.ready()
 
     def came_back(self, executor: Executor, jobs: Sequence[int]) -> None:

@@ -125,15 +125,15 @@ class Server:
             self._process.wait()
         self._gone(self)
 
-    async def stop(self) -> None:
+    async def stop(self, *, at_once: bool = False) -> None:
         """
-        End it: it does so by itself when nobody is at the other end.
+        End it: it does so by itself when nobody is at the other end; `at_once`, without waiting for that.
         """
         if not self.closed:
             self.closed = True
             asyncio.get_running_loop().remove_reader(self._link.fileno())
             self._link.close()
-        until = time.monotonic() + STOP_SECONDS
+        until = time.monotonic() + (0.0 if at_once else STOP_SECONDS)
         while self._process.poll() is None and time.monotonic() < until:
             await asyncio.sleep(0.01)
         if self._process.poll() is None:

@@ -16,6 +16,7 @@ import uvloop
 
 from oaflow.runtime.attempt import CHUNK_JOBS
 from oaflow.runtime.held import crash_error
+from oaflow.runtime.pool import LAST_WORDS, STOP_SECONDS
 from oaflow.runtime.processes import resident
 from oaflow.runtime.programs import descendants
 from tests.integration.pools import MODULE, assigned, pool_of, until
@@ -551,6 +552,68 @@ def test_what_a_module_loads_late_is_tried_aside_and_then_loaded_once_for_all_ex
             await until(lambda: len(pool.executors) == 2)
             aside, kept = map(int, (tmp_path / "read.txt").read_text().split())
             assert kept == pool.forkserver != aside
+
+    run(body())
+
+
+def has_loaded_late(pid):
+    return "kreuzberg" in Path(f"/proc/{pid}/maps").read_text()
+
+
+def test_what_our_own_stages_load_late_is_loaded_beside_the_first_work_and_who_is_at_that_finishes_it(tmp_path):
+    async def body():
+        async with pool_of(tmp_path / "home", size=2) as (pool, heard):
+            await pool.probe([f"{MODULE}.act", "oaflow.stages.crawl"])
+            await until(lambda: pool.executors)
+            (first,) = pool.executors
+            assert not has_loaded_late(pool.forkserver)
+
+            pool.send(first, [assigned(1, "loop", timeout=LONG)])
+            await until(lambda: has_loaded_late(pool.forkserver))
+            await until(lambda: pool.executors and first not in pool.executors)
+
+            (other,) = pool.executors  # and not two: with the one that is at work they are as many as asked for
+            assert pool.at_work == [first]
+            assert has_loaded_late(other.pid)
+            pool.send(other, [assigned(2, "fine")])
+            await until(lambda: heard.done() == [2])
+            pool.kill(first, "has seen enough")
+            await until(lambda: len(pool.executors) == 2)
+            assert all(has_loaded_late(executor.pid) for executor in pool.executors)
+
+    run(body())
+
+
+def test_who_did_the_first_work_does_more_until_all_is_loaded_and_then_others_do(tmp_path):
+    async def body():
+        async with pool_of(tmp_path / "home", size=2) as (pool, heard):
+            await pool.probe([f"{MODULE}.act", "oaflow.stages.crawl"])
+            await until(lambda: pool.executors)
+            (first,) = pool.executors
+            os.kill(pool.forkserver, signal.SIGSTOP)
+            for job in (1, 2):
+                pool.send(first, [assigned(job, "fine")])
+                await until(lambda job=job: job in heard.done())
+                assert pool.executors == [first]
+            os.kill(pool.forkserver, signal.SIGCONT)
+            await until(lambda: len(pool.executors) == 2)
+            assert first not in pool.executors
+
+    run(body())
+
+
+def test_an_end_does_not_wait_for_what_is_being_loaded(tmp_path):
+    async def body():
+        async with pool_of(tmp_path / "home", size=2) as (pool, heard):
+            await pool.probe([f"{MODULE}.act", "oaflow.stages.crawl"])
+            await until(lambda: pool.executors)
+            (first,), server, everyone = pool.executors, pool.forkserver, pool.everyone
+            os.kill(server, signal.SIGSTOP)  # it loads for as long as this takes
+            pool.send(first, [assigned(1, "fine")])
+            await until(lambda: heard.done() == [1])
+            began = time.monotonic()
+        assert time.monotonic() - began < LAST_WORDS + STOP_SECONDS
+        await until(lambda: not any(alive(pid) for pid in (server, *(one.pid for one in everyone))))
 
     run(body())
 
