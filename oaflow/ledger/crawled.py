@@ -169,9 +169,14 @@ def begin_crawl(connection: Connection[Any], run: str, since: datetime) -> None:
     connection.execute(sql("begin_crawl"), {"run": run, "since": since})
 
 
-def keep(connection: Connection[Any], run: str, seen: Sequence[Sighting], unchanged: Sequence[bool]) -> None:
+def keep(
+    connection: Connection[Any], run: str, seen: Sequence[Sighting], unchanged: Sequence[bool], code: Sequence[str]
+) -> None:
     """
     Writes down what a crawl has seen, and which of it is unchanged. Safe to repeat.
+
+    Args:
+        code: that wrote the folders among it, each as `stage=version`.
     """
     values = {
         "run": run,
@@ -180,6 +185,7 @@ def keep(connection: Connection[Any], run: str, seen: Sequence[Sighting], unchan
         "names": [one.name for one in seen],
         "hashes": [one.content_hash for one in seen],
         "unchanged": list(unchanged),
+        "code": list(code),
     }
     connection.execute(sql("keep_crawled"), values)
 

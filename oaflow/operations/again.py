@@ -2,7 +2,7 @@
 What a run does again, and what not: what its crawl asks for, and what comes of its end.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -106,7 +106,10 @@ class KnownFiles:
 
     def _may_begin_later(self, known: Known, seen: Sighting) -> bool:
         now = self._now
-        return known.ran != self._run and _changed(known, seen) is None and not now.force and now.first is None
+        is_file = seen.content_hash is not None
+        return (
+            is_file and known.ran != self._run and _changed(known, seen) is None and not now.force and now.first is None
+        )
 
     def _begun_later(self, files: Mapping[str, Known], verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
         """
@@ -168,7 +171,8 @@ class KnownFiles:
         """
         Write down what was seen.
         """
-        ledger.keep(self._connection, self._run, seen, [verdict.unchanged for verdict in verdicts])
+        code = [f"{stage}={self._code[stage]}" for stage in self._plan.start if stage in self._code]
+        ledger.keep(self._connection, self._run, seen, [verdict.unchanged for verdict in verdicts], code)
 
     def see(self, documents: Sequence[str]) -> None:
         """
@@ -231,17 +235,17 @@ def past_of(address: str, store: IndexedStore, run: str) -> Generator[KnownFiles
         if not found.dated:
             ledger.begin_crawl(connection, run, store.clock())
         bound = bound_plan(connection, wanted_run(connection, run))
-        yield KnownFiles(connection, run, found, bound, code_of(bound) if found.before else {})
+        yield KnownFiles(connection, run, found, bound, code_of(bound, bound.stages if found.before else bound.start))
 
 
-def code_of(plan: BoundPlan) -> dict[str, str]:
+def code_of(plan: BoundPlan, stages: Iterable[str]) -> dict[str, str]:
     """
-    The version of each stage's code on this machine; stages that cannot be imported here are left out.
+    The version of the code of some stages on this machine; stages that cannot be imported here are left out.
     """
     versions: dict[str, str] = {}
-    for name, stage in plan.stages.items():
+    for name in stages:
         try:
-            versions[name] = load(stage.task).version
+            versions[name] = load(plan.stages[name].task).version
         except TaskError:
             continue
     return versions

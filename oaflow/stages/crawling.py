@@ -4,7 +4,7 @@
 
 import os
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -48,20 +48,25 @@ def crawl(job: DatasetJob, *, source: list[str]) -> Iterator[DatasetJob]:
         book.write(walk(source, settings.home))
         folders, memory = _Folders(job), _Memory(job, past)
         for group in book.groups(_look, memory.judge):
+            above = [folders.above(entry) for entry, _ in group]
+            # Folders before it is written down that they were seen: those that are known are not written again.
+            folders.write([
+                (entry, ids)
+                for (entry, seen), ids in zip(group, above, strict=True)
+                if entry.kind == "folder" and not (seen and seen.unchanged)
+            ])  # fmt: skip
             memory.keep(group)
-            for entry, seen in group:
-                name = _name(entry)
-                identity = document_id(job.dataset, entry.path)
+            for (entry, seen), ids in zip(group, above, strict=True):
                 match entry.kind, seen:
-                    case "folder", _:
-                        folders.enter(entry)
-                    case "file", Seen(unchanged=True) | Seen(begun=True):
+                    case ("folder", _) | ("file", Seen(unchanged=True) | Seen(begun=True)):
                         continue
                     case "file", Seen(content_hash=str()):
-                        job.found(identity, name, why=seen.why)
-                        yield job.with_entities([folders.settle(_document(entry, seen, identity), entry)])
+                        identity = document_id(job.dataset, entry.path)
+                        job.found(identity, _name(entry), why=seen.why)
+                        yield job.with_entities([_placed(_document(entry, seen, identity), ids)])
                     case _:
-                        job.skipped(identity, name, entry.reason or (seen and seen.reason) or "not a file")
+                        reason = entry.reason or (seen and seen.reason) or "not a file"
+                        job.skipped(document_id(job.dataset, entry.path), _name(entry), reason)
         memory.end(source)
 
 
@@ -86,15 +91,16 @@ class _Memory:
 
     def judge(self, group: Group) -> Group:
         """
-        The same entries; of the files that could be read it is said whether they are unchanged, and if not, why.
+        The same entries; of folders, and of files that could be read, it is said whether they are unchanged, and of
+        files that are not, why.
         """
-        files = [(entry, seen) for entry, seen in group if seen is not None and seen.content_hash is not None]
-        if self._past is None or not files:
+        there = [(entry, seen or Seen()) for entry, seen in group if _is_there(entry, seen)]
+        if self._past is None or not there:
             return group
-        verdicts = self._past.judge([self._sighting(*file) for file in files])
+        verdicts = self._past.judge([self._sighting(*each) for each in there])
         judged = {
             entry.path: replace(seen, unchanged=verdict.unchanged, why=verdict.why, begun=verdict.begun)
-            for (entry, seen), verdict in zip(files, verdicts, strict=True)
+            for (entry, seen), verdict in zip(there, verdicts, strict=True)
         }
         return [(entry, judged.get(entry.path, seen)) for entry, seen in group]
 
@@ -105,8 +111,8 @@ class _Memory:
         self._shut += [entry.path for entry, _ in group if entry.kind == "shut"]
         if self._past is None:
             return
-        there = [each for each in group if each[0].kind == "folder" or (each[1] and each[1].content_hash)]
-        unread = [each for each in group if each not in there]
+        there = [each for each in group if _is_there(*each)]
+        unread = [each for each in group if not _is_there(*each)]
         if there:
             verdicts = [Verdict(seen.unchanged, seen.why, seen.begun) if seen else Verdict() for _, seen in there]
             self._past.keep([self._sighting(*each) for each in there], verdicts)
@@ -123,6 +129,10 @@ class _Memory:
     def _sighting(self, entry: Entry, seen: Seen | None) -> Sighting:
         content_hash = None if seen is None else seen.content_hash
         return Sighting(document_id(self._job.dataset, entry.path), entry.path, cleaned(_name(entry)), content_hash)
+
+
+def _is_there(entry: Entry, seen: Seen | None) -> bool:
+    return entry.kind == "folder" or (seen is not None and seen.content_hash is not None)
 
 
 @contextmanager
@@ -177,37 +187,48 @@ def _document(entry: Entry, seen: Seen, identity: str) -> "EntityProxy":
     return document
 
 
+def _placed(entity: "EntityProxy", above: Sequence[str]) -> "EntityProxy":
+    """
+    Say of an entity in which folders it is, the outermost first.
+    """
+    if above:
+        entity.add("parent", above[-1], cleaned=True)
+        entity.add("ancestors", list(above), cleaned=True)
+    return entity
+
+
 class _Folders:
     """
-    The folders on the way down to the file at hand; each is written to the store once, and counted nowhere.
+    The folders on the way down to the entry at hand; each is written to the store, and counted nowhere.
     """
 
     def __init__(self, job: DatasetJob) -> None:
         self._job = job
         self._open: list[tuple[bytes, str]] = []
 
-    def enter(self, entry: Entry) -> None:
+    def above(self, entry: Entry) -> list[str]:
         """
-        Go into a folder, and write it down.
-        """
-        from followthemoney import model
-
-        folder = model.make_entity("Folder")
-        folder.id = document_id(self._job.dataset, entry.path)
-        folder.add("fileName", cleaned(readable_name(os.path.basename(entry.path))) or "/")
-        self.settle(folder, entry)
-        with self._job.get_writer() as writer:
-            # Of its own, so that it can be taken out where it is gone.
-            writer.put(folder, fragment=folder.id)
-        self._open.append((entry.path, folder.id))
-
-    def settle(self, entity: "EntityProxy", entry: Entry) -> "EntityProxy":
-        """
-        Say of an entity in which folders it is.
+        The ids of the folders that an entry is in, the outermost first. To be asked of each entry, in their order.
         """
         while self._open and os.path.dirname(entry.path) != self._open[-1][0]:
             self._open.pop()
-        if self._open:
-            entity.add("parent", self._open[-1][1], cleaned=True)
-            entity.add("ancestors", [identity for _, identity in self._open], cleaned=True)
-        return entity
+        found = [identity for _, identity in self._open]
+        if entry.kind == "folder":
+            self._open.append((entry.path, document_id(self._job.dataset, entry.path)))
+        return found
+
+    def write(self, folders: Sequence[tuple[Entry, Sequence[str]]]) -> None:
+        """
+        Write folders down, each with those that it is in.
+        """
+        if not folders:
+            return
+        from followthemoney import model
+
+        with self._job.get_writer() as writer:
+            for entry, above in folders:
+                folder = model.make_entity("Folder")
+                folder.id = document_id(self._job.dataset, entry.path)
+                folder.add("fileName", cleaned(readable_name(os.path.basename(entry.path))) or "/")
+                # Of its own, so that it can be taken out where it is gone.
+                writer.put(_placed(folder, above), fragment=folder.id)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -126,7 +125,7 @@ class Seen:
 _GROUP = 100
 _GROUP_SECONDS = 0.2
 
-# Each entry; of a file with what became of it.
+# Each entry; of a file with what became of it, of a folder with whether it is known.
 Group = list[tuple[Entry, Seen | None]]
 
 
@@ -172,21 +171,22 @@ class Logbook:
         """
         known, entries = self._known(), self.entries()
         group: Group = []
-        pending: list[Entry] = []
-        for entry in entries:
-            seen = next(known, None) if entry.kind == "file" else None
-            if entry.kind == "file" and seen is None:
-                pending.append(entry)
-                break
+        coming = next(known, None)
+        while coming is not None and (entry := next(entries, None)) is not None:
+            seen = None
+            if entry.kind == "file":
+                seen, coming = coming, next(known, None)
             group.append((entry, seen))
             if len(group) == _GROUP:
                 yield group
                 group = []
         yield group
         with self._done.open("ab") as handle:
-            for fresh in _looked_at(chain(pending, entries), look):
+            for fresh in _looked_at(entries, look):
                 judged = judge(fresh)
-                handle.writelines(_line(_row(seen)) for _, seen in judged if seen is not None)
+                handle.writelines(
+                    _line(_row(seen)) for entry, seen in judged if entry.kind == "file" and seen is not None
+                )
                 handle.flush()
                 yield judged
 

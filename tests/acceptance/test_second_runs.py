@@ -176,6 +176,15 @@ class House:
             search = connection.execute("SELECT * FROM oaflow.passages ORDER BY entity, part").fetchall()
         return store, search
 
+    def folders(self) -> dict[str, Any]:
+        """
+        The folders in the store, by name, each with when it was written.
+        """
+        query = "SELECT entity, timestamp FROM ftm_d WHERE entity ->> 'schema' = 'Folder'"
+        with psycopg.connect(self.database) as connection:
+            rows = connection.execute(query).fetchall()
+        return dict(sorted((data["properties"]["fileName"][0], when) for data, when in rows))
+
     def why(self, run: Run) -> dict[str, str | None]:
         """
         Why documents of a run ran, by name.
@@ -442,6 +451,36 @@ def test_what_failed_changed_its_stage_or_is_forced_runs_again_and_says_why(hous
     marked = house.run(params={"mark": ("seen",)})
     assert set(house.why(marked).values()) == {"pipeline: lines changed"}
     assert "fine seen" in str(house.holds()[1])
+
+
+def test_a_folder_that_is_known_is_not_written_again_and_one_that_comes_back_is(house: House) -> None:
+    both: Mapping[str, Content] = {"left/a.txt": "one", "sub/deep/b.txt": "two"}
+    house.put(both)
+    house.run()
+    written = house.folders()
+    assert [*written] == ["deep", "folder", "left", "sub"]
+
+    house.run()
+    assert house.folders() == written
+
+    house.put({"left/a.txt": "one"})
+    assert house.run(prune=True).gone == 1
+    assert house.folders() == {name: written[name] for name in ("folder", "left")}
+    house.put(both)
+    house.run()
+    back = house.folders()
+    assert [*back] == [*written]
+    assert {name for name in written if back[name] == written[name]} == {"folder", "left"}
+
+    # Where it is not known to have been written, and by which code, it is.
+    with psycopg.connect(house.database, autocommit=True) as connection:
+        connection.execute("UPDATE oaflow.crawled SET done = NULL WHERE name = 'folder/left'")
+        connection.execute("UPDATE oaflow.crawled SET done = '{crawl=old}' WHERE name = 'folder/sub'")
+    assert house.run().unchanged == 2
+    again = house.folders()
+    assert {name for name in written if again[name] == back[name]} == {"folder", "deep"}
+    house.run(force=True)
+    assert not set(house.folders().values()) & set(again.values())
 
 
 @pytest.mark.parametrize("mark", ["", "marked"])

@@ -20,7 +20,8 @@ ALTER TABLE oaflow.runs
     ADD COLUMN settled    boolean NOT NULL DEFAULT false,
     ADD COLUMN rerun_of   text;
 
--- The files and folders of a dataset's sources, as the crawls of a pipeline saw them last. `content_hash` NULL: a folder.
+-- The files and folders of a dataset's sources, as the crawls of a pipeline saw them last. `content_hash` NULL: a folder,
+-- and `done` is the code that wrote it to the store.
 -- `ran` is the run in which it was last sent on, and `again` whether it had been before. `done` NULL: it has not come to
 -- its end there; else the code that it went through, each as `stage=version`. `redo` NULL: that run began it at the
 -- beginning; else at later stages, and these are the origins under which things are said anew.
@@ -65,10 +66,11 @@ CREATE TABLE oaflow.arrived (
     PRIMARY KEY (run, job)
 );
 
--- Writes down what a crawl has seen, and what of it is unchanged; the arrays are parallel. To be repeated as often as you
--- like. A run that has ended meanwhile (it was cancelled) changes nothing.
+-- Writes down what a crawl has seen, and what of it is unchanged; the arrays are parallel. Folders are in the store by now,
+-- and p_code is the code that wrote them. To be repeated as often as you like. A run that has ended meanwhile (it was
+-- cancelled) changes nothing.
 CREATE FUNCTION oaflow.keep_crawled_v1(
-    p_run text, p_documents text[], p_paths bytea[], p_names text[], p_hashes text[], p_unchanged boolean[]
+    p_run text, p_documents text[], p_paths bytea[], p_names text[], p_hashes text[], p_unchanged boolean[], p_code text[]
 ) RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE r record;
@@ -76,22 +78,31 @@ BEGIN
     SELECT u.dataset, u.pipeline INTO r FROM oaflow.runs u
      WHERE u.id = p_run AND u.state IN ('running', 'paused', 'interrupted');
     IF NOT FOUND THEN RETURN; END IF;
-    INSERT INTO oaflow.crawled AS c (dataset, pipeline, document, path, name, content_hash, seen, ran)
-    SELECT r.dataset, r.pipeline, u.document, u.path, u.name, u.hash, p_run, p_run
-      FROM unnest(p_documents, p_paths, p_names, p_hashes, p_unchanged) AS u (document, path, name, hash, unchanged)
-     ORDER BY u.document
-    ON CONFLICT (dataset, pipeline, document) DO UPDATE
-       SET seen = p_run, path = excluded.path, name = excluded.name, content_hash = excluded.content_hash,
-           (ran, again, done, redo) = (
-               SELECT CASE WHEN u.unchanged THEN c.ran ELSE p_run END,
-                      CASE WHEN u.unchanged OR c.ran = p_run THEN c.again ELSE true END,
-                      CASE WHEN u.unchanged OR c.ran = p_run THEN c.done END,
-                      CASE WHEN u.unchanged OR c.ran = p_run THEN c.redo END
-                 FROM unnest(p_documents, p_unchanged) AS u (document, unchanged) WHERE u.document = c.document);
+    -- Not waited for until it is on the disk: before any of it counts, the jobs that are sent on, or the end of the crawl,
+    -- are committed behind it. What is lost with the server the next attempt says again.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    IF true = ANY (p_unchanged) THEN
+        UPDATE oaflow.crawled c SET seen = p_run, name = u.name
+          FROM (SELECT u.document, u.name FROM unnest(p_documents, p_names, p_unchanged) AS u (document, name, unchanged)
+                 WHERE u.unchanged ORDER BY u.document) u
+         WHERE c.dataset = r.dataset AND c.pipeline = r.pipeline AND c.document = u.document;
+    END IF;
+    IF false = ANY (p_unchanged) THEN
+        INSERT INTO oaflow.crawled AS c (dataset, pipeline, document, path, name, content_hash, seen, ran, done)
+        SELECT r.dataset, r.pipeline, u.document, u.path, u.name, u.hash, p_run, p_run, CASE WHEN u.hash IS NULL THEN p_code END
+          FROM unnest(p_documents, p_paths, p_names, p_hashes, p_unchanged) AS u (document, path, name, hash, unchanged)
+         WHERE NOT u.unchanged ORDER BY u.document
+        ON CONFLICT (dataset, pipeline, document) DO UPDATE
+           SET seen = p_run, path = excluded.path, name = excluded.name, content_hash = excluded.content_hash, ran = p_run,
+               again = c.again OR c.ran <> p_run,
+               done = CASE WHEN excluded.content_hash IS NULL THEN excluded.done WHEN c.ran = p_run THEN c.done END,
+               redo = CASE WHEN c.ran = p_run THEN c.redo END;
+    END IF;
     WITH fresh AS (
         INSERT INTO oaflow.documents (run, document, name, kind)
         SELECT p_run, u.document, u.name, 'unchanged'
-          FROM unnest(p_documents, p_names, p_unchanged) AS u (document, name, unchanged) WHERE u.unchanged
+          FROM unnest(p_documents, p_names, p_hashes, p_unchanged) AS u (document, name, hash, unchanged)
+         WHERE u.unchanged AND u.hash IS NOT NULL
         ON CONFLICT DO NOTHING RETURNING 1
     )
     UPDATE oaflow.runs u SET unchanged = u.unchanged + n.new
@@ -276,7 +287,7 @@ BEGIN
                    FILTER (WHERE s.version IS NOT NULL) AS code
           FROM oaflow.runs r JOIN oaflow.crawled c ON c.dataset = r.dataset AND c.pipeline = r.pipeline
           JOIN oaflow.steps s ON s.dataset = c.dataset AND s.pipeline = c.pipeline AND s.document = c.document
-         WHERE r.id = p_run AND c.ran = p_run AND c.done IS NULL
+         WHERE r.id = p_run AND c.ran = p_run AND c.content_hash IS NOT NULL AND c.done IS NULL
          GROUP BY 1, 2, 3
         -- From the crawl on: of a file that failed before nothing stands before the stage where it began again.
         HAVING bool_and(s.well) AND bool_or(s.parents = '{}')) way
