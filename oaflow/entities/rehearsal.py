@@ -105,7 +105,7 @@ class _KeptWriter(FragmentWriter):
             self._kept[key] = data if known is None else merged_data(self.dataset, key[0], known, data)
         self._buffer, self._bytes = {}, 0
 
-    def settle(self) -> None:
+    def settle(self, *, alone: bool = False) -> None:
         self.flush()
         self._settled = self.replace
 

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import LiteralString, cast
 
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Identifier
 
 from oaflow.entities.datasets import index_name
 
@@ -21,8 +21,9 @@ def text(name: str) -> LiteralString:
 
 
 @cache
-def for_table(name: str, table: str) -> Composed:
+def for_table(name: str, table: str) -> bytes:
     """
     A named query over one table, and the index that oaflow adds to those of others; the names are quoted.
     """
-    return SQL(text(name)).format(table=Identifier(table), index=Identifier(index_name(table)))
+    # As bytes: what is composed is put together again each time that it is sent.
+    return SQL(text(name)).format(table=Identifier(table), index=Identifier(index_name(table))).as_bytes(None)

@@ -14,7 +14,6 @@ import orjson
 import psycopg
 from psycopg.errors import DeadlockDetected, DuplicateTable, SerializationFailure, UndefinedTable, UniqueViolation
 from psycopg.pq import TransactionStatus
-from psycopg.sql import Composed
 
 from oaflow.entities.datasets import table_name
 from oaflow.entities.statements import for_table, text
@@ -192,7 +191,7 @@ class EntityStore:
         found = self.run("*", "list", lambda connection: connection.execute(text("datasets")).fetchall())
         return [str(name) for (name,) in found]
 
-    def take_out(self, dataset: str, statement: Composed, values: Mapping[str, Any]) -> None:
+    def take_out(self, dataset: str, statement: bytes, values: Mapping[str, Any]) -> None:
         """
         Delete fragments, by a statement that answers of which entities they were.
         """
@@ -261,7 +260,7 @@ class EntityStore:
         rows = self.rows(dataset, for_table("ids", table), {"after": after, "limit": BATCH})
         return [id for (id,) in rows]
 
-    def rows(self, dataset: str, statement: Composed, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def rows(self, dataset: str, statement: bytes, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """
         What a query answers; nothing where the dataset has no table.
         """
@@ -284,8 +283,9 @@ class FragmentWriter:
         self._table = table_name(dataset)
         self._buffer: dict[Key, dict[str, Any]] = {}
         self._bytes = 0
-        # When this attempt wrote first, by the clock of the database; see write.sql.
+        # When this attempt wrote first, by the clock of the database, and whether nothing was there; see write.sql.
         self._begun: Any = None
+        self._anew = False
 
     def __enter__(self) -> Self:
         return self
@@ -338,29 +338,34 @@ class FragmentWriter:
             for (id, origin, fragment), data in sorted(self._buffer.items(), key=lambda item: item[0])
         ]
         values = self._scope() | {"rows": orjson.dumps(rows).decode()}
-        self._begun = self._write(values)
+        begun, anew = self._write(values)
+        if self._begun is None:
+            self._begun, self._anew = begun, anew
         self._buffer, self._bytes = {}, 0
 
-    def settle(self) -> None:
+    def settle(self, *, alone: bool = False) -> None:
         """
         Flush, and with `replace` delete what was under the writer's origin and fragment before and was not written
         again. Safe to repeat.
+
+        Args:
+            alone: nobody else writes there: what was not there when this attempt first wrote has not come since.
         """
         self.flush()
-        if not self.replace:
+        if not self.replace or (alone and self._anew):
             return
         # Most have nothing to delete: then it is one statement, and no transaction.
         if self.store.rows(self.dataset, for_table("unsettled", self._table), self._scope()):
             self.store.take_out(self.dataset, for_table("settle", self._table), self._scope())
 
-    def _write(self, values: Mapping[str, Any]) -> Any:
+    def _write(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         statement = for_table("write", self._table)
         # Twice: a table that was there may have been dropped since.
         for last in (False, True):
             self.store.make_table(self.dataset)
             try:
                 rows = self.store.run(self.dataset, "write to", lambda c: c.execute(statement, values).fetchall())
-                return rows[0][0]
+                return rows[0]
             except UndefinedTable as error:
                 if last:
                     raise EntityStoreError(self.dataset, "write to", _sentence(error)) from error

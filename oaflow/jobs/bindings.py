@@ -91,10 +91,10 @@ class EntityWriter(Protocol):
         """
         ...
 
-    def settle(self) -> None:
+    def settle(self, *, alone: bool = ...) -> None:
         """
         Flush, and delete what earlier attempts and runs wrote under the writer's origin and fragment and this one did
-        not. Does nothing more than flush where the writer does not replace.
+        not. Does nothing more than flush where the writer does not replace. `alone`: no other attempt may be writing.
         """
         ...
 
@@ -381,7 +381,7 @@ def settle(job: "Job") -> None:
     if dataset is not None and bindings.document is not None and not _never_said(bindings, dataset):
         bindings.writer(dataset)
     for writer in bindings.writers.values():
-        writer.settle()
+        writer.settle(alone=bindings.fresh_in is not None)
 
 
 def _never_said(bindings: Bindings, dataset: str) -> bool:

@@ -132,7 +132,7 @@ class ShelfWriter:
         if self._said:
             self._shelf.rows.setdefault(self._dataset, {}).update(self._said)
 
-    def settle(self) -> None:
+    def settle(self, *, alone: bool = False) -> None:
         """
         Flush, and where the writer replaces, delete what was under its origin and fragment and was not written again.
         """

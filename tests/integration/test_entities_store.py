@@ -467,6 +467,34 @@ def test_writers_of_the_same_entities_in_any_order_do_not_stop_each_other(databa
         assert len(list(store.load("d", ids))) == 200
 
 
+def test_an_attempt_that_is_alone_asks_what_to_delete_only_where_something_was_before(store, monkeypatch):
+    asked: list[bytes] = []
+    rows = store.rows
+
+    def noted(dataset, statement, values):
+        asked.append(statement)
+        return rows(dataset, statement, values)
+
+    def attempt(*ids, alone=True):
+        asked.clear()
+        with store.writer("d", "o", "doc", replace=True) as writer:
+            for id in ids:
+                writer.add(person(id, "A"))
+                writer.flush()
+        writer.settle(alone=alone)
+        return asked
+
+    unsettled, settle = (for_table(name, table_name("d")) for name in ("unsettled", "settle"))
+    monkeypatch.setattr(store, "rows", noted)
+    assert attempt("a", "b") == []
+    assert attempt("a", "b") == [unsettled]
+    assert attempt("a") == [unsettled, settle]
+    assert names(store, "a", "b") == {"a": ["A"]}
+
+    store.take_out("d", for_table("withdraw", table_name("d")), {"origins": ["o"], "fragments": ["doc"], "since": None})
+    assert attempt("a", alone=False) == [unsettled]
+
+
 def test_an_attempt_that_waited_for_a_later_one_does_not_make_its_entities_look_old(store, database, connection):
     statement = for_table("write", table_name("d"))
     with store.writer("d", "o", "doc", replace=True) as first:
@@ -481,7 +509,7 @@ def test_an_attempt_that_waited_for_a_later_one_does_not_make_its_entities_look_
         written = pool.submit(slower.flush)
         while not written.done() and not waits_for_a_lock(connection):
             pass
-        ((begun,),) = later.execute(statement, {**scope, "rows": json.dumps([row])}).fetchall()
+        ((begun, _),) = later.execute(statement, {**scope, "rows": json.dumps([row])}).fetchall()
         later.commit()
         written.result(30)
         later.execute(for_table("settle", table_name("d")), {**scope, "begun": begun})

@@ -65,7 +65,7 @@ class Store:
 
             def flush(self) -> None: ...
 
-            def settle(self) -> None:
+            def settle(self, *, alone: bool = False) -> None:
                 store.done.append(("settle", fragment))
 
         return Writer()

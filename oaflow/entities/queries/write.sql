@@ -3,19 +3,19 @@
 -- `begun` is when this attempt wrote first: it is returned, given back with every later statement of the attempt, and
 -- no timestamp of the attempt lies before it. It lies after all that is there under the writer's own origin and
 -- fragment (`origin` is null where nothing is to be replaced), whatever the clock says; so what is older than `begun`
--- is exactly what this attempt did not write.
+-- is exactly what this attempt did not write. `anew` says whether nothing was there at all, when it wrote first.
 --
 -- A row that is overwritten gets its time once it is locked, not before the wait for that lock: else what a slower
 -- attempt of the same job writes over the row of a later one would look older than the later one's `begun`.
 WITH begun AS (
     SELECT coalesce(
         %(begun)s::timestamp,
-        greatest(
-            clock_timestamp() AT TIME ZONE 'UTC',
-            (SELECT max(timestamp) + interval '1 microsecond' FROM {table}
-             WHERE origin = %(origin)s AND fragment = %(fragment)s)
-        )
-    ) AS at
+        greatest(clock_timestamp() AT TIME ZONE 'UTC', old.latest + interval '1 microsecond')
+    ) AS at, old.fragments = 0 AS anew
+    FROM (
+        SELECT max(timestamp) AS latest, count(*) AS fragments FROM {table}
+        WHERE %(begun)s::timestamp IS NULL AND origin = %(origin)s AND fragment = %(fragment)s
+    ) AS old
 ), written AS (
     INSERT INTO {table} AS t (id, origin, fragment, timestamp, entity)
     SELECT r.id, r.origin, r.fragment, greatest(begun.at, clock_timestamp() AT TIME ZONE 'UTC'), r.entity
@@ -25,4 +25,4 @@ WITH begun AS (
         entity = excluded.entity,
         timestamp = greatest(excluded.timestamp, clock_timestamp() AT TIME ZONE 'UTC')
 )
-SELECT at FROM begun
+SELECT at, anew FROM begun

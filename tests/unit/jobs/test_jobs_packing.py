@@ -61,7 +61,7 @@ class RecordedWriter:
     def flush(self):
         self.said.append(("flush",))
 
-    def settle(self):
+    def settle(self, *, alone=False):
         self.said.append(("settle",))
 
 
