@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
 from psycopg.errors import UndefinedTable
-from psycopg.sql import Composed
 
 from oaflow.entities import search
 from oaflow.entities.datasets import table_name
@@ -53,8 +52,8 @@ class IndexedStore(EntityStore):
         # A list, since the statement may be sent again after a cut.
         found = [*entities]
         self._search.run(dataset, "index", lambda connection: search.index(connection, dataset, found))
-        for document in documents:
-            self._search.run(dataset, "index", lambda c, document=document: self._prune(c, dataset, document, found))
+        if wanted := list(documents):
+            self._search.run(dataset, "index", lambda connection: self._prune(connection, dataset, wanted, found))
 
     def withdraw(
         self, dataset: str, origins: Collection[str], fragments: Sequence[str], since: datetime | None = None
@@ -93,7 +92,7 @@ class IndexedStore(EntityStore):
             alone = {id for id, schema, *_ in around if schema and not is_a(schema, "Document")}
             self._remove(dataset, alone - shared - kept)
 
-    def take_out(self, dataset: str, statement: Composed, values: Mapping[str, Any]) -> None:
+    def take_out(self, dataset: str, statement: bytes, values: Mapping[str, Any]) -> None:
         """
         Delete fragments, and take out of the search what nobody says anything of any more; of the rest, what is left.
         """
@@ -144,11 +143,17 @@ class IndexedStore(EntityStore):
         except UndefinedTable:
             return {}
 
-    def _prune(self, connection: Connection[Any], dataset: str, document: str, fresh: "list[EntityProxy]") -> None:
-        rows = connection.execute(text("search_parts"), {"dataset": dataset, "document": document}).fetchall()
-        parts = {str(part) for (part,) in rows}
-        rest = parts.difference(entity.id or "" for entity in fresh)
-        # What came in this job need not be all of the document: an edge may have let only a part of it through.
+    def _prune(
+        self, connection: Connection[Any], dataset: str, documents: list[str], fresh: "list[EntityProxy]"
+    ) -> None:
+        parts: dict[str, set[str]] = {}
+        for document, part in connection.execute(
+            text("search_parts"), {"dataset": dataset, "documents": documents}
+        ).fetchall():
+            parts.setdefault(document, set()).add(part)
+        rest = {part for found in parts.values() for part in found}.difference(entity.id or "" for entity in fresh)
+        # What came in this job need not be all of a document: an edge may have let only a part of it through.
         gone = rest.difference(entity.id or "" for entity in self.load(dataset, sorted(rest)))
-        if gone:
-            search.prune(connection, dataset, document, parts - gone)
+        for document, found in parts.items():
+            if not gone.isdisjoint(found):
+                search.prune(connection, dataset, document, found - gone)

@@ -1,2 +1,2 @@
--- What is indexed as part of a document.
-SELECT DISTINCT entity FROM oaflow.passages WHERE dataset = %(dataset)s AND document = %(document)s
+-- What is indexed as part of some documents.
+SELECT DISTINCT document, entity FROM oaflow.passages WHERE dataset = %(dataset)s AND document = ANY (%(documents)s::text[])

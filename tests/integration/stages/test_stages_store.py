@@ -15,6 +15,7 @@ import pytest
 from oaflow.dsl import Out
 from oaflow.entities.indexed import IndexedStore
 from oaflow.entities.search import search
+from oaflow.entities.store import EntityStore
 from oaflow.files import Archive, ArchiveOptions
 from oaflow.jobs import Bindings, DatasetJob, bind, settle
 from oaflow.stages import analyze, crawl, extract, index, quarantine
@@ -166,3 +167,30 @@ def _pdf(path: Path, pages: list[str]) -> None:
     data += b"xref\n0 %d\n0000000000 65535 f \n%b" % (len(parts) + 1, table)
     data += b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(parts) + 1, start)
     path.write_bytes(data)
+
+
+def test_of_documents_that_are_indexed_together_each_loses_only_the_pages_that_the_store_has_no_more(database: str):
+    def page(document: str, number: int) -> dict[str, Any]:
+        properties = {"document": [document], "index": [str(number)], "bodyText": [f"word{document}{number}"]}
+        return {"id": f"{document}-{number}", "schema": "Page", "properties": properties}
+
+    def put(document: str, *numbers: int) -> None:
+        with others.writer("d", "o", document, replace=True) as writer:
+            writer.add({"id": document, "schema": "Pages", "properties": {"fileName": [f"{document}.pdf"]}})
+            for number in numbers:
+                writer.add(page(document, number))
+        writer.settle()
+
+    # What takes a page out of this one does not know of the search.
+    store, others = IndexedStore(database), EntityStore(database)
+    for document in ("a", "b"):
+        put(document, 1, 2)
+    store.index("d", store.load("d", ["a", "a-1", "a-2", "b", "b-1", "b-2"]), ["a", "b"])
+    put("a", 1)
+    # Of `b` only a part came with the job; its second page is in the store all the same.
+    store.index("d", store.load("d", ["a", "a-1", "b", "b-1"]), ["a", "b"])
+    store.close()
+    others.close()
+
+    words = ("worda1", "worda2", "wordb1", "wordb2")
+    assert [word for word in words if found(database, word)] == ["worda1", "wordb1", "wordb2"]
