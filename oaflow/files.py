@@ -188,14 +188,17 @@ class Archive:
     @contextmanager
     def _incoming(self, root: Path) -> Generator[Path]:
         # Not mkstemp, which makes files that only their owner reads: the archive is shared between services.
-        path = root / _INCOMING / uuid4().hex
+        folder = root / _INCOMING
         with self._reached():
-            path.parent.mkdir(exist_ok=True)
+            if not folder.is_dir():
+                folder.mkdir(exist_ok=True)
+        path = folder / uuid4().hex
         try:
             yield path
-        finally:
+        except BaseException:  # else it was moved to its place
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+            raise
 
     def _has(self, content_hash: str, size: int) -> bool:
         # A file of another size is what a machine that lost power left behind: it is written again.
@@ -209,7 +212,11 @@ class Archive:
 
     def _fetched(self, content_hash: str, folder: Path | None) -> Path:
         if self.options.kind == "file":
-            self._root()
+            kept = self._root().joinpath(*_prefix(content_hash), _NAME)
+            # Under our own name first: servicelayer, which knows others too, takes several times as long.
+            with self._reached():
+                if kept.is_file():
+                    return kept
         with self._reached():
             path = cast(
                 "str | Path | None", self._servicelayer.load_file(content_hash, file_name=_NAME, temp_path=folder)
