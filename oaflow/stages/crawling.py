@@ -18,7 +18,7 @@ from oaflow.dsl import stage
 from oaflow.errors import Reject
 from oaflow.jobs import DatasetJob, Past, Sighting, Verdict, current, encoded_name, readable_name
 from oaflow.settings import Settings
-from oaflow.stages.filetypes import named_type
+from oaflow.stages.filetypes import clean_type, named_type
 from oaflow.stages.listing import Entry, Group, Logbook, Seen, forget, walk
 from oaflow.stages.naming import document_id
 from oaflow.stages.texts import cleaned
@@ -178,7 +178,8 @@ def _document(entry: Entry, seen: Seen, identity: str) -> "EntityProxy":
     document.add("contentHash", seen.content_hash, cleaned=True)
     document.add("fileSize", str(seen.size), cleaned=True)
     document.add("modifiedAt", seen.modified)
-    document.add("mimeType", named_type(name))
+    if mime := named_type(name):
+        document.add("mimeType", clean_type(mime), cleaned=True)
     if extension := Path(name).suffix[1:].lower():
         document.add("extension", extension)
     if os.fsencode(name) != raw:

@@ -10,7 +10,7 @@ from oaflow.dsl import Out, stage
 from oaflow.jobs import DatasetJob, EntityFileReference, current
 from oaflow.stages.content import Content, Member, Unreadable
 from oaflow.stages.desk import Desk, desk
-from oaflow.stages.filetypes import ENCRYPTED_OFFICE, file_type, named_type
+from oaflow.stages.filetypes import ENCRYPTED_OFFICE, clean_type, file_type, named_type
 from oaflow.stages.limits import Limits, limits
 from oaflow.stages.naming import member_id, page_id
 from oaflow.stages.reading import read_file, schema_of
@@ -102,7 +102,7 @@ def _document(entity: "EntityProxy", content: Content, mime: str) -> "EntityProx
     for prop, value in entity.itervalues():
         if prop.name in document.schema.properties and prop.name != "mimeType":
             document.add(prop.name, value, cleaned=True)
-    document.add("mimeType", mime)
+    document.add("mimeType", clean_type(mime), cleaned=True)
     for name, values in content.properties.items():
         # Headers and columns are JSON already, and fit for it.
         document.add(name, values, cleaned=name in ("headers", "columns"), quiet=True)
@@ -224,7 +224,7 @@ class _Family:
         self._settle(entity, place, name)
         mime = member.mime or named_type(name)
         if mime is not None:
-            entity.add("mimeType", mime)
+            entity.add("mimeType", clean_type(mime), cleaned=True)
         return entity
 
     def _settle(self, entity: "EntityProxy", place: str, name: str) -> None:

@@ -6,6 +6,7 @@ import mmap
 import re
 import tarfile
 import zipfile
+from functools import lru_cache
 from mimetypes import MimeTypes
 from pathlib import Path
 
@@ -120,6 +121,17 @@ def named_type(name: str) -> str | None:
     if coding is not None:
         return {"bzip2": "application/x-bzip2", "xz": "application/x-xz"}.get(coding)
     return mime
+
+
+@lru_cache(1_024)
+def clean_type(mime: str) -> str | None:
+    """
+    A type as FtM writes it, or None where it says nothing.
+    """
+    # Kept, as there are few: FtM reads each as the header of a mail, which takes as long as archiving a small file.
+    from followthemoney.types import registry
+
+    return registry.mimetype.clean(mime)
 
 
 def extension_of(mime: str) -> str | None:

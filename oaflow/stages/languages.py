@@ -42,7 +42,8 @@ def identifier() -> Any:
         # Chinese, Moroccan of Arabic, Nigerian Pidgin of English), and take part of its certainty away.
         kept = [at for at, label in enumerate(labels) if len(label) == 2]
         return LanguageIdentifier(
-            model["ptc"][:, kept],
+            # A text takes some hundred rows of it: as they are cut out, each number of a row lies far from the next.
+            numpy.ascontiguousarray(model["ptc"][:, kept]),
             model["pc"][kept],
             [labels[at] for at in kept],
             _packed(model["nextmove"]),

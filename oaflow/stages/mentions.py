@@ -8,10 +8,13 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 # The most of one kind that a document may carry along; the most frequent are kept.
 MOST = 1_000
+
+# What was read lately and need not be read again: documents that lie together mention the same.
+_LATELY = 4_096
 
 _EMAIL = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _URL = re.compile(
@@ -72,9 +75,14 @@ def emails(text: str) -> list[str]:
     """
     E-mail addresses.
     """
+    return frequent((match[0].rstrip(".-_").lower() for match in _EMAIL.finditer(text)), _email)
+
+
+@lru_cache(_LATELY)
+def _email(candidate: str) -> str | None:
     from followthemoney.types import registry
 
-    return frequent((match[0].rstrip(".-_").lower() for match in _EMAIL.finditer(text)), registry.email.clean)
+    return registry.email.clean(candidate)
 
 
 def urls(text: str) -> list[str]:
@@ -119,6 +127,7 @@ def phones(text: str) -> list[str]:
     return frequent((match[0] for match in _PHONE.finditer(text)), _phone)
 
 
+@lru_cache(_LATELY)
 def _phone(candidate: str) -> str | None:
     import phonenumbers
 
@@ -174,10 +183,8 @@ def countries(
         numbers: telephone numbers as `phones` gives them.
         accounts: account numbers as `ibans` gives them.
     """
-    from followthemoney.types import registry
-
     coded = (_country(account[:2]) for account in accounts)
-    called = (registry.phone.country_hint(number) for number in numbers)
+    called = (_called(number) for number in numbers)
     return frequent(code for code in (*_named(text, language), *coded, *called) if code)
 
 
@@ -199,6 +206,14 @@ def _named(text: str, language: str | None) -> Iterator[str]:
                 break
 
 
+@lru_cache(_LATELY)
+def _called(number: str) -> str | None:
+    from followthemoney.types import registry
+
+    return registry.phone.country_hint(number)
+
+
+@cache
 def _country(code: str) -> str | None:
     # Not `registry.country.clean`: for a code that it does not know (CLDR has several) it folds the names of all
     # territories first, half a second in each executor.
