@@ -6,7 +6,6 @@ someone or something. It does not know who is meant. A model that reads does bet
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.utils import getaddresses
@@ -21,6 +20,7 @@ _ADDRESS = re.compile(r"https?://\S+|www\.\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w.-]{1
 
 _WORD = r"[^\W\d_][\w'’&.-]*"
 _TOKEN = re.compile(rf"{_WORD}|\S")
+_SMALL = re.compile(r"\b[^\W\d_A-Z][^\W\d_]+\b")
 
 
 def _set(words: str) -> frozenset[str]:
@@ -113,8 +113,7 @@ def _parts(name: str) -> Iterator[str]:
 
 def _small_words(text: str) -> frozenset[str]:
     # What is also written small in this text is a word, not a name, where it stands at the start of a sentence.
-    counts = Counter(re.findall(r"\b[^\W\d_A-Z][^\W\d_]+\b", text))
-    return frozenset(word for word in counts if word.islower())
+    return frozenset(filter(str.islower, set(_SMALL.findall(text))))
 
 
 def _sentences(text: str) -> Iterator[str]:
@@ -189,9 +188,12 @@ def _is_currency(word: str) -> bool:
 
 
 def _without_start(run: list[str], small: frozenset[str]) -> list[str]:
-    while run and (word := run[0].rstrip(".").lower()) not in _TITLES and word in small | _NEVER_FIRST:
-        run = run[1:]
-    return run
+    start = 0
+    while start < len(run) and (word := run[start].rstrip(".").lower()) not in _TITLES:
+        if word not in small and word not in _NEVER_FIRST:
+            break
+        start += 1
+    return run[start:]
 
 
 def _is_plain(words: list[str]) -> bool:
