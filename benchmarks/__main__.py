@@ -37,6 +37,8 @@ def main(argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
     if unknown := set(given.names) - set(NAMES):
         parser.error(f"there is no benchmark {sorted(unknown)[0]!r}; there are: {', '.join(NAMES)}")
+    # As users have it, and as `make bench` does: modules are compiled once, and not by each process that is measured.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     missed = False
     for name in given.names or NAMES:
         report = import_module(f"benchmarks.{name}").measure(given.size, given.rounds)
