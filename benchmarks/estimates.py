@@ -16,9 +16,9 @@ from benchmarks.ground import Ground, begin, chain, ground, worker
 from benchmarks.harness import Figure, Report, Size, Target
 from oaflow.ledger.runs import find_run
 from oaflow.ledger.timings import shifts
+from oaflow.operations import Variant, simulate
 from oaflow.operations.estimating import estimate_of
 from oaflow.operations.modelling import active
-from oaflow.operations.simulating import Variant, simulate
 from oaflow.operations.states import bound_plan, in_order, status_of
 from oaflow.plan import Plan
 from oaflow.settings import Settings
@@ -168,8 +168,7 @@ def _otherwise(place: Ground, shape: Shape, seconds: float) -> list[tuple[int, f
         with psycopg.connect(address, autocommit=True) as connection:
             took[number] = active(shifts(connection, run))
         if number == 1:
-            answer = simulate(
-                Settings(db_uri=address, home=place.folder / "home"), run, [Variant(workers=one) for one in WORKERS]
-            )
+            known = Settings(db_uri=address, home=place.folder / "home")
+            answer = simulate(run, [Variant(workers=one) for one in WORKERS], settings=known)
             said = {one.workers: found.seconds for one, found in answer.variants if one.workers is not None}
     return [(number, said[number], took[number]) for number in WORKERS]

@@ -130,6 +130,21 @@ def variables_of(name: str) -> tuple[str, ...]:
     return tuple(map(str, alias.choices)) if isinstance(alias, AliasChoices) else (f"OAFLOW_{name.upper()}",)
 
 
+def or_environment(settings: Settings | None) -> Settings:
+    """
+    These settings, or those of the environment where there are none.
+
+    Raises:
+        EnvironmentProblem: the environment sets something that cannot be.
+    """
+    if settings is not None:
+        return settings
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise wrong(error) from None
+
+
 def wrong(error: ValidationError) -> EnvironmentProblem:
     """
     What to say where the environment sets something that cannot be.

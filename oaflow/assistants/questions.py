@@ -76,6 +76,19 @@ class TraceAsked(Asked):
     run: Annotated[str | None, Field(description="in this run; the latest that had it where it is left out")] = None
 
 
+class SearchAsked(Asked):
+    """
+    What is looked for.
+    """
+
+    words: Annotated[
+        str,
+        Field(min_length=1, max_length=500, description='words, "quoted phrases" and beginnings*; all must be there'),
+    ]
+    dataset: Annotated[str | None, Field(description="in this dataset; the only one where it is left out")] = None
+    limit: Annotated[int, Field(ge=1, le=50, description="so many documents at most")] = 10
+
+
 class CodeAsked(Asked):
     """
     Which code it is about.

@@ -1,5 +1,6 @@
 """
-What can be asked: runs, how one stands and why it waits, what failed, what became of a document, what a mistake means.
+What can be asked: runs, how one stands and why it waits, what failed, what became of a document, which documents have
+some words, what a mistake means.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from oaflow.assistants.questions import (
     JobsAsked,
     OneRun,
     RunsAsked,
+    SearchAsked,
     TraceAsked,
 )
 from oaflow.assistants.reading import Reading
@@ -23,6 +25,7 @@ from oaflow.ledger.failures import Cluster, clusters, failures
 from oaflow.ledger.receipts import receipt
 from oaflow.ledger.runs import Run, recent_runs
 from oaflow.operations.explaining import as_json, every_rule, line_json, rule_of
+from oaflow.operations.finding import search_in
 from oaflow.operations.passports import said_json
 from oaflow.operations.states import bound_plan, check_cause, check_stage, details_of, index_stages, wanted_run
 from oaflow.operations.tracing import trace_in
@@ -163,6 +166,22 @@ def _trace(reading: Reading, asked: TraceAsked) -> Any:
     )
 
 
+def _search(reading: Reading, asked: SearchAsked) -> Any:
+    desk = reading.desk()
+    with desk.connection() as made:
+        dataset = asked.dataset if asked.dataset is not None else _only_dataset(desk.store.datasets())
+        found = search_in(made, desk.store, dataset, asked.words, asked.limit)
+    missing: list[printed.MissingWord] = [{"word": one.term, "near": list(one.near)} for one in found.missing]
+    return bounded({"dataset": dataset, "hits": [hit.as_json() for hit in found.hits], "missing": missing}, page="hits")
+
+
+def _only_dataset(known: list[str]) -> str:
+    if len(known) != 1:
+        there = f"one of: {', '.join(known[:20])}" if known else "there is none yet"
+        raise UsageError("it is not said in which dataset", help=there)
+    return known[0]
+
+
 def _explain(_reading: Reading, asked: CodeAsked) -> Any:
     return bounded(as_json(rule_of(asked.code)))
 
@@ -236,6 +255,15 @@ TOOLS: tuple[Tool, ...] = (
         TraceAsked,
         printed.Trace,
         _trace,
+    ),
+    Tool(
+        "search",
+        "Documents with some words",
+        "The documents of a dataset that have all of the words, best first, each with a passage; where there is none,"
+        " which word no document has, and words near it.",
+        SearchAsked,
+        printed.Searched,
+        _search,
     ),
     Tool(
         "explain",

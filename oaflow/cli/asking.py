@@ -101,9 +101,10 @@ def simulate(
     """
     from oaflow.cli.output import say_json
     from oaflow.cli.simulations import print_simulated
-    from oaflow.operations.simulating import simulate, variants_of
+    from oaflow.operations.simulating import variants_of
 
-    found = simulate(settings(), run, variants_of(workers or (), executors, concurrency or ()))
+    variants = variants_of(workers or (), executors, concurrency or ())
+    found = operations.simulate(run, variants, settings=settings())
     if json:
         say_json(found.as_json())
     else:

@@ -2,20 +2,18 @@
 `check`, `graph`, `plan`, `route`, `test`, `explain`: for who writes a pipeline.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oaflow import operations
 from oaflow.cli import completing
 from oaflow.cli.options import Json, PipelineName, settings
 from oaflow.cli.pages import Page
-from oaflow.printed import pipelines as printed
 
 if TYPE_CHECKING:
     from oaflow.operations.comparing import Comparison
-    from oaflow.operations.programs import Program
     from oaflow.plan import Plan
 
 NoImport = Annotated[bool, typer.Option("--no-import", help="Do not look at the functions of the stages.")]
@@ -68,9 +66,8 @@ def check(
     """
     from oaflow.cli.diagnostics import FORMATS, print_diagnostics, raise_failures
     from oaflow.cli.output import clean, count, remark, say_json
-    from oaflow.diagnostics import errors, in_order
+    from oaflow.cli.running import params_of
     from oaflow.errors import UsageError
-    from oaflow.operations.programs import load, locate
 
     form = "json" if json else format
     if form not in (*FORMATS, "summary"):
@@ -81,57 +78,27 @@ def check(
         raise UsageError("check looks at a pipeline for all values of its params; -p is for --db", help="leave -p out")
     if fix:
         _mend(pipelines, no_import)
-    programs = [load(locate(name), imports=not no_import) for name in pipelines]
-    raise_failures(programs)
-    where = ""
-    if db:
-        from oaflow.cli.running import params_of
-        from oaflow.operations.deployment import check_deployed
-
-        place, workers, deployed = check_deployed(settings(), programs, params_of(param or ()))
-        where = f"; {count(workers, 'live worker')} in {clean(place)}"
-        programs = [
-            replace(program, diagnostics=tuple(in_order([*program.diagnostics, *found])))
-            for program, found in zip(programs, deployed, strict=True)
-        ]
+    found = operations.check(
+        *pipelines, imports=not no_import, db=db, params=params_of(param or ()), settings=settings() if db else None
+    )
+    raise_failures(found)
     if form == "summary":
-        for program in programs:
-            say_json(_summary(program))
+        for one in found:
+            say_json(one.as_json())
     else:
-        print_diagnostics([diagnostic for program in programs for diagnostic in program.diagnostics], form)
-    for program in programs:
-        wrong, others = len(errors(program.diagnostics)), len(program.diagnostics)
-        name = clean(program.source.typed)
-        if wrong:
-            remark(
-                f"{name}: {count(wrong, 'mistake')}"
-                + (f", {count(others - wrong, 'warning')}" if others > wrong else "")
-                + where
-            )
+        print_diagnostics([diagnostic for one in found for diagnostic in one.diagnostics], form)
+    for one in found:
+        warned = f", {count(one.warnings, 'warning')}" if one.warnings else ""
+        where = f"; {count(one.workers, 'live worker')} in {clean(one.database)}" if one.database is not None else ""
+        if one.mistakes:
+            remark(f"{clean(one.pipeline)}: {count(one.mistakes, 'mistake')}{warned}{where}")
         else:
             unseen = " (its functions were not looked at)" if no_import else ""
-            if program.unannotated:
-                unseen = f" ({count(len(program.unannotated), 'function')} without annotations)"
-            warned = f", {count(others, 'warning')}" if others else ""
-            stages = count(len(program.plan.stages), "stage") if program.plan is not None else ""
-            remark(f"{name}: {stages}, no mistakes{warned}{unseen}{where}")
-    return int(any(errors(program.diagnostics) for program in programs))
-
-
-def _summary(program: "Program") -> printed.Summary:
-    """
-    What the last line says of a pipeline, for programs.
-    """
-    from oaflow.diagnostics import errors
-
-    wrong = len(errors(program.diagnostics))
-    return {
-        "pipeline": program.source.typed,
-        "stages": None if program.plan is None else len(program.plan.stages),
-        "mistakes": wrong,
-        "warnings": len(program.diagnostics) - wrong,
-        "without_annotations": list(program.unannotated),
-    }
+            if one.unannotated:
+                unseen = f" ({count(len(one.unannotated), 'function')} without annotations)"
+            stages = count(one.stages, "stage") if one.stages is not None else ""
+            remark(f"{clean(one.pipeline)}: {stages}, no mistakes{warned}{unseen}{where}")
+    return int(any(one.mistakes for one in found))
 
 
 def _mend(pipelines: list[str], no_import: bool) -> None:

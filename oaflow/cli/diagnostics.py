@@ -12,6 +12,7 @@ from oaflow.errors import UsageError
 from oaflow.rendering import FORMS, render, text_lines
 
 if TYPE_CHECKING:
+    from oaflow.operations.checking import Checked
     from oaflow.operations.programs import Program
 
 FORMATS = tuple(FORMS)
@@ -41,7 +42,7 @@ def print_diagnostics(diagnostics: Sequence[Diagnostic], form: str, *, to_stderr
         console.print()
 
 
-def raise_failures(programs: "Iterable[Program]") -> None:
+def raise_failures(programs: "Iterable[Program | Checked]") -> None:
     """
     With `--debug`: raises what the checks of a pipeline themselves raised, in place of telling it.
     """

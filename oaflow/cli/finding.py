@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from oaflow import operations
 from oaflow.cli.options import Dataset, Json, settings
 from oaflow.cli.pages import Page
 
@@ -38,11 +39,10 @@ def search(
     Find documents that have all of the words; exit code 1 where there is none.
     """
     from oaflow.cli.output import clean, remark, say_indented, say_json, screen
-    from oaflow.operations import finding
 
     # A word with blanks in it was quoted in the shell: it is a phrase.
     query = " ".join(f'"{word}"' if " " in word and '"' not in word else word for word in words)
-    found = finding.search(settings(), dataset, query, limit)
+    found = operations.search(dataset, query, limit=limit, settings=settings())
     console = screen()
     for hit in found.hits:
         if json:
@@ -74,9 +74,8 @@ def entities(
     Write the entities of a dataset as FollowTheMoney JSON, one a line.
     """
     from oaflow.cli.output import say_json
-    from oaflow.operations import finding
 
-    for entity in finding.entities(settings(), dataset, schema):
+    for entity in operations.entities(dataset, schema=schema, settings=settings()):
         say_json(entity)
     return 0
 

@@ -83,7 +83,6 @@ def delete(
     """
     from oaflow.cli.output import clean, interactive, remark, say_json
     from oaflow.errors import UsageError
-    from oaflow.operations.datasets import delete as take_out
 
     def agreed(found: "Holdings") -> bool:
         for line in _of(found):
@@ -96,7 +95,7 @@ def delete(
             )
         return typer.confirm("delete all of it?", default=False, err=True)
 
-    done = take_out(settings(), dataset, agreed, with_files=files)
+    done = operations.delete(dataset, agreed=agreed, with_files=files, settings=settings())
     if done is None:
         raise typer.Abort
     if json:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from oaflow import operations
 from oaflow.cli.options import Json, settings
 from oaflow.cli.pages import Page
 
@@ -33,10 +34,9 @@ def backup(
     database server it makes no backup.
     """
     from oaflow.cli.output import clean, count, remark, say, say_json
-    from oaflow.operations.backups import backup as write
     from oaflow.quantities import data_size
 
-    done = write(settings(), target)
+    done = operations.backup(target, settings=settings())
     if json:
         say_json(done.as_json())
     else:
@@ -60,10 +60,9 @@ def restore(
 
     from oaflow.cli.output import clean, count, remark, say_json
     from oaflow.operations.backups import differing_settings
-    from oaflow.operations.backups import restore as read
 
     known = settings()
-    done = read(known, source)
+    done = operations.restore(source, settings=known)
     if json:
         say_json(done.as_json())
     taken = datetime.fromtimestamp(done.facts.taken).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oaflow import operations
 from oaflow.cli.options import Dataset, Inputs, Json, Params, PipelineName, settings
 from oaflow.cli.pages import Page, Pages
 
@@ -74,7 +75,7 @@ def list_(json: Json = False) -> int:
     from oaflow.cli.output import clean, remark, say_json, screen, table
     from oaflow.operations import scheduling
 
-    found = scheduling.all_schedules(settings())
+    found = operations.list_schedules(settings=settings())
     if json:
         for one in found:
             say_json(scheduling.as_json(one))
@@ -106,9 +107,8 @@ def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="Of the sche
     Take a schedule out; a run that it has begun goes on.
     """
     from oaflow.cli.output import clean, remark
-    from oaflow.operations import scheduling
 
-    scheduling.remove(settings(), name)
+    operations.remove_schedule(name, settings=settings())
     remark(f"schedule {clean(name)} is removed")
     return 0
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from oaflow import operations
 from oaflow.cli.options import Json, settings
 from oaflow.cli.pages import Page, Pages
-from oaflow.printed.operating import WebhookTried
 
 _ADD = "oaflow webhook add https://example.org/hook"
 
@@ -49,7 +49,7 @@ def add(
     from oaflow.operations import webhooks
 
     known = settings()
-    made = webhooks.add(known, url, name=name, pipeline=pipeline)
+    made = operations.add_webhook(url, name=name, pipeline=pipeline, settings=known)
     if json:
         say_json(webhooks.as_json(made))
     remark(f"webhook {clean(made.name)} is told of runs that end from now on")
@@ -69,7 +69,7 @@ def list_(json: Json = False) -> int:
     from oaflow.cli.output import clean, remark, say_json, screen, table
     from oaflow.operations import webhooks
 
-    found = webhooks.all_webhooks(settings())
+    found = operations.list_webhooks(settings=settings())
     if json:
         for one in found:
             say_json(webhooks.as_json(one))
@@ -108,18 +108,16 @@ def try_(name: Name, json: Json = False) -> int:
     Send an example now; where it is accepted, what the webhook was not told yet is sent again. Exit code 1 where not.
     """
     from oaflow.cli.output import clean, count, remark, say_json
-    from oaflow.operations import webhooks
 
-    problem, again = webhooks.try_out(settings(), name)
+    tried = operations.try_webhook(name, settings=settings())
     if json:
-        tried: WebhookTried = {"webhook": name, "problem": problem, "again": again}
-        say_json(tried)
-    elif problem:
-        remark(f"webhook {clean(name)}: {problem}", "yellow")
+        say_json(tried.as_json())
+    elif tried.problem:
+        remark(f"webhook {clean(name)}: {tried.problem}", "yellow")
     else:
-        rest = f"; {count(again, 'end')} of runs that it was not told: sent again by a worker" if again else ""
-        remark(f"webhook {clean(name)} has accepted it{rest}")
-    return 1 if problem else 0
+        left = f"; {count(tried.again, 'end')} of runs that it was not told: sent again by a worker"
+        remark(f"webhook {clean(name)} has accepted it{left if tried.again else ''}")
+    return 1 if tried.problem else 0
 
 
 def remove(name: Name) -> int:
@@ -127,8 +125,7 @@ def remove(name: Name) -> int:
     Take a webhook out, with what it was not told yet.
     """
     from oaflow.cli.output import clean, remark
-    from oaflow.operations import webhooks
 
-    webhooks.remove(settings(), name)
+    operations.remove_webhook(name, settings=settings())
     remark(f"webhook {clean(name)} is removed")
     return 0

@@ -26,7 +26,7 @@ from oaflow.postgres import Server, migrate, open_database
 from oaflow.postgres.dumps import dump, load, renew
 from oaflow.postgres.layout import UNFINISHED
 from oaflow.printed import operating as printed
-from oaflow.settings import Settings
+from oaflow.settings import Settings, or_environment
 
 FORMAT = 1
 
@@ -152,35 +152,40 @@ class Backup:
         }
 
 
-def backup(settings: Settings, target: Path, now: float | None = None) -> Backup:
+def backup(target: str | os.PathLike[str], *, settings: Settings | None = None) -> Backup:
     """
-    Writes the embedded data to a file; into a folder, under a name with the time. Runs go on meanwhile.
+    Writes the database, the archive of files and the reports of the data folder to one file, while runs go on. Of a
+    database server it makes no backup.
+
+    Args:
+        target: a new file, or a folder where one with the time is made.
 
     Raises:
         UsageError: there is such a file, or the data are elsewhere.
         EnvironmentProblem: it cannot be written.
     """
-    if settings.db_uri is not None:
-        raise NotEmbeddedError(settings.db_source or "OAFLOW_DB_URI")
-    taken = time.time() if now is None else now
+    known, target = or_environment(settings), Path(target)
+    if known.db_uri is not None:
+        raise NotEmbeddedError(known.db_source or "OAFLOW_DB_URI")
+    taken = time.time()
     if target.is_dir():
         target /= time.strftime("oaflow-%Y%m%d-%H%M%S.tar", time.gmtime(taken))
     if os.path.lexists(target):
         raise TargetExistsError(target)
-    archived = settings.archive_type == "file"
-    facts = Facts(FORMAT, __version__, taken, _settings_of(settings), archived)
-    with open_database(settings) as address, _written(target) as (tar, dumped):
+    archived = known.archive_type == "file"
+    facts = Facts(FORMAT, __version__, taken, _settings_of(known), archived)
+    with open_database(known) as address, _written(target) as (tar, dumped):
         _add_text(tar, _FACTS, json.dumps(asdict(facts), indent=1) + "\n", taken)
         dump(address, dumped)
         tar.add(dumped, _DATABASE, recursive=False)
         size = dumped.stat().st_size
         dumped.unlink()
-        files = [_add(tar, path, name) for path, name in _files(settings, archived)]
+        files = [_add(tar, path, name) for path, name in _files(known, archived)]
         _add_text(tar, _END, "", taken)
     with suppress(OSError):  # the backup is whole, whether or not that can be noted
-        (settings.home / LAST).write_text(f"{taken:.0f}\n")
+        (known.home / LAST).write_text(f"{taken:.0f}\n")
     return Backup(
-        target, facts, size, sum(one is not None for one in files), sum(one or 0 for one in files), _absent(settings)
+        target, facts, size, sum(one is not None for one in files), sum(one or 0 for one in files), _absent(known)
     )
 
 
@@ -194,19 +199,24 @@ def last_backup(home: Path) -> float | None:
         return None
 
 
-def restore(settings: Settings, source: Path) -> Backup:
+def restore(source: str | os.PathLike[str], *, settings: Settings | None = None) -> Backup:
     """
-    Makes an empty data folder from a backup. What was in workers' hands then waits again; no run is started.
+    Makes the data folder from a backup; it must be empty. What was in workers' hands then waits again; no run is
+    started.
+
+    Args:
+        source: what `backup` wrote.
 
     Raises:
         UsageError: the data folder is not empty, or there is no such file.
         EnvironmentProblem: the backup is damaged, or of a later oaflow.
     """
-    if settings.db_uri is not None:
-        raise NotEmbeddedError(settings.db_source or "OAFLOW_DB_URI")
+    known, source = or_environment(settings), Path(source)
+    if known.db_uri is not None:
+        raise NotEmbeddedError(known.db_source or "OAFLOW_DB_URI")
     try:
         with source.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:", errorlevel=2) as tar:
-            return _restored(settings, source, tar)
+            return _restored(known, source, tar)
     except FileNotFoundError as error:
         raise UsageError(f"there is no file {str(source)!r}") from error
     except IsADirectoryError as error:

@@ -3,8 +3,8 @@ What jobs reach: outside of a worker built from the settings when a job first as
 """
 
 import atexit
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -12,6 +12,7 @@ from threading import Lock
 from oaflow.entities.indexed import IndexedStore
 from oaflow.files import Archive, ArchiveOptions
 from oaflow.jobs import Bindings, Past, Tally
+from oaflow.operations.databases import Database
 from oaflow.plan import BoundPlan
 from oaflow.runtime.queue import ProgramQueue
 from oaflow.settings import Settings
@@ -39,6 +40,24 @@ def bindings_of(settings: Settings) -> Bindings:
     return Bindings(
         entities=entities, files=archive_of(settings), queue=queue, runs=Accounts(address, entities), lasting=True
     )
+
+
+@contextmanager
+def reaching(opened: Database, origin: str) -> Generator[Bindings]:
+    """
+    Bindings for a program that has opened a database, for the time of a block.
+
+    Args:
+        origin: signs what is written.
+    """
+    address = opened.address.uri
+    store, queue = store_of(opened.settings, address), ProgramQueue(lambda: address)
+    try:
+        files, runs = archive_of(opened.settings), Accounts(lambda: address, store)
+        yield Bindings(entities=store, files=files, queue=queue, origin=origin, runs=runs, lasting=True)
+    finally:
+        store.close()
+        queue.close()
 
 
 def for_job(settings_json: str, plan: BoundPlan, stage: str, dataset: str | None, temp: Path) -> Bindings:

@@ -9,10 +9,9 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from psycopg import Connection
-from pydantic import ValidationError
 
 from oaflow.compiler.functions import import_folders
 from oaflow.dsl import Pipeline
@@ -23,13 +22,13 @@ from oaflow.ledger.failures import Cluster, Failure
 from oaflow.ledger.history import Hop
 from oaflow.ledger.receipts import Receipt
 from oaflow.ledger.runs import Run, StopAfter, recent_runs
-from oaflow.operations import limiting, reading, rerunning, running, tracing
+from oaflow.ledger.schedules import Schedule
+from oaflow.operations import limiting, reading, rerunning, running, scheduling, tracing
 from oaflow.operations.crew import Crew
 from oaflow.operations.databases import connection, cut, database
-from oaflow.operations.datasets import Dataset, datasets
 from oaflow.operations.following import CommandEvent, Event
 from oaflow.operations.limiting import Limited
-from oaflow.operations.programs import Program, declared, load, locate
+from oaflow.operations.programs import program_of
 from oaflow.operations.rerunning import Choice, Rerun
 from oaflow.operations.running import Said
 from oaflow.operations.staffing import Staff
@@ -37,10 +36,8 @@ from oaflow.operations.starting import Begun, Request
 from oaflow.operations.states import Details, bound_plan, check_cause, check_stage, wanted_run
 from oaflow.operations.streams import Stop, Stream
 from oaflow.operations.tracing import Traced
-from oaflow.settings import Settings, wrong
-
-Scalar: TypeAlias = str | int | float | bool | os.PathLike[str]
-Value: TypeAlias = Scalar | Sequence[Scalar]
+from oaflow.operations.typed import Value, typed
+from oaflow.settings import Settings, or_environment
 
 
 def start(
@@ -84,11 +81,11 @@ def start(
             `diagnostics`, an `UnfinishedRunError` the `run`.
         EnvironmentProblem: there is no database to use.
     """
-    known, program = _known(settings), _program(pipeline)
+    known, program = or_environment(settings), program_of(pipeline)
     request = Request(
         dataset=dataset,
-        inputs=tuple(os.fspath(given) for given in inputs),
-        params={name: _texts(value) for name, value in (params or {}).items()},
+        inputs=_paths(inputs),
+        params=typed(params),
         entities=None if entities is None else os.fspath(entities),
         at=at,
         first=first,
@@ -114,7 +111,7 @@ def follow(run: str | None = None, *, settings: Settings | None = None) -> Strea
         NoSuchRunError: there is none; when the loop begins, as all that follow raises.
         EnvironmentProblem: there is no database to use.
     """
-    known = _known(settings)
+    known = or_environment(settings)
     return Stream(lambda stop: running.follow_only(known, run, stop))
 
 
@@ -124,7 +121,7 @@ def runs(
     """
     The latest runs, the newest first.
     """
-    with connection(_known(settings)) as made:
+    with connection(or_environment(settings)) as made:
         return recent_runs(made, dataset=dataset, pipeline=pipeline, limit=limit)
 
 
@@ -135,7 +132,7 @@ def status(run: str | None = None, *, settings: Settings | None = None) -> Detai
     Raises:
         NoSuchRunError: there is none.
     """
-    return reading.status(_known(settings), run)
+    return reading.status(or_environment(settings), run)
 
 
 def hops(
@@ -159,7 +156,7 @@ def hops(
     Raises:
         UsageError: there is no such run or stage, or no line can have this id; when the loop begins.
     """
-    known = _known(settings)
+    known = or_environment(settings)
 
     def read(stop: Stop) -> Generator[Hop]:
         with database(known) as opened, opened.connect() as made:
@@ -192,7 +189,7 @@ def failures(
     Raises:
         UsageError: there is no such run, stage or cause; when the loop begins.
     """
-    known = _known(settings)
+    known = or_environment(settings)
 
     def read(stop: Stop) -> Generator[Failure]:
         with database(known) as opened, opened.connect() as made:
@@ -212,7 +209,7 @@ def causes(run: str | None = None, *, stage: str | None = None, settings: Settin
     Raises:
         UsageError: there is no such run or stage.
     """
-    with connection(_known(settings)) as made:
+    with connection(or_environment(settings)) as made:
         return ledger.clusters(made, _with_stage(made, run, stage).id, stage=stage)
 
 
@@ -223,7 +220,7 @@ def receipt(run: str | None = None, *, settings: Settings | None = None) -> Rece
     Raises:
         NoSuchRunError: there is none.
     """
-    _, account, _ = reading.receipt_of(_known(settings), run)
+    _, account, _ = reading.receipt_of(or_environment(settings), run)
     return account
 
 
@@ -245,14 +242,7 @@ def trace(
     Raises:
         UsageError: there is no such run, or nothing is known of it.
     """
-    return tracing.trace(_known(settings), what, dataset=dataset, run=run, every=every)
-
-
-def list_datasets(*, settings: Settings | None = None) -> list[Dataset]:
-    """
-    All datasets, by name, with what there is of each.
-    """
-    return datasets(_known(settings))
+    return tracing.trace(or_environment(settings), what, dataset=dataset, run=run, every=every)
 
 
 def retry(
@@ -268,7 +258,7 @@ def retry(
     Raises:
         UsageError: there is no such run, stage or cause, or nothing that can be sent again.
     """
-    known = _known(settings)
+    known = or_environment(settings)
     return _begun(running.retry(known, run, stage=stage, cause=cause, crew=_nobody(known)))
 
 
@@ -282,7 +272,7 @@ def resume(run: str | None = None, *, settings: Settings | None = None) -> Begun
     Raises:
         UsageError: there is no such run, or it has ended.
     """
-    known = _known(settings)
+    known = or_environment(settings)
     return _begun(running.resume(known, run, crew=_nobody(known)))
 
 
@@ -293,7 +283,7 @@ def pause(run: str | None = None, *, settings: Settings | None = None) -> Run:
     Raises:
         UsageError: there is no such run, or it does not work.
     """
-    return running.pause(_known(settings), run)
+    return running.pause(or_environment(settings), run)
 
 
 def cancel(run: str | None = None, *, settings: Settings | None = None) -> tuple[Run, int]:
@@ -306,7 +296,7 @@ def cancel(run: str | None = None, *, settings: Settings | None = None) -> tuple
     Raises:
         UsageError: there is no such run, or it has ended.
     """
-    return running.cancel(_known(settings), run)
+    return running.cancel(or_environment(settings), run)
 
 
 def rerun(
@@ -335,10 +325,38 @@ def rerun(
     Raises:
         UsageError: there is no such run, stage or expression, the run goes on, or there is nothing to do.
     """
-    known = _known(settings)
+    known = or_environment(settings)
     choice = Choice(stage, failed, where, older_than)
     with closing(rerunning.rerun(known, run, choice, agreed, crew=_nobody(known))) as events:
         return next((event for event in events if isinstance(event, Begun)), None)
+
+
+def add_schedule(
+    pipeline: Pipeline | str | os.PathLike[str],
+    dataset: str,
+    *inputs: str | os.PathLike[str],
+    cron: str,
+    zone: str = "UTC",
+    name: str | None = None,
+    params: Mapping[str, Value] | None = None,
+    settings: Settings | None = None,
+) -> Schedule:
+    """
+    Has workers run a pipeline over a dataset by the clock, as its file is now: one run for each time, also with many
+    workers, and one for all times at which there was none.
+
+    Args:
+        pipeline, dataset, inputs, params: as of `start`.
+        cron: minute, hour, day, month and weekday: `0 3 * * *`.
+        zone: what the times are of, as `Europe/Berlin`.
+        name: of the schedule; PIPELINE-DATASET where there is none.
+
+    Raises:
+        UsageError: the pipeline, a value, the times or the name is wrong.
+    """
+    program = program_of(pipeline)
+    request = Request(dataset, _paths(inputs), typed(params), folders=import_folders(program.source.file))
+    return scheduling.add(or_environment(settings), program, request, cron=cron, zone=zone, name=name)
 
 
 def limit(
@@ -361,7 +379,7 @@ def limit(
     Raises:
         UsageError: the name or the rate cannot be read, or what is to be set has no name.
     """
-    return limiting.limit(_known(settings), name, concurrency=concurrency, rate=rate, clear=clear)
+    return limiting.limit(or_environment(settings), name, concurrency=concurrency, rate=rate, clear=clear)
 
 
 def workers(
@@ -385,18 +403,9 @@ def workers(
     """
     if count < 1:
         raise UsageError(f"there are {count} workers to be, and one at least is needed")
-    known = _known(settings)
+    known = or_environment(settings)
     looked = import_folders() if folders is None else tuple(Path(folder).absolute() for folder in folders)
     return Staff(known, count, executors=executors, folders=looked)
-
-
-def _known(settings: Settings | None) -> Settings:
-    if settings is not None:
-        return settings
-    try:
-        return Settings()
-    except ValidationError as error:
-        raise wrong(error) from None
 
 
 def _nobody(settings: Settings) -> Crew:
@@ -404,10 +413,6 @@ def _nobody(settings: Settings) -> Crew:
     Whoever works on the run is elsewhere.
     """
     return Crew(settings, 0)
-
-
-def _program(pipeline: Pipeline | str | os.PathLike[str]) -> Program:
-    return declared(pipeline) if isinstance(pipeline, Pipeline) else load(locate(os.fspath(pipeline)))
 
 
 def _begun(events: Generator[CommandEvent | Begun | Said]) -> Begun:
@@ -431,15 +436,5 @@ def _with_stage(made: Connection[Any], run: str | None, stage: str | None) -> Ru
     return found
 
 
-def _texts(value: Value) -> tuple[str, ...]:
-    """
-    A value of a param, as it would be typed.
-    """
-    several = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
-    return tuple(map(_text, several))
-
-
-def _text(value: Scalar) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+def _paths(given: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
+    return tuple(os.fspath(one) for one in given)

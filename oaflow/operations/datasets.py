@@ -24,7 +24,7 @@ from oaflow.operations.detaching import log_of
 from oaflow.operations.finding import NoSuchDatasetError
 from oaflow.printed.documents import Dataset as DatasetJson
 from oaflow.printed.documents import Deleted as DeletedJson
-from oaflow.settings import Settings
+from oaflow.settings import Settings, or_environment
 
 # Files that are taken out of the archive while runs that begin wait for it.
 _FILES_AT_ONCE = 500
@@ -134,16 +134,20 @@ class Deleted:
         }
 
 
-def datasets(settings: Settings) -> list[Dataset]:
+def list_datasets(*, settings: Settings | None = None) -> list[Dataset]:
     """
-    All datasets, by name: those that have entities, had a run, or are being deleted.
+    All datasets, by name, with what there is of each: those that have entities, had a run, or are being deleted.
     """
-    with _opened(settings) as (made, store):
+    with _opened(or_environment(settings)) as (made, store):
         return _datasets(made, store)
 
 
 def delete(
-    settings: Settings, dataset: str, agreed: Callable[[Holdings], bool], *, with_files: bool | None = None
+    dataset: str,
+    *,
+    agreed: Callable[[Holdings], bool] = lambda found: True,
+    with_files: bool | None = None,
+    settings: Settings | None = None,
 ) -> Deleted | None:
     """
     Deletes a dataset: its entities, what is found of them, its runs with their jobs and history, and the files that no
@@ -157,24 +161,25 @@ def delete(
         What was done; None where it was not agreed to.
 
     Raises:
-        UsageError: there is no such dataset, or it is being worked on.
+        UsageError: there is no such dataset, or it is being worked on: a `NoSuchDatasetError` or `BusyDatasetError`.
     """
     table_name(dataset)
-    own = settings.archive_type == "file" and settings.archive_path is None
-    with _opened(settings) as (made, store):
-        known = _names(made, store)
-        if dataset not in known:
-            raise NoSuchDatasetError(dataset, sorted(known))
-        found = _holdings(settings, made, store, dataset, own if with_files is None else with_files)
-        _refuse_busy(settings, made, dataset)
+    known = or_environment(settings)
+    own = known.archive_type == "file" and known.archive_path is None
+    with _opened(known) as (made, store):
+        names = _names(made, store)
+        if dataset not in names:
+            raise NoSuchDatasetError(dataset, sorted(names))
+        found = _holdings(known, made, store, dataset, own if with_files is None else with_files)
+        _refuse_busy(known, made, dataset)
         if not agreed(found):
             return None
         # Again, and for good: a run that began meanwhile is found here, and none begins from here on.
         if (run := ledger.begin_deletion(made, dataset)) is not None:
             raise BusyDatasetError(dataset, run)
-        _take_out(settings, made, store, dataset, with_files=found.with_files)
-        remember(settings, made)
-        return _clear_archive(settings, made, store, dataset)
+        _take_out(known, made, store, dataset, with_files=found.with_files)
+        remember(known, made)
+        return _clear_archive(known, made, store, dataset)
 
 
 def _datasets(made: Connection[Any], store: EntityStore) -> list[Dataset]:

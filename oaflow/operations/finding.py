@@ -2,14 +2,16 @@
 Search and entities of a dataset.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from oaflow.entities.search import Hit, Missing
 from oaflow.errors import UsageError
 from oaflow.operations.databases import database
-from oaflow.settings import Settings
+from oaflow.operations.streams import Stop, Stream
+from oaflow.settings import Settings, or_environment
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -20,11 +22,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Found:
     """
-    What a search found; where it found nothing, what no document has, and words that come near.
+    What a search found, best first; where it found nothing, what no document has, and words that come near.
     """
 
-    hits: list[Any]
-    missing: list[Any]
+    hits: list[Hit]
+    missing: list[Missing]
 
 
 class NoSuchDatasetError(UsageError):
@@ -41,14 +43,19 @@ class NoSuchDatasetError(UsageError):
         super().__init__(f"there is no dataset {dataset!r}", help=close_to(dataset, known) or there)
 
 
-def search(settings: Settings, dataset: str, words: str, limit: int = 20) -> Found:
+def search(dataset: str, words: str, *, limit: int = 20, settings: Settings | None = None) -> Found:
     """
-    The documents of a dataset that have all of the words, best first.
+    The documents of a dataset that have all of the words.
+
+    Args:
+        words: words, "quoted phrases" and beginnings*.
+        limit: so many documents at most.
 
     Raises:
-        UsageError: there is no such dataset.
+        NoSuchDatasetError: there is no such dataset.
     """
-    with database(settings) as opened, opened.connect() as made, _store(settings, opened.address.uri) as store:
+    known = or_environment(settings)
+    with database(known) as opened, opened.connect() as made, _store(known, opened.address.uri) as store:
         return search_in(made, store, dataset, words, limit)
 
 
@@ -72,7 +79,7 @@ def search_in(made: "Connection[Any]", store: "EntityStore", dataset: str, words
     return Found([], suggest(made, dataset, words))
 
 
-def entities(settings: Settings, dataset: str, schema: str | None = None) -> Iterator[dict[str, Any]]:
+def entities(dataset: str, *, schema: str | None = None, settings: Settings | None = None) -> Stream[dict[str, Any]]:
     """
     The merged entities of a dataset as FollowTheMoney JSON, sorted by id, and within: two exports can be compared.
 
@@ -80,8 +87,17 @@ def entities(settings: Settings, dataset: str, schema: str | None = None) -> Ite
         schema: only those of this schema, or of one that descends from it.
 
     Raises:
-        UsageError: there is no such dataset or schema.
+        UsageError: there is no such dataset or schema; when the loop begins.
     """
+    known = or_environment(settings)
+
+    def read(_: Stop) -> Generator[dict[str, Any]]:
+        yield from _entities(known, dataset, schema)
+
+    return Stream(read)
+
+
+def _entities(settings: Settings, dataset: str, schema: str | None) -> Generator[dict[str, Any]]:
     from oaflow.entities.datasets import table_name
     from oaflow.plan.params import close_to
     from oaflow.schemata import SCHEMATA
@@ -104,7 +120,7 @@ def _in_order(entity: dict[str, Any]) -> dict[str, Any]:
     return dict(sorted({**entity, "properties": properties}.items()))
 
 
-def _placed(hit: Any, before: str) -> Any:
+def _placed(hit: Hit, before: str) -> Hit:
     """
     A hit whose file is shown with the folders and archives that it lies in.
     """

@@ -3,6 +3,7 @@ From what was typed as PIPELINE to a checked plan: a file, a name, or `module:na
 """
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -159,7 +160,16 @@ def load(source: Source, *, imports: bool = True) -> Program:
         return Program(source, None, (failed(error, where),), failure=error)
 
 
-def declared(pipeline: "Declared") -> Program:
+def program_of(pipeline: "Declared | str | os.PathLike[str]", *, imports: bool = True) -> Program:
+    """
+    Checks what a program gives as a pipeline: one that it has declared, or what would be typed.
+    """
+    if isinstance(pipeline, str | os.PathLike):
+        return load(locate(os.fspath(pipeline)), imports=imports)
+    return declared(pipeline, imports=imports)
+
+
+def declared(pipeline: "Declared", *, imports: bool = True) -> Program:
     """
     Checks a pipeline that a program has declared. Its functions are looked at as those of any other: by name, in a
     process of their own.
@@ -169,7 +179,8 @@ def declared(pipeline: "Declared") -> Program:
 
     file = None if pipeline.file is None else Path(pipeline.file)
     source = Source(str(pipeline.data.get("pipeline", "pipeline")), file=file)
-    checked = check_declared(pipeline.data, lambda: pipeline.spans, Inspector(import_folders(file)))
+    inspector = Inspector(import_folders(file)) if imports else None
+    checked = check_declared(pipeline.data, lambda: pipeline.spans, inspector)
     return _program(source, checked, lambda: pipeline.spans)
 
 

@@ -139,7 +139,7 @@ def run(
                 # Last, so that what the cancelled run has done counts, too.
                 with store_of(settings, opened.address.uri) as store:
                     settle_all(made, store, request.dataset, plan.pipeline)
-                begun = begin(made, plan, bound, request, values, settings.job_bytes)
+                begun = begin(opened, made, plan, bound, request, values)
         yield begun
         yield from followed(opened, begun, crew)
 

@@ -31,7 +31,7 @@ from oaflow.operations.programs import Program
 from oaflow.operations.starting import Request, begin, bound_for_run, last_run, precheck, settle, unfinished
 from oaflow.plan import Plan
 from oaflow.printed.runs import Schedule as ScheduleJson
-from oaflow.settings import Settings
+from oaflow.settings import Settings, or_environment
 
 _NAMES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually")
 
@@ -137,7 +137,7 @@ def add(
     now: datetime | None = None,
 ) -> Schedule:
     """
-    Has a pipeline run by the clock, as its file is now, with these values.
+    Has a pipeline that was looked at run by the clock, as it is now, with these values.
 
     Raises:
         UsageError: the pipeline, a value, the times or the name is wrong.
@@ -169,22 +169,22 @@ def add(
         return found
 
 
-def all_schedules(settings: Settings) -> list[Schedule]:
+def list_schedules(*, settings: Settings | None = None) -> list[Schedule]:
     """
     All schedules, the one that is due next first.
     """
-    with connection(settings) as made:
+    with connection(or_environment(settings)) as made:
         return ledger.schedules(made)
 
 
-def remove(settings: Settings, name: str) -> None:
+def remove_schedule(name: str, *, settings: Settings | None = None) -> None:
     """
     Takes a schedule out. A run that it has begun goes on.
 
     Raises:
         NoSuchScheduleError: there is none of this name.
     """
-    with connection(settings) as made:
+    with connection(or_environment(settings)) as made:
         if not ledger.remove(made, name):
             raise NoSuchScheduleError(name, [one.name for one in ledger.schedules(made)])
 
@@ -198,7 +198,7 @@ def begin_due(opened: Database) -> Iterator[Ticked]:
             # Nobody follows the runs of a schedule to their end. Where the store is away, more is done again.
             with suppress(EntityStoreError), store_of(opened.settings, opened.address.uri) as store:
                 settle_all(made, store, schedule.dataset, schedule.pipeline)
-            ticked = _tick(made, schedule, opened.settings)
+            ticked = _tick(opened, made, schedule)
             if ticked is not None:
                 yield ticked
 
@@ -223,7 +223,7 @@ def as_json(schedule: Schedule) -> ScheduleJson:
     }
 
 
-def _tick(made: Connection[Any], schedule: Schedule, settings: Settings) -> Ticked | None:
+def _tick(opened: Database, made: Connection[Any], schedule: Schedule) -> Ticked | None:
     untold: OaflowError | None = None
     try:
         following = next_tick(schedule.cron, schedule.zone, max(schedule.asked_at, schedule.due_at))
@@ -238,7 +238,7 @@ def _tick(made: Connection[Any], schedule: Schedule, settings: Settings) -> Tick
             old = unfinished(made, schedule.pipeline, schedule.dataset)
             if old is not None:
                 raise UsageError(f"run {old.id} had not ended ({old.state})")
-            run = _begun(made, schedule, settings)
+            run = _begun(opened, made, schedule)
             ledger.note(made, schedule.name, run=run)
             return Ticked(schedule.name, run)
     except OaflowError as error:
@@ -249,14 +249,14 @@ def _tick(made: Connection[Any], schedule: Schedule, settings: Settings) -> Tick
         return Ticked(schedule.name, None, str(error))
 
 
-def _begun(made: Connection[Any], schedule: Schedule, settings: Settings) -> str:
+def _begun(opened: Database, made: Connection[Any], schedule: Schedule) -> str:
     stored = stored_plan(made, schedule.plan)
     if stored is None:
         raise UsageError("its plan is gone")
     plan = Plan.read(stored.definition)
     request = Request(schedule.dataset, folders=tuple(map(Path, schedule.folders)))
     bound = bound_for_run(plan, schedule.params, places=schedule.places)
-    return begin(made, plan, bound, request, schedule.params, settings.job_bytes).run
+    return begin(opened, made, plan, bound, request, schedule.params).run
 
 
 def late(schedule: Schedule) -> timedelta:

@@ -23,7 +23,7 @@ from oaflow.operations.estimating import (
 from oaflow.operations.modelling import Capacity, Model, active, crew
 from oaflow.operations.states import bound_plan, check_stage, in_order, status_of, wanted_run
 from oaflow.printed.runs import Simulated as SimulatedJson
-from oaflow.settings import Settings
+from oaflow.settings import Settings, or_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +89,19 @@ class Simulated:
         }
 
 
-def simulate(settings: Settings, run: str | None, variants: Sequence[Variant]) -> Simulated:
+def simulate(
+    run: str | None = None, variants: Sequence[Variant] = (), *, settings: Settings | None = None
+) -> Simulated:
     """
-    How long a run would take in some ways, the first of which is as it was: all of it where it has ended, else what is
-    left.
+    How long a run would take otherwise: all of it where it has ended, else what is left.
+
+    Args:
+        variants: in which ways; before them it is told how it was.
 
     Raises:
         UsageError: there is no such run or stage, or too little of it is known.
     """
-    with connection(settings) as made:
+    with connection(or_environment(settings)) as made:
         found = wanted_run(made, run)
         bound = bound_plan(made, found)
         for name in {stage for one in variants for stage, _ in (*one.own, *one.concurrency)}:

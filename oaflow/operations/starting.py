@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -14,13 +14,15 @@ import orjson
 from psycopg import Connection
 
 from oaflow.errors import JobError, UsageError
-from oaflow.jobs import DatasetJob, current, pack
+from oaflow.jobs import DatasetJob, pack
 from oaflow.jobs import bind as reach
 from oaflow.ledger import runs as ledger
 from oaflow.ledger.external import unseen
 from oaflow.ledger.limits import declare
 from oaflow.ledger.runs import OPEN_STATES, FirstJob, Run, StopAfter
 from oaflow.operations.again import first_job
+from oaflow.operations.binding import reaching
+from oaflow.operations.databases import Database
 from oaflow.operations.programs import Source, sample_documents, with_absolute_defaults, without_required
 from oaflow.operations.states import CRAWL_TASK
 from oaflow.plan import NO_PLACES, BoundPlan, Places, Plan, bind, check_params
@@ -263,18 +265,18 @@ def last_run(connection: Connection[Any], pipeline: str, dataset: str) -> Run | 
 
 
 def begin(
+    opened: Database,
     connection: Connection[Any],
     plan: Plan,
     bound: BoundPlan,
     request: Request,
     values: Mapping[str, Any],
-    job_bytes: int,
 ) -> Begun:
     """
     Stores the plan, makes the run and sends its first jobs.
 
     Args:
-        job_bytes: entities above this size travel as stubs.
+        connection: to the database that is open; who calls may be in a transaction.
 
     Raises:
         UsageError: the entities cannot be read; the run is cancelled then.
@@ -283,10 +285,10 @@ def begin(
     stages = (request.at,) if request.at is not None else bound.start
     # All or nothing, where the first jobs are few; a stream of entities is too long for one transaction.
     with connection.transaction() if request.entities is None else nullcontext():
-        run = open_run(connection, plan, bound, request, values, job_bytes)
+        run = open_run(connection, plan, bound, request, values, opened.settings.job_bytes)
         if request.stop_after is not None:
             ledger.stop_after(connection, run, request.stop_after, stages)
-        number = _enter(connection, run, _first_jobs(bound, stages, request, run, job_bytes))
+        number = _enter(connection, run, _first_jobs(opened, bound, stages, request, run))
     if number == 0:
         ledger.close(connection, run)
     return Begun(run, bound, number, folders=request.folders)
@@ -348,24 +350,24 @@ def _enter(connection: Connection[Any], run: str, jobs: Iterable[FirstJob]) -> i
 
 
 def _first_jobs(
-    bound: BoundPlan, stages: Iterable[str], request: Request, run: str, job_bytes: int
+    opened: Database, bound: BoundPlan, stages: Iterable[str], request: Request, run: str
 ) -> Iterator[FirstJob]:
-    entries = tuple(stages)
+    entries, job_bytes = tuple(stages), opened.settings.job_bytes
     if request.entities is None:
         for stage in entries:
             yield from _first(bound, stage, request.dataset, run, [], job_bytes)
         return
     entities = _limited(read_entities(request.entities), request.first)
-    reached = replace(current(), origin=f"{bound.pipeline}/input")
-    for group in _in_groups(entities, ENTITIES_PER_JOB):
-        # In the store before the job is there, so that the first stage can load them as any other can.
-        with reached.writer(request.dataset) as writer:
-            for entity in group:
-                writer.add(entity)
-        for stage in entries:
-            with reach(reached):
-                jobs = _first(bound, stage, request.dataset, run, group, job_bytes)
-            yield from jobs
+    with reaching(opened, f"{bound.pipeline}/input") as reached:
+        for group in _in_groups(entities, ENTITIES_PER_JOB):
+            # In the store before the job is there, so that the first stage can load them as any other can.
+            with reached.writer(request.dataset) as writer:
+                for entity in group:
+                    writer.add(entity)
+            for stage in entries:
+                with reach(reached):
+                    jobs = _first(bound, stage, request.dataset, run, group, job_bytes)
+                yield from jobs
 
 
 def _first(

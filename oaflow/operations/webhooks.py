@@ -30,7 +30,8 @@ from oaflow.ledger import webhooks as ledger
 from oaflow.ledger.webhooks import Delivery, Webhook
 from oaflow.operations.databases import Database, connection
 from oaflow.printed.operating import Webhook as WebhookJson
-from oaflow.settings import Settings
+from oaflow.printed.operating import WebhookTried as TriedJson
+from oaflow.settings import Settings, or_environment
 
 # Seconds from one attempt to the next, as Standard Webhooks advises: three days in all. Then it is given up.
 DELAYS = (5, 300, 1800, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
@@ -77,6 +78,23 @@ class Told:
     webhook: str
     run: str
     problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """
+    What came of an example: `problem` is None where it was accepted; `again` is how many ends of runs are sent again.
+    """
+
+    webhook: str
+    problem: str | None
+    again: int
+
+    def as_json(self) -> TriedJson:
+        """
+        The public form.
+        """
+        return {"webhook": self.webhook, "problem": self.problem, "again": self.again}
 
 
 def new_secret() -> str:
@@ -142,12 +160,16 @@ def shown(url: str) -> str:
     return urlunsplit(parts._replace(query="..." if parts.query else "", fragment=""))
 
 
-def add(settings: Settings, url: str, *, name: str | None = None, pipeline: str | None = None) -> Webhook:
+def add_webhook(
+    url: str, *, name: str | None = None, pipeline: str | None = None, settings: Settings | None = None
+) -> Webhook:
     """
-    Has the ends of runs told to an address from now on.
+    Has an address told when a run is finished, incomplete or cancelled, from now on. Workers send it, signed with
+    `OAFLOW_WEBHOOK_SECRET`; each end comes at least once.
 
     Args:
-        pipeline: of the runs of this one only.
+        name: of the webhook; the host of the address where there is none.
+        pipeline: only runs of this one.
 
     Raises:
         UsageError: the address or the name is wrong.
@@ -156,7 +178,7 @@ def add(settings: Settings, url: str, *, name: str | None = None, pipeline: str 
     wanted = name or (urlsplit(url).hostname or "").lower()
     if not _NAME.fullmatch(wanted):
         raise UsageError(f"{wanted!r} is no name of a webhook", help="--name my-hook")
-    with connection(settings) as made:
+    with connection(or_environment(settings)) as made:
         if not ledger.add(made, wanted, url, pipeline):
             raise UsageError(
                 f"there is a webhook {wanted!r} already",
@@ -181,43 +203,42 @@ def _check_url(url: str) -> None:
         )
 
 
-def all_webhooks(settings: Settings) -> list[Webhook]:
+def list_webhooks(*, settings: Settings | None = None) -> list[Webhook]:
     """
-    All webhooks.
+    All webhooks, by name, with what they were not told yet.
     """
-    with connection(settings) as made:
+    with connection(or_environment(settings)) as made:
         return ledger.webhooks(made)
 
 
-def remove(settings: Settings, name: str) -> None:
+def remove_webhook(name: str, *, settings: Settings | None = None) -> None:
     """
     Takes a webhook out, with what it was not told yet.
 
     Raises:
         NoSuchWebhookError: there is none of this name.
     """
-    with connection(settings) as made:
+    with connection(or_environment(settings)) as made:
         if not ledger.remove(made, name):
             raise NoSuchWebhookError(name, [one.name for one in ledger.webhooks(made)])
 
 
-def try_out(settings: Settings, name: str) -> tuple[str | None, int]:
+def try_webhook(name: str, *, settings: Settings | None = None) -> Tried:
     """
-    Sends a webhook an example now. Where it is accepted, what it was not told yet is sent again, what was given up too.
-
-    Returns:
-        why it was not accepted; and how much is sent again.
+    Sends a webhook an example now. Where it is accepted, what it was not told yet is sent again by a worker, what was
+    given up too.
 
     Raises:
         NoSuchWebhookError: there is none of this name.
-        WebhookSecretError: there is nothing to sign with.
+        EnvironmentProblem: there is nothing to sign with.
     """
-    keys = keys_of(settings.webhook_secret)
-    with connection(settings) as made:
+    known = or_environment(settings)
+    keys = keys_of(known.webhook_secret)
+    with connection(known) as made:
         webhook = _wanted(made, name)
         body = json.dumps({"type": "test", "timestamp": datetime.now(UTC).isoformat(), "data": {}})
         problem, _ = send(keys, webhook.url, str(uuid4()), body)
-        return problem, ledger.again(made, name) if problem is None else 0
+        return Tried(name, problem, ledger.again(made, name) if problem is None else 0)
 
 
 def _wanted(made: psycopg.Connection[Any], name: str) -> Webhook:

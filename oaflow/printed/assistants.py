@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typing_extensions import TypedDict
 
-from oaflow.printed.documents import Failure, Passport, Receipt, Said
+from oaflow.printed.documents import Failure, Hit, Passport, Receipt, Said
 from oaflow.printed.pipelines import Rule, RuleLine
 from oaflow.printed.runs import Details, RecentRun, State, Wait
 from oaflow.printed.shapes import Says, closed
@@ -136,6 +136,27 @@ class Trace(Bounded):
     found: Annotated[list[FoundDocument], Says("the documents that it stands for")]
     passports: Annotated[list[Passport], Says("what became of it; none where it stands for several: ask for one")]
     entity: Annotated[list[Said], Says("what is said about it, where it is an entity that was read in documents")]
+
+
+@closed
+class MissingWord(TypedDict):
+    """
+    A word that no document of the dataset has.
+    """
+
+    word: Annotated[str, Says("the word, or what else was looked for")]
+    near: Annotated[list[str], Says("words like it that some have")]
+
+
+@closed
+class Searched(Bounded):
+    """
+    Documents that have all of the words, the best first.
+    """
+
+    dataset: Annotated[str, Says("the dataset that was searched")]
+    hits: Annotated[list[Hit], Says("the documents")]
+    missing: Annotated[list[MissingWord], Says("where there is none: words that no document has")]
 
 
 @closed

@@ -4,6 +4,7 @@ The installed command as a process, and pipelines of the stages beside this file
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -259,3 +260,13 @@ def started() -> Iterator[Callable[[subprocess.Popen[str]], subprocess.Popen[str
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
+
+
+@pytest.fixture
+def again(home: Path) -> Iterator[Path]:
+    """
+    An empty folder to restore into.
+    """
+    folder = home.with_name(f"{home.name}-again")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)

@@ -4,16 +4,14 @@
 
 import io
 import json
-import shutil
 import signal
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from oaflow.postgres.layout import layout
 from oaflow.postgres.server import Server
@@ -25,16 +23,6 @@ Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
 Until = Callable[[Callable[[], Any]], Any]
 
 JOBS = 60
-
-
-@pytest.fixture
-def again(home: Path) -> Iterator[Path]:
-    """
-    An empty folder to restore into.
-    """
-    folder = home.with_name(f"{home.name}-again")
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_run_goes_on_where_its_backup_was_taken(

@@ -15,11 +15,13 @@ import jsonschema
 import psutil
 import psycopg
 import pytest
+from followthemoney import model
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from psycopg.conninfo import make_conninfo
 
 from oaflow.cli import assisting
+from oaflow.entities.search import index
 from oaflow.errors import EnvironmentProblem, UsageError
 from tests.acceptance.conftest import PATIENCE, Command
 
@@ -60,6 +62,9 @@ def test_every_tool_answers_about_a_run_and_what_it_answers_is_as_it_says(cli: C
     cli.environment["OAFLOW_DB_URI"] = make_conninfo(database, password=f"{CANARY}-password")
     cli.environment["OAFLOW_WEBHOOK_SECRET"] = f"whsec_{CANARY}aaaaaaaaaaaaaaaaaaaaaaaaaa"
     run = failing(cli)
+    with psycopg.connect(database) as connection:
+        letter = model.get_proxy({"id": "doc-1", "schema": "Document", "properties": {"fileName": ["zurich invoice"]}})
+        index(connection, "demo", [letter])
     # One that goes on, and that nobody works on: all that may keep it waiting is looked at.
     waiting = cli("run", "asked.yml", "-d", "other", "--workers", "0", "--detach").out.strip()
     questions: dict[str, dict[str, Any]] = {
@@ -70,6 +75,7 @@ def test_every_tool_answers_about_a_run_and_what_it_answers_is_as_it_says(cli: C
         "failed_jobs": {"run": run, "stage": "fails"},
         "receipt": {"run": run},
         "trace": {"document": "file1.txt"},
+        "search": {"words": "zurich inv*", "dataset": "demo"},
         "explain": {"code": "OAF201"},
         "list_codes": {},
     }
@@ -87,6 +93,7 @@ def test_every_tool_answers_about_a_run_and_what_it_answers_is_as_it_says(cli: C
                 ("list_failures", {"cursor": "x"}),
                 ("failed_jobs", {"stage": "failz"}),
                 ("trace", {"document": "a\0"}),
+                ("search", {"words": "zurich"}),
             )
         ]
         return tools, answers, wrong
@@ -114,6 +121,8 @@ def test_every_tool_answers_about_a_run_and_what_it_answers_is_as_it_says(cli: C
     assert (said["receipt"]["found"], said["receipt"]["failed"]) == (3, 3)
     (passport,) = said["trace"]["passports"]
     assert (passport["document"], passport["line"]) == ("doc-1", "failed")
+    (hit,) = said["search"]["hits"]
+    assert (hit["file"], hit["entity"], said["search"]["missing"]) == ("zurich invoice", "doc-1", [])
     assert said["explain"]["code"] == "OAF201"
     assert all(found.is_error for found in wrong)
     sentences = [found.content[0].text for found in wrong]
@@ -124,6 +133,7 @@ def test_every_tool_answers_about_a_run_and_what_it_answers_is_as_it_says(cli: C
     assert sentences[4].startswith("'x' is no cursor of this list")
     assert sentences[5] == f"run {waiting!r} has no stage 'failz'\nhelp: did you mean 'fails'?"
     assert sentences[6].startswith("a NUL character (\\0) is in a name or text")
+    assert sentences[7] == "it is not said in which dataset\nhelp: there is none yet"
     assert CANARY not in json.dumps([said, sentences, log])
     assert log == ""
 

@@ -11,12 +11,15 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import psutil
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from oaflow import Pipeline, operations
 from oaflow.operations import (
@@ -30,8 +33,9 @@ from oaflow.operations import (
     UnfinishedRunError,
     Unreachable,
     UsageError,
+    Variant,
 )
-from tests.acceptance.conftest import PATIENCE
+from tests.acceptance.conftest import PATIENCE, Command
 from tests.chaos.proxy import Proxy
 
 Until = Callable[[Callable[[], Any]], Any]
@@ -405,6 +409,117 @@ def test_a_pipeline_is_an_object_of_the_program_too(known, tmp_path):
 
     assert done.stderr == ""
     assert done.stdout == "{'loud': True, 'names': ['Anna', 'Bea'], 'often': 2}\n"
+
+
+def test_what_is_in_a_dataset_is_found_read_and_taken_out(known, tmp_path):
+    entities = [
+        {"id": f"e{number}", "schema": "Document", "properties": {"fileName": [f"letter {number}"]}}
+        for number in range(3)
+    ]
+    path = tmp_path / "keeps.yml"
+    path.write_text(json.dumps({"pipeline": "keeps", "stages": {"keep": {"task": "oaflow.stages.index"}}}))
+    (tmp_path / "entities").write_text("\n".join(map(json.dumps, entities)))
+    with operations.workers(settings=known):
+        begun = operations.start(path, "d", entities=tmp_path / "entities", settings=known)
+        *_, last = operations.follow(begun.run, settings=known)
+    assert isinstance(last, Finished)
+    assert last.status.run.state == "finished"
+
+    async def ids() -> list[str]:
+        async with operations.entities("d", settings=known) as stream:
+            return [entity["id"] async for entity in stream]
+
+    assert [hit.entity for hit in operations.search("d", "letter 1", settings=known).hits] == ["e1"]
+    (missing,) = operations.search("d", "lettre", settings=known).missing
+    assert (missing.term, missing.near) == ("lettre", ("letter",))
+    assert asyncio.run(ids()) == [entity["id"] for entity in operations.entities("d", settings=known)]
+    assert asyncio.run(ids()) == ["e0", "e1", "e2"]
+
+    much: list[int] = []
+    assert operations.delete("d", agreed=lambda held: bool(much.append(held.sizes.entities)), settings=known) is None
+    assert (much, len(operations.search("d", "letter", settings=known).hits)) == ([3], 3)
+    deleted = operations.delete("d", settings=known)
+    assert deleted is not None
+    assert (deleted.dataset, operations.list_datasets(settings=known), operations.runs(settings=known)) == ("d", [], [])
+    with pytest.raises(operations.NoSuchDatasetError, match="there is no dataset 'd'"):
+        next(iter(operations.entities("d", settings=known)))
+
+
+def test_pipelines_are_checked_alone_and_beside_the_database(known, tmp_path):
+    path = pipeline(tmp_path, "small", end={})
+    wrong = pipeline(tmp_path, "wrong", end={"next": "ende"})
+
+    good, bad, own = operations.check(path, wrong, Pipeline("own", stages={}))
+    (deployed,) = operations.check(path, imports=False, db=True, settings=known)
+
+    assert (good.pipeline, good.stages, good.diagnostics, good.database) == (str(path), 2, (), None)
+    assert (bad.stages, bad.mistakes) == (None, 1)
+    assert [(one.code, one.help) for one in bad.diagnostics] == [("OAF201", "did you mean 'end'?")]
+    assert (own.pipeline, own.mistakes) == ("own", 1)
+    assert (deployed.mistakes, deployed.warnings, deployed.workers) == (1, 0, 0)
+    assert [one.code for one in deployed.diagnostics] == ["OAF501"]
+    with pytest.raises(UsageError, match="'no'"):
+        operations.check(path, db=True, params={"no": [1, 2]}, settings=known)
+
+
+def test_how_long_a_run_would_take_otherwise_is_told(known, tmp_path):
+    path = pipeline(tmp_path, "slow", work={"with": {"seconds": 0.05}, "next": "end"}, end={})
+    with operations.workers(executors=1, settings=known):
+        run = operations.start(path, "d", settings=known).run
+        *_, _ = operations.follow(run, settings=known)
+
+    two = Variant(own=(("work", 2),))
+    found = operations.simulate(run, [two], settings=known)
+
+    (before, before_takes), (other, other_takes) = found.variants
+    assert (found.run.id, found.rest, before, other) == (run, False, Variant(), two)
+    assert 0 < other_takes.seconds < before_takes.seconds
+    with pytest.raises(UsageError, match="has no stage 'wurk'"):
+        operations.simulate(run, [Variant(own=(("wurk", 2),))], settings=known)
+
+
+def test_runs_are_scheduled_with_the_values_of_a_program(known, tmp_path):
+    path = pipeline(tmp_path, "small", end={})
+
+    made = operations.add_schedule(path, "d", cron="0 3 * * *", zone="Europe/Berlin", name="nightly", settings=known)
+
+    assert operations.list_schedules(settings=known) == [replace(made, asked_at=ANY)]
+    assert (made.name, made.dataset, made.cron, made.zone) == ("nightly", "d", "0 3 * * *", "Europe/Berlin")
+    with pytest.raises(UsageError, match="there is a schedule 'nightly' already"):
+        operations.add_schedule(path, "d", cron="0 3 * * *", name="nightly", settings=known)
+    operations.remove_schedule("nightly", settings=known)
+    with pytest.raises(operations.NoSuchScheduleError):
+        operations.remove_schedule("nightly", settings=known)
+    assert operations.list_schedules(settings=known) == []
+
+
+def test_webhooks_are_added_tried_and_removed(known):
+    signing = known.model_copy(update={"webhook_secret": SecretStr("whsec_" + "A" * 32)})
+
+    made = operations.add_webhook("http://127.0.0.1:1/hook", name="here", pipeline="ingest", settings=known)
+
+    assert operations.list_webhooks(settings=known) == [made]
+    with pytest.raises(operations.EnvironmentProblem, match="OAFLOW_WEBHOOK_SECRET is not set"):
+        operations.try_webhook("here", settings=known)
+    tried = operations.try_webhook("here", settings=signing)
+    assert (tried.problem, tried.again) == ("it cannot be connected to, or hung up", 0)
+    operations.remove_webhook("here", settings=known)
+    with pytest.raises(operations.NoSuchWebhookError):
+        operations.remove_webhook("here", settings=known)
+
+
+def test_a_backup_is_written_and_restored_by_a_program(private: Command, home: Path, again: Path, tmp_path):
+    there, here = Settings(home=home), Settings(home=again)
+    operations.add_webhook("http://127.0.0.1:1/hook", name="kept", settings=there)
+
+    written = operations.backup(tmp_path, settings=there)
+    restored = operations.restore(str(written.file), settings=here)
+
+    assert written.file.parent == tmp_path
+    assert (restored.facts, restored.database) == (written.facts, written.database)
+    assert [one.name for one in operations.list_webhooks(settings=here)] == ["kept"]
+    with pytest.raises(UsageError, match="is not empty"):
+        operations.restore(written.file, settings=here)
 
 
 def test_what_is_wrong_is_a_sentence_with_the_next_thing_to_do(known, tmp_path):

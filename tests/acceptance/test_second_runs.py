@@ -20,12 +20,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from oaflow import operations
 from oaflow.errors import UsageError
 from oaflow.ledger.receipts import documents
 from oaflow.ledger.runs import Run
 from oaflow.operations import running
 from oaflow.operations.crew import Crew
-from oaflow.operations.datasets import delete
 from oaflow.operations.following import Finished
 from oaflow.operations.programs import Program, load, locate
 from oaflow.operations.rerunning import Choice, Rerun, rerun
@@ -225,7 +225,7 @@ class House:
                     time.sleep(0.05)
 
     def clear(self) -> None:
-        delete(self.known, "d", lambda _: True)
+        operations.delete("d", settings=self.known)
 
 
 def packed(content: Content) -> bytes:

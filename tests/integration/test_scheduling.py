@@ -196,8 +196,8 @@ def test_what_was_removed_is_not_begun(opened: Database, hourly: str) -> None:
             cron="@daily",
             zone="UTC",
         )
-    scheduling.remove(opened.settings, hourly)
+    scheduling.remove_schedule(hourly, settings=opened.settings)
 
     assert list(scheduling.begin_due(opened)) == []
     with pytest.raises(scheduling.NoSuchScheduleError, match="there is no schedule"):
-        scheduling.remove(opened.settings, hourly)
+        scheduling.remove_schedule(hourly, settings=opened.settings)

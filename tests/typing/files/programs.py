@@ -11,19 +11,26 @@ from letters import documents
 
 from oaflow import operations
 from oaflow.operations import (
+    Backup,
     Begun,
+    Checked,
+    Deleted,
     Event,
     Failure,
     Finished,
+    Hit,
     Hop,
     Paused,
     Progress,
     Reachable,
     Run,
+    Schedule,
     Settings,
     Settles,
+    Simulated,
     StopAfter,
     Unreachable,
+    Variant,
     Waits,
 )
 
@@ -62,6 +69,15 @@ def said(event: Event) -> str:
 for event in operations.follow(begun.run):
     print(said(event))
 assert_type(iter(operations.hops(begun.run)), Generator[Hop])
+assert_type(operations.check(documents, "ingest.yml", Path("a.yml"), db=True, params={"wait": "3s"}), list[Checked])
+assert_type(operations.search("d", "words").hits, list[Hit])
+assert_type(operations.simulate(None, [Variant(workers=4)]), Simulated)
+assert_type(operations.delete("d", with_files=False), Deleted | None)
+assert_type(operations.backup(Path("a.tar")), Backup)
+assert_type(operations.restore("a.tar"), Backup)
+assert_type(operations.add_schedule(documents, "d", Path("a"), cron="@daily"), Schedule)
+operations.add_schedule(documents, "d")  # refused
+assert_type(operations.try_webhook("here").problem, str | None)
 assert_type(iter(operations.failures(begun.run)), Generator[Failure])
 
 

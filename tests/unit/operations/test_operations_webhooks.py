@@ -9,7 +9,7 @@ from oaflow.errors import UsageError
 from oaflow.operations.webhooks import (
     DELAYS,
     WebhookSecretError,
-    add,
+    add_webhook,
     delay_after,
     keys_of,
     new_secret,
@@ -64,7 +64,7 @@ def test_it_is_tried_again_for_three_days_and_not_where_it_is_gone() -> None:
 )
 def test_an_address_that_is_none_is_refused_before_anything_is_asked(url: str) -> None:
     with pytest.raises(UsageError) as refused:
-        add(Settings(db_uri="postgresql://nowhere.invalid/"), url)
+        add_webhook(url, settings=Settings(db_uri="postgresql://nowhere.invalid/"))
 
     assert "canary" not in f"{refused.value} {refused.value.help}"
 

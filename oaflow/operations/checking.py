@@ -1,0 +1,111 @@
+"""
+`oaflow check`: what there is to say of pipelines, and where that is asked for, of how they would run here and now.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from oaflow.diagnostics import Diagnostic, errors, in_order
+from oaflow.operations.programs import Program, program_of
+from oaflow.operations.typed import Value, typed
+from oaflow.printed.pipelines import Summary
+from oaflow.settings import Settings, or_environment
+
+if TYPE_CHECKING:
+    from oaflow.dsl import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """
+    What the checks say of a pipeline. It can be run where `mistakes` is 0.
+
+    Attributes:
+        pipeline: as it was given.
+        stages: how many it has; None where a mistake leaves that open.
+        unannotated: functions of its stages that say nothing of their types.
+        failure: what the checks themselves raised: a bug.
+        database: the one that was asked, too, and `workers` how many live workers it had; None where none was asked.
+    """
+
+    pipeline: str
+    diagnostics: tuple[Diagnostic, ...]
+    stages: int | None
+    unannotated: tuple[str, ...]
+    failure: Exception | None = None
+    database: str | None = None
+    workers: int = 0
+
+    @property
+    def mistakes(self) -> int:
+        """
+        How many keep it from running.
+        """
+        return len(errors(self.diagnostics))
+
+    @property
+    def warnings(self) -> int:
+        """
+        How many do not.
+        """
+        return len(self.diagnostics) - self.mistakes
+
+    def as_json(self) -> Summary:
+        """
+        The public form.
+        """
+        return {
+            "pipeline": self.pipeline,
+            "stages": self.stages,
+            "mistakes": self.mistakes,
+            "warnings": self.warnings,
+            "without_annotations": list(self.unannotated),
+        }
+
+
+def check(
+    *pipelines: "Pipeline | str | os.PathLike[str]",
+    imports: bool = True,
+    db: bool = False,
+    params: Mapping[str, Value] | None = None,
+    settings: Settings | None = None,
+) -> list[Checked]:
+    """
+    Checks pipelines, each as `oaflow check` does.
+
+    Args:
+        pipelines: each a `Pipeline`, or what stands behind `oaflow check`: a file, a name, or `module:name`.
+        imports: whether the functions of the stages are looked at, in a process of their own.
+        db: whether the database is asked, too: its live workers, its limits, its runs that have not ended.
+        params: with `db`, of the run that is asked for; else a pipeline is checked for all values of its params.
+
+    Returns:
+        What there is to say of each, in their order.
+
+    Raises:
+        UsageError: there is no such pipeline, or it does not have such a param.
+        EnvironmentProblem: there is no database to ask.
+    """
+    programs = [program_of(pipeline, imports=imports) for pipeline in pipelines]
+    found = list(map(_checked, programs))
+    if not db:
+        return found
+    from oaflow.operations.deployment import check_deployed
+
+    database, workers, deployed = check_deployed(or_environment(settings), programs, typed(params))
+    return [
+        replace(one, diagnostics=tuple(in_order([*one.diagnostics, *more])), database=database, workers=workers)
+        for one, more in zip(found, deployed, strict=True)
+    ]
+
+
+def _checked(program: Program) -> Checked:
+    return Checked(
+        program.source.typed,
+        program.diagnostics,
+        None if program.plan is None else len(program.plan.stages),
+        program.unannotated,
+        program.failure,
+    )
