@@ -51,26 +51,27 @@ class Pace:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._seen: deque[tuple[float, int]] = deque()
-        self._percent = 0
+        self._percent = self._most = 0
         self._estimate: Estimate | None = None
         self._since = 0.0
 
     def look(self, event: Progress) -> str:
         """
-        One line: found, done and rate; once the source is exhausted a percentage too, and the time that is left.
+        One line: jobs and rate; once the source is exhausted a percentage too, and the time that is left.
         """
         status = event.status
-        done = status.total("done") + status.total("failed") + status.total("diverted") + status.total("vanished")
-        found = done + status.total("open")
-        rate = self._rate(done)
-        parts = [f"{found:,} found", f"{done:,} done", f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"]
-        if event.exhausted and found:
-            now = done * 100 // found
+        ended, left = sum(map(status.total, ("done", "failed", "diverted", "vanished"))), status.total("open")
+        # Jobs that are put together are fewer afterwards: those that are gone have come to their end, too.
+        self._most = max(self._most, ended + left)
+        done, rate = self._most - left, self._rate(ended)
+        parts = [f"{done:,} of {self._most:,} jobs", f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"]
+        if event.exhausted and self._most:
+            now = done * 100 // self._most
             # 100 % is said when the run has ended, not when its last job happens to have.
             self._percent = max(self._percent, 100 if not status.run.open else min(now, 99))
             parts.insert(0, f"{self._percent} %")
-        if event.estimate is not None and (left := self._left(event.estimate)):
-            parts.append(left)
+        if event.estimate is not None and (remaining := self._left(event.estimate)):
+            parts.append(remaining)
         return " · ".join(parts)
 
     def _left(self, estimate: Estimate) -> str | None:

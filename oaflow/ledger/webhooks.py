@@ -2,7 +2,7 @@
 Who is told of the end of a run, and what is still to be told. How, and what it is signed with, is for others.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,7 @@ class Webhook:
     """
 
     name: str
-    url: str
+    url: str = field(repr=False)  # there may be a key in it
     pipeline: str | None
     created_at: datetime
     last_at: datetime | None

@@ -157,6 +157,7 @@ class _Known:
     order: tuple[str, ...]
     rates: Rates[str]
     asked: float | None = None
+    crew: frozenset[tuple[int, int]] = frozenset()
     waits: tuple[Wait, ...] = ()
     estimate: Estimate | None = None
 
@@ -228,8 +229,10 @@ class _Watching:
             known = self._known[run.id] = _Known(bound, in_order(bound), Rates())
         status = status_of(connection, run, known.order)
         stages = {(one.queue, one.task): name for name, one in known.bound.stages.items() if status.stages[name].open}
-        if run.open and (known.asked is None or now - known.asked >= _ASK):
-            known.asked = now
+        # Sooner where workers have come, gone, or said what they can run: that may be what it waited for.
+        able = frozenset((worker.id, len(worker.tasks)) for worker in crew)
+        if run.open and (known.asked is None or now - known.asked >= _ASK or able != known.crew):
+            known.asked, known.crew = now, able
             abandoned = run.state in ("running", "paused") and self._private and not crew
             known.waits = tuple(
                 waits_of(connection, run, known.bound, status.stages, self._silent, abandoned=abandoned)
@@ -250,7 +253,7 @@ class _Watching:
             ),
             running=running,
             waits_for={stages[pair]: seconds for pair, seconds in waiting.items() if seconds is not None},
-            waits=known.waits,
+            waits=tuple(wait for wait in known.waits if wait.stage is None or status.stages[wait.stage].open),
             estimate=known.estimate,
             aged=0.0 if known.asked is None else now - known.asked,
             exhausted=exhausted(status, known.bound),

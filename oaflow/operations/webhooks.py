@@ -154,10 +154,11 @@ def delay_after(attempts: int, status: int | None) -> float | None:
 
 def shown(url: str) -> str:
     """
-    An address without what may be a secret: what stands behind `?`.
+    An address without what may be a secret: all that stands behind the host. Chats have the key in the path.
     """
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(query="..." if parts.query else "", fragment=""))
+    more = parts.path.strip("/") or parts.query
+    return urlunsplit(parts._replace(path="/..." if more else "", query="", fragment=""))
 
 
 def add_webhook(

@@ -93,7 +93,7 @@ class Webhook(TypedDict):
     """
 
     name: Annotated[str, Says("of the webhook")]
-    url: Annotated[str, Says("the address, without what may be a secret in it")]
+    url: Annotated[str, Says("the address, without what stands behind the host, as that may be a secret")]
     pipeline: Annotated[str | None, Says("of the runs of this one only; null: of all")]
     created_at: Annotated[str, Says("when it was added, in ISO 8601")]
     last_at: Annotated[str | None, Says("when it was last tried, in ISO 8601")]

@@ -120,7 +120,7 @@ def test_the_end_of_each_run_is_told_whatever_happens(cli: Command, started: Sta
             port = free.getsockname()[1]
         second = started(cli.start("worker", "--health", str(port)))
         refused = until(lambda: "redirect" in (listed(cli)["problem"] or "") and listed(cli))
-        assert refused["url"] == f"{there.url}/hook?..."
+        assert refused["url"] == f"{there.url}/..."
         found = [json.loads(line) for line in cli("doctor", "--json").out.splitlines()]
         (webhook, health) = (next(one for one in found if one["what"] == what) for what in ("webhook", "health"))
         assert webhook["level"] == "problem"

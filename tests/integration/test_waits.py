@@ -3,6 +3,8 @@ What keeps a run waiting, as `status` says it: each reason from rows that a real
 """
 
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,8 +15,10 @@ from oaflow.ledger.limits import limit
 from oaflow.ledger.runs import FirstJob
 from oaflow.operations.states import details_of
 from oaflow.operations.waits import Wait
+from oaflow.operations.watching import View, watch
 from oaflow.plan import Plan, PlannedCollect, PlannedEdge, PlannedStage
 from oaflow.runtime.room import GOES_ON
+from oaflow.settings import Settings
 
 SILENT = 15.0
 
@@ -123,6 +127,37 @@ def test_what_nobody_serves_and_what_is_at_its_limit_is_told(rows: Rows) -> None
         "rate": pytest.approx(1 / 60),
         "jobs": 2,
     }
+
+
+def test_a_worker_that_has_just_begun_may_be_about_to_say_what_it_can_run(rows: Rows) -> None:
+    rows.worker(tasks="{}")
+    rows.enter("sips", 1)
+    assert rows.waits() == []
+
+    rows.connection.execute("UPDATE oaflow.workers SET started_at = now() - interval '1 hour'")
+    assert [wait.why for wait in rows.waits()] == ["unserved"]
+
+    rows.connection.execute('UPDATE oaflow.workers SET started_at = now(), lacks = \'{"t.sips": "no module t"}\'')
+    assert [(wait.why, wait.more) for wait in rows.waits()] == [("unserved", "no module t")]
+
+
+def test_who_watches_sees_no_reason_that_is_over(rows: Rows, database: str, tmp_path: Path) -> None:
+    rows.enter("sips", 1)
+    rows.enter("keeps", 1)
+    known = Settings(db_uri=database, home=tmp_path)
+    views = watch(known, rows.run, now=lambda: 0.0)  # no time passes after which it would be asked again
+
+    def stages() -> list[str | None]:
+        view = next(views)
+        assert isinstance(view, View)
+        return [wait.stage for wait in view.runs[0].waits]
+
+    with closing(views):
+        assert stages() == ["keeps", "sips"]
+        rows.connection.execute("UPDATE oaflow.counters SET open = 0 WHERE stage = 'keeps'")
+        assert stages() == ["sips"]
+        rows.worker()
+        assert stages() == []
 
 
 def test_what_waits_to_be_put_together_and_for_a_lock_is_told(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 -- Jobs of a run that no live worker can run. One probe a pair, of the oldest that waits; its history says since when:
 -- it waits at least since its parent handed it over, and where it has none since the run began. Who has tried to load it may know the reason.
+-- A worker that has just begun and has said nothing yet may be about to say that it can.
 SELECT pair.queue, pair.task, extract(epoch FROM clock_timestamp() - coalesce(h.at, r.created_at))::float8 AS seconds,
        (SELECT min(o.lacks ->> pair.task) FROM oaflow.workers o JOIN procrastinate_workers w ON w.id = o.id
          WHERE o.lacks ? pair.task AND w.last_heartbeat > now() - make_interval(secs => %(silent)s)) AS reason
@@ -22,7 +23,9 @@ SELECT pair.queue, pair.task, extract(epoch FROM clock_timestamp() - coalesce(h.
      WHERE h.run = %(run)s AND h.job = CASE WHEN first.parent ~ '^[0-9]+$' THEN first.parent::bigint END) h ON true
  WHERE NOT EXISTS (
     SELECT 1 FROM oaflow.workers o JOIN procrastinate_workers w ON w.id = o.id
-     WHERE pair.task = ANY (o.tasks) AND (o.run IS NULL OR o.run = %(run)s)
+     WHERE (pair.task = ANY (o.tasks)
+            OR (o.tasks = '{}' AND o.lacks = '{}' AND o.started_at > now() - make_interval(secs => %(silent)s)))
+       AND (o.run IS NULL OR o.run = %(run)s)
        AND (SELECT p.format FROM oaflow.plans p WHERE p.digest = r.plan) = ANY (o.formats)
        AND w.last_heartbeat > now() - make_interval(secs => %(silent)s))
  ORDER BY pair.queue, pair.task

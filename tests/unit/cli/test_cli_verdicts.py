@@ -105,7 +105,18 @@ def test_a_percentage_never_goes_back_and_is_100_only_at_the_end(steps):
 def test_without_an_end_of_the_source_there_is_no_percentage():
     line = Pace(now=lambda: 0.0).look(Progress(status_of("running", open=2, done=1), exhausted=False))
 
-    assert line == "3 found · 1 done · 0.0/s"
+    assert line == "1 of 3 jobs · 0.0/s"
+
+
+def test_jobs_that_are_put_together_make_neither_what_there_was_nor_what_is_done_less():
+    pace = Pace(now=lambda: 0.0)
+
+    lines = [
+        pace.look(Progress(status_of("running", open=opened, done=done), exhausted=True)).split(" · ")[:2]
+        for opened, done in ((50, 50), (3, 52), (0, 55))
+    ]
+
+    assert lines == [["50 %", "50 of 100 jobs"], ["97 %", "97 of 100 jobs"], ["99 %", "100 of 100 jobs"]]
 
 
 @pytest.mark.parametrize(

@@ -138,8 +138,8 @@ def test_lines_are_printed_where_there_is_no_terminal_and_a_database_that_is_awa
     lines = out.splitlines()
     # The first and the last: between two lines there are five seconds.
     assert [line for line in lines if line.startswith("ingest")] == [
-        "ingest-k3m7qa running, 1 min 15 s: 6 % · 1,323,583 found · 89,016 done · 0.0/s",
-        "ingest-k3m7qa finished, 1 min 15 s: 100 % · 1,323,583 found · 89,016 done · 0.0/s",
+        "ingest-k3m7qa running, 1 min 15 s: 6 % · 89,016 of 1,323,583 jobs · 0.0/s",
+        "ingest-k3m7qa finished, 1 min 15 s: 100 % · 89,016 of 1,323,583 jobs · 0.0/s",
     ]
     first, last = (orjson.loads(line) for line in lines[-2:])
     assert first["runs"][0]["stages"]["extract"]["running"] == 7

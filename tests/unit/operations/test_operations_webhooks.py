@@ -69,8 +69,14 @@ def test_an_address_that_is_none_is_refused_before_anything_is_asked(url: str) -
     assert "canary" not in f"{refused.value} {refused.value.help}"
 
 
-def test_what_stands_behind_the_question_mark_is_not_shown() -> None:
-    assert shown("https://example.org/hook?token=canary#canary") == "https://example.org/hook?..."
+@pytest.mark.parametrize("more", ["/hook?token=canary#canary", "/services/T0/canary", "/?canary", "?canary"])
+def test_what_stands_behind_the_host_is_not_shown(more: str) -> None:
+    assert shown(f"https://example.org:8443{more}") == "https://example.org:8443/..."
+
+
+@pytest.mark.parametrize("url", ["https://example.org", "https://example.org/"])
+def test_of_an_address_that_is_a_host_all_is_shown(url: str) -> None:
+    assert shown(url) == "https://example.org"
 
 
 def test_why_nothing_was_sent_does_not_say_the_address() -> None:
