@@ -161,8 +161,11 @@ def precheck(plan: Plan, request: Request) -> None:
             f"no run starts at {request.at!r}: it is a join, and fires by itself",
             help="--at STAGE names a stage that is none",
         )
-    if request.entities not in (None, "-") and not Path(str(request.entities)).is_file():
-        raise UsageError(f"there is no file {request.entities!r} to read entities from", help="-i -  reads stdin")
+    if request.entities not in (None, "-"):
+        given = Path(str(request.entities))
+        # A pipe is as good as a file, such as the shell's <(zcat entities.gz).
+        if given.is_dir() or not given.exists():
+            raise UsageError(f"there is no file {request.entities!r} to read entities from", help="-i -  reads stdin")
 
 
 def settle(plan: Plan, source: Source, request: Request, last: Run | None) -> tuple[dict[str, Any], list[str]]:

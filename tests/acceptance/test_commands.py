@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -96,6 +97,20 @@ def test_entities_from_a_file_enter_in_first_jobs(cli: Command) -> None:
     assert result.json["stages"]["keeps"]["done"] == 2  # a hundred in each
     found = [json.loads(line) for line in cli("entities", "-d", "demo").out.splitlines()]
     assert {entity["id"] for entity in found} == {f"p{number}" for number in range(150)}
+
+
+def test_entities_come_out_of_a_pipe_as_out_of_a_file(cli: Command) -> None:
+    name = cli.pipeline("keep", {"keeps": {}})
+    pipe = cli.folder / "pipe"
+    os.mkfifo(pipe)
+    text = (cli.folder / people(cli, 9)).read_text()
+    writer = threading.Thread(target=pipe.write_text, args=(text,), daemon=True)
+    writer.start()
+
+    result = cli("run", name, *RUN, "-i", str(pipe), "--json")
+
+    assert result.code == 0, result.err
+    assert len(cli("entities", "-d", "demo").out.splitlines()) == 9
 
 
 def test_entities_from_stdin_and_only_the_first_of_them(cli: Command) -> None:
