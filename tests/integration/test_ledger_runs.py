@@ -2,6 +2,7 @@
 The sync side of the ledger, on a real server.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch
@@ -11,6 +12,7 @@ import pytest
 
 from oaflow.ledger import history, runs, workers
 from oaflow.ledger.runs import FirstJob
+from oaflow.ledger.statements import sql
 
 
 @pytest.fixture
@@ -179,6 +181,25 @@ def test_what_runs_is_shown_with_its_stage(connection: psycopg.Connection[Any]) 
 
     assert (job.stage, job.worker) == ("a", row[0])
     assert job.seconds is not None
+
+
+def test_the_latest_of_many_runs_are_found_without_reading_the_others(connection: psycopg.Connection[Any]) -> None:
+    connection.execute(
+        "INSERT INTO oaflow.runs (id, pipeline, plan, dataset, state, sealed, created_at)"
+        " SELECT 'p-' || n, 'p', 'digest', 'd' || n % 50, 'finished', true, now() - n * interval '1 s'"
+        " FROM generate_series(1, 5000) AS n"
+    )
+    values = {"dataset": None, "pipeline": None, "states": None, "limit": 20}
+
+    for before in (None, "p-2500"):
+        plan = connection.execute(
+            b"EXPLAIN (ANALYZE, TIMING OFF) " + sql("recent_runs").encode(), {**values, "before": before}
+        ).fetchall()
+        text = "\n".join(line for (line,) in plan)
+        assert "runs_by_time" in text, text
+        read = [int(rows) for rows in re.findall(r"runs_by_time on runs.*actual rows=(\d+)", text)]
+        assert read, text
+        assert sum(read) <= 25, text
 
 
 def test_the_history_of_a_run_begins_with_its_root(connection: psycopg.Connection[Any]) -> None:

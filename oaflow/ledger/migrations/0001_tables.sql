@@ -29,6 +29,7 @@ CREATE TABLE oaflow.runs (
 );
 CREATE INDEX runs_open ON oaflow.runs (id) WHERE state IN ('running', 'paused', 'interrupted');
 CREATE INDEX runs_of_dataset ON oaflow.runs (dataset, pipeline, created_at DESC);
+CREATE INDEX runs_by_time ON oaflow.runs (created_at DESC, id DESC);
 
 -- The joins of a run: what each waits for, the job that it gets, and the last round in which it fired. A join fires
 -- when nothing is open in `waits`, once in each round.
