@@ -26,6 +26,9 @@ LONGEST = 3600.0
 # Seconds until another look, after one that went wrong.
 _AGAIN = 2.0
 
+# Seconds after which it is seen that a visitor has left to whom there is nothing to tell.
+_LEAVES = 2.0
+
 # Looks: by name, the events that are new or others than before; and seconds until the next look.
 Look = Callable[[], tuple[dict[str, str], float]]
 
@@ -149,11 +152,20 @@ async def until_left(
     doorkeeper: Doorkeeper, visitor: Visitor, events: AsyncGenerator[ServerSentEvent]
 ) -> AsyncGenerator[ServerSentEvent]:
     """
-    Events, as long as the visitor has not left: the first that comes after it is not told, and ends it.
+    Events, as long as the visitor has not left: none that comes after it is told, and where none comes it ends soon.
     """
     async with aclosing(events):
-        async for event in events:
-            if doorkeeper.has_left(visitor):
+        while True:
+            coming = asyncio.ensure_future(anext(events, None))
+            try:
+                while not coming.done() and not doorkeeper.has_left(visitor):
+                    await asyncio.wait([coming], timeout=_LEAVES)
+            finally:
+                if not coming.done():
+                    coming.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await coming
+            if coming.cancelled() or doorkeeper.has_left(visitor) or (event := coming.result()) is None:
                 return
             yield event
 

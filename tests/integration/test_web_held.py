@@ -20,6 +20,7 @@ from oaflow.postgres import migrate
 from oaflow.postgres.server import Server
 from oaflow.settings import Settings
 from oaflow.web import changes, datasets, live, logs, runs, workers
+from oaflow.web import watches as watches_module
 from oaflow.web.site import Site
 from oaflow.web.visitors import Doorkeeper, Rules, Visitor
 from oaflow.web.watches import Look, Watches, until_left
@@ -197,6 +198,34 @@ def test_who_has_left_is_told_nothing_more_by_what_they_had_open() -> None:
     assert asyncio.run(told(one)) == ["0"]
     assert asyncio.run(told(other)) == ["0", "1", "2"]
     assert ended == [1, 1]
+
+
+def test_where_nothing_comes_any_more_what_somebody_had_open_ends_when_they_leave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watches_module, "_LEAVES", 0.01)
+    keeper = Doorkeeper(Rules(token="x"))
+    visitor = keeper.visitor(keeper.cookie(), None)
+    assert visitor is not None
+    ended: list[int] = []
+
+    async def events() -> AsyncGenerator[ServerSentEvent]:
+        try:
+            yield ServerSentEvent("0")
+            await asyncio.Event().wait()
+        finally:
+            ended.append(1)
+
+    async def told() -> list[str]:
+        found: list[str] = []
+        async with asyncio.timeout(60):
+            async for event in until_left(keeper, visitor, events()):
+                found.append(str(event.data))
+                asyncio.get_running_loop().call_later(0.05, keeper.leave, visitor)
+        return found
+
+    assert asyncio.run(told()) == ["0"]
+    assert ended == [1]
 
 
 def test_a_page_says_that_the_database_is_away_and_is_there_again_with_it(shared_folder: Path, tmp_path: Path) -> None:
