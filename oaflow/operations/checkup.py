@@ -21,6 +21,7 @@ from oaflow.operations.backups import last_backup
 from oaflow.operations.vocabulary import differing_schemata
 from oaflow.postgres.layout import UNFINISHED
 from oaflow.printed.operating import Finding as FindingJson
+from oaflow.quantities import data_size
 from oaflow.schemata import FOLLOWTHEMONEY
 from oaflow.settings import Settings
 
@@ -35,6 +36,9 @@ Level = Literal["fine", "note", "problem"]
 # Below the smaller of these a run pauses.
 _LEAST_FREE = 1024**3
 _LEAST_SHARE = 0.05
+
+# With less than this there soon is too little: bytes.
+_LITTLE = 2 * _LEAST_FREE
 
 # Seconds that a tick of a schedule may wait: a worker looks with each heartbeat.
 _LATE = 60.0
@@ -127,8 +131,11 @@ def _folders(settings: Settings) -> Iterator[Finding]:
             continue
         shown = home if what == "data folder" else path
         free = f"{shown}, {usage.free / 1024**3:,.1f} GiB free"
-        if usage.free < min(_LEAST_FREE, usage.total * _LEAST_SHARE):
+        least = min(_LEAST_FREE, usage.total * _LEAST_SHARE)
+        if usage.free < least:
             yield Finding("problem", what, f"{free}: runs pause", f"free space on the disk of {shown}")
+        elif usage.free < _LITTLE:
+            yield Finding("note", what, f"{free}: runs pause below {data_size(int(least))}", "df -h")
         else:
             yield Finding("fine", what, free)
 

@@ -6,6 +6,7 @@ import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydantic import SecretStr
@@ -44,6 +45,27 @@ def test_a_backup_is_missed_after_a_week(tmp_path: Path, days: float | None, lev
     found = checkup._backup(Settings(home=tmp_path), NOW.timestamp())
 
     assert (found.level, found.help) == (level, "oaflow backup FOLDER")
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "level", "said"),
+    [
+        (100.0, 3.0, "fine", "3.0 GiB free"),
+        (100.0, 1.5, "note", "1.5 GiB free: runs pause below 1.1 GB"),
+        (100.0, 0.9, "problem", "0.9 GiB free: runs pause"),
+        (10.0, 0.6, "note", "0.6 GiB free: runs pause below 536.9 MB"),  # of a small disk a twentieth
+    ],
+)
+def test_a_disk_on_which_there_is_little_room_is_named_before_runs_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total: float, free: float, level: str, said: str
+) -> None:
+    usage = SimpleNamespace(total=int(total * 1024**3), free=int(free * 1024**3))
+    monkeypatch.setattr(checkup.shutil, "disk_usage", lambda _: usage)
+
+    found, _ = checkup._folders(Settings(home=tmp_path))
+
+    assert (found.level, found.what) == (level, "data folder")
+    assert found.text.endswith(said)
 
 
 def test_a_schedule_that_waits_and_one_that_began_nothing_are_named() -> None:
