@@ -22,6 +22,13 @@ ArrowKind = Literal["next", "error", "drop"]
 Way = tuple[str, str, Literal["next", "error"]]
 
 
+def said_count(word: str, number: int) -> str:
+    """
+    How much there is of something that a stage counts: `1,200 done`, `1 entity`.
+    """
+    return f"{number:,} {'entity' if (word, number) == ('entities', 1) else word}"
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """
@@ -50,7 +57,7 @@ class Node:
         """
         How it stands in a run, in words; None where nothing is known of it. What is 0 is not said.
         """
-        return ", ".join(f"{number} {word}" for word, number in self.counts.items() if number) or None
+        return ", ".join(said_count(word, number) for word, number in self.counts.items() if number) or None
 
     @property
     def takes(self) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any, Literal
 
-from oaflow.graph import Arrow, Graph, Node, printable
+from oaflow.graph import Arrow, Graph, Node, printable, said_count
 from oaflow.pictures.forms import Box, Point, strokes
 from oaflow.pictures.widths import width_of
 from oaflow.rails import in_order
@@ -198,7 +198,7 @@ def counts_in(counts: Mapping[str, int]) -> tuple[str, ...]:
     """
 
     def said(words: Iterable[str]) -> str:
-        return " · ".join(f"{counts[word]:,} {word}" for word in words if counts.get(word))
+        return " · ".join(said_count(word, counts[word]) for word in words if counts.get(word))
 
     lines = (said(word for word in counts if word not in (*_COMING, *_KEPT)), said(_COMING), said(_KEPT))
     return tuple(line for line in lines if line)

@@ -132,6 +132,7 @@ def test_a_box_says_what_its_stage_returns_to_itself_drops_takes_and_has_done():
 
 def test_counts_are_said_in_the_order_ended_and_to_come():
     assert counts_in({"done": 1, "failed": 0, "waiting": 2, "running": 3}) == ("1 done", "2 waiting · 3 running")
+    assert counts_in({"done": 1200, "entities": 1}) == ("1,200 done", "1 entity")
     assert counts_in({}) == ()
 
 
