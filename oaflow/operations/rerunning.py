@@ -267,7 +267,7 @@ def _begin(
         anew = [document for document in taken.found if document not in taken.standing]
         reruns.copy_documents(made, run, found.id, taken.found, anew, why)
         ledger.enter(made, run, (), seal=True)
-    return Begun(run, bound, number, (f"{why}: {number:,} job{'' if number == 1 else 's'} to begin with",), folders)
+    return Begun(run, bound, number, (f"it is a {why}",), folders)
 
 
 def _enter(made: Connection[Any], run: str, found: Run, bound: BoundPlan, taken: Part, why: str) -> int:
