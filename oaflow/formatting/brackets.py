@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from oaflow.diagnostics import Path, Spans
+from oaflow.diagnostics import Path
 from oaflow.formatting.layout import Comment, Layout
 
 # A line and a column, from 0.
@@ -63,8 +63,7 @@ def inside_of_brackets(layout: Layout) -> list[Inner]:
 
 def _nodes(layout: Layout, within: Path) -> list[_Node]:
     spans = layout.spans
-    paths = [path for path in spans.values if len(path) == len(within) + 1 and path[:-1] == within]
-    places = [(path, spans.keys.get(path, spans.values[path])) for path in paths]
+    places = [(path, spans.keys.get(path, spans.values[path])) for path in layout.parts.get(within, ())]
     return sorted((_Node(path, (at.line - 1, at.column - 1)) for path, at in places), key=lambda node: node.begins)
 
 
@@ -94,7 +93,7 @@ def without(layout: Layout, inner: Sequence[Inner]) -> Layout:
     ]
     # By the way to what is in them: empty ones have no other form.
     opened = {one.path[:length] for one in inner for length in range(len(one.path))}
-    opened |= {path[:-1] for path in layout.spans.values if path and path[:-1] in {one.within for one in inner}}
+    opened |= {one.within for one in inner if one.within in layout.parts}
     return Layout("\n".join(lines), opened)
 
 
@@ -106,7 +105,7 @@ def put_back(text: str, inner: Sequence[Inner]) -> str:
     before, after = defaultdict[int, list[str]](list), defaultdict[int, list[str]](list)
     beside: dict[int, str] = {comment.line: "" for comment in layout.comments}
     for one in inner:
-        first, last = layout.line_of(one.path), _last_line(layout.spans, one.path)
+        first, last = layout.line_of(one.path), layout.last_line_of(one.path)
         own = " " * layout.indent_of(first) + one.comment.text
         if one.where == "after":
             after[last].append(own)
@@ -126,14 +125,11 @@ def _lines(
         yield from after.get(number, ())
 
 
-def _last_line(spans: Spans, path: Path) -> int:
-    return max(span.end_line for inner, span in spans.values.items() if inner[: len(path)] == path) - 1
-
-
 def _has_a_line(layout: Layout, path: Path) -> bool:
     """
     Whether nothing that is a part of it begins on its first line, unless all of it stands there.
     """
     first, spans = layout.line_of(path), layout.spans
-    parts = [span.line - 1 for inner, span in spans.values.items() if inner[: len(path)] == path and inner != path]
-    return _last_line(spans, path) == first or (path in spans.keys and all(line > first for line in parts))
+    if layout.last_line_of(path) == first:
+        return True
+    return path in spans.keys and all(spans.values[part].line - 1 > first for part in layout.all_parts(path))

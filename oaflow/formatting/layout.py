@@ -103,7 +103,43 @@ class Layout:
         line = next((at for at in self._beginning(comment.line, -1) if self.indent_of(at) <= comment.column), None)
         if line is None or self.indent_of(line) < comment.column:
             return None
-        return next((path for path in self.spans.values if path and self.line_of(path) == line), None)
+        return self._first_on.get(line)
+
+    @cached_property
+    def _first_on(self) -> dict[int, Path]:
+        """
+        By line, the first of all that begins there.
+        """
+        first: dict[int, Path] = {}
+        for path in self.spans.values:
+            if path:
+                first.setdefault(self.line_of(path), path)
+        return first
+
+    @cached_property
+    def parts(self) -> dict[Path, list[Path]]:
+        """
+        By list or mapping, what stands in it.
+        """
+        parts: dict[Path, list[Path]] = {}
+        for path in self.spans.values:
+            if path:
+                parts.setdefault(path[:-1], []).append(path)
+        return parts
+
+    def all_parts(self, path: Path) -> Iterator[Path]:
+        """
+        What stands in a list or mapping, and in what stands there.
+        """
+        for part in self.parts.get(path, ()):
+            yield part
+            yield from self.all_parts(part)
+
+    def last_line_of(self, path: Path) -> int:
+        """
+        The line on which something ends, counted from 0.
+        """
+        return max(self.spans.values[part].end_line for part in (path, *self.all_parts(path))) - 1
 
     def line_of(self, path: Path) -> int:
         """

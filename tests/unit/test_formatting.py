@@ -4,6 +4,7 @@
 
 import re
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -239,3 +240,16 @@ def test_a_comment_that_would_be_lost_is_named_with_its_line(text: str, line: in
 
     assert caught.value.line == line
     assert caught.value.help == "put it on a line of its own, before the key that it is for"
+
+
+def test_the_work_grows_with_the_file_and_not_with_its_square():
+    def seconds_for(stages: int) -> float:
+        lines = [f"  s{n}:\n    with: {{a: 1,  # one\n      b: [2,\n      # two\n      3]}}" for n in range(stages)]
+        started = process_time()
+        formatted("\n".join(["stages:", *lines]))
+        return process_time() - started
+
+    seconds_for(10)
+
+    # Eight times as long a file: its square is 64 times as large.
+    assert seconds_for(1600) < 16 * seconds_for(200)
