@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from oaflow.compiler.checkers import annotations_of
 from oaflow.compiler.functions import InspectionError, Parameter, module_of
 from oaflow.compiler.lineages import returned, sent, taken
 from oaflow.compiler.outs import outs_of
@@ -175,6 +176,7 @@ def _function(found: Any) -> dict[str, Any] | InspectionError:
     function = inspect.unwrap(found)
     signature = inspect.signature(function)
     hints = hints_of(function)
+    annotations = annotations_of(function)
     first = next(iter(signature.parameters.values()), None)
     code = getattr(function, "__code__", None)
     return {
@@ -188,9 +190,9 @@ def _function(found: Any) -> dict[str, Any] | InspectionError:
         "file": code.co_filename if code else None,
         "line": code.co_firstlineno if code else None,
         "outs": [(port, asdict(span)) for port, span in outs_of(function)],
-        "taken_classes": None if first is None else taken(hints.get(first.name, first.annotation)),
-        "returned_classes": returned(hints.get("return", signature.return_annotation)),
-        "sent_classes": sent(hints.get("return", signature.return_annotation)),
+        "taken_classes": None if first is None else taken(annotations.get(first.name, first.annotation)),
+        "returned_classes": returned(annotations.get("return", signature.return_annotation)),
+        "sent_classes": sent(annotations.get("return", signature.return_annotation)),
     }
 
 

@@ -154,6 +154,7 @@ def inspected(answer: Mapping[str, Any]) -> Inspected | InspectionError:
         outs=tuple((port, Span(**(span | {"path": ()}))) for port, span in outs),
         taken_classes=_lineages(facts.pop("taken_classes")),
         returned_classes=_lineages(facts.pop("returned_classes")),
+        sent_classes=_lineages(facts.pop("sent_classes")),
         **facts,
     )
 

@@ -435,3 +435,81 @@ def test_a_module_whose_names_are_made_up_when_they_are_asked_for_costs_only_its
     assert found["raises.read"] == InspectionError("no-function", "ValueError: no read (raises.py:1)")
     assert isinstance(found["gives.other"], Inspected)
     assert isinstance(found["gives.read"], Inspected)
+
+
+CHECKED = """
+    from __future__ import annotations
+
+    import typing
+    from typing import TYPE_CHECKING
+
+    from oaflow import DatasetJob, Out, stage
+
+    if TYPE_CHECKING:
+        import kinds.more
+        import kinds.most
+        from collections.abc import Iterator as Several
+
+        import stops_here
+        from kinds import Page, Sound as Noise
+        from nowhere_to_be_found import Gone
+
+        Pages = Several[Page]
+
+    if typing.TYPE_CHECKING:
+        class Local(Page): ...
+
+    @stage(ports=("default", "noise"))
+    def read(job: Later) -> Several[Page | Out[Noise]]: ...
+
+    @stage
+    def again(job: Gone) -> Pages: ...
+
+    @stage
+    def more(job: kinds.more.Sheet) -> kinds.most.Sheet: ...
+
+    @stage
+    def local(job: Local) -> stops_here.Page: ...
+
+    class Later(DatasetJob): ...
+"""
+
+
+def test_classes_that_are_imported_for_a_type_checker_only_are_known(modules):
+    folder = modules(checked=CHECKED, stops_here="raise SystemExit('not to be imported here')")
+    (folder / "kinds").mkdir()
+    for name in ("__init__", "more", "most"):
+        kinds = "class Page(DatasetJob): ...\nclass Sound(DatasetJob): ...\nclass Sheet(Page): ...\n"
+        (folder / "kinds" / f"{name}.py").write_text(f"from oaflow import DatasetJob\n{kinds}")
+
+    found = inspect("checked.read", "checked.again", "checked.more", "checked.local")
+
+    def classes(name: str) -> list[str | None]:
+        one = found[f"checked.{name}"]
+        sides = (one.taken_classes, one.returned_classes, one.sent_classes)
+        return [None if side is None else " ".join(lineage[0] for lineage in side) for side in sides]
+
+    assert classes("read") == ["checked:Later", "kinds:Page", "kinds:Sound"]
+    assert classes("again") == [None, "kinds:Page", ""]
+    assert classes("more") == ["kinds.more:Sheet", "kinds.most:Sheet", ""]
+    assert classes("local") == ["checked:Local", None, None]
+
+
+def test_what_is_imported_for_a_type_checker_and_no_annotation_names_is_not_imported(modules):
+    folder = modules(
+        notes="open('imported', 'w')",
+        checked="""
+            from typing import TYPE_CHECKING
+            from oaflow import Job, stage
+            if TYPE_CHECKING:
+                import notes
+                from notes import Note
+
+            @stage
+            def read(job: Job) -> None:
+                note: Note = Note()
+        """,
+    )
+
+    assert isinstance(inspect("checked.read")["checked.read"], Inspected)
+    assert not (folder / "imported").exists()
