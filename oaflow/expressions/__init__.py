@@ -6,6 +6,7 @@ given and does nothing else: no attribute, no import, no call but of some functi
 """
 
 from oaflow.expressions.compiling import Expression, Params, compile_expression
+from oaflow.expressions.constants import compared
 from oaflow.expressions.grammar import FUNCTIONS, NAMES, Kind
 from oaflow.expressions.mapping import admitted, as_expression, check_mapping, compile_mapping, reads
 from oaflow.expressions.mistakes import EvaluationError, ExpressionError, Mistake, MistakeKind
@@ -29,6 +30,7 @@ __all__ = [
     "as_expression",
     "can_be_read",
     "check_mapping",
+    "compared",
     "compile_expression",
     "compile_mapping",
     "formula",

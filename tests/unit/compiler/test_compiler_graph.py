@@ -18,8 +18,10 @@ from oaflow.compiler.graph import (
     without_ends,
 )
 from oaflow.compiler.planning import plan_of
+from oaflow.compiler.switches import switches_of
 from oaflow.diagnostics import NO_SPANS
 from oaflow.errors import UsageError
+from oaflow.expressions import compile_expression
 from oaflow.model import Edge, Param, Pipeline, Stage
 from oaflow.plan import bind, check_params
 
@@ -207,11 +209,89 @@ def test_of_two_stages_one_may_always_be_on():
     assert two_ways("params.kind == 'one'", "params.kind == 'two'", kind=loose) == ["a"]
 
 
+def test_values_of_every_type_are_tried_that_are_all_that_is_asked():
+    assert two_ways("params.text == 'a'", "params.text != 'a'", text=Param()) == []
+    assert two_ways("params.text != 'a'", "params.text != 'b'", text=Param()) == []
+    assert two_ways("params.text == 'a'", "params.text == 'b'", text=Param(default="a")) == ["a"]
+    assert two_ways("params.text in ('a', 'b')", "params.text not in ['a']", text=Param()) == []
+    assert two_ways("params.text", "not params.text", text=Param()) == []
+    assert two_ways("params.text <= 'a'", "params.text >= 'b'", text=Param(default="a")) == ["a"]
+    assert two_ways("params.n > 3", "params.n <= 3", n=Param(type="int", default=1)) == []
+    # What is missing is neither above nor below.
+    assert two_ways("params.n > 3", "params.n <= 3", n=Param(type="int")) == ["a"]
+    assert two_ways("params.n > 3", "params.n < 4", n=Param(type="int", default=1)) == []
+    assert two_ways("params.n > 3", "params.n < 4", n=Param(type="float", default=1)) == []
+    assert two_ways("params.n > 3", "params.n < 3", n=Param(type="float", default=1)) == ["a"]
+    assert two_ways("1 < params.n < 3", "params.n >= 3 or params.n <= 1", n=Param(type="duration", required=True)) == []
+    assert two_ways("params.all", "not params.all", all=Param(type="list")) == []
+    on = Param(type="bool")
+    assert (
+        two_ways("params.on and params.text == 'a'", "not params.on or params.text != 'a'", on=on, text=Param()) == []
+    )
+
+
 def test_what_cannot_be_tried_is_taken_to_be_on_or_off_by_itself():
-    assert two_ways("params.text == 'a'", "params.text != 'a'", text=Param()) == ["a"]
+    assert two_ways("startswith(params.text, 'a')", "not startswith(params.text, 'a')", text=Param()) == ["a"]
+    assert two_ways("'a' in params.text", "not params.text", text=Param(default="b")) == ["a"]
+    assert two_ways("params.text == params.more", "params.text != params.more", text=Param(), more=Param()) == ["a"]
     many = {f"p{number}": Param(type="bool") for number in range(9)}
     assert two_ways(" and ".join(f"params.{name}" for name in many), "not params.p0", **many) == ["a"]
-    assert two_ways("params.on and params.text == 'a'", "not params.on", on=Param(type="bool"), text=Param()) == ["a"]
+    on = Param(type="bool")
+    assert two_ways("params.on and len(params.text) > 1", "not params.on", on=on, text=Param()) == ["a"]
+
+
+COMPARED = {
+    "text": ("'a'", "'b'", "'bc'", "''"),
+    "n": ("0", "1", "2.5", "-1"),
+    "f": ("0", "1", "2.5"),
+}
+
+
+@st.composite
+def asking(draw: st.DrawFn) -> str:
+    """
+    Expressions that compare params with what is written out.
+    """
+    kind = draw(st.sampled_from(["one", "one", "two", "not", "row"]))
+    if kind == "two":
+        return f"({draw(asking())} {draw(st.sampled_from(['and', 'or']))} {draw(asking())})"
+    if kind == "not":
+        return f"(not {draw(asking())})"
+    name = draw(st.sampled_from(sorted(COMPARED)))
+    value, other = (draw(st.sampled_from(COMPARED[name])) for _ in range(2))
+    sign, second = (draw(st.sampled_from(["==", "!=", "<", "<=", ">", ">="])) for _ in range(2))
+    if kind == "row":
+        return f"{value} {sign} params.{name} {second} {other}"
+    return draw(
+        st.sampled_from(
+            [
+                f"params.{name}",
+                f"params.{name} {sign} {value}",
+                f"params.{name} in ({value}, {other})",
+                f"params.{name} is None",
+            ]
+        )
+    )
+
+
+@given(
+    st.lists(asking(), min_size=1, max_size=3),
+    st.fixed_dictionaries(
+        {
+            "text": st.none() | st.text("abc", max_size=3),
+            "n": st.none() | st.integers(-5, 5),
+            "f": st.none() | st.floats(-5, 5),
+        }
+    ),
+)
+def test_whatever_a_run_is_given_what_is_off_in_it_was_tried(expressions, params):
+    types = {"text": "string", "n": "int", "f": "float"}
+    stages = {f"s{number}": Stage(task="m.f", enabled=text) for number, text in enumerate(expressions)}
+    declared = {name: Param(type=kind) for name, kind in types.items()}
+    switches = switches_of(Pipeline(name="p", params=declared, stages=stages))
+
+    off = {text for text in expressions if not compile_expression(text, "enabled").holds(params=params)}
+    assert not switches.known or off in switches.sets
 
 
 @st.composite
