@@ -81,6 +81,8 @@ def look(name: str) -> dict[str, Any] | InspectionError:
                 return InspectionError("no-module", detail, help="move the function to the top of its module")
             return InspectionError("no-module", f"no module is named {error.name!r}", _modules_beside(error.name))
         return InspectionError("import-failed", _raised(error))
+    except OaflowError as error:  # the author's declaration is wrong, and says what to write
+        return InspectionError("import-failed", _raised(error), help=error.help or "")
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         return InspectionError("import-failed", _raised(error))
     attribute = name[len(module_name) + 1 :]

@@ -78,7 +78,8 @@ def _edge(reader: Reader, value: object, path: Path, port: str | None) -> Edge |
         target = reader.name(value, path, "a stage")
         return None if target is None else Edge(to=target, port=port or "default", place=path[2:])
     if not isinstance(value, Mapping):
-        reader.wrong_type(value, path, "a stage's name, or an edge with `to`")
+        nothing = f"`{port}: drop` if nothing is to follow" if value is None and port is not None else None
+        reader.wrong_type(value, path, "a stage's name, or an edge with `to`", nothing)
         return None
     if "to" not in value:
         _missing_to(reader, path)

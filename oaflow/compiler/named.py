@@ -64,6 +64,5 @@ def load_pipeline(name: str, folders: Sequence[FilePath] | None = None, limit: f
             help = f"its pipelines are: {', '.join(known)}" if known else f"write {attribute} = Pipeline(...)"
             raise UsageError(f"{name!r} is no pipeline: {answer['detail']}", help=help)
         case _:
-            raise UsageError(
-                f"module {module!r} cannot be imported: {answer['detail']}", help=f"python -c 'import {module}'"
-            )
+            help = answer["help"] or f"python -c 'import {module}'"
+            raise UsageError(f"module {module!r} cannot be imported: {answer['detail']}", help=help)

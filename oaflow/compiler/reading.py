@@ -131,8 +131,8 @@ class Reader:
                     self.lookalike(key, place, key=True)
                 else:
                     aside = (elsewhere or {}).get(key) or synonyms.helps.get(key)
-                    like = f"did you mean {close!r}?" if close is not None else f"the keys are: {', '.join(known)}"
-                    help = aside or like
+                    like = f"did you mean {close!r}?" if close is not None else None
+                    help = aside or like or f"{synonyms.otherwise}the keys are: {', '.join(known)}"
                     self.report(rules.UNKNOWN_KEY, f"{what} has no key {shortened(key)!r}", place, key=True, help=help)
         return members
 

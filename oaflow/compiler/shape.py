@@ -113,7 +113,7 @@ def _defaults(reader: Reader, value: object) -> Defaults:
     elsewhere: dict[str, str] = dict.fromkeys(
         STAGE_KEYS, "this cannot be the same for all stages: write it at each stage that needs it"
     )
-    members = reader.mapping(value, path, "defaults", DEFAULTS_KEYS, elsewhere=elsewhere, synonyms=synonyms.STAGE)
+    members = reader.mapping(value, path, "defaults", DEFAULTS_KEYS, elsewhere=elsewhere, synonyms=synonyms.DEFAULTS)
     said = _common(reader, members, path)
     return Defaults(**said) if not errors(reader.found) else Defaults()
 

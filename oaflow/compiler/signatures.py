@@ -66,8 +66,8 @@ def unusable(name: str, stage: Stage, error: InspectionError, spans: Spans) -> D
                 or "install it, or run oaflow in the folder that it stands in; `external: true` if it is a service's"
             )
         case "import-failed":
-            rule, message = rules.IMPORT_FAILED, f"importing {module!r} raised {error.detail}"
-            help = f"python -c 'import {module}'"
+            rule, message = rules.IMPORT_FAILED, f"module {module!r} cannot be imported: {error.detail}"
+            help = error.help or f"python -c 'import {module}'"
         case "timeout" | "died":
             rule, message = rules.NO_ANSWER, f"module {module!r} gave no answer: {error.detail}"
             help = f"python -c 'import {module}'"

@@ -3,7 +3,7 @@ Words of other programs (GitHub Actions, Airflow, Celery, Nextflow, ...), and wh
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +14,12 @@ class Synonyms:
     Attributes:
         keys: by word the key that is meant, which is then not missed as well.
         helps: what is to be done about a word where another key in its place would not be right, or not be all.
+        otherwise: what any other word may have been meant to be.
     """
 
     keys: Mapping[str, str] = field(default_factory=dict[str, str])
     helps: Mapping[str, str] = field(default_factory=dict[str, str])
+    otherwise: str = ""
 
 
 def _each(*groups: tuple[str, str]) -> dict[str, str]:
@@ -84,7 +86,10 @@ STAGE = Synonyms(
         ("acks_late", "there is no need: a job whose worker dies runs again"),
         ("env", "a function reads the environment of its worker; a param can be read from it: `env` under `params`"),
     ),
+    otherwise="options of the function stand under `with`; ",
 )  # fmt: skip
+
+DEFAULTS = replace(STAGE, otherwise="")
 
 PARAM = Synonyms(
     keys=_each(

@@ -9,6 +9,7 @@ from oaflow.dsl.keys import EDGE_WORDS
 from oaflow.errors import UsageError
 from oaflow.model import PORT, Retry, StageOptions
 from oaflow.quantities import seconds, size
+from oaflow.spelling import did_you_mean
 
 
 def read_options(name: str, options: Mapping[str, Any]) -> StageOptions:
@@ -17,7 +18,8 @@ def read_options(name: str, options: Mapping[str, Any]) -> StageOptions:
     if unknown:
         raise UsageError(
             f"@stage of {name} has no option {unknown[0]!r}; its options are: {', '.join(_OPTIONS)}",
-            help="what belongs to one pipeline stands in .stage(...) or in the pipeline file",
+            help=did_you_mean(unknown[0], _OPTIONS)
+            or "what belongs to one pipeline stands in .stage(...) or in the pipeline file",
         )
     return StageOptions(**{key: _OPTIONS[key](value, f"{key!r} of @stage of {name}") for key, value in said.items()})
 

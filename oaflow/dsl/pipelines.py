@@ -76,6 +76,8 @@ class Pipeline:
         description: str | None = None,
         tests: Sequence[CaseKeys] | None = None,
     ) -> None:
+        _named("stages", stages, "{'read': read.stage()}")
+        _named("params", params or {}, "{'source': Param(str)}")
         declared = {key: _declared(param, Param, "param", key) for key, param in (params or {}).items()}
         uses = {key: _declared(use, StageUse, "stage", key) for key, use in stages.items()}
         said: dict[str, Any] = {
@@ -164,6 +166,12 @@ def _unread(path: str, diagnostics: Sequence[Diagnostic]) -> UsageError:
 
 
 _Declared = TypeVar("_Declared")
+
+
+def _named(what: str, value: object, example: str) -> None:
+    if not isinstance(value, Mapping):
+        said = f"{what!r} of the pipeline is of type {type(value).__name__}, and must be a mapping from names"
+        raise UsageError(said, help=f"{what}={example}")
 
 
 def _declared(value: object, kind: type[_Declared], what: str, name: str) -> _Declared:

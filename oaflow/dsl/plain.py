@@ -5,6 +5,7 @@ What stands in a declaration, as plain data: what JSON holds, and nothing else.
 import math
 import os
 from collections.abc import Mapping, Sequence
+from types import FunctionType
 from typing import Any, cast
 
 from oaflow.errors import UsageError
@@ -33,7 +34,10 @@ def plain(value: Any, place: str) -> Any:
             return [plain(item, place) for item in cast("Sequence[Any]", value)]
         case _:
             kind = str(value) if isinstance(value, float) else f"of type {type(value).__name__}"
+            help = "pass a name or a path, and let the function make the object"
+            if isinstance(value, FunctionType):
+                help = "a stage is named by its key, and a condition is a text: {'to': 'index', 'where': '...'}"
             raise UsageError(
                 f"{place} holds a value that is {kind}, and a plan holds texts, numbers, booleans, lists and mappings",
-                help="pass a name or a path, and let the function make the object",
+                help=help,
             )

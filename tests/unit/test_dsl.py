@@ -197,6 +197,30 @@ def test_a_type_that_no_param_has_is_named():
         Param(dict)
 
 
+def test_stages_and_params_are_mappings_from_names():
+    with pytest.raises(UsageError, match="'stages' of the pipeline is of type list, and must be a mapping") as caught:
+        Pipeline("p", stages=[bare.stage()])  # type: ignore[arg-type]  it is the mistake
+    with pytest.raises(UsageError, match="'params' of the pipeline is of type tuple"):
+        Pipeline("p", stages={"bare": bare.stage()}, params=(Param(),))  # type: ignore[arg-type]  as above
+
+    assert caught.value.help == "stages={'read': read.stage()}"
+
+
+def test_a_function_where_a_name_or_a_condition_is_meant_says_what_to_write():
+    for next in (bare, {"to": "index", "where": lambda e: e.schema == "Page"}):
+        with pytest.raises(UsageError, match=r"'next' of stage .* holds a value that is of type function") as caught:
+            bare.stage(next=next)
+
+        assert "a stage is named by its key, and a condition is a text" in caught.value.help
+
+
+def test_an_option_of_stage_that_is_misspelled_is_told_with_the_one_that_was_meant():
+    with pytest.raises(UsageError, match="has no option 'ques'") as caught:
+        stage(ques="ingest")(lambda job: job)
+
+    assert caught.value.help == "did you mean 'queue'?"
+
+
 def test_a_function_without_stage_in_a_pipeline_says_what_to_write():
     with pytest.raises(UsageError, match="stage 'crawl' of the pipeline is of type function") as caught:
         Pipeline("p", stages={"crawl": bare})

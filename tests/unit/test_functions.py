@@ -163,6 +163,21 @@ def test_an_import_that_raises_is_told_in_one_line_with_its_place(modules, sourc
     assert inspect("bad.f")["bad.f"] == InspectionError("import-failed", detail)
 
 
+def test_a_wrong_declaration_says_what_to_write_and_not_to_import_it_again(modules):
+    modules(bad="from oaflow import Pipeline, stage\n@stage\ndef f(job): ...\np = Pipeline('p', stages={'f': f})")
+
+    found = inspect("bad.f")["bad.f"]
+    with pytest.raises(UsageError, match="stage 'f' of the pipeline is of type function") as caught:
+        load_pipeline("bad:p")
+
+    assert isinstance(found, InspectionError)
+    assert (found.problem, found.help, caught.value.help) == (
+        "import-failed",
+        "write f.stage(...)",
+        "write f.stage(...)",
+    )
+
+
 @pytest.mark.parametrize(
     ("source", "detail"),
     [

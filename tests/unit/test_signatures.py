@@ -63,7 +63,7 @@ def test_a_stage_that_fits_its_function_is_left_in_peace():
         ),
         (
             InspectionError("import-failed", "ValueError: no (m.py:1)"),
-            "OAF402 3:13 importing 'm' raised ValueError: no (m.py:1) | python -c 'import m'",
+            "OAF402 3:13 module 'm' cannot be imported: ValueError: no (m.py:1) | python -c 'import m'",
         ),
         (
             InspectionError("timeout", "its import took longer than 30 s"),

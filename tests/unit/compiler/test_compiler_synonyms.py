@@ -49,6 +49,14 @@ def test_each_type_of_another_program_leads_to_one_of_ours():
             ["the keys are: queue, choose, retry, timeout, memory, priority, emit, collect, lock, concurrency, rate"],
         ),
         (
+            {"pipeline": "letters", "stages": {"read": {"task": "letters.read", "source": "x"}}},
+            [f"options of the function stand under `with`; the keys are: {', '.join(keys.STAGE)}"],
+        ),
+        (
+            {"pipeline": "letters", "stages": {"read": {"task": "letters.read", "next": {"media": None}}}},
+            ["`media: drop` if nothing is to follow"],
+        ),
+        (
             {"pipeline": "letters", "stages": {"read": "letters.read"}},
             ["read: {task: letters.read}"],
         ),
