@@ -10,7 +10,7 @@ from collections.abc import Iterable
 _TWINS = {
     "a": "аɑα", "c": "сϲ", "d": "ԁ", "e": "еҽ", "g": "ɡ", "h": "һ", "i": "іıι", "j": "јϳ", "k": "κк", "l": "ӏ",
     "n": "ո", "o": "оοօ", "p": "рρ", "q": "ԛ", "s": "ѕ", "u": "υս", "v": "ѵν", "w": "ԝ", "x": "хχ", "y": "уγ",
-    "-": "‐‑‒–—−", "_": "＿",
+    "-": "‐‑‒–—−", "_": "＿", " ": "\u00a0\u2002\u2003\u2007\u2009\u202f\u3000",
 }  # fmt: skip
 _LOOKS_LIKE = {twin: letter for letter, twins in _TWINS.items() for twin in twins}
 

@@ -41,6 +41,8 @@ def read_next(
                 if target == DROP and port is not None:
                     dropped.append(port)
                 else:
+                    if port is None and target is None:
+                        continue  # `{to:b}` is one mistake
                     # A name that is wrong was told; it still tells two ports apart.
                     edges += _edges(reader, target, (*path, str(key)), port or str(key))
         elif any(key not in EDGE_KEYS for key in ports):

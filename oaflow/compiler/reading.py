@@ -30,6 +30,8 @@ LEAST, GREATEST = -(2**31), 2**31 - 1
 
 _REFERENCE_LIKE = re.compile(r"\$\{\{.*?\}\}|\$\{.*?\}", re.DOTALL)
 
+_GLUED = re.compile(r"[A-Za-z_][\w-]*:(?=[^\s/])")
+
 _NO_SYNONYMS = Synonyms()
 
 WHOLE = re.compile(r"\$\{params\.([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -112,7 +114,7 @@ class Reader:
             synonyms: what the keys are called in other programs.
         """
         if not isinstance(value, Mapping):
-            self.wrong_type(value, path, f"a mapping with the keys of {what}")
+            self.wrong_type(value, path, f"a mapping with the keys of {what}", _with_a_blank(value))
             return {}
         members: dict[str, Any] = {}
         for key, member in cast("Mapping[Any, Any]", value).items():
@@ -132,7 +134,9 @@ class Reader:
                 else:
                     aside = (elsewhere or {}).get(key) or synonyms.helps.get(key)
                     like = f"did you mean {close!r}?" if close is not None else None
-                    help = aside or like or f"{synonyms.otherwise}the keys are: {', '.join(known)}"
+                    help = (
+                        aside or _with_a_blank(key) or like or f"{synonyms.otherwise}the keys are: {', '.join(known)}"
+                    )
                     self.report(rules.UNKNOWN_KEY, f"{what} has no key {shortened(key)!r}", place, key=True, help=help)
         return members
 
@@ -385,7 +389,17 @@ RULES_OF: Mapping[re.Pattern[str], str] = {
 }
 
 
+def _with_a_blank(value: object) -> str | None:
+    """
+    What is missing in a text that was meant to be a key with its value.
+    """
+    found = _GLUED.match(value) if isinstance(value, str) else None
+    return None if found is None else f"a blank is missing behind `{found[0]}`"
+
+
 def _suggested(value: str, pattern: re.Pattern[str]) -> str | None:
+    if pattern is not TASK and (missing := _with_a_blank(value)) is not None:
+        return missing
     if pattern is NAME and all(NAME.fullmatch(part.strip()) for part in value.split(",")) and "," in value:
         return f"several are a list: [{value}]"
     if pattern is TASK:

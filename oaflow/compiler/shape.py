@@ -133,6 +133,8 @@ def _stages(reader: Reader, members: Mapping[str, Any], choose: Choose | None) -
     for key, data in cast("Mapping[Any, object]", value).items():
         path: Path = ("stages", str(key))
         name = reader.name(key, path, "a stage", key=True, reserved=RESERVED_STAGES)
+        if name is None and not isinstance(data, Mapping):
+            continue  # a key that was read otherwise than it was meant, and so was what stands behind it
         stage = _stage(reader, str(key), data, path, choose)
         if name is not None and stage is not None:
             stages[name] = stage

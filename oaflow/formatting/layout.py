@@ -68,12 +68,27 @@ class Layout:
 
     @cached_property
     def comments(self) -> list[Comment]:
-        found = [(number, _COMMENT.search(bare)) for number, bare in enumerate(self.bare)]
         return [
-            Comment(number, match.start(), match[0].rstrip(), not self.bare[number][: match.start()].strip())
-            for number, match in found
-            if match is not None
+            Comment(number, 0, match[0].rstrip(), True)
+            if number in self._marks
+            else Comment(number, match.start(), match[0].rstrip(), not bare[: match.start()].strip())
+            for number, bare in enumerate(self.bare)
+            if (match := _COMMENT.search(bare)) is not None
         ]
+
+    @cached_property
+    def _marks(self) -> set[int]:
+        """
+        The lines of `---` before the one document, and of `...` behind it: ruamel.yaml would lose comments around them.
+        """
+        told = [number for number, bare in enumerate(self.bare) if bare.strip() and not bare.lstrip().startswith("#")]
+        marks = zip(("---", "..."), (told[:1], told[-1:]), strict=True)
+        return {
+            number
+            for mark, numbers in marks
+            for number in numbers
+            if self.bare[number].split() and self.bare[number].split()[0] == mark and number - 1 not in self.inside
+        }
 
     def to_be_read(self) -> Iterator[str]:
         """
@@ -85,6 +100,10 @@ class Layout:
             comment = ends.get(number)
             if comment is not None and comment.alone:
                 yield comment.text
+                continue
+            if number in self._marks:
+                if line[3:].strip():
+                    yield line[3:]
                 continue
             end = 0 if number in self.inside else len(line) if comment is None else comment.column
             yield "".join(" " if bare[at] == "\t" else line[at] for at in range(end)) + line[end:]
@@ -160,7 +179,7 @@ class Layout:
         at = line + step
         while 0 <= at < len(self.lines):
             bare = self.bare[at].strip()
-            if at not in self.inside and bare and not bare.startswith("#"):
+            if at not in self.inside and at not in self._marks and bare and not bare.startswith("#"):
                 yield at
             at += step
 

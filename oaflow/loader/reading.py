@@ -375,8 +375,11 @@ class _Composer:
         """
         indent = self._indent(line)
         above = [number for number in range(line - 1, -1, -1) if self._line(number).strip(" ")[:1] not in ("", "#")]
-        if "mapping values are not allowed" in problem and above and self._indent(above[0]) < indent:
-            return "the value that goes on there begins here", self._whole(above[0])
+        if "mapping values are not allowed" in problem and above:
+            if self._indent(above[0]) < indent:
+                return "the value that goes on there begins here", self._whole(above[0])
+            if not _KEYED.search(self._line(above[0])):
+                return "`: ` is missing here, behind a key", self._whole(above[0])
         if "did not find expected key" not in problem and "expected <block end>" not in problem:
             return None
         further = list(itertools.takewhile(lambda number: self._indent(number) > indent, above))
@@ -404,6 +407,9 @@ class _Composer:
         code = f"U+{ord(self._text[at]):04X}" if found else str(error.reason)
         self._note(rules.BINARY, f"YAML does not allow the character {code}", span, "take it out")
 
+
+# What a line has that begins with a key, or is an item of a list.
+_KEYED = re.compile(r":(\s|$)|^\s*-\s")
 
 # What libyaml says in words of its grammar.
 _PROBLEMS = {

@@ -76,7 +76,9 @@ def documents(draw: st.DrawFn) -> str:
                 lines += [f"{dash}- {' ' * draw(st.integers(0, 2))}{scalar()}{draw(comments)}" for _ in range(2)]
         return lines
 
-    return "\n".join([*aside(0), *block(0, 3), *aside(0)]) + draw(st.sampled_from(["", "\n", "\n\n\n"]))
+    begin, end = draw(st.sampled_from([[], ["---"], ["--- # x"], ["---", "# aside"]])), draw(st.booleans())
+    whole = [*aside(0), *begin, *block(0, 3), *aside(0), *(["...", *aside(0)] if end else [])]
+    return "\n".join(whole) + draw(st.sampled_from(["", "\n", "\n\n\n"]))
 
 
 def comments_of(text: str) -> dict[str, int]:
@@ -225,6 +227,12 @@ stages: # end
   empty: {}  # e
 """
     )
+
+
+def test_the_marks_around_a_document_go_and_the_comments_around_them_stay():
+    text = "# one\n--- # two\n# three\nstages:\n    read: {}\n# four\n...\n# five\n"
+
+    assert formatted(text) == "# one\n# two\n# three\nstages:\n  read: {}\n# four\n# five\n"
 
 
 @pytest.mark.parametrize(
