@@ -82,13 +82,8 @@ class Layout:
         The lines of `---` before the one document, and of `...` behind it: ruamel.yaml would lose comments around them.
         """
         told = [number for number, bare in enumerate(self.bare) if bare.strip() and not bare.lstrip().startswith("#")]
-        marks = zip(("---", "..."), (told[:1], told[-1:]), strict=True)
-        return {
-            number
-            for mark, numbers in marks
-            for number in numbers
-            if self.bare[number].split() and self.bare[number].split()[0] == mark and number - 1 not in self.inside
-        }
+        ends = (("---", told[:1]), ("...", told[-1:]))
+        return {number for mark, numbers in ends for number in numbers if self.bare[number].split()[0] == mark}
 
     def to_be_read(self) -> Iterator[str]:
         """
@@ -96,17 +91,25 @@ class Layout:
         end, since behind a text of several lines it would write them into that text.
         """
         ends = {comment.line: comment for comment in self.comments}
+        ended = False
         for number, (line, bare) in enumerate(zip(self.lines, self.bare, strict=True)):
             comment = ends.get(number)
+            if number in self._marks:
+                ended = bare.startswith("...")
             if comment is not None and comment.alone:
                 yield comment.text
-                continue
-            if number in self._marks:
-                if line[3:].strip():
-                    yield line[3:]
-                continue
-            end = 0 if number in self.inside else len(line) if comment is None else comment.column
-            yield "".join(" " if bare[at] == "\t" else line[at] for at in range(end)) + line[end:]
+            elif number in self._marks:
+                yield from filter(str.strip, [line[3:]])
+            # Blanks behind the end would belong to a text of several lines before it.
+            elif not ended:
+                yield self._with_blanks(number, comment)
+        if ended:
+            yield ""
+
+    def _with_blanks(self, number: int, comment: Comment | None) -> str:
+        line, bare = self.lines[number], self.bare[number]
+        end = 0 if number in self.inside else len(line) if comment is None else comment.column
+        return "".join(" " if bare[at] == "\t" else line[at] for at in range(end)) + line[end:]
 
     def indent_of_next(self, line: int, step: int) -> int | None:
         """

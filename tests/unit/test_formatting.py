@@ -76,8 +76,8 @@ def documents(draw: st.DrawFn) -> str:
                 lines += [f"{dash}- {' ' * draw(st.integers(0, 2))}{scalar()}{draw(comments)}" for _ in range(2)]
         return lines
 
-    begin, end = draw(st.sampled_from([[], ["---"], ["--- # x"], ["---", "# aside"]])), draw(st.booleans())
-    whole = [*aside(0), *begin, *block(0, 3), *aside(0), *(["...", *aside(0)] if end else [])]
+    begin, end = (draw(st.sampled_from([[], [mark], [f"{mark} # x"], [mark, "# aside"]])) for mark in ("---", "..."))
+    whole = [*aside(0), *begin, *block(0, 3), *aside(0), *end, *(aside(0) if end else [])]
     return "\n".join(whole) + draw(st.sampled_from(["", "\n", "\n\n\n"]))
 
 

@@ -57,6 +57,10 @@ def test_each_type_of_another_program_leads_to_one_of_ours():
             ["`media: drop` if nothing is to follow"],
         ),
         (
+            {"pipeline": "letters", "stages": {"read:{task": "letters.read}"}},
+            ["a blank is missing behind `read:`"],
+        ),
+        (
             {"pipeline": "letters", "stages": {"read": "letters.read"}},
             ["read: {task: letters.read}"],
         ),
