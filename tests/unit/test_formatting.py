@@ -86,7 +86,7 @@ def comments_of(text: str) -> dict[str, int]:
 
 
 # A folded text whose last line has nothing but blanks, and a comment after it.
-LOST = re.compile(r">-\n(?: [^\n]*\n)* +\n[ \n]*#")
+LOST = re.compile(r">-\n(?: [^\n]*\n)* +\n[ \n]*(?:\.\.\.)?[ \n]*#")
 
 
 @settings(deadline=None)
