@@ -5,7 +5,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from oaflow.compiler import keys
+from oaflow.compiler import keys, synonyms
 from oaflow.compiler.reading import NAME, PARAM, PORT, Reader
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import Path
@@ -30,7 +30,7 @@ def read_cases(reader: Reader, value: object, path: Path) -> tuple[Case, ...]:
 
 def _case(reader: Reader, value: object, path: Path) -> Case | None:
     before = len(reader.found)
-    members = reader.mapping(value, path, "a test", CASE_KEYS)
+    members = reader.mapping(value, path, "a test", CASE_KEYS, synonyms=synonyms.CASE)
     if not isinstance(value, Mapping):
         return None
     said: dict[str, Any] = {}
@@ -67,6 +67,9 @@ def _job(reader: Reader, value: object, path: Path) -> dict[str, Any]:
     """
     A job in its short form: entities, which need an id only where it matters, and a context.
     """
+    if isinstance(value, list):
+        reader.wrong_type(value, path, "a mapping with the keys of a job", "job: {entities: [...]}")
+        return {}
     members = reader.mapping(value, path, "a job", JOB_KEYS)
     job = {key: reader.plain(member, (*path, key)) for key, member in members.items()}
     if "context" in job and not isinstance(job["context"], dict):
@@ -76,7 +79,7 @@ def _job(reader: Reader, value: object, path: Path) -> dict[str, Any]:
         reader.wrong_type(entities, (*path, "entities"), "a list of entities")
     for index, entity in enumerate(cast("list[Any]", entities) if isinstance(entities, list) else ()):
         place = (*path, "entities", index)
-        known = reader.mapping(entity, place, "an entity", ENTITY_KEYS)
+        known = reader.mapping(entity, place, "an entity", ENTITY_KEYS, synonyms=synonyms.ENTITY)
         if isinstance(entity, dict) and "schema" not in known and (*place, "schema") not in reader.meant:
             reader.report(rules.MISSING_KEY, "an entity needs a schema", place, help="{schema: Document}")
         if "schema" in known:

@@ -125,6 +125,21 @@ EDGE = Synonyms(
     helps=_each(("condition", "`when` asks about the whole job, `where` about each entity")),
 )
 
+CASE = Synonyms(
+    keys=_each(
+        ("name title summary", "description"),
+        ("stage task from", "at"),
+        ("input inputs given entities", "job"),
+        ("output outputs expected then to", "expect"),
+        ("with", "params"),
+    )
+)
+
+ENTITY = Synonyms(
+    keys=_each(("type", "schema"), ("props attributes", "properties")),
+    otherwise="properties of FollowTheMoney stand under `properties`; ",
+)
+
 # The types of params.
 TYPES = _each(
     ("str text", "string"),

@@ -15,6 +15,8 @@ KINDS = {
     "retry": (synonyms.RETRY, keys.RETRY),
     "collect": (synonyms.COLLECT, keys.COLLECT),
     "edge": (synonyms.EDGE, keys.EDGE),
+    "case": (synonyms.CASE, keys.CASE),
+    "entity": (synonyms.ENTITY, keys.ENTITY),
 }
 
 
@@ -74,3 +76,29 @@ def test_what_is_called_otherwise_elsewhere_is_told_once_and_not_missed_as_well(
     _, found = parse_pipeline(data)
 
     assert sorted(one.help or "" for one in found) == sorted(helps)
+
+
+@pytest.mark.parametrize(
+    ("case", "helps"),
+    [
+        ({"stage": "read", "given": {}, "expected": {}}, ["at", "job", "expect"]),
+        ({"name": "x", "at": "read", "expect": {}}, ["description"]),
+    ],
+)
+def test_so_it_is_in_tests_of_a_pipeline(case, helps):
+    _, found = parse_pipeline({"pipeline": "letters", "stages": {"read": {"task": "letters.read"}}, "tests": [case]})
+
+    assert [one.help for one in found] == [f"did you mean {help!r}?" for help in helps]
+
+
+def test_a_property_beside_the_schema_and_a_list_in_place_of_a_job_are_told_with_their_place():
+    cases = [
+        {"at": "read", "job": {"entities": [{"schema": "Document", "language": "eng"}]}, "expect": {}},
+        {"at": "read", "job": [{"schema": "Document"}], "expect": {}},
+    ]
+    _, found = parse_pipeline({"pipeline": "letters", "stages": {"read": {"task": "letters.read"}}, "tests": cases})
+
+    assert [one.help for one in found] == [
+        "properties of FollowTheMoney stand under `properties`; the keys are: id, schema, caption, properties",
+        "job: {entities: [...]}",
+    ]
