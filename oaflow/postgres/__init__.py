@@ -6,7 +6,7 @@ command which only needs the address does not pay for a driver.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from oaflow.postgres.address import Address as Address
@@ -40,9 +40,11 @@ _HOMES = {
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]  # the list above is the list
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'oaflow.postgres' has no attribute {name!r}")
-    value = getattr(import_module(f"oaflow.postgres.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # which would take any name for one that is there
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'oaflow.postgres' has no attribute {name!r}")
+        value = getattr(import_module(f"oaflow.postgres.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
