@@ -278,11 +278,11 @@ def logs(
     Show what the stages of a run printed.
     """
     from oaflow.cli.output import clean, remark, say_json, write
-    from oaflow.operations import reading
+    from oaflow.operations import logs
 
-    found, file, printed = reading.log_of(settings(), run, stage=stage, job=job, document=document)
+    found, file, wanted = logs.log_of(settings(), run, stage=stage, job=job, document=document)
     at_all = False
-    for line in reading.log_lines(file, lines or None, follow=follow, printed=printed):
+    for line in logs.log_lines(file, lines or None, follow=follow, wanted=wanted):
         at_all = True
         if json:
             say_json(line)
@@ -291,6 +291,6 @@ def logs(
             for text in str(line.get("text", "")).splitlines() or [""]:
                 write(f"{clean(where)}: {clean(text)}\n")
     if not at_all:
-        what = "nothing of that" if printed != reading.Printed() else "nothing"
+        what = "nothing of that" if wanted != logs.LogFilter() else "nothing"
         remark(f"the stages of run {clean(found)} printed {what} ({clean(file)})")
     return 0

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from oaflow.ledger.runs import Run
-from oaflow.operations import reading
-from oaflow.operations.reading import Printed
+from oaflow.operations import logs
+from oaflow.operations.logs import LogFilter
 from oaflow.web.asked import asked, number
 from oaflow.web.site import Site, site_of
 from oaflow.web.watches import LONGEST, Watches, told
@@ -34,8 +34,8 @@ def log(request: Request) -> Response:
     """
     site = site_of(request)
     before = number(request, "before")
-    run, printed = _wanted(site, request)
-    found = reading.log_page(reading.log_file(site.settings, run.id), printed, before, _LINES)
+    run, wanted = _wanted(site, request)
+    found = logs.log_page(logs.log_file(site.settings, run.id), wanted, before, _LINES)
     return site.page(
         request,
         "log",
@@ -46,7 +46,7 @@ def log(request: Request) -> Response:
         stage=asked(request, "stage"),
         job=asked(request, "job"),
         document=asked(request, "document"),
-        file=reading.log_file(site.settings, run.id),
+        file=logs.log_file(site.settings, run.id),
     )
 
 
@@ -58,21 +58,21 @@ async def of_log(request: Request) -> Response:
     watches: Watches = request.app.state.watches
     if not watches.reads_more():
         return site.refused(request, 503, "too many read already")
-    run, printed = await run_in_threadpool(_wanted, site, request)
+    run, wanted = await run_in_threadpool(_wanted, site, request)
     # A browser that comes again says what it has had.
     last = request.headers.get("last-event-id", "")
     start = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else number(request, "after") or 0
-    return told(request, _following(watches, site, run.id, printed, start))
+    return told(request, _following(watches, site, run.id, wanted, start))
 
 
 async def _following(
-    watches: Watches, site: Site, run: str, printed: Printed, start: int
+    watches: Watches, site: Site, run: str, wanted: LogFilter, start: int
 ) -> AsyncGenerator[ServerSentEvent]:
-    file = reading.log_file(site.settings, run)
+    file = logs.log_file(site.settings, run)
     end = time.monotonic() + LONGEST
     with watches.reading():
         while time.monotonic() < end:
-            found = await run_in_threadpool(reading.log_after, file, printed, start)
+            found = await run_in_threadpool(logs.log_after, file, wanted, start)
             if found.lines:
                 lines = [_line(one) for one in found.lines[-_LINES:]]
                 text = site.part("parts/log.html", lines=lines, left_out=len(found.lines) - len(lines))
@@ -81,9 +81,9 @@ async def _following(
             await asyncio.sleep(_LOOK)
 
 
-def _wanted(site: Site, request: Request) -> tuple[Run, Printed]:
+def _wanted(site: Site, request: Request) -> tuple[Run, LogFilter]:
     with site.desk.connection() as made:
-        return reading.printed_of(
+        return logs.log_filter(
             made,
             request.path_params["run"],
             stage=asked(request, "stage"),
