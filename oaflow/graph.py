@@ -18,8 +18,8 @@ _CONDITION = 40
 
 ArrowKind = Literal["next", "error", "drop"]
 
-# Stages that arrows of a kind lead from and to.
-Way = tuple[str, str, Literal["next", "error"]]
+# Which arrows are meant: from this stage, to that one, of this kind.
+ArrowKey = tuple[str, str, Literal["next", "error"]]
 
 
 def said_count(word: str, number: int) -> str:
@@ -123,7 +123,7 @@ def graph_of(
     disabled: Mapping[str, str] | None = None,
     counts: Mapping[str, Mapping[str, int]] | None = None,
     descriptions: Mapping[str, str] | None = None,
-    passed: Mapping[Way, int] | None = None,
+    passed: Mapping[ArrowKey, int] | None = None,
 ) -> Graph:
     """
     The graph of a plan.
@@ -159,7 +159,7 @@ def graph_of(
     )
 
 
-def _arrows(plan: Plan, passed: Mapping[Way, int]) -> Iterator[Arrow]:
+def _arrows(plan: Plan, passed: Mapping[ArrowKey, int]) -> Iterator[Arrow]:
     for name, stage in plan.stages.items():
         for edge in stage.edges:
             count = passed.get((name, edge.to, "next"))

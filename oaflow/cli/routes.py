@@ -9,7 +9,7 @@ from rich.text import Text
 
 from oaflow.cli.output import clean, count, remark, say_hanging, screen, shortened, table
 from oaflow.operations.replaying import EdgeFlow, Moved, Replay, To
-from oaflow.operations.routing import Answer, Routing, Way
+from oaflow.operations.routing import Answer, RoutedEntity, Routing
 
 # Letters of a condition or a value, and entities that are shown one by one.
 _LONGEST = 60
@@ -47,7 +47,7 @@ def print_routing(routing: Routing) -> None:
         remark(f"{clean(stage)} is off: {clean(reason)}")
 
 
-def _print_way(way: Way) -> None:
+def _print_way(way: RoutedEntity) -> None:
     console = screen()
     console.print()
     named = f"{clean(way.entity)} ({clean(way.schema)})" if way.entity is not None else "the job"

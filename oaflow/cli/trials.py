@@ -10,7 +10,7 @@ from rich.text import Text
 
 from oaflow.cli.output import clean, count, remark, say_hanging, screen
 from oaflow.errors import EnvironmentProblem
-from oaflow.operations.trying import Trial, Way
+from oaflow.operations.trying import EdgeName, Trial
 
 
 def print_trial(trial: Trial) -> None:
@@ -27,16 +27,16 @@ def print_trial(trial: Trial) -> None:
     if not trial.tried:
         console.print("  [dim]no tests[/]")
         return
-    for way in trial.untaken:
-        if way in trial.decided:
-            console.print(Text(f"  no test goes from {_way_text(way)}", "dim"))
-    plain = [_way_text(way) for way in trial.untaken if way not in trial.decided]
+    for edge in trial.untaken:
+        if edge in trial.decided:
+            console.print(Text(f"  no test goes from {_edge_text(edge)}", "dim"))
+    plain = [_edge_text(edge) for edge in trial.untaken if edge not in trial.decided]
     if plain:
         say_hanging(Text(f"no test goes from {', nor from '.join(plain)}: nothing is decided there", "dim"), 2, 4)
 
 
-def _way_text(way: Way) -> str:
-    stage, port, to = way
+def _edge_text(edge: EdgeName) -> str:
+    stage, port, to = edge
     of_port = f", port {port}" if port != "default" else ""
     return clean(f"{stage}{of_port} to {to}")
 
@@ -71,7 +71,7 @@ def write_junit(path: Path, trials: Iterable[Trial]) -> None:
             tests=str(len(trial.tried)),
             failures=str(sum(not one.passed for one in trial.tried)),
         )
-        covered = [("edges", str(len(trial.ways))), *(("untaken", _way_text(way)) for way in trial.untaken)]
+        covered = [("edges", str(len(trial.edges))), *(("untaken", _edge_text(edge)) for edge in trial.untaken)]
         properties = ElementTree.SubElement(suite, "properties")
         for name, value in covered:
             ElementTree.SubElement(properties, "property", name=name, value=value)

@@ -35,9 +35,9 @@ from oaflow.ledger.receipts import DocumentLine, Receipt, documents, receipt
 from oaflow.ledger.runs import Run, StageProgress, recent_runs
 from oaflow.ledger.unmatched import Unmatched, unmatched
 from oaflow.ledger.workers import Running, running
+from oaflow.operations.background import Background, Snapshot
 from oaflow.operations.databases import Database, refusing_nul
 from oaflow.operations.estimating import Estimate, estimate_of
-from oaflow.operations.later import Known, Later
 from oaflow.operations.reading import LISTABLE
 from oaflow.operations.states import (
     RunStatus,
@@ -84,8 +84,8 @@ _NOTHING = RunCounts("", 0, 0, 0)
 
 class Desk:
     """
-    Connections to a database for those who only look, for the time of a block. `store` is that of the entities; `later`
-    works out what takes long.
+    Connections to a database for those who only look, for the time of a block. `store` is that of the entities;
+    `background` works out what takes long.
 
     Args:
         program: what the server knows them as.
@@ -103,7 +103,7 @@ class Desk:
     ) -> None:
         self.database = database
         self.settings = database.settings
-        self.later = Later(said)
+        self.background = Background(said)
         self._uri, entities = database.address.uri, self.settings.entities_uri or database.address.uri
         if read_only:
             self._uri, entities = _with_option(self._uri, _READ_ONLY), _with_option(entities, _READ_ONLY)
@@ -338,7 +338,7 @@ def documents_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ReceiptPage:
     """
     What became of the documents of a run, and what no edge took. `listed` are the first documents of the line that was
     asked for.
@@ -349,7 +349,7 @@ class Account:
     listed: list[DocumentLine]
 
 
-def account_of(desk: Desk, run: Run, bound: BoundPlan, line: str | None) -> Known[Account] | None:
+def receipt_page(desk: Desk, run: Run, bound: BoundPlan, line: str | None) -> Snapshot[ReceiptPage] | None:
     """
     The account of a run, as it was last taken; None while that is done for the first time.
 
@@ -364,17 +364,17 @@ def account_of(desk: Desk, run: Run, bound: BoundPlan, line: str | None) -> Know
         raise UsageError(f"a receipt has no line {line!r}", help=f"its lines are: {', '.join(LISTABLE)}")
     stages = index_stages(bound)
 
-    def take() -> Account:
+    def take() -> ReceiptPage:
         with desk.apart() as made:
             wanted = None if line in (None, "all") else line
             listed = documents(made, run.id, stages, line=wanted, limit=MOST_LISTED) if line is not None else []
-            return Account(receipt(made, run.id, stages), unmatched(made, run.id), listed)
+            return ReceiptPage(receipt(made, run.id, stages), unmatched(made, run.id), listed)
 
     # Of a run that came to its end it is taken once for each of its rounds: it stays as it is. What workers had in hand
     # of one that was cancelled comes back to it.
     over = run.state in ("finished", "incomplete")
     key = ("account", run.id, line, run.round, run.state)
-    return desk.later.ask(key, take, fresh=None if over else _AGAIN, patience=_GLANCE)
+    return desk.background.ask(key, take, fresh=None if over else _AGAIN, patience=_GLANCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,7 +386,7 @@ class ShownDataset:
 
     name: str
     last: LastRun | None
-    sizes: Known[Sizes] | None
+    sizes: Snapshot[Sizes] | None
     problem: str | None = None
 
 
@@ -415,7 +415,7 @@ def sizes_of(desk: Desk, found: Iterable[tuple[str, LastRun | None]]) -> list[Sh
         # After each run anew; also while none is known to work on it, as others may write to it.
         key = ("sizes", name, last and (last.run, last.state))
         try:
-            known = desk.later.ask(key, partial(measured, name), fresh=_AGAIN_SIZES, patience=patience)
+            known = desk.background.ask(key, partial(measured, name), fresh=_AGAIN_SIZES, patience=patience)
             shown.append(ShownDataset(name, last, known))
         except OaflowError as problem:
             shown.append(ShownDataset(name, last, None, str(problem)))

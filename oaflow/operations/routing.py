@@ -40,7 +40,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class RoutedEntity:
     """
     Where an entity goes; both names are None where the job has none. No stage: nothing takes it.
     """
@@ -78,7 +78,7 @@ class Routing:
 
     stage: str
     port: str
-    ways: tuple[Way, ...]
+    ways: tuple[RoutedEntity, ...]
     reason: str | None
     loads: tuple[str, ...]
     disabled: Mapping[str, str]
@@ -131,7 +131,7 @@ def routing_of(program: Program, stage: str, port: str, given: Any, params: Mapp
         stage,
         port,
         tuple(
-            Way(
+            RoutedEntity(
                 entity["id"] if entity else None,
                 entity["schema"] if entity else None,
                 tuple(edge.to for edge, share in zip(edges, shares, strict=True) if share is None or number in share),

@@ -11,8 +11,8 @@ from oaflow.operations.programs import Program
 from oaflow.operations.routing import routing_of
 from oaflow.printed import pipelines as printed
 
-# A way of a pipeline: stage, port, and the stage that it leads to.
-Way = tuple[str, str, str]
+# How an edge is named: its stage, its port, and the stage that it leads to.
+EdgeName = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Tried:
         expected, found: how many entities (jobs, where there are none) go to which stage; what gets none is left out.
         reason: why some go nowhere, or None.
         problem: why it could not be tried, or None.
-        taken: the ways that something went.
+        taken: the edges that something went along.
     """
 
     number: int
@@ -36,7 +36,7 @@ class Tried:
     found: Mapping[str, int]
     reason: str | None = None
     problem: str | None = None
-    taken: frozenset[Way] = frozenset()
+    taken: frozenset[EdgeName] = frozenset()
 
     @property
     def passed(self) -> bool:
@@ -84,7 +84,7 @@ class Tried:
             "found": dict(self.found),
             "reason": self.reason,
             "problem": self.problem,
-            "taken": [_way(way) for way in sorted(self.taken)],
+            "taken": [_edge(edge) for edge in sorted(self.taken)],
             "passed": self.passed,
         }
 
@@ -95,29 +95,29 @@ class Trial:
     All tests of one pipeline, and how much of it they cover.
 
     Attributes:
-        ways: all that there are, each once.
+        edges: all that there are, each once.
         decided: those of the ports at which a condition decides.
     """
 
     pipeline: str
     tried: tuple[Tried, ...]
-    ways: tuple[Way, ...]
-    decided: frozenset[Way]
+    edges: tuple[EdgeName, ...]
+    decided: frozenset[EdgeName]
 
     @property
-    def untaken(self) -> tuple[Way, ...]:
+    def untaken(self) -> tuple[EdgeName, ...]:
         """
-        The ways that no test took.
+        The edges that no test took.
         """
-        taken = frozenset[Way]().union(*(one.taken for one in self.tried))
-        return tuple(way for way in self.ways if way not in taken)
+        taken = frozenset[EdgeName]().union(*(one.taken for one in self.tried))
+        return tuple(edge for edge in self.edges if edge not in taken)
 
     def coverage(self) -> printed.Coverage:
         """
         The public form of what the tests cover.
         """
-        untaken: list[printed.Untaken] = [{**_way(way), "decided": way in self.decided} for way in self.untaken]
-        return {"pipeline": self.pipeline, "edges": len(self.ways), "untaken": untaken}
+        untaken: list[printed.Untaken] = [{**_edge(edge), "decided": edge in self.decided} for edge in self.untaken]
+        return {"pipeline": self.pipeline, "edges": len(self.edges), "untaken": untaken}
 
 
 def trial_of(program: Program) -> Trial:
@@ -128,8 +128,8 @@ def trial_of(program: Program) -> Trial:
     tried = tuple(_try(program, number, case) for number, case in enumerate(cases, 1))
     stages = program.checked().stages
     decided = {(name, edge.port) for name, stage in stages.items() for edge in stage.edges if not edge.takes_all}
-    ways = dict.fromkeys((name, edge.port, edge.to) for name, stage in stages.items() for edge in stage.edges)
-    return Trial(program.source.typed, tried, tuple(ways), frozenset(way for way in ways if way[:2] in decided))
+    edges = dict.fromkeys((name, edge.port, edge.to) for name, stage in stages.items() for edge in stage.edges)
+    return Trial(program.source.typed, tried, tuple(edges), frozenset(edge for edge in edges if edge[:2] in decided))
 
 
 def _try(program: Program, number: int, case: Case) -> Tried:
@@ -147,6 +147,6 @@ def _try(program: Program, number: int, case: Case) -> Tried:
     return replace(told, found=found, reason=routing.reason, taken=taken)
 
 
-def _way(way: Way) -> printed.Way:
-    stage, port, to = way
+def _edge(edge: EdgeName) -> printed.TakenEdge:
+    stage, port, to = edge
     return {"from": stage, "port": port, "to": to}

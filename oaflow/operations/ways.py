@@ -113,7 +113,7 @@ class Ways:
     def _known(self, run: Run, *state: int | str, fresh: float | None = None) -> _Counted | None:
         # What cannot be counted keeps nobody from what else there is to be seen of the run.
         with suppress(OaflowError):
-            known = self._desk.later.ask(("ways", run.id, *state), lambda: self._count(run.id), fresh=fresh)
+            known = self._desk.background.ask(("ways", run.id, *state), lambda: self._count(run.id), fresh=fresh)
             return known.value if known is not None else None
         return None
 

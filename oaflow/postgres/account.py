@@ -12,7 +12,7 @@ from oaflow.postgres.problems import ServerProblem
 
 
 @dataclass(frozen=True)
-class Account:
+class SystemAccount:
     """
     An account of the system.
 
@@ -48,7 +48,7 @@ def own_name() -> str:
         ) from None
 
 
-def server_account(data: Path) -> Account:
+def server_account(data: Path) -> SystemAccount:
     """
     The account that the server on this data directory runs as.
 
@@ -57,7 +57,7 @@ def server_account(data: Path) -> Account:
     """
     name = own_name()
     if os.geteuid() != 0:
-        return Account(os.geteuid(), os.getegid(), name, False)
+        return SystemAccount(os.geteuid(), os.getegid(), name, False)
     try:
         entry = pwd.getpwuid(data.stat().st_uid)
     except (OSError, KeyError):
@@ -69,4 +69,4 @@ def server_account(data: Path) -> Account:
             raise ServerProblem(
                 "PostgreSQL refuses to run as root, and this system has no account 'nobody' to run it"
             ) from None
-    return Account(entry.pw_uid, entry.pw_gid, entry.pw_name, True)
+    return SystemAccount(entry.pw_uid, entry.pw_gid, entry.pw_name, True)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from oaflow.postgres.account import Account, own_name, server_account
+from oaflow.postgres.account import SystemAccount, own_name, server_account
 from oaflow.postgres.disks import has_room
 from oaflow.postgres.layout import PORT, Layout
 from oaflow.postgres.problems import ServerProblem
@@ -213,7 +213,7 @@ class Cluster:
         return self._programs.run(name, arguments, folder=self.layout.root)
 
     @cached_property
-    def _account(self) -> Account:
+    def _account(self) -> SystemAccount:
         return server_account(self.layout.data)
 
     @cached_property
@@ -252,7 +252,7 @@ class Cluster:
             if not self._programs.folder.is_relative_to(path):
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _initialise(self, account: Account) -> None:
+    def _initialise(self, account: SystemAccount) -> None:
         # Made beside and renamed, so that a kill in the middle leaves nothing that looks like a database.
         making = self.layout.root / "data.new"
         shutil.rmtree(making, ignore_errors=True)
@@ -273,7 +273,7 @@ class Cluster:
                 path.write_text(text)
             path.chmod(0o644)
 
-    def _folder(self, path: Path, account: Account, mode: int) -> None:
+    def _folder(self, path: Path, account: SystemAccount, mode: int) -> None:
         try:
             path.mkdir(mode=mode, exist_ok=True)
             found = path.lstat()
@@ -360,7 +360,7 @@ class Cluster:
         return (grave or lines or ["it wrote no reason"])[0].strip()
 
 
-def reachable(path: Path, account: Account) -> bool:
+def reachable(path: Path, account: SystemAccount) -> bool:
     """
     Whether an account can enter a folder, or run a program: asked of the system, as that account.
     """

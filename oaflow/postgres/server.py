@@ -17,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 import oaflow
 from oaflow.postgres import locks
-from oaflow.postgres.account import Account, server_account
+from oaflow.postgres.account import SystemAccount, server_account
 from oaflow.postgres.address import Address, locate, named
 from oaflow.postgres.cluster import Cluster, Pulse, reachable
 from oaflow.postgres.disks import refuse_network_disk
@@ -187,7 +187,7 @@ def _make_room(layout: Layout) -> None:
         ) from error
 
 
-def _look_ahead(home: Path, account: Account) -> None:
+def _look_ahead(home: Path, account: SystemAccount) -> None:
     """
     Sees that the account of the server can come as far as the home, before anything is made there.
     """

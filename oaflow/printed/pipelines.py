@@ -288,7 +288,7 @@ class Replay(TypedDict):
 
 
 @closed
-class Way(_From):
+class TakenEdge(_From):
     """
     An edge that a test took.
     """
@@ -298,7 +298,7 @@ class Way(_From):
 
 
 @closed
-class Untaken(Way):
+class Untaken(TakenEdge):
     """
     An edge that no test took.
     """
@@ -321,7 +321,7 @@ class Tried(TypedDict):
     found: Annotated[dict[str, int], Says("by stage, how many go there")]
     reason: Annotated[str | None, Says("why some go nowhere")]
     problem: Annotated[str | None, Says("why it could not be tried")]
-    taken: Annotated[list[Way], Says("the edges that something went along")]
+    taken: Annotated[list[TakenEdge], Says("the edges that something went along")]
     passed: Annotated[bool, Says("whether all goes where it was to go")]
 
 

@@ -49,7 +49,7 @@ from oaflow.runtime.policy import Trouble
 from oaflow.runtime.router import Route, Routed, dataset_of, enter, entities_of
 from oaflow.runtime.troubles import describe
 from oaflow.settings import Settings
-from oaflow.testing.account import Account
+from oaflow.testing.bookkeeping import Bookkeeper
 from oaflow.testing.memory import Memory
 from oaflow.testing.results import COUNTERS, Attempted, Failed, Lost, Ran, Sent
 from oaflow.testing.shelf import Shelf
@@ -118,7 +118,7 @@ class _Machine:
         self._failures: list[Failed] = []
         self._losses: list[Lost] = []
         self._notes: list[Note] = []
-        self._account = Account(index_stages(self._plan))
+        self._books = Bookkeeper(index_stages(self._plan))
         self._warnings: dict[str, str] = {}
         self._routed = Routed()
 
@@ -169,8 +169,8 @@ class _Machine:
             entities={entity.id: entity for entity in self._shelf.load(dataset, ids) if entity.id},
             findable=self._shelf.findable(dataset),
             notes=tuple(self._notes),
-            receipt=self._account.receipt(self._passage.id),
-            documents=self._account.documents,
+            receipt=self._books.receipt(self._passage.id),
+            documents=self._books.documents,
             deferred=tuple(self._deferred.jobs),
             warnings=tuple(self._warnings.values()),
             disabled=self._plan.disabled,
@@ -260,7 +260,7 @@ class _Machine:
             if kind == "too_deep":
                 self._failures.append(Failed(stage, "TooDeep", reason, attempts, None, tuple(documents)))
         self._notes += [Note(**note) for note in detail.get("notes", ())]
-        self._account.take(held.row.id, stage, outcome, detail, self._memory.parents(held))
+        self._books.take(held.row.id, stage, outcome, detail, self._memory.parents(held))
         if outcome != "chunk":
             said = f"{error.get('type')}: {error.get('message')}" if error else None
             self._attempts.append(Attempted(stage, job, outcome, said))
@@ -292,7 +292,7 @@ class _Machine:
         return self._plan.stages[name]
 
     def _bindings(self, origin: str, temp: Path | None) -> Bindings:
-        return Bindings(self._shelf, self._files, self._deferred, origin, _Runs(self._account), temp)
+        return Bindings(self._shelf, self._files, self._deferred, origin, _Runs(self._books), temp)
 
 
 class _Runs:
@@ -300,8 +300,8 @@ class _Runs:
     Stands for what is known of runs: there is this one.
     """
 
-    def __init__(self, account: Account) -> None:
-        self._account = account
+    def __init__(self, books: Bookkeeper) -> None:
+        self._books = books
 
     def past(self, run: str) -> AbstractContextManager[None]:
         """
@@ -313,7 +313,7 @@ class _Runs:
         """
         What became of its documents so far.
         """
-        return self._account.tallies()
+        return self._books.tallies()
 
 
 class _Deferred:

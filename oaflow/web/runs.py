@@ -133,7 +133,7 @@ def receipt(request: Request) -> Response:
     with site.desk.connection() as made:
         found = wanted_run(made, request.path_params["run"])
         bound = bound_plan(made, found)
-    known = browsing.account_of(site.desk, found, bound, line)
+    known = browsing.receipt_page(site.desk, found, bound, line)
     return site.page(
         request,
         "receipt",

@@ -134,6 +134,6 @@ def test_what_cannot_be_counted_is_not_shown_and_keeps_nobody_from_what_else_the
         raise EnvironmentProblem("the database is away")
 
     with pytest.raises(EnvironmentProblem):
-        page.desk.later.ask(("ways", run.id), away, patience=60)
+        page.desk.background.ask(("ways", run.id), away, patience=60)
 
     assert ways.look(page.connection, run, 100) == []

@@ -27,7 +27,7 @@ class Fact:
 
 
 @dataclass(slots=True)
-class Account:
+class Bookkeeper:
     """
     The account of one run.
 

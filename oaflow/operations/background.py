@@ -27,7 +27,7 @@ _TOLD = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Known(Generic[T]):
+class Snapshot(Generic[T]):
     """
     What was worked out: as of `at`, in so many seconds.
     """
@@ -43,7 +43,7 @@ class _Place:
     What is known under a key. `done` is when it was last worked out, of the clock that only goes ahead.
     """
 
-    known: Known[Any] | None = None
+    known: Snapshot[Any] | None = None
     error: OaflowError | None = None
     done: float = 0.0
     took: float = 0.0
@@ -51,7 +51,7 @@ class _Place:
 
 
 @dataclass(slots=True)
-class Later:
+class Background:
     """
     Works out one thing after the other, in two threads: something small need not wait for something large. They are
     there as long as something waits.
@@ -68,7 +68,7 @@ class Later:
 
     def ask(
         self, key: Hashable, work: Callable[[], T], *, fresh: float | None = None, patience: float = 0.0
-    ) -> Known[T] | None:
+    ) -> Snapshot[T] | None:
         """
         What is known under a key; None while it is worked out for the first time.
 
@@ -112,7 +112,7 @@ class Later:
         if self._threads < _THREADS:
             self._threads += 1
             # A daemon: nobody waits for it at the end.
-            Thread(target=self._work, name="oaflow later", daemon=True).start()
+            Thread(target=self._work, name="oaflow background", daemon=True).start()
 
     def _work(self) -> None:
         while (first := self._first()) is not None:
@@ -121,7 +121,7 @@ class Later:
             known, error = place.known, None
             try:
                 value = work()
-                known = Known(value, at, time.monotonic() - begun)
+                known = Snapshot(value, at, time.monotonic() - begun)
             except OaflowError as problem:
                 error = problem
             except Exception as problem:  # the thread is for all: it outlives what one of them meets
