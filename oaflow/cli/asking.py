@@ -42,7 +42,7 @@ def status(
     all: Annotated[bool, typer.Option("--all", "-a", help="The latest runs, one a line.")] = False,
     watched: Annotated[
         bool,
-        typer.Option("--watch", "-w", help="Go on showing it: all that go on, or RUN until it ends; q leaves."),
+        typer.Option("--watch", "-w", help="Keep showing it: all unfinished runs, or RUN until it ends; q quits."),
     ] = False,
     json: Json = False,
 ) -> int:
@@ -54,7 +54,7 @@ def status(
         from oaflow.errors import UsageError
 
         if all:
-            raise UsageError("--all and --watch exclude each other", help="--watch alone shows all runs that go on")
+            raise UsageError("--all and --watch exclude each other", help="--watch alone shows all unfinished runs")
         return follow(settings(), run, json=json)
     from oaflow.cli.output import say_json, screen, table
     from oaflow.cli.summary import print_details
@@ -85,19 +85,21 @@ def simulate(
     run: RunId = None,
     workers: Annotated[
         list[str] | None,
-        typer.Option("--workers", metavar="N|STAGE=N", help="So many workers; or of one stage, so many of its own."),
+        typer.Option(
+            "--workers", metavar="N|STAGE=N", help="How many workers; or, for one stage, how many of its own."
+        ),
     ] = None,
     executors: Annotated[
-        str | None, typer.Option("--executors", metavar="N", help="So many executors of each worker.")
+        str | None, typer.Option("--executors", metavar="N", help="How many executors each worker has.")
     ] = None,
     concurrency: Annotated[
         list[str] | None,
-        typer.Option("--concurrency", metavar="STAGE=N", help="So many jobs of a stage at once."),
+        typer.Option("--concurrency", metavar="STAGE=N", help="How many jobs of a stage run at once."),
     ] = None,
     json: Json = False,
 ) -> int:
     """
-    Tell how long a run would take with other workers or limits; 1,2,4 in place of a number tries each.
+    Estimate how long a run would take with other workers or limits; 1,2,4 in place of a number tries each.
     """
     from oaflow.cli.output import say_json
     from oaflow.cli.simulations import print_simulated
@@ -123,7 +125,7 @@ def failures(
         typer.Option(
             "--cause",
             metavar="CAUSE",
-            help="Only those of this cause; without it all are named.",
+            help="Only those with this cause; by default, all causes are listed.",
             autocompletion=completing.causes,
         ),
     ] = None,
@@ -160,7 +162,7 @@ def receipt(
     json: Json = False,
 ) -> int:
     """
-    Show what became of every document of a run; exit code 0 only where it balances.
+    Show what became of every document of a run; exit code 0 only if all are accounted for.
     """
     from rich.text import Text
 
@@ -215,7 +217,7 @@ def trace(
         str,
         typer.Argument(
             metavar="DOCUMENT|ENTITY|FILE",
-            help="An id, the SHA-1 of a file, the name of a document or its end, or a path.",
+            help="An id, the SHA-1 of a file, a document's name or the end of it, or a path.",
         ),
     ],
     dataset: Annotated[
@@ -227,7 +229,10 @@ def trace(
     run: Annotated[
         str | None,
         typer.Option(
-            "--run", metavar="RUN", help="In this run; default: the latest that had it.", autocompletion=completing.runs
+            "--run",
+            metavar="RUN",
+            help="In this run; default: the latest that had the document.",
+            autocompletion=completing.runs,
         ),
     ] = None,
     format: Annotated[
@@ -268,10 +273,11 @@ def logs(
     ] = None,
     job: Annotated[int | None, typer.Option("--job", metavar="JOB", help="Only lines of this job.")] = None,
     document: Annotated[
-        str | None, typer.Option("--document", metavar="DOCUMENT", help="Only lines about it: its id, or its name.")
+        str | None,
+        typer.Option("--document", metavar="DOCUMENT", help="Only lines about this document: its id, or its name."),
     ] = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines; 0: all.")] = 50,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing lines as they come.")] = False,
     json: Json = False,
 ) -> int:
     """

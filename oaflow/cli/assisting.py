@@ -18,8 +18,8 @@ def register(app: typer.Typer) -> None:
 
 def mcp() -> int:
     """
-    Answer an assistant about runs, failures and documents, as a server of the Model Context Protocol over stdin and
-    stdout; assistants start it themselves. It only looks.
+    Answer an assistant's questions about runs, failures and documents, as a Model Context Protocol server over
+    stdin and stdout; assistants start it themselves. It changes nothing.
     """
     refuse_alone(
         "mcp",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from oaflow.operations.comparing import Comparison
     from oaflow.plan import Plan
 
-NoImport = Annotated[bool, typer.Option("--no-import", help="Do not look at the functions of the stages.")]
+NoImport = Annotated[bool, typer.Option("--no-import", help="Do not check the functions of the stages.")]
 GivenParams = Annotated[
     list[str] | None, typer.Option("--param", "-p", metavar="KEY=VALUE", help="A param; decides which stages are off.")
 ]
@@ -50,19 +50,19 @@ def check(
         str, typer.Option("--format", "-f", metavar="FORMAT", help="text, concise, json, github, sarif or summary.")
     ] = "text",
     fix: Annotated[
-        bool, typer.Option("--fix", help="Mend in the files what is clear: a name, a missing drop, quotes.")
+        bool, typer.Option("--fix", help="Fix in the files what is clear: a name, a missing drop, quotes.")
     ] = False,
     db: Annotated[
         bool, typer.Option("--db", help="Ask the database too: its live workers, its limits, its runs in flight.")
     ] = False,
     param: Annotated[
         list[str] | None,
-        typer.Option("--param", "-p", metavar="KEY=VALUE", help="A param; with --db: of the run that is asked for."),
+        typer.Option("--param", "-p", metavar="KEY=VALUE", help="A param; with --db: a param of the run to check for."),
     ] = None,
     json: Json = False,
 ) -> int:
     """
-    Check pipelines; exit code 1 where one has a mistake.
+    Check pipelines; exit code 1 if one has a mistake.
     """
     from oaflow.cli.diagnostics import FORMATS, print_diagnostics, raise_failures
     from oaflow.cli.output import clean, count, remark, say_json
@@ -134,7 +134,10 @@ def graph(
     run: Annotated[
         str | None,
         typer.Option(
-            "--run", metavar="RUN", help="A run, with how far it has come; `latest`.", autocompletion=completing.runs
+            "--run",
+            metavar="RUN",
+            help="A run, to show how far it has come; or `latest`.",
+            autocompletion=completing.runs,
         ),
     ] = None,
     json: Json = False,
@@ -190,14 +193,14 @@ def plan(
     diff: Annotated[
         str | None,
         typer.Option(
-            "--diff", metavar="OLD", help="Say what changed since OLD: a pipeline, a plan in a .json file, or a run."
+            "--diff", metavar="OLD", help="Show what changed since OLD: a pipeline, a plan in a .json file, or a run."
         ),
     ] = None,
     no_import: NoImport = False,
     json: Json = False,
 ) -> int:
     """
-    Print the plan of a pipeline as canonical JSON, and its digest on stderr; or what changed since another one.
+    Print the plan of a pipeline as canonical JSON, and its digest on stderr; or the changes since another plan.
     """
     from oaflow.cli.output import remark, say, say_json
 
@@ -248,7 +251,7 @@ def route(
     pipeline: PipelineName,
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="STAGE", help="The stage that returned the job; with --against: only it."),
+        typer.Option("--at", metavar="STAGE", help="The stage that returned the job; with --against: only this stage."),
     ] = None,
     port: Annotated[str, typer.Option("--port", metavar="PORT", help="The port that it was returned on.")] = "default",
     job: Annotated[
@@ -260,13 +263,13 @@ def route(
         typer.Option("--against", metavar="RUN", help="What stages returned in RUN, in place of one job."),
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, metavar="N", help="With --against: of each stage, at most N hand-overs.")
+        int, typer.Option("--limit", min=1, metavar="N", help="With --against: at most N hand-overs of each stage.")
     ] = 1000,
     param: GivenParams = None,
     json: Json = False,
 ) -> int:
     """
-    Show where a job would go, with what decided; or what of a past run would go elsewhere.
+    Show where a job would go, and what decided it; or which jobs of a past run would now go elsewhere.
     """
     from oaflow.cli.output import say_json
     from oaflow.cli.routes import print_replay, print_routing
@@ -306,7 +309,7 @@ def try_tests(
     json: Json = False,
 ) -> int:
     """
-    Try the tests of pipelines: where their jobs would go; exit code 1 where one goes elsewhere.
+    Run the tests of pipelines, which say where jobs should go; exit code 1 if one goes elsewhere.
     """
     from oaflow.cli.output import say_json
     from oaflow.cli.running import show_mistakes
@@ -333,12 +336,12 @@ def try_tests(
 
 def explain(
     code: Annotated[
-        str | None, typer.Argument(metavar="CODE", help="As OAF201; all of them where it is left out.")
+        str | None, typer.Argument(metavar="CODE", help="For example OAF201; all are listed if it is left out.")
     ] = None,
     json: Json = False,
 ) -> int:
     """
-    Explain a mistake by its code: what it means, an example, and its repair.
+    Explain a mistake by its code: what it means, an example, and how to fix it.
     """
     from oaflow.cli.output import say, say_json, screen, table
     from oaflow.compiler import explain as explanation

@@ -21,16 +21,18 @@ def web(
     host: Annotated[
         str,
         typer.Option(
-            "--host", metavar="ADDRESS", help="Where to listen; others than this machine need OAFLOW_WEB_PASSWORD."
+            "--host",
+            metavar="ADDRESS",
+            help="Where to listen; to be reached from other machines it needs OAFLOW_WEB_PASSWORD.",
         ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="PORT", help="0: any that is free.")] = 8080,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="PORT", help="0: any free port.")] = 8080,
     read_only: Annotated[bool, typer.Option("--read-only", help="Nothing can be changed from the page.")] = False,
     open_it: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
     name: Annotated[
         list[str] | None,
         typer.Option(
-            "--name", metavar="NAME", help="A name of this machine that stands in addresses of the page; repeatable."
+            "--name", metavar="NAME", help="A name of this machine, under which browsers reach the page; repeatable."
         ),
     ] = None,
     trust_header: Annotated[
@@ -38,7 +40,7 @@ def web(
         typer.Option(
             "--trust-header",
             metavar="HEADER",
-            help="Let in who comes with this header, in which a reverse proxy says whom it has let in.",
+            help="Trust this header, in which a reverse proxy says who has logged in.",
         ),
     ] = None,
 ) -> int:

@@ -28,12 +28,14 @@ def schema(
         typer.Argument(metavar="COMMAND...", help="With --json-output: only what this command prints, as `db check`."),
     ] = None,
     json_output: Annotated[
-        bool, typer.Option("--json-output", help="In place of that of pipeline files: of what --json prints.")
+        bool,
+        typer.Option("--json-output", help="The schema of what --json prints, in place of that of pipeline files."),
     ] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")] = None,
 ) -> int:
     """
-    Print the JSON Schema of pipeline files, which editors complete and check by; or of what commands print with --json.
+    Print the JSON Schema of pipeline files, which editors use to complete and check them; or that of what commands
+    print with --json.
     """
     import json
 

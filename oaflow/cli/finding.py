@@ -36,7 +36,7 @@ def search(
     json: Json = False,
 ) -> int:
     """
-    Find documents that have all of the words; exit code 1 where there is none.
+    Find documents that contain all of the words; exit code 1 if there is none.
     """
     from oaflow.cli.output import clean, remark, say_indented, say_json, screen
 
@@ -67,7 +67,8 @@ def search(
 def entities(
     dataset: Dataset,
     schema: Annotated[
-        str | None, typer.Option("--schema", "-s", metavar="SCHEMA", help="Only this, and what descends from it.")
+        str | None,
+        typer.Option("--schema", "-s", metavar="SCHEMA", help="Only this schema, and those that descend from it."),
     ] = None,
 ) -> int:
     """

@@ -72,14 +72,14 @@ def delete(
         bool | None,
         typer.Option(
             "--files/--keep-files",
-            help="Whether files that no other dataset has go from the archive; default: from oaflow's own, not from one"
-            " that ARCHIVE_* names.",
+            help="Whether to delete from the archive the files that no other dataset has; default: yes in oaflow's own"
+            " archive, no in one that ARCHIVE_* names.",
         ),
     ] = None,
     json: Json = False,
 ) -> int:
     """
-    Delete a dataset: entities, search, runs with their jobs and history, and files that no other dataset has.
+    Delete a dataset: its entities, search index, runs with jobs and history, and the files that no other dataset has.
     """
     from oaflow.cli.output import clean, interactive, remark, say_json
     from oaflow.errors import UsageError

@@ -30,7 +30,7 @@ from oaflow.cli.pages import Pages
 
 app = typer.Typer(
     name="oaflow",
-    help="Pipelines over documents: declared, checked before anything runs, handed over exactly once.",
+    help="Document pipelines on Postgres: checked before anything runs, each job handed over exactly once.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -63,9 +63,7 @@ for group in GROUPS:
 @app.callback()
 def _root(
     version: Annotated[bool, version_option] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show where in the program an error came from; stands anywhere.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error; may stand anywhere.")] = False,
 ) -> None:
     pass
 

@@ -37,7 +37,7 @@ PipelineName = Annotated[
 ]
 RunId = Annotated[
     str | None,
-    typer.Argument(metavar="RUN", help="Id of a run; the latest where it is left out.", autocompletion=completing.runs),
+    typer.Argument(metavar="RUN", help="Id of a run; default: the latest.", autocompletion=completing.runs),
 ]
 Dataset = Annotated[
     str,
@@ -48,22 +48,22 @@ Inputs = Annotated[
 ]
 Params = Annotated[
     list[str] | None,
-    typer.Option("--param", "-p", metavar="KEY=VALUE", help="A param; given twice, the param is a list."),
+    typer.Option("--param", "-p", metavar="KEY=VALUE", help="Set a param; repeat it to give a list."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 LogFormat = Annotated[
     str | None,
     typer.Option(
-        "--log-format", metavar="FORMAT", help="text, or json: one object a line on stderr, what stages print, too."
+        "--log-format", metavar="FORMAT", help="text, or json: one object a line on stderr, also for what stages print."
     ),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", min=0, metavar="N", help="Worker processes of this command; 0: they are elsewhere."),
+    typer.Option(
+        "--workers", min=0, metavar="N", help="How many worker processes to start; 0: none, as others do the work."
+    ),
 ]
-Detach = Annotated[
-    bool, typer.Option("--detach", help="Leave it to a process in the background; print the run's name.")
-]
+Detach = Annotated[bool, typer.Option("--detach", help="Leave the run to a background process, and print its id.")]
 
 
 def settings(log_format: str | None = None) -> "Settings":

@@ -32,7 +32,7 @@ def rerun(
         typer.Option(
             "--stage",
             metavar="STAGE",
-            help="Only what this stage has done, and what follows it.",
+            help="Only what this stage did, and what follows from it.",
             autocompletion=completing.stages,
         ),
     ] = None,
@@ -42,7 +42,9 @@ def rerun(
     where: Annotated[
         str | None,
         typer.Option(
-            "--where", metavar="EXPR", help="Only jobs with an entity for which this holds, as with `where` of an edge."
+            "--where",
+            metavar="EXPR",
+            help="Only jobs with an entity for which this condition holds, as in the `where` of an edge.",
         ),
     ] = None,
     older_than: Annotated[
@@ -50,17 +52,17 @@ def rerun(
         typer.Option(
             "--older-than",
             metavar="STAGE=VERSION",
-            help="Only what went through other code there, but for later releases.",
+            help="Only what went through other code at this stage; code of later releases counts as the same.",
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run again, and end.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would run again.")] = False,
     workers: Workers = None,
     detach: Detach = False,
     json: Json = False,
 ) -> int:
     """
-    Do a part of a run again, as a run of its own: what it wrote before is replaced.
+    Repeat part of a run, as a run of its own: what it wrote before is replaced.
     """
     from oaflow.cli.output import clean, interactive, remark, say_json
     from oaflow.cli.verdicts import Limits

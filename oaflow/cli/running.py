@@ -42,35 +42,42 @@ def run(
     entities: Annotated[
         str | None, typer.Option("--input", "-i", metavar="FILE", help="FtM entities, one JSON a line; - is stdin.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run of this dataset.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the unfinished run of this dataset.")] = False,
     new: Annotated[
-        bool, typer.Option("--new", help="Cancel the unfinished run of this dataset, and start one.")
+        bool, typer.Option("--new", help="Cancel the unfinished run of this dataset, and start a new one.")
     ] = False,
     workers: Workers = None,
     at: Annotated[str | None, typer.Option("--at", metavar="STAGE", help="Start at this stage.")] = None,
     first: Annotated[
         int | None,
         typer.Option(
-            "--first", min=1, metavar="N", help="Only the first N that the first stage sends on, or of -i FILE."
+            "--first",
+            min=1,
+            metavar="N",
+            help="Only the first N jobs of the first stage, or the first N entities of -i FILE.",
         ),
     ] = None,
     max_failed: Annotated[
         str,
-        typer.Option("--max-failed", metavar="N|P%", help="So many failures (or percent of documents) exit with 0."),
+        typer.Option(
+            "--max-failed", metavar="N|P%", help="Exit with 0 even with so many failures (or percent of documents)."
+        ),
     ] = "0",
     stop_after: Annotated[
         str | None,
         typer.Option(
-            "--stop-after", metavar="N|P%", help="Cancel after so many failures (or percent of documents); else never."
+            "--stop-after",
+            metavar="N|P%",
+            help="Cancel the run after so many failures (or percent of documents); default: never.",
         ),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where something was unmatched.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if some output matched no edge.")] = False,
     detach: Detach = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Do again what has not changed since an earlier run, too.")
+        bool, typer.Option("--force", help="Also process what has not changed since an earlier run.")
     ] = False,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Take out of the dataset what is gone from the folders.")
+        bool, typer.Option("--prune", help="Remove from the dataset what is gone from the folders.")
     ] = False,
     log_format: LogFormat = None,
     json: Json = False,
@@ -128,7 +135,7 @@ def run(
 
 def resume(run: RunId = None, workers: Workers = None, detach: Detach = False, json: Json = False) -> int:
     """
-    Go on with a run, whatever stopped it.
+    Continue a run, whatever stopped it.
     """
     from oaflow.cli.verdicts import Limits
     from oaflow.operations.crew import crew_of
@@ -146,7 +153,7 @@ def retry(
         str | None,
         typer.Argument(
             metavar="RUN|JOB",
-            help="Id of a run; the latest where it is left out. With --here, of a job.",
+            help="Id of a run; default: the latest. With --here, the id of a job.",
             autocompletion=completing.runs,
         ),
     ] = None,
@@ -161,17 +168,17 @@ def retry(
         typer.Option(
             "--cause",
             metavar="CAUSE",
-            help="Only what failed for this, as `oaflow failures` names it.",
+            help="Only what failed for this cause, as `oaflow failures` names it.",
             autocompletion=completing.causes,
         ),
     ] = None,
     here: Annotated[
-        bool, typer.Option("--here", help="Run one failed job in this process: nothing is handed over or written.")
+        bool, typer.Option("--here", help="Run one failed job in this process, handing over and writing nothing.")
     ] = False,
     debugger: Annotated[
         bool | None,
         typer.Option(
-            "--pdb/--no-pdb", help="With --here: the debugger where it raises; in a terminal it is the default."
+            "--pdb/--no-pdb", help="With --here: open the debugger where it raises; the default in a terminal."
         ),
     ] = None,
     workers: Workers = None,
@@ -216,7 +223,7 @@ def _rehearse(job: str | None, debugger: bool | None) -> int:
 
 def pause(run: RunId = None, json: Json = False) -> int:
     """
-    Hold a run: what runs is handed over, and nothing more of it is begun until it is resumed.
+    Pause a run: jobs that are running are finished, and no more are started until it is resumed.
     """
     from oaflow.cli.output import remark, say_json
 
@@ -232,7 +239,7 @@ def pause(run: RunId = None, json: Json = False) -> int:
 
 def cancel(run: RunId = None, json: Json = False) -> int:
     """
-    Cancel a run: what waits is taken out, what runs is not handed over.
+    Cancel a run: jobs that wait are removed, and the results of those that are running are discarded.
     """
     from oaflow.cli.output import count, remark, say_json
 

@@ -25,13 +25,16 @@ def register(app: typer.Typer) -> None:
 
 def backup(
     target: Annotated[
-        Path, typer.Argument(metavar="FILE|FOLDER", help="A new file, or a folder where one with the time is made.")
+        Path,
+        typer.Argument(
+            metavar="FILE|FOLDER", help="A new file; or a folder, in which a file named by the time is made."
+        ),
     ],
     json: Json = False,
 ) -> int:
     """
-    Write the database, the archive of files and the reports of the data folder to one file, while runs go on. Of a
-    database server it makes no backup.
+    Back up the database, the archived files and the reports of the data folder to one file; runs may go on
+    meanwhile. It does not back up a database server.
     """
     from oaflow.cli.output import clean, count, remark, say, say_json
     from oaflow.quantities import data_size
@@ -49,12 +52,12 @@ def backup(
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="What oaflow backup wrote.")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A file that oaflow backup wrote.")],
     json: Json = False,
 ) -> int:
     """
-    Make the data folder from a backup; it must be empty. Runs that had not ended go on where the backup was taken, as
-    soon as somebody resumes them.
+    Restore the data folder, which must be empty, from a backup. Runs that had not ended continue from the moment of
+    the backup, once you resume them.
     """
     from datetime import datetime
 

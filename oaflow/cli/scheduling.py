@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     Adds the commands of this group.
     """
     schedule = typer.Typer(
-        help="Runs that a worker begins by the clock.",
+        help="Schedule runs, which a worker starts at set times.",
         no_args_is_help=True,
         rich_markup_mode=None,
         cls=Pages,
@@ -41,13 +41,13 @@ def add(
     ],
     inputs: Inputs = None,
     param: Params = None,
-    zone: Annotated[str, typer.Option("--timezone", metavar="ZONE", help="What the times are of.")] = "UTC",
+    zone: Annotated[str, typer.Option("--timezone", metavar="ZONE", help="The time zone of these times.")] = "UTC",
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Default: PIPELINE-DATASET.")] = None,
     json: Json = False,
 ) -> int:
     """
-    Have workers run a pipeline over a dataset at these times, as its file is now: one run for each time, also with
-    many workers, and one for all times at which there was none.
+    Have workers run a pipeline over a dataset at these times, as its file is now: one run each time, however many
+    workers there are, and one for all times missed while there was no worker.
     """
     from oaflow.cli.output import clean, remark, say_json
     from oaflow.cli.running import params_of, show_mistakes
@@ -70,7 +70,7 @@ def add(
 
 def list_(json: Json = False) -> int:
     """
-    List the schedules: when each is due, and what came of the last time.
+    List the schedules: when each is due next, and how the last time went.
     """
     from oaflow.cli.output import clean, remark, say_json, screen, table
     from oaflow.operations import scheduling
@@ -102,9 +102,9 @@ def list_(json: Json = False) -> int:
     return 0
 
 
-def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="Of the schedule.")]) -> int:
+def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the schedule.")]) -> int:
     """
-    Take a schedule out; a run that it has begun goes on.
+    Remove a schedule; a run that it has started goes on.
     """
     from oaflow.cli.output import clean, remark
 

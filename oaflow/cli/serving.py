@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
         "limit", cls=Page, rich_help_panel=panel, epilog="Example: oaflow limit ocr/stages.read --concurrency 3"
     )(limit)
     db = typer.Typer(
-        help="The database: its schema, and what is old in it.",
+        help="Manage the database: its schema, and old jobs and history.",
         no_args_is_help=True,
         rich_markup_mode=None,
         cls=Pages,
@@ -58,8 +58,8 @@ def worker(
     log_format: LogFormat = None,
 ) -> int:
     """
-    Work on the jobs of all runs, until a signal comes: the first drains, the second stops at once. A database that does
-    not answer is waited for.
+    Work on the jobs of all runs until a signal comes: the first lets running jobs finish, the second stops at once.
+    If the database does not answer, the worker waits for it.
     """
     import os
     from contextlib import ExitStack
@@ -109,18 +109,18 @@ def worker(
 
 
 def limit(
-    name: Annotated[str | None, typer.Argument(metavar="QUEUE/TASK", help="Of which; default: shows all.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="QUEUE/TASK", help="The task; default: shows all.")] = None,
     concurrency: Annotated[
-        int | None, typer.Option("--concurrency", min=1, metavar="N", help="So many jobs run at once.")
+        int | None, typer.Option("--concurrency", min=1, metavar="N", help="How many jobs run at once.")
     ] = None,
     rate: Annotated[
-        str | None, typer.Option("--rate", metavar="N/TIME", help="So many jobs begin in a time: 50/s, 1000/m.")
+        str | None, typer.Option("--rate", metavar="N/TIME", help="How many jobs start in a time: 50/s, 1000/m.")
     ] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="What the plans of the runs say holds again.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Go back to what the plans of the runs say.")] = False,
     json: Json = False,
 ) -> int:
     """
-    Show, set or clear how much of a task is done at once, over all workers and runs: it holds from now on.
+    Show, set or clear how many jobs of a task run at once, across all workers and runs; effective immediately.
     """
     from oaflow.cli.output import remark, say_json, screen, table
 
@@ -151,7 +151,7 @@ def limit(
 
 def doctor(json: Json = False) -> int:
     """
-    Look at the environment and the database; exit code 3 where something is wrong.
+    Check the environment and the database; exit code 3 if something is wrong.
     """
     from rich.table import Table
 
@@ -182,25 +182,25 @@ def doctor(json: Json = False) -> int:
 
 
 def migrate(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
     entity_indexes: Annotated[
         bool | None,
         typer.Option(
             "--entity-indexes/--no-entity-indexes",
-            help="Whether entity tables that others made get the index that they lack; in a terminal it is asked.",
+            help="Whether to add the missing index to entity tables that others made; in a terminal you are asked.",
         ),
     ] = None,
     capture: Annotated[
         bool | None,
         typer.Option(
             "--capture/--no-capture",
-            help="Make, or take away, triggers that take down what services hand over; for `external` stages.",
+            help="Create, or remove, triggers that record what services hand over; for `external` stages.",
         ),
     ] = None,
     json: Json = False,
 ) -> int:
     """
-    Bring the database to this program's schema.
+    Migrate the database to this program's schema.
     """
     from oaflow.cli.output import clean, count, interactive, remark, say, say_json
     from oaflow.operations.schema import db_migrate
@@ -244,14 +244,14 @@ def lacking(tables: Sequence[str]) -> Iterator[str]:
 def prune(
     older_than: Annotated[
         float | None,
-        typer.Option("--older-than", min=0, metavar="DAYS", help="Days; default: what OAFLOW_KEEP says, 90."),
+        typer.Option("--older-than", min=0, metavar="DAYS", help="Days; default: OAFLOW_KEEP, which is 90."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many jobs would go, and do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show how many jobs would be removed.")] = False,
     json: Json = False,
 ) -> int:
     """
-    Take out jobs that have ended, and history, older than so many days. Workers take out history each hour, and on
-    oaflow's own server jobs, too.
+    Remove ended jobs and history that are older than so many days. Workers remove old history each hour, and on
+    oaflow's own server old jobs, too.
     """
     from oaflow.cli.output import clean, count, remark, say_json
     from oaflow.operations.schema import db_prune
@@ -278,13 +278,13 @@ def upgrade(
         typer.Option(
             "--programs",
             metavar="FOLDER",
-            help="Where postgres and pg_ctl of the PostgreSQL that made the data are; default: where Debian has them.",
+            help="Where postgres and pg_ctl of the PostgreSQL that made the data are; default: as on Debian.",
         ),
     ] = None,
     json: Json = False,
 ) -> int:
     """
-    Bring oaflow's own database to the PostgreSQL that this oaflow has. The old data are kept beside it.
+    Upgrade oaflow's own database to the PostgreSQL that comes with this oaflow. The old data are kept beside it.
     """
     from oaflow.cli.output import clean, remark, say_json
     from oaflow.operations.upgrading import db_upgrade
@@ -307,7 +307,7 @@ def upgrade(
 
 def check(json: Json = False) -> int:
     """
-    Look at the schema of the database; exit code 3 where this program cannot work with it.
+    Check the schema of the database; exit code 3 if this program cannot work with it.
     """
     from oaflow.cli.output import clean, remark, say, say_json
     from oaflow.operations.schema import db_check

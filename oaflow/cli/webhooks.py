@@ -12,7 +12,7 @@ from oaflow.cli.pages import Page, Pages
 
 _ADD = "oaflow webhook add https://example.org/hook"
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the webhook.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the webhook.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
     Adds the commands of this group.
     """
     webhook = typer.Typer(
-        help="Addresses that are told of the end of a run.",
+        help="Manage webhooks: addresses that are told when a run ends.",
         no_args_is_help=True,
         rich_markup_mode=None,
         cls=Pages,
@@ -34,16 +34,16 @@ def register(app: typer.Typer) -> None:
 
 
 def add(
-    url: Annotated[str, typer.Argument(metavar="URL", help="Gets a POST for each run that ends.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="Receives a POST for each run that ends.")],
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Default: the host of the URL.")] = None,
     pipeline: Annotated[
-        str | None, typer.Option("--pipeline", metavar="PIPELINE", help="Only runs of this one; default: all.")
+        str | None, typer.Option("--pipeline", metavar="PIPELINE", help="Only runs of this pipeline; default: all.")
     ] = None,
     json: Json = False,
 ) -> int:
     """
-    Have an address told when a run is finished, incomplete or cancelled, from now on. Workers send it, signed with
-    OAFLOW_WEBHOOK_SECRET; each end comes at least once.
+    Add an address that is told, from now on, when a run is finished, incomplete or cancelled. Workers send this,
+    signed with OAFLOW_WEBHOOK_SECRET; each end is sent at least once.
     """
     from oaflow.cli.output import clean, remark, say_json
     from oaflow.operations import webhooks
@@ -64,7 +64,7 @@ def add(
 
 def list_(json: Json = False) -> int:
     """
-    List the webhooks: what they were not told yet, and why.
+    List the webhooks, with what could not be delivered yet, and why.
     """
     from oaflow.cli.output import clean, remark, say_json, screen, table
     from oaflow.operations import webhooks
@@ -105,7 +105,8 @@ def list_(json: Json = False) -> int:
 
 def try_(name: Name, json: Json = False) -> int:
     """
-    Send an example now; where it is accepted, what the webhook was not told yet is sent again. Exit code 1 where not.
+    Send an example now. If it is accepted, what could not be delivered yet is sent again; if not, the exit code is
+    1.
     """
     from oaflow.cli.output import clean, count, remark, say_json
 
@@ -122,7 +123,7 @@ def try_(name: Name, json: Json = False) -> int:
 
 def remove(name: Name) -> int:
     """
-    Take a webhook out, with what it was not told yet.
+    Remove a webhook, and what it has not been told yet.
     """
     from oaflow.cli.output import clean, remark
 

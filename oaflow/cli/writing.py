@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
 
 
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The pipeline's name; a folder may stand before it.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The pipeline's name, with a folder before it if you like.")
+    ],
 ) -> int:
     """
     Begin a pipeline: a file, a module with its stages, and a test, which can be run as they are.
@@ -39,12 +41,10 @@ def new(
 
 def fmt(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pipeline files.")],
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit with 1 where a file would change.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if a file would change.")] = False,
 ) -> int:
     """
-    Put pipeline files into one way of indents and spaces; comments and orders stay.
+    Format pipeline files: indentation and spacing; comments and order stay as they are.
     """
     from oaflow.cli.diagnostics import print_diagnostics
     from oaflow.cli.output import clean, complain, remark
@@ -71,7 +71,7 @@ def fmt(
 def import_env(
     file: Annotated[
         str | None,
-        typer.Argument(metavar="FILE", help="Lines of NAME=value, as in .env; -: stdin. Else the environment."),
+        typer.Argument(metavar="FILE", help="Lines of NAME=value, as in .env; -: stdin. Default: the environment."),
     ] = None,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="The pipeline's name.")] = "openaleph",
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")] = None,
