@@ -40,7 +40,7 @@ from oaflow.runtime.troubles import describe
 MOST_AT_ONCE = 10_000
 
 # A part of a stream is cut at whichever comes first. By count: 100 instead of 500 cost twice as much of worker and
-# database for each job, and a part at a time is all that a lane sends.
+# database for each job, and a part at a time is all that a channel of the completer sends.
 CHUNK_JOBS = 500
 CHUNK_BYTES = 1_000_000
 CHUNK_SECONDS = 0.2

@@ -17,12 +17,12 @@ log = logging.getLogger(__name__)
 
 GROUP = 100
 
-# Seconds from one statement of a lane to the next, where it is busy. A group of two costs hardly more than one: at 190
-# jobs a second this halved the statements, and what they cost on both sides.
+# Seconds from one statement of a busy channel to the next. A group of two costs hardly more than one: at 190 jobs a
+# second this halved the statements, and what they cost on both sides.
 PAUSE = 0.01
 
-# A lane is busy that sent so many within so many seconds. One that is not sends at once: where there is little to do a
-# pause saves nothing, and the next stage waits for it (95 of 100 hops took up to 11 ms, and 3.6 without).
+# A channel is busy if it sent so many within so many seconds. Any other sends at once: with little to do, a pause saves
+# nothing, and the next stage waits for it (95 of 100 hops took up to 11 ms, and 3.6 without).
 BUSY, BUSY_SECONDS = 4, 0.1
 
 # The answer for a job that was failed, since Postgres did not take what it hands over.
@@ -40,24 +40,24 @@ class Completer:
     """
     Takes completions at once, and tells later what became of each.
 
-    Several lanes send at the same time; all parts of one job go through one lane, in order.
+    Several channels send at the same time; all parts of one job go through one channel, in order.
 
     Args:
         wire: to the database.
         settled: called with each completion and its answer; `refused` where Postgres did not take what it carries.
         begin: called with each group before it is sent, and answers what is sent in its place.
-        lanes: statements on the wire at the same time.
-        pause: seconds from the beginning of a statement to the next one of its lane, unless a whole group waits.
+        channels: statements on the wire at the same time.
+        pause: seconds from the beginning of a statement to the next one of its channel, unless a whole group waits.
     """
 
     def __init__(
-        self, wire: Wire, settled: Settled, *, begin: Begin = _as_they_are, lanes: int = 2, pause: float = PAUSE
+        self, wire: Wire, settled: Settled, *, begin: Begin = _as_they_are, channels: int = 2, pause: float = PAUSE
     ) -> None:
         self._wire, self._settled, self._begin, self._pause = wire, settled, begin, pause
         # No asyncio.Queue: its put, get and task_done cost 3 us a job.
-        self._queues: list[deque[Completion]] = [deque() for _ in range(lanes)]
-        self._filled = [asyncio.Event() for _ in range(lanes)]
-        self._enough = [1] * lanes  # how many must wait in a lane for it to be told
+        self._queues: list[deque[Completion]] = [deque() for _ in range(channels)]
+        self._filled = [asyncio.Event() for _ in range(channels)]
+        self._enough = [1] * channels  # how many must wait in a channel for it to be told
         self._answered = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.worker = 0
@@ -69,7 +69,7 @@ class Completer:
         """
         self.worker = worker
         self._tasks = [
-            asyncio.create_task(self._lane(number), name=f"oaflow completer {number}")
+            asyncio.create_task(self._channel(number), name=f"oaflow completer {number}")
             for number in range(len(self._queues))
         ]
 
@@ -78,11 +78,11 @@ class Completer:
         Send soon.
         """
         self.waiting += 1
-        lane = completion.job % len(self._queues)
-        queue = self._queues[lane]
+        channel = completion.job % len(self._queues)
+        queue = self._queues[channel]
         queue.append(completion)
-        if len(queue) == self._enough[lane]:
-            self._filled[lane].set()
+        if len(queue) == self._enough[channel]:
+            self._filled[channel].set()
 
     async def idle(self) -> None:
         """
@@ -108,7 +108,7 @@ class Completer:
             queue.clear()
         self._answered.set()
 
-    async def _lane(self, number: int) -> None:
+    async def _channel(self, number: int) -> None:
         loop, queue, filled = asyncio.get_running_loop(), self._queues[number], self._filled[number]
         held: list[Completion] = []  # parts of a job that is already in the group: they go with the next one
         lately: deque[float] = deque(maxlen=BUSY)
@@ -136,8 +136,8 @@ class Completer:
 
     async def _rest(self, number: int, seconds: float) -> None:
         """
-        Wait until a whole group is there, so long at most. By the clock alone, lanes that have all that is in hand keep
-        the loop waiting: two groups each 10 ms are 20,000 jobs a second.
+        Wait until a whole group is there, so long at most. By the clock alone, channels that have all that is in hand
+        keep the loop waiting: two groups each 10 ms are 20,000 jobs a second.
         """
         filled = self._filled[number]
         filled.clear()

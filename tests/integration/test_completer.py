@@ -30,12 +30,12 @@ async def sending(
     book: Book, worker: int, act: Callable[[Completer, Answers], Awaitable[None]], **options: Any
 ) -> None:
     """
-    Let an act put completions into a completer of one lane, and read what becomes of them.
+    Let an act put completions into a completer of one channel, and read what becomes of them.
     """
     answers: Answers = asyncio.Queue()
     async with lean_pool(conninfo=book.uri, min_size=1, configure=autocommit, open=False) as pool:
         completer = Completer(
-            Wire(lambda: pool), lambda item, answer: answers.put_nowait((item.job, answer)), lanes=1, **options
+            Wire(lambda: pool), lambda item, answer: answers.put_nowait((item.job, answer)), channels=1, **options
         )
         completer.start(worker)
         async with asyncio.timeout(HANG):
@@ -43,7 +43,7 @@ async def sending(
         completer.stop()
 
 
-def test_what_a_busy_lane_gets_soon_after_a_statement_goes_out_together_with_what_follows(book: Book) -> None:
+def test_what_a_busy_channel_gets_soon_after_a_statement_goes_out_together_with_what_follows(book: Book) -> None:
     worker = book.worker()
     *first, second, third = book.enter(BUSY + 2)
     book.claim(worker)
@@ -62,7 +62,7 @@ def test_what_a_busy_lane_gets_soon_after_a_statement_goes_out_together_with_wha
     assert groups(book) == [first, [second, third]]
 
 
-def test_a_busy_lane_waits_no_longer_than_until_a_group_is_full(book: Book) -> None:
+def test_a_busy_channel_waits_no_longer_than_until_a_group_is_full(book: Book) -> None:
     worker = book.worker()
     jobs = book.enter(BUSY + GROUP)
     book.claim(worker, BUSY + GROUP)
@@ -72,7 +72,7 @@ def test_a_busy_lane_waits_no_longer_than_until_a_group_is_full(book: Book) -> N
             for number, job in enumerate(part):
                 completer.put(book.done(job))
                 if number == GROUP // 2:
-                    await asyncio.sleep(0.1)  # the lane rests by now
+                    await asyncio.sleep(0.1)  # the channel rests by now
             assert [await answers.get() for _ in part] == [(job, "applied") for job in part]
 
     asyncio.run(sending(book, worker, act, pause=10 * HANG))
@@ -80,7 +80,7 @@ def test_a_busy_lane_waits_no_longer_than_until_a_group_is_full(book: Book) -> N
     assert groups(book) == [jobs[:BUSY], jobs[BUSY:]]
 
 
-def test_a_lane_with_little_to_do_sends_at_once(book: Book) -> None:
+def test_a_channel_with_little_to_do_sends_at_once(book: Book) -> None:
     worker = book.worker()
     jobs = book.enter(BUSY - 1)
     book.claim(worker)
