@@ -3,7 +3,7 @@ Following a run to its end: what it does, who works on it, and what it waits for
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import psycopg
 from psycopg import Connection
 
 from oaflow.entities.store import EntityStoreError
-from oaflow.ledger.runs import Run, find_run, mark, stop
+from oaflow.ledger.runs import find_run, mark, stop
 from oaflow.ledger.workers import Waiting, recover
 from oaflow.operations.again import settle
 from oaflow.operations.binding import store_of
@@ -168,88 +168,154 @@ def follow(
         interrupts: counts the signals that came.
         link: to the database; None: one of its own.
     """
-    settings = database.settings
-    order = in_order(bound)
-    link = link or Link(database, "oaflow follow")
-    away = False
-    paused: str | None = None
-    told: frozenset[tuple[str, str]] = frozenset()
-    dead: set[int] = set()
-    asked = estimated = now()
-    estimate: Estimate | None = None
-    status: RunStatus | None = None
+    following = _Following(database, run, bound, supervisor, link or Link(database, "oaflow follow"), now)
     try:
         while True:
-            if supervisor is not None:
-                for event in supervisor.poll():
-                    if isinstance(event, Died):
-                        dead.update(event.workers)
-                        yield WorkerDied(event.pid, event.code, event.log, event.pause)
+            yield from following.deaths()
             if interrupts.count:
-                break
+                yield from following.leave(interrupts)
+                return
             try:
-                connection = link.get()
-                if dead:
-                    recover(connection, dead, settings.dead_after)
-                    dead.clear()
-                status = status_of(connection, _found(connection, run), order)
-                # Workers ask this too, every heartbeat: here it is sooner.
-                if status.total("failed") and stop(connection, run):
-                    status = status_of(connection, _found(connection, run), order)
-                if away:
-                    away = False
-                    yield Reachable()
-                if (status.run.reason or "" if status.run.state == "paused" else None) != paused:
-                    paused = status.run.reason or "" if status.run.state == "paused" else None
-                    yield Paused(paused)
-                if now() - estimated >= _ESTIMATE_EVERY:
-                    estimated = now()
-                    estimate = estimate_of(connection, status.run, bound, status.stages, settings.dead_after)
-                yield Progress(status, exhausted(status, bound), estimate)
-                if not status.run.open:
-                    if status.total("done") >= _MANY:
-                        yield Settles()
-                    # Where the entity store is away, the next run of this pipeline does it.
-                    with suppress(EntityStoreError), store_of(settings, database.address.uri) as store:
-                        settle(connection, store, run)
-                    status = status_of(connection, _found(connection, run), order)
-                    yield Finished(status, False, account_of(connection, run, bound, settings.report(run)))
+                if (yield from following.look()):
                     return
-                if supervisor is not None and not supervisor.workers:
-                    asked = now()  # its own are on their way
-                if now() - asked >= _UNSERVED_AFTER:
-                    asked = now()
-                    waiting = waiting_of(connection, status.run, bound, settings.dead_after)
-                    waiting = nobodys(waiting, own=supervisor is not None)
-                    names = frozenset((job.queue, job.task) for job in waiting)
-                    if names - told:
-                        yield Waits(tuple(waiting))
-                    told = names
-                link.wait(_LOOK)
+                following.link.wait(_LOOK)
             except psycopg.OperationalError as error:
-                if not away:
-                    away = True
-                    yield Unreachable(link.why(error))
+                yield from following.lose(error)
                 sleep(_RETRY)
+    finally:
+        following.link.close()
+
+
+class _Following:
+    """
+    A run that is followed: what was last seen of it, and what was said.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        run: str,
+        bound: BoundPlan,
+        supervisor: Supervisor | None,
+        link: Link,
+        now: Callable[[], float],
+    ) -> None:
+        self.link = link
+        self._database, self._settings = database, database.settings
+        self._run, self._bound, self._order = run, bound, in_order(bound)
+        self._supervisor, self._now = supervisor, now
+        self._dead: set[int] = set()  # workers whose jobs are still to come back
+        self._away = False
+        self._paused: str | None = None
+        self._told: frozenset[tuple[str, str]] = frozenset()
+        self._asked = self._estimated = now()
+        self._estimate: Estimate | None = None
+        self._status: RunStatus | None = None
+
+    def deaths(self) -> Iterator[CommandEvent]:
+        """
+        The workers of this command that have died since this was last asked.
+        """
+        for event in self._supervisor.poll() if self._supervisor is not None else ():
+            if isinstance(event, Died):
+                self._dead.update(event.workers)
+                yield WorkerDied(event.pid, event.code, event.log, event.pause)
+
+    def look(self) -> Generator[CommandEvent, None, bool]:
+        """
+        Looks once how the run stands.
+
+        Returns:
+            Whether it has ended, and all is said.
+
+        Raises:
+            psycopg.OperationalError: the database is away.
+        """
+        connection = self.link.get()
+        if self._dead:
+            recover(connection, self._dead, self._settings.dead_after)
+            self._dead.clear()
+        status = self._look_at(connection)
+        # Workers ask this too, every heartbeat: here it is sooner.
+        if status.total("failed") and stop(connection, self._run):
+            status = self._look_at(connection)
+        if self._away:
+            self._away = False
+            yield Reachable()
+        paused = status.run.reason or "" if status.run.state == "paused" else None
+        if paused != self._paused:
+            self._paused = paused
+            yield Paused(paused)
+        if self._now() - self._estimated >= _ESTIMATE_EVERY:
+            self._estimated = self._now()
+            self._estimate = estimate_of(connection, status.run, self._bound, status.stages, self._settings.dead_after)
+        yield Progress(status, exhausted(status, self._bound), self._estimate)
+        if not status.run.open:
+            yield from self._end(connection, status)
+            return True
+        yield from self._unserved(connection, status)
+        return False
+
+    def lose(self, error: psycopg.OperationalError) -> Iterator[CommandEvent]:
+        """
+        The database is away, which is said once.
+        """
+        if not self._away:
+            self._away = True
+            yield Unreachable(self.link.why(error))
+
+    def leave(self, interrupts: Signalled) -> Iterator[CommandEvent]:
+        """
+        Leaves the run before its end, as signals ask: drains the workers of this command and marks it as interrupted.
+        """
         signal = interrupts.last.name if interrupts.last is not None else "SIGINT"
-        if supervisor is not None:
+        if self._supervisor is not None:
             yield Draining(signal)
-            ended = supervisor.stop(hurry=lambda: interrupts.count > 1)
-            dead.update(worker for event in ended if isinstance(event, Ended | Died) for worker in event.workers)
+            ended = self._supervisor.stop(hurry=lambda: interrupts.count > 1)
+            self._dead.update(worker for event in ended if isinstance(event, Ended | Died) for worker in event.workers)
         account: Account | None = None
         with suppress(psycopg.OperationalError):  # `resume` goes on with a run that nobody could mark, too
-            connection = link.get()
-            if supervisor is not None:
+            connection = self.link.get()
+            if self._supervisor is not None:
                 # What was killed has given nothing back.
-                recover(connection, dead, settings.dead_after)
+                recover(connection, self._dead, self._settings.dead_after)
                 # Marked last: a run whose last job ended meanwhile is finished, and stays so.
-                mark(connection, run, "interrupted", f"by {signal}")
-            status = status_of(connection, _found(connection, run), order)
-            account = account_of(connection, run, bound, settings.report(run))
-        if status is not None:
-            yield Finished(status, status.run.open, account)
-    finally:
-        link.close()
+                mark(connection, self._run, "interrupted", f"by {signal}")
+            self._look_at(connection)
+            account = self._account(connection)
+        if self._status is not None:
+            yield Finished(self._status, self._status.run.open, account)
+
+    def _end(self, connection: Connection[Any], status: RunStatus) -> Iterator[CommandEvent]:
+        if status.total("done") >= _MANY:
+            yield Settles()
+        # Where the entity store is away, the next run of this pipeline does it.
+        with suppress(EntityStoreError), store_of(self._settings, self._database.address.uri) as store:
+            settle(connection, store, self._run)
+        yield Finished(self._look_at(connection), False, self._account(connection))
+
+    def _unserved(self, connection: Connection[Any], status: RunStatus) -> Iterator[CommandEvent]:
+        if self._supervisor is not None and not self._supervisor.workers:
+            self._asked = self._now()  # its own are on their way
+        if self._now() - self._asked < _UNSERVED_AFTER:
+            return
+        self._asked = self._now()
+        waiting = waiting_of(connection, status.run, self._bound, self._settings.dead_after)
+        waiting = nobodys(waiting, own=self._supervisor is not None)
+        names = frozenset((job.queue, job.task) for job in waiting)
+        if names - self._told:
+            yield Waits(tuple(waiting))
+        self._told = names
+
+    def _look_at(self, connection: Connection[Any]) -> RunStatus:
+        found = find_run(connection, self._run)
+        if found is None:
+            raise NoSuchRunError(self._run)
+        self._status = status_of(connection, found, self._order)
+        return self._status
+
+    def _account(self, connection: Connection[Any]) -> Account:
+        return account_of(connection, self._run, self._bound, self._settings.report(self._run))
 
 
 def nobodys(waiting: Sequence[Waiting], *, own: bool) -> list[Waiting]:
@@ -258,13 +324,6 @@ def nobodys(waiting: Sequence[Waiting], *, own: bool) -> list[Waiting]:
     says of every function that it can run it or why not; on a busy machine that comes late, and is no trouble.
     """
     return [job for job in waiting if not own or job.external or job.reason is not None]
-
-
-def _found(connection: Connection[Any], run: str) -> Run:
-    found = find_run(connection, run)
-    if found is None:
-        raise NoSuchRunError(run)
-    return found
 
 
 def exhausted(status: RunStatus, bound: BoundPlan) -> bool:
