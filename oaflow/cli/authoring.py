@@ -166,7 +166,7 @@ def graph(
             )
         picture = graph_of_run(settings(), None if run == "latest" else run)
     elif pipeline is None:
-        raise UsageError("it is not said what to draw", help="oaflow graph PIPELINE, or oaflow graph --run RUN")
+        raise UsageError("there is nothing to draw", help="oaflow graph PIPELINE, or oaflow graph --run RUN")
     else:
         program = load(locate(pipeline), imports=False)
         show_mistakes(program)

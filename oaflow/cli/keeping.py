@@ -91,7 +91,7 @@ def delete(
             return True
         if not interactive():
             raise UsageError(
-                "nothing was deleted: nobody is there to be asked", help=f"oaflow delete -d {dataset} --yes"
+                "nothing was deleted: there is no terminal to ask in", help=f"oaflow delete -d {dataset} --yes"
             )
         return typer.confirm("delete all of it?", default=False, err=True)
 

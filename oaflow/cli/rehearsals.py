@@ -42,7 +42,7 @@ def debug(error: BaseException) -> None:
     The debugger, where it was raised.
     """
     remark(f"{type(error).__name__}: {shortened(error, _LONGEST)}", "red")
-    remark("the debugger stands where it was raised: u and d go through the calls, q leaves")
+    remark("the debugger stopped where the error was raised: u and d move through the calls, q quits")
     pdb.post_mortem(error.__traceback__)
 
 

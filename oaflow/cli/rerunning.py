@@ -83,7 +83,7 @@ def rerun(
         if dry_run or yes:
             return not dry_run
         if not interactive():
-            raise UsageError("nothing was begun: nobody is there to be asked", help="add --yes, or --dry-run")
+            raise UsageError("nothing was started: there is no terminal to ask in", help="add --yes, or --dry-run")
         refused = not typer.confirm("do it again?", default=True, err=True)
         return not refused
 

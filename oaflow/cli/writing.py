@@ -63,7 +63,7 @@ def fmt(
             wrong = True
         else:
             if changed:
-                remark(f"{clean(file)} {'would change' if check else 'is written anew'}")
+                remark(f"{clean(file)} {'would change' if check else 'was formatted'}")
             wrong = wrong or (check and changed)
     return int(wrong)
 

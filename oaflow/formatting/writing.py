@@ -69,7 +69,7 @@ def _in_order(before: Layout) -> str:
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = 0 if mark is None else mark.line + 1
-        raise FormatError(line, "this cannot be written anew", "write it in another form") from error
+        raise FormatError(line, "this cannot be formatted", "write it in another form") from error
     kept = [comment.text for comment in after.comments]
     for comment in before.comments:
         if comment.text not in kept:
@@ -80,7 +80,7 @@ def _in_order(before: Layout) -> str:
     tidy = "\n".join(_tidied(before, after)).strip("\n") + "\n"
     # By how they are written down, where 1 is not true, and the order of keys counts.
     if repr(load_text(tidy).data) != repr(before.data):
-        raise FormatError(0, "the file would mean something else then", "this is a bug of oaflow: leave it as it is")
+        raise FormatError(0, "this would change what the file means", "this is a bug of oaflow: leave it as it is")
     return tidy
 
 

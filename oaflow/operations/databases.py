@@ -120,7 +120,9 @@ class NulError(UsageError):
     """
 
     def __init__(self) -> None:
-        super().__init__("a NUL character (\\0) is in a name or text, and the database holds none", help="leave it out")
+        super().__init__(
+            "a NUL character (\\0) is in a name or text, and the database cannot store it", help="leave it out"
+        )
 
 
 @contextmanager

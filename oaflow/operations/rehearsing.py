@@ -95,7 +95,7 @@ def rehearse(
         raised: told of what the stage function raised, while the job's files are there, and what it reaches is bound.
 
     Raises:
-        UsageError: it is under no failures, or was never a job.
+        UsageError: it is not among the failures, or was never a job.
         TaskError: the function is not there.
     """
     with ExitStack() as stack:
@@ -138,7 +138,7 @@ def rehearse(
 def _wanted(connection: Connection[Any], job: int) -> tuple[FailedJob, Mapping[str, Any]]:
     failed = failed_job(connection, job)
     if failed is None:
-        raise UsageError(f"job {job} is under no failures", help="oaflow failures --json   (names the jobs)")
+        raise UsageError(f"job {job} is not among the failures", help="oaflow failures --json   (names the jobs)")
     if failed.args is None:
         raise UsageError(f"what failed as {job} was never a job: {failed.message}")
     return failed, failed.args

@@ -250,10 +250,10 @@ def pause(settings: Settings, run: str | None) -> Run:
     with connection(settings) as made:
         found = ledger.latest_run(made, states=("running",)) if run is None else wanted_run(made, run)
         if found is None:
-            raise UsageError("there is no run that works", help="oaflow status")
+            raise UsageError("there is no run to pause", help="oaflow status")
         if found.state != "running" or not ledger.mark(made, found.id, "paused", "by oaflow pause"):
             help = f"oaflow resume {found.id}" if found.open else None
-            raise UsageError(f"run {found.id!r} does not work: it is {found.state}", help=help)
+            raise UsageError(f"run {found.id!r} cannot be paused: it is {found.state}", help=help)
         return wanted_run(made, found.id)
 
 

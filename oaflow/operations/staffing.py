@@ -83,7 +83,9 @@ class Staff:
 
     def _begin(self) -> None:
         if self._entered:
-            raise UsageError("these workers are in a block already", help="call operations.workers for each block")
+            raise UsageError(
+                "these workers are already in use in a block", help="call operations.workers for each block"
+            )
         self._be_new()
         # It must live as long as they do: the kernel ends them with the thread that started them.
         threading.Thread(target=self._look_after, name="oaflow workers", daemon=True).start()

@@ -24,7 +24,7 @@ def db_upgrade(settings: Settings, programs: Path | None) -> Upgraded:
     if settings.db_uri is not None:
         raise UsageError(
             f"the database is on a server of its own ({settings.db_source or 'OAFLOW_DB_URI'}):"
-            " it is brought to another PostgreSQL as that server's others are"
+            " upgrade PostgreSQL there, with its other databases"
         )
     done = upgrade(settings.home, programs)
     with open_database(settings):

@@ -49,7 +49,7 @@ def test_a_graph_is_written_to_a_file_and_shows_what_a_param_switches_off(offlin
     assert offline("graph", name, "-f", "html").out.startswith("<!doctype html>")
     for wrong, error, help in (
         ([name, "-f", "png"], "there is no format 'png'", "one of: terminal, svg, html, mermaid, dot, json"),
-        ([], "it is not said what to draw", "oaflow graph PIPELINE, or oaflow graph --run RUN"),
+        ([], "there is nothing to draw", "oaflow graph PIPELINE, or oaflow graph --run RUN"),
         (
             [name, "--run", "latest"],
             "a run has its own plan and params, so PIPELINE is not said with --run",

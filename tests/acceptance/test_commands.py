@@ -264,7 +264,7 @@ def test_in_a_terminal_a_job_that_is_run_here_stops_in_the_debugger(cli: Command
     ended, seen = terminal(cli, "retry", job, "--here", answer="p job.documents[0] + '!'\nq", question=b"(Pdb)")
 
     assert ended == 1
-    assert "the debugger stands where it was raised" in seen
+    assert "the debugger stopped where the error was raised" in seen
     assert "'doc-0!'" in seen
     assert "nothing was handed over, and nothing written" in seen
 

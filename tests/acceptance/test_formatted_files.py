@@ -15,7 +15,7 @@ def test_a_file_is_written_anew_once_and_keeps_its_rights(offline: Command) -> N
 
     first, second = offline("fmt", "letters.yml"), offline("fmt", "letters.yml")
 
-    assert (first.code, first.out, first.err) == (0, "", "letters.yml is written anew\n")
+    assert (first.code, first.out, first.err) == (0, "", "letters.yml was formatted\n")
     assert (second.code, second.err) == (0, "")
     assert file.read_text() == TIDY
     assert file.stat().st_mode & 0o777 == 0o640

@@ -63,7 +63,7 @@ def test_a_failed_job_is_run_here_with_its_file_and_the_debugger_and_leaves_noth
     assert 'in learns\n    raise ValueError("not yet")\nValueError: not yet\nfailed after ' in plain.out
     assert everything(cli) == before
     for arguments, problem in (
-        (("retry", "99999", "--here"), "job 99999 is under no failures"),
+        (("retry", "99999", "--here"), "job 99999 is not among the failures"),
         (("retry", "--here"), "--here runs one job"),
         (("retry", "one-aaaaaa", "--here"), "--here runs one job, and 'one-aaaaaa' is no number of one"),
     ):

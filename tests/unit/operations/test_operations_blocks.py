@@ -27,7 +27,7 @@ def test_a_stream_is_in_one_block_at_a_time_and_in_another_after_it() -> None:
         stream = Stream(source)
         async with stream as items:
             assert await anext(items) == 0
-            with pytest.raises(UsageError, match="in a block already"):
+            with pytest.raises(UsageError, match="already in use in a block"):
                 await stream.__aenter__()
             assert await anext(items) == 1
         assert len(ended) == 1
@@ -55,10 +55,10 @@ def test_workers_are_in_one_block_at_a_time_and_in_another_after_it() -> None:
 
     async def again() -> None:
         async with staff:
-            with pytest.raises(UsageError, match="in a block already"):
+            with pytest.raises(UsageError, match="already in use in a block"):
                 await staff.__aenter__()
 
-    with staff, pytest.raises(UsageError, match="in a block already"):
+    with staff, pytest.raises(UsageError, match="already in use in a block"):
         staff.__enter__()
     asyncio.run(again())
     with staff:
