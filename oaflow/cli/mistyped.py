@@ -8,6 +8,20 @@ from typing import Any
 from oaflow.errors import UsageError
 from oaflow.spelling import closest
 
+# Commands that other programs have, and what is typed here in their place.
+_OF_OTHERS = {
+    "help": "oaflow --help",
+    "init": "oaflow new NAME",
+    "list": "oaflow status --all",
+    "migrate": "oaflow db migrate",
+    "runs": "oaflow status --all",
+    "serve": "oaflow web",
+    "start": "oaflow run PIPELINE -d DATASET",
+    "stop": "oaflow pause RUN, or oaflow cancel RUN",
+    "validate": "oaflow check PIPELINE",
+    "version": "oaflow --version",
+}
+
 
 def mistyped(error: Any, arguments: list[str], known: Iterable[str]) -> UsageError:
     """
@@ -26,10 +40,17 @@ def mistyped(error: Any, arguments: list[str], known: Iterable[str]) -> UsageErr
         help = f"{_shape(context)}   ({page})"
     elif options := getattr(error, "possibilities", None):
         text, help = error.message, f"did you mean {closest(error.option_name, options) or options[0]!r}?"
+    elif context is not None and context.parent is None and (meant := _of_others(text)):
+        text, help = text.partition(" Did you mean ")[0], meant
     elif " Did you mean " in text:
         text, _, meant = text.partition(" Did you mean ")
         help = f"did you mean {meant.replace(', ', ' or ')}"
     return UsageError(text[:1].lower() + text[1:].rstrip("."), help=help)
+
+
+def _of_others(text: str) -> str | None:
+    _, found, rest = text.partition("No such command '")
+    return _OF_OTHERS.get(rest.partition("'")[0]) if found else None
 
 
 def _shape(context: Any) -> str:

@@ -223,6 +223,7 @@ def test_a_setting_that_is_no_number_is_named(offline: Command) -> None:
     ("arguments", "words"),
     [
         (["runn"], ["no such command 'runn'\n", "help:  did you mean 'run' or "]),
+        (["runs"], ["no such command 'runs'\n", "help:  oaflow status --all"]),
         (["db", "migrte"], ["help:  did you mean 'migrate'?"]),
         (["run"], ["'PIPELINE'", "oaflow run PIPELINE -d DATASET [INPUT...]   (oaflow run --help)"]),
         (["webhook", "add"], ["'URL'", "oaflow webhook add URL   (oaflow webhook add --help)"]),
