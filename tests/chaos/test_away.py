@@ -47,3 +47,18 @@ def test_workers_wait_for_the_database_at_the_beginning_and_when_one_dies_while_
         # Not after its time of silence: who had started it has seen it die.
         wait(lambda: registered() and killed not in registered(), registered)
         assert supervisor.poll() is None
+
+
+def test_workers_wait_for_a_database_that_stops_its_first_statements(
+    database: str, tmp_path: Path, clean_environment: dict[str, str]
+) -> None:
+    impatient = f"{database} options='-c statement_timeout=2000'"
+    with ExitStack() as stack:
+        holder = stack.enter_context(psycopg.connect(database))
+        holder.execute("LOCK TABLE oaflow.migrations IN ACCESS EXCLUSIVE MODE")
+        (supervisor,) = stack.enter_context(crew(Post(impatient, database, tmp_path, clean_environment), *WORKER))
+        said = tmp_path / "workers.log"
+        wait(lambda: "statement timeout); waiting for it" in said.read_text(), said.read_text)
+        holder.rollback()
+        wait(lambda: "is ready" in said.read_text(), said.read_text)
+        assert supervisor.poll() is None
