@@ -318,11 +318,13 @@ def account_of(connection: Connection[Any], run: str, bound: BoundPlan, report: 
         first: so many of the unreadable, and of the vanished ones.
     """
     stages = index_stages(bound)
+    counted = receipt(connection, run, stages)
+    # Each list reads the whole history of the run, as the counts do.
     return Account(
-        receipt(connection, run, stages),
+        counted,
         clusters(connection, run),
-        documents(connection, run, stages, line="unreadable", limit=first),
-        documents(connection, run, stages, line="vanished", limit=first),
+        documents(connection, run, stages, line="unreadable", limit=first) if counted.unreadable else [],
+        documents(connection, run, stages, line="vanished", limit=first) if counted.counts["vanished"] else [],
         unmatched(connection, run),
         report if report.exists() else None,
     )

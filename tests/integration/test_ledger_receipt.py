@@ -324,6 +324,22 @@ def test_a_receipt_of_nothing_balances(story: Story) -> None:
     ]
 
 
+def test_a_receipt_of_a_run_that_found_nothing_does_not_read_its_history(story: Story) -> None:
+    story.connection.execute(
+        "INSERT INTO oaflow.hops (run, stage, job, outcome, documents)"
+        " SELECT %s, 'work', 1000000 + n, 'done', ARRAY['given' || n] FROM generate_series(1, 20) n",
+        [story.run],
+    )
+    asked = {"run": story.run, "index": ["index"]}
+
+    plan = [line for (line,) in story.connection.execute("EXPLAIN ANALYZE " + receipts.sql("receipt"), asked)]
+
+    of_history = [line for line in plan if re.search(r"Scan .*on hops", line)]
+    assert of_history
+    assert all("never executed" in line for line in of_history)
+    assert story.receipt().balanced
+
+
 def test_failures_name_their_documents_and_gather_by_cause(story: Story) -> None:
     story.find({"one": "found", "two": "found"})
     story.live("one", "failed")
