@@ -6,6 +6,7 @@ input, or deletes it, must not destroy the original.
 """
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Generator
@@ -135,7 +136,7 @@ class Archive:
         """
         if self.options.kind == "file":
             return self._keep(path)
-        content_hash = _checksum(path)
+        content_hash, _ = _checksum(path)
         with self._reached():
             self._servicelayer.archive_file(path, content_hash=content_hash)
         return content_hash
@@ -167,10 +168,10 @@ class Archive:
     def _keep(self, path: Path) -> str:
         # servicelayer writes in place: a full disk leaves half a file under the hash of the whole one, and a reader
         # meets a file that another worker is still writing. So: written aside, then renamed.
-        root = self._root(make=True)
-        content_hash, size = _checksum(path), path.stat().st_size
+        content_hash, size = _checksum(path)
         if self._has(content_hash, size):
             return content_hash
+        root = self._root(make=True)
         with path.open("rb") as source, self._incoming(root) as incoming:
             digest = hashlib.sha1(usedforsecurity=False)
             with incoming.open("wb") as target:
@@ -202,13 +203,16 @@ class Archive:
 
     def _has(self, content_hash: str, size: int) -> bool:
         # A file of another size is what a machine that lost power left behind: it is written again.
-        folder = self._root().joinpath(*_prefix(content_hash))
+        root = self.options.path
+        if root is None:
+            return False
+        folder = os.path.join(root, *_prefix(content_hash))
         with self._reached():
             # By our own name first: listing a folder takes several times as long as looking at a file.
             with suppress(FileNotFoundError):
-                if (folder / _NAME).stat().st_size == size:
+                if os.stat(os.path.join(folder, _NAME)).st_size == size:
                     return True
-            return folder.is_dir() and any(file.stat().st_size == size for file in folder.iterdir())
+            return os.path.isdir(folder) and any(file.stat().st_size == size for file in os.scandir(folder))
 
     def _fetched(self, content_hash: str, folder: Path | None) -> Path:
         if self.options.kind == "file":
@@ -231,10 +235,11 @@ class Archive:
         if root is None:
             raise ArchiveUnreachableError("of files", "no folder is set")
         try:
-            # Mostly it is there: making a folder that is takes longer than looking.
-            if make and not root.is_dir():
-                root.mkdir(parents=True, exist_ok=True)
+            # Mostly it is there, and looking, once, is quicker than making.
             there = root.is_dir()
+            if make and not there:
+                root.mkdir(parents=True, exist_ok=True)
+                there = root.is_dir()
         except OSError as error:
             raise ArchiveUnreachableError(self.options.where, error.strerror or str(error)) from error
         if not there:
@@ -281,9 +286,17 @@ def _prefix(content_hash: str) -> tuple[str, str, str, str]:
     return content_hash[:2], content_hash[2:4], content_hash[4:6], content_hash
 
 
-def _checksum(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
+def _checksum(path: Path) -> tuple[str, int]:
+    """
+    The SHA-1 of the bytes of a file, and how many these are.
+    """
+    digest, size = hashlib.sha1(usedforsecurity=False), 0
+    # Not hashlib.file_digest: its buffer costs more than a small file.
+    with open(path, "rb", buffering=0) as handle:
+        while block := handle.read(_BLOCK):
+            digest.update(block)
+            size += len(block)
+    return digest.hexdigest(), size
 
 
 def _file_name(name: str | None) -> str:
