@@ -192,7 +192,10 @@ def _print_vanished(status: RunStatus, account: Account) -> None:
     for name, stage in status.stages.items():
         if stage.vanished:
             jobs, them = count(stage.vanished, "job"), "it" if stage.vanished == 1 else "them"
-            what = f"somebody deleted or cancelled {them} in the database"
+            what = (
+                f"somebody deleted or cancelled {them} in the database,"
+                f" or a worker of another program, on the same queue, took {them}"
+            )
             console.print(f"[red]{jobs} of {escape(name)} vanished[/]: {what}")
     for document in account.vanished[:_NAMED]:
         say_hanging(Text(shortened(document.name, _LONGEST_NAME)), 2, 6)

@@ -58,16 +58,35 @@ def known(
     return Settings(db_uri=database, home=tmp_path / "home")
 
 
+def started() -> set[psutil.Process]:
+    """
+    The processes that this one started, and those that they started; without the commands of other tests at the same
+    time, which the warm process runs for all of them and which this one may have started (`tests/warm.py`).
+    """
+    own = [child for child in psutil.Process().children() if not of_all(child)]
+    return {*own, *(below for child in own for below in child.children(recursive=True))}
+
+
+def of_all(child: psutil.Process) -> bool:
+    """
+    Is it the warm process? One that has ended is not.
+    """
+    try:
+        return "tests.warm" in child.cmdline()
+    except psutil.NoSuchProcess:  # so is one that nobody has waited for yet
+        return False
+
+
 @pytest.fixture(autouse=True)
 def nothing_left(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     """
     Each of these leaves no thread, no process and no handler of a signal behind, and prints nothing.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    children = set(psutil.Process().children(recursive=True))
+    children = started()
     yield
     assert [thread for thread in threading.enumerate() if thread.name.startswith("oaflow")] == []
-    assert {child for child in psutil.Process().children(recursive=True) if child not in children} == set()
+    assert started() - children == set()
     assert {number: signal.getsignal(number) for number in handlers} == handlers
     assert capfd.readouterr() == ("", "")
 
@@ -535,7 +554,7 @@ def test_what_is_wrong_is_a_sentence_with_the_next_thing_to_do(known, tmp_path):
         (lambda: next(iter(operations.follow(settings=known))), NoSuchRunError, "there is no run yet"),
         (lambda: next(iter(operations.hops("x", settings=known))), NoSuchRunError, "there is no run 'x'"),
         (lambda: operations.retry("x", settings=known), NoSuchRunError, "there is no run 'x'"),
-        (lambda: operations.workers(0, settings=known), UsageError, "one at least is needed"),
+        (lambda: operations.workers(0, settings=known), UsageError, "0 workers cannot be started: at least one"),
         (lambda: operations.status("a\0", settings=known), UsageError, "a NUL character"),
         (lambda: operations.trace("a\0", settings=known), UsageError, "a NUL character"),
         (lambda: next(iter(operations.hops("a\0", settings=known))), UsageError, "a NUL character"),

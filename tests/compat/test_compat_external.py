@@ -119,8 +119,10 @@ def test_what_a_service_hands_over_goes_on_by_the_pipeline_and_is_counted(oaflow
         next={"ingest": {"to": "ingest", "recurse": 4}, "analyze": "translate", "index": "index"},
     )
     chain = pipeline(oaflow, "chain", ingest=ingest, translate=theirs("translate", next="index"), index=OURS)
-    failing = {**ingest, "emit": "success", "on_error": "lost"}
-    strict = pipeline(oaflow, "strict", ingest=failing, translate=OURS, index=OURS, lost=OURS)
+    # The service listens on `translate`, and would take a job that is none of its tasks.
+    edges = {**ingest["next"], "analyze": "read"}
+    failing = {**ingest, "next": edges, "emit": "success", "on_error": "lost"}
+    strict = pipeline(oaflow, "strict", ingest=failing, read=OURS, index=OURS, lost=OURS)
     empty = pipeline(oaflow, "empty", geocode=theirs("geocode", next={"index": "index"}), index=OURS)
     names = ("good", "bad")
 
@@ -139,7 +141,7 @@ def test_what_a_service_hands_over_goes_on_by_the_pipeline_and_is_counted(oaflow
     assert (success.code, success.json["state"]) == (0, "finished"), success.err
     assert counted(success) == {
         "ingest": {"done": 1 + 2, "diverted": 1},
-        "translate": {"done": 3},
+        "read": {"done": 3},
         "index": {"done": 3},
         "lost": {"done": 1},
     }
