@@ -106,7 +106,8 @@ def named(conninfo: str, program: str) -> str:
 
 def _read(given: str, source: str | None) -> str:
     """
-    An address that libpq reads as it was meant: what follows a / in a password would be shown as name of the database.
+    An address that libpq reads as it was meant: what follows a / or a second @ in a password would be shown as name of the
+    database or of its host.
     """
     uri = _without_driver(given)
     try:
@@ -114,8 +115,9 @@ def _read(given: str, source: str | None) -> str:
     except (ProgrammingError, UnicodeDecodeError):
         raise UnreadableAddressError(source) from None  # its message quotes what it could not read
     _, separator, rest = uri.partition("://")
-    before = rest.partition("?")[0]
-    if separator and (before.count("@") > 1 or "@" in before.partition("/")[2]):
+    # libpq takes all up to the first @ for user and password, a ? too; where a / comes first, there are none.
+    after = rest.partition("@")[2] if "@" in rest.partition("/")[0] else rest
+    if separator and "@" in after.partition("?")[0]:
         raise UnreadableAddressError(source)
     return uri
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oaflow.errors import EnvironmentProblem
@@ -70,6 +70,8 @@ def test_an_address_that_cannot_be_read_is_told_how_to_write_one(monkeypatch):
     assert problem.value.help.startswith("postgresql://USER:PASSWORD@HOST:PORT/DATABASE, and in the password %25 for %")
 
 
+@example("?@", "db_uri")
+@example("/?", "db_uri")
 @given(st.text("CANRY/@%:?#[] &=", min_size=1, max_size=8), st.sampled_from(["db_uri", "pool_uri", "entities_uri"]))
 def test_no_part_of_a_password_is_shown_however_it_is_written(inside, setting):
     uri = f"postgresql://me:XCANARYX{inside}XCANARYX@db.example:5432/aleph"
