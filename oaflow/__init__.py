@@ -4,8 +4,9 @@ Pipelines over documents: declared, checked before anything runs, handed over ex
 The public names are loaded on first use, so that importing oaflow costs nothing.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from oaflow.lazy import on_first_use
 
 __version__ = "0.1.0"
 
@@ -42,15 +43,8 @@ _HOMES = {
 
 __all__ = sorted([*_HOMES, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 
-
-if not TYPE_CHECKING:  # which would take any name for one that is there
-
-    def __getattr__(name: str) -> object:
-        if name not in _HOMES:
-            raise AttributeError(f"module 'oaflow' has no attribute {name!r}")
-        value = getattr(import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
+if not TYPE_CHECKING:
+    __getattr__ = on_first_use(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

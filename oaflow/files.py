@@ -212,7 +212,10 @@ class Archive:
             with suppress(FileNotFoundError):
                 if os.stat(os.path.join(folder, _NAME)).st_size == size:
                     return True
-            return os.path.isdir(folder) and any(file.stat().st_size == size for file in os.scandir(folder))
+            if not os.path.isdir(folder):
+                return False
+            with os.scandir(folder) as files:
+                return any(file.stat().st_size == size for file in files)
 
     def _fetched(self, content_hash: str, folder: Path | None) -> Path:
         if self.options.kind == "file":

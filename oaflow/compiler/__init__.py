@@ -4,8 +4,9 @@ From a declared pipeline to a plan, or to everything that is wrong with it.
 The names are loaded on first use: the loader needs the rules of this package, and this package the loader.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from oaflow.lazy import on_first_use
 
 if TYPE_CHECKING:
     from oaflow.compiler.checking import Checked as Checked
@@ -32,12 +33,5 @@ _HOMES = {
 
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
-
-if not TYPE_CHECKING:  # which would take any name for one that is there
-
-    def __getattr__(name: str) -> object:
-        if name not in _HOMES:
-            raise AttributeError(f"module 'oaflow.compiler' has no attribute {name!r}")
-        value = getattr(import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
+if not TYPE_CHECKING:
+    __getattr__ = on_first_use(__name__, _HOMES)

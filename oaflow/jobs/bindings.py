@@ -94,7 +94,7 @@ class EntityWriter(Protocol):
     def settle(self, *, alone: bool = ...) -> None:
         """
         Flush, and delete what earlier attempts and runs wrote under the writer's origin and fragment and this one did
-        not. Does nothing more than flush where the writer does not replace. `alone`: no other attempt may be writing.
+        not. Does nothing more than flush where the writer does not replace. `alone`: nobody else writes there.
         """
         ...
 

@@ -5,8 +5,9 @@ This is the one room that puts the others together. What programs may call of it
 first use; what commands and pages call besides is in the modules, and may change.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from oaflow.lazy import on_first_use
 
 if TYPE_CHECKING:
     from oaflow.diagnostics import Diagnostic as Diagnostic
@@ -179,15 +180,8 @@ _HOMES = {
 
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]  # the list above is the list
 
-
-if not TYPE_CHECKING:  # which would take any name for one that is there
-
-    def __getattr__(name: str) -> object:
-        if name not in _HOMES:
-            raise AttributeError(f"module 'oaflow.operations' has no attribute {name!r}")
-        value = getattr(import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
+if not TYPE_CHECKING:
+    __getattr__ = on_first_use(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -55,7 +55,7 @@ class NotEmbeddedError(UsageError):
     def __init__(self, source: str) -> None:
         self.source = source
         super().__init__(
-            f"the database is on a server of its own ({source}): back it up as that server's others, and the archive",
+            f"the database is on a server of its own ({source}): back it up there, and the archive too",
             help="pg_dump --format=custom --file=FILE DATABASE",
         )
 
@@ -373,7 +373,7 @@ def _place(settings: Settings, source: Path, name: str) -> Path:
     """
     first, *rest = name.split("/")
     if first not in ("archive", *_BESIDE) or not rest or any(part in ("", ".", "..") for part in rest):
-        raise DamagedBackupError(source, f"it has a file {name!r}, which is none of a backup")
+        raise DamagedBackupError(source, f"it holds a file {name!r} that no backup has")
     folder = _archive(settings) if first == "archive" else settings.home.absolute() / first
     return folder.joinpath(*rest)
 

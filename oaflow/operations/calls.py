@@ -402,7 +402,7 @@ def workers(
             later is raised when it ends.
     """
     if count < 1:
-        raise UsageError(f"there are {count} workers to be, and one at least is needed")
+        raise UsageError(f"{count} workers cannot be started: at least one is needed", help="workers(1)")
     known = or_environment(settings)
     looked = import_folders() if folders is None else tuple(Path(folder).absolute() for folder in folders)
     return Staff(known, count, executors=executors, folders=looked)

@@ -53,7 +53,7 @@ class StillAtWorkError(UsageError):
         what = "1 job of a cancelled run is" if jobs == 1 else f"{jobs:,} jobs of a cancelled run are"
         super().__init__(
             f"dataset {dataset!r}: {what} still being worked on",
-            help=f"in a moment again: oaflow delete -d {dataset}",
+            help=f"wait a moment, then again: oaflow delete -d {dataset}",
         )
 
 

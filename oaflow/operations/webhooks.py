@@ -112,7 +112,7 @@ def keys_of(secret: SecretStr | None) -> tuple[bytes, ...]:
         WebhookSecretError: there is none, or it is not written as one.
     """
     if secret is None or not secret.get_secret_value().split():
-        raise WebhookSecretError("is not set: what is sent could not be told from what others send")
+        raise WebhookSecretError("is not set: who receives a message could not tell that it comes from oaflow")
     return tuple(map(_key_of, secret.get_secret_value().split()))
 
 

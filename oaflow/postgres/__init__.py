@@ -5,8 +5,9 @@ Which jobs, runs and entities are in it is the business of others. The names are
 command which only needs the address does not pay for a driver.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from oaflow.lazy import on_first_use
 
 if TYPE_CHECKING:
     from oaflow.postgres.address import Address as Address
@@ -23,28 +24,21 @@ if TYPE_CHECKING:
     from oaflow.postgres.server import open_server as open_server
 
 _HOMES = {
-    "Address": "address",
-    "Applied": "schema",
-    "SchemaState": "schema",
-    "Server": "server",
-    "check": "schema",
-    "connect": "schema",
-    "inspect": "schema",
-    "locate": "address",
-    "migrate": "schema",
-    "named": "address",
-    "open_database": "server",
-    "open_server": "server",
+    "Address": "oaflow.postgres.address",
+    "Applied": "oaflow.postgres.schema",
+    "SchemaState": "oaflow.postgres.schema",
+    "Server": "oaflow.postgres.server",
+    "check": "oaflow.postgres.schema",
+    "connect": "oaflow.postgres.schema",
+    "inspect": "oaflow.postgres.schema",
+    "locate": "oaflow.postgres.address",
+    "migrate": "oaflow.postgres.schema",
+    "named": "oaflow.postgres.address",
+    "open_database": "oaflow.postgres.server",
+    "open_server": "oaflow.postgres.server",
 }
 
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]  # the list above is the list
 
-
-if not TYPE_CHECKING:  # which would take any name for one that is there
-
-    def __getattr__(name: str) -> object:
-        if name not in _HOMES:
-            raise AttributeError(f"module 'oaflow.postgres' has no attribute {name!r}")
-        value = getattr(import_module(f"oaflow.postgres.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
+if not TYPE_CHECKING:
+    __getattr__ = on_first_use(__name__, _HOMES)

@@ -54,5 +54,8 @@ def index_queues(connection: Connection[Any], wanted: bool) -> None:
     Args:
         connection: in autocommit mode.
     """
-    if connection.execute(scripts.query("queue_index")).fetchone() != (wanted,):
-        connection.execute(_INDEX if wanted else _NO_INDEX)
+    there, usable = connection.execute(scripts.query("queue_index")).fetchone() or (False, False)
+    if there and not (wanted and usable):
+        connection.execute(_NO_INDEX)
+    if wanted and not usable:
+        connection.execute(_INDEX)

@@ -5,9 +5,10 @@ Pipelines among the tests of a project.
 `pipelines/*.yml`, and tries its `tests`. oaflow itself does not need pytest: only the plugin does.
 """
 
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from oaflow.lazy import on_first_use
 
 if TYPE_CHECKING:
     import pytest
@@ -30,15 +31,8 @@ _HOMES = {
 
 __all__ = sorted([*_HOMES, "pytest_collect_file"])  # pyright: ignore[reportUnsupportedDunderAll]
 
-
-if not TYPE_CHECKING:  # which would take any name for one that is there
-
-    def __getattr__(name: str) -> object:
-        if name not in _HOMES:
-            raise AttributeError(f"module 'oaflow.testing' has no attribute {name!r}")
-        value = getattr(import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
+if not TYPE_CHECKING:
+    __getattr__ = on_first_use(__name__, _HOMES)
 
 
 def pytest_collect_file(file_path: Path, parent: "pytest.Collector") -> "pytest.Collector | None":

@@ -560,12 +560,20 @@ def has_loaded_late(pid):
     return "kreuzberg" in Path(f"/proc/{pid}/maps").read_text()
 
 
+async def first_with_our_own_stages(pool):
+    """
+    The one executor that takes work until all is loaded that these stages load late.
+    """
+    await pool.probe([f"{MODULE}.act", "oaflow.stages.crawl"])
+    await until(lambda: pool.executors)
+    (first,) = pool.executors
+    return first
+
+
 def test_what_our_own_stages_load_late_is_loaded_beside_the_first_work_and_who_is_at_that_finishes_it(tmp_path):
     async def body():
         async with pool_of(tmp_path / "home", size=2) as (pool, heard):
-            await pool.probe([f"{MODULE}.act", "oaflow.stages.crawl"])
-            await until(lambda: pool.executors)
-            (first,) = pool.executors
+            first = await first_with_our_own_stages(pool)
             assert not has_loaded_late(pool.forkserver)
 
             pool.send(first, [assigned(1, "loop", timeout=LONG)])
@@ -587,9 +595,7 @@ def test_what_our_own_stages_load_late_is_loaded_beside_the_first_work_and_who_i
 def test_who_did_the_first_work_does_more_until_all_is_loaded_and_then_others_do(tmp_path):
     async def body():
         async with pool_of(tmp_path / "home", size=2) as (pool, heard):
-            await pool.probe([f"{MODULE}.act", "oaflow.stages.crawl"])
-            await until(lambda: pool.executors)
-            (first,) = pool.executors
+            first = await first_with_our_own_stages(pool)
             os.kill(pool.forkserver, signal.SIGSTOP)
             for job in (1, 2):
                 pool.send(first, [assigned(job, "fine")])
@@ -605,9 +611,8 @@ def test_who_did_the_first_work_does_more_until_all_is_loaded_and_then_others_do
 def test_an_end_does_not_wait_for_what_is_being_loaded(tmp_path):
     async def body():
         async with pool_of(tmp_path / "home", size=2) as (pool, heard):
-            await pool.probe([f"{MODULE}.act", "oaflow.stages.crawl"])
-            await until(lambda: pool.executors)
-            (first,), server, everyone = pool.executors, pool.forkserver, pool.everyone
+            first = await first_with_our_own_stages(pool)
+            server, everyone = pool.forkserver, pool.everyone
             os.kill(server, signal.SIGSTOP)  # it loads for as long as this takes
             pool.send(first, [assigned(1, "fine")])
             await until(lambda: heard.done() == [1])

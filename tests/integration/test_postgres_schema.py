@@ -184,6 +184,19 @@ def test_procrastinate_is_upgraded_on_the_own_server_only(empty_database):
     assert ask(empty_database, index) == [(None,)]
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_an_index_whose_making_was_interrupted_is_made_anew_or_taken_out(empty_database, wanted):
+    migrate(empty_database, own=True)
+    named = "indexrelid = 'procrastinate_jobs_queue_name_idx_v1'::regclass"
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute(f"UPDATE pg_index SET indisvalid = false WHERE {named}")  # as CONCURRENTLY leaves it
+
+    migrate(empty_database, own=True, events=wanted)
+
+    usable = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('procrastinate_jobs_queue_name_idx_v1')"
+    assert ask(empty_database, usable) == ([(True,)] if wanted else [])
+
+
 def test_the_whole_schema_and_all_its_migrations_are_the_same(empty_database, database):
     run(empty_database, *[script.text for script in scripts.procrastinate_scripts()])
 
