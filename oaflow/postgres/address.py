@@ -106,8 +106,8 @@ def named(conninfo: str, program: str) -> str:
 
 def _read(given: str, source: str | None) -> str:
     """
-    An address that libpq reads as it was meant: what follows a / or a second @ in a password would be shown as name of the
-    database or of its host.
+    An address that libpq reads as it was meant: what follows a / or a second @ in a password would be shown as name of
+    the database or of its host.
     """
     uri = _without_driver(given)
     try:
