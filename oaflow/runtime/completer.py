@@ -25,6 +25,9 @@ PAUSE = 0.01
 # nothing, and the next stage waits for it (95 of 100 hops took up to 11 ms, and 3.6 without).
 BUSY, BUSY_SECONDS = 4, 0.1
 
+# So many wait in the first channel before the next one gets some, too: with one more than needed groups are smaller.
+ENOUGH = 25
+
 # The answer for a job that was failed, since Postgres did not take what it hands over.
 REFUSED = "refused"
 
@@ -40,7 +43,8 @@ class Completer:
     """
     Takes completions at once, and tells later what became of each.
 
-    Several channels send at the same time; all parts of one job go through one channel, in order.
+    Several channels send at the same time where there is enough for them; all parts of one job go through one channel,
+    in order.
 
     Args:
         wire: to the database.
@@ -58,6 +62,7 @@ class Completer:
         self._queues: list[deque[Completion]] = [deque() for _ in range(channels)]
         self._filled = [asyncio.Event() for _ in range(channels)]
         self._enough = [1] * channels  # how many must wait in a channel for it to be told
+        self._parts: dict[int, int] = {}  # the channels of jobs of which parts have come, and not the end
         self._answered = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.worker = 0
@@ -78,7 +83,7 @@ class Completer:
         Send soon.
         """
         self.waiting += 1
-        channel = completion.job % len(self._queues)
+        channel = self._channel_for(completion)
         queue = self._queues[channel]
         queue.append(completion)
         if len(queue) == self._enough[channel]:
@@ -106,7 +111,18 @@ class Completer:
         for queue in self._queues:
             self.waiting -= len(queue)
             queue.clear()
+        self._parts.clear()
         self._answered.set()
+
+    def _channel_for(self, completion: Completion) -> int:
+        if completion.outcome == "chunk":
+            return self._parts.setdefault(completion.job, completion.job % len(self._queues))
+        if self._parts and (channel := self._parts.pop(completion.job, None)) is not None:
+            return channel
+        for number, queue in enumerate(self._queues):
+            if len(queue) < ENOUGH:
+                return number
+        return completion.job % len(self._queues)
 
     async def _channel(self, number: int) -> None:
         loop, queue, filled = asyncio.get_running_loop(), self._queues[number], self._filled[number]

@@ -476,11 +476,9 @@ class Dispatcher:
                 self._hand.buffer.remove(held)
                 self._outcomes.end(held, "cancelled")
         loads = {executor: executor.load for executor in self._pool.executors}
-        busy = [
-            executor
-            for executor in loads
-            if executor.is_long_at_it or any(self._pace.ahead(*stage) == 1 for stage in executor.stages)
-        ]
+        busy = [executor for executor in loads if executor.is_long_at_it or self._pace.is_enough(executor.stages)]
+        if len(busy) == len(loads):
+            return
         shares = share(self._hand.buffer, loads, ahead=self._ahead, most=MOST_AHEAD, busy=busy)
         for executor, group in shares.items():
             if any(held.repeats_stream for held in group):

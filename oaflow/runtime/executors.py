@@ -109,11 +109,11 @@ class Executor:
         return len(self.in_hand)
 
     @property
-    def stages(self) -> set[tuple[str, str]]:
+    def stages(self) -> list[tuple[str, str]]:
         """
-        The stages of what it has in hand, each with its run.
+        The stage of each that it has in hand, with its run.
         """
-        return {(assignment.run, assignment.stage) for assignment in self.in_hand.values()}
+        return [(assignment.run, assignment.stage) for assignment in self.in_hand.values()]
 
     @property
     def running(self) -> tuple[int, float] | None:

@@ -2,6 +2,8 @@
 How long jobs of a stage take, and so how many to take at once. Pure.
 """
 
+from collections.abc import Iterable
+
 AHEAD_SECONDS = 0.1
 FAST = 0.010
 MOST_AHEAD = 40
@@ -41,6 +43,19 @@ class Pace:
         if mean is None or mean >= FAST:
             return 1
         return min(MOST_AHEAD, max(2, int(AHEAD_SECONDS / max(mean, 1e-6))))
+
+    def is_enough(self, jobs: Iterable[tuple[str, str]]) -> bool:
+        """
+        Whether an executor that has jobs of these runs and stages in hand gets none behind them: one of them is slow or
+        unknown, or they are half of what it may have. Filled up with each that ends, it would get one at a time, and
+        each would cost a message and a look at all that waits.
+        """
+        seconds = 0.0
+        for run, stage in jobs:
+            if self.ahead(run, stage) == 1:
+                return True
+            seconds += self._by_stage[run, stage]
+        return seconds >= AHEAD_SECONDS / 2
 
     def forget(self, run: str) -> None:
         """

@@ -11,7 +11,7 @@ import pytest
 
 from oaflow.ledger.rows import Successor
 from oaflow.ledger.wire import Wire, autocommit, lean_pool
-from oaflow.runtime.completer import BUSY, GROUP, Completer
+from oaflow.runtime.completer import BUSY, ENOUGH, GROUP, Completer
 from tests.integration.handovers import Book
 
 HANG = 60.0
@@ -30,12 +30,15 @@ async def sending(
     book: Book, worker: int, act: Callable[[Completer, Answers], Awaitable[None]], **options: Any
 ) -> None:
     """
-    Let an act put completions into a completer of one channel, and read what becomes of them.
+    Let an act put completions into a completer, of one channel where nothing else is said, and read what becomes of
+    them.
     """
     answers: Answers = asyncio.Queue()
     async with lean_pool(conninfo=book.uri, min_size=1, configure=autocommit, open=False) as pool:
         completer = Completer(
-            Wire(lambda: pool), lambda item, answer: answers.put_nowait((item.job, answer)), channels=1, **options
+            Wire(lambda: pool),
+            lambda item, answer: answers.put_nowait((item.job, answer)),
+            **{"channels": 1} | options,
         )
         completer.start(worker)
         async with asyncio.timeout(HANG):
@@ -107,6 +110,46 @@ def test_the_parts_of_a_stream_wait_for_nothing_but_each_other(book: Book) -> No
         assert [await answers.get() for _ in [*parts, job]] == [(job, "applied")] * (len(parts) + 1)
 
     asyncio.run(sending(book, worker, act, pause=10 * HANG))
+
+
+def test_a_second_channel_is_used_where_there_is_enough_for_it(book: Book) -> None:
+    worker = book.worker()
+    few, many = book.enter(BUSY), book.enter(2 * ENOUGH)
+    book.claim(worker, BUSY + 2 * ENOUGH)
+
+    async def act(completer: Completer, answers: Answers) -> None:
+        for part in (few, many):
+            for job in part:
+                completer.put(book.done(job))
+            assert sorted([await answers.get() for _ in part]) == [(job, "applied") for job in part]
+
+    asyncio.run(sending(book, worker, act, channels=2, pause=0.1))
+
+    assert groups(book) == [few, many[:ENOUGH], many[ENOUGH:]]
+
+
+@pytest.mark.parametrize("among", [0, 2 * ENOUGH])
+def test_the_parts_of_a_job_and_its_end_keep_their_order_whatever_waits_beside_them(book: Book, among: int) -> None:
+    worker = book.worker()
+    jobs = book.enter(2 + among)
+    book.claim(worker, 2 + among)
+    # One whose parts do not go through the channel that all else begins with.
+    stream = next(job for job in jobs if job % 2)
+    rest = [job for job in jobs if job != stream]
+    parts = [book.done(stream, "chunk", follow=1, position=0, digest="1:x"), book.done(stream)]
+
+    async def act(completer: Completer, answers: Answers) -> None:
+        completer.put(parts[0])
+        for job in rest:
+            completer.put(book.done(job))
+        completer.put(parts[1])
+        told = [await answers.get() for _ in [*rest, *parts]]
+        assert {answer for _, answer in told} == {"applied"}
+
+    asyncio.run(sending(book, worker, act, channels=2))
+
+    outcomes = book.sql("SELECT outcome FROM oaflow.hops WHERE job = %s ORDER BY at", stream)
+    assert outcomes == [("chunk",), ("done",)]
 
 
 def groups(book: Book) -> list[list[int]]:
