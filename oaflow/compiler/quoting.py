@@ -53,8 +53,12 @@ def _meant(rest: str) -> str | None:
     # A mapping, or what is in quotes already.
     if not written or _QUOTED.fullmatch(written) or (written[0] == "{" and ":" in written):
         return None
-    inner = written[1:-1].strip()
-    return inner if written[0] + written[-1] in ("{}", "[]", "''", '""') and _can_be_read(inner) else written
+    if written[0] + written[-1] in ("{}", "[]", "''", '""'):
+        inner = written[1:-1].strip()
+    else:
+        # A quote that was begun with, and never ended.
+        inner = written[1:].strip() if written[0] in ("'", '"') else written
+    return inner if _can_be_read(inner) else written
 
 
 def _can_be_read(text: str) -> bool:

@@ -337,6 +337,9 @@ class _Composer:
 
     def _syntax(self, error: yaml.MarkedYAMLError) -> None:
         mark = error.problem_mark or error.context_mark
+        if error.problem in _UNCLOSED:
+            # Noticed at the end of the file, or at a `---`: all between is text, and may be right.
+            mark = error.context_mark or mark
         line, column = (mark.line, mark.column) if mark is not None else (0, 0)
         notes: tuple[tuple[str, Span], ...] = ()
         for at in (line, line - 1):
@@ -412,7 +415,9 @@ class _Composer:
 _KEYED = re.compile(r":(\s|$)|^\s*-\s")
 
 # What libyaml says in words of its grammar.
+_UNCLOSED = ("found unexpected end of stream", "found unexpected document indicator")
 _PROBLEMS = {
+    **dict.fromkeys(_UNCLOSED, "the quote that stands here has no other one behind its text"),
     "did not find expected <document start>": "the text above ends before this line",
     "did not find expected node content": "a value is missing here",
 }
@@ -432,6 +437,8 @@ def _guess(line: str, problem: str) -> str | None:
     """
     if "unknown escape character" in problem:
         return f"in double quotes `\\` begins an escape; in single ones it stands for itself{_in_single_quotes(line)}"
+    if problem == _PROBLEMS[_UNCLOSED[0]]:
+        return "write the same quote behind the last letter of the text"
     value = line.partition(": ")[2].strip()
     if value[:1] in ("@", "`", "%", "*", "&"):
         return f"put the value in quotes: '{value}'"
