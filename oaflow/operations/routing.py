@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import orjson
 
-from oaflow.errors import UsageError
+from oaflow.errors import UnknownPortError, UsageError
 from oaflow.expressions import Expression
 from oaflow.jobs import AnyJob, ForbiddenValueError, InvalidJobError, read_job
 from oaflow.operations.programs import Program, without_required
@@ -116,7 +116,11 @@ def routing_of(program: Program, stage: str, port: str, given: Any, params: Mapp
         raise UsageError(why or f"no stage is named {stage!r}", help=None if why else close_to(stage, bound.stages))
     here = bound.stages[stage]
     job = example_job(given, here)
-    edges = edges_of(here, port)
+    try:
+        edges = edges_of(here, port)
+    except UnknownPortError as problem:
+        help = close_to(port, here.ports) or f"its ports are: {', '.join(here.ports)}"
+        raise UsageError(f"stage {stage!r} has no port {port!r}", help=help) from problem
     entities = entities_of(job)
     facts = facts_of(bound, job, RUN)
     conditional = port in here.conditions

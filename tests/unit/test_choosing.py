@@ -187,6 +187,18 @@ def test_a_job_that_no_edge_takes_is_unmatched_with_the_conditions():
     assert (empty.size, "a job without entities" in empty.reason) == (1, True)
 
 
+def test_what_no_edge_takes_is_counted_at_the_port_that_it_came_out_of():
+    edge = PlannedEdge(to="b", port="images", where={"schema": ("Image",)})
+    plan = plan_with([edge, PlannedEdge(to="c")])
+    job = job_of([{"id": "1", "schema": "Email", "properties": {}}])
+    choice = choose(plan.stages["a"], "images", entities_of(job), facts_of(plan, job, "r"))
+
+    (loss,) = route(plan, "a", job_of([]), [("images", job, choice)], run="r", job_id=1).losses
+
+    assert (loss.kind, loss.port, loss.documents) == ("unmatched", "images", ("1",))
+    assert loss.reason.startswith("port 'images' of stage 'a' has no edge")
+
+
 def test_what_an_edge_takes_lies_too_deep_and_is_not_unmatched():
     made = [PlannedEdge(to="a", where={"schema": ("Email",)}, recurse=1), PlannedEdge(to="b", rest=True)]
     found = [{"id": "1", "schema": "Email", "properties": {}}, {"id": "2", "schema": "Document", "properties": {}}]
