@@ -2,6 +2,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oaflow.expressions import EvaluationError, compile_expression, compile_mapping, formula, possible
+from oaflow.expressions.possible import LONGEST
 from oaflow.schemata import ABSTRACT, SCHEMATA
 
 CONCRETE = sorted(set(SCHEMATA) - ABSTRACT)
@@ -114,3 +115,10 @@ def test_where_there_is_too_much_to_try_it_may_be():
 
     assert not possible([formula(where=nothing)])
     assert possible([formula(where=f"{nothing} or params.last")])
+
+
+def test_of_very_many_conditions_nothing_is_told():
+    persons = [formula(where="is_a(e, 'Person')")] * LONGEST
+
+    assert not possible(persons[1:], [formula(where="is_a(e, 'Person')")])
+    assert possible(persons, [formula(where="is_a(e, 'Person')")])
