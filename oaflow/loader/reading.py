@@ -206,7 +206,9 @@ class _Composer:
             raise self._stop(rules.TOO_DEEP, message, span, "no pipeline needs that: is a bracket missing?")
         if getattr(event, "tag", None) is not None:
             message = f"tag {self._tag(event)!r} has no meaning in a pipeline"
-            help = quoted_expression(span.source) or "take it out: write the value alone, in quotes for text"
+            # Before what is in quotes it is a tag, and before anything else it may be an expression with `!`.
+            cut = None if getattr(event, "style", None) else quoted_expression(span.source)
+            help = cut or "take it out: write the value alone, in quotes for text"
             self._note(rules.TAG, message, span, help)
         anchor = cast("str | None", getattr(event, "anchor", None))
         marked = _Anchored()

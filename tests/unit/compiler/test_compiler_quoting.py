@@ -50,6 +50,10 @@ def test_an_expression_that_was_taken_for_a_comment_is_shown_whole():
     assert help == "an expression stands in quotes: where: \"has(e.name, 'a #1', 'b')\""
 
 
+def test_a_tag_before_an_expression_in_quotes_is_no_part_of_it():
+    assert told('{to: b, where: !!str "e.id"}') == "take it out: write the value alone, in quotes for text"
+
+
 @pytest.mark.parametrize(
     "line",
     [
