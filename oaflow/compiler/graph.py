@@ -407,12 +407,14 @@ def _taken_before(
     from oaflow.expressions import formula, possible
 
     asked = {id(edge): formula(edge.when, edge.where) for edge in asking}
+    # By identity: to compare edges of a pydantic model by value, each with all others, took most of the time.
+    stays = {id(edge) for edge in always}
     for number, edge in enumerate(asking):
         # A job without entities is taken by a `when` alone. What an edge loads may be more than what another one sees.
         before = [
             other
             for other in asking[:number]
-            if other in always and other.load == edge.load and (other.where is None or edge.where is not None)
+            if id(other) in stays and other.load == edge.load and (other.where is None or edge.where is not None)
         ]
         mine = [asked[id(edge)]]
         if first and before and possible(mine) and not possible(mine, [asked[id(other)] for other in before]):
@@ -423,7 +425,7 @@ def _taken_before(
             help = "put the narrower condition first"
             notes = tuple((f"{other.to!r} stands before it", spans.value(*_place(name, other))) for other in takers)
             yield Diagnostic(rules.NEVER_TAKEN, message, spans.value(*_place(name, edge)), help, notes)
-    whens = [asked[id(edge)] for edge in asking if edge.where is None and edge in always]
+    whens = [asked[id(edge)] for edge in asking if edge.where is None and id(edge) in stays]
     for edge in rest if whens and not possible([], whens) else ():
         message = f"nothing is left for the `else` to {edge.to!r}: each job on port {port!r} is taken by a `when`"
         help = "take the `else` out, or change a `when`"
