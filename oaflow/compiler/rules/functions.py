@@ -654,7 +654,7 @@ OTHER_JOB = rule(
     `DatasetJob` may be any of yours). Of a union one class is enough. With `on_error` what the two functions take is
     compared, as a failed job goes on as it arrived. A function without annotations takes and returns anything, and so
     does an external stage. What goes out on another port than `default` is what stands in the annotated `Out`:
-    `-> Iterator[Page | Out[Sound]]`. An `Out` alone says nothing of the job in it, so its edges are not compared; and an
+    `-> Iterator[Page | Out[Sound]]`. An `Out` alone says nothing of the job in it, so its edges are not compared. An
     `Out[Page | Sound]` may bring either on each port, so an edge is right where the next function takes one of the two.
     """,
     beside(
