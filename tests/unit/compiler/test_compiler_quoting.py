@@ -31,7 +31,7 @@ def told(edge: str) -> str | None:
         ("{to: b, when: [job.context.ocr]}", 'when: "job.context.ocr"'),
         ("{to: b, when: job.context.kind in ['a', 'b']}", "when: \"job.context.kind in ['a', 'b']\""),
         ("{to: b, where: 'has(e.language, 'rus')'}", """where: "has(e.language, 'rus')\""""),
-        ("{to: b, where: 'has(e.name, \"x\")}", "where: 'has(e.name, \"x\")'"),
+        ('{to: b, where: \'has(e.name, "x")}', "where: 'has(e.name, \"x\")'"),
         ("{to: b, where: \"has(e.name, 'x'), load: true}", "where: \"has(e.name, 'x')\""),
         ('{to: b, where: "a" in e.name or e.id == "b"}', 'where: \'"a" in e.name or e.id == "b"\''),
         ("{to: b, when: [1] == job.context.list[0]}", 'when: "[1] == job.context.list[0]"'),
