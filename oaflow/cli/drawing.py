@@ -57,7 +57,9 @@ def _boxes(graph: Graph) -> list[str]:
     # 30 ms that no other command needs.
     import termaid
 
-    picture = termaid.render(as_mermaid(graph, styles=False), padding_x=2, padding_y=0, gap=3)
+    # A line break of Mermaid's is none to termaid, which prints it; it knows `\n` instead.
+    source = as_mermaid(graph, styles=False).replace("<br/>", "\\n")
+    picture = termaid.render(source, padding_x=2, padding_y=0, gap=3)
     return [line.rstrip() for line in picture.rstrip().splitlines()]
 
 

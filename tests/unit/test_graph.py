@@ -74,6 +74,15 @@ def test_boxes_say_what_is_off_and_what_runs_elsewhere():
     assert "b runs in another service (p.b, queue b)\n" in picture
 
 
+def test_boxes_say_how_the_stages_of_a_run_stand_on_lines_of_their_own():
+    graph = graph_of(plan_from("p", "a: b\nb:"), counts={"a": {"done": 1}, "b": {"done": 31, "waiting": 17}})
+
+    lines = [line.strip("│() ") for line in drawn(graph, 80).splitlines()]
+
+    assert [line for line in lines if line[:1].isalnum()] == ["a", "1 done", "b", "31 done, 17 waiting"]
+    assert "br" not in drawn(graph, 80)
+
+
 def test_a_stage_says_how_it_comes_to_its_jobs_and_a_join_stands_after_what_it_waits_for():
     stages = {
         "after": PlannedStage(task="m.f", queue="q", join=("read",), edges=(PlannedEdge(to="cut"),)),
