@@ -3,7 +3,6 @@ The end of a run, and a run on demand: its stages, its documents, what failed, a
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from typing import Any
 
 from rich.text import Text
@@ -272,15 +271,6 @@ def next_steps(status: RunStatus, account: Account) -> Iterator[str]:
         yield f"oaflow status {run.id}"
 
 
-def _clock(ago: float) -> str:
-    """
-    The time of day so many seconds ago, here; with the date where that was not today.
-    """
-    now = datetime.now()
-    then = now - timedelta(seconds=ago)
-    return f"{then:%H:%M:%S}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M}"
-
-
 def print_details(details: Details) -> None:
     """
     How a run stands: what `oaflow status` shows.
@@ -299,8 +289,9 @@ def print_details(details: Details) -> None:
         console.print("[bold]running:[/]")
         for job in details.running:
             names = ", ".join(escape(shortened(name, 40)) for name in job.names)
-            since = f", since {_clock(job.seconds)} ({duration(job.seconds)})" if job.seconds is not None else ""
-            console.print(f"  {escape(job.stage)} job {job.job}{since}, worker {job.worker}  {names}".rstrip())
+            # On our own server nobody notes when it began: what is known is since when it was there.
+            time = f", for {duration(job.seconds)} at most" if job.seconds is not None else ""
+            console.print(f"  {escape(job.stage)} job {job.job}{time}, worker {job.worker}  {names}".rstrip())
     _print_waits(details.waits)
     for stage, versions in details.mixed.items():
         met = ", ".join(f"{escape(version.version)} ({count(version.attempts, 'attempt')})" for version in versions)

@@ -10,12 +10,12 @@ from rich.console import Console
 
 from oaflow.cli import progress
 from oaflow.cli.output import table
-from oaflow.cli.summary import time_left
+from oaflow.cli.summary import print_details, time_left
 from oaflow.cli.watching import picture, print_lines
 from oaflow.ledger.runs import Run, StageProgress
-from oaflow.ledger.workers import Hand, Worker
+from oaflow.ledger.workers import Hand, Running, Worker
 from oaflow.operations.estimating import Estimate
-from oaflow.operations.states import RunStatus
+from oaflow.operations.states import Details, RunStatus
 from oaflow.operations.waits import Wait
 from oaflow.operations.watching import Away, Rates, View, Watched
 
@@ -157,3 +157,16 @@ def test_rates_are_those_of_the_last_seconds() -> None:
     for second in range(2, 60):
         last = rates.look(float(second), {"a": 110, "b": 5 * second})
     assert last == {"a": 0.0, "b": 5.0}
+
+
+def test_status_names_what_runs_and_claims_no_beginning_that_nobody_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    status = RunStatus(run_of(), {"extract": StageProgress("extract", 1, 0, 0, 0, 0, 0, 0, 0)})
+    jobs = [Running(7, "extract", 3, 58.0, ["a\x1b[31m.pdf"]), Running(8, "extract", 3, None, [])]
+
+    print_details(Details(status, jobs, [], {}, []))
+
+    shown = capsys.readouterr().out
+    assert "extract job 7, for 58 s at most, worker 3" in shown
+    assert "extract job 8, worker 3" in shown
+    assert "\x1b[31m.pdf" not in shown
+    assert "since" not in shown
