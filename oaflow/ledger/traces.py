@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import class_row, tuple_row
+from psycopg.rows import class_row, scalar_row, tuple_row
 
 from oaflow.ledger.runs import Run
 from oaflow.ledger.statements import sql
@@ -108,6 +108,15 @@ def of_name(
     with connection.cursor(row_factory=class_row(Reported)) as cursor:
         values = {"name": name, "run": run, "dataset": dataset, "limit": limit}
         return cursor.execute(sql("trace_names"), values).fetchall()
+
+
+def of_hash(connection: Connection[Any], content_hash: str, *, dataset: str | None = None, limit: int) -> list[str]:
+    """
+    The ids of documents that a crawl has met with these bytes, also of such as no stage has written down.
+    """
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        values = {"hash": content_hash, "dataset": dataset, "limit": limit}
+        return cursor.execute(sql("trace_hash"), values).fetchall()
 
 
 def lines(

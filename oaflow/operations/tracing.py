@@ -197,7 +197,8 @@ class _Search:
             yield [document_id(dataset, os.fsencode(path.resolve())) for dataset in self._datasets()]
         digest = _digest(path) if is_file else typed.lower()
         if _HASH.fullmatch(digest):
-            yield [id for dataset in self._datasets() for id in of_hash(self._store, dataset, digest)]
+            stored = [id for dataset in self._datasets() for id in of_hash(self._store, dataset, digest)]
+            yield [*stored, *traces.of_hash(self._connection, digest, dataset=self._only, limit=MOST)]
 
     def _entity(self, id: str) -> list[Said]:
         for dataset in self._datasets():

@@ -216,3 +216,24 @@ def test_a_document_is_found_by_path_hash_entity_and_where_no_stage_reports_it(c
     assert (one.name, one.run.dataset, way(one)) == ("letter.txt", "readers", [("learns", ["done"])])
     said = f"Person Ada person-Ada, said by read/learns because of {one.document}\n"
     assert cli("trace", "person-Ada", "-d", "readers").out.startswith(said)
+
+
+def test_a_document_that_failed_before_anybody_wrote_it_down_is_found_by_its_hash_in_each_dataset(cli: Command) -> None:
+    settings = settings_of(cli)
+    (cli.folder / "papers").mkdir()
+    (cli.folder / "papers" / "poison.txt").write_text("nobody can read this")
+    early = {
+        "crawl": {"task": "oaflow.stages.crawl", "with": {"source": ["papers"]}, "next": "bad"},
+        "bad": {"task": "stages_for_tests.fails"},
+    }
+    (cli.folder / "early.yml").write_text(json.dumps({"pipeline": "early", "stages": early}))
+    assert cli("run", "early.yml", "-d", "one", "--workers", "1").code == 1
+
+    digest = hashlib.sha1(b"nobody can read this").hexdigest()
+    poison = passport_of(settings, digest)
+
+    assert (poison.name, poison.run.dataset, way(poison)) == ("papers/poison.txt", "one", [("bad", ["failed"])])
+    assert cli("run", "ingest", "papers", "-d", "two", "--workers", "1").code == 0
+    both = tracing.trace(settings, digest, every=True).passports
+    assert {one.run.dataset for one in both} == {"one", "two"}
+    assert passport_of(settings, digest, dataset="one") == poison
