@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
 
 from oaflow.errors import UsageError
 from oaflow.ledger.statements import sql
@@ -90,6 +90,14 @@ def left_behind(connection: Connection[Any], dataset: str) -> LeftBehind:
         found = cursor.execute(sql("left_behind"), {"dataset": dataset}).fetchone()
         assert found is not None
         return found
+
+
+def crawled_hashes(connection: Connection[Any], dataset: str) -> set[str]:
+    """
+    The content hashes of the files that crawls of a dataset have met, also of such as no stage has written down.
+    """
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return set(cursor.execute(sql("crawled_hashes"), {"dataset": dataset}))
 
 
 def in_hands(connection: Connection[Any], dataset: str, silent: float) -> int:

@@ -97,7 +97,8 @@ class Holdings:
     """
     What is to be deleted. `schedules` are those that begin runs over it, by name; `others` are those who said something
     about its entities and are no stage of oaflow's; `archive` is the archive that its files are in, and `with_files`
-    whether they go, too.
+    whether they go, too; `unwritten` is how many files were crawled and written down by no stage, as where they failed
+    before.
     """
 
     dataset: str
@@ -107,6 +108,7 @@ class Holdings:
     others: tuple[str, ...]
     archive: str
     with_files: bool
+    unwritten: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,7 @@ def _holdings(
         for origin in holdings.origins(store, dataset)
         if origin != "oaflow" and origin.partition("/")[0] not in pipelines
     ]
+    crawled = ledger.crawled_hashes(made, dataset)
     return Holdings(
         dataset,
         holdings.sizes(store, dataset),
@@ -211,6 +214,7 @@ def _holdings(
         tuple(others),
         archive_of(settings).options.where,
         with_files,
+        len(crawled.difference(holdings.hashes(store, dataset))),
     )
 
 

@@ -173,3 +173,24 @@ def test_what_is_worked_on_is_not_deleted_and_a_deletion_that_was_killed_is_fini
 
     assert places_of(CANARY, database, cli.folder / "home") == []
     assert cli("search", "two", "-d", "kept").code == 0
+
+
+@pytest.mark.unbalanced
+def test_files_that_failed_before_anybody_wrote_them_down_are_named_and_go_too(cli: Command, database: str) -> None:
+    (cli.folder / "papers").mkdir()
+    (cli.folder / "papers" / "a.txt").write_text(f"the {CANARY} is ill")
+    early = {
+        "crawl": {"task": "oaflow.stages.crawl", "with": {"source": ["papers"]}, "next": "bad"},
+        "bad": {"task": "stages_for_tests.fails"},
+    }
+    (cli.folder / "early.yml").write_text(json.dumps({"pipeline": "early", "stages": early}))
+    assert cli("run", "early.yml", "-d", "doomed", "--workers", "1").code == 1
+
+    asked = cli("delete", "-d", "doomed")
+    done = cli("delete", "-d", "doomed", "--yes", "--json")
+
+    assert "0 files of 0 B and 1 file that no stage has written down in the archive" in " ".join(asked.err.split())
+    assert (done.code, done.json["files"]) == (0, 1), done.err
+    archive = cli.folder / "home" / "archive"
+    assert not [file for file in archive.rglob("*") if file.is_file()]
+    assert places_of(CANARY, database, cli.folder / "home") == []
