@@ -131,3 +131,20 @@ def test_the_names_of_the_private_server_are_offered_though_it_has_stopped(priva
 
     assert [run.partition("-")[0] for run in runs] == ["still"]
     assert (datasets, stages) == (["quiet"], ["end"])
+
+
+def test_fish_is_offered_the_same_by_what_its_script_asks(cli: Command) -> None:
+    # As the script that typer writes for fish asks: whether there is anything to offer, and then for it.
+    assert cli("run", cli.pipeline("mine", {"end": {}}), "-d", "demo", "--workers", "1").code == 0
+    run = cli("status", "--json").json["run"]
+
+    def asked(action: str, line: str) -> subprocess.CompletedProcess[str]:
+        asking = {"_OAFLOW_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": action}
+        environment = {**with_the_command(cli), **asking, "_TYPER_COMPLETE_ARGS": line}
+        return subprocess.run(
+            ["oaflow"], cwd=cli.folder, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+
+    assert asked("is-args", "oaflow status ").returncode == 0
+    for line, shows in (("oaflow fail", "failures"), ("oaflow status ", run), ("oaflow search -d ", "demo")):
+        assert [offer.split("\t")[0] for offer in asked("get-args", line).stdout.splitlines()] == [shows]
