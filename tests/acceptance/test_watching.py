@@ -177,6 +177,10 @@ def test_a_run_is_watched_in_a_terminal_and_in_a_pipe_and_asked_how_long_it_woul
     assert one["seconds"] == pytest.approx(two["seconds"], rel=0.1)
     assert one["seconds"] > 1.5 * as_it_was["seconds"]
     assert one["busiest"] == "the limit of work"
+    # Two workers of its own, each with as many executors as the one that there was: twice as fast.
+    before, apart = cli("simulate", "--workers", "work=2", "--json").json["variants"]
+    assert (apart["own"], apart["busiest"]) == ({"work": 2}, "the executors of work")
+    assert apart["seconds"] == pytest.approx(before["seconds"] / 2, rel=0.2)
     shown = cli("simulate", "--workers", "2").out
     assert "as it was" in shown
     assert "--workers 2" in shown
