@@ -189,7 +189,7 @@ def _because(told: Rerun) -> str:
         return f": {told.newer:,} documents have been in a later run, or are gone"
     if told.lost or told.chosen:
         return ": its jobs are not kept any more"
-    return f": no job is {told.choice}" if str(told.choice) else ""
+    return f": no job matches {told.choice}" if str(told.choice) else ""
 
 
 def _instead(told: Rerun) -> str:
