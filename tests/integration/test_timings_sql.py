@@ -181,6 +181,32 @@ def test_a_stage_that_a_run_has_not_come_to_is_as_in_an_earlier_run(rows: Rows) 
     assert "b as in an earlier run" in told.assumes
 
 
+def test_what_comes_next_waits_since_its_parent_handed_it_over_or_since_the_run_began(rows: Rows) -> None:
+    connection = rows.connection
+    connection.execute("UPDATE oaflow.runs SET created_at = now() - interval '1 h' WHERE id = %s", [rows.run])
+    rows.waiting("a", 1)
+    rows.waiting("b", 2)
+    connection.execute(
+        "UPDATE procrastinate_jobs SET args = jsonb_set(args, '{payload,context,oaflow,parent}', id::text::jsonb)"
+        " WHERE task_name = 't.b'"
+    )
+    # Of the two of `b` the parent of the first ended 40 s ago, that of the second just now.
+    connection.execute(
+        "INSERT INTO oaflow.hops (run, stage, job, outcome, at)"
+        " SELECT %s, 'a', id, 'done', now() - interval '40 s' / row_number() OVER (ORDER BY id) ^ 4"
+        " FROM procrastinate_jobs WHERE task_name = 't.b'",
+        [rows.run],
+    )
+
+    waited = oldest(connection, rows.run, [("q", "t.a"), ("q", "t.b")])
+
+    assert waited["q", "t.a"] == pytest.approx(3600, abs=30)
+    assert waited["q", "t.b"] == pytest.approx(40, abs=30)
+    # What is in hand does not wait.
+    connection.execute("UPDATE procrastinate_jobs SET status = 'doing' WHERE task_name = 't.b'")
+    assert oldest(connection, rows.run, [("q", "t.b")]) == {}
+
+
 def test_what_is_watched_costs_as_much_after_many_finished_jobs_as_before(rows: Rows) -> None:
     connection = rows.connection
     rows.seal()
