@@ -89,6 +89,9 @@ def test_a_document_is_traced_through_all_that_became_of_it_and_without_procrast
     assert retried.wait is not None
     assert done.wait is not None
     assert done.wait >= 0.3  # it was to wait for half a second
+    assert done.started is not None
+    assert done.ended is not None
+    assert done.seconds == (done.ended - done.started).total_seconds()
     assert done.place
     assert done.version
     # What was put together names the others, and waited for them too.
