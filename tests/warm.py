@@ -8,7 +8,8 @@ It has followthemoney too, which the executor of every small run would read anew
 Commands that run the ready-made pipeline are forks of a second such process, which has loaded what the ready-made
 stages need, as a forkserver does for each run: 1.2 s of CPU. All others would be slower for its size, by 0.02 s each.
 
-`python -m tests.warm SOCKET [MODULE]` serves. Whoever connects sends a command with its three streams, and hears the
+`python -m tests.warm SOCKET MODULE ROOM` serves: MODULE may be empty, and ROOM is where command lines have their place.
+Whoever connects sends a command with its three streams, and hears the
 process id and then the exit code, which is negative where a signal ended it; or sends nothing, and keeps the process
 there.
 """
@@ -17,10 +18,12 @@ import atexit
 import fcntl
 import gc
 import importlib
+import inspect
 import io
 import json
 import os
 import pkgutil
+import select
 import selectors
 import signal
 import socket
@@ -110,12 +113,25 @@ class Warm:
             pool.submit(_write, feed, given)
             out, err = pool.submit(_read, hear), pool.submit(_read, overhear)
             with _connected(address) as connection:
-                asked = json.dumps([arguments, str(folder), dict(environment)]).encode()
+                asked = json.dumps([arguments, str(folder), dict(environment), False]).encode()
                 socket.send_fds(connection, [asked], [stdin, stdout, stderr])
                 for fd in (stdin, stdout, stderr):
                     os.close(fd)
                 code = _end(connection)
             return code, out.result(), err.result()
+
+    def start(
+        self, arguments: tuple[str, ...], folder: Path, environment: Mapping[str, str], **how: Any
+    ) -> "subprocess.Popen[Any]":
+        """
+        One command, which runs on.
+
+        Args:
+            how: as `subprocess.Popen` takes it; all three streams are given.
+        """
+        if "ingest" in arguments and self._module is None:
+            return self.documents.start(arguments, folder, environment, **how)
+        return _Started(self.address, arguments, cwd=folder, env=environment, **how)
 
     def leave(self) -> None:
         """
@@ -127,12 +143,57 @@ class Warm:
             self._staying.close()
 
 
+class _Started(subprocess.Popen[Any]):
+    """
+    A command that was forked, as `subprocess` has one that is its child.
+    """
+
+    def __init__(self, address: Path, arguments: tuple[str, ...], **how: Any) -> None:
+        self._address = address
+        super().__init__(arguments, **how)
+
+    def _execute_child(self, *values: Any) -> None:
+        told = dict(zip(_TOLD, values, strict=True))
+        asked = [told["args"], str(told["cwd"]), dict(told["env"]), told["start_new_session"]]
+        self._connection = _connected(self._address)
+        streams = [told[name] for name in ("p2cread", "c2pwrite", "errwrite")]
+        socket.send_fds(self._connection, [json.dumps(asked).encode()], streams)
+        self.pid = int(self._connection.recv(16))
+        self._child_created = True
+        self._close_pipe_fds(*(told[name] for name in _TOLD if name[:3] in ("p2c", "c2p", "err")))
+
+    def _internal_poll(self, *_: Any, **__: Any) -> int | None:
+        if self.returncode is None and self._waitpid_lock.acquire(False):
+            try:
+                pid, code = self._try_wait(os.WNOHANG)
+                if pid == self.pid:
+                    self._handle_exitstatus(code)
+            finally:
+                self._waitpid_lock.release()
+        return self.returncode
+
+    def _try_wait(self, wait_flags: int) -> tuple[int, int]:
+        if self.returncode is not None:  # another thread was told
+            return self.pid, self.returncode
+        if not select.select([self._connection], [], [], 0 if wait_flags & os.WNOHANG else None)[0]:
+            return 0, 0
+        code = int(self._connection.recv(16))
+        self._connection.close()
+        return self.pid, code
+
+    def _handle_exitstatus(self, sts: int) -> None:
+        self.returncode = sts
+
+
+_TOLD = tuple(inspect.signature(subprocess.Popen._execute_child).parameters)[1:]
+
+
 def _start(address: Path, module: str | None) -> None:
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE")
     environment = {name: value for name, value in os.environ.items() if name in kept or name.startswith("PYTHON")}
     environment["OPENBLAS_NUM_THREADS"] = "1"  # what has threads is not forked
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "tests.warm", str(address), *filter(None, [module])],
+        [sys.executable, "-P", "-m", "tests.warm", str(address), module or "", spares.ROOM],
         env=environment | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -169,7 +230,7 @@ def _write(fd: int, data: bytes) -> None:
         stream.write(data)
 
 
-def serve(address: str, module: str | None = None) -> None:
+def serve(address: str, module: str) -> None:
     """
     Waits for commands, and forks for each; ends when nobody is there any more.
     """
@@ -197,7 +258,7 @@ def serve(address: str, module: str | None = None) -> None:
                 connection.close()
 
 
-def _imported(module: str | None) -> list[str]:
+def _imported(module: str) -> list[str]:
     """
     Imports what commands import.
 
@@ -212,7 +273,7 @@ def _imported(module: str | None) -> list[str]:
             importlib.import_module(found.name)
     for name in _LATE:
         importlib.import_module(name)
-    if module is not None:
+    if module:
         _preload(module)
     assert threading.active_count() == 1, "what has threads is not forked"
     gc.collect()
@@ -222,21 +283,39 @@ def _imported(module: str | None) -> list[str]:
 
 def _answer(connection: socket.socket, places: list[str]) -> None:
     asked, streams, _, _ = socket.recv_fds(connection, _LONGEST, 3)
+    ready, led = os.pipe()
     command = os.fork()
     if command == 0:
+        arguments, folder, environment, leads = json.loads(asked)
+        if leads:
+            os.setsid()
         for number, fd in enumerate(streams):
             os.dup2(fd, number)
-        os.closerange(3, max(streams) + 1)
-        arguments, folder, environment = json.loads(asked)
+        os.closerange(3, max(*streams, led) + 1)
         become = partial(_live, places)
-        spares.keep(become, 2 if {"run", "resume", "retry"} & set(arguments) else 1)
+        spares.keep(become, _starts(arguments))
+        spares.called(sys.executable, "-m", "oaflow", *arguments)
         become(folder, environment, lambda: _command(arguments))
     for fd in streams:
         os.close(fd)
-    connection.send(str(command).encode())
-    _, status = os.waitpid(command, 0)
-    connection.send(str(os.waitstatus_to_exitcode(status)).encode())
-    os._exit(0)
+    os.close(led)
+    os.read(ready, 1)  # until it has closed it: it leads its session, where it is to
+    try:
+        connection.send(str(command).encode())
+        _, status = os.waitpid(command, 0)
+        connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+    finally:
+        os._exit(0)  # also where nobody waits for its end any more
+
+
+def _starts(arguments: list[str]) -> int:
+    """
+    How many processes of the program a command will want: workers, those that come after some that are killed, and
+    the one that looks at functions.
+    """
+    if "worker" in arguments:
+        return 4
+    return 2 if {"run", "resume", "retry"} & set(arguments) else 1
 
 
 def _become(folder: str, environment: dict[str, str], places: list[str]) -> None:
@@ -304,4 +383,4 @@ def _live(places: list[str], folder: str, environment: dict[str, str], function:
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[1:])
+    serve(*sys.argv[1:3])

@@ -127,15 +127,17 @@ class Command:
         return Result.of(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "oaflow", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        return self.with_streams(
+            arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+
+    def with_streams(self, arguments: tuple[str, ...], **how: Any) -> subprocess.Popen[Any]:
+        """
+        Starts it with streams of its own, as `subprocess.Popen` takes them.
+        """
+        if self._warm is not None:
+            return self._warm.start(arguments, self.folder, self.environment, **how)
+        return subprocess.Popen([*MODULE, *arguments], cwd=self.folder, env=self.environment, **how)
 
     def pipeline(self, name: str, stages: Mapping[str, Mapping[str, Any]], **keys: Any) -> str:
         """

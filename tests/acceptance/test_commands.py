@@ -9,7 +9,6 @@ import re
 import select
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -58,15 +57,8 @@ def terminal(
     A command in a terminal of its own: its exit code, and all that was to be seen.
     """
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "oaflow", *arguments],
-        cwd=cli.folder,
-        env=cli.environment | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"} | dict(env or {}),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
+    shown = cli.at(**{"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"} | dict(env or {}))
+    process = shown.with_streams(arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
     os.close(theirs)
     seen, limit = b"", time.monotonic() + PATIENCE
     try:

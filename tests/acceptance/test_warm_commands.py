@@ -4,15 +4,24 @@ A command that a test runs in a fork of a process with the program in it is as o
 
 import json
 import os
+import signal
 import socket
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import psutil
 import pytest
 
-from tests.acceptance.conftest import MODULE, Command
+from tests.acceptance.conftest import MODULE, PATIENCE, Command
+from tests.chaos.test_kills import workers_of
 from tests.warm import Warm
+
+Until = Callable[[Callable[[], Any]], Any]
+Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
 
 RIGHT = {"first": {"task": "stages_for_tests.passes", "next": "last"}, "last": {"task": "stages_for_tests.passes"}}
 WRONG = RIGHT | {"first": {"task": "stages_for_tests.passes", "next": "lats"}}
@@ -59,6 +68,41 @@ def test_what_only_a_new_interpreter_obeys_is_refused(offline: Command) -> None:
 
     assert result.code == 1
     assert "only a new interpreter obeys" in result.err
+
+
+def test_what_runs_on_is_as_a_child_process_is(cli: Command, until: Until, started: Started) -> None:
+    forked = started(cli.start("worker", "--workers", "2"))
+
+    workers = until(lambda: len(found := workers_of(forked.pid)) == 2 and found)
+    assert "-m oaflow worker --workers 2" in " ".join(psutil.Process(forked.pid).cmdline())
+    assert forked.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        forked.wait(0.1)
+    forked.send_signal(signal.SIGTERM)
+    assert forked.wait(PATIENCE) == 0
+    assert forked.poll() == 0
+    assert not [pid for pid in workers if psutil.pid_exists(pid)]
+
+    killed = started(cli.start("worker"))
+    killed.kill()
+    out, err = killed.communicate(timeout=PATIENCE)
+    assert killed.returncode == -signal.SIGKILL
+    wrong = cli.start("cehck")
+    out, err = wrong.communicate(timeout=PATIENCE)
+    assert (wrong.returncode, out) == (2, "")
+    assert "cehck" in err
+
+
+def test_what_runs_on_may_lead_a_session(offline: Command) -> None:
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    for leads in (False, True):
+        process = offline.with_streams(("lsp",), **streams | {"stdin": subprocess.PIPE}, start_new_session=leads)
+        try:
+            assert (os.getsid(process.pid) == process.pid) is leads
+        finally:
+            process.kill()
+            process.wait(PATIENCE)
+            process.stdin.close()
 
 
 def test_it_is_started_again_by_who_comes_when_all_have_left(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import select
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
@@ -40,15 +39,9 @@ class Terminal:
         self.ours, self.theirs = pty.openpty()
         self.before = termios.tcgetattr(self.theirs)
         self.resize(size)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "oaflow", *arguments],
-            cwd=cli.folder,
-            env=cli.environment | {"TERM": "xterm-256color"} | (environment or {}),
-            stdin=self.theirs,
-            stdout=self.theirs,
-            stderr=self.theirs,
-            start_new_session=True,
-        )
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), self.theirs)
+        shown = cli.at(**{"TERM": "xterm-256color"} | (environment or {}))
+        self.process = shown.with_streams(tuple(arguments), **streams, start_new_session=True)
         self.shown = ""
 
     def resize(self, size: tuple[int, int]) -> None:
