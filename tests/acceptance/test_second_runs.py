@@ -5,7 +5,6 @@ A second run over a folder that has changed: it does what has changed, and leave
 import os
 import signal
 import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -32,6 +31,7 @@ from oaflow.operations.rerunning import Choice, Rerun, rerun
 from oaflow.operations.starting import Request
 from oaflow.settings import Settings
 from tests.chaos.test_kills import workers_of
+from tests.warm import Warm
 
 # Of the law, beside the one that is always tried.
 EXAMPLES = int(os.environ.get("OAFLOW_SECOND", "3"))
@@ -249,16 +249,15 @@ def program_of(folder: Path, name: str = "twice") -> Program:
 
 
 @pytest.fixture
-def house(database: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(database: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm: Warm) -> Iterator[House]:
     """
     Runs in this process, with a worker that stays.
     """
     monkeypatch.setenv("OAFLOW_DB_URI", database)
     monkeypatch.setenv("OAFLOW_EXECUTORS", "1")
     program = program_of(tmp_path)
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "oaflow", "worker"], cwd=tmp_path, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
-    )
+    nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    worker = warm.start(("worker",), tmp_path, os.environ, **nowhere)
     yield House(tmp_path / "folder", Settings(), program, database, worker)
     worker.terminate()
     worker.wait(60)

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.acceptance.conftest import ROOT
+from tests.warm import Warm
 
 # As people start them.
 WORKER = (sys.executable, "-m", "oaflow", "worker")
@@ -26,12 +28,14 @@ class Post:
         notes: its address for the notes of the stages, which nothing harms.
         folder: for their home, their orders and their output.
         environment: whatever else is set for them.
+        warm: what forks those that are started as people start them; without it, each is a new process.
     """
 
     address: str
     notes: str
     folder: Path
     environment: Mapping[str, str]
+    warm: Warm | None = None
 
     @property
     def orders(self) -> Path:
@@ -53,15 +57,12 @@ class Post:
             "OAFLOW_ORDERS": str(self.orders),
             "PYTHONPATH": os.pathsep.join(filter(None, [self.environment.get("PYTHONPATH"), str(ROOT)])),
         }
+        environment = {**self.environment, **places}
         with (self.folder / "workers.log").open("ab") as log:
-            return subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env={**self.environment, **places},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            if self.warm is not None and command[: len(WORKER)] == WORKER:
+                return self.warm.start(command[len(WORKER) - 1 :], self.folder, environment, **streams)
+            return subprocess.Popen(command, cwd=self.folder, env=environment, **streams)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from tests.chaos.harm import ALL, KINDS, Hit, Pace, Stand
 from tests.chaos.history import ENDS, Finding, History, Job, findings, read
 from tests.chaos.passages import begin, ended, state
 from tests.chaos.proxy import Fault, Proxy
+from tests.warm import Warm
 
 PAGE = ROOT / "docs" / "reliability.md"
 
@@ -104,7 +105,7 @@ class Outcome:
 
 
 @contextmanager
-def stand(pace: Pace, seed: int) -> Iterator[Stand]:
+def stand(pace: Pace, seed: int, warm: Warm | None = None) -> Iterator[Stand]:
     """
     A server, a run, and two supervisors with two workers each, behind a proxy.
     """
@@ -118,7 +119,7 @@ def stand(pace: Pace, seed: int) -> Iterator[Stand]:
             _limit(uri)
             with Proxy(uri) as proxy:
                 environment = clean() | dict(pace.settings) | {"OAFLOW_BLOCK": str(pace.block)}
-                post = Post(proxy.address, uri, folder, environment)
+                post = Post(proxy.address, uri, folder, environment, warm)
                 passage = begin(uri, folder, seconds=0.05, fails_every=7, memory="400MB")
                 made = Stand(server, uri, proxy, post, passage, pace, random.Random(seed))
                 made.hire(2)
@@ -238,12 +239,12 @@ def _ordered(stand: Stand, history: History) -> list[Done]:
     return by_stages + [Done(ways[fault.how], at, ALL) for fault, at in stand.proxy.struck]
 
 
-def play(faults: int, seconds: float, seed: int, pace: Pace) -> Outcome:
+def play(faults: int, seconds: float, seed: int, pace: Pace, warm: Warm | None = None) -> Outcome:
     """
     One run with so many faults.
     """
     started = time.monotonic()
-    with stand(pace, seed) as made:
+    with stand(pace, seed, warm) as made:
         done, early = harm(made, faults, seconds)
         last = ended(made.uri, made.passage.id, PATIENCE)
         history = read(made.passage, frozenset(made.deleted))

@@ -4,6 +4,7 @@ The long run with all kinds of harm, in short: `make chaos` is the long form.
 
 from tests.chaos.harm import Pace
 from tests.chaos.long import play, table
+from tests.warm import Warm
 
 # Workers that are hasty, and harm that is short.
 HASTY = Pace(
@@ -17,8 +18,8 @@ HASTY = Pace(
 )
 
 
-def test_all_kinds_of_harm_lose_and_double_nothing() -> None:
-    outcome = play(faults=60, seconds=120.0, seed=7, pace=HASTY)
+def test_all_kinds_of_harm_lose_and_double_nothing(warm: Warm) -> None:
+    outcome = play(faults=60, seconds=120.0, seed=7, pace=HASTY, warm=warm)
 
     print(table(outcome))
     assert outcome.good, outcome.found

@@ -17,6 +17,7 @@ from tests.chaos.next_program import MARK, next_program
 from tests.chaos.passages import begin, ended
 from tests.chaos.test_kills import SEED, workers_of
 from tests.chaos.test_statements import still_open, wait
+from tests.warm import Warm
 
 KILLS = 6
 
@@ -26,17 +27,17 @@ UNMARKED = "SELECT count(*) FROM oaflow.hops WHERE outcome = 'done' AND mark IS 
 
 
 def test_workers_of_two_versions_share_a_run_and_migrations_stop_none(
-    database: str, tmp_path: Path, clean_environment: dict[str, str]
+    database: str, tmp_path: Path, clean_environment: dict[str, str], warm: Warm
 ) -> None:
     print(f"OAFLOW_SEED={SEED}")
     chance = random.Random(SEED)
     environment = clean_environment | {"OAFLOW_CRASHES": "1000"}
     places = os.pathsep.join([str(next_program(tmp_path)), environment["PYTHONPATH"]])
-    old = Post(database, database, tmp_path, environment)
+    old = Post(database, database, tmp_path, environment, warm)
     new = Post(database, database, tmp_path, environment | {"PYTHONPATH": places})
 
     def migrated(post: Post) -> str:
-        result = Command(tmp_path, {**post.environment, "OAFLOW_DB_URI": database})("db", "migrate")
+        result = Command(tmp_path, {**post.environment, "OAFLOW_DB_URI": database}, post.warm)("db", "migrate")
         return result.out + result.err
 
     passage = begin(database, tmp_path, seconds=0.02, fails_every=5)
@@ -95,13 +96,13 @@ def test_workers_of_two_versions_share_a_run_and_migrations_stop_none(
 
 
 def test_jobs_of_a_plan_of_a_later_format_are_left_to_who_knows_it(
-    database: str, tmp_path: Path, clean_environment: dict[str, str]
+    database: str, tmp_path: Path, clean_environment: dict[str, str], warm: Warm
 ) -> None:
     known, later = begin(database, tmp_path), begin(database, tmp_path, seconds=0.02)
     for passage in (known, later):
         passage.enter(5)
         passage.seal()
-    post = Post(database, database, tmp_path, clean_environment)
+    post = Post(database, database, tmp_path, clean_environment, warm)
     with psycopg.connect(database, autocommit=True) as connection:
         written = "UPDATE oaflow.plans SET format = {0}, definition = jsonb_set(definition, '{{format}}', '{0}') "
         written += f"WHERE digest = '{later.bound.digest}'"
@@ -111,7 +112,7 @@ def test_jobs_of_a_plan_of_a_later_format_are_left_to_who_knows_it(
             left = "SELECT status::text, attempts, count(*) FROM procrastinate_jobs"
             left += " WHERE args #>> '{payload,context,oaflow,run}' = %s GROUP BY 1, 2"
             assert connection.execute(left, (later.id,)).fetchall() == [("todo", 0, 5)]
-            asked = Command(tmp_path, {**post.environment, "OAFLOW_DB_URI": database})
+            asked = Command(tmp_path, {**post.environment, "OAFLOW_DB_URI": database}, warm)
             status, doctor = asked("status", later.id), asked("doctor")
             assert "has format 2, and this program knows format 1" in status.error
             assert status.help == "install the version of oaflow here that made the plan"
