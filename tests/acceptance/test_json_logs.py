@@ -5,7 +5,6 @@ Logs as JSON, of a worker, of a run, and of stage functions: each line an object
 import json
 import signal
 import subprocess
-import sys
 from typing import Any
 
 from tests.acceptance.conftest import Command
@@ -51,9 +50,7 @@ def test_each_line_of_a_worker_and_of_a_run_is_an_object(cli: Command) -> None:
 
     cli.environment["OAFLOW_LOG_FORMAT"] = "json"
     with open(cli.folder / "err", "wb") as err:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "oaflow", "worker"], cwd=cli.folder, env=cli.environment, stderr=err
-        )
+        worker = cli.with_streams(("worker",), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err)
         assert cli("run", path.name, "-d", "two", "--workers", "0").code == 1
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(60) == 0

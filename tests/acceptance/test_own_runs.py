@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.acceptance.conftest import MODULE, PATIENCE, Command
+from tests.acceptance.conftest import PATIENCE, Command
 from tests.acceptance.test_commands import terminal
 
 STAGES = """
@@ -96,10 +96,8 @@ def test_a_run_that_is_killed_while_it_reads_its_input_cannot_be_resumed_but_beg
     there = folder(cli, "one")
     given = ["-d", "x", "--workers", "1", "-p", f"out={cli.folder}"]
     running = started(
-        subprocess.Popen(
-            [*MODULE, "run", "own.yml", "-i", "-", *given],
-            cwd=there.folder,
-            env=there.environment,
+        there.with_streams(
+            ("run", "own.yml", "-i", "-", *given),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

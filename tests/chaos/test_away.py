@@ -14,10 +14,11 @@ from tests.chaos.crew import WORKER, Post, crew
 from tests.chaos.proxy import Proxy
 from tests.chaos.test_kills import workers_of
 from tests.chaos.test_statements import wait
+from tests.warm import Warm
 
 
 def test_workers_wait_for_the_database_at_the_beginning_and_when_one_dies_while_it_is_away(
-    database: str, tmp_path: Path, clean_environment: dict[str, str]
+    database: str, tmp_path: Path, clean_environment: dict[str, str], warm: Warm
 ) -> None:
     def registered() -> list[int]:
         with psycopg.connect(database, autocommit=True) as connection:
@@ -27,7 +28,7 @@ def test_workers_wait_for_the_database_at_the_beginning_and_when_one_dies_while_
     with ExitStack() as stack:
         proxy = stack.enter_context(Proxy(database))
         proxy.leave()
-        (supervisor,) = stack.enter_context(crew(Post(proxy.address, database, tmp_path, patient), *WORKER))
+        (supervisor,) = stack.enter_context(crew(Post(proxy.address, database, tmp_path, patient, warm), *WORKER))
         said = tmp_path / "workers.log"
         wait(
             lambda: "; waiting for it\nhelp:  check that it runs, and OAFLOW_DB_URI" in said.read_text(), said.read_text
@@ -50,13 +51,13 @@ def test_workers_wait_for_the_database_at_the_beginning_and_when_one_dies_while_
 
 
 def test_workers_wait_for_a_database_that_stops_its_first_statements(
-    database: str, tmp_path: Path, clean_environment: dict[str, str]
+    database: str, tmp_path: Path, clean_environment: dict[str, str], warm: Warm
 ) -> None:
     impatient = f"{database} options='-c statement_timeout=2000'"
     with ExitStack() as stack:
         holder = stack.enter_context(psycopg.connect(database))
         holder.execute("LOCK TABLE oaflow.migrations IN ACCESS EXCLUSIVE MODE")
-        (supervisor,) = stack.enter_context(crew(Post(impatient, database, tmp_path, clean_environment), *WORKER))
+        (supervisor,) = stack.enter_context(crew(Post(impatient, database, tmp_path, clean_environment, warm), *WORKER))
         said = tmp_path / "workers.log"
         wait(lambda: "statement timeout); waiting for it" in said.read_text(), said.read_text)
         holder.rollback()

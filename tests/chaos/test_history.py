@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.chaos.crew import WORKER, Post, crew
 from tests.chaos.history import CHECKS, History, Hop, Note, findings, read
 from tests.chaos.passages import begin, ended
+from tests.warm import Warm
 
 JOB = ("rests", "1.2")
 Spoil = Callable[[History], History]
@@ -93,9 +94,9 @@ SPOILT: dict[str, list[Spoil]] = {
 
 
 def test_a_quiet_run_passes_and_each_check_is_red_on_a_spoilt_one(
-    database: str, tmp_path: Path, clean_environment: dict[str, str]
+    database: str, tmp_path: Path, clean_environment: dict[str, str], warm: Warm
 ) -> None:
-    with crew(Post(database, database, tmp_path, clean_environment), *WORKER):
+    with crew(Post(database, database, tmp_path, clean_environment, warm), *WORKER):
         passage = begin(database, tmp_path)
         passage.enter(4)  # more jobs at the stage with a limit than run at once
         passage.seal()
