@@ -201,7 +201,7 @@ def _start(address: Path, module: str | None) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     process.stdout.close()
-    process.returncode = 0  # nobody waits for it: it stays for others
+    process.wait()  # what serves is a fork of it, and nobody's child: it stays for others
 
 
 def _connected(address: Path) -> socket.socket:
@@ -239,6 +239,8 @@ def serve(address: str, module: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, selectors.DefaultSelector() as ready:
         listener.bind(address)
         listener.listen(64)
+        if os.fork() != 0:
+            os._exit(0)
         print("ready", flush=True)
         ready.register(listener, selectors.EVENT_READ)
         came = False

@@ -60,21 +60,10 @@ def known(
 
 def started() -> set[psutil.Process]:
     """
-    The processes that this one started, and those that they started; without the commands of other tests at the same
-    time, which the warm process runs for all of them and which this one may have started (`tests/warm.py`).
+    The processes that this one started, and those that they started. What runs commands of other tests meanwhile is
+    nobody's child (`tests/warm.py`).
     """
-    own = [child for child in psutil.Process().children() if not of_all(child)]
-    return {*own, *(below for child in own for below in child.children(recursive=True))}
-
-
-def of_all(child: psutil.Process) -> bool:
-    """
-    Is it the warm process? One that has ended is not.
-    """
-    try:
-        return "tests.warm" in child.cmdline()
-    except psutil.NoSuchProcess:  # so is one that nobody has waited for yet
-        return False
+    return set(psutil.Process().children(recursive=True))
 
 
 @pytest.fixture(autouse=True)

@@ -107,10 +107,12 @@ def test_what_runs_on_may_lead_a_session(offline: Command) -> None:
 
 def test_it_is_started_again_by_who_comes_when_all_have_left(tmp_path: Path) -> None:
     said: list[int] = []
+    before = set(psutil.Process().children())
     with TemporaryDirectory() as short:
         for _ in range(2):
             warm = Warm(Path(short) / "socket")
             said.append(warm.run(("--version",), tmp_path, dict(os.environ))[0])
+            assert set(psutil.Process().children()) <= before, "who counts what a test has started counts it too"
             warm.leave()
             while not gone(Path(short) / "socket"):
                 time.sleep(0.02)
