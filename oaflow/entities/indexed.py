@@ -2,6 +2,7 @@
 The entity store together with the search over it, as a job reaches them.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -14,10 +15,13 @@ from oaflow.entities import search
 from oaflow.entities.datasets import table_name
 from oaflow.entities.statements import for_table, text
 from oaflow.entities.store import BATCH, EntityStore
-from oaflow.schemata import is_a
 
 if TYPE_CHECKING:
     from followthemoney.proxy import EntityProxy
+
+
+# Of what is said of one entity, so much is read to learn whether others need it.
+_OTHERS = 1000
 
 
 class IndexedStore(EntityStore):
@@ -71,26 +75,52 @@ class IndexedStore(EntityStore):
             values = {"origins": list(origins), "fragments": list(fragments[start : start + BATCH]), "since": since}
             self.take_out(dataset, statement, values)
 
-    def hide(self, dataset: str, origins: Collection[str], documents: Sequence[str]) -> None:
+    def hide(
+        self,
+        dataset: str,
+        origins: Collection[str],
+        documents: Sequence[str],
+        begun: datetime,
+        done: Callable[[Collection[str]], Collection[str]],
+        *,
+        sifted: bool,
+    ) -> None:
         """
-        Take documents out of the search, and what some origins have said because of them alone; the store stays as it
-        is. One about which others have said something stays findable: they may have indexed it. Safe to repeat.
+        Take out of the search what some origins have said of documents that a run has done again, where it did not come
+        to be indexed since the run began; the store stays as it is. What others have said something about stays
+        findable: they may have indexed it. So does what was said because of another document that can be found, and
+        that the run has not done. Safe to repeat.
 
         Args:
             origins: of one pipeline.
+            begun: when the run began, by the clock of the search.
+            done: which of some documents the run has done again.
+            sifted: entities may come to be indexed without their document, so one that is not found may have been.
         """
-        statement = for_table("around", table_name(dataset))
+        statements = for_table("said_about", table_name(dataset)), for_table("around", table_name(dataset))
         for start in range(0, len(documents), BATCH):
-            some = [*documents[start : start + BATCH]]
-            around = self.rows(dataset, statement, {"origins": list(origins), "fragments": some})
-            shared = {id for id, _, origin, _, _ in around if origin is not None and origin not in origins}
-            self._remove(dataset, set(some) - shared)
-            # What was said because of others too stays, where these can be found or are no documents at all.
-            found = self._findable(dataset, {fragment for *_, fragment, document in around if document})
-            kept = {id for id, _, _, fragment, document in around if fragment in found or (fragment and not document)}
-            # A document by itself is what lies in one of these.
-            alone = {id for id, schema, *_ in around if schema and not is_a(schema, "Document")}
-            self._remove(dataset, alone - shared - kept)
+            values = {"origins": [*origins], "fragments": [*documents[start : start + BATCH]]}
+            said = {id for (id,) in self.rows(dataset, statements[0], values)}.union(values["fragments"])
+            # Nearly all came again. Who else has said something of an entity is asked of the rest only.
+            left = self._search.run(dataset, "search", lambda c, said=said: search.older(c, dataset, said, begun))
+            for first in range(0, len(left), BATCH):
+                some = left[first : first + BATCH]
+                around = self.rows(dataset, statements[1], {"ids": some, "most": _OTHERS})
+                others = {fragment for *_, fragment, document in around if document}.difference(some)
+                others = {one for one in others.difference(done(sorted(others))) if one}
+                if not sifted:
+                    others = self._findable(dataset, others)
+                # A document that was done again did not come itself, whatever else is said of it.
+                kept = {
+                    id
+                    for id, origin, fragment, document in around
+                    if origin not in origins
+                    or (id not in values["fragments"] and (fragment in others or (fragment and not document)))
+                }
+                # Of these not all was read.
+                kept.update(id for id, times in Counter(id for id, *_ in around).items() if times >= _OTHERS)
+                gone = [id for id in some if id not in kept]
+                self._search.run(dataset, "index", lambda c, gone=gone: search.expire(c, dataset, gone, begun))
 
     def take_out(self, dataset: str, statement: bytes, values: Mapping[str, Any]) -> None:
         """
@@ -112,7 +142,7 @@ class IndexedStore(EntityStore):
             left = [entity for entity in self.load(dataset, part) if entity.id in known]
             gone = known.difference(entity.id or "" for entity in left)
             self._remove(dataset, gone)
-            self._search.run(dataset, "index", lambda c, left=left: search.index(c, dataset, left))
+            self._search.run(dataset, "index", lambda c, left=left: search.refresh(c, dataset, left))
 
     def _findable(self, dataset: str, ids: Collection[str]) -> set[str]:
         return self._search.run(dataset, "search", lambda connection: search.known(connection, dataset, ids))

@@ -9,6 +9,7 @@ page that has most of them.
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
@@ -103,6 +104,21 @@ def index(connection: Connection[Any], dataset: str, entities: "Iterable[EntityP
     return count
 
 
+def refresh(connection: Connection[Any], dataset: str, entities: "Iterable[EntityProxy]") -> None:
+    """
+    Indexes anew those of some entities that can be found, as they are now: when they last came to be indexed stays.
+    """
+    for group in _groups(entities):
+        values = {"dataset": dataset, "entities": sorted(group)}
+        with connection.transaction(), connection.cursor() as cursor:
+            cursor.execute(text("search_lock"), values)
+            came = dict(cursor.execute(text("search_take"), values).fetchall())
+            with cursor.copy(text("search_copy_as_of")) as copy:
+                for entity_id, at in came.items():
+                    for row in rows(group[entity_id]):
+                        copy.write_row((at, dataset, *row))
+
+
 def remove(connection: Connection[Any], dataset: str, entities: Iterable[str]) -> int:
     """
     Takes entities out of the search, documents with their pages. None given, none taken.
@@ -119,6 +135,21 @@ def known(connection: Connection[Any], dataset: str, entities: Iterable[str]) ->
     """
     values = {"dataset": dataset, "entities": list(entities)}
     return {entity for (entity,) in connection.execute(text("search_known"), values)}
+
+
+def older(connection: Connection[Any], dataset: str, entities: Iterable[str], begun: datetime) -> list[str]:
+    """
+    Which of some entities can be found, and came to be indexed before a time and not since; by the clock of the search.
+    """
+    values = {"dataset": dataset, "entities": list(entities), "begun": begun}
+    return [entity for (entity,) in connection.execute(text("search_older"), values)]
+
+
+def expire(connection: Connection[Any], dataset: str, entities: Iterable[str], begun: datetime) -> None:
+    """
+    Takes those of some entities out of the search that came to be indexed before a time, and not since.
+    """
+    connection.execute(text("search_expire"), {"dataset": dataset, "entities": list(entities), "begun": begun})
 
 
 def prune(connection: Connection[Any], dataset: str, document: str, keep: Iterable[str]) -> int:

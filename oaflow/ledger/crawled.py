@@ -55,13 +55,15 @@ class Crawling:
 @dataclass(frozen=True, slots=True)
 class Settling:
     """
-    A run that has ended. `since` is when its crawl began, by the clock of the entity store; None: it has none.
+    A run that has ended. `begun` is when it began, by the clock of its database, and `since` when its crawl began, by
+    the clock of the entity store; None: it has none.
     `covered` says whether its crawl went through its sources to their end.
     """
 
     dataset: str
     pipeline: str
     prune: bool
+    begun: datetime
     since: datetime | None
     covered: bool
 
@@ -244,23 +246,28 @@ def reported(connection: Connection[Any], run: str, documents: Collection[str]) 
     return _texts(connection, "reported", {"run": run, "documents": list(documents)})
 
 
-def unindexed(
-    connection: Connection[Any], run: str, stages: Collection[str], origins: Collection[str], rows: int
-) -> Iterator[list[str]]:
+def anew(connection: Connection[Any], run: str, origins: Collection[str], rows: int) -> Iterator[list[str]]:
     """
-    The documents of files that a run has done again which did not come to be indexed by it, in portions.
+    The documents of files that a run has done again, in portions.
 
     Args:
-        stages: those that index; `origins` are theirs: where not all of them took place anew, a file is left out.
+        origins: of the stages that index: where not all of them took place anew, a file is left out.
     """
-    values = {"run": run, "stages": list(stages), "origins": list(origins)}
+    values = {"run": run, "origins": list(origins)}
     # WITH HOLD: the answer is read when the statement ends. What is done with a portion may take long, in another
     # store, and no transaction stays open here meanwhile.
-    with connection.cursor(name="unindexed", withhold=True) as cursor:
+    with connection.cursor(name="anew", withhold=True) as cursor:
         with connection.transaction():
-            cursor.execute(sql("unindexed"), values)
+            cursor.execute(sql("anew"), values)
         while found := cursor.fetchmany(rows):
             yield [document for (document,) in found]
+
+
+def anew_of(connection: Connection[Any], run: str, origins: Collection[str], documents: Collection[str]) -> list[str]:
+    """
+    Those of some documents that `anew` has.
+    """
+    return _texts(connection, "anew_of", {"run": run, "origins": list(origins), "documents": list(documents)})
 
 
 def lost_children(connection: Connection[Any], run: str, documents: Collection[str]) -> list[str]:

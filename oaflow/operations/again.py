@@ -2,7 +2,7 @@
 What a run does again, and what not: what its crawl asks for, and what comes of its end.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -279,7 +279,7 @@ def settle(connection: Connection[Any], store: IndexedStore, run: str) -> None:
                 store.withdraw(found.dataset, own, ledger.lost_children(connection, run, files))
                 store.withdraw(found.dataset, said_anew, ledger.reported(connection, run, files), found.since)
             after = done[-1][0]
-        _hide_unindexed(connection, store, found.dataset, run, own)
+        _hide_unindexed(connection, store, found, run, own)
         gone = ledger.gone(connection, run) if found.covered else []
         for start in range(0, len(gone) if found.prune else 0, _FILES_AT_ONCE):
             lost = [one.document for one in gone[start : start + _FILES_AT_ONCE]]
@@ -289,16 +289,20 @@ def settle(connection: Connection[Any], store: IndexedStore, run: str) -> None:
 
 
 def _hide_unindexed(
-    connection: Connection[Any], store: IndexedStore, dataset: str, run: str, own: Sequence[str]
+    connection: Connection[Any], store: IndexedStore, found: ledger.Settling, run: str, own: Sequence[str]
 ) -> None:
     """
-    Takes out of the search what files say that were done again and did not come to be indexed any more.
+    Takes out of the search what was said of files that were done again, and did not come to be indexed any more.
     """
     bound = bound_plan(connection, wanted_run(connection, run))
-    stages = index_stages(bound)
-    origins = [bound.stages[stage].origin for stage in stages]
-    for documents in ledger.unindexed(connection, run, stages, origins, _FILES_AT_ONCE):
-        store.hide(dataset, own, documents)
+    origins = [bound.stages[stage].origin for stage in index_stages(bound)]
+    sifted = any(edge.where is not None for stage in bound.stages.values() for edge in stage.edges)
+
+    def done(documents: Collection[str]) -> list[str]:
+        return ledger.anew_of(connection, run, origins, documents)
+
+    for documents in ledger.anew(connection, run, origins, _FILES_AT_ONCE):
+        store.hide(found.dataset, own, documents, found.begun, done, sifted=sifted)
 
 
 def _origins(connection: Connection[Any], store: IndexedStore, run: str) -> list[str]:

@@ -63,6 +63,7 @@ def lines(job: DatasetJob, *, mark: str = "") -> DatasetJob | None:
                     person = model.make_entity("Person")
                     person.id = word
                     person.add("name", word)
+                    person.add("status", "hidden" if "hidden" in line else None)
                     pages.append(person)
                     writer.add(person)
     return job.with_entities([*job.get_entities(), *pages])
@@ -98,6 +99,11 @@ stages:
   picky: {{task: second_stages.picky, with: {{refuses: refused}}, next: index}}
   index: {{task: oaflow.stages.index, collect: {{size: 20, wait: 200ms}}}}
 """
+
+# All of a row of the search, but when it came there.
+PASSAGES = (
+    "SELECT dataset, entity, part, document, schema, name, page, words, text FROM oaflow.passages ORDER BY entity, part"
+)
 
 # What is in a file: a text, or an archive of named members.
 Content = str | Mapping[str, Any]
@@ -173,7 +179,7 @@ class House:
                 (*key, {**data, "properties": {k: sorted(v) for k, v in data["properties"].items()}})
                 for *key, data in rows
             ]
-            search = connection.execute("SELECT * FROM oaflow.passages ORDER BY entity, part").fetchall()
+            search = connection.execute(PASSAGES).fetchall()
         return store, search
 
     def folders(self) -> dict[str, Any]:
@@ -398,6 +404,78 @@ def test_what_does_not_come_to_the_index_any_more_is_not_found_any_more(
     house.run()
     house.run(fewer, force=force)
     assert house.holds() == both
+
+
+WHERES = {"schema": "where: {schema: Person}", "property": "where: \"not has(e.status, 'hidden')\""}
+# A word in capitals that is the name of its file; hidden or not, and beside one that other files have, too.
+LINES = st.sampled_from(["{name}", "{name} hidden", "{name} hidden\nANNA", "ANNA\n{name}", "ANNA", "none", "\x00\x01"])
+SHIFTS = st.fixed_dictionaries({path: st.tuples(LINES, LINES) for path in ("a.txt", "b.txt", "c.txt")})
+ALL_SHIFTS = {
+    "a.txt": ("{name}\nANNA", "{name} hidden"),
+    "b.txt": ("{name} hidden", "{name}\nANNA"),
+    "c.txt": ("{name}", "{name}"),
+}
+
+
+def sifting(tmp_path: Path, name: str, where: str) -> Program:
+    """
+    A pipeline whose last edge to `index` lets only some entities through, and one that another has as well.
+    """
+    text = PIPELINE.format(name=name).replace("refused}, next: index}", f"refused}}, next: {{to: index, {where}}}}}")
+    (tmp_path / f"{name}.yml").write_text(text)
+    return load(locate(str(tmp_path / f"{name}.yml")))
+
+
+@pytest.mark.parametrize("where", WHERES)
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@example(ALL_SHIFTS)
+@given(SHIFTS)
+def test_what_an_edge_keeps_from_the_index_is_found_only_as_a_first_run_would_leave_it(
+    house: House, tmp_path: Path, where: str, shifts: dict[str, tuple[str, str]]
+) -> None:
+    program = sifting(tmp_path, "sifting", WHERES[where])
+    states = [
+        {path: both[state].format(name=Path(path).stem.upper()) for path, both in shifts.items()} for state in (0, 1)
+    ]
+    house.put(states[0])
+    house.run(program)
+    if where == "property" and shifts is ALL_SHIFTS:
+        assert {"A", "ANNA", "C"} <= {row[1] for row in house.holds()[1]}
+    house.put(states[1])
+    house.run(program)
+    left = house.holds()
+    if where == "property" and shifts is ALL_SHIFTS:
+        assert {"A", "B", "C"} & {row[1] for row in left[1]} == {"B", "C"}
+    house.clear()
+    house.run(program)
+    assert left == house.holds()
+    house.clear()
+
+
+def test_an_edge_that_is_new_before_the_index_leaves_what_another_pipeline_has(house: House, tmp_path: Path) -> None:
+    wide, other = sifting(tmp_path, "sifting", ""), program_of(tmp_path, "other")
+    house.put({"a.txt": "BORIS\nthe text", "b.txt": "BORIS"})
+    house.run(wide)
+    whole = house.holds()
+    narrow = sifting(tmp_path, "sifting", WHERES["schema"])
+    house.run(narrow)
+    store, search = house.holds()
+    assert ({row[1] for row in search}, store) == ({"BORIS"}, whole[0])
+    house.run(wide)
+    assert house.holds() == whole
+
+    house.run(other)
+    both = house.holds()
+    house.run(narrow)
+    assert house.holds() == both
+    # Nor does it take out what comes again with another pipeline's text.
+    house.run(other, force=True)
+    assert house.holds()[1] == both[1]
 
 
 def test_what_runs_again_beside_the_index_is_found_as_before(house: House, tmp_path: Path) -> None:

@@ -36,9 +36,9 @@ def test_all_failures_come_in_portions_and_each_once(database: str, monkeypatch:
 
 
 def test_no_transaction_is_open_between_portions(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crawled, "sql", {"unindexed": b"SELECT generate_series(1, 5)::text"}.__getitem__)
+    monkeypatch.setattr(crawled, "sql", {"anew": b"SELECT generate_series(1, 5)::text"}.__getitem__)
     with psycopg.connect(database, autocommit=True) as connection:
-        portions = crawled.unindexed(connection, "run", [], [], 2)
+        portions = crawled.anew(connection, "run", [], 2)
 
         assert next(portions) == ["1", "2"]
         assert connection.info.transaction_status == TransactionStatus.IDLE

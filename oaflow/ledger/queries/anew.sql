@@ -1,5 +1,4 @@
--- Documents of files that a run has done and that were known before it, which came to none of its stages that index, though
--- these took place anew.
+-- Documents of files that a run has done and that were known before it, where its stages that index took place anew.
 WITH RECURSIVE again AS MATERIALIZED (
     SELECT c.document FROM oaflow.crawled c JOIN oaflow.runs r ON r.dataset = c.dataset AND r.pipeline = c.pipeline
      WHERE r.id = %(run)s AND c.ran = r.id AND c.again AND c.content_hash IS NOT NULL AND c.done IS NOT NULL
@@ -8,10 +7,5 @@ WITH RECURSIVE again AS MATERIALIZED (
     SELECT d.document, d.kind FROM again JOIN oaflow.documents d ON d.run = %(run)s AND d.document = again.document
     UNION
     SELECT d.document, d.kind FROM below JOIN oaflow.documents d ON d.run = %(run)s AND d.parent = below.document
-), indexed AS MATERIALIZED (
-    SELECT unnest(h.documents) AS document FROM oaflow.hops h
-     WHERE h.run = %(run)s AND h.stage = ANY (%(stages)s::text[]) AND h.outcome = 'done'
 )
-SELECT below.document FROM below
- WHERE below.kind <> 'unchanged' AND NOT EXISTS (SELECT FROM indexed WHERE indexed.document = below.document)
- ORDER BY below.document
+SELECT below.document FROM below WHERE below.kind <> 'unchanged' ORDER BY below.document
