@@ -13,7 +13,7 @@ from followthemoney import model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from oaflow.entities.search import drop, index, prune, remove, search, suggest
+from oaflow.entities.search import drop, expire, index, known, older, prune, refresh, remove, search, suggest
 from oaflow.entities.statements import text as statement
 from oaflow.entities.words import fold, words
 
@@ -199,6 +199,21 @@ def test_two_that_index_the_same_entities_at_once_take_turns(database):
         thread.join(60)
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM oaflow.passages").fetchone() == (4,)
+
+
+def test_what_is_indexed_anew_for_others_keeps_the_time_at_which_it_came(connection):
+    index(connection, "d", [entity("Person", name, name=name) for name in ("p", "q")])
+    index(connection, "other", [entity("Person", "p", name="p")])
+    begun = connection.execute("SELECT clock_timestamp()").fetchone()[0]
+    index(connection, "d", [entity("Person", "q", name="q")])
+
+    refresh(connection, "d", [entity("Person", name, name=f"{name} Novák") for name in ("p", "q", "unknown")])
+
+    assert [hit.entity for hit in search(connection, "d", "novak")] == ["p", "q"]
+    assert older(connection, "d", ["p", "q", "unknown"], begun) == ["p"]
+    expire(connection, "d", ["p", "q"], begun)
+    assert known(connection, "d", ["p", "q"]) == {"q"}
+    assert known(connection, "other", ["p"]) == {"p"}
 
 
 def test_the_words_are_looked_up_in_the_index(connection):
