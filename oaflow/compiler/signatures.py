@@ -11,7 +11,7 @@ from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans
 from oaflow.model import Pipeline, Stage, StageOptions
 from oaflow.plan import references
 from oaflow.schemata import SCHEMATA
-from oaflow.spelling import did_you_mean
+from oaflow.spelling import closest, did_you_mean
 
 _STREAMS = ("Iterator", "Iterable", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator")
 
@@ -99,6 +99,8 @@ def _signature(pipeline: Pipeline, name: str, stage: Stage, found: Inspected, sp
         yield Diagnostic(rules.BAD_SIGNATURE, message, spans.value("stages", name, "task"), help)
         return
     any_option = any(parameter.kind == "**" for parameter in found.parameters)
+    # What stands there misspelled is not told a second time as missing.
+    meant: set[str | None] = set()
     for option, value in stage.options.items():
         if option in options:
             yield from _option_type(pipeline, name, stage, options[option], value, spans)
@@ -108,9 +110,11 @@ def _signature(pipeline: Pipeline, name: str, stage: Stage, found: Inspected, sp
             message = f"{stage.task!r} has no option {option!r}"
             if option == job:
                 message, help = f"{option!r} is the job that {stage.task!r} is given", known
+            else:
+                meant.add(closest(option, options))
             yield Diagnostic(rules.UNKNOWN_OPTION, message, spans.key("stages", name, "with", option), help)
     for option, parameter in options.items():
-        if parameter.required:
+        if parameter.required and (option in stage.options or option not in meant):
             yield from _missing(pipeline, name, stage, option, spans)
 
 
@@ -178,8 +182,9 @@ def _ports(name: str, stage: Stage, found: Inspected, spans: Spans) -> Iterator[
     declared, wired = found.options.ports, stage.ports
     if not wired:
         return
+    meant = {closest(port, declared) for port in wired if port not in declared}
     for port in declared:
-        if port not in wired:
+        if port not in wired and port not in meant:
             message = f"{stage.task!r} emits on port {port!r}, and stage {name!r} does not wire it"
             help = f"next: {{..., {port}: STAGE}}, or `{port}: drop` if nothing is to follow"
             yield Diagnostic(rules.UNWIRED_PORT, message, spans.key("stages", name, "next"), help)

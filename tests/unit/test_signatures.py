@@ -130,6 +130,14 @@ def test_functions_of_external_stages_are_nobodys_business():
             ["OAF406 3:18 'm.a' needs option 'x' | with: {x: ...}"],
         ),
         (
+            (Parameter("word", required=True), Parameter("language", required=True)),
+            "wrod: ship",
+            [
+                "OAF405 3:25 'm.a' has no option 'wrod' | did you mean 'word'?",
+                "OAF406 3:18 'm.a' needs option 'language' | with: {language: ...}",
+            ],
+        ),
+        (
             (Parameter("x", annotation="int"),),
             "x: one",
             ["OAF413 3:28 option 'x' of 'm.a' is given str, and takes int | it is annotated `int`"],
@@ -192,6 +200,7 @@ def test_a_function_that_takes_anything_takes_a_job():
             "{default: b, media: b, medai: b}",
             ["OAF408 3:47 'm.a' does not emit on port 'medai' | did you mean 'media'?"],
         ),
+        ("{default: b, medai: b}", ["OAF408 3:37 'm.a' does not emit on port 'medai' | did you mean 'media'?"]),
         (
             "{default: b, media: drop, x: drop}",
             ["OAF408 3:50 'm.a' does not emit on port 'x' | its ports are: default, media"],
