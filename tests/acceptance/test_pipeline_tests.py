@@ -117,6 +117,21 @@ def test_a_test_that_cannot_be_tried_says_why(offline: Command) -> None:
     assert "stage 'quick' is off: param 'on' is false" in result.out
 
 
+def test_what_goes_nowhere_is_told_with_the_reason(offline: Command) -> None:
+    name = offline.pipeline(
+        "mails",
+        {"source": {"next": {"to": "end", "where": {"schema": "Email"}}}, "end": {}},
+        tests=[{"at": "source", "job": {"entities": [{"schema": "Person"}]}, "expect": {"end": 1}}],
+    )
+
+    lines = offline("test", name).out.splitlines()
+
+    assert lines[2:4] == [
+        "      end: 1 expected, 0 found",
+        "      port 'default' of stage 'source' has no edge for such entities (end: where {schema: Email})",
+    ]
+
+
 def test_build_servers_get_a_report(offline: Command) -> None:
     names = [
         pipeline(offline, {"at": "source", "job": RUSSIAN, "expect": {"rest": 2}}, name="one"),
@@ -128,6 +143,12 @@ def test_build_servers_get_a_report(offline: Command) -> None:
     assert result.code == 1
     suites = ElementTree.parse(offline.folder / "report.xml").getroot()
     assert [(suite.get("name"), suite.get("failures")) for suite in suites] == [("one.yml", "1"), ("two.yml", "0")]
+    assert [suite.get("tests") for suite in suites] == ["1", "1"]
+    said = [[(one.get("name"), one.get("value")) for one in suite.iter("property")] for suite in suites]
+    assert said == [
+        [("edges", "2")],
+        [("edges", "2"), ("untaken", "source to translate")],
+    ]
     (failure,) = suites.iter("failure")
     assert "translate: 0 expected, 1 found" in str(failure.get("message"))
     away = offline("test", names[1], "--junit", "away/report.xml")
