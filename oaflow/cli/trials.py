@@ -29,16 +29,18 @@ def print_trial(trial: Trial) -> None:
         return
     for edge in trial.untaken:
         if edge in trial.decided:
-            console.print(Text(f"  no test goes from {_edge_text(edge)}", "dim"))
-    plain = [_edge_text(edge) for edge in trial.untaken if edge not in trial.decided]
+            console.print(Text(f"  no test goes from {_edge_text(edge, trial)}", "dim"))
+    plain = [_edge_text(edge, trial) for edge in trial.untaken if edge not in trial.decided]
     if plain:
         say_hanging(Text(f"no test goes from {', nor from '.join(plain)}: nothing is decided there", "dim"), 2, 4)
 
 
-def _edge_text(edge: EdgeName) -> str:
-    stage, port, to = edge
-    of_port = f", port {port}" if port != "default" else ""
-    return clean(f"{stage}{of_port} to {to}")
+def _edge_text(edge: EdgeName, trial: Trial) -> str:
+    of_port = f", port {edge.port}" if edge.port != "default" else ""
+    # Its condition is named where another edge of the port leads to the same stage.
+    alike = sum(one[:3] == edge[:3] for one in trial.edges) > 1
+    condition = f" ({edge.condition})" if alike else ""
+    return clean(f"{edge.stage}{of_port} to {edge.to}{condition}")
 
 
 def print_totals(trials: Sequence[Trial]) -> None:
@@ -71,7 +73,7 @@ def write_junit(path: Path, trials: Iterable[Trial]) -> None:
             tests=str(len(trial.tried)),
             failures=str(sum(not one.passed for one in trial.tried)),
         )
-        covered = [("edges", str(len(trial.edges))), *(("untaken", _edge_text(edge)) for edge in trial.untaken)]
+        covered = [("edges", str(len(trial.edges))), *(("untaken", _edge_text(edge, trial)) for edge in trial.untaken)]
         properties = ElementTree.SubElement(suite, "properties")
         for name, value in covered:
             ElementTree.SubElement(properties, "property", name=name, value=value)

@@ -42,13 +42,23 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class RoutedEntity:
     """
-    Where an entity goes; both names are None where the job has none. No stage: nothing takes it.
+    Where an entity goes; both names are None where the job has none. No edge: nothing takes it.
+
+    Attributes:
+        along: the edges that take it, each as the stage that it leads to and its condition.
     """
 
     entity: str | None
     schema: str | None
-    to: tuple[str, ...]
+    along: tuple[tuple[str, str], ...]
     answers: tuple[Answer, ...]
+
+    @property
+    def to(self) -> tuple[str, ...]:
+        """
+        The stages that get it.
+        """
+        return tuple(to for to, _ in self.along)
 
     def as_json(self) -> printed.RoutedEntity:
         """
@@ -138,7 +148,11 @@ def routing_of(program: Program, stage: str, port: str, given: Any, params: Mapp
             RoutedEntity(
                 entity["id"] if entity else None,
                 entity["schema"] if entity else None,
-                tuple(edge.to for edge, share in zip(edges, shares, strict=True) if share is None or number in share),
+                tuple(
+                    (edge.to, edge.condition)
+                    for edge, share in zip(edges, shares, strict=True)
+                    if share is None or number in share
+                ),
                 tuple(_answers(here, asked, facts, entity)),
             )
             for number, entity in enumerate(entities or [None])

@@ -4,6 +4,7 @@ The tests of a pipeline: where the jobs that they name would go, held against wh
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from oaflow.errors import OaflowError
 from oaflow.model import Case
@@ -11,8 +12,16 @@ from oaflow.operations.programs import Program
 from oaflow.operations.routing import routing_of
 from oaflow.printed import pipelines as printed
 
-# How an edge is named: its stage, its port, and the stage that it leads to.
-EdgeName = tuple[str, str, str]
+
+class EdgeName(NamedTuple):
+    """
+    What an edge is known by: two of one port may lead to one stage, under different conditions.
+    """
+
+    stage: str
+    port: str
+    to: str
+    condition: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +137,11 @@ def trial_of(program: Program) -> Trial:
     tried = tuple(_try(program, number, case) for number, case in enumerate(cases, 1))
     stages = program.checked().stages
     decided = {(name, edge.port) for name, stage in stages.items() for edge in stage.edges if not edge.takes_all}
-    edges = dict.fromkeys((name, edge.port, edge.to) for name, stage in stages.items() for edge in stage.edges)
-    return Trial(program.source.typed, tried, tuple(edges), frozenset(edge for edge in edges if edge[:2] in decided))
+    edges = dict.fromkeys(
+        EdgeName(name, edge.port, edge.to, edge.condition) for name, stage in stages.items() for edge in stage.edges
+    )
+    of_ports = frozenset(edge for edge in edges if (edge.stage, edge.port) in decided)
+    return Trial(program.source.typed, tried, tuple(edges), of_ports)
 
 
 def _try(program: Program, number: int, case: Case) -> Tried:
@@ -143,10 +155,9 @@ def _try(program: Program, number: int, case: Case) -> Tried:
     for way in routing.ways:
         for stage in way.to:
             found[stage] = found.get(stage, 0) + 1
-    taken = frozenset((case.at, case.port, stage) for stage in found)
+    taken = frozenset(EdgeName(case.at, case.port, *edge) for way in routing.ways for edge in way.along)
     return replace(told, found=found, reason=routing.reason, taken=taken)
 
 
 def _edge(edge: EdgeName) -> printed.TakenEdge:
-    stage, port, to = edge
-    return {"from": stage, "port": port, "to": to}
+    return {"from": edge.stage, "port": edge.port, "to": edge.to, "condition": edge.condition}

@@ -295,6 +295,7 @@ class TakenEdge(_From):
 
     port: Annotated[str, Says("the port that it starts at")]
     to: Annotated[str, Says("the stage that it leads to")]
+    condition: Annotated[str, Says("what it takes, in the words of the file; empty: all")]
 
 
 @closed

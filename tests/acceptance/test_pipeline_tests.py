@@ -55,9 +55,9 @@ def test_a_stage_that_is_not_named_expects_nothing(offline: Command) -> None:
     tried, covered = [json.loads(line) for line in result.out.splitlines()]
     assert result.code == 1
     assert (tried["expected"], tried["found"]) == ({"translate": 1}, {"translate": 1, "rest": 1})
-    assert tried["taken"] == [
-        {"from": "source", "port": "default", "to": "rest"},
-        {"from": "source", "port": "default", "to": "translate"},
+    assert [(edge["from"], edge["to"], edge["port"]) for edge in tried["taken"]] == [
+        ("source", "rest", "default"),
+        ("source", "translate", "default"),
     ]
     assert covered == {"pipeline": "letters.yml", "edges": 2, "untaken": []}
 
@@ -87,8 +87,8 @@ def test_edges_at_which_nothing_is_decided_are_covered_too(offline: Command) -> 
         "pipeline": "ways.yml",
         "edges": 3,
         "untaken": [
-            {"from": "source", "port": "default", "to": "first", "decided": True},
-            {"from": "first", "port": "default", "to": "end", "decided": False},
+            {"from": "source", "port": "default", "to": "first", "condition": "where {schema: Email}", "decided": True},
+            {"from": "first", "port": "default", "to": "end", "condition": "", "decided": False},
         ],
     }
     (suite,) = ElementTree.parse(offline.folder / "ways.xml").getroot()
@@ -97,6 +97,21 @@ def test_edges_at_which_nothing_is_decided_are_covered_too(offline: Command) -> 
         ("untaken", "source to first"),
         ("untaken", "first to end"),
     ]
+
+
+def test_two_edges_to_one_stage_are_covered_each_by_itself(offline: Command) -> None:
+    stages: dict[str, Any] = {
+        "source": {"next": [{"to": "end", "where": {"schema": "Email"}}, {"to": "end", "else": True}]},
+        "end": {},
+    }
+    rest, mail = (
+        {"at": "source", "expect": {"end": 1}, **given} for given in ({}, {"job": {"entities": [{"schema": "Email"}]}})
+    )
+
+    one, both = (offline("test", offline.pipeline("twice", stages, tests=tests)) for tests in ([rest], [rest, mail]))
+
+    assert one.out.splitlines()[2:] == ["  no test goes from source to end (where {schema: Email})"]
+    assert both.out.splitlines()[3:] == []
 
 
 def test_a_test_that_cannot_be_tried_says_why(offline: Command) -> None:
