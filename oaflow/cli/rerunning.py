@@ -44,7 +44,7 @@ def rerun(
         typer.Option(
             "--where",
             metavar="EXPR",
-            help="Only jobs with an entity for which this condition holds, as in the `where` of an edge.",
+            help="Only jobs with an entity for which this expression holds: is_a(e, 'Email').",
         ),
     ] = None,
     older_than: Annotated[

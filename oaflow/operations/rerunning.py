@@ -174,7 +174,9 @@ def _condition(where: str, bound: BoundPlan) -> Expression:
     try:
         return compile_expression(where, "where", tuple(bound.params))
     except ExpressionError as error:
-        raise UsageError(f"--where {where!r}: {error}", help=error.help) from error
+        # The mapping form of a file would be read as a set or a dict.
+        help = "--where \"is_a(e, 'Email')\"" if where.lstrip().startswith("{") else error.help
+        raise UsageError(f"--where {where!r}: {error}", help=help) from error
 
 
 def _is_source(bound: BoundPlan, step: Ended) -> bool:

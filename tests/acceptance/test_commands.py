@@ -141,6 +141,8 @@ def test_of_a_folder_only_the_first_documents_are_taken_and_the_receipt_says_so(
     assert names == {f"source/below/{name}" for name in ("0.txt", "1.txt", "2.link", "2.txt")}
     wrong = cli("rerun", "--where", "e.id ==", "--dry-run")
     assert (wrong.code, wrong.error) == (2, "--where 'e.id ==': this cannot be read: it is not finished")
+    mapping = cli("rerun", "--where", "{schema: Email}", "--dry-run")
+    assert (mapping.code, mapping.help) == (2, "--where \"is_a(e, 'Email')\"")
 
 
 def test_a_stage_in_the_middle_is_not_cut_to_the_first(cli: Command) -> None:
