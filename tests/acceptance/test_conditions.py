@@ -63,6 +63,19 @@ def test_each_entity_goes_along_the_edges_that_take_it_and_the_rest_is_counted_w
     assert cli("run", pipeline, *RUN, "--new", "--strict").code == 1
 
 
+def test_a_receipt_without_documents_names_what_matched_no_edge_too(cli: Command) -> None:
+    stages = seen_by(cli, "first", "mails")
+    stages["first"]["next"] = {"to": "mails", "where": {"schema": "Email"}}
+    (cli.folder / "one.json").write_text(json.dumps({"id": "a", "schema": "Person", "properties": {"name": ["A"]}}))
+
+    run = cli("run", cli.pipeline("bare", stages), *RUN, "-i", "one.json")
+    receipt = cli("receipt")
+
+    assert (run.code, receipt.code) == (0, 0), run.err
+    assert "has no documents to account for" in receipt.err
+    assert "1 unmatched at first: port 'default' of stage 'first' has no edge for such entities" in receipt.out
+
+
 def test_with_else_nothing_is_unmatched_and_strict_is_content(cli: Command) -> None:
     pipeline = cli.pipeline(
         "languages",
