@@ -8,7 +8,7 @@ loaded only then. The tests hold the lines below against it.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from oaflow.compiler.rules import graph as rules
 from oaflow.compiler.rules.expressions import NEVER_HOLDS
@@ -313,8 +313,7 @@ def ports_to_disabled(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
         return alive(pipeline, off)
 
     for name, stage in pipeline.stages.items():
-        for port in dict.fromkeys(edge.port for edge in stage.next):
-            edges = [edge for edge in stage.next if edge.port == port]
+        for port, edges in _by_port(stage).items():
             targets = [pipeline.stages[edge.to] for edge in edges]
             if any(target.enabled is True for target in targets):
                 continue
@@ -344,7 +343,7 @@ def unneeded_conditions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic
         # Of `defaults` only priority holds for an external stage.
         yield from _impossible(name, stage, spans)
         first = (stage.choose or (None if stage.external else pipeline.defaults.choose)) == "first"
-        ports = {port: [edge for edge in stage.next if edge.port == port] for port in stage.ports}
+        ports = _by_port(stage)
         for port, edges in ports.items():
             yield from _several_else(name, port, edges, spans)
             # What can be disabled takes everything in some runs only.
@@ -352,6 +351,7 @@ def unneeded_conditions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic
             all_takers = [edge for edge in always if edge.takes_all]
             if not all_takers:
                 yield from _taken_before(name, port, edges, always, first, spans)
+            behind = False
             for edge in edges if all_takers else ():
                 taker = all_takers[0]
                 notes = ((f"{taker.to!r} gets everything", spans.value(*_place(name, taker))),)
@@ -361,16 +361,24 @@ def unneeded_conditions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic
                     )
                     help = f"give the edge to {taker.to!r} a condition, or take the `else` out"
                     yield Diagnostic(rules.IDLE_ELSE, message, spans.key(*_place(name, edge)[:-1], "else"), help, notes)
-                elif first and edges.index(edge) > edges.index(taker):
+                elif first and behind:
                     message = f"nothing is left for {edge.to!r}: {taker.to!r} stands before it and takes everything"
                     help = f"put the edge to {taker.to!r} last, or give it a condition"
                     yield Diagnostic(rules.NEVER_TAKEN, message, spans.value(*_place(name, edge)), help, notes)
+                behind = behind or edge is taker
         if stage.choose == "first" and not any(
             edge.when or edge.where for edges in ports.values() if len(edges) > 1 for edge in edges
         ):
             message = f"stage {name!r} has nothing to choose from: no port has several edges and a condition"
             help = "take `choose` out, or give edges a `where` or a `when`"
             yield Diagnostic(rules.IDLE_CHOOSE, message, spans.key("stages", name, "choose"), help)
+
+
+def _by_port(stage: Stage) -> dict[str, list[Edge]]:
+    ports: dict[str, list[Edge]] = {}
+    for edge in stage.next:
+        ports.setdefault(edge.port, []).append(edge)
+    return ports
 
 
 def _impossible(name: str, stage: Stage, spans: Spans) -> Iterator[Diagnostic]:
@@ -404,20 +412,22 @@ def _taken_before(
     rest = [edge for edge in edges if edge.rest]
     if len(asking) < 2 or not (first or rest):
         return
-    from oaflow.expressions import formula, possible
+    from oaflow.expressions import LONGEST, formula, possible
 
     asked = {id(edge): formula(edge.when, edge.where) for edge in asking}
     # By identity: to compare edges of a pydantic model by value, each with all others, took most of the time.
     stays = {id(edge) for edge in always}
-    for number, edge in enumerate(asking):
+    for number, edge in enumerate(asking if first else ()):
         # A job without entities is taken by a `when` alone. What an edge loads may be more than what another one sees.
-        before = [
+        earlier = (
             other
-            for other in asking[:number]
+            for other in islice(asking, number)
             if id(other) in stays and other.load == edge.load and (other.where is None or edge.where is not None)
-        ]
+        )
+        # Of more nothing would be told.
+        before = list(islice(earlier, LONGEST + 1))
         mine = [asked[id(edge)]]
-        if first and before and possible(mine) and not possible(mine, [asked[id(other)] for other in before]):
+        if before and possible(mine) and not possible(mine, [asked[id(other)] for other in before]):
             alone = [other for other in before if not possible(mine, [asked[id(other)]])]
             takers = alone[:1] or before
             who = f"{takers[0].to!r} takes" if alone else "the edges before it take"

@@ -10,12 +10,13 @@ from oaflow.expressions.constants import compared
 from oaflow.expressions.grammar import FUNCTIONS, NAMES, Kind
 from oaflow.expressions.mapping import admitted, as_expression, check_mapping, compile_mapping, reads
 from oaflow.expressions.mistakes import EvaluationError, ExpressionError, Mistake, MistakeKind
-from oaflow.expressions.possible import Formula, formula, possible
+from oaflow.expressions.possible import LONGEST, Formula, formula, possible
 from oaflow.expressions.reading import can_be_read
 from oaflow.expressions.shapes import Shape, of_param
 
 __all__ = [
     "FUNCTIONS",
+    "LONGEST",
     "NAMES",
     "EvaluationError",
     "Expression",

@@ -8,7 +8,7 @@ out, and which schemata FollowTheMoney has; anything else may be true or false, 
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import count, product
+from itertools import count, islice, product
 from typing import Any, NamedTuple, cast
 
 from oaflow.expressions.compiling import compile_expression
@@ -74,7 +74,7 @@ def possible(holding: Iterable[Formula], failing: Iterable[Formula] = ()) -> boo
     Whether all of some conditions may hold for one entity, and none of some others. What fails with an error holds not.
     """
     whole = Joined(False, (*holding, *map(Negated, failing)))
-    parts = list(_parts(whole))
+    parts = list(islice(_parts(whole), LONGEST + 1))
     once = dict.fromkeys(parts)
     free = [part for part in once if not part.known]
     # What stands nowhere else can be what it is wanted to be.
