@@ -1,10 +1,12 @@
 """
-What a name that does not exist was meant to be: close names, and letters that only look like the one meant. Pure.
+What a name that does not exist was meant to be: close names, and letters that only look like the one meant.
 """
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 # Letters that look like an ASCII letter in most fonts, by that letter.
 _TWINS = {
@@ -13,6 +15,23 @@ _TWINS = {
     "-": "‐‑‒–—−", "_": "＿", " ": "\u00a0\u2002\u2003\u2007\u2009\u202f\u3000",
 }  # fmt: skip
 _LOOKS_LIKE = {twin: letter for letter, twins in _TWINS.items() for twin in twins}
+
+# To compare two names takes some 50 us: all names of a large file with all others, minutes.
+_MOST = 50_000
+
+_left: ContextVar[list[int] | None] = ContextVar("left", default=None)
+
+
+@contextmanager
+def few_hints() -> Iterator[None]:
+    """
+    Within it names are compared so often and no more: what is asked afterwards has no close name.
+    """
+    token = _left.set([_MOST])
+    try:
+        yield
+    finally:
+        _left.reset(token)
 
 
 def spelled(text: str) -> tuple[str, str] | None:
@@ -42,7 +61,12 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     """
     The known name that is most like another one; None where none is.
     """
+    left = _left.get()
+    if left is not None and left[0] <= 0:
+        return None
     folded = {candidate.lower(): candidate for candidate in known}
+    if left is not None:
+        left[0] -= len(folded)
     twin = spelled(name)
     close = difflib.get_close_matches((twin[0] if twin is not None else name).lower(), folded, n=1)
     return folded[close[0]] if close else None

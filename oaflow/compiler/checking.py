@@ -21,6 +21,7 @@ from oaflow.errors import UsageError
 from oaflow.loader import load
 from oaflow.model import Pipeline
 from oaflow.plan import Plan
+from oaflow.spelling import few_hints
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,11 @@ def check_pipeline(
     """
     Check a declared pipeline from its names on.
     """
-    found = list(before)
+    with few_hints():
+        return _checked(pipeline, spans, inspect, list(before))
+
+
+def _checked(pipeline: Pipeline, spans: Spans, inspect: Inspect | None, found: list[Diagnostic]) -> Checked:
     for phase in (check_names, check_graph):
         found += phase(pipeline, spans)
         if errors(found):

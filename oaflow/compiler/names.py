@@ -2,7 +2,8 @@
 Phase 2: whether what is named exists, and whether a param fits where it stands. Pure.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any, cast
 
@@ -35,6 +36,9 @@ FITS: Mapping[str, tuple[str, ...]] = {
     "wait": ("duration", "int", "float"),
     "enabled": ("bool",),
 }
+
+# So many names that might be meant are listed.
+_SHOWN = 50
 
 
 def check_names(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
@@ -117,9 +121,14 @@ def _stage_exists(
     name: str, pipeline: Pipeline, spans: Spans, path: Path, *, key: bool = False
 ) -> Iterator[Diagnostic]:
     if name not in pipeline.stages:
-        help = did_you_mean(name, pipeline.stages) or f"the stages are: {', '.join(pipeline.stages)}"
+        help = did_you_mean(name, pipeline.stages) or f"the stages are: {_some(pipeline.stages)}"
         place = spans.key(*path) if key else spans.value(*path)
         yield Diagnostic(rules.UNKNOWN_STAGE, f"no stage is named {name!r}", place, help)
+
+
+def _some(names: Collection[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(islice(names, _SHOWN)) + more
 
 
 def _common(said: Stage | Defaults, path: Path, pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
@@ -184,7 +193,7 @@ def _is_list(param: Param) -> bool:
 def _unknown_param(name: str, path: Path, pipeline: Pipeline, spans: Spans, *, key: bool = False) -> Diagnostic:
     help = did_you_mean(name, pipeline.params)
     if help is None and pipeline.params:
-        help = f"the params are: {', '.join(pipeline.params)}"
+        help = f"the params are: {_some(pipeline.params)}"
     help = help or f"declare it: `params: {{{name}: {{...}}}}`"
     place = spans.key(*path) if key else spans.value(*path)
     return Diagnostic(rules.UNKNOWN_PARAM, f"no param is named {name!r}", place, help)

@@ -252,3 +252,27 @@ def test_four_times_as_many_stages_take_about_four_times_as_long():
 
     # 16 times as long, where a check looks through all stages for each of them.
     assert many < 8 * few
+
+
+def _asking(edges: int, choose: str) -> dict[str, Any]:
+    asking = [{"to": f"t{number}", "where": f"len(e.id) > {number}"} for number in range(edges)]
+    targets = {f"t{number}": {"task": "m.f"} for number in range(edges)}
+    return {"pipeline": "p", "stages": {"first": {"task": "m.f", "next": asking, "choose": choose}, **targets}}
+
+
+def _misspelled(stages: int) -> dict[str, Any]:
+    wrong = {f"stage{number:05}": {"task": "m.f", "next": f"stagge{number:05}"} for number in range(stages)}
+    return {"pipeline": "p", "stages": wrong}
+
+
+@pytest.mark.parametrize(
+    ("data", "most"),
+    [(_asking(1000, "first"), 8), (_misspelled(1000), 15)],
+    ids=["conditions", "mistakes"],
+)
+def test_many_conditions_or_mistakes_do_not_take_minutes(data: dict[str, Any], most: float):
+    began = time.process_time()
+    checked = check_data(data)
+
+    assert time.process_time() - began < most
+    assert all((one.help or "").startswith("did you mean") for one in checked.errors[:10])
