@@ -160,6 +160,32 @@ def test_an_edge_says_what_flows_along_it():
     assert "`index` accepts Email, Image" in shown
 
 
+@pytest.mark.parametrize(
+    ("edge", "said"),
+    [
+        ("pictures: {to: i|ndex}", "Document on port `pictures`"),
+        ("default: {to: i|ndex, when: job.context.urgent}", "when `job.context.urgent`"),
+        ("default: [{to: sort, when: job.context.urgent}, {to: i|ndex, else: true}]", "what no other edge took"),
+        ("default: {to: re|ad, recurse: 3}", "at most 3 deep"),
+    ],
+)
+def test_an_edge_says_its_port_and_its_conditions(edge: str, said: str):
+    text = f"""oaflow: 1
+pipeline: p
+stages:
+  read:
+    task: letters.read
+    on_error: index
+    next: {{{edge}}}
+  sort: {{task: letters.sort}}
+  index: {{task: letters.index}}
+"""
+    shown = _shown(text)
+
+    assert said in shown.partition("\n")[0]
+    assert "re|ad" in edge or "- from `read`: what failed" in shown
+
+
 def test_names_in_expressions_and_functions_say_what_they_are():
     assert _shown(LETTERS.replace("e.detectedLanguage, p", "e.detected|Language, p")).startswith(
         "**detectedLanguage**: language"
