@@ -4,7 +4,7 @@ What a name that does not exist was meant to be: close names, and letters that o
 
 import difflib
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -23,7 +23,7 @@ _left: ContextVar[list[int] | None] = ContextVar("left", default=None)
 
 
 @contextmanager
-def few_hints() -> Iterator[None]:
+def few_hints() -> Generator[None]:
     """
     Within it names are compared so often and no more: what is asked afterwards has no close name.
     """
