@@ -127,7 +127,8 @@ def _folders(settings: Settings) -> Iterator[Finding]:
         try:
             usage = shutil.disk_usage(path)
         except OSError as error:
-            yield Finding("problem", what, f"{path}: {error.strerror}", "export OAFLOW_HOME=FOLDER")
+            variable = "OAFLOW_HOME" if what == "data folder" else "TMPDIR"
+            yield Finding("problem", what, f"{path}: {error.strerror}", f"export {variable}=FOLDER")
             continue
         shown = home if what == "data folder" else path
         free = f"{shown}, {usage.free / 1024**3:,.1f} GiB free"

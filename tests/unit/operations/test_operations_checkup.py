@@ -1,5 +1,5 @@
 """
-What `doctor` says of backups, schedules and webhooks, without a database.
+What `doctor` says of folders, backups, schedules, webhooks and collectors, without a database.
 """
 
 import socket
@@ -68,6 +68,42 @@ def test_a_disk_on_which_there_is_little_room_is_named_before_runs_pause(
     assert found.text.endswith(said)
 
 
+def test_a_folder_that_cannot_be_used_is_a_problem_and_its_own_variable_names_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "gone"))
+    _, temp = checkup._folders(Settings(home=tmp_path))
+    monkeypatch.setattr(checkup.os, "access", lambda *_: False)  # root may write anywhere
+    (home,) = checkup._folders(Settings(home=tmp_path))
+
+    text = f"{tmp_path / 'gone'}: No such file or directory"
+    assert temp == checkup.Finding("problem", "temp folder", text, "export TMPDIR=FOLDER")
+    text = f"{tmp_path}: no right to write"
+    assert home == checkup.Finding("problem", "data folder", text, "export OAFLOW_HOME=FOLDER")
+
+
+def test_without_languages_for_scans_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TESSDATA_PREFIX", raising=False)
+    monkeypatch.setattr(checkup, "Path", lambda *_: tmp_path)
+
+    (found,) = checkup._ocr()
+
+    assert (found.level, found.help) == ("note", "apt install tesseract-ocr")
+
+
+def test_a_worker_on_this_machine_that_does_not_answer_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setattr(checkup, "_health_of", {1: str(port)}.__getitem__)
+    here, elsewhere = (SimpleNamespace(pid=pid, host=host) for pid, host in ((1, socket.gethostname()), (2, "other")))
+
+    (found,) = checkup._health([here, elsewhere])  # pyright: ignore[reportArgumentType]
+
+    url = f"http://127.0.0.1:{port}/ready"
+    assert (found.level, found.help) == ("problem", f"curl {url}")
+    assert found.text.startswith(f"{url}: it does not answer")
+
+
 def test_a_schedule_that_waits_and_one_that_began_nothing_are_named() -> None:
     waits = replace(SCHEDULE, asked_at=NOW + timedelta(minutes=5))
     began_nothing = replace(SCHEDULE, problem="run p-abc234 had not ended (paused)")
@@ -76,6 +112,7 @@ def test_a_schedule_that_waits_and_one_that_began_nothing_are_named() -> None:
     assert [(found.level, found.help) for found in checkup._scheduled([waits])] == [("problem", "oaflow worker")]
     (found,) = checkup._scheduled([began_nothing])
     assert found.text == "nightly began no run at 2026-11-27 03:00 UTC: run p-abc234 had not ended (paused)"
+    assert (found.level, found.help) == ("note", "oaflow status   (or oaflow schedule remove nightly)")
 
 
 def test_a_webhook_that_fails_and_one_that_nobody_sends_to_are_problems() -> None:
@@ -83,13 +120,13 @@ def test_a_webhook_that_fails_and_one_that_nobody_sends_to_are_problems() -> Non
     waits = replace(WEBHOOK, waiting=2, seconds=120.0)
     settings = Settings()
 
-    assert [found.level for found in checkup._webhooks([WEBHOOK, fails, waits], settings)] == [
-        "fine",
-        "problem",
-        "problem",
+    assert [(found.level, found.help) for found in checkup._webhooks([WEBHOOK, fails, waits], settings)] == [
+        ("fine", None),
+        ("problem", "oaflow webhook test here"),
+        ("problem", "OAFLOW_WEBHOOK_SECRET=whsec_... oaflow worker"),
     ]
     (found,) = checkup._webhooks([], Settings(webhook_secret=SecretStr("canary")))
-    assert found.level == "problem"
+    assert (found.level, found.help) == ("problem", "export OAFLOW_WEBHOOK_SECRET=whsec_...")
     assert "canary" not in f"{found}"
 
 
@@ -100,7 +137,7 @@ def test_a_collector_that_cannot_be_reached_is_a_problem_and_none_is_no_news() -
     (away,) = checkup._collector({"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://u:canary@127.0.0.1:{port}"})
 
     assert (found.level, found.text) == ("fine", f"the collector at 127.0.0.1:{port} can be reached")
-    assert away.level == "problem"
+    assert (away.level, away.help) == ("problem", "export OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318")
     assert "canary" not in f"{away}"
     for awry in ("http://u:can/ary@127.0.0.1:1", "http://u:can?ary@h", "http://[canary]/", "u:canary@h:1"):
         (problem,) = checkup._collector({"OTEL_EXPORTER_OTLP_ENDPOINT": awry})
