@@ -1,10 +1,12 @@
 """
-`doctor` where all is well, and where followthemoney is another than oaflow was made for.
+`doctor` where all is well, where an index is not there, and where followthemoney is another than oaflow was made for.
 """
 
 import json
 import sys
 from importlib.metadata import version
+
+import psycopg
 
 from oaflow.schemata import FOLLOWTHEMONEY
 from tests.acceptance.conftest import Command
@@ -46,6 +48,22 @@ def test_where_all_is_well_every_line_says_so_and_the_exit_code_is_0(cli: Comman
     # Nobody works here yet, which is news on a server of one's own, and nothing that is wrong.
     assert [what for what, finding in found.items() if finding["level"] != "fine"] == ["workers"]
     assert cli("doctor", env=there).out.count("✓") == len(found) - 1
+
+
+def test_an_index_that_others_dropped_is_named_until_it_is_made_anew(cli: Command, database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("DROP INDEX oaflow_run_due")
+
+    missed = cli("doctor")
+    assert missed.code == 0, missed.err
+    (line,) = [line for line in missed.out.splitlines() if " indexes " in line]
+    assert line.startswith("!")
+    assert line.endswith("not there: oaflow_run_due; claims are slower")
+    assert "help: oaflow db migrate\n" in missed.out
+    assert cli("db", "check", "--json").json["indexes_missing"] == ["oaflow_run_due"]
+
+    assert cli("db", "migrate").code == 0
+    assert "indexes" not in cli("doctor").out
 
 
 def test_another_followthemoney_than_the_package_was_made_for_is_named(cli: Command) -> None:
