@@ -75,6 +75,9 @@ def main() -> None:
     gc.freeze()  # what has been imported stays, and is not looked through
     arguments = sys.argv[1:]
     debug = _take_debug(arguments) or os.environ.get("OAFLOW_DEBUG", "").lower() in ("1", "true", "yes", "on")
+    if len(arguments) > 1 and arguments[0] in ("--show-completion", "--install-completion"):
+        # Typer reads the name of a shell after these only where it may not look for the one that it was started from.
+        os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
     code = run(arguments, debug=debug)
     gc.freeze()  # nor is what is left at the end: a fifth of the CPU of a short command
     sys.exit(code)

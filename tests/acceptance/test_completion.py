@@ -148,3 +148,25 @@ def test_fish_is_offered_the_same_by_what_its_script_asks(cli: Command) -> None:
     assert asked("is-args", "oaflow status ").returncode == 0
     for line, shows in (("oaflow fail", "failures"), ("oaflow status ", run), ("oaflow search -d ", "demo")):
         assert [offer.split("\t")[0] for offer in asked("get-args", line).stdout.splitlines()] == [shows]
+
+
+@in_bash
+@pytest.mark.parametrize(
+    ("shell", "begins"), [("fish", "complete --command oaflow "), ("zsh", "#compdef oaflow"), ("bash", "_oaflow_comp")]
+)
+def test_the_script_is_that_of_the_shell_that_was_named(offline: Command, shell: str, begins: str) -> None:
+    # From a shell, which would be taken where no name is read.
+    ask = f"oaflow --show-completion {shell}; exit $?"
+    done = subprocess.run(
+        ["bash", "--norc", "-c", ask], env=with_the_command(offline), capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(begins)
+
+
+def test_a_shell_that_is_not_known_is_named(offline: Command) -> None:
+    result = offline("--show-completion", "fsh", program=(str(Path(sys.executable).parent / "oaflow"),))
+
+    assert (result.code, result.out) == (2, "")
+    assert "'fsh' is not one of 'bash', 'zsh', 'fish'" in result.error
