@@ -2,6 +2,7 @@
 Where the database is, and who said so. Starts nothing, connects to nothing.
 """
 
+import os
 from dataclasses import dataclass, field
 
 from psycopg import ProgrammingError
@@ -9,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from oaflow.errors import EnvironmentProblem
 from oaflow.postgres.layout import layout
-from oaflow.settings import Settings
+from oaflow.settings import Settings, variables_of
 
 
 class UnreadableAddressError(EnvironmentProblem):
@@ -88,9 +89,10 @@ def locate(settings: Settings) -> Address:
     Raises:
         EnvironmentProblem: the address cannot be read.
     """
-    for other, name in ((settings.pool_uri, "OAFLOW_POOL_URI"), (settings.entities_uri, "OAFLOW_ENTITIES_URI")):
-        if other is not None and other.startswith("postgres"):
-            _read(other, name)
+    for other, setting in ((settings.pool_uri, "pool_uri"), (settings.entities_uri, "entities_uri")):
+        if other is not None:
+            names = variables_of(setting)
+            _read(other, next((name for name in names if os.environ.get(name)), names[0]))
     if settings.db_uri is None:
         return Address(layout(settings.home).uri, None, True)
     return Address(_read(settings.db_uri, settings.db_source), settings.db_source, False)

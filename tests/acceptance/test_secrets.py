@@ -33,6 +33,7 @@ def test_what_is_secret_is_nowhere_after_runs_a_failure_and_a_database_that_is_a
     address = make_conninfo(database, password=f"{CANARY}-password")
     away = f"postgresql://me:{CANARY}-elsewhere@127.0.0.1:1/nothing"
     awry = away.replace("-elsewhere", f"/{CANARY}")  # not written as in an address
+    other = away.replace("postgresql", "mysql")
     cli.environment |= {"OAFLOW_DB_URI": address, "DEBUG": "true", "AWS_SECRET_ACCESS_KEY": f"{CANARY}-key"}
     stages = {
         "source": {"with": {"count": 3}, "next": "fails"},
@@ -68,6 +69,8 @@ def test_what_is_secret_is_nowhere_after_runs_a_failure_and_a_database_that_is_a
     for command in ("doctor", "status --debug", "db check", "db migrate --dry-run", "backup x.tar"):
         say(*command.split(), OAFLOW_DB_URI=away)
         say(*command.split(), OAFLOW_DB_URI=awry)
+    for command in ("doctor", "db check", "datasets", "search x", "status --debug"):
+        say(*command.split(), FTM_STORE_URI=other)
     said += [get(f"{url}/{page}", accept)[1] for page in ("live", "ready") for accept in ("*/*", "application/json")]
     said += tree(worker.pid).values()
     worker.send_signal(signal.SIGTERM)

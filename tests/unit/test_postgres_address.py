@@ -85,6 +85,15 @@ def test_no_part_of_a_password_is_shown_however_it_is_written(inside, setting):
     assert "CANARY" not in said
 
 
+@pytest.mark.parametrize("name", ["OAFLOW_POOL_URI", "OAFLOW_ENTITIES_URI", "FTM_FRAGMENTS_URI", "FTM_STORE_URI"])
+def test_an_address_that_is_not_of_postgres_is_named_by_its_variable_and_not_shown(monkeypatch, name):
+    monkeypatch.setenv(name, "mysql://me:canary@127.0.0.1/x")  # libpq's message has all of it
+
+    with pytest.raises(EnvironmentProblem, match=f"the database address in {name} cannot be read") as problem:
+        locate(Settings())
+    assert "canary" not in f"{problem.value} {problem.value.help}"
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=120))
 def test_a_socket_always_fits_and_its_address_is_read_back(name):
     folders = Layout(Path("/home") / name.replace("/", "-"))
