@@ -88,10 +88,12 @@ async def test_the_end_of_a_job_makes_a_place_and_no_rate_faster():
 @in_loop
 async def test_no_moment_is_so_near_that_every_job_is_asked_for_by_itself():
     ground = Ground(OFTEN)
+    began = asyncio.get_running_loop().time()
     ground.lanes.answered(ground.lane, full=False, again=0.0001)
 
     await asyncio.sleep(SHORTEST / 5)
-    assert ground.woken == 0
+    # Where the machine lets go of it for longer, it is asked for by now.
+    assert ground.woken == 0 or asyncio.get_running_loop().time() - began >= SHORTEST
     await asyncio.sleep(SHORTEST * 2)
     assert ground.woken == 1
 
