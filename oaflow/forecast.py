@@ -24,6 +24,10 @@ _LEAST_BATCHES = 40
 # Of one that is held against what was: what runs when it ends must not be much.
 _FINE = 3000
 
+# So many times as many jobs as are expected may come in one course: where each is followed by more than one of its own
+# kind, as far as was seen, it would have no end.
+_ENDLESS = 10
+
 # What a stream hands over comes in so many parts, over its time.
 _PARTS = 8
 
@@ -184,6 +188,7 @@ class _Course:
         each = max(_LEAST_BATCHES, batches // max(len(total), 1))
         # Batches share places as their jobs would: none is so large that it alone holds up the end.
         self._size = {kind: max(1, int(jobs // each)) for kind, jobs in total.items()}
+        self._room = _ENDLESS * sum(total.values())  # jobs that may still come
         self._free = {name: pool.places for name, pool in work.pools.items()}
         self._next_turn = dict.fromkeys(work.pools, 0.0)
         self._held = dict.fromkeys(work.pools, 0.0)
@@ -242,6 +247,9 @@ class _Course:
         return name, min(shares.get(name, 0.0), 1.0)
 
     def _arrive(self, kind: int, jobs: float) -> None:
+        self._room -= jobs
+        if self._room < 0:
+            return
         waiting = self._buffers.get(kind, 0.0) + jobs
         size = self._size.get(kind, 1)
         while waiting >= size:

@@ -2,6 +2,8 @@
 Laws of the simulation of queues.
 """
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,6 +98,14 @@ def test_what_follows_is_counted_with_all_that_follows_it_and_a_circle_has_an_en
     assert load(work) == {0: pytest.approx(200, rel=0.01), 1: pytest.approx(600, rel=0.01)}
     assert exactly(work) == pytest.approx(80, rel=0.1)
     assert load(endless)[0] < 1000
+
+
+@pytest.mark.parametrize(("ratio", "seen"), [(1.5, 10_000), (1.0, 10_000), (1.2, 100)])
+def test_a_course_has_an_end_where_each_job_is_followed_by_more_than_one_of_its_kind(ratio, seen):
+    work = Work((replace(kind("a", 0.1, {0: ratio}), seen=seen),), {0: 40}, {"all": Pool(1)}, {})
+
+    # One after the other, of at most ten times what is expected; the machine may be taken for a half slower.
+    assert 40 * 0.1 < forecast(work).seconds < 10 * load(work)[0] * 0.1 * 3
 
 
 def test_a_stream_hands_over_while_it_runs():
