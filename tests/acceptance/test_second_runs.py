@@ -36,6 +36,14 @@ from tests.warm import Warm
 # Of the law, beside the one that is always tried.
 EXAMPLES = int(os.environ.get("OAFLOW_SECOND", "3"))
 
+# Each example is two or three runs; to shrink one that fails would take an hour.
+law = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
 STAGES = '''
 import os
 
@@ -318,12 +326,7 @@ ALL_KINDS = (
 )
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@law
 @example(ALL_KINDS)
 @given(before_and_after())
 def test_a_second_run_does_what_changed_and_leaves_what_a_first_one_would_leave(house: House, states: Any) -> None:
@@ -427,12 +430,7 @@ def sifting(tmp_path: Path, name: str, where: str) -> Program:
 
 
 @pytest.mark.parametrize("where", WHERES)
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@law
 @example(ALL_SHIFTS)
 @given(SHIFTS)
 def test_what_an_edge_keeps_from_the_index_is_found_only_as_a_first_run_would_leave_it(
