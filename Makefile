@@ -74,8 +74,8 @@ compat-env: $(VENV)/dev.stamp  ## the real programs beside which oaflow must wor
 newcomer:  ## demo and tests on an empty Debian (as root; not in CI)
 	scripts/newcomer
 
-clean:  ## take away environments and what the demo made
-	rm -rf .venv .venv-compat .venv-peers .demo .cache build dist site .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+clean:  ## take away environments and caches; what was ingested stays
+	rm -rf .venv .venv-compat .venv-peers .cache build dist site .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # An environment is remade where its lock changed, and only then.
 $(VENV)/uv.stamp: locks/uv.txt
