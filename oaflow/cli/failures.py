@@ -2,6 +2,7 @@
 What failed in a run, by cause, in a terminal: what `oaflow failures` shows.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -70,7 +71,7 @@ def _print_cluster(cluster: Cluster, first: Failure | None) -> None:
     if first is None:
         return
     if first.traceback:
-        for line in first.traceback.rstrip().splitlines()[-_TRACED:]:
+        for line in excerpt(first.traceback, cluster.place):
             console.print(f"  [dim]│ {escape(line)}[/]")
     detail = first.detail or {}
     if detail.get("help"):
@@ -78,6 +79,27 @@ def _print_cluster(cluster: Cluster, first: Failure | None) -> None:
     tail = detail.get("log") or []
     for line in (tail if isinstance(tail, list) else str(tail).splitlines())[-_PRINTED:]:
         console.print(f"  [dim]printed: {escape(shortened(line, _LONGEST))}[/]")
+
+
+def excerpt(traceback: str, place: str | None) -> list[str]:
+    """
+    The end of a traceback, and before it the line of the author's code that led there, where libraries that it called
+    would push it out. Pure.
+
+    Args:
+        traceback: as Python prints it.
+        place: `module:function`, the innermost that the author of the stage wrote.
+    """
+    lines = traceback.rstrip().splitlines()
+    module, _, function = (place or "").partition(":")
+    stem, name = module.rpartition(".")[2], function.rpartition(".")[2]
+    own = rf'  File ".*\b{re.escape(stem)}(/__init__)?\.py", line \d+, in {re.escape(name)}'
+    at = max((number for number, line in enumerate(lines) if name and re.fullmatch(own, line)), default=len(lines))
+    if at >= len(lines) - _TRACED:
+        return lines[-_TRACED:]
+    source = [line for line in lines[at + 1 : at + 2] if not line.startswith("  File ")]
+    head = [lines[at], *source, "  ..."]
+    return [*head, *lines[len(head) - _TRACED :]]
 
 
 def _when(first: datetime, last: datetime) -> str:
