@@ -48,6 +48,7 @@ from oaflow.runtime.pool import Pool
 from oaflow.runtime.processes import resident
 from oaflow.runtime.resting import Resting
 from oaflow.runtime.slots import Slots
+from oaflow.runtime.standstill import Standstill
 from oaflow.runtime.taking import Taking
 from oaflow.runtime.timings import Timings
 from oaflow.runtime.upkeep import Upkeep
@@ -139,6 +140,7 @@ class Dispatcher:
             lanes=self._lanes,
             forget=lambda job: self._resting.forget(job),
         )
+        self._standstill = Standstill(self._job_of, self._outcomes.warn)
         self._appetite = Appetite(
             self._hand,
             self._slots,
@@ -220,6 +222,7 @@ class Dispatcher:
         await self._register()
         self._completer.start(self.worker)
         self._heart.start(self.worker)
+        self._standstill.start()
         for loop in (
             self._claiming.keep_claiming(),
             self._upkeep.recover(),
@@ -268,6 +271,7 @@ class Dispatcher:
         for task in self._loops:
             task.cancel()
         self._heart.stop()
+        self._standstill.stop()
         self._completer.stop()
         self.tell_figures()
         if self._spans is not None:
@@ -426,6 +430,13 @@ class Dispatcher:
         if self._loop is not None and not beat.alive and not self._claiming.stopping:
             worker = self.worker
             self._loop.call_soon_threadsafe(lambda: self._aside(self._start_over(worker)))
+
+    def _job_of(self, task: "asyncio.Task[object]") -> Held | None:
+        """
+        In another thread: the job of an async stage that an asyncio task is at.
+        """
+        job = self._slots.job_of(task)
+        return None if job is None else self._hand.get(job)
 
     def _forget(self, run: str) -> None:
         self._pool.forget(run)

@@ -65,7 +65,7 @@ class Outcomes:
             in_loop = self._passages.probe_of(held.stage.task).is_async
             self._pace.saw(held.passage.id, held.stage.name, seconds, in_loop=in_loop)
         if handover.warning:
-            self._warn(held, handover.warning)
+            self.warn(held, handover.warning)
         if held.passage.cancelled:
             if chunk:
                 self._break_off(held)
@@ -86,7 +86,7 @@ class Outcomes:
         else:
             self._send(held, handed(held, handover))
 
-    def _warn(self, held: Held, warning: str) -> None:
+    def warn(self, held: Held, warning: str) -> None:
         """
         Say something once for each stage of a run.
         """

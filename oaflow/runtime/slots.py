@@ -144,6 +144,12 @@ class Slots:
         """
         self._resting.discard(job)
 
+    def job_of(self, task: "asyncio.Task[object]") -> int | None:
+        """
+        The job that an asyncio task is at. Read from another thread, too.
+        """
+        return next((job for job, other in list(self._running.items()) if other is task), None)
+
     def cancel(self, job: int) -> bool:
         """
         Cancel the attempt at one job; answers whether it runs here.

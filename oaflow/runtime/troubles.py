@@ -6,8 +6,8 @@ import hashlib
 import os
 import sysconfig
 import traceback
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterable, Iterator
+from types import FrameType, TracebackType
 from typing import Any
 
 from oaflow.errors import says_full
@@ -20,7 +20,7 @@ def describe(error: BaseException, stage: str, function: Callable[..., Any] | No
     An exception as history keeps it: type, message, traceback of the author's frames, the place in the author's code
     where it came from, and the fingerprint of stage, type and place.
     """
-    frames = _author_frames(error.__traceback__, function)
+    frames = [place for place, _ in authors(traceback.walk_tb(error.__traceback__), function)]
     shown = traceback.TracebackException(type(error), error, _first_of(error.__traceback__), compact=True)
     kind = type(error)
     known = kind.__module__ == "builtins" or kind.__module__.startswith("oaflow.")
@@ -48,21 +48,22 @@ _NOT_AUTHORS = tuple(
 )
 
 
-def _author_frames(trace: TracebackType | None, function: Callable[..., Any] | None) -> list[str]:
+def authors(frames: Iterable[tuple[FrameType, int]], function: Callable[..., Any] | None) -> Iterator[tuple[str, int]]:
     """
-    `file:function` of the frames that the author of the stage wrote, the innermost last.
+    `module:function` and line of the frames that the author of a stage wrote, in the order of `frames`.
+
+    Args:
+        function: of the stage, of whose package the frames are the author's wherever it is installed; None: not known.
     """
     package = getattr(function, "__module__", None) or ""
     package = package.partition(".")[0]
-    frames: list[str] = []
-    for frame, _ in traceback.walk_tb(trace):
+    for frame, line in frames:
         file = frame.f_code.co_filename
         module = str(frame.f_globals.get("__name__", ""))
         ours = file.startswith(_OWN) and not file.startswith(_STAGES)
         foreign = ours or file.startswith(_NOT_AUTHORS) or file.startswith("<frozen")
         if not foreign or (not ours and module.partition(".")[0] == package):
-            frames.append(f"{module}:{frame.f_code.co_qualname}")
-    return frames
+            yield f"{module}:{frame.f_code.co_qualname}", line
 
 
 def _said(error: BaseException) -> str:

@@ -2,7 +2,9 @@
 Workers that are alive: what their hearts, their connections and their ears are for.
 """
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,8 +45,10 @@ def program(cli: Command, *command: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_worker_whose_loop_is_blocked_for_longer_than_the_dead_are_silent_is_alive(hasty: Command) -> None:
-    name = chain(hasty, "blocks", 1, {"log": str(hasty.folder / "noted"), "seconds": 4.0})
+def test_a_worker_whose_loop_is_blocked_for_longer_than_the_dead_are_silent_is_alive_and_the_stage_is_named(
+    hasty: Command,
+) -> None:
+    name = chain(hasty, "blocks", 1, {"log": str(hasty.folder / "noted"), "seconds": 6.0})
 
     result = hasty("run", name, "-d", "demo", "--workers", "2", "--json")
 
@@ -52,6 +56,14 @@ def test_a_worker_whose_loop_is_blocked_for_longer_than_the_dead_are_silent_is_a
     assert noted(hasty) == {"doc-0": 1}
     assert query(hasty, "SELECT outcome FROM oaflow.hops WHERE stage = 'middle'") == [("done",)]
     balanced(hasty)
+    lines = [json.loads(line) for line in hasty("logs", "--json").out.splitlines()]
+    (warning,) = [line for line in lines if line["stream"] == "warning"]
+    assert warning["stage"] == "middle"
+    assert re.match(
+        r"async stage 'middle' blocked its worker for \d+ s, in process_stages:begins, line \d+: all async stages there"
+        " stood still",
+        warning["text"],
+    )
 
 
 def test_a_worker_that_drains_for_longer_than_the_dead_are_silent_is_alive(
