@@ -105,6 +105,13 @@ class Forecast:
     busiest: str
     share: float
 
+    def not_before(self, seconds: float) -> "Forecast":
+        """
+        The same where something of it begins after so many seconds only.
+        """
+        low, middle, high = (max(one, seconds) for one in (self.low, self.seconds, self.high))
+        return replace(self, low=low, seconds=middle, high=high)
+
 
 def forecast(
     work: Work, *, stretch: float = 1.0, doubt: float = 0.1, known: bool = False, tries: int = 11, seed: int = 0

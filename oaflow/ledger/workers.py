@@ -81,13 +81,15 @@ class Waiting:
 @dataclass(frozen=True, slots=True)
 class Retry:
     """
-    Jobs that wait for another attempt, counted up to 1,000. `seconds` is in how long the next of them begins.
+    Jobs that wait for another attempt, counted up to 1,000. `seconds` is in how long the next of them begins, and
+    `last` in how long the last.
     """
 
     queue: str
     task: str
     jobs: int
     seconds: float
+    last: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from oaflow.forecast import Forecast, forecast, spent
 from oaflow.ledger.limits import limits
 from oaflow.ledger.runs import Run, StageProgress, recent_runs
 from oaflow.ledger.timings import Shift, Timing, shifts, timings, waiting_media
-from oaflow.ledger.workers import workers
+from oaflow.ledger.workers import retries, workers
 from oaflow.operations.modelling import Capacity, Model, active, crew
 from oaflow.plan import BoundPlan
 from oaflow.printed.runs import Estimate as EstimateJson
@@ -96,12 +96,13 @@ def estimate_of(
     for name, kinds in media.items():
         if (strange := model.unseen(name, kinds)) is not None:
             return Estimate(why=f"of {strange or 'another type'} at stage {name} much waits, and none is done")
-    found = rest_of(own, model, stages, worked, now, media)
+    due = due_of(connection, run, bound)
+    found = rest_of(own, model, stages, worked, now, media).not_before(due)
     return Estimate(
         found.seconds,
         found.low,
         found.high,
-        assumes=_assumption(len(here), executors, model, bound, borrowed),
+        assumes=_assumption(len(here), executors, model, bound, borrowed, again=due > 0),
         busiest=found.busiest,
     )
 
@@ -125,6 +126,14 @@ def rest_of(
     open_stages = {name: float(stage.open) for name, stage in stages.items() if stage.open}
     work = model.work(open_stages, now, media=media, pause=losses.pause, held=losses.held, begun=True)
     return forecast(work, stretch=losses.stretch)
+
+
+def due_of(connection: Connection[Any], run: Run, bound: BoundPlan) -> float:
+    """
+    In how many seconds the last of what waits for another attempt begins; 0 where nothing does.
+    """
+    pairs = [(stage.queue, stage.task) for stage in bound.stages.values()]
+    return max((one.last for one in retries(connection, run.id, pairs)), default=0.0)
 
 
 def unknown_rest(run: Run, bound: BoundPlan, stages: Mapping[str, StageProgress]) -> str | None:
@@ -235,8 +244,12 @@ def crew_text(count: int, executors: int) -> str:
     return f"{who} with {executors} executor{'s' if executors != 1 else ''}" + (" in all" if count > 1 else "")
 
 
-def _assumption(count: int, executors: int, model: Model, bound: BoundPlan, borrowed: frozenset[str]) -> str:
+def _assumption(
+    count: int, executors: int, model: Model, bound: BoundPlan, borrowed: frozenset[str], *, again: bool
+) -> str:
     text = f"what is left is like what this run has done, and {crew_text(count, executors)} work on at its pace"
     if borrowed:
         text += f"; {' and '.join(sorted(borrowed))} as in an earlier run"
+    if again:
+        text += "; what waits for another attempt needs no further one"
     return text + unseen_joins(model, bound)

@@ -15,6 +15,7 @@ from oaflow.operations.estimating import (
     ENOUGH,
     arrived,
     crew_text,
+    due_of,
     limits_of,
     losses_of,
     unknown_rest,
@@ -109,6 +110,7 @@ def simulate(
         status = status_of(made, found, in_order(bound))
         seen, worked = timings(made, found.id), shifts(made, found.id)
         held = limits_of(made, bound)
+        due = due_of(made, found, bound) if found.open else 0.0
     seconds = active(worked)
     model = Model(bound, seen, seconds)
     if sum(model.jobs(name) for name in bound.stages) < ENOUGH:
@@ -132,7 +134,8 @@ def simulate(
     for variant in [Variant(), *variants]:
         capacity = _capacity(variant, before, there, each)
         work = model.work(begun, capacity, pause=losses.pause, held=losses.held, begun=rest)
-        answers.append((variant, forecast(work, stretch=losses.stretch, known=not rest)))
+        told = forecast(work, stretch=losses.stretch, known=not rest)
+        answers.append((variant, told.not_before(due)))
     joins = unseen_joins(model, bound)
     assumes = (
         "each executor is as fast as those of this run were, however many there are, and what is lost between jobs"

@@ -15,8 +15,10 @@ from oaflow.ledger.runs import find_run
 from oaflow.ledger.timings import shifts, timings, waiting_media
 from oaflow.ledger.workers import hands, oldest, workers
 from oaflow.operations.estimating import estimate_of
+from oaflow.operations.simulating import Variant, simulate
 from oaflow.operations.states import bound_plan, in_order, status_of
 from oaflow.plan import Plan, PlannedEdge, PlannedStage
+from oaflow.settings import Settings
 
 PLAN = Plan(
     pipeline="p",
@@ -163,6 +165,27 @@ def test_nothing_is_said_before_there_is_enough_to_say(rows: Rows) -> None:
     assert rows.estimate().why == "of application/pdf at stage a much waits, and none is done"
     rows.connection.execute("UPDATE oaflow.runs SET state = 'paused' WHERE id = %s", [rows.run])
     assert rows.estimate() is None
+
+
+def test_a_run_does_not_end_before_the_last_job_that_waits_for_another_attempt(rows: Rows, database: str) -> None:
+    rows.seal()
+    rows.done("a", 20, 1.0)
+    rows.waiting("a", 3)
+    rows.keep(shifts=({"began": 0.0, "ended": 5.0, "seconds": 5.0},))
+    assert rows.estimate().high < 60
+    assert "attempt" not in rows.estimate().assumes
+
+    later = "UPDATE procrastinate_jobs SET scheduled_at = now() + id * interval '10 min'"
+    last = rows.connection.execute(f"{later} RETURNING id").fetchall()[-1][0] * 600
+
+    told = rows.estimate()
+    assert last - 60 < told.low <= told.seconds <= told.high <= last
+    assert told.assumes.endswith("; what waits for another attempt needs no further one")
+    (_, same), (_, more) = simulate(rows.run, [Variant(workers=9)], settings=Settings(db_uri=database)).variants
+    assert last - 60 < same.low <= same.high <= last
+    assert last - 60 < more.seconds <= last
+    rows.connection.execute("UPDATE procrastinate_jobs SET scheduled_at = now() - interval '1 s'")
+    assert rows.estimate().high < 60  # due
 
 
 def test_a_stage_that_a_run_has_not_come_to_is_as_in_an_earlier_run(rows: Rows) -> None:

@@ -1,6 +1,7 @@
--- Jobs of a run that wait for another attempt, counted up to 1,000, and in how many seconds the next of them begins. Two
--- probes a pair.
-SELECT pair.queue, pair.task, count(*) AS jobs, extract(epoch FROM min(due.at) - now())::float8 AS seconds
+-- Jobs of a run that wait for another attempt, counted up to 1,000, and in how many seconds the next and the last of
+-- these begin. Two probes a pair.
+SELECT pair.queue, pair.task, count(*) AS jobs, extract(epoch FROM min(due.at) - now())::float8 AS seconds,
+       extract(epoch FROM max(due.at) - now())::float8 AS last
   FROM unnest(%(queues)s::text[], %(tasks)s::text[]) AS pair (queue, task)
  CROSS JOIN LATERAL (
     (SELECT j.scheduled_at AS at FROM procrastinate_jobs j
