@@ -200,6 +200,24 @@ def retries(connection: Connection[Any], run: str, pairs: Iterable[tuple[str, st
         return cursor.execute(sql("retries"), {"run": run, **_columns(pairs)}).fetchall()
 
 
+def is_followed(connection: Connection[Any], run: str) -> bool:
+    """
+    Whether the command that workers of a run belong to is there.
+    """
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(sql("is_followed"), {"name": session_of(run)}).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def session_of(run: str) -> str:
+    """
+    How the database lists the session of a command that follows a run with workers of its own: of longer names it
+    keeps as much.
+    """
+    return f"oaflow run {run}"[:63]
+
+
 def gathering(connection: Connection[Any], run: str) -> list[Gathering]:
     """
     What waits in a run to be put together, by stage.

@@ -48,7 +48,7 @@ from oaflow.operations.states import (
     status_of,
     wanted_run,
 )
-from oaflow.operations.waits import Wait, is_abandoned, waits_of
+from oaflow.operations.waits import Wait, staff_of, waits_of
 from oaflow.plan import BoundPlan, BoundStage
 
 # Rows of a page.
@@ -262,9 +262,9 @@ def doing_of(connection: Connection[Any], standing: Standing, silent: float, *, 
     run, bound, stages = standing.run, standing.bound, standing.status.stages
     if not run.open:
         return Doing([], [], None)
-    abandoned = is_abandoned(connection, run, silent, private=private)
-    waits = waits_of(connection, run, bound, stages, silent, abandoned=abandoned)
-    estimate = None if abandoned else estimate_of(connection, run, bound, stages, silent)
+    staff = staff_of(connection, run, silent, private=private)
+    waits = waits_of(connection, run, bound, stages, silent, staff=staff)
+    estimate = None if staff == "gone" else estimate_of(connection, run, bound, stages, silent)
     return Doing(running(connection, run.id), list(waits), estimate)
 
 

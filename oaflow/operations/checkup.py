@@ -179,7 +179,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     from oaflow.ledger.workers import workers
     from oaflow.operations.databases import database
     from oaflow.operations.states import bound_plan
-    from oaflow.operations.waits import waiting_of
+    from oaflow.operations.waits import staff_of, waiting_of
     from oaflow.postgres.schema import inspect
 
     try:
@@ -210,14 +210,15 @@ def _database(settings: Settings) -> Iterator[Finding]:
             if opened.embedded and recent_runs(made, limit=1):
                 yield _backup(settings, time.time())
             for run in recent_runs(made, states=OPEN_STATES):
-                if run.state == "running" and opened.embedded and not live:
+                staff = staff_of(made, run, settings.dead_after, private=opened.embedded)
+                if run.state == "running" and staff == "gone":
                     yield Finding("note", "run", f"{run.id}: nobody works on it", f"oaflow resume {run.id}")
                 elif run.state == "running":
                     yield Finding("fine", "run", f"{run.id} is running")
                 else:
                     then = run.anew if run.cut else f"oaflow resume {run.id}"
                     yield Finding("note", "run", f"{run.id} is {run.state}", then)
-                if not live and opened.embedded:
+                if opened.embedded and not any(one.run in (None, run.id) for one in live):
                     continue
                 try:
                     waiting = waiting_of(made, run, bound_plan(made, run), settings.dead_after)

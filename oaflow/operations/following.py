@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from oaflow.entities.store import EntityStoreError
 from oaflow.ledger.runs import find_run, mark, stop
-from oaflow.ledger.workers import Waiting, recover
+from oaflow.ledger.workers import Waiting, recover, session_of
 from oaflow.operations.again import settle
 from oaflow.operations.binding import store_of
 from oaflow.operations.databases import Database, Link
@@ -168,7 +168,8 @@ def follow(
         interrupts: counts the signals that came.
         link: to the database; None: one of its own.
     """
-    following = _Following(database, run, bound, supervisor, link or Link(database, "oaflow follow"), now)
+    session = "oaflow follow" if supervisor is None else session_of(run)
+    following = _Following(database, run, bound, supervisor, link or Link(database, session), now)
     try:
         while True:
             yield from following.deaths()

@@ -26,7 +26,7 @@ from oaflow.ledger.runs import (
 from oaflow.ledger.unmatched import Unmatched, unmatched
 from oaflow.ledger.workers import Running, running
 from oaflow.operations.estimating import Estimate, estimate_of
-from oaflow.operations.waits import Wait, is_abandoned, waits_of
+from oaflow.operations.waits import Wait, staff_of, waits_of
 from oaflow.plan import BoundPlan, Plan, bind
 from oaflow.plan.params import close_to
 from oaflow.printed import runs as printed
@@ -298,14 +298,14 @@ def details_of(connection: Connection[Any], run: Run, silent: float, *, private:
     met: dict[str, list[Version]] = {}
     for version in run_versions(connection, run.id):
         met.setdefault(version.stage, []).append(version)
-    abandoned = is_abandoned(connection, run, silent, private=private)
+    staff = staff_of(connection, run, silent, private=private)
     return Details(
         status=status,
         running=running(connection, run.id) if run.open else [],
-        waits=list(waits_of(connection, run, bound, status.stages, silent, abandoned=abandoned)),
+        waits=list(waits_of(connection, run, bound, status.stages, silent, staff=staff)),
         mixed={stage: versions for stage, versions in met.items() if len(versions) > 1},
         unmatched=unmatched(connection, run.id) if status.total("unmatched") else [],
-        estimate=None if abandoned else estimate_of(connection, run, bound, status.stages, silent),
+        estimate=None if staff == "gone" else estimate_of(connection, run, bound, status.stages, silent),
     )
 
 

@@ -4,7 +4,7 @@ What keeps a run waiting, each with the next thing to type: for `status`, in tex
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from psycopg import Connection
 
@@ -15,6 +15,7 @@ from oaflow.ledger.workers import (
     Locked,
     Waiting,
     gathering,
+    is_followed,
     locked,
     retries,
     streams_at_rest,
@@ -30,6 +31,10 @@ from oaflow.runtime.room import DISK, GOES_ON
 
 # Of the stages that a stream waits for, so many are named.
 _NAMED = 3
+
+# Whether workers are there, or are about to be: the command that they belong to starts them, or others in place of those
+# that died. Where that command was killed, they are gone.
+Staff = Literal["works", "starts", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +60,19 @@ class Wait:
         return {"why": self.why, "stage": self.stage, "text": said, "help": self.help, **self.facts}
 
 
-def is_abandoned(connection: Connection[Any], run: Run, silent: float, *, private: bool) -> bool:
+def staff_of(connection: Connection[Any], run: Run, silent: float, *, private: bool) -> Staff:
     """
-    Whether nobody works on a run that is to go on, and nobody will: the command that started it was killed.
+    Who works on a run that is to go on.
 
     Args:
         silent: seconds after which a worker is dead.
         private: whether this is the private server, where each run brings its own workers.
     """
-    return run.state in ("running", "paused") and private and not workers(connection, silent)
+    if not private or run.state not in ("running", "paused"):
+        return "works"
+    if any(one.run in (None, run.id) for one in workers(connection, silent)):
+        return "works"
+    return "starts" if is_followed(connection, run.id) else "gone"
 
 
 def waits_of(
@@ -73,7 +82,7 @@ def waits_of(
     stages: Mapping[str, StageProgress],
     silent: float,
     *,
-    abandoned: bool,
+    staff: Staff,
 ) -> Iterator[Wait]:
     """
     All that keeps a run waiting.
@@ -81,12 +90,12 @@ def waits_of(
     Args:
         stages: how many jobs of its stages are where.
         silent: seconds after which a worker is dead.
-        abandoned: whether nobody works there who should.
+        staff: who works on it.
     """
-    if run.open and (abandoned or run.state != "running"):
-        yield _held(run, abandoned=abandoned)
+    if run.open and (staff == "gone" or run.state != "running"):
+        yield _held(run, abandoned=staff == "gone")
         return
-    if not run.open:
+    if not run.open or staff == "starts":
         return
     for job in waiting_of(connection, run, bound, silent):
         yield _unserved(job, bound)

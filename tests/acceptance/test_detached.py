@@ -86,6 +86,11 @@ def test_a_detached_run_goes_on_alone_is_held_and_ended_and_survives_the_kill_of
     server = home / "postgres/data/postmaster.pid"
     assert server.exists()
 
+    for worker in workers_of(pid):
+        os.kill(worker, signal.SIGKILL)
+    # Others take their place: it is not to be resumed by hand meanwhile.
+    for _ in range(3):
+        assert "oaflow resume" not in private("status", first["run"]).out
     os.kill(pid, signal.SIGKILL)
     until(lambda: not alive(pid))
     # Its workers end with it, and the server with the last that used it; the next command starts it again.

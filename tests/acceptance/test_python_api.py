@@ -103,7 +103,7 @@ def connections(database: str) -> list[str]:
     with psycopg.connect(database) as made:
         rows = made.execute(
             "SELECT application_name FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name IN ('oaflow', 'oaflow follow')"
+            " WHERE datname = current_database() AND application_name ~ '^oaflow($| follow| run )'"
         ).fetchall()
     return [name for (name,) in rows]
 

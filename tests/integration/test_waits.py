@@ -13,6 +13,7 @@ import pytest
 from oaflow.ledger import runs
 from oaflow.ledger.limits import limit
 from oaflow.ledger.runs import FirstJob
+from oaflow.ledger.workers import session_of
 from oaflow.operations.states import details_of
 from oaflow.operations.waits import Wait
 from oaflow.operations.watching import View, watch
@@ -213,6 +214,26 @@ def test_a_run_that_is_held_as_a_whole_is_told_with_the_reason_and_what_to_type(
     assert (wait.why, wait.stage) == (why, None)
     assert reason is None or reason in wait.text
     assert (wait.help or "").startswith(then)
+
+
+def test_on_the_private_server_workers_of_another_run_work_on_none_but_theirs(rows: Rows) -> None:
+    rows.enter("sips", 1)
+    rows.worker(run=Rows(rows.connection).run)
+
+    (wait,) = rows.waits(private=True)
+
+    assert (wait.why, wait.help) == ("abandoned", f"oaflow resume {rows.run}")
+    assert [wait.why for wait in rows.waits()] == ["unserved"]  # on another server a worker may still come
+
+
+def test_a_run_is_not_left_alone_while_its_command_starts_workers(rows: Rows, database: str) -> None:
+    rows.enter("sips", 1)
+    with psycopg.connect(database, application_name=session_of("another")):
+        assert [wait.why for wait in rows.waits(private=True)] == ["abandoned"]
+    with psycopg.connect(database, application_name=session_of(rows.run)):
+        assert rows.waits(private=True) == []
+    rows.worker(run=rows.run)
+    assert rows.waits(private=True) == []
 
 
 def test_a_run_that_has_ended_waits_for_nothing(rows: Rows) -> None:
