@@ -207,7 +207,7 @@ def picture(status: RunStatus, line: str, height: int) -> RenderableType:
     failures = any(stage.failed for stage in status.stages.values())
     columns = [("stage", False), ("open", True), ("done", True)] + ([("failed", True)] if failures else [])
     rows: list[list[object]] = []
-    shown = _with_room(status, max(height - _AROUND, 1))
+    shown = with_room(status, max(height - _AROUND, 1))
     for name in shown:
         stage = status.stages[name]
         idle = not any((stage.open, stage.done, stage.failed, stage.diverted))
@@ -220,7 +220,7 @@ def picture(status: RunStatus, line: str, height: int) -> RenderableType:
     return Group(table(columns, rows), *rest, Text(), head)
 
 
-def _with_room(status: RunStatus, room: int) -> list[str]:
+def with_room(status: RunStatus, room: int) -> list[str]:
     """
     As many stages as there is room for, in their order: before others those that have something open.
     """

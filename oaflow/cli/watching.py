@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -30,7 +30,7 @@ from oaflow.cli.output import (
     shortened,
     table,
 )
-from oaflow.cli.progress import Pace
+from oaflow.cli.progress import Pace, with_room
 from oaflow.cli.summary import estimate_line, headline
 from oaflow.operations.following import Progress
 from oaflow.operations.watching import Away, View, Watched, watch
@@ -50,6 +50,9 @@ _LONGEST = 200
 
 # Columns between two of a table, and letters of a line of a name at least.
 _BETWEEN, _READABLE = 3, 12
+
+# Lines beside the stages of a run: its head, why it waits, and workers. So many stages are shown in any case.
+_AROUND, _FEWEST = 12, 5
 
 _LEAVE = {"q", "Q", "\x1b", "\x03", "\x04"}
 _MOVES: dict[str, Callable[[int], int]] = {
@@ -196,7 +199,7 @@ class _Screen:
         if self._view is None:
             body = [[Segment("the database is asked …" if self._away is None else "")]]
         else:
-            whole = picture(self._view, width)
+            whole = picture(self._view, width, height)
             body = console.render_lines(whole, console.options.update_width(width), pad=False)
         room = max(height - 1, 1)
         self._top = min(self._top, max(len(body) - room, 0))
@@ -232,18 +235,19 @@ def _keys() -> Generator[Callable[[], str]]:
         termios.tcsetattr(stream, termios.TCSADRAIN, before)
 
 
-def picture(view: View, width: int) -> RenderableType:
+def picture(view: View, width: int, height: int) -> RenderableType:
     """
-    Runs, what they wait for, and workers, for a terminal of that width.
+    Runs, what they wait for, and workers, for a terminal of that size: of a run with more stages than there is room for
+    those that have something open, so that what keeps it waiting is seen.
     """
     parts: list[RenderableType] = []
     for one in view.runs:
-        parts += [*_run(one, width), Text()]
+        parts += [*_run(one, width, max(height - _AROUND, _FEWEST)), Text()]
     parts.append(_workers(view, width))
     return Group(*parts)
 
 
-def _run(one: Watched, width: int) -> Iterator[RenderableType]:
+def _run(one: Watched, width: int, room: int) -> Iterator[RenderableType]:
     run = one.status.run
     yield headline(one.status, reason=not run.open)
     if not run.open:
@@ -253,7 +257,10 @@ def _run(one: Watched, width: int) -> Iterator[RenderableType]:
     if one.estimate is not None:
         yield from hanging(estimate_line(one.estimate, one.aged), width, 0, 2)
     yield Text()
-    yield Padding(_stages(one, width), (0, 0, 0, 2))
+    shown = with_room(one.status, room)
+    yield Padding(_stages(one, shown, width), (0, 0, 0, 2))
+    if more := len(one.status.stages) - len(shown):
+        yield Text(f"  and {count(more, 'stage')} more", "dim")
     for wait in one.waits:
         yield Text()
         yield from hanging(
@@ -263,13 +270,14 @@ def _run(one: Watched, width: int) -> Iterator[RenderableType]:
             yield from hanging(Text.assemble(("help:  ", "bold cyan"), clean(wait.help)), width, 0, 2)
 
 
-def _stages(one: Watched, width: int) -> RenderableType:
+def _stages(one: Watched, shown: Iterable[str], width: int) -> RenderableType:
     failures = one.status.total("failed") > 0
     columns = [("stage", False), ("waiting", True), ("in hand", True), ("done", True)]
     columns += [("failed", True)] if failures else []
     columns += [("rate", True), ("next waits for", True)]
     rows: list[list[Text]] = []
-    for name, stage in one.status.stages.items():
+    for name in shown:
+        stage = one.status.stages[name]
         running = min(one.running.get(name, 0), stage.open)
         rate = one.rates.get(name, 0.0)
         style = "bold" if stage.open else "" if stage.done else "dim"

@@ -2,6 +2,7 @@
 What `status --watch` draws, and the lines that it prints where there is no terminal.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import orjson
@@ -47,13 +48,13 @@ def view_of(state: str = "running", estimate: Estimate | None = None, *, last: b
         exhausted=True,
     )
     worker = Worker(3, "box", 4711, "oaflow", ["t.crawl", "t.extract"], None, 4, 345_000_000, NOW, 1.0, 7)
-    return View((watched,), (worker,), (Hand(3, "ingest-k3m7qa", "extract", 7),), last=last)
+    return View((watched,), (worker,), (Hand(3, "ingest-k3m7qa", "extract", 7, 50),), last=last)
 
 
-def drawn(view: View, width: int) -> str:
+def drawn(view: View, width: int, height: int = 24) -> str:
     console = Console(width=width, color_system=None)
     with console.capture() as captured:
-        console.print(picture(view, width))
+        console.print(picture(view, width, height))
     return captured.get()
 
 
@@ -108,6 +109,20 @@ def test_a_live_table_says_what_the_terminal_has_no_room_for_and_how_the_run_sta
     assert any(line.startswith("s40 ") for line in lines)
     assert "and 43 stages more" in lines
     assert lines[-1].endswith("7 % · 3 done")
+
+
+def test_of_many_stages_those_that_have_something_open_are_watched_and_what_keeps_them_waiting_is_seen() -> None:
+    view = view_of()
+    (watched,) = view.runs
+    stages = {f"s{number}": StageProgress(f"s{number}", int(number == 40), 1, 0, 0, 0, 0, 0, 0) for number in range(60)}
+    many = View((replace(watched, status=RunStatus(watched.status.run, stages)),), view.workers, view.hands)
+
+    for height, more in ((24, 48), (10, 55)):
+        lines = drawn(many, 80, height).splitlines()
+        assert any(line.strip().startswith("s40 ") for line in lines)
+        assert f"  and {more} stages more" in lines
+    assert len(drawn(many, 80).splitlines()) <= 24
+    assert "stages more" not in drawn(many, 80, 80)
 
 
 def test_a_run_that_has_ended_takes_two_lines_and_nobody_there_is_said() -> None:
