@@ -132,13 +132,14 @@ class Running:
 @dataclass(frozen=True, slots=True)
 class Hand:
     """
-    So many jobs of a stage of a run that a worker has in hand.
+    So many jobs of a stage of a run that a worker has in hand, none of them of a lower priority than that.
     """
 
     worker: int
     run: str
     stage: str
     jobs: int
+    priority: int
 
 
 def hands(connection: Connection[Any], workers: Iterable[int]) -> list[Hand]:

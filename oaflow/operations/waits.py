@@ -2,6 +2,7 @@
 What keeps a run waiting, each with the next thing to type: for `status`, in text and as JSON.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,8 +16,10 @@ from oaflow.ledger.workers import (
     Locked,
     Waiting,
     gathering,
+    hands,
     is_followed,
     locked,
+    oldest,
     retries,
     streams_at_rest,
     unserved,
@@ -32,7 +35,10 @@ from oaflow.runtime.room import DISK, GOES_ON
 # Of the stages that a stream waits for, so many are named.
 _NAMED = 3
 
-# Whether workers are there, or are about to be: the command that they belong to starts them, or others in place of those
+# What has waited for fewer seconds is about to begin.
+_PATIENCE = 10.0
+
+# Whether workers are there, or about to be: the command that they belong to starts them, or others in place of those
 # that died. Where that command was killed, they are gone.
 Staff = Literal["works", "starts", "gone"]
 
@@ -120,6 +126,39 @@ def waits_of(
             names[0] if len(names) == 1 else None,
             facts={"jobs": retry.jobs, "seconds": round(retry.seconds, 3)},
         )
+    yield from _behind(connection, run, bound, stages, silent)
+
+
+def _behind(
+    connection: Connection[Any], run: Run, bound: BoundPlan, stages: Mapping[str, StageProgress], silent: float
+) -> Iterator[Wait]:
+    """
+    The stages of which nothing begins, as all who can run them are at what has a higher priority.
+    """
+    opened = [name for name, stage in bound.stages.items() if stages[name].open and not stage.external]
+    here = [one for one in workers(connection, silent) if one.run in (None, run.id)]
+    held = hands(connection, [one.id for one in here])
+    highest = max((hand.priority for hand in held), default=0)
+    later = {_lane(bound, name): name for name in opened if bound.stages[name].priority < highest}
+    waiting = oldest(connection, run.id, later) if later else {}
+    for lane, name in later.items():
+        able = {one.id for one in here if lane[1] in one.tasks}
+        before = [hand for hand in held if hand.worker in able]
+        seconds = waiting.get(lane)
+        if seconds is None or seconds < _PATIENCE or not before:
+            continue
+        if all(hand.priority > bound.stages[name].priority for hand in before):
+            ahead: Counter[str] = Counter()
+            for hand in before:
+                ahead[hand.stage if hand.run == run.id else f"{hand.stage} of {hand.run}"] += hand.jobs
+            first = " and ".join(stage for stage, _ in ahead.most_common(_NAMED))
+            yield Wait(
+                "priority",
+                f"stage {name} waits behind a higher priority:",
+                f"its next job for {duration(seconds)}, and all who can run it are at {first}",
+                name,
+                facts={"seconds": round(seconds, 3)},
+            )
 
 
 def waiting_of(connection: Connection[Any], run: Run, bound: BoundPlan, silent: float) -> list[Waiting]:

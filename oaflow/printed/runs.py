@@ -9,7 +9,19 @@ from typing_extensions import TypedDict
 from oaflow.printed.shapes import Says, closed
 
 State = Literal["running", "paused", "interrupted", "finished", "incomplete", "cancelled"]
-Why = Literal["paused", "disk", "interrupted", "abandoned", "unserved", "limit", "rests", "retry", "collect", "lock"]
+Why = Literal[
+    "paused",
+    "disk",
+    "interrupted",
+    "abandoned",
+    "unserved",
+    "limit",
+    "rests",
+    "retry",
+    "collect",
+    "lock",
+    "priority",
+]
 
 
 @closed
@@ -61,7 +73,9 @@ class WaitFacts(TypedDict, total=False):
     jobs: Annotated[int, Says("`limit`, `retry`, `collect`, `lock`: how many wait; of a limit counted up to 1,000")]
     seconds: Annotated[
         float | None,
-        Says("`retry`, `collect`: for how long at most; `unserved`: since when, null where that is not known"),
+        Says(
+            "`retry`, `collect`: for how long at most; `unserved`, `priority`: since when, null where that is not known"
+        ),
     ]
     entities: Annotated[int, Says("`collect`: how many entities are in these jobs")]
     locks: Annotated[int, Says("`lock`: for how many locks they wait")]

@@ -108,6 +108,36 @@ def test_jobs_that_wait_for_another_attempt_are_told_with_the_next(rows: Rows) -
     assert rows.waits() == []  # due
 
 
+def test_what_waits_behind_a_higher_priority_is_told_with_what_is_before_it(rows: Rows) -> None:
+    worker, other = rows.worker(), Rows(rows.connection)
+    rows.enter("sips", 5)
+    other.enter("pours", 1)
+    rows.enter("keeps", 2)
+    doing = "UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s, priority = 60 WHERE task_name = %s"
+    rows.connection.execute(doing, [worker, "t.pours"])
+    rows.connection.execute(f"{doing} AND id %% 2 = 0", [worker, "t.sips"])
+    assert rows.waits() == []  # it has just come
+    rows.connection.execute("UPDATE oaflow.runs SET created_at = now() - interval '90 s'")
+
+    of_sips, of_keeps = rows.waits()
+
+    ahead = f"for 1 min 30 s, and all who can run it are at sips and pours of {other.run}"
+    assert told([of_sips, of_keeps]) == [
+        ("priority", "sips", f"stage sips waits behind a higher priority: its next job {ahead}"),
+        ("priority", "keeps", f"stage keeps waits behind a higher priority: its next job {ahead}"),
+    ]
+    assert of_keeps.as_json()["seconds"] == pytest.approx(90, abs=5)
+    idle = rows.worker(tasks="{t.sips}")
+    rows.connection.execute(
+        "UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s WHERE task_name = 't.keeps' AND id %% 2 = 0",
+        [idle],
+    )
+    # Somebody who can run it is at what has the same.
+    assert [wait.stage for wait in rows.waits()] == ["keeps"]
+    rows.connection.execute("UPDATE procrastinate_jobs SET priority = 50")
+    assert rows.waits() == []
+
+
 def test_what_nobody_serves_and_what_is_at_its_limit_is_told(rows: Rows) -> None:
     rows.worker(tasks="{t.sips}")
     rows.worker(tasks="{t.keeps}", run="another")  # works on that one only

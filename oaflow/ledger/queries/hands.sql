@@ -1,6 +1,6 @@
--- What workers have in hand, by run and stage. Read from the index of rows that have a worker.
+-- What workers have in hand, by run and stage, and the lowest priority of it. Read from the index of rows that have a worker.
 SELECT j.worker_id AS worker, j.args #>> '{payload,context,oaflow,run}' AS run,
-       j.args #>> '{payload,context,oaflow,stage}' AS stage, count(*)::int AS jobs
+       j.args #>> '{payload,context,oaflow,stage}' AS stage, count(*)::int AS jobs, min(j.priority)::int AS priority
   FROM procrastinate_jobs j
  WHERE j.worker_id = ANY (%(workers)s::bigint[]) AND j.status = 'doing'
    AND j.args #>> '{payload,context,oaflow,run}' IS NOT NULL
