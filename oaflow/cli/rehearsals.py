@@ -34,6 +34,8 @@ def print_prepared(prepared: Prepared) -> None:
             remark(f"the archive does not have {shortened(name, _LONGEST)}", "yellow")
         else:
             say_hanging(Text.assemble(("file: ", "bold"), clean(path)), 0, 6)
+    if prepared.crashed:
+        remark("what ended its process then may end this command now", "yellow")
     screen().print()
 
 

@@ -207,6 +207,8 @@ def retry(
 
 
 def _rehearse(job: str | None, debugger: bool | None) -> int:
+    import faulthandler
+
     from oaflow.cli.output import interactive
     from oaflow.cli.rehearsals import debug, print_prepared, print_rehearsed
     from oaflow.errors import UsageError
@@ -216,6 +218,7 @@ def _rehearse(job: str | None, debugger: bool | None) -> int:
         problem = "--here runs one job" if job is None else f"--here runs one job, and {job!r} is no number of one"
         raise UsageError(problem, help="oaflow failures --json   (names the jobs)")
     wanted = interactive() if debugger is None else debugger
+    faulthandler.enable()  # a stage that crashes ends this process, and says where
     rehearsed = rehearse(settings(), int(job), prepared=print_prepared, raised=debug if wanted else lambda error: None)
     print_rehearsed(rehearsed)
     return 0 if rehearsed.error is None else 1

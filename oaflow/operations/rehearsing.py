@@ -3,6 +3,7 @@ One failed job, run in this process: nothing is handed over, and nothing is writ
 """
 
 import asyncio
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -38,6 +39,7 @@ class Prepared:
     Attributes:
         files: the files of its entities, each a copy that may be changed: where it lies, or None where the archive does
             not have it, by what it is called.
+        crashed: whether it failed as its process ended, which may be this one now.
     """
 
     run: str
@@ -46,6 +48,7 @@ class Prepared:
     job: int
     before: str
     files: Mapping[str, Path | None]
+    crashed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,9 @@ class _Runs(Accounts):
         return nullcontext()
 
 
+_REMOVE = "import shutil, sys; sys.stdin.read(); shutil.rmtree(sys.argv[1], ignore_errors=True)"
+
+
 def rehearse(
     settings: Settings,
     job: int,
@@ -104,7 +110,7 @@ def rehearse(
             failed, args = _wanted(made, job)
             run = wanted_run(made, failed.run)
             bound = bound_plan(made, run)
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="oaflow-here-")))
+        folder = stack.enter_context(_folder())
         stack.enter_context(_importing(folders_from_here(run)))
         real = stack.enter_context(store_of(settings, lambda: opened.address.uri))
         store = RehearsedStore(real)
@@ -118,7 +124,9 @@ def rehearse(
             origin=bound.stages[failed.stage].origin,
             temp=folder,
         )
-        prepared(Prepared(run.id, failed.stage, failed.task, job, _said(failed), _copies(files, args, folder, stack)))
+        copies = _copies(files, args, folder, stack)
+        crashed = failed.type == "Crash"
+        prepared(Prepared(run.id, failed.stage, failed.task, job, _said(failed), copies, crashed))
 
         ended: list[float] = []
 
@@ -133,6 +141,18 @@ def rehearse(
         began = time.monotonic()
         parts = _run(assignment, bound, here, settings.job_bytes, told)
         return _result(parts, (ended or [time.monotonic()])[0] - began, store, queue)
+
+
+@contextmanager
+def _folder() -> Generator[Path]:
+    """
+    A folder for a while. A job that failed as its process ended may end this one: so another removes it, as soon as its
+    input ends with whoever could write to it.
+    """
+    with TemporaryDirectory(prefix="oaflow-here-", ignore_cleanup_errors=True) as folder:
+        command = [sys.executable, "-ISc", _REMOVE, folder]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True):
+            yield Path(folder)
 
 
 def _wanted(connection: Connection[Any], job: int) -> tuple[FailedJob, Mapping[str, Any]]:

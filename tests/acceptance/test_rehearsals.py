@@ -4,6 +4,7 @@ A failed job that is run in the foreground, by itself: nothing of it is handed o
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,25 @@ def test_a_failed_job_is_run_here_with_its_file_and_the_debugger_and_leaves_noth
     ):
         refused = cli(*arguments)
         assert (refused.code, refused.error) == (2, problem)
+
+
+def test_a_job_that_ends_this_process_says_where_it_was_and_leaves_no_copy_of_its_file(
+    cli: Command, until: Callable[[Callable[[], Any]], Any]
+) -> None:
+    (cli.folder / "letter.txt").write_text("hello")
+    stages = {
+        "crawl": {"task": "oaflow.stages.crawl", "with": {"source": ["letter.txt"]}, "next": "crashes"},
+        "crashes": {"task": "stages_for_tests.crashes"},
+    }
+    (cli.folder / "one.yml").write_text(json.dumps({"pipeline": "one", "stages": stages}))
+    assert cli("run", "one.yml", "-d", "demo", "--workers", "1").code == 1
+    job = str(json.loads(cli("failures", "--json").out)["job"])
+
+    crashed = cli("retry", job, "--here")
+
+    assert crashed.code not in (0, 1)
+    assert "what ended its process then may end this command now\n" in crashed.err
+    assert re.search(r"Segmentation fault\n.*, line \d+ in crashes\n", crashed.err, re.DOTALL)
+    (path,) = re.findall(r"^file: (.*/letter\.txt)$", crashed.out, re.MULTILINE)
+    folder = next(one for one in Path(path).parents if one.name.startswith("oaflow-here-"))
+    until(lambda: not folder.exists())
