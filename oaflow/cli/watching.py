@@ -52,7 +52,7 @@ _LONGEST = 200
 _BETWEEN, _READABLE = 3, 12
 
 # Lines beside the stages of a run: its head, why it waits, and workers. So many stages are shown in any case.
-_AROUND, _FEWEST = 12, 5
+_AROUND, _FEWEST = 14, 5
 
 _LEAVE = {"q", "Q", "\x1b", "\x03", "\x04"}
 _MOVES: dict[str, Callable[[int], int]] = {
@@ -266,6 +266,8 @@ def _run(one: Watched, width: int, room: int) -> Iterator[RenderableType]:
         yield from hanging(
             Text.assemble((clean(wait.head), "yellow"), " ", shortened(wait.text, _LONGEST)), width, 0, 2
         )
+        if wait.more:
+            yield from hanging(Text(f"  {shortened(wait.more, _LONGEST)}", "dim"), width, 0, 4)
         if wait.help:
             yield from hanging(Text.assemble(("help:  ", "bold cyan"), clean(wait.help)), width, 0, 2)
 

@@ -36,7 +36,7 @@ def view_of(state: str = "running", estimate: Estimate | None = None, *, last: b
         "crawl": StageProgress("crawl", 0, 1, 0, 0, 0, 0, 0, 0),
         "extract": StageProgress("extract", 1_234_567, 89_012, 3, 0, 0, 0, 0, 0),
     }
-    wait = Wait("limit", "stage extract waits for its limit:", "2 at once", "extract", help="oaflow limit a/b")
+    wait = Wait("limit", "stage extract waits for its limit:", "2 at once", "extract", "said", "oaflow limit a/b")
     watched = Watched(
         status=RunStatus(run_of(state), stages),
         rates={"extract": 123.4},
@@ -71,6 +71,7 @@ def test_all_of_it_is_drawn_at_any_width(width: int) -> None:
     assert "this assumes that all stays" in words
     assert "\x1b[31m" not in shown
     assert "extract 7" in words
+    assert "2 at once said help: oaflow limit a/b" in words
     assert ("42 s" in words) == (width >= 80)
     assert ("crawl, extract" in words) == (width >= 100)
 
@@ -117,7 +118,7 @@ def test_of_many_stages_those_that_have_something_open_are_watched_and_what_keep
     stages = {f"s{number}": StageProgress(f"s{number}", int(number == 40), 1, 0, 0, 0, 0, 0, 0) for number in range(60)}
     many = View((replace(watched, status=RunStatus(watched.status.run, stages)),), view.workers, view.hands)
 
-    for height, more in ((24, 48), (10, 55)):
+    for height, more in ((24, 50), (10, 55)):
         lines = drawn(many, 80, height).splitlines()
         assert any(line.strip().startswith("s40 ") for line in lines)
         assert f"  and {more} stages more" in lines
