@@ -213,13 +213,19 @@ def crash_error(death: Death) -> dict[str, Any]:
     if death.kind == "memory":
         how = f"was killed at {_mebibytes(death.rss or 0)}, above its memory limit"
     else:
-        how = f"was killed by {death.signal}" if death.signal else f"ended with exit code {death.code}"
+        if death.signal:
+            how = f"was killed by {death.signal}"
+        elif death.code is not None:
+            how = f"ended with exit code {death.code}"
+        else:
+            how = f"ended; {death.because}"
         if death.rss is not None:
             how += f"; it had {_mebibytes(death.rss)} of memory at most"
+    code = "unknown" if death.code is None else death.code
     error: dict[str, Any] = {
         "type": "Crash",
         "message": f"the process that ran the job {how}",
-        "fingerprint": f"Crash:{death.kind}:{death.signal or death.code}",
+        "fingerprint": f"Crash:{death.kind}:{death.signal or code}",
     }
     if death.signal:
         error["signal"] = death.signal

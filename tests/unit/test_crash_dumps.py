@@ -4,8 +4,12 @@ What a stage printed is told apart from what faulthandler writes when its proces
 
 from pathlib import Path
 
+import pytest
+
 from oaflow.runtime import dumps
 from oaflow.runtime.dumps import KEPT, LINES, taken_apart
+from oaflow.runtime.held import crash_error
+from oaflow.runtime.messages import Death
 
 OWN = Path(dumps.__file__).parent
 DUMP = [
@@ -71,3 +75,21 @@ def test_a_deep_dump_leaves_what_the_stage_printed():
     assert said == ("said",) * LINES
     assert where is not None
     assert len(where.splitlines()) == 102
+
+
+@pytest.mark.parametrize(
+    ("death", "how", "cause"),
+    [
+        (Death("exit", code=0), "ended with exit code 0", "Crash:exit:0"),
+        (Death("signal", "SIGSEGV"), "was killed by SIGSEGV", "Crash:signal:SIGSEGV"),
+        (
+            Death("signal", because="how it ended is not known"),
+            "ended; how it ended is not known",
+            "Crash:signal:unknown",
+        ),
+    ],
+)
+def test_a_crash_is_told_with_how_the_process_ended_where_that_is_known(death: Death, how: str, cause: str) -> None:
+    error = crash_error(death)
+
+    assert (error["message"], error["fingerprint"]) == (f"the process that ran the job {how}", cause)
