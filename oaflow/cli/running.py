@@ -195,6 +195,11 @@ def retry(
             problem = "--here runs a job in this process, and --detach leaves a run to another one"
             raise UsageError(problem, help="leave out one of them")
         return _rehearse(run, debugger)
+    if run is not None and run.isdecimal():
+        from oaflow.errors import UsageError
+
+        help = f"oaflow retry {run} --here   (runs it in the foreground)"
+        raise UsageError(f"{run!r} is the number of a job, and retry sends what failed in a run", help=help)
     from oaflow.cli.verdicts import Limits
     from oaflow.operations.crew import crew_of
 

@@ -215,7 +215,9 @@ def send_again(made: Connection[Any], run: Run, *, stage: str | None = None, cau
     number = ledger.reopen(made, run.id, None if all else [failure.job for failure in failed])
     if number == 0:
         where = f" at stage {stage!r}" if stage is not None else ""
-        raise UsageError(f"nothing failed{where} in run {run.id!r} that could be sent again")
+        why = f" for cause {cause!r}" if cause is not None else ""
+        problem = f"nothing failed{where}{why} in run {run.id!r} that could be sent again"
+        raise UsageError(problem, help=f"oaflow failures {run.id}   (names causes and stages)")
     again = f"sent {number} failed job{'' if number == 1 else 's'} again"
     return Begun(run.id, bound, number, (again,), folders_from_here(run))
 

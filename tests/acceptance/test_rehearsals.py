@@ -35,7 +35,8 @@ def test_a_failed_job_is_run_here_with_its_file_and_the_debugger_and_leaves_noth
     }
     (cli.folder / "one.yml").write_text(json.dumps({"pipeline": "one", "stages": stages}))
     assert cli("run", "one.yml", "-d", "demo", "--workers", "1").code == 1
-    job = str(json.loads(cli("failures", "--json").out)["job"])
+    failure = json.loads(cli("failures", "--json").out)
+    job, cause, run = str(failure["job"]), failure["fingerprint"], failure["run"]
     before = everything(cli)
 
     well = cli("retry", job, "--here")
@@ -65,6 +66,11 @@ def test_a_failed_job_is_run_here_with_its_file_and_the_debugger_and_leaves_noth
     assert everything(cli) == before
     for arguments, problem in (
         (("retry", "99999", "--here"), "job 99999 is not among the failures"),
+        (("retry", job), f"'{job}' is the number of a job, and retry sends what failed in a run"),
+        (
+            ("retry", "--cause", cause, "--stage", "end"),
+            f"nothing failed at stage 'end' for cause {cause!r} in run {run!r} that could be sent again",
+        ),
         (("retry", "--here"), "--here runs one job"),
         (("retry", "one-aaaaaa", "--here"), "--here runs one job, and 'one-aaaaaa' is no number of one"),
     ):
