@@ -115,34 +115,47 @@ def _move(old: Layout, new: Layout, before: str, programs: Path | None) -> None:
     Makes a new data directory with all that is in the old one.
     """
     folder = _programs_of(before, old, programs)
-    old.upgraded.unlink(missing_ok=True)
+    target = Cluster(new)
+    if new.root.exists():  # of an upgrade that was killed: it takes room, too
+        old.upgraded.unlink(missing_ok=True)
+        target.stop()
+        shutil.rmtree(new.root)
     if shutil.disk_usage(old.root).free < 2 * _size(old.data):
         raise NoRoomError(f"a second copy of {old.data}", "it takes as much room again, and some for the way")
-    target = Cluster(new)
-    if new.root.exists():
-        target.stop()  # of an upgrade that was killed
-        shutil.rmtree(new.root)
-    new.root.mkdir(mode=0o711)
-    new.root.chmod(0o711)  # whatever the umask: the account of the server has to pass
-    source = Cluster(old, programs=folder)
-    dumped = new.root / _DUMP
+    try:
+        _copy(Cluster(old, programs=folder), target)
+    except BaseException:
+        # Who goes on with the old PostgreSQL needs the room. The log of the new server stays: the error may name it.
+        shutil.rmtree(new.data, ignore_errors=True)
+        (new.root / _DUMP).unlink(missing_ok=True)
+        raise
+    old.upgraded.write_text(before)
+
+
+def _copy(source: Cluster, target: Cluster) -> None:
+    """
+    Has all that is in one server in another, which is made for it. Both are stopped afterwards.
+    """
+    root = target.layout.root
+    root.mkdir(mode=0o711)
+    root.chmod(0o711)  # whatever the umask: the account of the server has to pass
+    dumped = root / _DUMP
     dumped.touch(mode=0o600)
     try:
         source.prepare()
         source.start()
-        dump(Address(old.uri, None, True), dumped)
+        dump(Address(source.layout.uri, None, True), dumped)
     finally:
         source.stop()
     try:
         target.prepare()
         target.start()
-        address = Address(new.uri, None, True)
+        address = Address(target.layout.uri, None, True)
         renew(address)
         load(address, dumped)
     finally:
         target.stop()
     dumped.unlink()
-    old.upgraded.write_text(before)
 
 
 def _programs_of(found: str, old: Layout, programs: Path | None) -> Path:

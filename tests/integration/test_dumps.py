@@ -3,6 +3,7 @@ A database as one file, and back: also one that an earlier PostgreSQL has made.
 """
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from unittest.mock import Mock
 import psycopg
 import pytest
 
-from oaflow.errors import UsageError
+from oaflow.errors import NoRoomError, UsageError
 from oaflow.postgres import check, migrate, upgrading
 from oaflow.postgres.account import server_account
 from oaflow.postgres.address import Address
@@ -153,6 +154,16 @@ def test_the_data_of_an_earlier_postgresql_are_brought_to_the_present_one_and_ke
         with pytest.raises(ServerProblem, match="the disk is gone"):
             upgrade(old_home, EARLIER[-1])
     assert (place.data / "PG_VERSION").read_text().strip() == before
+    assert sorted(path.name for path in place.upgrade.iterdir()) == ["access.conf", "names.conf", "run"]
+
+    # What one that was killed has left takes room, and is gone before there has to be some.
+    (place.upgrade / "database.dump").touch()
+    there = shutil.disk_usage(old_home)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: there._replace(free=0))
+        with pytest.raises(NoRoomError, match="no room for a second copy"):
+            upgrade(old_home, EARLIER[-1])
+    assert not place.upgrade.exists()
 
     # Killed where the old data have gone and the new ones are not there yet.
     with monkeypatch.context() as patch:
