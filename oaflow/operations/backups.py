@@ -223,6 +223,11 @@ def restore(source: str | os.PathLike[str], *, settings: Settings | None = None)
         raise UsageError(f"{str(source)!r} is a folder, not a backup", help="oaflow restore FILE") from error
     except tarfile.TarError as error:
         raise DamagedBackupError(source, f"it is no whole tar file ({error})") from error
+    except OSError as error:
+        if says_full(error):
+            raise NoRoomError(f"what is restored into {known.home}", str(error.strerror)) from error
+        place = error.filename or source
+        raise EnvironmentProblem(f"{str(source)!r} cannot be restored: {place}: {error.strerror or error}") from error
 
 
 def _restored(settings: Settings, source: Path, tar: tarfile.TarFile) -> Backup:

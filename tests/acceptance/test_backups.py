@@ -4,17 +4,24 @@
 
 import io
 import json
+import re
 import signal
 import subprocess
 import tarfile
 from collections.abc import Callable
+from errno import EACCES, ENOSPC
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import psycopg
+import pytest
 
+from oaflow.errors import EnvironmentProblem, NoRoomError
+from oaflow.operations import backups, restore
 from oaflow.postgres.layout import layout
 from oaflow.postgres.server import Server
+from oaflow.settings import Settings
 from tests.acceptance.conftest import Command
 from tests.acceptance.test_processes import chain, ended, noted
 from tests.integration.handovers import counters, recount
@@ -126,6 +133,22 @@ def test_what_is_no_whole_backup_is_not_restored_and_leaves_room_for_one_that_is
     )
 
     assert private("restore", whole.name, env=there).code == 0
+
+
+def test_a_disk_that_is_full_while_a_backup_is_restored_is_told(
+    private: Command, again: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert private("backup", "whole.tar").code == 0
+    settings = Settings(home=again)
+    with monkeypatch.context() as patch:
+        patch.setattr(backups, "_extract", Mock(side_effect=OSError(ENOSPC, "No space left on device")))
+        with pytest.raises(NoRoomError, match=re.escape(f"no room for what is restored into {again}: No space left")):
+            restore(private.folder / "whole.tar", settings=settings)
+        patch.setattr(backups, "_extract", Mock(side_effect=PermissionError(EACCES, "Permission denied", "/a/file")))
+        with pytest.raises(EnvironmentProblem, match="cannot be restored: /a/file: Permission denied"):
+            restore(private.folder / "whole.tar", settings=settings)
+
+    assert restore(private.folder / "whole.tar", settings=settings).files == 0
 
 
 def test_of_a_database_server_no_backup_is_made(offline: Command) -> None:
