@@ -242,6 +242,7 @@ class _Following:
             status = self._look_at(connection)
         if self._away:
             self._away = False
+            self._asked = self._now()  # workers were away from it, too, and are on their way back
             yield Reachable()
         paused = status.run.reason or "" if status.run.state == "paused" else None
         if paused != self._paused:
