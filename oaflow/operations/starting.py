@@ -161,10 +161,19 @@ def precheck(plan: Plan, request: Request) -> None:
             f"no run starts at {request.at!r}: it is a join, and fires by itself",
             help="--at STAGE names a stage that is none",
         )
+    if request.first is not None and request.first < 1:
+        raise UsageError(f"first={request.first}: a run sends on one job at least")
+    if (most := request.stop_after) is not None:
+        numbers = [number for number in (most.failures, most.percent) if number is not None]
+        if len(numbers) != 1 or numbers[0] <= 0:
+            raise UsageError(
+                f"{most} is neither a number of failures nor a percent of documents",
+                help="StopAfter(10), or StopAfter(percent=5)",
+            )
     if request.entities not in (None, "-"):
-        given = Path(str(request.entities))
-        # A pipe is as good as a file, such as the shell's <(zcat entities.gz).
-        if given.is_dir() or not given.exists():
+        given = str(request.entities)
+        # A pipe is as good as a file, such as the shell's <(zcat entities.gz). A name too long for a file is no error.
+        if os.path.isdir(given) or not os.path.exists(given):
             raise UsageError(f"there is no file {request.entities!r} to read entities from", help="-i -  reads stdin")
 
 

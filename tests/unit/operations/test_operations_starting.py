@@ -7,6 +7,7 @@ import json
 import pytest
 
 from oaflow.errors import UsageError
+from oaflow.ledger.runs import StopAfter
 from oaflow.operations.programs import locate
 from oaflow.operations.starting import Request, idle_options, precheck, read_entities
 from oaflow.operations.states import in_order
@@ -36,6 +37,11 @@ PLAN = plan_of(a=(PlannedEdge(to="b"),), b=())
         (Request("d", inputs=("/nowhere/at/all",)), ("/nowhere/at/all",)),
         (Request("d", at="bb"), ("bb", "'b'")),
         (Request("d", entities="/no/such.json"), ("/no/such.json",)),
+        (Request("d", entities="x" * 300), ("x" * 300,)),
+        (Request("d", first=0), ("first=0",)),
+        (Request("d", stop_after=StopAfter()), ("StopAfter(10)",)),
+        (Request("d", stop_after=StopAfter(-1)), ("failures=-1",)),
+        (Request("d", stop_after=StopAfter(percent=0.0)), ("percent=0.0",)),
     ],
 )
 def test_what_is_wrong_with_a_request_is_one_sentence_with_the_name(request_, words):
