@@ -148,6 +148,10 @@ def _unexpected(error: Exception, arguments: list[str]) -> int:
 
         complain(wrong(error))  # pyright: ignore[reportArgumentType]  # pydantic's, not imported here
         return 3
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        # What was typed may be too long for a name, or lie where one may not look: no bug.
+        complain(OaflowError(f"{os.fsdecode(error.filename)!r}: {error.strerror}", help="--debug shows where"))
+        return 3
     kind = type(error)
     complain(
         OaflowError(

@@ -122,21 +122,22 @@ def locate(typed: str, folder: Path | None = None) -> Source:
     if "\0" in typed or not typed:
         raise NoSuchPipelineError(typed, known_names(base))
     path = base / typed
-    if _MODULE.fullmatch(typed) and not path.exists():
+    # Asked of os.path, to which a name that no file can have is no error.
+    if _MODULE.fullmatch(typed) and not os.path.exists(path):
         module, _, name = typed.partition(":")
         return Source(typed, module=module, name=name)
     if "/" not in typed and not typed.endswith(_SUFFIXES):
         for place, packaged in ((base / "pipelines", False), (package_pipelines(), True)):
             for suffix in _SUFFIXES:
-                if place is not None and (found := place / f"{typed}{suffix}").is_file():
+                if place is not None and os.path.isfile(found := place / f"{typed}{suffix}"):
                     return Source(typed, file=found, packaged=packaged)
-        if not path.is_file():
-            if path.is_dir():
+        if not os.path.isfile(path):
+            if os.path.isdir(path):
                 raise _folder(typed, path)
             raise NoSuchPipelineError(typed, known_names(base))
-    if path.is_dir():
+    if os.path.isdir(path):
         raise _folder(typed, path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise _no_file(typed, path)
     return Source(typed, file=path)
 
@@ -273,7 +274,7 @@ def _folder(typed: str, path: Path) -> UsageError:
 
 
 def _no_file(typed: str, path: Path) -> UsageError:
-    if path.is_symlink():
+    if os.path.islink(path):
         return UsageError(f"{typed!r} is a link that leads to no file", help=f"ls -l {typed}   (shows where it leads)")
     near = [str(Path(typed).parent / found.name) for found in _pipeline_files(path.parent)]
     close = difflib.get_close_matches(typed, near, n=1)
