@@ -4,6 +4,7 @@ What `doctor` looks at: the environment and the database, one finding after the 
 
 import os
 import platform
+import shlex
 import shutil
 import socket
 import sys
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 from oaflow.errors import EnvironmentProblem
 from oaflow.operations.backups import last_backup
 from oaflow.operations.vocabulary import differing_schemata
-from oaflow.postgres.layout import UNFINISHED
+from oaflow.postgres.layout import UNFINISHED, layout
 from oaflow.printed.operating import Finding as FindingJson
 from oaflow.quantities import data_size
 from oaflow.schemata import FOLLOWTHEMONEY
@@ -209,6 +210,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield from _webhooks(webhooks(made), settings)
             if opened.embedded and recent_runs(made, limit=1):
                 yield _backup(settings, time.time())
+            if opened.embedded:
+                yield from _kept(settings)
             for run in recent_runs(made, states=OPEN_STATES):
                 staff = staff_of(made, run, settings.dead_after, private=opened.embedded)
                 if run.state == "running" and staff == "gone":
@@ -303,6 +306,15 @@ def _backup(settings: Settings, now: float) -> Finding:
     days = (now - last) / 86400
     text = f"the last was taken {days:.0f} days ago" if days >= 1 else "the last was taken today"
     return Finding("note" if days > _OLD_BACKUP else "fine", "backup", text, "oaflow backup FOLDER")
+
+
+def _kept(settings: Settings) -> Iterator[Finding]:
+    """
+    What `oaflow db upgrade` has left behind, on purpose.
+    """
+    for kept in sorted(layout(settings.home).root.glob("data.[0-9]*")):
+        text = f"the data of PostgreSQL {kept.suffix[1:]}, from before an upgrade, are still in {kept}"
+        yield Finding("note", "old data", text, f"rm -r {shlex.quote(str(kept))}   (when all is well)")
 
 
 def _health(live: "Iterable[Worker]") -> Iterator[Finding]:

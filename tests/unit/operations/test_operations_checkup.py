@@ -47,6 +47,16 @@ def test_a_backup_is_missed_after_a_week(tmp_path: Path, days: float | None, lev
     assert (found.level, found.help) == (level, "oaflow backup FOLDER")
 
 
+def test_what_an_upgrade_has_kept_is_named_with_what_takes_it_out(tmp_path: Path) -> None:
+    home = tmp_path / "my data"
+    (home / "postgres" / "data.15").mkdir(parents=True)
+    (home / "postgres" / "data").mkdir()
+
+    (found,) = checkup._kept(Settings(home=home))
+
+    assert (found.level, found.help) == ("note", f"rm -r '{home}/postgres/data.15'   (when all is well)")
+
+
 @pytest.mark.parametrize(
     ("total", "free", "level", "said"),
     [
