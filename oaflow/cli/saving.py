@@ -36,6 +36,8 @@ def backup(
     Back up the database, the archived files and the reports of the data folder to one file; runs may go on
     meanwhile. It does not back up a database server.
     """
+    from shlex import quote
+
     from oaflow.cli.output import clean, count, remark, say, say_json
     from oaflow.quantities import data_size
 
@@ -47,7 +49,7 @@ def backup(
     remark(f"the database ({data_size(done.database)}) and {count(done.files, 'file')} ({data_size(done.size)})")
     for sentence in done.absent:
         remark(sentence, "yellow")
-    remark(f"help:  OAFLOW_HOME=NEW_FOLDER oaflow restore {clean(str(done.file))}")
+    remark(f"help:  OAFLOW_HOME=NEW_FOLDER oaflow restore {clean(quote(str(done.file)))}")
     return 0
 
 

@@ -286,6 +286,8 @@ def upgrade(
     """
     Upgrade oaflow's own database to the PostgreSQL that comes with this oaflow. The old data are kept beside it.
     """
+    from shlex import quote
+
     from oaflow.cli.output import clean, remark, say_json
     from oaflow.operations.upgrading import db_upgrade
     from oaflow.quantities import data_size
@@ -301,7 +303,7 @@ def upgrade(
         say_json(upgraded)
     remark(f"the database is on PostgreSQL {done.now} now, and was on {done.before}")
     remark(f"the old data are in {clean(str(done.kept))} ({data_size(done.size)})")
-    remark(f"help:  when all is well: rm -r {clean(str(done.kept))}")
+    remark(f"help:  when all is well: rm -r {clean(quote(str(done.kept)))}")
     return 0
 
 

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import tarfile
 import time
 from collections.abc import Generator, Iterator
@@ -79,7 +80,7 @@ class NotEmptyError(UsageError):
         self.home, self.found = home, found
         super().__init__(
             f"the data folder {str(home)!r} is not empty (it has {found!r}), and is not overwritten",
-            help=f"OAFLOW_HOME=NEW_FOLDER oaflow restore {backup}",
+            help=f"OAFLOW_HOME=NEW_FOLDER oaflow restore {shlex.quote(str(backup))}",
         )
 
 

@@ -2,6 +2,7 @@
 The files of a new pipeline: one that can be checked, tested and run as it is, to be changed from there.
 """
 
+import shlex
 import unicodedata
 from pathlib import Path
 
@@ -108,7 +109,7 @@ def begin(typed: str) -> list[Path]:
     if not NAME.fullmatch(name) or len(name) > NAME_LENGTH:
         raise UsageError(f"{name!r} is no name of a pipeline: {_RULE}", help=_suggested(folder, name))
     if not folder.is_dir():
-        raise UsageError(f"there is no folder {str(folder)!r}", help=f"mkdir -p {folder}")
+        raise UsageError(f"there is no folder {str(folder)!r}", help=f"mkdir -p {shlex.quote(str(folder))}")
     plain = name.replace("-", "_")
     # Not named like the pipeline: `email` and `queue` are modules that others need.
     module, test = f"{plain}_stages", f"test_{plain}.py"

@@ -5,6 +5,7 @@ From what was typed as PIPELINE to a checked plan: a file, a name, or `module:na
 import difflib
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -275,7 +276,9 @@ def _folder(typed: str, path: Path) -> UsageError:
 
 def _no_file(typed: str, path: Path) -> UsageError:
     if os.path.islink(path):
-        return UsageError(f"{typed!r} is a link that leads to no file", help=f"ls -l {typed}   (shows where it leads)")
+        return UsageError(
+            f"{typed!r} is a link that leads to no file", help=f"ls -l {shlex.quote(typed)}   (shows where it leads)"
+        )
     near = [str(Path(typed).parent / found.name) for found in _pipeline_files(path.parent)]
     close = difflib.get_close_matches(typed, near, n=1)
     return UsageError(

@@ -4,6 +4,7 @@ into a new directory beside them. They stay until that is whole, and under anoth
 """
 
 import re
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,9 @@ def upgrade(home: Path, programs: Path | None) -> Upgraded:
             _refuse_newer(before)
             kept = old.root / f"data.{before}"
             if kept.exists():
-                raise UsageError(f"{kept} is there already, of an upgrade before", help=f"mv {kept} SOMEWHERE")
+                raise UsageError(
+                    f"{kept} is there already, of an upgrade before", help=f"mv {shlex.quote(str(kept))} SOMEWHERE"
+                )
             _move(old, new, before, programs)
             old.data.rename(kept)
         _take_place(new, old)
