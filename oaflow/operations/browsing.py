@@ -3,6 +3,7 @@ What a page shows of runs. Each answer costs the same whatever the size of a run
 What only reading all of a run or of a dataset tells is worked out later, beside the pages.
 """
 
+import logging
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable
@@ -119,6 +120,9 @@ class Desk:
             check=ConnectionPool.check_connection,
             open=False,
         )
+
+        # Who asks is told that the database is away; the library tells it to stderr besides, for each of its attempts.
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
         # Nobody waits at a page for as long as a worker waits for a store that is away.
         self.store = EntityStore(entities, application_name=program, patience=_PATIENCE)
