@@ -129,7 +129,7 @@ def _take_debug(arguments: list[str]) -> bool:
 
 def _unexpected(error: Exception, arguments: list[str]) -> int:
     from oaflow.cli.output import complain
-    from oaflow.errors import OaflowError
+    from oaflow.errors import NoRoomError, OaflowError, says_full
 
     # Raised by the parser of the command line: it has a message of its own and no traceback worth showing.
     message = getattr(error, "format_message", None)
@@ -148,6 +148,10 @@ def _unexpected(error: Exception, arguments: list[str]) -> int:
 
         complain(wrong(error))  # pyright: ignore[reportArgumentType]  # pydantic's, not imported here
         return 3
+    if says_full(error):
+        problem = NoRoomError("what is to be written", str(error).partition("\n")[0])
+        complain(problem)
+        return problem.exit_code
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         # What was typed may be too long for a name, or lie where one may not look: no bug.
         complain(OaflowError(f"{os.fsdecode(error.filename)!r}: {error.strerror}", help="--debug shows where"))

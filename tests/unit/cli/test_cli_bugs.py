@@ -5,7 +5,9 @@ What people see of a mistake that is oaflow's own.
 from pathlib import Path
 
 import pytest
+from psycopg.errors import DiskFull
 
+from oaflow.cli import main
 from oaflow.cli.main import run
 
 
@@ -24,3 +26,17 @@ def test_where_the_checks_fail_it_is_told_as_a_mistake_and_with_debug_it_is_rais
         run(asked, debug=True)
     with pytest.raises(KeyError):
         run(["plan", str(file)], debug=True)
+
+
+def test_a_full_disk_is_no_bug_wherever_it_is_met(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def writes(**_: object) -> None:
+        raise DiskFull('could not write to file "x": No space left on device\nHINT: none')
+
+    monkeypatch.setattr(main, "app", writes)
+
+    assert run([]) == 1
+    assert capsys.readouterr().err == (
+        'error: no room for what is to be written: could not write to file "x": No space left on device\nhelp:  df -h\n'
+    )
