@@ -116,11 +116,12 @@ class Watches:
             try:
                 news, pause = await run_in_threadpool(look)
                 facts = {**watch.facts, **news}
-                facts.pop("away", None)
+                if "away" in facts:  # told, as nothing else may have changed since
+                    facts["away"] = ""
             except (UsageError, EnvironmentProblem) as error:
                 facts = {**watch.facts, "away": str(error)}
             except Exception as error:  # who watches is told, and it goes on: the next look may be a better one
-                if not isinstance(error, OaflowError) and "away" not in watch.facts:
+                if not isinstance(error, OaflowError) and not watch.facts.get("away"):
                     self._site.said(error)
                 facts = {**watch.facts, "away": f"What is shown may be old: {type(error).__name__}"}
             if facts != watch.facts:

@@ -65,13 +65,13 @@ class World:
         A browser of somebody who has opened the printed address; what it complains of fails the test.
 
         Args:
-            refused: whether it is meant to be told that it may not come in, or that there is a bug.
+            refused: whether it is meant to be told that it may not come in, that there is a bug, or that the server is away.
         """
         context = self.browser.new_context(**{"viewport": {"width": 1200, "height": 780}, **options})
         problems: list[str] = []
 
         def heard(said: ConsoleMessage) -> None:
-            if said.type in ("error", "warning") and not (refused and re.search("401|500", said.text)):
+            if said.type in ("error", "warning") and not (refused and re.search("401|50[02]", said.text)):
                 problems.append(said.text)
 
         def asked(request: Request) -> None:

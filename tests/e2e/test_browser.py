@@ -190,6 +190,30 @@ def test_a_page_that_nobody_sees_is_told_nothing_until_it_is_seen_again(world: W
         assert asked.count(events) == 2
 
 
+def test_a_page_that_a_proxy_refused_is_live_again_and_who_is_not_let_in_any_more_is_told(world: World) -> None:
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.fulfill(status=502, body="the server is away")
+        else:
+            route.continue_()
+
+    with world.page(refused=True) as page:
+        page.route("**/events", answer)
+        open_at(world, page, f"/runs/{world.failed}")
+        away = page.locator("[data-part=away]")
+        expect(away).to_have_text("Not connected to the server: what is shown may be old.")
+        expect(away).to_be_hidden(timeout=20_000)
+        expect(page.locator("g[data-stage=end] [data-counts]").first).to_have_text(re.compile("done"))
+        # In another tab.
+        other = page.context.new_page()
+        open_at(world, other, "/limits")
+        other.get_by_role("button", name="Leave").click()
+        expect(away).to_have_text("You are not let in any more: load the page again.", timeout=30_000)
+
+
 def test_what_is_counted_is_asked_for_by_a_page_that_is_seen_and_why_it_cannot_be_is_shown(world: World) -> None:
     asked: list[str] = []
 

@@ -174,6 +174,31 @@ def test_however_many_watch_it_is_looked_at_once_and_what_goes_wrong_is_told(pag
     assert [type(error) for error in said] == [ZeroDivisionError]
 
 
+def test_that_the_database_is_back_is_told_also_where_nothing_changed_meanwhile(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watches_module, "_AGAIN", 0.01)
+    watches = Watches(Site(page.desk, Doorkeeper(Rules(token="x")), page.bugs.append))
+    away = [False]
+
+    def look() -> tuple[dict[str, str], float]:
+        if away[0]:
+            raise EnvironmentProblem("the database is away")
+        return {"counts": "1"}, 0.01
+
+    async def told() -> list[tuple[str | None, str]]:
+        events = watches.events("it", lambda: look)
+        found: list[tuple[str | None, str]] = []
+        async with asyncio.timeout(60):
+            for away[0] in (False, True, False):
+                event = await anext(events)
+                found.append((event.event, str(event.data)))
+        await events.aclose()
+        return found
+
+    assert asyncio.run(told()) == [("counts", "1"), ("away", "the database is away"), ("away", "")]
+
+
 def test_who_has_left_is_told_nothing_more_by_what_they_had_open() -> None:
     keeper = Doorkeeper(Rules(token="x"))
     one, other = (keeper.visitor(keeper.cookie(), None) for _ in range(2))

@@ -2,6 +2,9 @@
 
 const MOST_LINES = 1000;
 
+// Seconds after which a server that has refused is asked again.
+const AGAIN = 5;
+
 const main = document.querySelector("main[data-live]");
 if (main) follow(main.dataset.live);
 
@@ -41,13 +44,23 @@ function hear(address, listeners) {
     if (last) from.searchParams.set("after", last);
     events = new EventSource(from);
     events.addEventListener("open", () => say(""));
-    events.addEventListener("error", () => say("Not connected to the server: what is shown may be old."));
+    events.addEventListener("error", (event) => {
+      say("Not connected to the server: what is shown may be old.");
+      // Cut off, a browser connects anew by itself; but not after a refusal, such as a proxy's while the server is away.
+      if (event.target.readyState === EventSource.CLOSED && event.target === events) refused();
+    });
     for (const [name, listener] of Object.entries(listeners)) {
       events.addEventListener(name, (event) => {
         last = event.lastEventId || last;
         listener(event.data);
       });
     }
+  };
+  const refused = async () => {
+    close();
+    const answer = await fetch(location, { method: "HEAD" }).catch(() => null);
+    if (answer?.status === 401) say("You are not let in any more: load the page again.");
+    else setTimeout(open, 1000 * AGAIN);
   };
   const close = () => {
     events?.close();
@@ -71,7 +84,6 @@ function follow(address) {
   hear(address, {
     away: say,
     counts: (data) => {
-      say("");
       const { offers, stages } = JSON.parse(data);
       count(stages);
       draw(stages);
@@ -86,10 +98,7 @@ function follow(address) {
     ways: (data) => JSON.parse(data).forEach(pass),
     head: fill("head"),
     doing: fill("doing"),
-    runs: (html) => {
-      say("");
-      list(html);
-    },
+    runs: list,
   });
 }
 
