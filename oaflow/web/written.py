@@ -55,7 +55,9 @@ def lines(text: str, last: int = 60) -> str:
     """
     The end of a text of several lines, such as a traceback, as `plain` has each.
     """
-    return "\n".join(plain(line, 1000) for line in text.rstrip().splitlines()[-last:])
+    found = text.rstrip().splitlines()
+    left_out = [f"… {plural(len(found) - last, 'line')} left out …"] if len(found) > last else []
+    return "\n".join([*left_out, *(plain(line.expandtabs(), 2000) for line in found[-last:])])
 
 
 def pieces(text: str, marks: Iterable[Sequence[int]]) -> list[tuple[str, bool]]:

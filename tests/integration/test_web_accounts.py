@@ -168,6 +168,19 @@ def test_a_log_is_shown_by_pages_of_a_stage_a_job_or_a_document(page: Page) -> N
     assert client.get(f"/runs/{run}/log?before=1").status_code == 200
 
 
+def test_a_traceback_in_a_log_keeps_its_lines_and_says_how_many_are_left_out(page: Page) -> None:
+    run = page.run()
+    traceback = 'Traceback:\n  File "x.py", line 1\n\traise\nValueError: no\x1b[31m\n'
+    logged(page, run, [{"text": traceback}, {"text": "\n".join(f"line {n}." for n in range(100))}])
+
+    shown = page.inside().get(f"/runs/{run}/log").text
+
+    assert "Traceback:\n  File &#34;x.py&#34;, line 1\n        raise\nValueError: no\\x1b[31m</span>" in shown
+    assert "… 40 lines left out …\nline 40.\n" in shown
+    assert "line 39." not in shown
+    assert re.search(r"\.log \.text \{ white-space: pre-wrap", page.inside().get("/static/page.css").text)
+
+
 def test_what_is_printed_is_text_and_what_is_no_log_does_no_harm(page: Page) -> None:
     run = page.run()
     logged(
