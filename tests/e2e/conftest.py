@@ -21,6 +21,9 @@ from tests.conftest import _fresh
 CHROMIUM = "/usr/bin/chromium"
 ROOT = Path(__file__).resolve().parents[2]
 
+# As long as names may be, and without a place to break.
+LONG = "letters" + "x" * 52
+
 # What a document is named by somebody who means harm.
 SCRIPT = "<script>alert(1)</script> & co.txt"
 
@@ -139,6 +142,7 @@ def _fill(world: World) -> None:
     papers.mkdir()
     (papers / SCRIPT.replace("/", "\N{DIVISION SLASH}")).write_text("The canal in Zürich is closed.\n")
     (papers / "letter.txt").write_text("Marta Kühn writes from Zürich to the harbour of Basel.\n")
+    (papers / ("x" * 200 + ".txt")).write_text("x" * 300 + "\n")
     (papers / "empty.pdf").write_bytes(b"")
     world.run("run", "ingest", "-d", "papers", str(papers), "--workers", "1")
     world.ingested = world.latest()
@@ -147,8 +151,8 @@ def _fill(world: World) -> None:
         "fails": {"task": "stages_for_tests.fails", "with": {"on": ["doc-1", "doc-3"]}, "next": "end"},
         "end": {"task": "stages_for_tests.end"},
     }
-    (world.folder / "letters.yml").write_text(json.dumps({"pipeline": "letters", "stages": stages}))
-    world.run("run", "letters.yml", "-d", "letters", "--workers", "1")
+    (world.folder / "letters.yml").write_text(json.dumps({"pipeline": LONG, "stages": stages}))
+    world.run("run", "letters.yml", "-d", LONG, "--workers", "1")
     world.failed = world.latest()
     stages = {
         "source": {"task": "stages_for_tests.source", "with": {"count": 120}, "next": "work"},
