@@ -35,13 +35,23 @@ def search(request: Request) -> Response:
     The documents of a dataset that have all of the words.
     """
     site = site_of(request)
-    words = request.query_params.get("q", "")[:_LONGEST_QUERY].strip()
+    typed = request.query_params.get("q", "").strip()
+    # Where it is cut, half a word is left out: no document would have it.
+    cut = typed[:_LONGEST_QUERY].rpartition(" ")[0] or typed[:_LONGEST_QUERY]
+    words = typed if len(typed) <= _LONGEST_QUERY else cut.strip()
     asked = request.query_params.get("dataset") or None
     limit = MOST_HITS if request.query_params.get("more") else 20
     with site.desk.connection() as made:
         names = [name for name, _ in browsing.datasets_of(made, site.desk.store)]
         dataset = asked or (names[0] if len(names) == 1 else None)
-        found = finding.search_in(made, site.desk.store, dataset, words, limit) if dataset and words else None
+        found, empty = None, False
+        try:
+            found = finding.search_in(made, site.desk.store, dataset, words, limit) if dataset and words else None
+        except finding.NoSuchDatasetError:
+            # It is offered where it has had runs, also such that wrote nothing.
+            empty = dataset in names
+            if not empty:
+                raise
     return site.page(
         request,
         "search",
@@ -49,6 +59,8 @@ def search(request: Request) -> Response:
         dataset=dataset,
         names=names[:1000],
         found=found,
+        empty=empty,
+        cut=_LONGEST_QUERY if words != typed else None,
         limit=limit,
         most=MOST_HITS,
     )

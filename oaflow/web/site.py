@@ -3,6 +3,7 @@ What all pages share: the database, the doorkeeper, and how an answer is written
 """
 
 from collections.abc import Callable
+from http import HTTPStatus
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
@@ -86,7 +87,18 @@ class Site:
         """
         The page that says why not.
         """
-        return self.page(request, "refused", status, text=text, help=help)
+        path = request.url.path
+        back = path.rpartition("/")[0] if path.startswith("/runs/") else "/limits" if path == "/limits" else None
+        changes = request.method == "POST" and back is not None
+        return self.page(
+            request,
+            "refused",
+            status,
+            heading="Nothing was changed" if changes and status < 500 else HTTPStatus(status).phrase,
+            back=back if changes else None,
+            text=text,
+            help=help,
+        )
 
     async def failed(self, request: Request, error: Exception) -> Response:
         """

@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # As long as names may be, and without a place to break.
 LONG = "letters" + "x" * 52
 
+ARABIC = "تقرير.txt"
+
 # What a document is named by somebody who means harm.
 SCRIPT = "<script>alert(1)</script> & co.txt"
 
@@ -68,7 +70,7 @@ class World:
         A browser of somebody who has opened the printed address; what it complains of fails the test.
 
         Args:
-            refused: whether it is meant to be told that it may not come in, that there is a bug, or that the server is away.
+            refused: whether it is meant to be told that it may not come in, that there is a bug or no server.
         """
         context = self.browser.new_context(**{"viewport": {"width": 1200, "height": 780}, **options})
         problems: list[str] = []
@@ -143,13 +145,14 @@ def _fill(world: World) -> None:
     (papers / SCRIPT.replace("/", "\N{DIVISION SLASH}")).write_text("The canal in Zürich is closed.\n")
     (papers / "letter.txt").write_text("Marta Kühn writes from Zürich to the harbour of Basel.\n")
     (papers / ("x" * 200 + ".txt")).write_text("x" * 300 + "\n")
+    (papers / ARABIC).write_text("القناة في Zürich مغلقة\n")
     (papers / "empty.pdf").write_bytes(b"")
     world.run("run", "ingest", "-d", "papers", str(papers), "--workers", "1")
     world.ingested = world.latest()
     stages = {
         "source": {"task": "stages_for_tests.source", "with": {"count": 6}, "next": "fails"},
-        "fails": {"task": "stages_for_tests.fails", "with": {"on": ["doc-1", "doc-3"]}, "next": "end"},
-        "end": {"task": "stages_for_tests.end"},
+        "fails": {"task": "stages_for_tests.fails", "with": {"on": ["doc-1", "doc-3"]}, "next": LONG},
+        LONG: {"task": "stages_for_tests.end", "queue": "end"},
     }
     (world.folder / "letters.yml").write_text(json.dumps({"pipeline": LONG, "stages": stages}))
     world.run("run", "letters.yml", "-d", LONG, "--workers", "1")

@@ -85,6 +85,8 @@ def test_runs_are_listed_by_pages_and_one_is_shown_with_its_counters(page: Page)
     assert [run in older for run in made[:4]] == [True, True, True, False]
     assert made[1] in client.get("/?dataset=d1").text
     assert made[0] not in client.get("/?dataset=d1").text
+    page.connection.execute("UPDATE oaflow.counters SET failed = 1234 WHERE run = %s", [made[0]])
+    assert f'<a href="/runs/{made[0]}/failures">1,234</a>' in client.get(f"/?before={made[3]}").text
 
     shown = client.get(f"/runs/{made[0]}").text
     assert "no live worker can run" in shown
@@ -178,12 +180,17 @@ def test_a_run_is_paused_resumed_and_cancelled_and_a_task_limited(page: Page) ->
     again = client.post(f"/runs/{run}/resume", data=mark)
     assert (again.status_code, "has ended: it is cancelled" in again.text) == (409, True)
     assert client.post(f"/runs/{run}/explode", data=mark).status_code == 409
+    # Asked for twice, or by two: it leads back to the run.
+    assert "<h1>Nothing was changed</h1>" in again.text
+    assert f'<a href="/runs/{run}">back</a>' in again.text
+    assert "<h1>Not Found</h1>" in client.get("/runs/p-aaaaaa").text
 
     assert client.post("/limits", data={**mark, "name": "a/t.reads", "concurrency": "3"}).status_code == 303
     assert client.post("/limits", data={**mark, "name": "a/t.reads", "rate": "50/s"}).status_code == 303
     assert re.search(r"a/t.reads</th><td class=\"n\">3</td><td class=\"n\">50/s</td>", client.get("/limits").text)
     for wrong in ({"concurrency": "many"}, {"concurrency": "0"}, {"rate": "often"}, {"name": "reads", "rate": "1/s"}):
-        assert client.post("/limits", data={**mark, "name": "a/t.reads", **wrong}).status_code == 409
+        refused = client.post("/limits", data={**mark, "name": "a/t.reads", **wrong})
+        assert (refused.status_code, '<a href="/limits">back</a>' in refused.text) == (409, True)
     assert client.post("/limits", data={**mark, "name": "a/t.reads", "clear": "1"}).status_code == 303
     assert "Nothing is limited" in client.get("/limits").text
 
@@ -316,6 +323,19 @@ def test_a_plan_is_shown_and_what_is_different_in_that_of_another_run(page: Page
     assert "cannot go over" in shown or "may go over" in shown
     assert "both runs have one plan" in client.get(f"/runs/{first}/plan?with={first}").text
     assert client.get(f"/runs/{first}/plan?with=p-aaaaaa").status_code == 404
+
+
+def test_a_dataset_whose_runs_wrote_nothing_is_searched_without_an_error_and_no_word_is_cut(page: Page) -> None:
+    page.run(dataset="quiet")
+    client = page.inside()
+
+    shown = client.get("/search?q=canal&dataset=quiet")
+    assert (shown.status_code, "The runs of quiet wrote nothing" in shown.text) == (200, True)
+    assert client.get("/search?q=canal&dataset=nothing").status_code == 404
+    long = client.get("/search?dataset=quiet&q=" + "+".join(["canals"] * 100)).text
+    assert "Only the first 500 letters are looked for." in long
+    assert f'value="{" ".join(["canals"] * 71)}"' in long
+    assert "Only the first" not in shown.text
 
 
 def test_nobody_works_and_nothing_is_there_are_said(page: Page) -> None:

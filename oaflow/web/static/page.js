@@ -11,6 +11,23 @@ if (main) follow(main.dataset.live);
 const log = document.querySelector("[data-log]");
 if (log) read(log);
 
+// A second click on a button would be refused, as the first has changed what it asks for.
+let sent = -Infinity;
+addEventListener("submit", (event) => {
+  if (event.target.method !== "post") return;
+  if (event.timeStamp - sent < 1000 * AGAIN) event.preventDefault();
+  else sent = event.timeStamp;
+});
+addEventListener("pageshow", () => (sent = -Infinity));
+
+// A graph that is larger than its place begins at its start.
+const graph = document.querySelector(".graph");
+const start = graph?.querySelector(".start")?.getBoundingClientRect();
+if (start) {
+  const frame = graph.getBoundingClientRect();
+  graph.scrollLeft += start.left + start.width / 2 - frame.left - frame.width / 2;
+}
+
 // What is still being counted comes when it is there, in the place of what says so.
 const again = document.querySelector("[data-again]");
 if (again) setTimeout(renew, 1000 * again.dataset.again);
@@ -80,7 +97,11 @@ function say(text) {
 
 function follow(address) {
   // The server has escaped what is in it, as in the page itself.
-  const fill = (name) => (html) => (document.querySelector(`[data-part=${name}]`).innerHTML = html);
+  const fill = (name) => (html) => {
+    const come = document.createElement("template");
+    come.innerHTML = html;
+    become(document.querySelector(`[data-part=${name}]`), come.content);
+  };
   hear(address, {
     away: say,
     counts: (data) => {
@@ -100,6 +121,20 @@ function follow(address) {
     doing: fill("doing"),
     runs: list,
   });
+}
+
+// Puts what has come in the place of what stands there, and leaves alone what is as it was: a command that is being
+// marked stays marked, and what has not changed is not read aloud again.
+function become(old, come) {
+  const nodes = [...come.childNodes];
+  for (const [at, node] of nodes.entries()) {
+    const there = old.childNodes[at];
+    if (!there) old.append(node);
+    else if (there.isEqualNode(node)) continue;
+    else if (there.nodeType === Node.ELEMENT_NODE && there.cloneNode().isEqualNode(node.cloneNode())) become(there, node);
+    else there.replaceWith(node);
+  }
+  while (old.childNodes.length > nodes.length) old.lastChild.remove();
 }
 
 // How many went along a way, and how many a second.
@@ -163,7 +198,8 @@ function count(stages) {
       if (value) filled.add(name);
       const text = value ? value.toLocaleString("en") : "·";
       if (cell.textContent === text) continue;
-      cell.textContent = text;
+      const href = value && cell.dataset.to;
+      cell.replaceChildren(href ? Object.assign(document.createElement("a"), { href, textContent: text }) : text);
       cell.classList.toggle("none", !value);
       cell.classList.toggle("bad", Boolean(value) && (name === "failed" || name === "vanished"));
     }
