@@ -226,6 +226,9 @@ def test_a_run_is_watched_paused_resumed_and_seen_to_its_end(world: World) -> No
 
 def test_a_cause_is_opened_by_keyboard_and_sent_again(world: World) -> None:
     with world.page() as page:
+        open_at(world, page, f"/document?of=doc-1&run={world.failed}")
+        page.get_by_role("link", name="what failed at fails, with tracebacks").click()
+        expect(page.get_by_role("link", name=re.compile("2 failed"))).to_be_visible()
         open_at(world, page, f"/runs/{world.failed}")
         expect(page.locator("tr[data-stage=fails] td[data-counter=failed] a")).to_have_text("2")
         page.keyboard.press("Tab")
