@@ -2,6 +2,7 @@
 How values are written on a page: numbers, times, names. Templates escape; these do not.
 """
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -82,6 +83,13 @@ def left(estimate: Estimate) -> str:
     return f"about {about} left" + (f" ({low} to {high})" if low != high else "")
 
 
+def value(param: object) -> str:
+    """
+    A param's value as a pipeline file has it: a text as it is, all else as JSON, which is YAML.
+    """
+    return plain(param if isinstance(param, str) else json.dumps(param, ensure_ascii=False), 400)
+
+
 def memory(size: int) -> str:
     """
     `812 MB`
@@ -105,4 +113,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "plural": plural,
     "size": data_size,
     "took": took,
+    "value": value,
 }

@@ -2,6 +2,7 @@
 The page's server on a real database: who gets in, what is shown, what is refused.
 """
 
+import html
 import json
 import re
 import time
@@ -313,11 +314,13 @@ def test_a_plan_is_shown_and_what_is_different_in_that_of_another_run(page: Page
         pipeline="p", start=("reads",), stages={**PLAN.stages, "keeps": PlannedStage(task="t.keeps", queue="b")}
     )
     runs.store_plan(page.connection, other.digest, other.format, "p", other.canonical())
-    second = runs.start_run(page.connection, "p", other.digest, "d", {})
+    second = runs.start_run(page.connection, "p", other.digest, "d", {"all": True, "paths": ["/x"], "city": "Zürich"})
     client = page.inside()
 
     shown = client.get(f"/runs/{second}/plan?with={first}").text
 
+    cells = [html.unescape(cell) for cell in re.findall("<td>(.*?)</td>", shown)]
+    assert {"true", '["/x"]', "Zürich"} <= set(cells)  # as a pipeline file has them
     assert "keeps" in shown
     assert "queue" in shown
     assert "cannot go over" in shown or "may go over" in shown
