@@ -2,11 +2,14 @@
 What a check has to say: a rule, a place, a sentence, and the next thing to type. Data only: nothing here prints.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 Severity = Literal["error", "warning"]
+
+_STAGE = re.compile(r"\bstage '[^']*'")
 
 # Where something stands in what the author wrote: the keys and positions that lead to it.
 Path = tuple[str | int, ...]
@@ -118,13 +121,16 @@ NO_SPANS = Spans()
 
 def in_order(found: Iterable[Diagnostic]) -> list[Diagnostic]:
     """
-    By place in the file, each once: what an alias repeats is written once, and so is its mistake.
+    By place in the file, each once: what an alias repeats is written once, and so is its mistake, whichever stage it
+    is told of.
     """
     once: dict[object, Diagnostic] = {}
     for one in found:
         # Where nothing has a line, the path is the place, and the order of the checks remains.
         place = (one.span.line, one.span.column) if one.span.line else one.span.path
-        once.setdefault((one.code, one.message, place), one)
+        within = bool(one.span.line) and one.span.path[:1] == ("stages",)
+        said = _STAGE.sub("stage", one.message, count=1) if within else one.message
+        once.setdefault((one.code, said, place), one)
     return sorted(once.values(), key=lambda one: (one.span.line, one.span.column))
 
 

@@ -51,7 +51,7 @@ def kind_of(value: object) -> str:
         case str():
             return f"the text {shortened(value)!r}"
         case list() | tuple():
-            return "a list"
+            return "a list" if value else "an empty list"
         case Mapping():
             return "a mapping"
         case _:

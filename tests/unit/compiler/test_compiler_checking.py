@@ -77,6 +77,37 @@ def test_a_mistake_that_an_alias_repeats_is_told_once():
     assert [one.code for one in check_data(loaded.data, loaded.spans).diagnostics] == ["OAF103"]
 
 
+def test_a_mistake_of_a_whole_stage_that_aliases_repeat_is_told_once_and_of_the_first():
+    text = """
+    pipeline: p
+    start: [a, b, c]
+    stages:
+      a: &all {task: m.a, colect: 3, external: true, queue: q, timeout: 3s}
+      b: *all
+      c: *all
+    """
+    loaded = load_text(text)
+
+    assert [one.message for one in check_data(loaded.data, loaded.spans).diagnostics] == [
+        "stage 'a' has no key 'colect'",
+        "stage 'a' is external, so its service decides about 'timeout'",
+    ]
+
+
+def test_a_default_that_two_stages_cannot_do_with_is_told_of_both():
+    text = """
+    pipeline: p
+    defaults: {timeout: 3s, retry: {base: 2h}}
+    stages:
+      a: {task: m.a, next: b}
+      b: {task: m.b}
+    """
+    loaded = load_text(text)
+    told = [one.message for one in check_data(loaded.data, loaded.spans).diagnostics]
+
+    assert len(told) == len(set(told)) == 2, told
+
+
 @given(st.randoms(use_true_random=False), st.integers(1, 6))
 def test_no_change_to_a_pipeline_is_more_than_a_list_of_mistakes(random: Random, changes: int):
     words = INGEST.read_text().split(" ")
