@@ -307,3 +307,11 @@ def test_many_conditions_or_mistakes_do_not_take_minutes(data: dict[str, Any], m
 
     assert time.process_time() - began < most
     assert all((one.help or "").startswith("did you mean") for one in checked.errors[:10])
+
+
+def test_a_param_without_any_choice_is_told_that_its_list_is_empty():
+    [one] = check_data(
+        {"pipeline": "p", "params": {"n": {"choices": []}}, "stages": {"a": {"task": "m.a"}}}
+    ).diagnostics
+
+    assert one.message == "'choices' must be a list of at least one value, and is an empty list"
