@@ -13,6 +13,8 @@ from oaflow.compiler import keys
 from oaflow.compiler.edges import DROP
 from oaflow.compiler.places import part_of
 from oaflow.diagnostics import Path, Span, Spans
+from oaflow.expressions import ExpressionError
+from oaflow.expressions.reading import read
 from oaflow.plan.joins import RUN
 
 # Where a path leads, from where it came: by part of the language and key. `*` is any key, `#` any item of a list.
@@ -163,11 +165,9 @@ def _in_expression(text: str, path: Path, spans: Spans) -> Iterator[Named]:
     if ".stage" not in text:
         return
     try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree, written = read(text)
+    except ExpressionError:
         return
-    lines = text.splitlines(keepends=True)
-    blanks = len(text) - len(text.lstrip())
     for node in ast.walk(tree):
         if not isinstance(node, ast.Compare):
             continue
@@ -175,10 +175,12 @@ def _in_expression(text: str, path: Path, spans: Spans) -> Iterator[Named]:
         if not any(isinstance(side, ast.Attribute) and side.attr == "stage" for side in sides):
             continue
         for one in (inner for side in sides for inner in ast.walk(side)):
-            if isinstance(one, ast.Constant) and isinstance(one.value, str) and len(lines) == 1:
-                before = len(text.strip().encode()[: one.col_offset].decode(errors="replace"))
-                at = text.find(one.value, blanks + before)
-                yield Named("stage", one.value, part_of(spans, path, text, at, len(one.value)), path)
+            if isinstance(one, ast.Constant) and isinstance(one.value, str):
+                start, length = written.of(one)
+                at = text.find(one.value, start, start + length)
+                # Not there where it is written with escapes, or in pieces.
+                if at >= 0:
+                    yield Named("stage", one.value, part_of(spans, path, text, at, len(one.value)), path)
 
 
 def path_at(spans: Spans, line: int, column: int) -> tuple[Path, bool] | None:

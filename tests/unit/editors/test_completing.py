@@ -246,6 +246,38 @@ def test_the_renamed_pipeline_is_the_same_but_for_the_name():
 
 
 @pytest.mark.parametrize(
+    "written",
+    [
+        # An expression over several lines, each as YAML has it.
+        "|\n          job.context.n or\n          job.context.error.stage == 'read'\n        to: sort",
+        ">\n          job.context.n or\n          job.context.error.stage == 'read'\n        to: sort",
+        "\"'ß' == job.context.n or\n          job.context.error.stage in ('sorted', 'read')\"\n        to: sort",
+    ],
+)
+def test_a_stage_is_renamed_in_each_line_of_an_expression(written: str):
+    edge = """{to: sort, when: "job.context.error.stage == 'read'"}"""
+    text = LETTERS.replace(edge, f"\n      - when: {written}").replace("  read:\n", "  re|ad:\n")
+
+    assert "'open'" in _renamed(text, "open")
+    assert "'read'" not in _renamed(text, "open")
+
+
+def test_what_is_put_together_of_pieces_is_not_torn():
+    text = LETTERS.replace("== 'read'", "== 're' 'ad'").replace("  read:\n", "  re|ad:\n")
+
+    assert "== 're' 'ad'" in _renamed(text, "open")
+
+
+def test_what_aliases_repeat_is_renamed_once_and_keeps_its_anchor():
+    text = LETTERS.replace("on_error: sort", "on_error: &last sort").replace("[read,", "[read, *last,")
+    document, offset = _at(text.replace("at: sort", "at: so|rt"))
+    places = renamed(document, offset, "put")
+
+    assert len(places) == len(set(places))
+    assert "on_error: &last put\n" in _renamed(text.replace("at: sort", "at: so|rt"), "put")
+
+
+@pytest.mark.parametrize(
     ("text", "new", "said"),
     [
         (LETTERS.replace("at: sort", "at: so|rt"), "index", "there is a stage 'index' already"),
