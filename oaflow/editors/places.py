@@ -64,8 +64,11 @@ _NAMES_STAGES = ("stage", "join", "next", "targets", "target")
 EXPRESSIONS = ("when", "where", "lock", "enabled")
 
 # A param as it is read in an expression, where a text in quotes is one match; and as it is filled in elsewhere.
-_READ = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|(?<![\w.])params\.([A-Za-z_]\w*)", re.ASCII)
-_FILLED_IN = re.compile(r"\$\{params\.([A-Za-z_]\w*)\}", re.ASCII)
+_READ = re.compile(
+    r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|(?<![\w.])params(?:\.|\[[ ]*['\"])(?P<name>[A-Za-z_]\w*)['\"]?",
+    re.ASCII,
+)
+_FILLED_IN = re.compile(r"\$\{params\.(?P<name>[A-Za-z_]\w*)\}", re.ASCII)
 
 
 def part_at(path: Path) -> str:
@@ -144,9 +147,9 @@ def _all_named(data: Any, spans: Spans) -> Iterator[Named]:
         if not isinstance(value, str):
             continue
         for found in (_READ if part in EXPRESSIONS else _FILLED_IN).finditer(value):
-            if found[1]:
-                span = part_of(spans, path, value, found.start(1), len(found[1]))
-                yield Named("param", found[1], span, path)
+            if name := found["name"]:
+                span = part_of(spans, path, value, found.start("name"), len(name))
+                yield Named("param", name, span, path)
         if part in EXPRESSIONS:
             yield from _in_expression(value, path, spans)
         elif part in _NAMES_STAGES and value != (RUN if part == "join" else DROP):

@@ -307,6 +307,15 @@ def test_what_only_looks_like_a_param_stays():
     assert "== 'params.depth' and params.depths > 1" in _renamed(text, "depths")
 
 
+@pytest.mark.parametrize(
+    "written", ["params['depth'] > 1", 'params[ \\"depth\\" ] > 1', "params['depth'] != 'params.depth'"]
+)
+def test_a_param_is_renamed_where_it_is_written_in_brackets(written: str):
+    text = LETTERS.replace("job.context.error.stage == 'read'", written).replace("  depth:", "  d|epth:")
+
+    assert written.replace("depth", "level", 1) in _renamed(text, "level")
+
+
 def test_a_param_and_a_stage_of_one_name_are_two_things():
     text = LETTERS.replace("  depth:", "  sort:").replace("at: sort", "at: so|rt")
 
