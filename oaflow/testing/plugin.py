@@ -14,7 +14,7 @@ import pytest
 from oaflow.diagnostics import errors
 from oaflow.operations.programs import Source, load
 from oaflow.operations.trying import Tried, trial_of
-from oaflow.rendering import render
+from oaflow.rendering import render, visible
 
 FOLDER = "pipelines"
 
@@ -41,7 +41,7 @@ class PipelineFile(pytest.File):
         yield CheckItem.from_parent(self, name="check", source=source)
         if not errors(program.diagnostics):
             for tried in trial_of(program).tried:
-                yield TriedItem.from_parent(self, name=tried.name, tried=tried)
+                yield TriedItem.from_parent(self, name=visible(tried.name), tried=tried)
 
 
 class Difference(Exception):

@@ -70,3 +70,18 @@ def test_a_mistake_is_shown_as_check_shows_it_and_nothing_is_tried(tmp_path: Pat
     assert "error[OAF201] unknown-stage: no stage is named 'aks'" in out
     assert "did you mean 'ask'?" in out
     assert "1 failed in" in out
+
+
+def test_files_of_one_name_and_one_that_cannot_be_read_are_chosen_from_by_several_workers(tmp_path: Path) -> None:
+    for folder in ("pipelines", "old/pipelines"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "letters.yml").write_text(PIPELINE.replace("mails", '"mails\\nand more"'))
+    (tmp_path / "pipelines" / "torn.yml").write_text("pipeline: torn\nstages: {read: [}\n")
+
+    code, out = said_by_pytest(tmp_path, "-n", "2", "-k", "mails or torn", "-r", "fp")
+
+    assert code == 1
+    assert "PASSED pipelines/letters.yml::1 at read: mails\\nand more\n" in out
+    assert "PASSED old/pipelines/letters.yml::1 at read: mails\\nand more\n" in out
+    assert "error[OAF007] syntax" in out
+    assert "1 failed, 2 passed" in out
