@@ -28,10 +28,24 @@ class Page(TyperCommand):
                     formatter.write_dl(rows)
 
 
+# Typer's own words know of the current shell only.
+_COMPLETION = {
+    "install_completion": "Install completion for this shell, or for the one that is named behind it.",
+    "show_completion": "Print what completion needs, for this shell or the one that is named behind it.",
+}
+
+
 class Pages(TyperGroup):
     """
     A group whose help page lists its commands under the panels that they name, in the order they were added in.
     """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)
+        for param in params:
+            if param.name in _COMPLETION:
+                param.help = _COMPLETION[param.name]
+        return params
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)
