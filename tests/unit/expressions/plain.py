@@ -6,6 +6,8 @@ It shares no code with oaflow: a reader can see in a page what expressions are t
 
 import ast
 import math
+import re
+from collections.abc import Callable
 from typing import Any
 
 from oaflow.schemata import is_a
@@ -233,6 +235,8 @@ FUNCTIONS = {
     "startswith": on_texts(str.startswith),
     "endswith": on_texts(str.endswith),
     "contains": on_texts(str.__contains__),
+    # Of letters, digits and blanks RE2 means those of ASCII.
+    "matches": lambda value, pattern: any(re.search(str(pattern), text, re.ASCII) for text in texts(value)),
     "lower": lower,
     "number": number,
     "wrapped": wrapped,
@@ -259,11 +263,17 @@ class Wrapping(ast.NodeTransformer):
         return ast.Call(ast.Name("at", ast.Load()), [self.visit(node.value), node.slice], [])
 
 
-def evaluate(source: str, **names: Any) -> Any:
+def plain(source: str) -> Callable[..., Any]:
     """
-    What plain Python makes of an expression. Whatever it raises, an expression is to fail.
+    An expression as plain Python has it: what is called with the names that it uses. Whatever it raises, an expression
+    is to fail.
     """
     tree = ast.fix_missing_locations(Wrapping().visit(ast.parse(source, mode="eval")))
-    given = {name: wrapped(value) for name, value in names.items()}
-    found = eval(compile(tree, "plain", "eval"), {"__builtins__": {}, **FUNCTIONS, **given})
-    return None if found is NOTHING else found
+    code = compile(tree, "plain", "eval")
+
+    def evaluate(**names: Any) -> Any:
+        given = {name: wrapped(value) for name, value in names.items()}
+        found = eval(code, {"__builtins__": {}, **FUNCTIONS, **given})
+        return None if found is NOTHING else found
+
+    return evaluate
