@@ -37,9 +37,9 @@ def print_diagnostics(diagnostics: Sequence[Diagnostic], form: str, *, to_stderr
         return
     console = remarks() if to_stderr else screen()
     for diagnostic in diagnostics:
-        for line in text_lines(diagnostic):
-            console.print(_coloured(line, diagnostic), markup=False, soft_wrap=True)
-        console.print()
+        # One print for all lines: each takes longer than what it prints.
+        lines = [_coloured(line, diagnostic) for line in text_lines(diagnostic)]
+        console.print(*lines, sep="\n", end="\n\n", markup=False, soft_wrap=True)
 
 
 def raise_failures(programs: "Iterable[Program | Checked]") -> None:
