@@ -7,6 +7,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from oaflow.cli.main import app
 from tests.docs.samples import blocks
 
@@ -41,3 +43,20 @@ def test_neovim_starts_it_for_yaml():
     assert re.findall(r'"(.*?)"', command[1]) == STARTED
     assert 'vim.lsp.enable("oaflow")' in TEXTS["init.lua"]
     assert 'filetypes = { "yaml" }' in TEXTS["init.lua"]
+
+
+@pytest.mark.parametrize(("file", "server"), [("yaml.lua", "yamlls"), ("init.lua", "oaflow")])
+def test_what_neovim_configures_is_what_it_enables(file: str, server: str):
+    lua = TEXTS[file]
+
+    assert re.findall(r'vim\.lsp\.(config|enable)\("(\w+)"', lua) == [("config", server), ("enable", server)]
+    assert [lua.count(mark) for mark in "({"] == [lua.count(mark) for mark in ")}"]
+
+
+def test_neovim_starts_the_server_of_the_schema():
+    assert 'cmd = { "yaml-language-server", "--stdio" }, filetypes = { "yaml" }' in TEXTS["yaml.lua"]
+
+
+def test_the_first_line_of_a_pipeline_names_the_schema_that_is_written():
+    assert TEXTS["letters.yml"].startswith("# yaml-language-server: $schema=oaflow.schema.json\n")
+    assert "$ oaflow schema -o oaflow.schema.json\n" in PAGE
