@@ -91,6 +91,7 @@ def _typed(before: str, after: str = "") -> list[str]:
         ('    enabled: "', {"params"}, {"job", "e"}),
         ("    enabled: ", {"params.language", "true"}, {"e"}),
         ('    with: {a: "${', {"params.language", "params.depth"}, {"e"}),
+        ("    next: {to: index, port: ", {"default"}, {"pictures", "index"}),
     ],
 )
 def test_what_fits_is_offered_and_nothing_else(before: str, some: set[str], never: set[str]):
@@ -112,12 +113,16 @@ def test_where_nothing_is_known_nothing_is_offered(before: str):
     ("text", "some", "never"),
     [
         (LETTERS.replace("with: {source", "with: {|source"), {"depth"}, {"job"}),
+        (LETTERS.replace("with: {source: ", "with: {source: 1, |: "), {"depth"}, {"source"}),
+        (LETTERS.replace("sort, when", "sort, port: |, when"), {"default", "pictures"}, {"sort"}),
+        (LETTERS.replace("at: sort, job", "at: read, port: |, job"), {"default", "pictures"}, {"sort"}),
         (LETTERS.replace("      pictures: {", "      |pictures: {"), set(), {"default"}),
         (LETTERS.replace("expect: {index", "expect: {|index"), {"sort", "read"}, set()),
+        (LETTERS.replace("expect: {index: 1", "expect: {index: 1, |"), {"sort", "read"}, {"index"}),
         (LETTERS.replace("at: sort, job", "at: sort, p|, job"), {"port", "params"}, {"at"}),
         (LETTERS.replace("at: sort, job", "at: sort, params: {|}, job"), {"language"}, {"at"}),
         (LETTERS.replace("schema: Email", "schema: |"), {"Email"}, {"language"}),
-        (LETTERS.replace("properties: {detected", "properties: {|detected"), {"subject", "language"}, {"voyageNumber"}),
+        (LETTERS.replace("properties: {detected", "properties: {|detected"), {"subject", "language"}, {"isin"}),
         (LETTERS.replace("depth: {type: int", "depth: {type: |"), {"int", "duration"}, {"depth"}),
         (LETTERS.replace("pipeline: letters\n", "pipeline: letters\nd|\n"), {"description", "defaults"}, {"pipeline"}),
     ],
@@ -134,6 +139,9 @@ def test_an_offer_takes_the_place_of_what_is_typed():
         one for one in offers(*_at(LETTERS.replace("next: {to: index", "next: {to: ind|"))) if one.name == "index"
     )
     assert (offer.written, offer.help) == (3, "Makes it searchable")
+
+    document, offset = _at(LETTERS.replace("e.detectedLanguage, params.language", "e.schema == 'Ema|"))
+    assert {one.written for one in offers(document, offset)} == {3}
 
     document, offset = _at(LETTERS.replace('"${params.language}"', '"${pa|}"'))
     assert [one.inserted for one in offers(document, offset)] == ["params.language", "params.depth"]
@@ -194,7 +202,34 @@ def test_names_in_expressions_and_functions_say_what_they_are():
     assert "others(" in _shown(LETTERS.replace("others(", "oth|ers("))
     assert "Read letters." in _shown(LETTERS.replace("letters.read", "letters.re|ad"))
     assert "Descends from" in _shown(LETTERS.replace("{schema: Email", "{schema: Em|ail"))
+    assert "Ports: `default`, `pictures`" in _shown(LETTERS.replace("letters.read", "letters.re|ad"))
+    assert "string, `eng` where a run says nothing" in _shown(LETTERS.replace("params.language)", "params.lang|uage)"))
+    assert _shown(LETTERS.replace("{source:", "{source: x, dep|th:")) == "`depth: int`"
     assert _shown(LETTERS.replace("pipeline: letters", "pipeline: let|ters")) == ""
+
+
+def test_a_property_says_who_has_it_and_whether_it_travels():
+    body, name = (
+        _shown(LETTERS.replace("e.detectedLanguage, p", f"e.{written}, p")) for written in ("body|Text", "stat|us")
+    )
+
+    assert "Of Document, Page, and all that descend from them.\n\nIt stays in the store" in body
+    assert "`load: true`" in body
+    assert "stays in the store" not in name
+    assert " and 2 more, and all that descend" in name
+
+
+def test_what_a_mapping_leaves_out_is_said():
+    edge = "where: {schema: [Email, Image], not: {language: rus}}"
+    shown = _shown(LETTERS.replace("where: {schema: [Email, Image]}", edge).replace("[{to: index", "[{to: in|dex"))
+
+    assert "`schema` is Email or Image and not (`language` is rus)" in shown
+
+
+def test_drop_is_no_name_of_a_stage():
+    text = LETTERS.replace("pictures: {to: sort, when: \"job.context.error.stage == 'read'\"}", "pictures: dr|op")
+
+    assert references(*_at(text)) == []
 
 
 def test_what_is_declared_is_found():
@@ -283,6 +318,7 @@ def test_what_aliases_repeat_is_renamed_once_and_keeps_its_anchor():
         (LETTERS.replace("at: sort", "at: so|rt"), "index", "there is a stage 'index' already"),
         (LETTERS.replace("at: sort", "at: so|rt"), "Sort", "is no name of a stage"),
         (LETTERS.replace("at: sort", "at: so|rt"), "drop", "is a word of the language"),
+        (LETTERS.replace("at: sort", "at: so|rt"), "s" * 61, "is no name of a stage"),
         (LETTERS.replace("pipeline: l", "pipeline: |l"), "put", "no stage or param is named here"),
         (LETTERS.replace("at: sort", "at: so|rt") + "x: [", "put", "cannot be read as YAML now"),
     ],
