@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from oaflow.expressions import EvaluationError, compile_expression
+from oaflow.expressions import EvaluationError, compared, compile_expression
 
 EMAIL = {
     "id": "mail-1",
@@ -192,11 +192,36 @@ def test_entities_are_split_in_order():
     assert [entity["id"] for entity in left] == ["0", "3"]
 
 
+def test_entities_are_split_by_what_is_empty_too():
+    taken, left = compile_expression("e.language", "where").split(
+        [EMAIL, {"id": "p", "schema": "Page"}], JOB, GIVEN, RUN
+    )
+
+    assert ([one["id"] for one in taken], [one["id"] for one in left]) == (["mail-1"], ["p"])
+
+
+@pytest.mark.parametrize(
+    ("source", "values"),
+    [
+        ("params.a == 1 or not params.a == 2", {"a": frozenset({1, 2})}),
+        ("params.a and params.b in ('x', 'y')", {"a": frozenset(), "b": frozenset({"x", "y"})}),
+        # More is asked of it than what it equals, before or after.
+        ("params.a == 1 and len(params.a) > 2", {"a": None}),
+        ("len(params.a) > 2 and params.a == 1", {"a": None}),
+        ("'x' in params.a", {"a": None}),
+        ("params.a == params.b", {"a": None, "b": None}),
+    ],
+)
+def test_what_params_are_compared_with_is_known_where_nothing_else_is_asked(source, values):
+    assert compared(source) == values
+
+
 @pytest.mark.parametrize(
     ("source", "key"),
     [
         ("job.dataset", "letters"),
         ("job.context.missing", None),
+        ("job.context.missing or ''", None),
         ("job.context.n", "3"),
         ("[job.dataset, (job.context.n, 2)]", '["letters",[3,2]]'),
         ("'one'", "one"),
