@@ -192,7 +192,7 @@ def receipt(
                 rows.append([Text("    of these unreadable", "dim"), Text(f"{number:,}", "dim")])
         console = screen()
         if not account.found and not sum(account.counts.values()):
-            remark(f"run {clean(found.id)} has no documents to account for: none of its stages crawls")
+            remark(f"run {clean(found.id)} has no documents to account for: none of its stages found one")
             print_unmatched(unmatched)
             return 0 if account.balanced else 1
         console.print(table([(f"documents of {clean(found.id)}", False), ("", True)], rows))

@@ -3,6 +3,7 @@ A command line that the parser refuses: what is wrong with it, and what to type 
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from oaflow.errors import UsageError
@@ -40,7 +41,7 @@ def mistyped(error: Any, arguments: list[str], known: Iterable[str]) -> UsageErr
         help = f"{_shape(context)}   ({page})"
     elif options := getattr(error, "possibilities", None):
         text, help = error.message, f"did you mean {closest(error.option_name, options) or options[0]!r}?"
-    elif context is not None and context.parent is None and (meant := _of_others(text)):
+    elif context is not None and context.parent is None and (meant := _in_place_of(text, arguments, known)):
         text, help = text.partition(" Did you mean ")[0], meant
     elif " Did you mean " in text:
         text, _, meant = text.partition(" Did you mean ")
@@ -48,9 +49,22 @@ def mistyped(error: Any, arguments: list[str], known: Iterable[str]) -> UsageErr
     return UsageError(text[:1].lower() + text[1:].rstrip("."), help=help)
 
 
-def _of_others(text: str) -> str | None:
+def _in_place_of(text: str, arguments: list[str], known: Iterable[str]) -> str | None:
+    """
+    What to type where the command is that of another program, or the name of a pipeline.
+    """
     _, found, rest = text.partition("No such command '")
-    return _OF_OTHERS.get(rest.partition("'")[0]) if found else None
+    if not found:
+        return None
+    typed = rest.partition("'")[0]
+    if typed == "help" and arguments[-1] in known:
+        return f"oaflow {arguments[-1]} --help"
+    if typed in _OF_OTHERS:
+        return _OF_OTHERS[typed]
+    # Here, as a command that is known needs none of it.
+    from oaflow.operations.programs import known_names
+
+    return f"oaflow run {typed} -d DATASET" if typed in known_names(Path.cwd()) else None
 
 
 def _shape(context: Any) -> str:

@@ -48,6 +48,9 @@ def print_summary(status: RunStatus, account: Account | None) -> None:
     for line in documents_line(account.receipt):
         console.print()
         console.print(line)
+    if status.run.state == "finished" and account.crawls and not account.receipt.found:
+        console.print()
+        console.print("[yellow]no documents:[/] there is no file in what was crawled")
     print_again(account.receipt)
     _print_gone(status)
     _print_vanished(status, account)

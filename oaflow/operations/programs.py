@@ -270,7 +270,9 @@ def _folder(typed: str, path: Path) -> UsageError:
     inside = [found.name for found in _pipeline_files(path)]
     return UsageError(
         f"{typed!r} is a folder, not a pipeline",
-        help=f"it has: {', '.join(inside[:5])}" if inside else "name a file in it, as FOLDER/NAME.yml",
+        help=f"it has: {', '.join(inside[:5])}"
+        if inside
+        else f"name a pipeline; to process the documents in it: oaflow run ingest -d DATASET {shlex.quote(typed)}",
     )
 
 

@@ -125,8 +125,8 @@ class Details:
 class Account:
     """
     What the end of a run is summed up with: its receipt, the causes of its failures, and the first few documents that
-    could not be read, and of those whose jobs somebody deleted; what no edge took; and what `report` wrote, where it
-    did so here.
+    could not be read, and of those whose jobs somebody deleted; what no edge took; what `report` wrote, where it
+    did so here; and whether a stage of it crawls.
     """
 
     receipt: Receipt
@@ -135,6 +135,7 @@ class Account:
     vanished: list[DocumentLine]
     unmatched: list[Unmatched]
     report: Path | None = None
+    crawls: bool = False
 
 
 class NoSuchRunError(UsageError):
@@ -327,4 +328,5 @@ def account_of(connection: Connection[Any], run: str, bound: BoundPlan, report: 
         documents(connection, run, stages, line="vanished", limit=first) if counted.counts["vanished"] else [],
         unmatched(connection, run),
         report if report.exists() else None,
+        any(stage.task == CRAWL_TASK for stage in bound.stages.values()),
     )

@@ -59,6 +59,15 @@ def test_a_folder_is_no_pipeline(offline: Command) -> None:
     assert "one.yml" in result.help
 
 
+def test_a_folder_of_documents_in_the_place_of_the_pipeline_is_told_what_takes_it(offline: Command) -> None:
+    (offline.folder / "my papers").mkdir()
+
+    result = offline("run", "my papers", "-d", "demo")
+
+    refused(result, 2, "'my papers' is a folder, not a pipeline")
+    assert result.help.endswith("to process the documents in it: oaflow run ingest -d DATASET 'my papers'")
+
+
 @pytest.mark.parametrize(
     ("content", "word"),
     [
@@ -224,6 +233,9 @@ def test_a_setting_that_is_no_number_is_named(offline: Command) -> None:
     [
         (["runn"], ["no such command 'runn'\n", "help:  did you mean 'run' or "]),
         (["runs"], ["no such command 'runs'\n", "help:  oaflow status --all"]),
+        (["ingest"], ["no such command 'ingest'\n", "help:  oaflow run ingest -d DATASET"]),
+        (["help", "run"], ["no such command 'help'\n", "help:  oaflow run --help"]),
+        (["help", "nothing"], ["no such command 'help'\n", "help:  oaflow --help"]),
         (["db", "migrte"], ["help:  did you mean 'migrate'?"]),
         (["run"], ["'PIPELINE'", "oaflow run PIPELINE -d DATASET [INPUT...]   (oaflow run --help)"]),
         (["webhook", "add"], ["'URL'", "oaflow webhook add URL   (oaflow webhook add --help)"]),

@@ -413,3 +413,16 @@ def test_a_decorator_may_ask_that_what_was_emitted_goes_out(cli: Command) -> Non
 
     assert result.code == 1, result.err
     assert [line["documents"] for line in lines(log)] == [["doc-0"]]
+
+
+def test_a_crawl_that_finds_no_file_says_so(cli: Command) -> None:
+    source = cli.folder / "source"
+    (source / "below").mkdir(parents=True)
+
+    result = cli("run", "ingest", "-d", "demo", "--workers", "1", str(source))
+
+    assert result.code == 0, result.err
+    assert "\nno documents: there is no file in what was crawled\n" in result.out
+    assert "none of its stages found one" in cli("receipt").err
+    (source / "below" / "letter.txt").write_text("At noon.")
+    assert "no documents" not in cli("run", "ingest", "-d", "demo", "--workers", "1", str(source)).out
