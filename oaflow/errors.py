@@ -97,7 +97,10 @@ class UnknownPortError(RouteError):
 
     def __init__(self, stage: str, port: str, wired: tuple[str, ...]) -> None:
         self.stage, self.port, self.wired = stage, port, wired
-        super().__init__(f"stage {stage!r} emitted on port {port!r}, but the plan wires: {', '.join(wired) or 'none'}")
+        super().__init__(
+            f"stage {stage!r} emitted on port {port!r}, but the plan wires: {', '.join(wired) or 'none'}",
+            help=f"give port {port!r} a stage, under 'next' of {stage!r}; a function declares it: @stage(ports=...)",
+        )
 
 
 class UnknownStageError(RouteError):

@@ -15,7 +15,7 @@ from pydantic_core import PydanticSerializationError
 from oaflow.jobs.bindings import EntityWriter, Note, current
 from oaflow.jobs.errors import ForbiddenValueError, InvalidJobError, ReservedKeyError
 from oaflow.jobs.names import readable_name
-from oaflow.jobs.values import refuse_forbidden
+from oaflow.jobs.values import places_of_type, refuse_forbidden
 from oaflow.jobs.wire import RESERVED, as_bytes, cleaned
 from oaflow.schemata import is_a
 
@@ -103,7 +103,10 @@ class Job(BaseModel):
             data = self.model_dump(mode="json")
         except (PydanticSerializationError, UnicodeError) as error:
             unknown = _UNKNOWN.search(str(error))
-            raise ForbiddenValueError("payload", f"a value of type {unknown[1]}" if unknown else str(error)) from error
+            if unknown is None:
+                raise ForbiddenValueError("payload", str(error)) from error
+            place = next(places_of_type(self._fields, unknown[1]), "payload")
+            raise ForbiddenValueError(place, f"a value of type {unknown[1]}") from error
         # Again: what an object became may hold what is forbidden.
         refuse_forbidden(data)
         return cleaned(data)

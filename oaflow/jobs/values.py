@@ -47,6 +47,22 @@ def refuse_forbidden(value: Any, place: str = "") -> None:
         raise ForbiddenValueError(where, what)
 
 
+def places_of_type(value: Any, kind: str, place: str = "") -> Iterator[str]:
+    """
+    Where values of a class stand, which is named as Python shows it.
+    """
+    match value:
+        case Mapping():
+            for key, item in value.items():
+                yield from places_of_type(item, kind, f"{place}.{key}" if place else str(key))
+        case list() | tuple() | set() | frozenset():
+            for index, item in enumerate(value):
+                yield from places_of_type(item, kind, f"{place}[{index}]")
+        case _:
+            if str(type(value)) == f"<class '{kind}'>":
+                yield place
+
+
 def _forbidden(value: Any, place: str) -> Iterator[tuple[str, str]]:
     match value:
         case str():

@@ -130,8 +130,12 @@ CHAIN = plan_of(
 
 
 def test_an_undeclared_port_is_an_error_that_names_what_is_wired():
-    with pytest.raises(UnknownPortError, match=r"'a' emitted on port 'other', but the plan wires: default, more"):
+    with pytest.raises(
+        UnknownPortError, match=r"'a' emitted on port 'other', but the plan wires: default, more"
+    ) as said:
         route(CHAIN, "a", job_of(), [("other", job_of(), None)], run="r", job_id=1)
+
+    assert str(said.value.help).startswith("give port 'other' a stage, under 'next' of 'a'; ")
 
 
 def test_a_stage_that_the_plan_does_not_have_is_an_error_that_names_those_it_has():

@@ -106,8 +106,10 @@ def test_what_was_put_into_the_payload_afterwards_is_refused_when_it_is_written(
 
 
 def test_a_value_that_is_no_json_is_refused_when_it_is_written():
-    with pytest.raises(ForbiddenValueError, match="payload"):
-        Job(queue="q", task="t", payload={"a": object()}).to_wire()
+    payload = {"context": {"fine": 1, "sizes": [{"kb": 2}, {"kb": object()}]}}
+
+    with pytest.raises(ForbiddenValueError, match=r"^payload\.context\.sizes\[1\]\.kb holds a value of type object,"):
+        Job(queue="q", task="t", payload=payload).to_wire()
 
 
 @pytest.mark.parametrize("key", ["batch", "queue", "task", "dataset", "entities", "app", "cls"])
