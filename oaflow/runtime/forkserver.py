@@ -31,6 +31,7 @@ from oaflow.runtime.frames import Frames, frame
 from oaflow.runtime.functions import TaskError, load
 from oaflow.runtime.messages import Probe
 from oaflow.runtime.slot import Slot
+from oaflow.runtime.versions import note_versions
 
 MOST_DESCRIPTORS = 4
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
@@ -178,6 +179,7 @@ def _preload(module: str, *, late: bool = True) -> tuple[str, str | None, int]:
     """
     try:
         imported = import_module(module)
+        note_versions(imported)
         if late:
             _load_late(imported)
     except BaseException as error:  # SystemExit too: the executor meets it again and says so for its job

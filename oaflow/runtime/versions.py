@@ -9,7 +9,11 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
+
+from oaflow.model import stage_options
 
 # Of oaflow's own stages the file alone: they import 190 files of it, more than is to be read in each process.
 _ENGINE = "oaflow"
@@ -17,13 +21,32 @@ _ENGINE = "oaflow"
 # More files than that are no module with its helpers: then it is of the function's file alone.
 _MOST_FILES = 200
 
+# By function, as a module that is imported anew has others.
+_KNOWN: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
+
 
 def version_of(function: Callable[..., Any]) -> str:
     """
     Which code this is: the version of its distribution or package, and a short hash of the source that it stands in and
-    of the modules beside it that this imports.
+    of the modules beside it that this imports. As it was when this was first asked: files may change under a process
+    that goes on with what it has loaded.
     """
     inner = inspect.unwrap(function)
+    if inner not in _KNOWN:
+        _KNOWN[inner] = _read(inner)
+    return _KNOWN[inner]
+
+
+def note_versions(module: ModuleType) -> None:
+    """
+    Note which code the stages of a module are that has just been imported: for this process, and all that it forks.
+    """
+    for found in list(vars(module).values()):
+        if inspect.isfunction(found) and stage_options(found) is not None:
+            version_of(found)
+
+
+def _read(inner: Callable[..., Any]) -> str:
     top = inner.__module__.partition(".")[0]
     try:
         release = metadata.version(top)

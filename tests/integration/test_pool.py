@@ -556,6 +556,22 @@ def test_what_a_module_loads_late_is_tried_aside_and_then_loaded_once_for_all_ex
     run(body())
 
 
+def test_code_that_changes_under_a_worker_is_told_as_what_was_loaded(tmp_path, monkeypatch):
+    late_module(tmp_path, monkeypatch)
+
+    async def body():
+        async with pool_of(tmp_path / "home") as (pool, _):
+            before = (await pool.probe(["late.one"]))["late.one"].version
+            await until(lambda: pool.executors)
+            with (tmp_path / "late.py").open("a") as file:
+                file.write("\nMORE = 1\n")
+            assert (await pool.probe(["late.other"]))["late.other"].version == before
+        async with pool_of(tmp_path / "anew") as (pool, _):
+            assert (await pool.probe(["late.other"]))["late.other"].version != before
+
+    run(body())
+
+
 def has_loaded_late(pid):
     return "kreuzberg" in Path(f"/proc/{pid}/maps").read_text()
 
