@@ -4,6 +4,7 @@ From a task's name to the function behind it, and what is to be known of it befo
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast, get_type_hints
@@ -14,7 +15,7 @@ from oaflow.errors import OaflowError
 from oaflow.jobs import Job
 from oaflow.model import stage_options
 from oaflow.packages import missing
-from oaflow.runtime.versions import version_of
+from oaflow.runtime.versions import note_versions, version_of
 
 Function = Callable[..., Any]
 
@@ -76,10 +77,13 @@ def load(task: str) -> Loaded:
     module_name, _, name = task.rpartition(".")
     if not module_name:
         raise TaskError(task, "is not a dotted path of a function", help="package.module.function")
+    fresh = module_name not in sys.modules
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
         raise TaskError(task, f"importing {module_name!r} failed: {type(error).__name__}: {error}") from error
+    if fresh:
+        note_versions(module)
     function: Any = getattr(module, name, None)
     if not callable(function):
         raise TaskError(task, f"module {module_name!r} has no function {name!r}")

@@ -68,3 +68,19 @@ def test_a_change_beside_a_stage_is_another_code_where_it_imports_that(
         handle.write("\ny = 2\n")
 
     assert (version() != before) is other
+
+
+def test_all_stages_of_a_module_are_the_code_that_it_was_imported_as(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    (folder / "couple.py").write_text(
+        "from oaflow import Job, stage\n\n"
+        "@stage\ndef one(job: Job) -> None: ...\n\n"
+        "@stage\ndef other(job: Job) -> None: ...\n"
+    )
+    before = load("couple.one").version
+    (folder / "couple.py").write_text("")
+
+    assert load("couple.other").version == before
+    del sys.modules["couple"]
