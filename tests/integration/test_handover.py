@@ -17,7 +17,7 @@ import pytest
 from oaflow.ledger.handover import COMPLETE, answers_of, completion_values
 from oaflow.ledger.lanes import CLAIM_LANE
 from oaflow.ledger.limits import limit
-from oaflow.ledger.rows import Claimed, Completion
+from oaflow.ledger.rows import Claimed, Completion, Successor
 from tests.integration.handovers import OUTCOMES, Book, args_of, counters, recount
 
 
@@ -774,6 +774,52 @@ def test_of_two_transactions_that_finish_together_one_ends_the_run(book: Book, d
         for thread in threads:
             thread.join()
         assert sorted(map(str, answers)) == ["('finished',)", "(None,)"]
+
+
+BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    limit = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < limit, "it never happened"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("what", ["join", "collect"])
+def test_of_two_who_decide_at_once_one_fires_the_join_and_puts_together_what_waits(
+    book: Book, database: str, what: str
+) -> None:
+    worker = book.worker()
+    if what == "join":
+        args = orjson.dumps(args_of("j", book.run)).decode()
+        book.sql("INSERT INTO oaflow.joins VALUES (%s, 'j', '{a}', 'q', 't.j', 50, %s)", book.run, args)
+    else:
+        book.sql("INSERT INTO oaflow.collects VALUES (%s, 'c', 9, 60, '{a}', 'q', 't.c', 50)", book.run)
+    (job,) = book.enter()
+    book.claim(worker)
+    waits = Successor("q", "t.c", "c", 50, orjson.dumps(args_of("c", book.run, "c-0")), '["k", ["c-0"]]')
+    done = book.done(job)
+    if what == "collect":
+        done = done._replace(detail=b'{"handed": [["c", ["c-0"]]]}', successors=(waits,))
+    assert book.complete(worker, done) == {job: "applied"}
+    answers: list[Any] = []
+
+    def decide() -> None:
+        with psycopg.connect(database, autocommit=True) as connection:
+            answers.append(connection.execute("SELECT oaflow.close_v1(%s)", (book.run,)).fetchone())
+
+    with psycopg.connect(database) as first:
+        (answer,) = first.execute("SELECT oaflow.close_v1(%s)", (book.run,)).fetchone() or (None,)
+        second = threading.Thread(target=decide)
+        second.start()
+        wait_until(lambda: answers or book.one(BLOCKED))
+        first.commit()
+    second.join()
+
+    assert (answer, answers) == ("joined" if what == "join" else "gathered", [(None,)])
+    assert book.one("SELECT count(*) FROM procrastinate_jobs WHERE task_name <> 't.a'") == 1
+    assert book.counters() == {"a": {"done": 1}, what[0]: {"open": 1}}
 
 
 def test_the_sweeper_ends_what_a_kill_left_open(book: Book) -> None:
