@@ -247,6 +247,16 @@ def test_the_environment_of_the_user_does_not_reach_it(home, environment):
     Command(home, environment).enters().leaves()
 
 
+def test_no_variable_of_the_user_is_among_those_of_the_server(home, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    monkeypatch.setenv("PGOPTIONS", "-c work_mem=1MB")
+    with Server(home):
+        owner = Cluster(layout(home)).owner()
+        assert owner is not None
+        assert owner.environ()["LC_ALL"] == "C"
+        assert "PGOPTIONS" not in owner.environ()
+
+
 def test_it_starts_where_no_language_is_set(home, monkeypatch):
     for name in [name for name in os.environ if name.startswith("LC_") or name == "LANG"]:
         monkeypatch.delenv(name)
