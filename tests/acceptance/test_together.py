@@ -156,7 +156,8 @@ def test_what_waits_to_be_put_together_in_a_run_that_is_paused_and_then_cancelle
         cli,
         "held",
         {
-            "pours": {"with": {"count": 7, "seconds": 0.2}, "next": ["takes", "slow"]},
+            "pours": {"with": {"count": 7, "seconds": 0.2}, "next": ["takes", "slow", "patient"]},
+            "patient": {"task": "takes", "with": {"log": str(log)}, "collect": {"size": 100, "wait": "10m"}},
             "slow": {
                 "task": "gated",
                 "with": {"log": str(cli.folder / "slow"), "gate": str(cli.folder / "gate")},
@@ -167,7 +168,7 @@ def test_what_waits_to_be_put_together_in_a_run_that_is_paused_and_then_cancelle
     )
     started(worker(cli))
     running = begun(cli, started, name, *NOBODY)
-    until(lambda: one(cli, "SELECT count(*) FROM oaflow.collected") >= 1)
+    until(lambda: one(cli, "SELECT count(*) FROM oaflow.collected WHERE stage = 'patient'") == 7)
     assert cli("pause").code == 0
     (cli.folder / "gate").touch()
     until(lambda: one(cli, "SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'") == 0)
