@@ -318,10 +318,11 @@ def test_a_stream_that_differs_fails_with_the_first_position(cli: Command, start
 
 
 def test_a_worker_that_was_paused_past_its_time_doubles_nothing_and_registers_anew(
-    cli: Command, noting: str, started: Started, until: Until
+    cli: Command, started: Started, until: Until
 ) -> None:
-    hasty = cli.at(OAFLOW_DEAD_AFTER="2", OAFLOW_HEARTBEAT="0.5")
-    running = started(hasty.start("run", noting, "-d", "demo", "--workers", "2", "--json"))
+    hasty, file = cli.at(OAFLOW_DEAD_AFTER="2", OAFLOW_HEARTBEAT="0.5"), cli.folder / "goes on"
+    name = chain(cli, "notes_some", 60, {"log": str(cli.folder / "noted"), "first": 40, "file": str(file)})
+    running = started(hasty.start("run", name, "-d", "demo", "--workers", "2", "--json"))
     until(lambda: len(noted(cli)) >= 5)
     before = {id for (id,) in query(cli, "SELECT id FROM oaflow.workers")}
     paused = worker_of(running.pid)
@@ -331,6 +332,8 @@ def test_a_worker_that_was_paused_past_its_time_doubles_nothing_and_registers_an
         until(lambda: len(before & {id for (id,) in query(cli, "SELECT id FROM oaflow.workers")}) < len(before))
     finally:
         os.kill(paused, signal.SIGCONT)
+    until(lambda: query(cli, "SELECT 1 FROM oaflow.workers WHERE pid = %s AND id > %s", paused, max(before)))
+    file.touch()
 
     result = ended(running)
 
@@ -338,6 +341,7 @@ def test_a_worker_that_was_paused_past_its_time_doubles_nothing_and_registers_an
     assert result.json["stages"]["end"]["done"] == 60
     doubled = query(cli, "SELECT job FROM oaflow.hops WHERE outcome = 'done' GROUP BY job HAVING count(*) > 1")
     assert doubled == []
+    balanced(cli)
 
 
 def test_run_again_refuses_while_a_run_is_unfinished(cli: Command, noting: str, started: Started, until: Until) -> None:

@@ -425,10 +425,12 @@ def test_a_claim_takes_pairs_of_queue_and_task_and_nothing_else(book: Book) -> N
 def test_a_claim_takes_the_best_priority_first_and_then_the_oldest(book: Book) -> None:
     worker = book.worker()
     low, high, middle = book.enter(2, priority=10), book.enter(2, priority=90), book.enter(2)
+    urgent = book.enter(1, stage="b", priority=95)  # of another task
     book.sql("UPDATE procrastinate_jobs SET scheduled_at = now() - interval '1 s' WHERE id = %s", middle[0])
 
-    assert book.claimed(worker, 3) == [*high, middle[0]]
-    assert book.claimed(worker, 3) == [middle[1], *low]
+    assert book.claimed(worker, 3) == [*urgent, *high]
+    assert book.claimed(worker, 3) == [*middle, low[0]]
+    assert book.claimed(worker, 3) == [low[1]]
 
 
 def test_a_claim_takes_jobs_of_the_runs_that_are_named_and_of_no_other(book: Book, database: str) -> None:
