@@ -5,6 +5,7 @@ The entity store together with the search over it, as a job reaches them.
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,31 @@ if TYPE_CHECKING:
     from followthemoney.proxy import EntityProxy
 
 
-# Of what is said of one entity, so much is read to learn whether others need it.
+# Of what is said of one entity, so much is read to learn whether others need it: little first, which is mostly enough.
+_FEW = 4
 _OTHERS = 1000
+_ROWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """
+    A run that has ended, as far as it says what is to be found.
+
+    Attributes:
+        origins: of its pipeline.
+        begun: when it began, by the clock of the search.
+        done: which of some documents it has done.
+        brought: whether entities came to be indexed with documents: asked with entity, origin and document; None: that
+            is not known.
+        sifted: entities may come to be indexed without their document, so one that is not found may have been.
+    """
+
+    origins: Collection[str]
+    begun: datetime
+    done: Callable[[Collection[str]], Collection[str]]
+    brought: Callable[[Sequence[tuple[str, str, str]]], Sequence[bool | None]]
+    sifted: bool
 
 
 class IndexedStore(EntityStore):
@@ -75,52 +99,73 @@ class IndexedStore(EntityStore):
             values = {"origins": list(origins), "fragments": list(fragments[start : start + BATCH]), "since": since}
             self.take_out(dataset, statement, values)
 
-    def hide(
-        self,
-        dataset: str,
-        origins: Collection[str],
-        documents: Sequence[str],
-        begun: datetime,
-        done: Callable[[Collection[str]], Collection[str]],
-        *,
-        sifted: bool,
-    ) -> None:
+    def hide(self, dataset: str, documents: Sequence[str], run: Ended) -> None:
         """
-        Take out of the search what some origins have said of documents that a run has done again, where it did not come
-        to be indexed since the run began; the store stays as it is. What others have said something about stays
-        findable: they may have indexed it. So does what was said because of another document that can be found, and
-        that the run has not done. Safe to repeat.
-
-        Args:
-            origins: of one pipeline.
-            begun: when the run began, by the clock of the search.
-            done: which of some documents the run has done again.
-            sifted: entities may come to be indexed without their document, so one that is not found may have been.
+        Take out of the search what a run has said of documents that it has done again, where it did not come to be
+        indexed since the run began; the store stays as it is. What came to be indexed with another document, or may
+        have, stays findable. Safe to repeat.
         """
-        statements = for_table("said_about", table_name(dataset)), for_table("around", table_name(dataset))
+        statement = for_table("said_about", table_name(dataset))
         for start in range(0, len(documents), BATCH):
-            values = {"origins": [*origins], "fragments": [*documents[start : start + BATCH]]}
-            said = {id for (id,) in self.rows(dataset, statements[0], values)}.union(values["fragments"])
+            values = {"origins": [*run.origins], "fragments": [*documents[start : start + BATCH]]}
+            said = {id for (id,) in self.rows(dataset, statement, values)}.union(values["fragments"])
             # Nearly all came again. Who else has said something of an entity is asked of the rest only.
-            left = self._search.run(dataset, "search", lambda c, said=said: search.older(c, dataset, said, begun))
+            left = self._older(dataset, said, run)
             for first in range(0, len(left), BATCH):
-                some = left[first : first + BATCH]
-                around = self.rows(dataset, statements[1], {"ids": some, "most": _OTHERS})
-                others = {fragment for *_, fragment, document in around if document}.difference(some)
-                others = {one for one in others.difference(done(sorted(others))) if one}
-                if not sifted:
-                    others = self._findable(dataset, others)
-                # A document that was done again did not come itself, whatever else is said of it.
-                kept = {
-                    id
-                    for id, origin, fragment, document in around
-                    if origin not in origins
-                    or (id not in values["fragments"] and (fragment in others or (fragment and not document)))
-                }
+                self._sift(dataset, left[first : first + BATCH], frozenset(left), run)
+
+    def hide_doubtful(self, dataset: str, run: Ended) -> None:
+        """
+        Take out of the search what nothing that is still there has brought to be indexed, of all that something was
+        taken out of. Safe to repeat.
+        """
+        after: str | None = ""
+        while after is not None:
+            some = self._search.run(dataset, "search", lambda c, after=after: search.doubtful(c, dataset, after, BATCH))
+            if some:
+                self._sift(dataset, some, frozenset(self._older(dataset, some, run)), run)
+            after = some[-1] if some else None
+
+    def _older(self, dataset: str, entities: Collection[str], run: Ended) -> list[str]:
+        return self._search.run(dataset, "search", lambda c: search.older(c, dataset, entities, run.begun))
+
+    def _sift(self, dataset: str, some: Sequence[str], older: Collection[str], run: Ended) -> None:
+        kept = self._held(dataset, some, older, run)
+        gone = [id for id in some if id not in kept]
+        self._search.run(dataset, "index", lambda c: search.expire(c, dataset, gone, run.begun))
+        self._search.run(dataset, "index", lambda c: search.be_certain(c, dataset, kept))
+
+    def _held(self, dataset: str, some: Sequence[str], older: Collection[str], run: Ended) -> set[str]:
+        """
+        Which of some entities are to stay findable: what brought them to be indexed is there, or may be.
+        """
+        kept: set[str] = set()
+        open: list[tuple[str, str, str, bool]] = []
+        # Nearly all were brought by one of the first who say something of them.
+        for most in (_FEW, _OTHERS):
+            rest = [id for id in some if id not in kept]
+            open = []
+            for start in range(0, len(rest), size := _ROWS // most):
+                values = {"ids": rest[start : start + size], "most": most}
+                around = self.rows(dataset, for_table("around", table_name(dataset)), values)
+                asked = [(id, origin, fragment) for id, origin, fragment, document in around if document]
+                came = dict(zip(asked, run.brought(asked), strict=True))
+                kept.update(id for (id, *_), yes in came.items() if yes)
                 # Of these not all was read.
                 kept.update(id for id, times in Counter(id for id, *_ in around).items() if times >= _OTHERS)
-                gone = [id for id in some if id not in kept]
-                self._search.run(dataset, "index", lambda c, gone=gone: search.expire(c, dataset, gone, begun))
+                open += [row for row in around if row[0] not in kept and came.get(row[:3]) is None]
+        done = set(run.done(sorted({part for id, _, fragment, _ in open for part in (id, fragment)})))
+        others = {fragment for *_, fragment, document in open if document}.difference(done)
+        if not run.sifted:
+            others = self._findable(dataset, others)
+        return kept | {
+            id
+            for id, origin, fragment, document in open
+            if origin not in run.origins
+            or id not in older
+            # A document that was done again did not come itself, whatever else is said of it.
+            or (id not in done and (fragment in others or (fragment and not document)))
+        }
 
     def take_out(self, dataset: str, statement: bytes, values: Mapping[str, Any]) -> None:
         """

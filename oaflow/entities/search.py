@@ -106,7 +106,8 @@ def index(connection: Connection[Any], dataset: str, entities: "Iterable[EntityP
 
 def refresh(connection: Connection[Any], dataset: str, entities: "Iterable[EntityProxy]") -> None:
     """
-    Indexes anew those of some entities that can be found, as they are now: when they last came to be indexed stays.
+    Indexes anew those of some entities that can be found, as they are now, where something that was said of them is
+    taken out. When they last came to be indexed stays, and it is in doubt whether they are to be found at all.
     """
     for group in _groups(entities):
         values = {"dataset": dataset, "entities": sorted(group)}
@@ -116,7 +117,7 @@ def refresh(connection: Connection[Any], dataset: str, entities: "Iterable[Entit
             with cursor.copy(text("search_copy_as_of")) as copy:
                 for entity_id, at in came.items():
                     for row in rows(group[entity_id]):
-                        copy.write_row((at, dataset, *row))
+                        copy.write_row((at, True, dataset, *row))
 
 
 def remove(connection: Connection[Any], dataset: str, entities: Iterable[str]) -> int:
@@ -147,9 +148,25 @@ def older(connection: Connection[Any], dataset: str, entities: Iterable[str], be
 
 def expire(connection: Connection[Any], dataset: str, entities: Iterable[str], begun: datetime) -> None:
     """
-    Takes those of some entities out of the search that came to be indexed before a time, and not since.
+    Takes those of some entities out of the search that came to be indexed before a time, or are in doubt, and have not
+    come since.
     """
     connection.execute(text("search_expire"), {"dataset": dataset, "entities": list(entities), "begun": begun})
+
+
+def doubtful(connection: Connection[Any], dataset: str, after: str, limit: int) -> list[str]:
+    """
+    The next entities after one that are in doubt: what was taken out may be what brought them to be indexed.
+    """
+    values = {"dataset": dataset, "after": after, "limit": limit}
+    return [entity for (entity,) in connection.execute(text("search_doubtful"), values)]
+
+
+def be_certain(connection: Connection[Any], dataset: str, entities: Iterable[str]) -> None:
+    """
+    Says of some entities that they are in doubt no more.
+    """
+    connection.execute(text("search_certain"), {"dataset": dataset, "entities": list(entities)})
 
 
 def prune(connection: Connection[Any], dataset: str, document: str, keep: Iterable[str]) -> int:

@@ -270,6 +270,31 @@ def anew_of(connection: Connection[Any], run: str, origins: Collection[str], doc
     return _texts(connection, "anew_of", {"run": run, "origins": list(origins), "documents": list(documents)})
 
 
+def latest_runs(connection: Connection[Any], dataset: str) -> list[str]:
+    """
+    The latest run of each pipeline that a dataset had.
+    """
+    return _texts(connection, "latest_runs", {"dataset": dataset})
+
+
+def in_files(
+    connection: Connection[Any], dataset: str, pipeline: str, documents: Collection[str]
+) -> dict[str, tuple[str, bool]]:
+    """
+    In which files of a pipeline some documents lie, as these last ran, and whether the file has come to its end.
+    """
+    values = {"dataset": dataset, "pipeline": pipeline, "documents": list(documents)}
+    return {document: (file, done) for document, file, done in connection.execute(sql("in_files"), values)}
+
+
+def carried(connection: Connection[Any], steps: Sequence[Step]) -> dict[int, list[str]]:
+    """
+    Which entities the jobs of some steps carried as they arrived; what is not there any more is left out.
+    """
+    values = {"runs": [step.run for step in steps], "jobs": [step.job for step in steps]}
+    return dict(connection.execute(sql("carried"), values).fetchall())
+
+
 def lost_children(connection: Connection[Any], run: str, documents: Collection[str]) -> list[str]:
     """
     What earlier runs found in some documents, and this one did not.

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import Connection
 
 from oaflow.entities.holdings import origins
-from oaflow.entities.indexed import IndexedStore
+from oaflow.entities.indexed import Ended, IndexedStore
 from oaflow.jobs import Sighting, Verdict, read_job
 from oaflow.ledger import crawled as ledger
 from oaflow.ledger.crawled import Beginning, Crawling, Known, LaterJob
@@ -19,12 +19,14 @@ from oaflow.ledger.runs import FirstJob, find_run
 from oaflow.operations.states import bound_plan, index_stages, wanted_run
 from oaflow.plan import BoundPlan
 from oaflow.plan.deciding import changed, difference
-from oaflow.plan.later import Later, Step, following, later
+from oaflow.plan.later import Later, Step, arrivals, following, later
 from oaflow.runtime.functions import TaskError, load
 from oaflow.runtime.router import Route, enter
 
 # Files that are looked at together at the end of a run.
 _FILES_AT_ONCE = 500
+# And of which it is remembered what of them came to be indexed.
+_FILES_KNOWN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,12 +281,12 @@ def settle(connection: Connection[Any], store: IndexedStore, run: str) -> None:
                 store.withdraw(found.dataset, own, ledger.lost_children(connection, run, files))
                 store.withdraw(found.dataset, said_anew, ledger.reported(connection, run, files), found.since)
             after = done[-1][0]
-        _hide_unindexed(connection, store, found, run, own)
         gone = ledger.gone(connection, run) if found.covered else []
         for start in range(0, len(gone) if found.prune else 0, _FILES_AT_ONCE):
             lost = [one.document for one in gone[start : start + _FILES_AT_ONCE]]
             store.withdraw(found.dataset, own, [*lost, *ledger.lost_children(connection, run, lost)])
             ledger.drop(connection, run, lost)
+        _hide_unindexed(connection, store, found, run, own)
     ledger.mark_settled(connection, run, [one.name for one in gone if not one.is_folder])
 
 
@@ -292,17 +294,85 @@ def _hide_unindexed(
     connection: Connection[Any], store: IndexedStore, found: ledger.Settling, run: str, own: Sequence[str]
 ) -> None:
     """
-    Takes out of the search what was said of files that were done again, and did not come to be indexed any more.
+    Takes out of the search what was said of files that were done again, and did not come to be indexed any more; and
+    what only files that are gone, or have changed, had brought there.
     """
     bound = bound_plan(connection, wanted_run(connection, run))
-    origins = [bound.stages[stage].origin for stage in index_stages(bound)]
-    sifted = any(edge.where is not None for stage in bound.stages.values() for edge in stage.edges)
+    indexing = [bound.stages[stage].origin for stage in index_stages(bound)]
+    ended = Ended(
+        own,
+        found.begun,
+        lambda documents: ledger.anew_of(connection, run, indexing, documents),
+        _Brought(connection, store, found.dataset),
+        any(edge.where is not None for stage in bound.stages.values() for edge in stage.edges),
+    )
+    for documents in ledger.anew(connection, run, indexing, _FILES_AT_ONCE):
+        store.hide(found.dataset, documents, ended)
+    store.hide_doubtful(found.dataset, ended)
 
-    def done(documents: Collection[str]) -> list[str]:
-        return ledger.anew_of(connection, run, origins, documents)
 
-    for documents in ledger.anew(connection, run, origins, _FILES_AT_ONCE):
-        store.hide(found.dataset, own, documents, found.begun, done, sifted=sifted)
+class _Brought:
+    """
+    Whether entities came to be indexed with documents, in the last run of each pipeline that had these.
+    """
+
+    def __init__(self, connection: Connection[Any], store: IndexedStore, dataset: str) -> None:
+        self._connection, self._store, self._dataset = connection, store, dataset
+        self._pipelines: dict[str, list[str]] | None = None
+        self._stages: set[str] = set()
+        self._ways: dict[tuple[str, str], dict[str | None, list[Step]]] = {}
+
+    def __call__(self, asked: Sequence[tuple[str, str, str]]) -> list[bool | None]:
+        if self._pipelines is None:
+            self._pipelines = self._learn()
+        wanted: dict[str, set[str]] = {}
+        for _, origin, document in asked:
+            for pipeline in self._pipelines.get(origin, ()):
+                wanted.setdefault(pipeline, set()).add(document)
+        came = {pipeline: self._came(pipeline, documents) for pipeline, documents in wanted.items()}
+        return [
+            _any(entity in there if (there := came[pipeline].get(document)) is not None else None for pipeline in own)
+            if (own := self._pipelines.get(origin))
+            else None
+            for entity, origin, document in asked
+        ]
+
+    def _came(self, pipeline: str, documents: Collection[str]) -> dict[str, Collection[str]]:
+        """
+        What came to be indexed with some documents in the last run of a pipeline, by document; those of which it is
+        not known are left out.
+        """
+        files = ledger.in_files(self._connection, self._dataset, pipeline, documents)
+        self._read(pipeline, {file for file, _ in files.values()})
+        ways = {document: self._ways[pipeline, file] for document, (file, done) in files.items() if done}
+        jobs = [step for document, way in ways.items() for step in way.get(document, ())]
+        carried = ledger.carried(self._connection, jobs)
+        return {
+            document: {entity for step in way.get(document, ()) for entity in carried[step.job]}
+            for document, way in ways.items()
+            if None not in way and all(step.job in carried for step in way.get(document, ()))
+        }
+
+    def _read(self, pipeline: str, files: Collection[str]) -> None:
+        if len(self._ways) > _FILES_KNOWN:
+            self._ways.clear()
+        fresh = [file for file in files if (pipeline, file) not in self._ways]
+        steps = ledger.steps(self._connection, self._dataset, pipeline, fresh) if fresh else {}
+        self._ways |= {(pipeline, file): arrivals(steps.get(file, ()), self._stages) for file in fresh}
+
+    def _learn(self) -> dict[str, list[str]]:
+        pipelines: dict[str, list[str]] = {}
+        for run in ledger.latest_runs(self._connection, self._dataset):
+            found = wanted_run(self._connection, run)
+            self._stages.update(index_stages(bound_plan(self._connection, found)))
+            for origin in _origins(self._connection, self._store, run):
+                pipelines.setdefault(origin, []).append(found.pipeline)
+        return pipelines
+
+
+def _any(answers: Iterable[bool | None]) -> bool | None:
+    told = list(answers)
+    return True if True in told else None if None in told else False
 
 
 def _origins(connection: Connection[Any], store: IndexedStore, run: str) -> list[str]:

@@ -133,6 +133,24 @@ def part(
         wishes -= given_up
 
 
+def arrivals(steps: Sequence[Step], stages: Collection[str]) -> dict[str | None, list[Step]]:
+    """
+    What of the way of a file arrived at some stages, by document. A job without one, as where an edge let only other
+    entities through, is about those of the jobs that it came of; under None stands what is about nobody knows whom.
+    """
+    by_number = {step.job: step for step in steps}
+    found: dict[str | None, list[Step]] = {}
+    for step in steps:
+        above = [by_number[parent] for parent in step.parents if parent in by_number]
+        # What was put together: what it was made of is there.
+        if step.stage not in stages or any(parent.stage == step.stage for parent in above):
+            continue
+        about = step.documents or [document for parent in above for document in parent.documents or ()]
+        for document in dict.fromkeys(about) if about else (None,):
+            found.setdefault(document, []).append(step)
+    return found
+
+
 def following(*plans: BoundPlan) -> dict[str, frozenset[str]]:
     """
     The stages that follow each, over any number of edges of any of some plans.

@@ -13,7 +13,20 @@ from followthemoney import model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from oaflow.entities.search import drop, expire, index, known, older, prune, refresh, remove, search, suggest
+from oaflow.entities.search import (
+    be_certain,
+    doubtful,
+    drop,
+    expire,
+    index,
+    known,
+    older,
+    prune,
+    refresh,
+    remove,
+    search,
+    suggest,
+)
 from oaflow.entities.statements import text as statement
 from oaflow.entities.words import fold, words
 
@@ -211,8 +224,21 @@ def test_what_is_indexed_anew_for_others_keeps_the_time_at_which_it_came(connect
 
     assert [hit.entity for hit in search(connection, "d", "novak")] == ["p", "q"]
     assert older(connection, "d", ["p", "q", "unknown"], begun) == ["p"]
+    # Whether they are to be found is asked until somebody says so, and of what was not indexed anew, never.
+    assert doubtful(connection, "d", "", 10) == ["p", "q"]
+    assert (doubtful(connection, "d", "p", 10), doubtful(connection, "d", "", 1)) == (["q"], ["p"])
+    assert doubtful(connection, "other", "", 10) == []
+    be_certain(connection, "d", ["q"])
+    assert doubtful(connection, "d", "", 10) == ["p"]
     expire(connection, "d", ["p", "q"], begun)
     assert known(connection, "d", ["p", "q"]) == {"q"}
+    # What is in doubt goes whenever it came, unless it has come again.
+    refresh(connection, "d", [entity("Person", "q", name="q")])
+    index(connection, "d", [entity("Person", "r", name="r")])
+    refresh(connection, "d", [entity("Person", "r", name="r")])
+    index(connection, "d", [entity("Person", "r", name="r")])
+    expire(connection, "d", ["q", "r"], begun)
+    assert known(connection, "d", ["q", "r"]) == {"r"}
     assert known(connection, "other", ["p"]) == {"p"}
 
 

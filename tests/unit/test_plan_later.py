@@ -5,7 +5,7 @@ Where in its way a file is begun again.
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oaflow.plan.later import Later, Step, later, part
+from oaflow.plan.later import Later, Step, arrivals, later, part
 
 # crawl > extract > lines > index, and extract > index.
 AFTER = {
@@ -61,6 +61,22 @@ def test_a_job_that_is_not_kept_or_holds_others_documents_is_made_again_by_what_
     assert jobs(later(lines_lost, {"lines"}, AFTER)) == [2]
     assert jobs(later(index_lost, {"index"}, AFTER)) == [3, 6, 8]
     assert jobs(later(index_shared, {"index"}, AFTER)) == [3, 6, 8]
+
+
+def test_what_arrived_at_a_stage_is_told_by_document_and_what_was_put_together_is_what_it_was_made_of():
+    def told(steps: list[Step]) -> dict[str | None, list[int]]:
+        return {document: [one.job for one in there] for document, there in arrivals(steps, {"index"}).items()}
+
+    assert told([*WAY]) == {"z": [3], "a": [7], "b": [8]}
+    # Other entities alone are about what the job had that they came of; where that is nothing, nobody knows.
+    assert told([*WAY[:6], step(7, "index", 6, of=""), step(8, "index", 5, of="a b")]) == {
+        "z": [3],
+        "a": [7, 8],
+        "b": [8],
+    }
+    assert told([step(6, "lines", of=""), step(7, "index", 6, of="")]) == {None: [7]}
+    assert told([step(7, "index", 6, of=None)]) == {None: [7]}
+    assert told([*WAY[:2]]) == {}
 
 
 def test_what_changed_at_the_beginning_begins_at_the_beginning():

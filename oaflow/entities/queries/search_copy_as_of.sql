@@ -1,1 +1,1 @@
-COPY oaflow.passages (at, dataset, entity, part, document, schema, name, page, words, text) FROM STDIN
+COPY oaflow.passages (at, doubtful, dataset, entity, part, document, schema, name, page, words, text) FROM STDIN

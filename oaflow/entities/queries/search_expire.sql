@@ -1,2 +1,3 @@
--- Entities that came to be indexed before a time, and not since.
-DELETE FROM oaflow.passages WHERE dataset = %(dataset)s AND entity = ANY (%(entities)s::text[]) AND at < %(begun)s
+-- Entities that came to be indexed before a time or by what was taken out since, and have not come again.
+DELETE FROM oaflow.passages
+ WHERE dataset = %(dataset)s AND entity = ANY (%(entities)s::text[]) AND (at < %(begun)s OR doubtful)
