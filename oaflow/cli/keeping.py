@@ -122,11 +122,9 @@ def _of(found: "Holdings") -> Iterator[str]:
         names = ", ".join(found.schedules)
         yield f"  {count(len(found.schedules), 'schedule')} that would begin runs over it again: {names}"
     them = f"{count(sizes.files, 'file')} of {data_size(sizes.bytes)}"
-    if found.unwritten:
-        them += f" and {count(found.unwritten, 'file')} that no stage has written down"
     if found.with_files:
         yield f"  {them} in the archive, as far as no other dataset has them"
-    elif sizes.files or found.unwritten:
+    elif sizes.files:
         yield f"  not its {them}: others may use the archive {found.archive}"
         yield "    --files takes out what no dataset here has"
 

@@ -2,7 +2,7 @@
 What a dataset holds in the entity store: how much it is, whose it is, which files it has, and taking all of it out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +30,16 @@ class Sizes:
     bytes: int = 0
 
 
-def sizes(store: EntityStore, dataset: str) -> Sizes:
+def sizes(store: EntityStore, dataset: str, files: Mapping[str, int | None]) -> Sizes:
     """
     How much a dataset holds. Reads all of it.
+
+    Args:
+        files: such as it has, too, though nobody may have written them down: bytes by content hash, None where unknown.
     """
-    rows = _read(store, dataset, "sizes", {"documents": _DOCUMENTS})
-    return Sizes(*rows[0]) if rows else Sizes()
+    values = {"documents": _DOCUMENTS, "hashes": list(files), "sizes": list(files.values())}
+    rows = _read(store, dataset, "sizes", values)
+    return Sizes(*rows[0]) if rows else Sizes(files=len(files), bytes=sum(size or 0 for size in files.values()))
 
 
 def origins(store: EntityStore, dataset: str) -> list[str]:

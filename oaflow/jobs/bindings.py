@@ -43,13 +43,14 @@ class Note:
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """
-    A file or folder of a source, as a crawl sees it. `path` is absolute; a folder has no content hash.
+    A file or folder of a source, as a crawl sees it. `path` is absolute; a folder has no content hash, and no size.
     """
 
     document: str
     path: bytes
     name: str
     content_hash: str | None
+    size: int | None
 
 
 @dataclass(frozen=True, slots=True)

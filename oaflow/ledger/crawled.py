@@ -186,6 +186,7 @@ def keep(
         "paths": [one.path for one in seen],
         "names": [one.name for one in seen],
         "hashes": [one.content_hash for one in seen],
+        "sizes": [one.size for one in seen],
         "unchanged": list(unchanged),
         "code": list(code),
     }

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import class_row
 
 from oaflow.errors import UsageError
 from oaflow.ledger.statements import sql
@@ -92,12 +92,12 @@ def left_behind(connection: Connection[Any], dataset: str) -> LeftBehind:
         return found
 
 
-def crawled_hashes(connection: Connection[Any], dataset: str) -> set[str]:
+def crawled_files(connection: Connection[Any], dataset: str) -> dict[str, int | None]:
     """
-    The content hashes of the files that crawls of a dataset have met, also of such as no stage has written down.
+    The files that crawls of a dataset have met, also such as no stage has written down: how many bytes each has, by its
+    content hash; None: that is not known.
     """
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        return set(cursor.execute(sql("crawled_hashes"), {"dataset": dataset}))
+    return dict(connection.execute(sql("crawled_files"), {"dataset": dataset}).fetchall())
 
 
 def in_hands(connection: Connection[Any], dataset: str, silent: float) -> int:

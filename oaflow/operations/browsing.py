@@ -19,7 +19,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from oaflow.entities.holdings import Sizes, sizes
 from oaflow.entities.store import EntityStore
 from oaflow.errors import EnvironmentProblem, OaflowError, UsageError
-from oaflow.ledger.deletions import LastRun, last_runs
+from oaflow.ledger.deletions import LastRun, crawled_files, last_runs
 from oaflow.ledger.failures import Cluster, Failure, clusters, failures
 from oaflow.ledger.pages import (
     EndedJob,
@@ -409,8 +409,10 @@ def sizes_of(desk: Desk, found: Iterable[tuple[str, LastRun | None]]) -> list[Sh
     address = desk.settings.entities_uri or desk.database.address.uri
 
     def measured(name: str) -> Sizes:
+        with desk.connection() as made:
+            files = crawled_files(made, name)
         with EntityStore(address, application_name="oaflow web", patience=_PATIENCE) as store:
-            return sizes(store, name)
+            return sizes(store, name, files)
 
     shown: list[ShownDataset] = []
     patience = _GLANCE

@@ -97,8 +97,7 @@ class Holdings:
     """
     What is to be deleted. `schedules` are those that begin runs over it, by name; `others` are those who said something
     about its entities and are no stage of oaflow's; `archive` is the archive that its files are in, and `with_files`
-    whether they go, too; `unwritten` is how many files were crawled and written down by no stage, as where they failed
-    before.
+    whether they go, too.
     """
 
     dataset: str
@@ -108,7 +107,6 @@ class Holdings:
     others: tuple[str, ...]
     archive: str
     with_files: bool
-    unwritten: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +183,10 @@ def delete(
 
 
 def _datasets(made: Connection[Any], store: EntityStore) -> list[Dataset]:
-    stored, runs, deleting = set(store.datasets()), ledger.last_runs(made), set(ledger.in_deletion(made))
+    runs, deleting = ledger.last_runs(made), set(ledger.in_deletion(made))
     return [
-        Dataset(name, holdings.sizes(store, name) if name in stored else Sizes(), runs.get(name), name in deleting)
-        for name in sorted({*stored, *runs, *deleting})
+        Dataset(name, holdings.sizes(store, name, ledger.crawled_files(made, name)), runs.get(name), name in deleting)
+        for name in sorted({*store.datasets(), *runs, *deleting})
     ]
 
 
@@ -205,16 +203,14 @@ def _holdings(
         for origin in holdings.origins(store, dataset)
         if origin != "oaflow" and origin.partition("/")[0] not in pipelines
     ]
-    crawled = ledger.crawled_hashes(made, dataset)
     return Holdings(
         dataset,
-        holdings.sizes(store, dataset),
+        holdings.sizes(store, dataset, ledger.crawled_files(made, dataset)),
         ledger.left_behind(made, dataset),
         tuple(ledger.schedules_of(made, dataset)),
         tuple(others),
         archive_of(settings).options.where,
         with_files,
-        len(crawled.difference(holdings.hashes(store, dataset))),
     )
 
 

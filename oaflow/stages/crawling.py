@@ -127,8 +127,10 @@ class _Memory:
             self._past.end([os.fsencode(os.path.realpath(place)).rstrip(b"/") for place in source], self._shut)
 
     def _sighting(self, entry: Entry, seen: Seen | None) -> Sighting:
-        content_hash = None if seen is None else seen.content_hash
-        return Sighting(document_id(self._job.dataset, entry.path), entry.path, cleaned(_name(entry)), content_hash)
+        document, name = document_id(self._job.dataset, entry.path), cleaned(_name(entry))
+        if seen is None or seen.content_hash is None:
+            return Sighting(document, entry.path, name, None, None)
+        return Sighting(document, entry.path, name, seen.content_hash, seen.size)
 
 
 def _is_there(entry: Entry, seen: Seen | None) -> bool:

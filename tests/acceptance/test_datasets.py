@@ -186,10 +186,13 @@ def test_files_that_failed_before_anybody_wrote_them_down_are_named_and_go_too(c
     (cli.folder / "early.yml").write_text(json.dumps({"pipeline": "early", "stages": early}))
     assert cli("run", "early.yml", "-d", "doomed", "--workers", "1").code == 1
 
+    listed = cli("datasets", "--json").json
     asked = cli("delete", "-d", "doomed")
     done = cli("delete", "-d", "doomed", "--yes", "--json")
 
-    assert "0 files of 0 B and 1 file that no stage has written down in the archive" in " ".join(asked.err.split())
+    size = len(f"the {CANARY} is ill")
+    assert (listed["documents"], listed["files"], listed["bytes"]) == (0, 1, size)
+    assert f"1 file of {size} B in the archive" in " ".join(asked.err.split())
     assert (done.code, done.json["files"]) == (0, 1), done.err
     archive = cli.folder / "home" / "archive"
     assert not [file for file in archive.rglob("*") if file.is_file()]
