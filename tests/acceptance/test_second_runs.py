@@ -616,7 +616,11 @@ def test_a_folder_that_is_known_is_not_written_again_and_one_that_comes_back_is(
     with psycopg.connect(house.database, autocommit=True) as connection:
         connection.execute("UPDATE oaflow.crawled SET done = NULL WHERE name = 'folder/left'")
         connection.execute("UPDATE oaflow.crawled SET done = '{crawl=old}' WHERE name = 'folder/sub'")
+        connection.execute("UPDATE oaflow.crawled SET size = NULL")  # as an older program left it
     assert house.run().unchanged == 2
+    with psycopg.connect(house.database) as connection:
+        sizes = dict(connection.execute("SELECT name, size FROM oaflow.crawled").fetchall())
+    assert {name: size for name, size in sizes.items() if size} == {"folder/left/a.txt": 3, "folder/sub/deep/b.txt": 3}
     again = house.folders()
     assert {name for name in written if again[name] == back[name]} == {"folder", "deep"}
     house.run(force=True)
