@@ -112,7 +112,8 @@ class _Memory:
         if self._past is None:
             return
         there = [each for each in group if _is_there(*each)]
-        unread = [each for each in group if not _is_there(*each)]
+        # A link in the place of a file is none that could not be read: that file is gone.
+        unread = [each for each in group if not _is_there(*each) and each[0].kind != "skipped"]
         if there:
             verdicts = [Verdict(seen.unchanged, seen.why, seen.begun) if seen else Verdict() for _, seen in there]
             self._past.keep([self._sighting(*each) for each in there], verdicts)

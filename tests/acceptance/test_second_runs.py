@@ -627,6 +627,16 @@ def test_a_folder_that_is_known_is_not_written_again_and_one_that_comes_back_is(
     assert not set(house.folders().values()) & set(again.values())
 
 
+def test_a_file_in_whose_place_a_link_is_now_is_gone(house: House) -> None:
+    house.put({"a.txt": "ANNA", "b.txt": "b"})
+    house.run()
+    (house.folder / "a.txt").unlink()
+    (house.folder / "a.txt").symlink_to("b.txt")
+
+    assert house.run(prune=True).gone == 1
+    assert "ANNA" not in str(house.holds())
+
+
 @pytest.mark.parametrize("mark", ["", "marked"])
 def test_a_second_run_whose_workers_are_killed_leaves_what_a_first_one_would_leave(house: House, mark: str) -> None:
     # With the mark what has not changed begins at a later stage.
