@@ -8,6 +8,7 @@ OAFLOW_STREAM=YIELDSxKILLS asks for more than the few of CI.
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from typing import Any
 
@@ -71,8 +72,10 @@ def test_a_long_stream_hands_over_each_position_once_however_often_it_is_killed(
     pipeline = pouring(cli, "long", stages)
     cli.environment |= {"OAFLOW_EXECUTORS": "1", "OAFLOW_DEEP": str(DEEP)}
     began = time.monotonic()
-    worker = started(cli.start("worker"))
-    running = started(cli.start("run", pipeline, "-d", "demo"))
+    # Nobody reads what they print in hours, and a pipe that is full would stop them.
+    silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    worker = started(cli.with_streams(("worker",), **silent))
+    running = started(cli.with_streams(("run", pipeline, "-d", "demo"), **silent))
     course = Course(cli, worker.pid)
 
     killed = 0
