@@ -38,9 +38,9 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class Crawling:
     """
-    A run as its crawl sees it. `stages` are digests of what decides there what becomes of a document; `dated` says
-    whether an attempt at this crawl has begun before, `before` whether there was another crawl; `first` is how many
-    jobs of it are taken.
+    A run as its crawl sees it. `stages` are digests of what decides there what becomes of a document; `since` is when
+    the first attempt at this crawl began, by the clock of the entity store, None: this is the first; `before` says
+    whether there was another crawl; `first` is how many jobs of it are taken.
     """
 
     dataset: str
@@ -48,7 +48,7 @@ class Crawling:
     force: bool
     first: int | None
     stages: Mapping[str, str]
-    dated: bool
+    since: datetime | None
     before: bool
 
 
@@ -275,7 +275,7 @@ def latest_runs(connection: Connection[Any], dataset: str) -> list[str]:
     """
     The latest run of each pipeline that a dataset had.
     """
-    return _texts(connection, "latest_runs", {"dataset": dataset})
+    return _texts(connection, "last_runs", {"dataset": dataset})
 
 
 def in_files(
@@ -316,6 +316,13 @@ def drop(connection: Connection[Any], run: str, documents: Collection[str]) -> N
     Forgets files and folders of the pipeline and dataset of a run.
     """
     connection.execute(sql("drop_crawled"), {"run": run, "documents": list(documents)})
+
+
+def became_folders(connection: Connection[Any], run: str) -> list[str]:
+    """
+    Files that earlier runs of a pipeline and dataset had, and that the crawl of this one met as folders.
+    """
+    return _texts(connection, "became_folders", {"run": run})
 
 
 def mark_settled(connection: Connection[Any], run: str, gone: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 What a run does again, and what not: what its crawl asks for, and what comes of its end.
 """
 
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -50,12 +50,20 @@ class KnownFiles:
         now: that run.
         plan: by which it routes.
         code: the version of each stage's code, as far as it can be told here.
+        withdraw: takes out what was said of some documents before this crawl.
     """
 
     def __init__(
-        self, connection: Connection[Any], run: str, now: Crawling, plan: BoundPlan, code: Mapping[str, str]
+        self,
+        connection: Connection[Any],
+        run: str,
+        now: Crawling,
+        plan: BoundPlan,
+        code: Mapping[str, str],
+        withdraw: Callable[[Sequence[str]], None],
     ) -> None:
         self._connection, self._run, self._now, self._plan, self._code = connection, run, now, plan, code
+        self._withdraw = withdraw
         self._changes: dict[str, _Change] = {}
 
     def judge(self, seen: Sequence[Sighting]) -> list[Verdict]:
@@ -66,6 +74,13 @@ class KnownFiles:
         if not now.before:
             return [Verdict() for _ in seen]
         found = ledger.known(self._connection, now.dataset, now.pipeline, [one.document for one in seen])
+        # A file in the place of a folder, or the other way round, has its id. What both say together is no entity.
+        if turned := [
+            one.document
+            for one in seen
+            if (known := found.get(one.document)) and (known.content_hash is None) != (one.content_hash is None)
+        ]:
+            self._withdraw(turned)
         self._learn({one.ran for one in found.values()})
         verdicts = {one.document: self._verdict(found.get(one.document), one) for one in seen}
         verdicts |= self._begun_later({
@@ -234,10 +249,16 @@ def past_of(address: str, store: IndexedStore, run: str) -> Generator[KnownFiles
         if found is None:
             yield None
             return
-        if not found.dated:
-            ledger.begin_crawl(connection, run, store.clock())
+        since = found.since
+        if since is None:
+            ledger.begin_crawl(connection, run, since := store.clock())
         bound = bound_plan(connection, wanted_run(connection, run))
-        yield KnownFiles(connection, run, found, bound, code_of(bound, bound.stages if found.before else bound.start))
+        code = code_of(bound, bound.stages if found.before else bound.start)
+
+        def withdraw(documents: Sequence[str]) -> None:
+            store.withdraw(found.dataset, _origins(connection, store, run), documents, since)
+
+        yield KnownFiles(connection, run, found, bound, code, withdraw)
 
 
 def code_of(plan: BoundPlan, stages: Iterable[str]) -> dict[str, str]:
@@ -281,6 +302,8 @@ def settle(connection: Connection[Any], store: IndexedStore, run: str) -> None:
                 store.withdraw(found.dataset, own, ledger.lost_children(connection, run, files))
                 store.withdraw(found.dataset, said_anew, ledger.reported(connection, run, files), found.since)
             after = done[-1][0]
+        if turned := ledger.became_folders(connection, run):  # what was in it, where it was an archive
+            store.withdraw(found.dataset, own, ledger.lost_children(connection, run, turned))
         gone = ledger.gone(connection, run) if found.covered else []
         for start in range(0, len(gone) if found.prune else 0, _FILES_AT_ONCE):
             lost = [one.document for one in gone[start : start + _FILES_AT_ONCE]]

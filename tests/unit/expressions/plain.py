@@ -237,6 +237,7 @@ FUNCTIONS = {
     "contains": on_texts(str.__contains__),
     # Of letters, digits and blanks RE2 means those of ASCII.
     "matches": lambda value, pattern: any(re.search(str(pattern), text, re.ASCII) for text in texts(value)),
+    "list": list,
     "lower": lower,
     "number": number,
     "wrapped": wrapped,
@@ -258,6 +259,18 @@ class Wrapping(ast.NodeTransformer):
 
     def visit_Tuple(self, node: ast.Tuple) -> Any:
         return self.visit_List(ast.List(node.elts, ast.Load()))
+
+    def visit_Compare(self, node: ast.Compare) -> Any:
+        # What has no hash is in no set, and may be looked for there.
+        self.generic_visit(node)
+        among = zip(node.ops, node.comparators, strict=True)
+        node.comparators = [
+            ast.Call(ast.Name("list", ast.Load()), [other], [])
+            if isinstance(op, ast.In | ast.NotIn) and isinstance(other, ast.Set)
+            else other
+            for op, other in among
+        ]
+        return node
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
         return ast.Call(ast.Name("at", ast.Load()), [self.visit(node.value), node.slice], [])

@@ -315,7 +315,7 @@ def test_mistakes_of_a_pipeline_are_shown_as_check_shows_them():
         ({"jobs": 3}, "`jobs` is no list of jobs"),
         (
             {"jobs": [{"context": {"a": object()}}]},
-            "job 1 of those given cannot be sent: payload holds a value",
+            "job 1 of those given cannot be sent: payload.context.a holds a value",
         ),
         ({"jobs": [{"context": {"a": [1.5, math.nan]}}]}, r"payload.context.a\[1\] holds NaN"),
         ({"jobs": [[], [{"schema": "Email", "properties": {"title": "\0"}}]]}, r"properties.title.* holds a NUL"),
