@@ -69,8 +69,11 @@ class Resting:
         """
         passage = held.passage
         look = self._pressure.handed(passage.plan, passage.id, held.stage.name, jobs)
-        if self._stopped or not (look or passage.state == "paused"):
+        if not (look or passage.state == "paused"):
             self._acknowledge(held, position)
+            return
+        if self._stopped:
+            self._break_off(held)
             return
         self._waiting.setdefault(held.row.id, _Waiting(held)).positions.append(position)
         self._begin()
@@ -125,7 +128,7 @@ class Resting:
 
     def stop(self) -> None:
         """
-        Nothing rests any more: what does is broken off, as it would not come to its end now.
+        Nothing rests any more: what does, or would, is broken off, as it would not come to its end now.
         """
         self._stopped = True
         if self._watch is not None:
