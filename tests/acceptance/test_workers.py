@@ -230,11 +230,12 @@ def test_what_waits_in_a_busy_worker_is_done_by_one_that_is_free(cli: Command, s
     go = cli.folder / "go"
     stages = {"source": {"with": {"count": 2}, "next": "waits"}, "waits": {"with": {"file": str(go)}}}
     running = started(cli.start("run", cli.pipeline("slow", stages), "-d", "demo", "--workers", "0", "--json"))
-    until(lambda: len(query(cli, "SELECT 1 FROM procrastinate_jobs WHERE status = 'doing'")) == 2)
+    waiting = "FROM procrastinate_jobs WHERE status = 'doing' AND task_name ~ 'waits'"  # not their source
+    until(lambda: len(query(cli, f"SELECT 1 {waiting}")) == 2)
 
     second = started(program(cli, "-m", "impatient_worker"))
     # One each, as the first cannot have ended.
-    at_work = "SELECT count(DISTINCT worker_id)::int FROM procrastinate_jobs WHERE status = 'doing'"
+    at_work = f"SELECT count(DISTINCT worker_id)::int {waiting}"
     until(lambda: query(cli, at_work) == [(2,)])
     go.touch()
 
