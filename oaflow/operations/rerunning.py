@@ -196,7 +196,10 @@ def _because(told: Rerun) -> str:
 
 def _instead(told: Rerun) -> str:
     run = told.run
-    return f"oaflow run {run.pipeline} -d {run.dataset} --force   does all again, from the beginning on"
+    again = f"oaflow run {run.pipeline} -d {run.dataset}"
+    if run.state == "cancelled" and not told.newer:
+        return f"{again}   does what the cancelled run had not come to"
+    return f"{again} --force   does all again, from the beginning on"
 
 
 def chosen(steps: Sequence[Ended], choice: Choice) -> list[Ended]:
