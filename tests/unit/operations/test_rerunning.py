@@ -1,11 +1,19 @@
 """
-Which jobs of a run are done again.
+Which jobs of a run are done again, and what is said to type where there are none.
 """
+
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from oaflow.ledger.reruns import Ended
-from oaflow.operations.rerunning import Choice, chosen, is_older
+from oaflow.operations.rerunning import (
+    Choice,
+    _instead,  # pyright: ignore[reportPrivateUsage]
+    chosen,
+    is_older,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,3 +56,17 @@ def test_all_that_is_asked_for_holds_of_what_is_chosen() -> None:
     assert str(Choice("analyze", True, "e.id", ("extract", "1"))) == (
         "--stage analyze --failed --where 'e.id' --older-than extract=1"
     )
+
+
+@pytest.mark.parametrize(
+    ("state", "newer", "typed"),
+    [
+        ("finished", 0, "oaflow run ingest -d d --force"),
+        ("cancelled", 0, "oaflow run ingest -d d"),
+        ("cancelled", 3, "oaflow run ingest -d d --force"),
+    ],
+)
+def test_of_a_cancelled_run_a_plain_one_does_what_is_left(state: str, newer: int, typed: str):
+    told: Any = SimpleNamespace(run=SimpleNamespace(state=state, pipeline="ingest", dataset="d"), newer=newer)
+
+    assert _instead(told).partition("   ")[0] == typed
