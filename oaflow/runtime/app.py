@@ -4,7 +4,8 @@ The procrastinate App of oaflow: `oaflow.app`, also for `PROCRASTINATE_APP=oaflo
 Public hooks of procrastinate only: a subclass of App with a job manager of its own.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import procrastinate
@@ -35,15 +36,17 @@ class FlowApp(procrastinate.App):
     An App whose workers also run stages.
     """
 
-    def __init__(self, connector: procrastinate.PsycopgConnector, **options: Any) -> None:
+    def __init__(
+        self, connector: procrastinate.PsycopgConnector, *, address: Callable[[], str], **options: Any
+    ) -> None:
         super().__init__(connector=connector, **options)
-        self.flow = self.job_manager = FlowJobManager(connector, plain_tasks=self._plain_tasks, listener=_listener)
+        self.flow = self.job_manager = FlowJobManager(connector, plain_tasks=self._plain_tasks, address=address)
 
     def _plain_tasks(self) -> list[str]:
         return [str(name) for name in self.tasks]
 
 
-def make_app(conninfo: Any = statements_address, *, size: int = 4) -> FlowApp:
+def make_app(conninfo: str | Callable[[], str] = statements_address, *, size: int = 4) -> FlowApp:
     """
     Make an App. Nothing is read or opened before the app is.
 
@@ -51,27 +54,26 @@ def make_app(conninfo: Any = statements_address, *, size: int = 4) -> FlowApp:
         conninfo: the address, or a function that finds it when the app is opened.
         size: connections at most.
     """
-    return FlowApp(_connector(conninfo, min_size=1, max_size=size))
-
-
-def _connector(conninfo: Any, *, min_size: int, max_size: int) -> procrastinate.PsycopgConnector:
-    return procrastinate.PsycopgConnector(
-        conninfo=conninfo,
+    connector = procrastinate.PsycopgConnector(
+        conninfo=conninfo,  # pyright: ignore
         pool_factory=lean_pool,
-        min_size=min_size,
-        max_size=max_size,
+        min_size=1,
+        max_size=size,
         configure=_configure,
         kwargs={"application_name": "oaflow worker", "connect_timeout": 5, "keepalives_idle": 30},
     )
+    return FlowApp(connector, address=partial(_listening_address, conninfo))
 
 
 def _configure(connection: Any) -> Awaitable[None] | None:
     return (unprepared if Settings().pool_uri else autocommit)(connection)
 
 
-def _listener() -> procrastinate.PsycopgConnector | None:
+def _listening_address(conninfo: str | Callable[[], str]) -> str:
     # A pooler in transaction mode keeps no session, and so hears nothing.
-    return _connector(database_address, min_size=0, max_size=1) if Settings().pool_uri else None
+    if Settings().pool_uri:
+        return database_address()
+    return conninfo if isinstance(conninfo, str) else conninfo()
 
 
 app = make_app()

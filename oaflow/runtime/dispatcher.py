@@ -401,11 +401,11 @@ class Dispatcher:
 
     # -- what is heard ----------------------------------------------------------------------------------------------
 
-    def heard(self, channel: str, notification: Mapping[str, Any]) -> None:
+    def heard(self, notifications: Sequence[Mapping[str, Any]]) -> None:
         """
-        A notification of the database arrived.
+        Notifications of runs arrived.
         """
-        if channel == "oaflow":
+        for notification in notifications:
             passage = self._passages.get(str(notification.get("run")))
             if passage is not None and notification.get("event") == "run.cancelled":
                 passage.state = "cancelled"
@@ -413,9 +413,14 @@ class Dispatcher:
                 self._lanes.changed()
             if notification.get("event") == "task.asked":
                 self._passages.ask(str(notification.get("task")))
+        if notifications:
             self._claiming.changed()
-        else:
-            self._claiming.due()
+
+    def due(self) -> None:
+        """
+        There may be something to claim now.
+        """
+        self._claiming.due()
 
     def missed(self) -> None:
         """

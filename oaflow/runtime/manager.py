@@ -7,13 +7,13 @@ runs stages too.
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import orjson
 from procrastinate import connector, exceptions, jobs, manager
 
+from oaflow.ledger.listening import Notice, listen
 from oaflow.ledger.plain import claim_plain, drop_queueing_lock
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.runtime.dispatcher import Dispatcher
@@ -22,6 +22,7 @@ from oaflow.runtime.options import Options
 log = logging.getLogger(__name__)
 
 BUILTIN = "procrastinate.builtin_tasks."
+CHANNEL = "oaflow"  # of what is notified of runs
 
 # That a claim of plain tasks may take: procrastinate's Worker looks only between two of them whether it is to stop, so
 # with a database that is away it would go on for ever. What comes of one that is left the heart gives back.
@@ -35,7 +36,7 @@ class FlowJobManager(manager.JobManager):
     Args:
         connector: of the app.
         plain_tasks: gives the names of the app's tasks.
-        listener: makes what is listened over, where that is not `connector`; it is opened and closed here.
+        address: finds the address of the database to listen at, which a pooler before it does not hear.
     """
 
     def __init__(
@@ -43,10 +44,10 @@ class FlowJobManager(manager.JobManager):
         connector: connector.BaseConnector,
         *,
         plain_tasks: Callable[[], Sequence[str]],
-        listener: Callable[[], connector.BaseAsyncConnector | None] = lambda: None,
+        address: Callable[[], str],
     ) -> None:
         super().__init__(connector)
-        self._plain_tasks, self._listener = plain_tasks, listener
+        self._plain_tasks, self._address = plain_tasks, address
         self.options: Options | None = None
         self.dispatcher: Dispatcher | None = None
         self._wire = Wire(self._pool)
@@ -153,53 +154,50 @@ class FlowJobManager(manager.JobManager):
         loop = asyncio.get_running_loop()
         again: asyncio.TimerHandle | None = None
 
-        async def heard(*, channel: str, payload: str) -> None:
+        async def heard(notices: Sequence[Notice]) -> None:
             nonlocal again
-            notification = _parse(payload)
             if self.dispatcher is not None:
-                self.dispatcher.heard(channel, notification)
-            if channel == "oaflow" or (notification.get("type") == "job_inserted" and not self._has_plain_tasks()):
-                return
-            await on_notification(channel=channel, notification=notification)  # pyright: ignore[reportArgumentType]
-            # The worker clears its wake-up after an empty fetch; a notification that came during it would wait for the
-            # next poll, 5 s (3 of 380 jobs, measured): so the last of them is repeated once.
-            if again is not None:
-                again.cancel()
-            again = loop.call_later(
-                0.05,
-                lambda: loop.create_task(on_notification(channel=channel, notification=notification)),  # pyright: ignore
-            )
+                self.dispatcher.heard([_parse(notice) for notice in notices if notice.channel == CHANNEL])
+                if any(notice.channel != CHANNEL for notice in notices):
+                    self.dispatcher.due()
+            told = self._of_plain_tasks(notices)
+            for each in told:
+                await tell(*each)
+            if told:
+                # The worker clears its wake-up after an empty fetch; a notification that came during it would wait for
+                # the next poll, 5 s (3 of 380 jobs, measured): so the last of them is repeated once.
+                if again is not None:
+                    again.cancel()
+                again = loop.call_later(0.05, lambda: asyncio.ensure_future(tell(*told[-1])))
 
-        channels = ["oaflow", *manager.get_channel_for_queues(None)]
-        delay = 0.5
-        listener = self._listener()
-        if listener is not None:
-            await listener.open_async()
+        async def tell(channel: str, notification: Any) -> None:
+            await on_notification(channel=channel, notification=notification)
+
+        def missed() -> None:
+            if self.dispatcher is not None:
+                self.dispatcher.missed()
+
         try:
-            while True:
-                try:
-                    await (listener or self.connector).listen_notify(on_notification=heard, channels=channels)  # pyright: ignore
-                except (exceptions.ConnectorException, OSError) as problem:
-                    log.warning("listening again: %s", problem)
-                if self.dispatcher is not None:
-                    self.dispatcher.missed()
-                await asyncio.sleep(delay * (0.5 + random.random()))
-                delay = min(delay * 2, 5.0)
+            await listen(self._address, [CHANNEL, *manager.get_channel_for_queues(None)], heard, missed)
         except asyncio.CancelledError:
             if self.dispatcher is not None:
                 self.dispatcher.stop_claiming()
             raise
-        finally:
-            if listener is not None:
-                await listener.close_async()
 
-    def _has_plain_tasks(self) -> bool:
-        return any(not name.startswith((BUILTIN, "builtin:")) for name in self._plain_tasks())
+    def _of_plain_tasks(self, notices: Sequence[Notice]) -> list[tuple[str, dict[str, Any]]]:
+        """
+        What procrastinate's Worker is to be told. Of jobs that were inserted the last is enough: it asks what there is.
+        """
+        if all(name.startswith((BUILTIN, "builtin:")) for name in self._plain_tasks()):
+            return []
+        parsed = [(notice.channel, _parse(notice)) for notice in notices if notice.channel != CHANNEL]
+        inserted = [each for each in parsed if each[1].get("type") == "job_inserted"]
+        return [each for each in parsed if each not in inserted] + inserted[-1:]
 
 
-def _parse(payload: str) -> dict[str, Any]:
+def _parse(notice: Notice) -> dict[str, Any]:
     try:
-        found = orjson.loads(payload)
+        found = orjson.loads(notice.payload)
     except orjson.JSONDecodeError:
         return {}
     return found if isinstance(found, dict) else {}
