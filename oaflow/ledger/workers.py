@@ -5,7 +5,7 @@ Who works, what they can run, and what waits for somebody who can.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from psycopg import Connection
 from psycopg.rows import class_row, tuple_row
@@ -140,6 +140,25 @@ class Hand:
     stage: str
     jobs: int
     priority: int
+
+
+class Connections(NamedTuple):
+    """
+    How many connections the server has, and how many it allows to those who are not superusers.
+    """
+
+    used: int
+    most: int
+
+
+def connections(connection: Connection[Any]) -> Connections:
+    """
+    Read the connections of the whole server, whichever programs and databases they are of.
+    """
+    with connection.cursor(row_factory=class_row(Connections)) as cursor:
+        found = cursor.execute(sql("connections")).fetchone()
+    assert found is not None
+    return found
 
 
 def hands(connection: Connection[Any], workers: Iterable[int]) -> list[Hand]:

@@ -29,7 +29,7 @@ from oaflow.settings import Settings
 if TYPE_CHECKING:
     from oaflow.ledger.schedules import Schedule
     from oaflow.ledger.webhooks import Webhook
-    from oaflow.ledger.workers import Worker
+    from oaflow.ledger.workers import Connections, Worker
     from oaflow.postgres import Address
 
 Level = Literal["fine", "note", "problem"]
@@ -46,6 +46,9 @@ _LATE = 60.0
 
 # Seconds that a collector may take to be reached.
 _CONNECT = 3.0
+
+# Of the connections that the server allows: with more than this share there are soon too few.
+_MANY_CONNECTIONS = 0.8
 
 # Days after which a backup is old.
 _OLD_BACKUP = 7
@@ -177,7 +180,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     from oaflow.ledger.runs import OPEN_STATES, recent_runs
     from oaflow.ledger.schedules import schedules
     from oaflow.ledger.webhooks import webhooks
-    from oaflow.ledger.workers import workers
+    from oaflow.ledger.workers import connections, workers
     from oaflow.operations.databases import database
     from oaflow.operations.states import bound_plan
     from oaflow.operations.waits import staff_of, waiting_of
@@ -195,6 +198,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
                     "note", "indexes", f"not there: {', '.join(state.indexes)}; claims are slower", "oaflow db migrate"
                 )
             yield from _entities(settings, opened.address)
+            yield _connections(connections(made))
             live = workers(made, settings.dead_after)
             for one in live:
                 yield Finding(
@@ -297,6 +301,14 @@ def _webhooks(webhooks: "Iterable[Webhook]", settings: Settings) -> Iterator[Fin
             keys_of(settings.webhook_secret)
         except WebhookSecretError as error:
             yield Finding("problem", "webhook", str(error), error.help)
+
+
+def _connections(found: "Connections") -> Finding:
+    text = f"{found.used} of {found.most} that the server allows"
+    if found.used <= _MANY_CONNECTIONS * found.most:
+        return Finding("fine", "connections", text)
+    help = "raise max_connections of the server, or put a pooler before it   (OAFLOW_POOL_URI)"
+    return Finding("note", "connections", f"{text}; when there are no more, workers wait and commands fail", help)
 
 
 def _backup(settings: Settings, now: float) -> Finding:

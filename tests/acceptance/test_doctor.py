@@ -1,13 +1,17 @@
 """
-`doctor` where all is well, where an index is not there, and where followthemoney is another than oaflow was made for.
+`doctor` where all is well, where an index is not there, where connections are few, and where followthemoney is
+another than oaflow was made for.
 """
 
+import contextlib
 import json
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import psycopg
 
+from oaflow.postgres.server import Server
 from oaflow.schemata import FOLLOWTHEMONEY
 from tests.acceptance.conftest import Command
 
@@ -75,3 +79,20 @@ def test_another_followthemoney_than_the_package_was_made_for_is_named(cli: Comm
     assert f"differs from {FOLLOWTHEMONEY}," in line
     assert line.endswith("in Person, Robot, Thing, Vessel")
     assert f"help: pip install followthemoney=={FOLLOWTHEMONEY}" in result.out
+
+
+def test_a_server_with_few_connections_left_is_named(cli: Command, shared_folder: Path) -> None:
+    with Server(shared_folder / "crowded", settings={"max_connections": "23"}) as server:
+        cli.environment["OAFLOW_DB_URI"] = server.address.uri
+        assert cli("db", "migrate").code == 0
+        (before,) = [line for line in cli("doctor").out.splitlines() if " connections " in line]
+        with contextlib.ExitStack() as stack:
+            for _ in range(16):
+                stack.enter_context(psycopg.connect(server.address.uri))
+            crowded = [json.loads(line) for line in cli("doctor", "--json").out.splitlines()]
+
+    assert before.startswith("✓")
+    (found,) = [finding for finding in crowded if finding["what"] == "connections"]
+    assert found["level"] == "note"
+    assert "of 20 that the server allows" in found["text"]  # three are for superusers
+    assert "OAFLOW_POOL_URI" in found["help"]
