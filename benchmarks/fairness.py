@@ -27,6 +27,7 @@ def measure(size: Size, rounds: int) -> Report:
         for _ in range(rounds):
             address = place.database("fair")
             with worker(place, address, executors=executors_of_all_cores()):
+                _seconds(address, plan)  # until its executors are there
                 alone.append(_seconds(address, plan))
                 begin(address, plan, ROWS[size])
                 time.sleep(2)  # until the large run has filled what there is to fill

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from oaflow.operations.datasets import list_datasets as list_datasets
     from oaflow.operations.finding import Found as Found
     from oaflow.operations.finding import NoSuchDatasetError as NoSuchDatasetError
+    from oaflow.operations.finding import NoWordError as NoWordError
     from oaflow.operations.finding import entities as entities
     from oaflow.operations.finding import search as search
     from oaflow.operations.following import Event as Event
@@ -116,6 +117,7 @@ _HOMES = {
     "Limited": "oaflow.operations.limiting",
     "Missing": "oaflow.entities.search",
     "NoSuchDatasetError": "oaflow.operations.finding",
+    "NoWordError": "oaflow.operations.finding",
     "NoSuchPipelineError": "oaflow.operations.programs",
     "NoSuchRunError": "oaflow.operations.states",
     "NoSuchScheduleError": "oaflow.operations.scheduling",

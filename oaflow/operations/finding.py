@@ -43,6 +43,15 @@ class NoSuchDatasetError(UsageError):
         super().__init__(f"there is no dataset {dataset!r}", help=close_to(dataset, known) or there)
 
 
+class NoWordError(UsageError):
+    """
+    There is nothing in a query that a document could have.
+    """
+
+    def __init__(self, query: str) -> None:
+        super().__init__(f"there is no word in {query!r} to search for", help="a word, or the beginning of one: invoi*")
+
+
 def search(dataset: str, words: str, *, limit: int = 20, settings: Settings | None = None) -> Found:
     """
     The documents of a dataset that have all of the words.
@@ -53,6 +62,7 @@ def search(dataset: str, words: str, *, limit: int = 20, settings: Settings | No
 
     Raises:
         NoSuchDatasetError: there is no such dataset.
+        NoWordError: there is nothing to search for.
     """
     known = or_environment(settings)
     with database(known) as opened, opened.connect() as made, _store(known, opened.address.uri) as store:
@@ -64,11 +74,14 @@ def search_in(made: "Connection[Any]", store: "EntityStore", dataset: str, words
     The same over what is open already.
     """
     from oaflow.entities.datasets import table_name
+    from oaflow.entities.query import terms
     from oaflow.entities.search import search as find
     from oaflow.entities.search import suggest
     from oaflow.entities.ways import ways
 
     table_name(dataset)
+    if not terms(words):
+        raise NoWordError(words)
     hits = find(made, dataset, words, limit=limit)
     if hits:
         before = ways(store, dataset, [hit.entity for hit in hits])

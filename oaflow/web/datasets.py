@@ -44,9 +44,11 @@ def search(request: Request) -> Response:
     with site.desk.connection() as made:
         names = [name for name, _ in browsing.datasets_of(made, site.desk.store)]
         dataset = asked or (names[0] if len(names) == 1 else None)
-        found, empty = None, False
+        found, empty, problem = None, False, None
         try:
             found = finding.search_in(made, site.desk.store, dataset, words, limit) if dataset and words else None
+        except finding.NoWordError as error:
+            problem = error
         except finding.NoSuchDatasetError:
             # It is offered where it has had runs, also such that wrote nothing.
             empty = dataset in names
@@ -60,6 +62,7 @@ def search(request: Request) -> Response:
         names=names[:1000],
         found=found,
         empty=empty,
+        problem=problem,
         cut=_LONGEST_QUERY if words != typed else None,
         limit=limit,
         most=MOST_HITS,

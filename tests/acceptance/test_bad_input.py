@@ -186,6 +186,11 @@ def test_without_any_run_it_says_how_to_start_one(cli: Command, command: str) ->
     refused(cli(command), 2, "there is no run yet", "oaflow run")
 
 
+@pytest.mark.parametrize("query", ["*", "?", '""', " ", "-"])
+def test_a_search_without_a_word_is_refused_and_not_said_to_find_nothing(cli: Command, query: str) -> None:
+    refused(cli("search", query, "-d", "demo"), 2, "there is no word in", "invoi*")
+
+
 @pytest.mark.parametrize("command", [["search", "x"], ["entities"]])
 def test_a_dataset_that_is_not_there_is_named(cli: Command, command: list[str]) -> None:
     refused(cli(*command, "-d", "nothing"), 2, "there is no dataset 'nothing'")

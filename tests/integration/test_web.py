@@ -335,6 +335,7 @@ def test_a_dataset_whose_runs_wrote_nothing_is_searched_without_an_error_and_no_
     shown = client.get("/search?q=canal&dataset=quiet")
     assert (shown.status_code, "The runs of quiet wrote nothing" in shown.text) == (200, True)
     assert client.get("/search?q=canal&dataset=nothing").status_code == 404
+    assert "There is no word in these letters" in client.get("/search?q=*&dataset=quiet").text
     long = client.get("/search?dataset=quiet&q=" + "+".join(["canals"] * 100)).text
     assert "Only the first 500 letters are looked for." in long
     assert f'value="{" ".join(["canals"] * 71)}"' in long
