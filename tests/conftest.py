@@ -67,6 +67,24 @@ def pytest_collection() -> Generator[None, object, object]:
     return collected
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Begin the slow tests first, each process with its share: one that began as the last would be waited for alone.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    rest = [item for item in items if not item.get_closest_marker("slow")]
+    # `--dist worksteal` gives each process as many of the list, in its order; then they take from each other.
+    each = -(-len(items) // processes)
+    items.clear()
+    for number in range(processes):
+        mine = slow[number::processes]
+        several = max(each - len(mine), 0)
+        items += [*mine, *rest[:several]]
+        del rest[:several]
+    items += rest
+
+
 def _place() -> Path:
     """
     Memory, where there is much of it and programs may be run there: a container has 64 MB, and may not.

@@ -23,7 +23,9 @@ def source(job: DatasetJob, *, count: int = 5, seconds: float = 0.0, turn: str |
     first = 0
     if turn is not None:
         first = int(Path(turn).read_text())
-        Path(turn).write_text(str(first + 1))
+        made = Path(f"{turn}.new")
+        made.write_text(str(first + 1))
+        made.replace(turn)  # as a whole: this process is killed at any moment
     for number in range(count):
         time.sleep(seconds)
         name = f"doc-{first}-{number}" if turn is not None else f"doc-{number}"

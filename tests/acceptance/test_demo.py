@@ -19,6 +19,7 @@ HITS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / ".venv" / "bin" / "oaflow").exists(), reason="no .venv here: make demo would make it")
 def test_the_demo_ends_with_a_summary_three_searches_and_three_commands(
     home: Path, tmp_path: Path, clean_environment: dict[str, str]

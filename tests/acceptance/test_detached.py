@@ -75,6 +75,7 @@ def test_workers_end_where_what_follows_the_run_and_the_server_are_both_gone(
     assert resumed.json["stages"]["work"]["done"] == JOBS
 
 
+@pytest.mark.slow
 def test_a_detached_run_goes_on_alone_is_held_and_ended_and_survives_the_kill_of_what_follows_it(
     private: Command, home: Path, until: Until, followers: list[int]
 ) -> None:

@@ -95,6 +95,7 @@ def test_a_command_without_json_is_named(offline: Command):
     assert plain.help == "oaflow schema --json-output status   (what it prints)"
 
 
+@pytest.mark.slow
 def test_commands_print_what_their_schema_says(cli: Command):
     seen = set[tuple[str, int]]()
 

@@ -289,6 +289,7 @@ def test_a_stream_whose_process_is_killed_hands_over_each_position_once(
     balanced(cli)
 
 
+@pytest.mark.slow
 def test_a_stream_that_differs_fails_with_the_first_position(cli: Command, started: Started, until: Until) -> None:
     (cli.folder / "turn").write_text("0")
     source = {"seconds": 0.05, "turn": str(cli.folder / "turn")}

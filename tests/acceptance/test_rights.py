@@ -20,6 +20,7 @@ TESTS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="for whom is not root the tests themselves run")
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv (util-linux) gives up what lets root read all")
 def test_the_tests_of_what_nobody_has_the_right_to_run_for_root_too(clean_environment: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from prov.model import ProvActivity, ProvDocument
 
 from oaflow.operations import reading, tracing
@@ -67,6 +68,7 @@ def step_of(passport: Passport, stage: str) -> Step:
     return next(step for step in passport.walk() if step.stage == stage)
 
 
+@pytest.mark.slow
 def test_a_document_is_traced_through_all_that_became_of_it_and_without_procrastinates_rows(cli: Command) -> None:
     (cli.folder / "way.yml").write_text(json.dumps({"pipeline": "way", "stages": stages(cli.folder)}))
     assert cli("run", "way.yml", "-d", "demo", "--workers", "1").code == 1

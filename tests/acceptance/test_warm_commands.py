@@ -105,6 +105,7 @@ def test_what_runs_on_may_lead_a_session(offline: Command) -> None:
             process.stdin.close()
 
 
+@pytest.mark.slow
 def test_it_is_started_again_by_who_comes_when_all_have_left(tmp_path: Path) -> None:
     said: list[int] = []
     before = set(psutil.Process().children())

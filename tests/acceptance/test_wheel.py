@@ -100,6 +100,7 @@ def below(folder: Path) -> set[str]:
     return {os.fsdecode(os.fsencode(path.relative_to(folder))) for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_the_wheel_alone_ingests_its_samples_in_an_empty_folder(installed: Command) -> None:
     where = subprocess.run(
         [sys.executable, "-c", "import oaflow; print(oaflow.__file__)"],

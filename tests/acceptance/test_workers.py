@@ -90,6 +90,7 @@ def test_a_worker_that_drains_for_longer_than_the_dead_are_silent_is_alive(
     assert query(hasty, "SELECT outcome FROM oaflow.hops WHERE stage = 'middle'") == [("done",)]
 
 
+@pytest.mark.slow
 def test_a_worker_holds_six_connections_and_one_for_each_process_that_writes_entities(
     cli: Command, started: Started, until: Until
 ) -> None:
@@ -233,7 +234,7 @@ def test_what_waits_in_a_busy_worker_is_done_by_one_that_is_free(cli: Command, s
     waiting = "FROM procrastinate_jobs WHERE status = 'doing' AND task_name ~ 'waits'"  # not their source
     until(lambda: len(query(cli, f"SELECT 1 {waiting}")) == 2)
 
-    second = started(program(cli, "-m", "impatient_worker"))
+    second = started(program(cli, "-m", "oaflow.runtime.worker"))
     # One each, as the first cannot have ended.
     at_work = f"SELECT count(DISTINCT worker_id)::int {waiting}"
     until(lambda: query(cli, at_work) == [(2,)])

@@ -16,6 +16,7 @@ MUTATIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)  # half a minute, where nothing else runs
 def test_no_interleaving_loses_or_doubles_what_is_collected(database: str):
     CollectMachine.address = database

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.chaos.crew import WORKER, Post, crew
 from tests.chaos.history import findings, read
@@ -33,6 +34,7 @@ RETURNING args #>> '{payload,context,oaflow,stage}', jsonb_path_query_array(args
 """
 
 
+@pytest.mark.slow
 def test_deleted_rows_are_named_and_hold_nothing_up(
     database: str, tmp_path: Path, clean_environment: dict[str, str]
 ) -> None:

@@ -46,6 +46,7 @@ def broken(connection: psycopg.Connection[Any], function: str, old: str, new: st
     return row[0]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)  # half a minute, where nothing else runs
 def test_no_interleaving_loses_or_doubles_a_handover(database: str):
     with psycopg.connect(database, autocommit=True) as connection:

@@ -2,6 +2,8 @@
 The long run with all kinds of harm, in short: `make chaos` is the long form.
 """
 
+import pytest
+
 from tests.chaos.harm import Pace
 from tests.chaos.long import play, table
 from tests.warm import Warm
@@ -18,6 +20,7 @@ HASTY = Pace(
 )
 
 
+@pytest.mark.slow
 def test_all_kinds_of_harm_lose_and_double_nothing(warm: Warm) -> None:
     outcome = play(faults=60, seconds=120.0, seed=7, pace=HASTY, warm=warm)
 

@@ -78,6 +78,7 @@ def pooler(database: str, shared_folder: Path) -> Iterator[Pooler]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_workers_go_through_a_pooler_and_hear_past_it(
     pooler: Pooler, database: str, tmp_path: Path, clean_environment: dict[str, str]
 ) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.chaos.crew import Post, crew
 from tests.chaos.history import findings, read
@@ -52,6 +53,7 @@ def pruning(uri: str) -> Iterator[list[int]]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_pruning_at_once_and_a_history_without_partitions_harm_no_run(
     database: str, tmp_path: Path, clean_environment: dict[str, str]
 ) -> None:

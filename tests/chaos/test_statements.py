@@ -53,6 +53,7 @@ def still_open(passage: Passage) -> int:
     return row[0] if row else 0
 
 
+@pytest.mark.slow
 def test_no_statement_that_is_cut_or_stalled_loses_or_doubles_anything(proxy: Proxy, post: Post, database: str) -> None:
     hold, go = post.orders / "hold-1", post.orders / "go"
     with crew(post, sys.executable, "-m", "tests.chaos.hasty_worker", "--executors", "2", count=2) as workers:

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.acceptance.conftest import Command
 from tests.acceptance.test_processes import executors_of
@@ -26,6 +27,7 @@ MARKED = f"SELECT count(*) FROM oaflow.hops WHERE mark = '{MARK}'"
 UNMARKED = "SELECT count(*) FROM oaflow.hops WHERE outcome = 'done' AND mark IS NULL"
 
 
+@pytest.mark.slow
 def test_workers_of_two_versions_share_a_run_and_migrations_stop_none(
     database: str, tmp_path: Path, clean_environment: dict[str, str], warm: Warm
 ) -> None:

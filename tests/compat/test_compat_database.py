@@ -48,6 +48,7 @@ def ok(result):
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["openaleph", "oaflow"])
 def test_a_run_in_the_database_of_openaleph_finishes_and_is_a_batch_to_it(first, shared_oap, oaflow, empty_database):
     if first == "openaleph":
@@ -76,6 +77,7 @@ def test_a_run_in_the_database_of_openaleph_finishes_and_is_a_batch_to_it(first,
     assert sum(queues.values()) == 1 + 7 + 7
 
 
+@pytest.mark.slow
 def test_the_indexes_that_openaleph_drops_are_made_again_by_migrate(shared_oap, oaflow, empty_database):
     def ours():
         with psycopg.connect(empty_database) as connection:

@@ -110,6 +110,7 @@ def arrived(database, run, queue):
         return [args for (args,) in connection.execute(query, [queue, run])]
 
 
+@pytest.mark.slow
 def test_what_a_service_hands_over_goes_on_by_the_pipeline_and_is_counted(oaflow, service, database):
     ingest = theirs(
         "ingest",
@@ -160,6 +161,7 @@ def test_what_a_service_hands_over_goes_on_by_the_pipeline_and_is_counted(oaflow
     assert unbalanced(database) == []
 
 
+@pytest.mark.slow
 def test_a_service_that_is_killed_runs_its_job_again_and_nothing_is_handed_on_twice(oaflow, service, database, until):
     ingest = theirs("ingest", next={"analyze": "end", "index": "end"}, **{"with": {"seconds": 2}})
     file = pipeline(oaflow, "p", ingest=ingest, end=OURS)
@@ -181,6 +183,7 @@ def test_a_service_that_is_killed_runs_its_job_again_and_nothing_is_handed_on_tw
     assert unbalanced(database) == []
 
 
+@pytest.mark.slow
 def test_a_worker_that_collects_takes_the_place_of_capture(uncaptured, service, database, until):
     ingest = theirs("ingest", split=1, next={"analyze": "end", "index": "end"}, **{"with": {"fails": ["bad"]}})
     arguments = (

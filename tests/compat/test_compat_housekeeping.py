@@ -8,6 +8,7 @@ import threading
 import time
 
 import psycopg
+import pytest
 
 from oaflow.postgres import migrate
 from tests.acceptance.conftest import clean_environment
@@ -24,6 +25,7 @@ WORKER = (sys.executable, "-m", "oaflow.runtime.worker", "--executors", "1")
 OPTIONS = {"seconds": SECONDS, "every": 0.5, "silent": 2.5}
 
 
+@pytest.mark.slow
 def test_housekeeping_of_openaleph_beside_a_run_with_kills_harms_nothing(
     shared_oap, empty_database, tmp_path, clean_environment
 ):

@@ -82,6 +82,7 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_samples_are_found_and_a_second_run_changes_nothing(run, database):
     samples = Path(__file__).parents[3] / "examples" / "documents"
     first = run("ingest-aaaaaa")
