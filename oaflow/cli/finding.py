@@ -42,9 +42,10 @@ def search(
 
     # A word with blanks in it was quoted in the shell: it is a phrase.
     query = " ".join(f'"{word}"' if " " in word and '"' not in word else word for word in words)
-    found = operations.search(dataset, query, limit=limit, settings=settings())
+    # One more than is shown tells whether there are more.
+    found = operations.search(dataset, query, limit=limit + 1, settings=settings())
     console = screen()
-    for hit in found.hits:
+    for hit in found.hits[:limit]:
         if json:
             say_json(hit.as_json())
             continue
@@ -55,6 +56,8 @@ def search(
         console.print(title)
         if hit.passage:
             say_indented(_marked(hit.passage, hit.marks, ""))
+    if len(found.hits) > limit:
+        remark(f"these are the best {limit:,}, and there are more: --limit {limit * 5}")
     if found.hits:
         return 0
     remark(f"no document of dataset {clean(dataset)} has all of: {clean(query)}")

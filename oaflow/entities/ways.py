@@ -14,6 +14,9 @@ from oaflow.entities.statements import for_table
 if TYPE_CHECKING:
     from oaflow.entities.store import EntityStore
 
+# Stands behind what is no folder and has others in it.
+ARROW = " › "
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -47,4 +50,4 @@ def shown(steps: Sequence[Step]) -> str:
     if above and above[0].folder:
         # The folder that was crawled: every document is in it.
         above = above[1:]
-    return "".join(f"{step.name}{'/' if step.folder else ' › '}" for step in above)
+    return "".join(f"{step.name}{'/' if step.folder else ARROW}" for step in above)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import Connection
 
 from oaflow.entities.said import Said, of_hash, said
+from oaflow.entities.ways import ARROW, ways
 from oaflow.errors import UsageError
 from oaflow.jobs import readable_name
 from oaflow.ledger import traces
@@ -179,7 +180,25 @@ class _Search:
         for ids in self._guesses(typed):
             if found := self._of_ids(ids):
                 return found, []
-        return traces.of_name(self._connection, name, run=self._run, dataset=self._only, limit=MOST), []
+        return self._of_name(name) or self._of_way(name), []
+
+    def _of_name(self, name: str) -> list[Reported]:
+        return traces.of_name(self._connection, name, run=self._run, dataset=self._only, limit=MOST)
+
+    def _of_way(self, typed: str) -> list[Reported]:
+        """
+        What `oaflow search` shows: a name behind all that it lies in. Reports name only what is next above.
+        """
+        *_, above, name = ["", *typed.split(ARROW)]
+        if not above:
+            return []
+        found = self._of_name(f"{above.rpartition('/')[2]}/{name}")
+        before: dict[str, str] = {}
+        for dataset in {one.dataset for one in found}:
+            before |= ways(self._store, dataset, {one.document for one in found if one.dataset == dataset})
+        last = name.rpartition("/")[2]
+        same = [one for one in found if f"{before.get(one.document, '')}{last}".endswith(typed)]
+        return same or found
 
     def _of_ids(self, ids: Iterable[str]) -> list[Reported]:
         return traces.of_ids(self._connection, ids, run=self._run, dataset=self._only)

@@ -1,0 +1,51 @@
+"""
+From a search to a document: what a search leaves out, and that what it shows can be typed as it stands.
+"""
+
+import json
+import zipfile
+
+from tests.acceptance.conftest import Command
+
+
+def test_a_search_says_that_there_are_more_than_it_shows(cli: Command) -> None:
+    folder = cli.folder / "letters"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.txt").write_text("the harbour is deep")
+    assert cli("run", "ingest", "-d", "letters", str(folder), "--workers", "1").code == 0
+
+    some = cli("search", "harbour", "-d", "letters", "-n", "2")
+    json_of_some = cli("search", "harbour", "-d", "letters", "-n", "2", "--json")
+    every = cli("search", "harbour", "-d", "letters", "-n", "3")
+
+    assert (some.out.count(".txt"), every.out.count(".txt"), len(json_of_some.out.splitlines())) == (2, 3, 2)
+    assert "these are the best 2, and there are more: --limit 10" in some.err
+    assert "these are the best 2" in json_of_some.err
+    assert "more" not in every.err
+
+
+def test_what_a_search_shows_is_traced_as_it_stands(cli: Command) -> None:
+    folder = cli.folder / "leak"
+    for place in ("one", "two"):
+        (folder / place).mkdir(parents=True)
+        with zipfile.ZipFile(folder / place / "papers (final).zip", "w") as papers:
+            papers.writestr("a folder/letter to Kühn.txt", f"the walrus of {place}")
+    with zipfile.ZipFile(folder / "outer.zip", "w") as outer:
+        outer.write(folder / "two/papers (final).zip", "in/papers (final).zip")
+    assert cli("run", "ingest", "-d", "leak", str(folder), "--workers", "1").code == 0
+
+    hits = [json.loads(line) for line in cli("search", "walrus", "-d", "leak", "--json").out.splitlines()]
+
+    assert {hit["file"] for hit in hits} == {
+        "one/papers (final).zip › a folder/letter to Kühn.txt",
+        "two/papers (final).zip › a folder/letter to Kühn.txt",
+        "outer.zip › in/papers (final).zip › a folder/letter to Kühn.txt",
+    }
+    for hit in hits:
+        traced = cli("trace", hit["file"], "-d", "leak")
+        assert traced.code == 0, traced.err
+        assert f"document {hit['entity']}" in traced.out
+    # What is behind the arrow alone stands for each of them, and what lies in nothing is not found.
+    assert "it stands for 3 documents" in cli("trace", "papers (final).zip › a folder/letter to Kühn.txt").err
+    assert cli("trace", "other.zip › letter.txt").code == 2
