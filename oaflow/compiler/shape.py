@@ -331,6 +331,9 @@ def _join(reader: Reader, value: object, path: Path) -> tuple[str, ...]:
     """
     if value == RUN:
         return (RUN,)
+    if isinstance(value, bool | int | float):
+        reader.wrong_type(value, path, "`run`, a stage, or a list of stages to wait for", "join: run")
+        return ()
     items = cast("list[object]", value) if isinstance(value, list | tuple) else [value]
     if not items:
         reader.wrong_type(None, path, "`run`, or a list of stages to wait for")

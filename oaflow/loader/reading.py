@@ -427,6 +427,8 @@ _PROBLEMS = {
 # How a quote is written inside of a text in such quotes.
 _QUOTED = {"'": "''", '"': '\\"'}
 
+# What is filled in, and stands without quotes in a list or mapping on one line, which its brackets break.
+_BARE_REFERENCE = re.compile(r"[\[{,:]\s*([^\s'\"\[\]{},]*\$(?:\{\{[^{}]*\}\}|\{[^{}]*\})[^\s'\"\[\]{},]*)")
 
 # What regular expressions escape and YAML does not know; and what both know.
 _ESCAPES = re.compile(r"\\[^0abtnvfre \"/\\N_LPxuU]")
@@ -441,6 +443,8 @@ def _guess(line: str, problem: str) -> str | None:
         return f"in double quotes `\\` begins an escape; in single ones it stands for itself{_in_single_quotes(line)}"
     if problem == _PROBLEMS[_UNCLOSED[0]]:
         return "write the same quote behind the last letter of the text"
+    if reference := _BARE_REFERENCE.search(line):
+        return f'between brackets `${{}}` stands in quotes: "{reference[1]}"'
     value = line.partition(": ")[2].strip()
     if value[:1] in ("@", "`", "%", "*", "&"):
         return f"put the value in quotes: '{value}'"

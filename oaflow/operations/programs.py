@@ -30,10 +30,12 @@ class NoSuchPipelineError(UsageError):
     Nothing was found under what was typed as a pipeline.
     """
 
-    def __init__(self, name: str, known: Sequence[str]) -> None:
+    def __init__(self, name: str, known: Sequence[str], file: str | None = None) -> None:
         self.name, self.known = name, tuple(known)
         close = difflib.get_close_matches(name, known, n=1)
-        if close:
+        if file is not None:
+            then = f"did you mean the file {file!r}?"
+        elif close:
             then = f"did you mean {close[0]!r}?"
         elif known:
             then = f"there are: {', '.join(known)}"
@@ -135,7 +137,9 @@ def locate(typed: str, folder: Path | None = None) -> Source:
         if not os.path.isfile(path):
             if os.path.isdir(path):
                 raise _folder(typed, path)
-            raise NoSuchPipelineError(typed, known_names(base))
+            here = (f"{typed}{suffix}" for suffix in _SUFFIXES)
+            file = next((name for name in here if os.path.isfile(base / name)), None)
+            raise NoSuchPipelineError(typed, known_names(base), file)
     if os.path.isdir(path):
         raise _folder(typed, path)
     if not os.path.exists(path):

@@ -49,6 +49,15 @@ def test_a_file_that_is_not_there_suggests_its_neighbour(offline: Command) -> No
     assert result.help == "did you mean 'chain.yml'?"
 
 
+def test_a_name_that_lacks_the_ending_of_a_file_suggests_the_file(offline: Command) -> None:
+    chain(offline)
+
+    result = offline("check", "chain")
+
+    refused(result, 2)
+    assert (result.error, result.help) == ("no pipeline is named 'chain'", "did you mean the file 'chain.yml'?")
+
+
 def test_a_folder_is_no_pipeline(offline: Command) -> None:
     (offline.folder / "things").mkdir()
     (offline.folder / "things" / "one.yml").write_text("pipeline: one")
