@@ -5,7 +5,7 @@ A run while it goes on: a live table where there is a terminal, plain lines wher
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,19 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from oaflow.cli.output import can_be_drawn_on, clean, count, fit, is_text, remark, remarks, say_json, shortened, table
+from oaflow.cli.output import (
+    can_be_drawn_on,
+    clean,
+    count,
+    fit,
+    hanging,
+    is_text,
+    remark,
+    remarks,
+    say_json,
+    shortened,
+    table,
+)
 from oaflow.cli.verdicts import Limits, exit_code
 from oaflow.operations.estimating import Estimate
 from oaflow.operations.following import (
@@ -106,7 +118,7 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
     live = Live(console=console, refresh_per_second=8, transient=True) if draws else None
     finished: Finished | None = None
     pace = Pace()
-    printed = 0.0
+    printed, told = 0.0, False
     with ExitStack() as drawing:
         for event in events:
             match event:
@@ -124,10 +136,15 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
                         if not live.is_started:
                             drawing.enter_context(live)
                         fit(console)
-                        live.update(picture(event.status, line, console.size.height))
+                        below = [piece for one in _retries(event) for piece in hanging(Text(one), console.width)]
+                        live.update(picture(event.status, line, console.size.height, below))
                     elif time.monotonic() - printed >= _PLAIN_SECONDS:
                         printed = time.monotonic()
                         remark(f"{duration(event.status.run.seconds)}: {line}{_where(event.status)}")
+                        if event.retries and not told:
+                            told = True
+                            for one in _retries(event):
+                                remark(one)
                 case Finished():
                     finished = event
                 case _:
@@ -200,14 +217,25 @@ def _where(status: RunStatus) -> str:
     return f" · open: {', '.join(busy)}" if busy else ""
 
 
-def picture(status: RunStatus, line: str, height: int) -> RenderableType:
+def _retries(event: Progress) -> list[str]:
+    """
+    What waits for another attempt, and how to see what went wrong.
+    """
+    waits = [f"{clean(wait.head)} {wait.text}" for wait in event.retries]
+    return [*waits, f"what went wrong: oaflow logs {clean(event.status.run.id)}"] if waits else []
+
+
+def picture(status: RunStatus, line: str, height: int, below: Sequence[Text] = ()) -> RenderableType:
     """
     The live table: a line for each stage; of those for which a terminal of that height has no room, how many they are.
+
+    Args:
+        below: what else is said of the run.
     """
     failures = any(stage.failed for stage in status.stages.values())
     columns = [("stage", False), ("open", True), ("done", True)] + ([("failed", True)] if failures else [])
     rows: list[list[object]] = []
-    shown = with_room(status, max(height - _AROUND, 1))
+    shown = with_room(status, max(height - _AROUND - len(below), 1))
     for name in shown:
         stage = status.stages[name]
         idle = not any((stage.open, stage.done, stage.failed, stage.diverted))
@@ -217,7 +245,7 @@ def picture(status: RunStatus, line: str, height: int) -> RenderableType:
     more = len(status.stages) - len(shown)
     rest = [Text(f"and {count(more, 'stage')} more", "dim")] if more else []
     head = Text(f"{clean(status.run.id)}  {duration(status.run.seconds)}  {line}", "bold")
-    return Group(table(columns, rows), *rest, Text(), head)
+    return Group(table(columns, rows), *rest, Text(), head, *below)
 
 
 def with_room(status: RunStatus, room: int) -> list[str]:

@@ -21,7 +21,7 @@ from oaflow.operations.binding import store_of
 from oaflow.operations.databases import Database, Link
 from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.states import Account, NoSuchRunError, RunStatus, account_of, in_order, status_of
-from oaflow.operations.waits import waiting_of
+from oaflow.operations.waits import Wait, retrying, waiting_of
 from oaflow.plan import BoundPlan
 from oaflow.runtime.supervisor import Died, Ended, Supervisor
 
@@ -34,6 +34,9 @@ _UNSERVED_AFTER = 10.0
 # How often it is estimated how long the run will still take, which is a tenth of a second of work.
 _ESTIMATE_EVERY = 5.0
 
+# Where nothing has ended for so long, it is asked what waits for another attempt, and again this often.
+_STILL = 2.0
+
 # A database that is away is tried again this often.
 _RETRY = 1.0
 
@@ -45,12 +48,14 @@ _MANY = 20_000
 class Progress:
     """
     How the run stands now. `exhausted` says that its source has no more to give; `estimate` is how long it will still
-    take, where there is something to say.
+    take, where there is something to say. Where nothing has ended for a while, `retries` are the stages some of whose
+    jobs wait for another attempt.
     """
 
     status: RunStatus
     exhausted: bool
     estimate: Estimate | None = None
+    retries: tuple[Wait, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +214,9 @@ class _Following:
         self._away = False
         self._paused: str | None = None
         self._told: frozenset[tuple[str, str]] = frozenset()
-        self._asked = self._estimated = now()
+        self._asked = self._estimated = self._still = now()
+        self._ended = 0
+        self._retries: tuple[Wait, ...] = ()
         self._estimate: Estimate | None = None
         self._status: RunStatus | None = None
 
@@ -251,7 +258,8 @@ class _Following:
         if self._now() - self._estimated >= _ESTIMATE_EVERY:
             self._estimated = self._now()
             self._estimate = estimate_of(connection, status.run, self._bound, status.stages, self._settings.dead_after)
-        yield Progress(status, exhausted(status, self._bound), self._estimate)
+        self._look_for_retries(connection, status)
+        yield Progress(status, exhausted(status, self._bound), self._estimate, self._retries)
         if not status.run.open:
             yield from self._end(connection, status)
             return True
@@ -308,6 +316,14 @@ class _Following:
         if names - self._told:
             yield Waits(tuple(waiting))
         self._told = names
+
+    def _look_for_retries(self, connection: Connection[Any], status: RunStatus) -> None:
+        ended = sum(map(status.total, ("done", "failed", "diverted", "vanished")))
+        if ended != self._ended or status.run.state != "running":
+            self._ended, self._still, self._retries = ended, self._now(), ()
+        elif self._now() - self._still >= _STILL:
+            self._still = self._now()
+            self._retries = tuple(retrying(connection, status.run, self._bound))
 
     def _look_at(self, connection: Connection[Any]) -> RunStatus:
         found = find_run(connection, self._run)

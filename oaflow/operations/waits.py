@@ -116,6 +116,14 @@ def waits_of(
     with_locks = [(one.queue, one.task) for one in bound.stages.values() if one.lock is not None]
     for waits in locked(connection, run.id, with_locks) if with_locks else ():
         yield _locked(waits, [name for name in bound.stages if _lane(bound, name) == (waits.queue, waits.task)])
+    yield from retrying(connection, run, bound)
+    yield from _behind(connection, run, bound, stages, silent)
+
+
+def retrying(connection: Connection[Any], run: Run, bound: BoundPlan) -> Iterator[Wait]:
+    """
+    The stages of a run some of whose jobs wait for another attempt.
+    """
     for retry in retries(connection, run.id, [(one.queue, one.task) for one in bound.stages.values()]):
         names = [name for name, one in bound.stages.items() if (one.queue, one.task) == (retry.queue, retry.task)]
         jobs = "1 job" if retry.jobs == 1 else f"{retry.jobs:,} jobs"
@@ -126,7 +134,6 @@ def waits_of(
             names[0] if len(names) == 1 else None,
             facts={"jobs": retry.jobs, "seconds": round(retry.seconds, 3)},
         )
-    yield from _behind(connection, run, bound, stages, silent)
 
 
 def _behind(

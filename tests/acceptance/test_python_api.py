@@ -156,6 +156,21 @@ def test_a_run_is_followed_to_its_end_and_what_is_counted_is_in_the_ledger(known
     assert dict(counted) == {"source": 1, "work": FILES, "end": FILES}
 
 
+def test_a_run_in_which_nothing_ends_any_more_says_what_waits_for_another_attempt(known, tmp_path):
+    path = pipeline(tmp_path, "again", fails_first={"with": {"log": str(tmp_path / "log")}, "retry": {"base": "5s"}})
+
+    with operations.workers(executors=1, settings=known):
+        begun = operations.start(path, "d", settings=known)
+        events = [one for one in operations.follow(begun.run, settings=known) if isinstance(one, Progress)]
+
+    (wait,) = {one.stage for event in events for one in event.retries}
+    assert wait == "fails_first"
+    said = next(event for event in events if event.retries)
+    assert (said.status.total("done"), said.status.run.open) == (FILES, 1)  # all but one, with the source
+    assert "waits for another attempt, the next in" in said.retries[0].text
+    assert events[-1].retries == ()
+
+
 def test_the_same_without_a_loop_of_events_in_a_thread_that_is_not_the_main_one(known, tmp_path):
     path = pipeline(tmp_path, "small", end={})
     found: list[Any] = []

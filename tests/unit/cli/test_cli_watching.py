@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from oaflow.cli import progress
 from oaflow.cli.output import table
@@ -110,6 +111,15 @@ def test_a_live_table_says_what_the_terminal_has_no_room_for_and_how_the_run_sta
     assert any(line.startswith("s40 ") for line in lines)
     assert "and 43 stages more" in lines
     assert lines[-1].endswith("7 % · 3 done")
+
+    below = [Text("1 job of stage s40 waits for another attempt"), Text("what went wrong: oaflow logs")]
+    with console.capture() as captured:
+        console.print(progress.picture(status, "7 % · 3 done", 24, below))
+
+    lines = captured.get().splitlines()
+    assert len(lines) <= 24
+    assert lines[-3].endswith("7 % · 3 done")
+    assert lines[-2:] == [str(one) for one in below]
 
 
 def test_of_many_stages_those_that_have_something_open_are_watched_and_what_keeps_them_waiting_is_seen() -> None:

@@ -30,6 +30,7 @@ def test_workers_have_as_long_as_ever_to_come_back_after_the_database_was_away(m
         monkeypatch.setattr(following, name, Mock())
     monkeypatch.setattr(following, "status_of", Mock(return_value=Mock(total=Mock(return_value=0))))
     monkeypatch.setattr(following, "waiting_of", Mock(return_value=[UNSAID]))
+    monkeypatch.setattr(following, "retrying", Mock(return_value=[]))
     moment = 0
 
     def passes(seconds: float) -> None:
