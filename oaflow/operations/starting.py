@@ -3,10 +3,12 @@ Starting a run: what is wrong with the command is refused here, before anything 
 """
 
 import os
+import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -25,12 +27,13 @@ from oaflow.operations.binding import reaching
 from oaflow.operations.databases import Database
 from oaflow.operations.programs import Source, sample_documents, with_absolute_defaults, without_required
 from oaflow.operations.states import CRAWL_TASK
-from oaflow.plan import NO_PLACES, BoundPlan, Places, Plan, bind, check_params
+from oaflow.plan import NO_PLACES, BoundPlan, Places, Plan, PlannedParam, bind, check_params
 from oaflow.plan.deciding import deciding
 from oaflow.plan.later import following
 from oaflow.plan.params import close_to
 from oaflow.runtime.router import enter as route_first
 from oaflow.schemata import SCHEMATA, is_a
+from oaflow.spelling import closest
 
 # Entities of `-i FILE` that go into one first job.
 ENTITIES_PER_JOB = 100
@@ -194,12 +197,20 @@ def settle(plan: Plan, source: Source, request: Request, last: Run | None) -> tu
     if positional is not None and positional not in given:
         before = remembered.get(positional) if plan.params[positional].remember else None
         if before:
+            if not_there := _not_there(plan.params[positional], before):
+                raise UsageError(
+                    f"{positional}: there is no {_shown(not_there)} any more, which the dataset's last run had",
+                    help=f"put it back, or name what is to be read: oaflow run {source.typed} -d {request.dataset}"
+                    f" {positional.upper()}...",
+                )
             remarks.append(f"{positional}: {_shown(before)}, as in the dataset's last run")
         elif last is None and _is_own_ingest(source) and request.entities is None and request.at is None:
             samples = sample_documents()
             if samples is not None:
                 given[positional] = [str(samples)]
                 remarks.append(f"no {positional} was given: taking oaflow's own sample documents ({samples})")
+    elif positional is not None and plan.params[positional].remember:
+        remarks.extend(_moved(_not_there(plan.params[positional], remembered.get(positional))))
     values = check_params(with_absolute_defaults(plan, source), given, env=request.environment, remembered=remembered)
     _check_paths(plan, values)
     if positional is not None and not values.get(positional) and request.entities is None and request.at is None:
@@ -480,9 +491,45 @@ def _check_paths(plan: Plan, values: Mapping[str, Any]) -> None:
             wanted = path if param.positional else path.parent
             if not os.path.lexists(wanted):
                 kind = "file or folder" if param.positional else "folder"
-                raise UsageError(f"{name}: there is no {kind} {str(wanted)!r}")
+                raise UsageError(f"{name}: there is no {kind} {str(wanted)!r}", help=_instead_of(wanted))
             if param.positional and not os.access(wanted, os.R_OK):
                 raise UsageError(f"{name}: {text!r} may not be read", help=f"ls -ld {text}")
+
+
+def _instead_of(path: Path) -> str:
+    """
+    What to type in place of a path that is not there: its neighbour that is spelled much like it, or where to look.
+    """
+    there = next((folder for folder in path.parents if os.path.isdir(folder)), Path("/"))
+    wanted = path.relative_to(there).parts[0]
+    with suppress(OSError), os.scandir(there) as entries:
+        # Nobody waits for more.
+        if (close := closest(wanted, [entry.name for entry in islice(entries, 1000)])) is not None:
+            return f"did you mean {str(there / close)!r}?"
+    return f"ls {shlex.quote(str(there))}"
+
+
+def _not_there(param: PlannedParam, value: Any) -> list[str]:
+    """
+    Of the paths of an earlier run those that are gone.
+    """
+    if "path" not in (param.type, param.of) or value is None:
+        return []
+    return [text for text in (value if isinstance(value, list) else [value]) if not os.path.lexists(text)]
+
+
+def _moved(gone: Sequence[str]) -> Iterator[str]:
+    """
+    What is said where a dataset gets another folder, and the one that its last run had is not there any more: as files
+    go by where they lie, all that was moved would be found twice.
+    """
+    if gone:
+        verb, its = ("is", "its") if len(gone) == 1 else ("are", "their")
+        yield (
+            f"{_shown(gone)}, which the dataset's last run had, {verb} not there any more; {its} documents stay in the"
+            " dataset, and what was moved is found twice"
+        )
+        yield f"help:  to take {its} documents out, make an empty folder there, and run it with --prune"
 
 
 def _is_own_ingest(source: Source) -> bool:

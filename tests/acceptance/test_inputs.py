@@ -46,6 +46,41 @@ def test_ingest_takes_the_folders_of_the_last_run_and_the_samples_for_a_new_data
     assert "examples/documents" in fresh.err or "samples" in fresh.err
 
 
+def test_a_folder_that_was_moved_is_told_and_what_lay_in_the_former_place_can_be_taken_out(cli: Command) -> None:
+    before, after = cli.folder / "the papers", cli.folder / "papers of 2024"
+    before.mkdir()
+    (before / "note.txt").write_text("a heron stood in the shallows")
+    assert cli("run", "ingest", "-d", "papers", str(before), *WORKER).code == 0
+    before.rename(after)
+
+    forgotten = cli("run", "ingest", "-d", "papers", *WORKER)
+    moved = cli("run", "ingest", "-d", "papers", str(after), *WORKER)
+    twice = cli("search", "heron", "-d", "papers", "--json").out.splitlines()
+    before.mkdir()
+    emptied = cli("run", "ingest", "-d", "papers", str(before), "--prune", *WORKER)
+    once = cli("search", "heron", "-d", "papers", "--json").out.splitlines()
+
+    assert forgotten.code == 2
+    assert forgotten.error == f"source: there is no {before} any more, which the dataset's last run had"
+    assert forgotten.help.endswith("oaflow run ingest -d papers SOURCE...")
+    assert f"{before}, which the dataset's last run had, is not there any more; its documents stay" in moved.err
+    assert "make an empty folder there, and run it with --prune" in moved.err
+    assert "not there any more" not in emptied.err
+    assert (moved.code, emptied.code, len(twice), len(once)) == (0, 0, 2, 1)
+
+
+def test_a_folder_that_is_not_there_suggests_its_neighbour_or_where_to_look(cli: Command) -> None:
+    (cli.folder / "documents").mkdir()
+
+    near = cli("run", "ingest", "-d", "papers", "document", *WORKER)
+    deep = cli("run", "ingest", "-d", "papers", "documentz/of 2024/all", *WORKER)
+    far = cli("run", "ingest", "-d", "papers", "xyz", *WORKER)
+
+    assert (near.code, deep.code, far.code) == (2, 2, 2)
+    assert near.help == deep.help == f"did you mean {str(cli.folder / 'documents')!r}?"
+    assert far.help == f"ls {cli.folder}"
+
+
 def test_a_pipeline_that_is_only_named_as_ingest_is_gets_no_samples(cli: Command) -> None:
     own = package_pipelines()
     assert own is not None
