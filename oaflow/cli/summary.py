@@ -170,6 +170,10 @@ def print_again(receipt: Receipt) -> None:
         say_hanging(Text(f"{number:,} ran: {shortened(why, _LONGEST)}"), 2, 4)
     if len(receipt.again) > _NAMED:
         screen().print(f"  [dim]and {len(receipt.again) - _NAMED:,} more reasons[/]")
+    # Reasons are those of files; what they hold ran with them.
+    rest = receipt.found - sum(receipt.again.values()) - receipt.counts["unchanged"] - receipt.counts["skipped"]
+    if receipt.again and rest > 0:
+        say_hanging(Text(f"{rest:,} ran: inside of archives and mails that ran"), 2, 4)
 
 
 def _print_gone(status: RunStatus) -> None:

@@ -3,6 +3,7 @@ What a run works on: params from the file, the environment and the last run, sev
 """
 
 import json
+import zipfile
 
 from oaflow.operations.programs import package_pipelines
 from tests.acceptance.conftest import Command
@@ -67,6 +68,29 @@ def test_a_folder_that_was_moved_is_told_and_what_lay_in_the_former_place_can_be
     assert "make an empty folder there, and run it with --prune" in moved.err
     assert "not there any more" not in emptied.err
     assert (moved.code, emptied.code, len(twice), len(once)) == (0, 0, 2, 1)
+
+
+def test_the_reasons_for_which_documents_ran_add_up_to_those_that_ran(cli: Command) -> None:
+    place = cli.folder / "papers"
+    place.mkdir()
+    (place / "note.txt").write_text("a heron")
+    (place / "kept.txt").write_text("a stork")
+    (place / "link.txt").symlink_to("/etc/hostname")
+    with zipfile.ZipFile(place / "papers.zip", "w") as papers:
+        papers.writestr("one.txt", "an egret")
+    assert cli("run", "ingest", "-d", "papers", str(place), *WORKER).code == 0
+    with zipfile.ZipFile(place / "papers.zip", "a") as papers:
+        papers.writestr("two.txt", "a bittern")
+    (place / "note.txt").write_text("a crane")
+
+    again = cli("run", "ingest", "-d", "papers", *WORKER)
+
+    lines = [line.strip() for line in again.out.splitlines()]
+    assert "6 documents: 4 indexed, 1 unchanged, 1 skipped  ✓ balanced" in lines
+    assert [line for line in lines if " ran: " in line] == [
+        "2 ran: content changed",
+        "2 ran: inside of archives and mails that ran",
+    ]
 
 
 def test_a_folder_that_is_not_there_suggests_its_neighbour_or_where_to_look(cli: Command) -> None:
