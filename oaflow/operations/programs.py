@@ -139,6 +139,10 @@ def locate(typed: str, folder: Path | None = None) -> Source:
                 raise _folder(typed, path)
             here = (f"{typed}{suffix}" for suffix in _SUFFIXES)
             file = next((name for name in here if os.path.isfile(base / name)), None)
+            if file is None and os.path.isfile(base / f"{typed}.py"):
+                raise UsageError(
+                    f"{typed!r} is a module, not a pipeline", help=f"name the pipeline in it: {typed}:NAME"
+                )
             raise NoSuchPipelineError(typed, known_names(base), file)
     if os.path.isdir(path):
         raise _folder(typed, path)

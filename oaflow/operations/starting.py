@@ -211,7 +211,14 @@ def settle(plan: Plan, source: Source, request: Request, last: Run | None) -> tu
                 remarks.append(f"no {positional} was given: taking oaflow's own sample documents ({samples})")
     elif positional is not None and plan.params[positional].remember:
         remarks.extend(_moved(_not_there(plan.params[positional], remembered.get(positional))))
-    values = check_params(with_absolute_defaults(plan, source), given, env=request.environment, remembered=remembered)
+    command = f"oaflow run {shlex.quote(source.typed)} -d {request.dataset}"
+    values = check_params(
+        with_absolute_defaults(plan, source),
+        given,
+        env=request.environment,
+        remembered=remembered,
+        command=command,
+    )
     _check_paths(plan, values)
     if positional is not None and not values.get(positional) and request.entities is None and request.at is None:
         raise UsageError(

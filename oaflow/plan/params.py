@@ -22,6 +22,7 @@ def check_params(
     env: Mapping[str, str] | None = None,
     remembered: Mapping[str, Any] | None = None,
     folder: Path | None = None,
+    command: str | None = None,
 ) -> dict[str, Any]:
     """
     The value of every param of a run, as JSON holds it: durations in seconds, sizes in bytes, paths absolute texts.
@@ -34,6 +35,7 @@ def check_params(
         env: the environment of the process that starts the run.
         remembered: the values of the dataset's last run; only params that say `remember` look here.
         folder: what relative paths are relative to; None: the current folder.
+        command: what was typed, to which a missing value is added; None: a run of the pipeline by its name.
 
     Raises:
         UsageError: an unknown param, one that needs a value and has none, or a value of the wrong type.
@@ -48,7 +50,7 @@ def check_params(
         values[name] = None if value is None else read_param(name, param, value, source, base)
     missing = [name for name, param in plan.params.items() if param.required and values[name] in (None, [])]
     if missing:
-        raise _missing_params(missing, plan)
+        raise _missing_params(missing, plan, command or f"oaflow run {plan.pipeline} -d DATASET")
     return values
 
 
@@ -173,12 +175,12 @@ def _unknown_param(name: str, params: Mapping[str, PlannedParam]) -> UsageError:
     return UsageError(f"the pipeline has no param {name!r}; {known}", help=close_to(name, params))
 
 
-def _missing_params(names: list[str], plan: Plan) -> UsageError:
+def _missing_params(names: list[str], plan: Plan, command: str) -> UsageError:
     typed = [f"{name.upper()}..." if plan.params[name].positional else f"-p {name}=VALUE" for name in names]
     one, them = ("param", "needs a value") if len(names) == 1 else ("params", "need values")
     return UsageError(
         f"{one} {', '.join(map(repr, names))} of pipeline {plan.pipeline!r} {them}",
-        help=f"oaflow run {plan.pipeline} -d DATASET {' '.join(typed)}",
+        help=f"{command} {' '.join(typed)}",
     )
 
 

@@ -58,6 +58,28 @@ def test_a_name_that_lacks_the_ending_of_a_file_suggests_the_file(offline: Comma
     assert (result.error, result.help) == ("no pipeline is named 'chain'", "did you mean the file 'chain.yml'?")
 
 
+def test_a_module_in_place_of_the_pipeline_in_it_is_told(offline: Command) -> None:
+    (offline.folder / "letters.py").write_text("")
+
+    result = offline("check", "letters")
+
+    refused(result, 2)
+    assert (result.error, result.help) == (
+        "'letters' is a module, not a pipeline",
+        "name the pipeline in it: letters:NAME",
+    )
+
+
+def test_a_missing_param_is_added_to_what_was_typed(cli: Command) -> None:
+    typed = chain(cli, folder={"type": "path", "positional": True, "required": True})
+
+    result = cli("run", typed, "-d", "demo")
+
+    refused(result, 2)
+    assert result.error == "param 'folder' of pipeline 'chain' needs a value"
+    assert result.help == f"oaflow run {typed} -d demo FOLDER..."
+
+
 def test_a_folder_is_no_pipeline(offline: Command) -> None:
     (offline.folder / "things").mkdir()
     (offline.folder / "things" / "one.yml").write_text("pipeline: one")
