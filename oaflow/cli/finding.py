@@ -44,6 +44,8 @@ def search(
     query = " ".join(f'"{word}"' if " " in word and '"' not in word else word for word in words)
     # One more than is shown tells whether there are more.
     found = operations.search(dataset, query, limit=limit + 1, settings=settings())
+    if operators := sorted({"AND", "OR", "NOT"} & set(words)):
+        remark(f"{' and '.join(operators)} in capitals is a word like any other: all words must be there")
     console = screen()
     for hit in found.hits[:limit]:
         if json:

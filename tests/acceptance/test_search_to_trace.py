@@ -24,6 +24,11 @@ def test_a_search_says_that_there_are_more_than_it_shows(cli: Command) -> None:
     assert "these are the best 2" in json_of_some.err
     assert "more" not in every.err
 
+    # What other searches take for an operator would find the opposite in silence.
+    without = cli("search", "deep", "NOT", "harbour", "-d", "letters")
+    assert "NOT in capitals is a word like any other" in without.err
+    assert "like any other" not in cli("search", "not", "-d", "letters").err
+
 
 def test_what_a_search_shows_is_traced_as_it_stands(cli: Command) -> None:
     folder = cli.folder / "leak"
