@@ -116,12 +116,22 @@ async def execute_async(
                 for part in _taken(attempt, returned):
                     await clock.beside(hand(part))
             return attempt.last()
-    except (GeneratorExit, KeyboardInterrupt, asyncio.CancelledError):
+    except (GeneratorExit, KeyboardInterrupt):
         raise
     except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            raise
         if raised is not None:
             raised(error)
         return attempt.failed(error)
+
+
+def _is_cancelled() -> bool:
+    """
+    Whether the attempt itself is cancelled. If not, its function waited for something that was, and that is its error.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _taken(attempt: Attempt, returned: Any) -> Iterable[Handover]:

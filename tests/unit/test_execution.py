@@ -3,6 +3,7 @@ Laws and cases of one attempt at a job.
 """
 
 import asyncio
+import itertools
 import time
 from pathlib import Path
 from typing import Any
@@ -527,6 +528,22 @@ def test_an_async_stage_ends_at_its_timeout():
     for stage in (function, generator):
         (failed,) = attempt_async(stage, timeout=0.05)
         assert error_of(failed)["message"] == "stage 'act' took longer than its timeout of 0.05 s"
+        assert not failed.final
+
+
+def test_an_async_stage_that_waits_for_something_cancelled_has_failed():
+    async def function(job):
+        other = asyncio.create_task(asyncio.sleep(10))
+        other.cancel("too slow")
+        await other
+
+    async def generator(job):
+        yield follow(job)
+        await function(job)
+
+    for stage, timeout in itertools.product((function, generator), (None, 10.0)):
+        (failed,) = attempt_async(stage, timeout=timeout)
+        assert error_of(failed)["type"] == "asyncio.exceptions.CancelledError"
         assert not failed.final
 
 
