@@ -10,7 +10,6 @@ there is a byte on stdin; where stdin ends instead, it was not needed. Once a se
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import logging
 import os
@@ -18,12 +17,11 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import orjson
-
-from oaflow.runtime.app import FlowApp, make_app
+from oaflow.runtime.app import FlowApp, database_address, make_app
+from oaflow.runtime.control import Control
 from oaflow.runtime.jsonlog import JsonHandler, JsonLines
 from oaflow.runtime.options import Options, wants_traces
 from oaflow.runtime.vitals import Pulse
@@ -99,13 +97,12 @@ async def work(
 
 
 async def _pulse(app: FlowApp, pulsed: Callable[[Pulse], None]) -> None:
-    with contextlib.suppress(BrokenPipeError):  # the supervisor is gone
-        while True:
-            now, dispatcher = time.monotonic(), app.flow.dispatcher
-            pulsed(Pulse(now) if dispatcher is None else dispatcher.pulse(now))
-            if dispatcher is not None:
-                dispatcher.tell_figures()
-            await asyncio.sleep(PULSE_SECONDS)
+    while True:
+        now, dispatcher = time.monotonic(), app.flow.dispatcher
+        pulsed(Pulse(now) if dispatcher is None else dispatcher.pulse(now))
+        if dispatcher is not None:
+            dispatcher.tell_figures()
+        await asyncio.sleep(PULSE_SECONDS)
 
 
 async def _work(app: FlowApp, options: Options, queues: list[str] | None, wait: bool) -> None:
@@ -168,35 +165,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.basicConfig(level=level, handlers=[JsonHandler(lines)])
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
 
-    def tell(**event: Any) -> None:
-        if given.control is not None:
-            os.write(given.control, orjson.dumps(event) + b"\n")
-
-    def tell_if_heard(**event: Any) -> bool:
-        # Left out where nobody reads: a supervisor that was stopped for an hour must not stop its workers, too.
-        heard = bool(select.select([], [given.control], [], 0)[1])
-        if heard:
-            tell(**event)
-        return heard
-
-    def tell_pulse(pulse: Pulse) -> None:
-        tell_if_heard(event="pulse", heart=pulse.heart, database=pulse.database, plans=pulse.plans)
-
-    def tell_figures(figures: Mapping[str, Any]) -> bool:
-        with contextlib.suppress(BrokenPipeError):  # the supervisor is gone
-            return tell_if_heard(event="figures", **figures)
-        return False
-
-    from oaflow.runtime.app import database_address
-
+    control = None if given.control is None else Control(given.control)
     options = Options(
         settings,
         database_address,
         given.executors or settings.executors or os.cpu_count() or 1,
         grace=given.grace,
-        registered=lambda worker: tell(event="registered", worker=worker),
-        due=lambda: tell(event="due") if given.control is not None else None,
-        counted=tell_figures if given.control is not None else None,
+        registered=None if control is None else control.registered,
+        due=None if control is None else control.due,
+        counted=None if control is None else control.figures,
         only=given.run,
         lines=lines,
         traces=wants_traces(os.environ),
@@ -208,9 +185,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         runner = uvloop.run
     except ImportError:
         runner = asyncio.run
-    pulsed = tell_pulse if given.control is not None else None
+    pulsed = None if control is None else control.pulse
     runner(work(options, queues, wait=given.wait, pulsed=pulsed))
-    tell(event="drained")
+    if control is not None:
+        control.drained()
     gc.freeze()  # nor is what is left at the end
     return 0
 

@@ -1,0 +1,75 @@
+"""
+What a worker tells its supervisor: JSON lines over a pipe, which `supervisor` reads.
+"""
+
+import os
+import select
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from oaflow.runtime.vitals import Pulse
+
+
+class Control:
+    """
+    The worker's end of the pipe.
+
+    What comes again is left out where nobody reads: a supervisor that was stopped for an hour must not stop its
+    workers, too.
+
+    Args:
+        descriptor: to write to.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def registered(self, worker: int) -> None:
+        """
+        The worker has its row in the database, under this id.
+
+        Raises:
+            BrokenPipeError: the supervisor is gone.
+        """
+        self._tell(event="registered", worker=worker)
+
+    def drained(self) -> None:
+        """
+        The worker has ended as it was told to.
+
+        Raises:
+            BrokenPipeError: the supervisor is gone.
+        """
+        self._tell(event="drained")
+
+    def due(self) -> None:
+        """
+        A tick of a schedule has passed, or the end of a run is to be told.
+        """
+        self._tell_if_heard(event="due")
+
+    def pulse(self, pulse: Pulse) -> None:
+        """
+        How the worker is.
+        """
+        self._tell_if_heard(event="pulse", heart=pulse.heart, database=pulse.database, plans=pulse.plans)
+
+    def figures(self, figures: Mapping[str, Any]) -> bool:
+        """
+        What the worker has counted. Answers whether it was heard.
+        """
+        return self._tell_if_heard(event="figures", **figures)
+
+    def _tell(self, **event: Any) -> None:
+        os.write(self._descriptor, orjson.dumps(event) + b"\n")
+
+    def _tell_if_heard(self, **event: Any) -> bool:
+        heard = bool(select.select([], [self._descriptor], [], 0)[1])
+        try:
+            if heard:
+                self._tell(**event)
+        except BrokenPipeError:  # the supervisor is gone
+            return False
+        return heard
