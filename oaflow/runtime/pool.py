@@ -38,6 +38,8 @@ YOUNG = 1.0
 
 STOP_SECONDS = 2.0
 
+REVIVE_SECONDS = 1.0  # before a forkserver that cannot live, or cannot be started, is started again
+
 # Fruitless attempts to get an answer about a task, a tenth of a second apart.
 MOST_TRIES = 50
 
@@ -326,13 +328,19 @@ class Pool:
             executor.ended(None)
             self._retire(executor, replace=False)
         # At once the first time; a forkserver that cannot live must not eat the machine.
-        delay = 0.0 if self._failures < 3 else 1.0
+        delay = 0.0 if self._failures < 3 else REVIVE_SECONDS
         asyncio.get_running_loop().call_later(delay, self._revive)
 
     def _revive(self) -> None:
-        if not self._stopping:
+        if self._stopping:
+            return
+        try:
             self._start_server()
-            self._fill()
+        except OSError as problem:  # there is no room for one more process, perhaps only now
+            self._server_line(f"the forkserver cannot be started: {problem}")
+            asyncio.get_running_loop().call_later(REVIVE_SECONDS, self._revive)
+            return
+        self._fill()
 
     def _server_line(self, text: str) -> None:
         if not self._stopping:

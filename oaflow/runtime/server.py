@@ -53,17 +53,23 @@ class Server:
         command = [sys.executable, "-P", "-m", "oaflow.runtime.forkserver", str(theirs.fileno()), path]
         if "PYTHONPATH" in os.environ:
             command.append(os.environ["PYTHONPATH"])
-        self._process = subprocess.Popen(
-            command,
-            pass_fds=(theirs.fileno(),),
-            stdin=subprocess.DEVNULL,
-            stdout=out_theirs,
-            stderr=out_theirs,
-            env=environment(os.environ),
-            start_new_session=True,  # a Ctrl-C in the terminal is for the supervisor
-        )
-        theirs.close()
-        os.close(out_theirs)
+        try:
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=out_theirs,
+                stderr=out_theirs,
+                env=environment(os.environ),
+                start_new_session=True,  # a Ctrl-C in the terminal is for the supervisor
+            )
+        except OSError:
+            self._link.close()
+            os.close(out)
+            raise
+        finally:
+            theirs.close()
+            os.close(out_theirs)
         loop.add_reader(self._link.fileno(), self._receive)
         heard: asyncio.Future[None] = loop.create_future()
         lines = Lines(lambda text, _job: line(text), heard)
@@ -110,9 +116,7 @@ class Server:
         if not data:
             self._end()
 
-    def _end(self) -> None:
-        if self.closed:
-            return
+    def _hang_up(self) -> None:
         self.closed = True
         asyncio.get_running_loop().remove_reader(self._link.fileno())
         self._link.close()
@@ -120,6 +124,11 @@ class Server:
             for descriptor in descriptors:
                 os.close(descriptor)
         self._waiting.clear()
+
+    def _end(self) -> None:
+        if self.closed:
+            return
+        self._hang_up()
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -130,9 +139,7 @@ class Server:
         End it: it does so by itself when nobody is at the other end; `at_once`, without waiting for that.
         """
         if not self.closed:
-            self.closed = True
-            asyncio.get_running_loop().remove_reader(self._link.fileno())
-            self._link.close()
+            self._hang_up()
         until = time.monotonic() + (0.0 if at_once else STOP_SECONDS)
         while self._process.poll() is None and time.monotonic() < until:
             await asyncio.sleep(0.01)

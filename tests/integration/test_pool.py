@@ -3,6 +3,7 @@ The pool with real processes and real kills.
 """
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -14,6 +15,8 @@ import orjson
 import pytest
 import uvloop
 
+from oaflow.runtime import pool as executors
+from oaflow.runtime import server
 from oaflow.runtime.attempt import CHUNK_JOBS
 from oaflow.runtime.held import crash_error
 from oaflow.runtime.pool import LAST_WORDS, STOP_SECONDS
@@ -275,6 +278,29 @@ def test_killing_the_forkserver_costs_nothing(tmp_path):
             assert {handover.outcome for handover in heard.handovers} == {"done"}
             await until(lambda: not any(alive(executor.pid) for executor in old))
 
+    run(body())
+
+
+def test_a_forkserver_that_cannot_be_started_is_tried_again(tmp_path, monkeypatch):
+    refused, popen = [], subprocess.Popen
+
+    def full(*arguments, **named):
+        if len(refused) < 5:
+            refused.append(len(os.listdir("/proc/self/fd")))
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return popen(*arguments, **named)
+
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            (old,) = pool.executors
+            monkeypatch.setattr(server.subprocess, "Popen", full)
+            os.kill(pool.forkserver, signal.SIGKILL)
+            await until(lambda: pool.executors and old not in pool.executors)
+            pool.send(pool.executors[0], [assigned(1, "fine")])
+            await until(lambda: heard.done() == [1])
+            assert refused[4] <= refused[3]  # nothing of a try is left open
+
+    monkeypatch.setattr(executors, "REVIVE_SECONDS", 0.1)
     run(body())
 
 
