@@ -250,15 +250,15 @@ def say_hanging(text: "Text", first: int = 0, rest: int = 4) -> None:
         console.print(line)
 
 
-def say_indented(text: "Text", by: int = 2) -> None:
+def say_indented(text: "Text") -> None:
     """
-    Prints a text to stdout with all its lines indented; where no terminal breaks lines, it is one.
+    Prints a text to stdout with all its lines indented by two; where no terminal breaks lines, it is one.
     """
     from rich.padding import Padding
     from rich.text import Text
 
     console = screen()
-    console.print(Padding(text, (0, 0, 0, by)) if console.is_terminal else Text(" " * by).append_text(text))
+    console.print(Padding(text, (0, 0, 0, 2)) if console.is_terminal else Text("  ").append_text(text))
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

@@ -136,7 +136,7 @@ def waiting_jobs(connection: Connection[Any], run: str, queue: str, task: str, l
 
 
 def documents_page(
-    connection: Connection[Any], run: str, start: str, *, kind: str | None, limit: int, lines: int = LINES
+    connection: Connection[Any], run: str, start: str, *, kind: str | None, limit: int
 ) -> Page[KnownDocument]:
     """
     The documents of a run, by their ids.
@@ -144,9 +144,8 @@ def documents_page(
     Args:
         start: only those that come after this one.
         kind: only those that were reported so.
-        lines: that are read at most.
     """
-    values = {"run": run, "from": start, "kind": kind, "limit": limit, "lines": lines}
+    values = {"run": run, "from": start, "kind": kind, "limit": limit, "lines": LINES}
     return _page(connection, "documents_page", values, KnownDocument, "document")
 
 

@@ -20,6 +20,7 @@ from oaflow.printed.runs import RecentRun, State
 OPEN_STATES: tuple[State, ...] = ("running", "paused", "interrupted")
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_TRIES = 5  # of ids of a new run
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,6 @@ def start_run(
     force: bool = False,
     prune: bool = False,
     rerun_of: str | None = None,
-    tries: int = 5,
 ) -> str:
     """
     Makes the row of a run that has no jobs yet, not sealed.
@@ -210,7 +210,7 @@ def start_run(
         InDeletionError: the dataset is being deleted.
     """
     body = orjson.dumps(dict(params), default=str).decode()
-    for attempt in range(tries):
+    for attempt in range(_TRIES):
         run = new_run_id(pipeline)
         try:
             with connection.transaction():
@@ -236,7 +236,7 @@ def start_run(
                 )
             return run
         except errors.UniqueViolation:
-            if attempt + 1 == tries:
+            if attempt + 1 == _TRIES:
                 raise
     raise AssertionError("unreachable: the last try returns or raises")
 

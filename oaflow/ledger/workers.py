@@ -12,6 +12,8 @@ from psycopg.rows import class_row, tuple_row
 
 from oaflow.ledger.statements import sql
 
+_MOST_RUNNING = 20  # jobs that are named of those that a run is at
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
@@ -280,12 +282,12 @@ def untaken(connection: Connection[Any], run: str, asked: Iterable[tuple[str, st
         ).fetchall()
 
 
-def running(connection: Connection[Any], run: str, limit: int = 20) -> list[Running]:
+def running(connection: Connection[Any], run: str) -> list[Running]:
     """
-    Jobs of a run that are being worked on, the longest first.
+    Jobs of a run that are being worked on, the longest first; of many, the first.
     """
     with connection.cursor(row_factory=class_row(Running)) as cursor:
-        return cursor.execute(sql("running"), {"run": run, "limit": limit}).fetchall()
+        return cursor.execute(sql("running"), {"run": run, "limit": _MOST_RUNNING}).fetchall()
 
 
 def recover(connection: Connection[Any], dead: Iterable[int], silent: float) -> int:

@@ -34,6 +34,9 @@ from oaflow.printed import runs as printed
 INDEX_TASK = "oaflow.stages.index"
 CRAWL_TASK = "oaflow.stages.crawl"
 
+# So many of the unreadable, and of the vanished documents.
+_FIRST = 5
+
 # What a stage that no job has reached has.
 _NOTHING = StageProgress("", 0, 0, 0, 0, 0, 0, 0, 0)
 
@@ -310,13 +313,12 @@ def details_of(connection: Connection[Any], run: Run, silent: float, *, private:
     )
 
 
-def account_of(connection: Connection[Any], run: str, bound: BoundPlan, report: Path, first: int = 5) -> Account:
+def account_of(connection: Connection[Any], run: str, bound: BoundPlan, report: Path) -> Account:
     """
     What became of the documents of a run.
 
     Args:
         report: where the stage `report` writes on this machine.
-        first: so many of the unreadable, and of the vanished ones.
     """
     stages = index_stages(bound)
     counted = receipt(connection, run, stages)
@@ -324,8 +326,8 @@ def account_of(connection: Connection[Any], run: str, bound: BoundPlan, report: 
     return Account(
         counted,
         clusters(connection, run),
-        documents(connection, run, stages, line="unreadable", limit=first) if counted.unreadable else [],
-        documents(connection, run, stages, line="vanished", limit=first) if counted.counts["vanished"] else [],
+        documents(connection, run, stages, line="unreadable", limit=_FIRST) if counted.unreadable else [],
+        documents(connection, run, stages, line="vanished", limit=_FIRST) if counted.counts["vanished"] else [],
         unmatched(connection, run),
         report if report.exists() else None,
         any(stage.task == CRAWL_TASK for stage in bound.stages.values()),

@@ -168,7 +168,6 @@ def watch(
     *,
     stopped: Callable[[], bool] = lambda: False,
     now: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[View | Away]:
     """
     Views of a run, or of all that go on and the last that ended, once a second. Of one run the last view is that of its
@@ -193,7 +192,7 @@ def watch(
                     link.wait(_LOOK)
                 except psycopg.OperationalError as error:
                     yield Away(link.why(error))
-                    sleep(_RETRY)
+                    time.sleep(_RETRY)
         finally:
             link.close()
 

@@ -14,6 +14,8 @@ from oaflow.ledger.wire import autocommit, lean_pool, unprepared
 from oaflow.runtime.manager import FlowJobManager
 from oaflow.settings import Settings
 
+CONNECTIONS = 4  # of the pool of a worker, at most
+
 
 def database_address() -> str:
     """
@@ -46,19 +48,18 @@ class FlowApp(procrastinate.App):
         return [str(name) for name in self.tasks]
 
 
-def make_app(conninfo: str | Callable[[], str] = statements_address, *, size: int = 4) -> FlowApp:
+def make_app(conninfo: str | Callable[[], str] = statements_address) -> FlowApp:
     """
     Make an App. Nothing is read or opened before the app is.
 
     Args:
         conninfo: the address, or a function that finds it when the app is opened.
-        size: connections at most.
     """
     connector = procrastinate.PsycopgConnector(
         conninfo=conninfo,  # pyright: ignore
         pool_factory=lean_pool,
         min_size=1,
-        max_size=size,
+        max_size=CONNECTIONS,
         configure=_configure,
         kwargs={"application_name": "oaflow worker", "connect_timeout": 5, "keepalives_idle": 30},
     )
