@@ -22,7 +22,7 @@ def full(folders: Iterable[Path]) -> str | None:
     for folder in folders:
         try:
             usage = shutil.disk_usage(folder)
-        except FileNotFoundError:
+        except OSError:  # it is not there, or its server is away: that says nothing of its disk
             continue
         if usage.free < min(usage.total * 0.05, GIB):
             return f"{DISK}{folder} is full: {usage.free // 1024**2} MiB of {usage.total // 1024**2} MiB are free"
