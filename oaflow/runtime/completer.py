@@ -12,6 +12,7 @@ import orjson
 from oaflow.ledger.handover import complete
 from oaflow.ledger.rows import Completion
 from oaflow.ledger.wire import Refused, Wire
+from oaflow.runtime.loops import begin
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +74,7 @@ class Completer:
         Begin to send as the given worker.
         """
         self.worker = worker
-        self._tasks = [
-            asyncio.create_task(self._channel(number), name=f"oaflow completer {number}")
-            for number in range(len(self._queues))
-        ]
+        self._tasks = [begin(self._channel(number), f"completer {number}") for number in range(len(self._queues))]
 
     def put(self, completion: Completion) -> None:
         """

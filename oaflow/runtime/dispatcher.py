@@ -38,6 +38,7 @@ from oaflow.runtime.hand import Hand
 from oaflow.runtime.held import Held, crash_error, timeout_error
 from oaflow.runtime.joblog import JobLog
 from oaflow.runtime.lanes import Lanes
+from oaflow.runtime.loops import begin
 from oaflow.runtime.messages import Assignment, Death, Handover
 from oaflow.runtime.options import Options
 from oaflow.runtime.outcomes import Outcomes
@@ -230,7 +231,7 @@ class Dispatcher:
             self._upkeep.keep_history(),
             self._keep_timings(),
         ):
-            self._loops.append(asyncio.create_task(loop, name=f"oaflow {loop.__name__}"))
+            self._loops.append(begin(loop, loop.__name__))
         return self.worker
 
     async def dismiss(self) -> None:

@@ -19,6 +19,7 @@ from oaflow.packages import is_own
 from oaflow.runtime.executors import Executor, Listener, Stream
 from oaflow.runtime.frames import Frames, plain_assignment, read_handover
 from oaflow.runtime.lines import Lines
+from oaflow.runtime.loops import begin
 from oaflow.runtime.messages import Assignment, Death, Handover, Probe
 from oaflow.runtime.probing import Answers, listen
 from oaflow.runtime.processes import resident
@@ -108,7 +109,7 @@ class Pool:
         self.temp.mkdir()
         self._start_server()
         self._fill()
-        self._watching = asyncio.create_task(self._watch(), name="oaflow pool")
+        self._watching = begin(self._watch(), "pool")
 
     async def stop(self) -> None:
         """

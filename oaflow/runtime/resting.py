@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from oaflow.ledger.depths import depths
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.runtime.held import Held, Passage
+from oaflow.runtime.loops import begin
 from oaflow.runtime.pressure import Pressure, Stream, Triple
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ class Resting:
 
     def _begin(self) -> None:
         if self._watch is None or self._watch.done():
-            self._watch = asyncio.create_task(self._look_on(), name="oaflow resting")
+            self._watch = begin(self._look_on(), "resting")
 
     async def _look_on(self) -> None:
         while True:
