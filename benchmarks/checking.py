@@ -25,15 +25,31 @@ def measure(size: Size, rounds: int) -> Report:
         many = [Path(folder, f"p{number}.yml") for number in range(PIPELINES // SMALLER[size])]
         for path in many:
             shutil.copy(ROOT / "pipelines" / "ingest.yml", path)
+        own = [Path(folder, f"own{number}.yml") for number in range(len(many))]
+        for number, path in enumerate(own):
+            path.write_text(with_a_condition(many[0].read_text(), number))
         large = Path(folder, "large.yml")
         large.write_text(chain_of(STAGES // SMALLER[size]))
         variants = {
             f"{len(many):,} pipelines": partial(seconds_of, folder, ("check", "--no-import", *map(str, many))),
+            f"{len(own):,} pipelines, each with a condition": partial(
+                seconds_of, folder, ("check", "--no-import", *map(str, own))
+            ),
             f"{STAGES // SMALLER[size]:,} stages": partial(seconds_of, folder, ("check", "--no-import", str(large))),
         }
         found = interleaved(variants, TIMES[size] * rounds)
     figures = (Figure(name, "s", tuple(found[name]), Target("at most", 2.0)) for name in variants)
     return Report("checking", "check without a look at the functions", tuple(figures))
+
+
+def with_a_condition(ingest: str, number: int) -> str:
+    """
+    `ingest` with an expression that no other pipeline has.
+    """
+    where = f'others(e.detectedLanguage, "eng") or has(e.name, "{number}")'
+    before, plain, after = ingest.partition("    next: index\n")
+    assert plain
+    return f"{before}    next: {{to: index, where: '{where}'}}\n{after}"
 
 
 def chain_of(length: int) -> str:

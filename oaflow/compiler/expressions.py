@@ -2,8 +2,9 @@
 Phase 2: conditions and locks. Whether they can be read, what they name is there, and what they ask about travels. Pure.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from oaflow.compiler.conditions import NOT, as_written
 from oaflow.compiler.places import part_of
@@ -76,7 +77,7 @@ class _Read:
     """
 
     name: str
-    span: Span
+    place: Callable[[], Span]
     loadable: bool
 
 
@@ -113,7 +114,7 @@ def _expression(source: str, kind: Kind, path: Path, params: Mapping[str, Shape]
             for one in problem.mistakes
         ]
         return _Asked(found)
-    return _Asked([], [_Read(one.name, place(one.offset, one.length), one.own) for one in expression.reads])
+    return _Asked([], [_Read(one.name, partial(place, one.offset, one.length), one.own) for one in expression.reads])
 
 
 def _cut(mistake: Mistake, span: Span) -> str | None:
@@ -135,7 +136,9 @@ def _mapping(where: Where, path: Path, spans: Spans) -> _Asked:
         for one in check_mapping(written)
     ]
     names = [(name,) for name in written if name != NOT] + [(NOT, name) for name in written.get(NOT, ())]
-    return _Asked(found, [_Read(name[-1], spans.key(*path, *name), True) for name in names if name[-1] != "schema"])
+    return _Asked(
+        found, [_Read(name[-1], partial(spans.key, *path, *name), True) for name in names if name[-1] != "schema"]
+    )
 
 
 def _left_behind(asked: _Asked, edge: Edge, external: bool) -> Iterator[Diagnostic]:
@@ -156,4 +159,4 @@ def _left_behind(asked: _Asked, edge: Edge, external: bool) -> Iterator[Diagnost
             help = "add `load: true`, and the edge reads it from the store"
         else:
             help = f"ask each entity, as only these are read from the store: `where` with e.{name}, and `load: true`"
-        yield Diagnostic(rules.NEEDS_LOAD, message, read.span, help)
+        yield Diagnostic(rules.NEEDS_LOAD, message, read.place(), help)

@@ -5,7 +5,7 @@ From the text of an expression to something that decides. Compiled once for each
 import ast
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from traceback import walk_tb
 from types import FunctionType
 from typing import Any
@@ -16,7 +16,7 @@ from oaflow.expressions import operations
 from oaflow.expressions.grammar import Kind
 from oaflow.expressions.mistakes import EvaluationError, ExpressionError
 from oaflow.expressions.operations import Unfit
-from oaflow.expressions.reading import Text, read
+from oaflow.expressions.reading import read
 from oaflow.expressions.shapes import ANY, Shape
 from oaflow.expressions.translating import translate
 from oaflow.expressions.translation import Read, Translation
@@ -60,7 +60,7 @@ if {local}.__class__ is not _list:
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Expression:
     """
     An expression that was checked, and can be evaluated.
@@ -73,8 +73,7 @@ class Expression:
         params: those that it mentions.
         pieces: what in it has a value of its own that decides, such as `e.language`.
         written: whether an author wrote it, and not oaflow.
-        test: decides about an entity (None, where the kind knows none), a job's fields, params and run. What goes wrong
-            in it has no place yet.
+        body, translation: what its code is made of.
     """
 
     source: str
@@ -84,8 +83,18 @@ class Expression:
     params: frozenset[str]
     pieces: tuple[str, ...]
     written: bool
-    test: Test = field(repr=False, compare=False)
-    text: Text = field(repr=False, compare=False)
+    body: ast.expr = field(repr=False, compare=False)
+    translation: Translation = field(repr=False, compare=False)
+
+    @cached_property
+    def test(self) -> Test:
+        """
+        Decides about an entity (None, where the kind knows none), a job's fields, params and run. What goes wrong in it
+        has no place yet.
+
+        Made when it is first asked for: `oaflow check` asks no expression, and this is two thirds of what one costs.
+        """
+        return _test(self.body, self.translation)
 
     def value(
         self,
@@ -192,7 +201,7 @@ class Expression:
                 places = list(frame.f_code.co_positions())
                 line, end_line, column, end_column = places[frame.f_lasti // 2]
                 if line and end_line and column is not None and end_column is not None:
-                    whole = self.text.place(line, column, end_line, end_column)
+                    whole = self.translation.text.place(line, column, end_line, end_column)
         return whole
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -240,8 +249,8 @@ def _compiled(source: str, kind: Kind, params: tuple[tuple[str, Shape], ...] | N
         params=frozenset(translation.used_params),
         pieces=tuple(translation.pieces),
         written=written,
-        test=_test(body, translation),
-        text=text,
+        body=body,
+        translation=translation,
     )
 
 

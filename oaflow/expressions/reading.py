@@ -185,6 +185,8 @@ def _too_deep(tree: ast.expr, text: Text) -> Mistake | None:
     level: list[ast.AST] = [tree]
     for _ in range(DEPTH):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return None
     deepest = next((node for node in level if isinstance(node, ast.expr)), None)
     if deepest is None:
         return None

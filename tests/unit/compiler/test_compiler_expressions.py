@@ -4,8 +4,10 @@ Where a condition reads what does not travel, and the way out that there is.
 
 import pytest
 
+from oaflow.compiler.checking import check_data
 from oaflow.compiler.expressions import check_expressions
 from oaflow.compiler.shape import parse_pipeline
+from oaflow.expressions import compile_expression
 from oaflow.loader import load_text
 
 LOAD = "add `load: true`, and the edge reads it from the store"
@@ -44,3 +46,13 @@ def test_each_place_that_reads_what_does_not_travel_is_told_with_a_way_out(edge:
     places = [at for at in range(len(edge)) if edge.startswith("bodyText", at)]
 
     assert told(edge) == [(places[number], said) for said, numbers in help.items() for number in numbers]
+
+
+def test_a_check_makes_no_code_of_an_expression_that_it_only_reads():
+    where = "has(e.name, 'a name that no other test has')"
+    data = load_text(
+        f'pipeline: p\nstages:\n  a: {{task: m.a, next: {{to: b, where: "{where}"}}}}\n  b: {{task: m.b}}\n'
+    )
+
+    assert check_data(data.data, data.spans).plan
+    assert "test" not in vars(compile_expression(where, "where", {}))
