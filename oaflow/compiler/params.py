@@ -81,9 +81,7 @@ def _param(reader: Reader, data: object, path: Path) -> Param | None:
     if "choices" in members:
         said["choices"] = _choices(reader, members["choices"], (*path, "choices"), item)
     elif item == "choice":
-        reader.report(
-            rules.MISSING_KEY, "a param of type choice needs `choices`", path, key=True, help="choices: [a, b]"
-        )
+        reader.missing(rules.MISSING_KEY, "a param of type choice needs `choices`", path, "choices: [a, b]")
     if len(reader.found) == before and members.get("default") is not None:
         said["default"] = _default(reader, members["default"], (*path, "default"), kind, item, said.get("choices"))
         if said.get("required"):

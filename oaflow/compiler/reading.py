@@ -7,6 +7,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from oaflow.compiler.rules import shape as rules
@@ -75,6 +76,7 @@ class Reader:
         self.found: list[Diagnostic] = []
         # What a misspelled key was most likely meant to be, so that it is not missed as well.
         self.meant: set[Path] = set()
+        self._first: dict[Span, Path] = {}
 
     def report(
         self,
@@ -88,6 +90,14 @@ class Reader:
     ) -> None:
         span = self.spans.key(*path) if key else self.spans.value(*path)
         self.found.append(Diagnostic(rule, message, span, help, notes))
+
+    def missing(self, rule: Rule, message: str, path: Path, help: str) -> None:
+        """
+        Tell that a mapping lacks a key, where the mapping is named: of what aliases repeat, where it is named first.
+        """
+        span = self.spans.value(*path)
+        first = self._first.setdefault(replace(span, path=()), path) if span.line else path
+        self.report(rule, message, first, key=True, help=help)
 
     def wrong_type(self, value: object, path: Path, wanted: str, help: str | None = None) -> None:
         if value is None:

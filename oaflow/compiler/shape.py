@@ -160,13 +160,13 @@ def _stage(reader: Reader, name: str, data: object, path: Path, choose: Choose |
                 del members[key]
         if "queue" not in members and (*path, "queue") not in reader.meant:
             message = f"stage {name!r} is external, and needs the queue that its service works"
-            reader.report(rules.EXTERNAL_QUEUE, message, path, key=True, help="queue: NAME")
+            reader.missing(rules.EXTERNAL_QUEUE, message, path, "queue: NAME")
     if "task" in members:
         said["task"] = _task(reader, members["task"], (*path, "task"), external)
     elif (*path, "task") not in reader.meant:
         message = f"stage {name!r} has no task"
         help = "task: package.module.function, the dotted path of a function decorated with @stage"
-        reader.report(rules.MISSING_KEY, message, path, key=True, help=help)
+        reader.missing(rules.MISSING_KEY, message, path, help)
     if "next" in members:
         first = members.get("choose", None if external else choose) == "first"
         said["next"], said["dropped"] = read_next(reader, members["next"], (*path, "next"), first=first)
@@ -319,7 +319,7 @@ def _collect(reader: Reader, value: object, path: Path) -> Collect | Literal[Fal
         said["size"] = reader.whole(members["size"], (*path, "size"), 1)
     elif (*path, "size") not in reader.meant:
         help = "collect: {size: 500, wait: 2s}"
-        reader.report(rules.MISSING_KEY, "`collect` needs a size: how many entities", path, key=True, help=help)
+        reader.missing(rules.MISSING_KEY, "`collect` needs a size: how many entities", path, help)
     if "wait" in members:
         said["wait"] = reader.duration(members["wait"], (*path, "wait"))
     return None if None in said.values() or "size" not in said else Collect(**said)

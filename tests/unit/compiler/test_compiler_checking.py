@@ -94,6 +94,40 @@ def test_a_mistake_of_a_whole_stage_that_aliases_repeat_is_told_once_and_of_the_
     ]
 
 
+def test_a_key_that_is_missing_in_what_aliases_repeat_is_told_once_where_it_is_named_first():
+    text = """
+    pipeline: p
+    params:
+      one: &param {type: choice}
+      two: *param
+    defaults: &rest {timeout: 3s}
+    start: [a, b, c, d, f, g]
+    stages:
+      a: *rest
+      b: *rest
+      c: &away {external: true, task: m.c}
+      d: *away
+      f: {task: m.f, collect: &some {wait: 2s}}
+      g: {task: m.g, collect: *some}
+      h: {task: m.h, next: [{when: "job.queue"}, {when: "job.queue"}], on_error: i}
+      i: {}
+      j: {}
+    """
+    loaded = load_text(text)
+
+    assert [(one.span.path, one.message) for one in check_data(loaded.data, loaded.spans).diagnostics] == [
+        (("params", "one"), "a param of type choice needs `choices`"),
+        (("stages", "a"), "stage 'a' has no task"),
+        (("stages", "c"), "stage 'c' is external, and needs the queue that its service works"),
+        (("stages", "f", "collect"), "`collect` needs a size: how many entities"),
+        # What is written twice is told twice.
+        (("stages", "h", "next", 0), "an edge needs `to`, the stage it leads to"),
+        (("stages", "h", "next", 1), "an edge needs `to`, the stage it leads to"),
+        (("stages", "i"), "stage 'i' has no task"),
+        (("stages", "j"), "stage 'j' has no task"),
+    ]
+
+
 def test_a_default_that_two_stages_cannot_do_with_is_told_of_both():
     text = """
     pipeline: p
