@@ -5,6 +5,7 @@ What can be typed at a place of a pipeline file. Pure.
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any, Literal, get_args
 
 from oaflow.compiler.edges import DROP
@@ -38,8 +39,10 @@ _VALUES: Mapping[str, tuple[str, ...]] = {
 
 # The name that is being typed at the end of an expression, with what stands before its last dot.
 _TYPED = re.compile(r"(?:([A-Za-z_][\w.]*)\.)?([A-Za-z_]\w*|)$", re.ASCII)
+# The same where it is the key in brackets.
+_KEY = re.compile(r"(?:^|(?<=[^\w.]))([A-Za-z_][\w.]*)\[\s*[\"']([A-Za-z_]\w*|)$", re.ASCII)
 _QUOTE = re.compile(r"(?:\bis_a\([^()]*|\.schema\s*(?:==|!=|(?:not )?in [\[(][^\])]*)\s*)[\"']([A-Za-z]*)$")
-_OPEN_QUOTE = re.compile(r"^(?:[^'\"]|'[^']*'|\"[^\"]*\")*['\"][^'\"]*$")
+_OPEN_QUOTE = re.compile(r"^(?:[^'\"]|'[^']*'|\"[^\"]*\")*(?:'[^']*|\"[^\"]*)$")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_.]*)$")
 
 
@@ -203,17 +206,30 @@ def _in_expression(document: Document, part: str, before: str) -> Iterator[Offer
     if (quoted := _QUOTE.search(before)) is not None:
         yield from _schemata(len(quoted[1]))
         return
+    key = _KEY.search(before)
+    if key is not None and not _OPEN_QUOTE.match(before[: key.start()]):
+        yield from _fields(document, key[1], len(key[2]))
+        return
     typed = _TYPED.search(before)
     if _OPEN_QUOTE.match(before) or typed is None:
         return
     base, written = typed[1], len(typed[2])
     kind: Any = part
+    if base is None:
+        for name in NAMES[kind]:
+            yield Offer(name, "field", written, "")
+        for name in FUNCTIONS:
+            yield Offer(name, "function", written, USAGE[name], inserted=f"{name}(")
+    else:
+        # `e.from` is no Python: that stands in brackets.
+        yield from (offer for offer in _fields(document, base, written) if not iskeyword(offer.name))
+
+
+def _fields(document: Document, base: str, written: int) -> Iterator[Offer]:
+    """
+    What stands behind the dot of a name, or in its brackets.
+    """
     match base:
-        case None:
-            for name in NAMES[kind]:
-                yield Offer(name, "field", written, "")
-            for name in FUNCTIONS:
-                yield Offer(name, "function", written, USAGE[name], inserted=f"{name}(")
         case "params":
             for name, param in document.params.items():
                 yield Offer(name, "param", written, _type(param))

@@ -84,6 +84,15 @@ def _typed(before: str, after: str = "") -> list[str]:
         ('    next: {to: index, where: "has(e.', {"language", "schema", "id"}, {"has", "e"}),
         ('    next: {to: index, where: "any(x.', {"language"}, {"has"}),
         ('    next: {to: index, where: "others(e.language, params.', {"language", "depth"}, {"e"}),
+        ("    next: {to: index, where: \"others(e.language, params['", {"language", "depth"}, {"e"}),
+        ('    next: {to: index, when: "params[\\"lan', {"language", "depth"}, {"job"}),
+        ("    next: {to: index, when: 'params[ \"", {"language", "depth"}, {"job"}),
+        ("    next:\n      to: index\n      when: params['", {"language", "depth"}, {"job"}),
+        ('    next:\n      to: index\n      when: >\n        job.context.a\n        or params["', {"depth"}, {"job"}),
+        ("    enabled: \"not params['", {"language", "depth"}, {"job"}),
+        ("    next: {to: index, where: \"has(e['", {"from", "language", "schema"}, {"e", "has"}),
+        ('    next: {to: index, where: "has(e.', {"language"}, {"from"}),
+        ("    next: {to: index, when: \"job['", {"context", "entities"}, {"language"}),
         ("    next: {to: index, where: \"is_a(e, '", {"Email"}, {"e", "language"}),
         ("    next: {to: index, where: \"e.schema == '", {"Email"}, {"e", "language"}),
         ('    next: {to: index, when: "', {"job", "params", "run"}, {"e"}),
@@ -103,7 +112,16 @@ def test_what_fits_is_offered_and_nothing_else(before: str, some: set[str], neve
 
 
 @pytest.mark.parametrize(
-    "before", ["    # ne", "    next: {to: index, where: \"has(e.language, 'e", "    timeout: ", "    task: "]
+    "before",
+    [
+        '    next: {to: index, when: "job.context.a == \\"params[\'',
+        "    next: {to: index, when: \"job.context.params['",
+        "    next: {to: index, when: \"params['depth'] == '",
+        "    # ne",
+        "    next: {to: index, where: \"has(e.language, 'e",
+        "    timeout: ",
+        "    task: ",
+    ],
 )
 def test_where_nothing_is_known_nothing_is_offered(before: str):
     assert _typed(before) == []
