@@ -5,6 +5,7 @@ From the text of an expression to Python's syntax tree, with places that count c
 import ast
 import re
 import warnings
+from keyword import kwlist
 
 from oaflow.expressions.mistakes import ExpressionError, Mistake
 
@@ -27,6 +28,8 @@ _HABITS = (
     (re.compile(r"[‘’]"), "'"),
     (re.compile(r"\?"), "A if TEST else B"),
 )
+# A word of Python cannot stand behind a dot: `e.from`.
+_WORD_BEHIND_DOT = re.compile(rf"([A-Za-z_][\w.]*)\.({'|'.join(kwlist)})\b")
 _TEXT = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 
 
@@ -146,6 +149,9 @@ def _misread(source: str, error: Exception) -> Mistake:
         if found := habit.search(bare):
             message = f"this cannot be read: there is no {found[0]!r} here"
             return Mistake("syntax", message, f"write {meant!r}", found.start(), len(found[0]))
+    if found := _WORD_BEHIND_DOT.search(bare):
+        message = f"this cannot be read: {found[2]!r} is a word of Python, and so does not stand behind a dot"
+        return Mistake("syntax", message, f'in brackets: {found[1]}["{found[2]}"]', found.start(2), len(found[2]))
     # Once more without our brackets, since they would be told as the author's.
     flat = " ".join(source.split("\n"))
     stripped = flat.lstrip()

@@ -40,6 +40,8 @@ def told(source, kind="where", params=PARAMS):
         # Names.
         ("e.fileNme", "unknown-property", "fileNme", "did you mean 'fileName'?"),
         ('e["form"]', "unknown-property", '"form"', "did you mean 'from'?"),
+        ('has(e.from, "x")', "syntax", "from", 'in brackets: e["from"]'),
+        ("job.context.mail.class == 'a.is b'", "syntax", "class", 'in brackets: job.context.mail["class"]'),
         ("e.properties.name", "unknown-property", "properties", "e.NAME reads a property"),
         ('is_a(e, "Docment")', "unknown-schema", '"Docment"', "did you mean 'Document'?"),
         ('e.schema == "Docment"', "unknown-schema", '"Docment"', "did you mean 'Document'?"),
