@@ -169,7 +169,11 @@ class Expression:
         found = self.value(params=params, job=job, run=run)
         if found is None or isinstance(found, str):
             return found or None
-        return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
+        try:
+            return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
+        except TypeError as error:
+            reason = f"this is no value that JSON holds: {error}"
+            raise EvaluationError(self.source, 0, len(self.source), reason, None) from error
 
     def values(
         self,

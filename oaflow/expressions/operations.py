@@ -14,6 +14,9 @@ from oaflow.schemata import is_a as descends
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
+# Of longer lists, each value of one is looked for in a set of the other: two of 100,000 would take minutes.
+_FEW = 32
+
 
 class Unfit(Exception):
     """
@@ -225,8 +228,13 @@ def has(found: Any, *wanted: Any) -> bool:
     """
     Whether one of the wanted values is among those found.
     """
-    there = _all(found)
-    return any(value in there for value in _flat(wanted))
+    there, asked = _all(found), list(_flat(wanted))
+    if min(len(there), len(asked)) > _FEW:
+        try:
+            return not frozenset(there).isdisjoint(asked)
+        except TypeError:
+            pass  # lists and mappings have no hash
+    return any(value in there for value in asked)
 
 
 def lacks(found: Any, *wanted: Any) -> bool:
@@ -240,8 +248,13 @@ def others(found: Any, *known: Any) -> bool:
     """
     Whether some of the values found is none of those known.
     """
-    flat = list(_flat(known))
-    return any(value not in flat for value in _all(found))
+    there, flat = _all(found), list(_flat(known))
+    if min(len(there), len(flat)) > _FEW:
+        try:
+            return not frozenset(flat).issuperset(there)
+        except TypeError:
+            pass
+    return any(value not in flat for value in there)
 
 
 def number(value: Any) -> int | float | None:

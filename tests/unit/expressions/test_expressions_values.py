@@ -3,8 +3,11 @@ What expressions evaluate to, and what they do with what is missing or of anothe
 """
 
 import pickle
+import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from oaflow.expressions import EvaluationError, compared, compile_expression
 
@@ -230,6 +233,61 @@ def test_what_params_are_compared_with_is_known_where_nothing_else_is_asked(sour
 )
 def test_a_lock_has_one_text_for_equal_values(source, key):
     assert compile_expression(source, "lock").key(job=JOB, params=GIVEN, run=RUN) == key
+
+
+def nested(depth):
+    value = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("found", [nested(300), 2**70, ["\ud800"], {1: 2}, object()])
+def test_a_lock_of_what_json_does_not_hold_fails_with_its_place(found):
+    expression = compile_expression("job.context.x", "lock")
+
+    with pytest.raises(EvaluationError, match="failed: this is no value that JSON holds") as raised:
+        expression.key(job={"payload": {"context": {"x": found}}})
+    assert (raised.value.offset, raised.value.length) == (0, len("job.context.x"))
+
+
+LONG = [str(number) for number in range(100_000)]
+
+
+@pytest.mark.parametrize(
+    ("source", "one", "other", "expected"),
+    [
+        ("has", LONG, [f"-{text}" for text in LONG], False),
+        ("has", LONG, [*(f"-{text}" for text in LONG), "7"], True),
+        ("lacks", LONG, [f"-{text}" for text in LONG], True),
+        ("others", LONG, LONG[::-1], False),
+        ("others", [*LONG, "-1"], LONG, True),
+    ],
+)
+def test_two_long_lists_are_compared_in_time_that_grows_with_one_of_them(source, one, other, expected):
+    expression = compile_expression(f"{source}(job.context.one, job.context.other)", "when")
+    began = time.process_time()
+
+    assert expression.value(job={"payload": {"context": {"one": one, "other": other}}}) is expected
+    assert time.process_time() - began < 30  # 300 s where each is looked for in a list
+
+
+NUMBERS = [*range(40), 40.0, None, "a", True, [1], {"a": [1]}]
+
+
+@given(
+    st.lists(st.sampled_from(NUMBERS), min_size=33, max_size=60),
+    st.lists(st.sampled_from(NUMBERS[1:]), min_size=33, max_size=60),
+)
+def test_what_is_in_long_lists_is_what_is_in_short_ones(one, other):
+    def found(function):
+        return compile_expression(f"{function}(job.context.one, job.context.other)", "when").value(
+            job={"payload": {"context": {"one": one, "other": other}}}
+        )
+
+    assert found("has") == any(value in other for value in one)
+    assert found("lacks") == (not found("has"))
+    assert found("others") == any(value not in other for value in one)
 
 
 def test_an_expression_says_what_it_reads_and_what_decided():
