@@ -244,7 +244,7 @@ def _matches(translation: Translation, node: ast.Call, function: str) -> Typed:
     if not isinstance(pattern, ast.Constant) or not isinstance(pattern.value, str):
         message = "a pattern is written out, so that it is checked before anything runs"
         return translation.mistake("bad-pattern", message, pattern, 'matches(e.fileName, r"...")')
-    if any(letter < " " for letter in pattern.value):
+    if any(letter < " " or "\ud800" <= letter <= "\udfff" for letter in pattern.value):
         message = "the pattern holds a control character: in a text a backslash is written twice"
         help = f"with an r before the quotes: r{translation.text.segment(pattern)}"
         return translation.mistake("bad-pattern", message, pattern, help)

@@ -5,6 +5,7 @@ Names in the result that begin with `_` are ours: an author cannot write them.
 """
 
 import ast
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -16,6 +17,9 @@ from oaflow.expressions.naming import attribute, name, subscript
 from oaflow.expressions.reading import Text
 from oaflow.expressions.shapes import Shape, Sort, described, either, joined
 from oaflow.expressions.translation import Translation, Typed
+
+# What is in no text of a job, however it is escaped.
+_UNHEARD_OF = re.compile("[\x00\ud800-\udfff]")
 
 # What orjson writes: signed and unsigned integers of 64 bits.
 _LEAST, _GREATEST = -(2**63), 2**64 - 1
@@ -49,6 +53,9 @@ def _constant(translation: Translation, node: ast.Constant) -> Typed:
             return translation.mistake("not-allowed", "the number is larger than any that JSON holds", node)
         case int() | float():
             return Typed(node, shapes.NUMBER)
+        case str() if found := _UNHEARD_OF.search(node.value):
+            message = f"no text of a job has U+{ord(found[0]):04X} in it, as PostgreSQL does not take it"
+            return translation.mistake("not-allowed", message, node)
         case str():
             return Typed(node, shapes.TEXT)
         case _:
