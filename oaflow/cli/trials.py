@@ -59,7 +59,8 @@ def print_totals(trials: Sequence[Trial]) -> None:
 
 def write_junit(path: Path, trials: Iterable[Trial]) -> None:
     """
-    The tests as a report that build servers read; what they cover stands in properties of the suite.
+    The tests as a report that build servers read; what they cover stands in properties of the suite. A test that could
+    not be tried is an error, one that goes elsewhere a failure.
 
     Raises:
         EnvironmentProblem: the file cannot be written.
@@ -71,7 +72,9 @@ def write_junit(path: Path, trials: Iterable[Trial]) -> None:
             "testsuite",
             name=clean(trial.pipeline),
             tests=str(len(trial.tried)),
-            failures=str(sum(not one.passed for one in trial.tried)),
+            failures=str(sum(not one.passed and one.problem is None for one in trial.tried)),
+            errors=str(sum(one.problem is not None for one in trial.tried)),
+            skipped="0",
         )
         covered = [("edges", str(len(trial.edges))), *(("untaken", _edge_text(edge, trial)) for edge in trial.untaken)]
         properties = ElementTree.SubElement(suite, "properties")
@@ -80,7 +83,11 @@ def write_junit(path: Path, trials: Iterable[Trial]) -> None:
         for one in trial.tried:
             case = ElementTree.SubElement(suite, "testcase", classname=clean(trial.pipeline), name=clean(one.name))
             if not one.passed:
-                ElementTree.SubElement(case, "failure", message="\n".join(map(clean, one.differences)))
+                kind, sort = ("failure", "unexpected") if one.problem is None else ("error", "not tried")
+                lines = [clean(line) for line in one.differences]
+                # Jenkins shows the message and then the text, GitLab the text alone.
+                told = ElementTree.SubElement(case, kind, type=sort, message=lines[0])
+                told.text = "\n".join(lines)
     try:
         ElementTree.ElementTree(suites).write(path, encoding="utf-8", xml_declaration=True)
     except OSError as error:

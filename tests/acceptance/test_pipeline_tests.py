@@ -3,10 +3,15 @@
 """
 
 import json
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from lxml import etree
+
 from tests.acceptance.conftest import Command
+
+SCHEMA = Path(__file__).with_name("junit.xsd")
 
 STAGES: dict[str, Any] = {
     "source": {
@@ -165,9 +170,33 @@ def test_build_servers_get_a_report(offline: Command) -> None:
         [("edges", "2"), ("untaken", "source to translate")],
     ]
     (failure,) = suites.iter("failure")
-    assert "translate: 0 expected, 1 found" in str(failure.get("message"))
+    # GitLab shows the text, Jenkins the message as well.
+    assert failure.get("message") == "rest: 2 expected, 1 found"
+    assert failure.text == "rest: 2 expected, 1 found\ntranslate: 0 expected, 1 found"
     away = offline("test", names[1], "--junit", "away/report.xml")
     assert (away.code, "'away/report.xml' cannot be written" in away.error) == (3, True)
+
+
+def test_the_report_is_one_that_build_servers_take(offline: Command) -> None:
+    stages: dict[str, Any] = {"source": {"next": {"to": "end", "when": "job.context.n < 1"}}, "end": {}}
+    odd = 'wie <b>üblich</b> & "so"\n\t '
+    tests: list[dict[str, Any]] = [
+        {"at": "source", "description": odd, "job": {"context": {"n": 0}}, "expect": {"end": 1}},
+        {"at": "source", "description": odd, "job": {"context": {"n": 1}}, "expect": {"end": 1}},
+        {"at": "source", "description": odd, "job": {"context": {"n": odd}}, "expect": {"end": 1}},
+    ]
+    names = [offline.pipeline("one", stages, tests=tests), offline.pipeline("two", stages)]
+    result = offline("test", *names, "--junit", "report.xml")
+
+    assert result.code == 1, result.err
+    report = etree.parse(offline.folder / "report.xml")
+    etree.XMLSchema(etree.parse(SCHEMA)).assertValid(report)
+    suites = [tuple(suite.get(key) for key in ("tests", "failures", "errors", "skipped")) for suite in report.getroot()]
+    assert suites == [("3", "1", "1", "0"), ("0", "0", "0", "0")]
+    for kind, count in ("testcase", 3), ("failure", 1), ("error", 1):
+        assert len(list(report.getroot().iter(kind))) == count
+    (error,) = report.getroot().iter("error")
+    assert "have no order" in error.text
 
 
 def test_without_tests_it_says_how_one_is_written(offline: Command) -> None:
