@@ -260,3 +260,11 @@ def test_the_values_of_a_run_decide_in_place_of_what_one_might_have():
     assert obstacles(base, nothing, {"on": False}) == [
         "nothing of pipeline 'p' is left to run: stage 'a': param 'on' is false"
     ]
+
+
+def test_where_a_run_starts_and_how_deep_a_way_goes_is_told():
+    loop = A.model_copy(update={"edges": (PlannedEdge(to="a", recurse=3), PlannedEdge(to="b"))})
+    deeper = A.model_copy(update={"edges": (PlannedEdge(to="a", recurse=5), PlannedEdge(to="b"))})
+
+    assert texts(plan_of(a=loop, b=B), plan_of(a=deeper, b=B)) == ["a recurse of the way to 'a' is 5, was 3"]
+    assert texts(plan_of(a=A, b=B), plan_of(start=("b",), a=A, b=B)) == ["None a run starts at 'b', was 'a'"]

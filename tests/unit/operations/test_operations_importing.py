@@ -114,3 +114,19 @@ def test_stages_on_one_queue_are_told_apart_by_their_tasks():
 
     assert "- {to: analyze, when: \"job.task == 'ftm_analyze.tasks.analyze'\"}" in text
     assert "- {to: ingest, when: \"job.task == 'ingestors.tasks.ingest'\", recurse: 16}" in text
+
+
+def test_of_two_services_on_one_queue_of_which_one_is_off_only_the_jobs_of_the_other_are_taken():
+    text, _ = import_environment(
+        "openaleph", {"OPENALEPH_TRANSLATE_QUEUE": "openaleph", "OPENALEPH_TRANSLATE_DEFER": "false"}
+    )
+    _, _, analyze = text.partition("\n  analyze:\n")
+
+    assert "- {to: index, when: \"job.task == 'aleph.procrastinate.tasks.index_entities'\"}\n" in analyze
+    assert "to: translate" not in analyze
+
+
+def test_a_priority_that_is_drawn_there_is_the_middle_here():
+    text, _ = import_environment("openaleph", {"OPENALEPH_INDEX": '{"min_priority": 20, "max_priority": 41}'})
+
+    assert "    priority: 30  # random there, from 20 to 41: OPENALEPH_INDEX\n" in text

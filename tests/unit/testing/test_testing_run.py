@@ -222,6 +222,65 @@ def test_two_stages_that_collect_in_one_circle_wait_for_the_clock_which_jumps():
     assert [one.stage for one in ran.attempts] == ["names", "one", "two", "one", "two"]
 
 
+@stage
+def pairs(job: DatasetJob, *, sizes: list[int]) -> Iterator[DatasetJob]:
+    """Jobs of so many entities."""
+    for number, size in enumerate(sizes):
+        yield job.with_entities([{"id": f"{number}-{one}", "schema": "Document"} for one in range(size)])
+
+
+def test_a_collected_job_holds_no_more_than_its_size():
+    stages = {"pairs": pairs.stage(with_={"sizes": [2, 2, 1, 3]}, next="keep"), "keep": keep.stage(collect=3)}
+
+    ran = testing.run(Pipeline("p", stages=stages))
+
+    assert [len(one.entities) for one in ran.received("keep")] == [2, 3, 3]
+
+
+def test_what_waits_in_a_circle_with_itself_alone_does_not_wait_for_the_clock():
+    stages = {
+        "names": names.stage(with_={"count": 2}, next=["one", "fails"]),
+        "one": keep.stage(collect={"size": 10, "wait": "20h"}, next=recurse("one", 1)),
+        # Repeated by the clock, after 10 hours.
+        "fails": fails.stage(with_={"on": ["d1"]}, retry={"max": 1, "base": "10h"}),
+    }
+
+    ran = testing.run(Pipeline("p", stages=stages))
+
+    assert [one.stage for one in ran.attempts].index("one") < len(ran.attempts) - 1
+    assert ran.attempts[-1].stage == "fails"
+
+
+def test_what_is_more_urgent_comes_first_and_what_is_repeated_when_its_wait_is_over():
+    stages = {
+        "names": names.stage(with_={"count": 2}, next=["late", "soon", "fails"]),
+        "late": keep.stage(priority=10, next="last"),
+        "last": keep.stage(priority=0),
+        "soon": keep.stage(priority=90),
+        "fails": fails.stage(with_={"on": ["d0"]}, priority=100, retry={"max": 1, "base": "10h"}),
+    }
+
+    ran = testing.run(Pipeline("p", stages=stages))
+
+    order = ["names", "fails", "fails", "soon", "soon", "late", "late", "last", "last", "fails"]
+    assert [one.stage for one in ran.attempts] == order
+
+
+def test_a_join_that_waits_for_another_comes_after_what_follows_that_one():
+    stages = {
+        "names": names.stage(with_={"count": 1}, next="keep"),
+        "keep": keep.stage(),
+        # By their names the other way round.
+        "z_first": keep.stage(join=["keep"], next="behind"),
+        "behind": keep.stage(),
+        "a_last": keep.stage(join=["behind"]),
+    }
+
+    ran = testing.run(Pipeline("p", stages=stages))
+
+    assert [one.stage for one in ran.attempts] == ["names", "keep", "z_first", "behind", "a_last"]
+
+
 def test_a_stream_that_is_repeated_goes_on_behind_what_it_has_handed_over():
     _tries.clear()
 
