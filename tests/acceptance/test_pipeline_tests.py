@@ -104,6 +104,21 @@ def test_edges_at_which_nothing_is_decided_are_covered_too(offline: Command) -> 
     ]
 
 
+def test_an_edge_of_one_port_is_not_covered_by_a_test_of_another(offline: Command) -> None:
+    stages: dict[str, Any] = {
+        "source": {"task": "away.read", "external": True, "queue": "away", "next": {"one": "end", "two": "end"}},
+        "end": {},
+    }
+    name = offline.pipeline("ways", stages, tests=[{"at": "source", "port": "two", "expect": {"end": 1}}])
+
+    result = offline("test", name)
+
+    assert result.out.splitlines()[1:] == [
+        "  ✓ 1 at source, port two",
+        "  no test goes from source, port one to end: nothing is decided there",
+    ]
+
+
 def test_two_edges_to_one_stage_are_covered_each_by_itself(offline: Command) -> None:
     stages: dict[str, Any] = {
         "source": {"next": [{"to": "end", "where": {"schema": "Email"}}, {"to": "end", "else": True}]},
