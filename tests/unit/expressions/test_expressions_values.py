@@ -269,7 +269,7 @@ def test_two_long_lists_are_compared_in_time_that_grows_with_one_of_them(source,
     began = time.process_time()
 
     assert expression.value(job={"payload": {"context": {"one": one, "other": other}}}) is expected
-    assert time.process_time() - began < 30  # 300 s where each is looked for in a list
+    assert time.process_time() - began < 30  # minutes, where each is looked for in a list
 
 
 NUMBERS = [*range(40), 40.0, None, "a", True, [1], {"a": [1]}]
