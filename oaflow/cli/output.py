@@ -5,6 +5,8 @@ Where everything is printed: data on stdout, remarks on stderr, and text from da
 import json
 import os
 import re
+import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from oaflow.runtime.jsonlog import JsonLines, Level
+
+_NAME = "oaflow"
 
 _format: str | None = None
 
@@ -191,7 +195,23 @@ def complain(error: OaflowError) -> None:
     console = remarks()
     console.print(f"[bold red]error:[/] {_several(str(error))}")
     if error.help:
-        console.print(f"[bold cyan]help:[/]  {_several(error.help)}")
+        console.print(f"[bold cyan]help:[/]  {_several(typable(error.help))}")
+
+
+def typable(command: str) -> str:
+    """
+    What is to be typed, by the way to this program that was typed now: where it was called by a path, as
+    `.venv/bin/oaflow`, its bare name may be found nowhere.
+    """
+    word, space, rest = command.partition(" ")
+    return f"{_program()}{space}{rest}" if word == _NAME else command
+
+
+@cache
+def _program() -> str:
+    called = sys.argv[0] if sys.argv else ""
+    by_path = os.sep in called and os.path.basename(called) == _NAME
+    return shlex.quote(called) if by_path and shutil.which(_NAME) is None else _NAME
 
 
 def _several(text: str) -> str:

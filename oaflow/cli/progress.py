@@ -26,6 +26,7 @@ from oaflow.cli.output import (
     say_json,
     shortened,
     table,
+    typable,
 )
 from oaflow.cli.verdicts import Limits, exit_code
 from oaflow.operations.estimating import Estimate
@@ -160,7 +161,7 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
     else:
         print_summary(status, account)
     if finished.interrupted:
-        remark(f"continue: oaflow resume {status.run.id}", "bold")
+        remark(f"continue: {typable(f'oaflow resume {status.run.id}')}", "bold")
     return exit_code(status, account.receipt.found if account is not None else 0, limits, finished.interrupted)
 
 
@@ -174,7 +175,7 @@ def sentences(event: object) -> Iterator[str]:
                 yield f"{job.trouble} task {clean(job.task)} of queue {clean(job.queue)}: its jobs wait"
                 if job.reason:
                     yield f"       {clean(job.reason)}"
-                yield f"help:  {clean(job.help)}"
+                yield f"help:  {clean(typable(job.help))}"
         case WorkerDied(pid=pid, code=code, log=log, pause=pause):
             yield from of_a_death(pid, code, pause, log)
         case Unreachable(reason=reason):

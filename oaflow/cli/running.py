@@ -233,7 +233,7 @@ def pause(run: RunId = None, json: Json = False) -> int:
     """
     Pause a run: jobs that are running are finished, and no more are started until it is resumed.
     """
-    from oaflow.cli.output import remark, say_json
+    from oaflow.cli.output import remark, say_json, typable
 
     found = operations.pause(run, settings=settings())
     if json:
@@ -241,7 +241,7 @@ def pause(run: RunId = None, json: Json = False) -> int:
         say_json(held)
     else:
         remark(f"run {found.id} is paused")
-        remark(f"continue: oaflow resume {found.id}")
+        remark(f"continue: {typable(f'oaflow resume {found.id}')}")
     return 0
 
 

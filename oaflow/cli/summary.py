@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from oaflow.cli.output import clean, count, escape, say_hanging, screen, shortened, table
+from oaflow.cli.output import clean, count, escape, say_hanging, screen, shortened, table, typable
 from oaflow.ledger.failures import Cluster
 from oaflow.ledger.receipts import Receipt
 from oaflow.ledger.runs import COUNTERS
@@ -65,7 +65,7 @@ def print_summary(status: RunStatus, account: Account | None) -> None:
         console.print()
         console.print("[bold]next:[/]")
         for step in steps:
-            console.print(f"  [cyan]{escape(step)}[/]")
+            console.print(f"  [cyan]{escape(typable(step))}[/]")
 
 
 def headline(status: RunStatus, *, reason: bool = True) -> Text:
@@ -315,4 +315,4 @@ def _print_waits(waits: list[Wait]) -> None:
         if wait.more:
             say_hanging(Text(shortened(wait.more, _LONGEST)), 2, 2)
     for help in dict.fromkeys(wait.help for wait in waits if wait.help):
-        say_hanging(Text.assemble(("help:", "bold cyan"), f"  {clean(help)}"))
+        say_hanging(Text.assemble(("help:", "bold cyan"), f"  {clean(typable(help))}"))

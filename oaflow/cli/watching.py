@@ -29,6 +29,7 @@ from oaflow.cli.output import (
     screen,
     shortened,
     table,
+    typable,
 )
 from oaflow.cli.progress import Pace, with_room
 from oaflow.cli.summary import estimate_line, headline
@@ -269,7 +270,7 @@ def _run(one: Watched, width: int, room: int) -> Iterator[RenderableType]:
         if wait.more:
             yield from hanging(Text(f"  {shortened(wait.more, _LONGEST)}", "dim"), width, 0, 4)
         if wait.help:
-            yield from hanging(Text.assemble(("help:  ", "bold cyan"), clean(wait.help)), width, 0, 2)
+            yield from hanging(Text.assemble(("help:  ", "bold cyan"), clean(typable(wait.help))), width, 0, 2)
 
 
 def _stages(one: Watched, shown: Iterable[str], width: int) -> RenderableType:

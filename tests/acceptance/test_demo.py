@@ -34,9 +34,13 @@ def test_the_demo_ends_with_a_summary_three_searches_and_three_commands(
     assert shown.returncode == 0, shown.stderr
     summary, _, rest = shown.stdout.partition("\n\nin a page that was only a scan: ")
     assert "73 documents: 73 indexed (3 of them unreadable)  ✓ balanced" in summary
+    steps = [line.strip() for line in summary.partition("\nnext:\n")[2].splitlines()]
+    assert [step.split()[:2] for step in steps] == [
+        [".venv/bin/oaflow", step] for step in ("search", "entities", "receipt")
+    ]
     searches, _, following = rest.partition("\n\nnext:\n")
     following, _, path = following.partition("\n\nto type oaflow without its folder: ")
-    found = dict(re.findall(r"oaflow search (\w+) --dataset demo\n(.+?)  ", searches))
+    found = dict(re.findall(r"\.venv/bin/oaflow search (\w+) --dataset demo\n(.+?)  ", searches))
     assert found == {word: place for word, place in HITS.items() if ocr.tessdata() or word != "marmalade"}
     commands = [line.split("   ")[0].strip() for line in following.splitlines()]
     assert [command.split()[1] for command in commands] == ["receipt", "graph", "run"]

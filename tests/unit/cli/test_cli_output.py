@@ -3,6 +3,8 @@ What text from data looks like on a screen.
 """
 
 import io
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
-from oaflow.cli.output import clean, count, escape, hanging, pairs, shortened, table
+from oaflow.cli import output
+from oaflow.cli.output import clean, count, escape, hanging, pairs, shortened, table, typable
 from oaflow.quantities import duration
 
 names = st.text(st.characters(exclude_categories=()), max_size=40)
@@ -83,3 +86,27 @@ def test_numbers_agree_with_their_nouns():
     assert count(1, "job") == "1 job"
     assert count(1200, "entity", "entities") == "1,200 entities"
     assert pairs({"done": 1200, "failed": 0, "open": 1}) == "1,200 done, 1 open"
+
+
+@pytest.mark.parametrize(
+    ("called", "there", "shown"),
+    [
+        (".venv/bin/oaflow", False, ".venv/bin/oaflow search WORDS"),
+        ("/my programs/oaflow", False, "'/my programs/oaflow' search WORDS"),
+        (".venv/bin/oaflow", True, "oaflow search WORDS"),
+        ("oaflow", False, "oaflow search WORDS"),
+        ("/lib/oaflow/__main__.py", False, "oaflow search WORDS"),
+    ],
+)
+def test_what_is_to_be_typed_names_the_program_as_it_was_called_where_its_name_alone_is_not_found(
+    called: str, there: bool, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if there:
+        (tmp_path / "oaflow").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [called])
+    output._program.cache_clear()  # pyright: ignore[reportPrivateUsage]
+
+    assert typable("oaflow search WORDS") == shown
+    assert typable("less oaflow.log") == "less oaflow.log"
+    output._program.cache_clear()  # pyright: ignore[reportPrivateUsage]
