@@ -45,6 +45,7 @@ from oaflow.operations.running import Said
 from oaflow.operations.starting import Begun
 from oaflow.operations.states import RunStatus
 from oaflow.quantities import duration
+from oaflow.runtime.supervisor import Stale
 
 # Without a terminal a line is printed this often.
 _PLAIN_SECONDS = 5.0
@@ -178,6 +179,8 @@ def sentences(event: object) -> Iterator[str]:
                 yield f"help:  {clean(typable(job.help))}"
         case WorkerDied(pid=pid, code=code, log=log, pause=pause):
             yield from of_a_death(pid, code, pause, log)
+        case Stale(pid=pid, text=text, help=help):
+            yield from of_old_code(pid, text, help)
         case Unreachable(reason=reason):
             yield f"the database is away ({shortened(reason)}); the run waits for it"
         case Reachable():
@@ -192,6 +195,14 @@ def sentences(event: object) -> Iterator[str]:
             yield "the run has ended; what became of its files is written down, for the next one"
         case _:
             return
+
+
+def of_old_code(pid: int, text: str, help: str) -> Iterator[str]:
+    """
+    What is said where code has changed since a worker process loaded it.
+    """
+    yield f"worker process {pid}: {clean(text)}"
+    yield f"help:  {clean(help)}"
 
 
 def of_a_death(pid: int, code: int, pause: float, log: Path) -> Iterator[str]:

@@ -65,11 +65,11 @@ def worker(
     from contextlib import ExitStack
 
     from oaflow.cli.output import clean, remark
-    from oaflow.cli.progress import of_a_death
+    from oaflow.cli.progress import of_a_death, of_old_code
     from oaflow.compiler.functions import import_folders
     from oaflow.operations.crew import Crew
     from oaflow.operations.webhooks import Told
-    from oaflow.runtime.supervisor import Died, Ended, Registered
+    from oaflow.runtime.supervisor import Died, Ended, Registered, Stale
 
     known = settings(log_format)
     with ExitStack() as stack:
@@ -88,6 +88,9 @@ def worker(
                     remark(f"worker {event.worker} is ready (pid {event.pid})")
                 case Died():
                     for line in of_a_death(event.pid, event.code, event.pause, event.log):
+                        remark(line, "yellow")
+                case Stale():
+                    for line in of_old_code(event.pid, event.text, event.help):
                         remark(line, "yellow")
                 case Ended():
                     remark(

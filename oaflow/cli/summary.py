@@ -2,7 +2,7 @@
 The end of a run, and a run on demand: its stages, its documents, what failed, and what to type next.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.text import Text
@@ -12,6 +12,7 @@ from oaflow.ledger.failures import Cluster
 from oaflow.ledger.receipts import Receipt
 from oaflow.ledger.runs import COUNTERS
 from oaflow.ledger.unmatched import Unmatched
+from oaflow.ledger.workers import Worker
 from oaflow.operations.estimating import Estimate
 from oaflow.operations.states import Account, Details, RunStatus
 from oaflow.operations.waits import Wait
@@ -31,7 +32,11 @@ _NAMED = 5
 
 # What is longer is cut, in letters: a reason may be all that some parser said.
 _LONGEST = 400
+
 _LONGEST_NAME = 150
+
+# Workers with old code that are told one by one.
+_MOST_OLD = 5
 
 
 def print_summary(status: RunStatus, account: Account | None) -> None:
@@ -303,7 +308,21 @@ def print_details(details: Details) -> None:
     for stage, versions in details.mixed.items():
         met = ", ".join(f"{escape(version.version)} ({count(version.attempts, 'attempt')})" for version in versions)
         console.print(f"[yellow]stage {escape(stage)} met {len(versions)} versions of its code:[/] {met}")
+    for line in old_code(details.old_code):
+        say_hanging(line)
     print_unmatched(details.unmatched)
+
+
+def old_code(workers: Sequence[Worker]) -> Iterator[Text]:
+    """
+    Which workers run on with old code, each with what to type; the first of them where they are many.
+    """
+    for one in workers[:_MOST_OLD]:
+        yield Text.assemble((clean(one.name), "yellow"), f" {shortened(one.old_code, _LONGEST)}")
+        if one.restart:
+            yield Text.assemble(("help:", "bold cyan"), f"  {clean(one.restart)}")
+    if len(workers) > _MOST_OLD:
+        yield Text(f"and {count(len(workers) - _MOST_OLD, 'more worker')} with old code")
 
 
 def _print_waits(waits: list[Wait]) -> None:

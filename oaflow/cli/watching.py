@@ -32,7 +32,7 @@ from oaflow.cli.output import (
     typable,
 )
 from oaflow.cli.progress import Pace, with_room
-from oaflow.cli.summary import estimate_line, headline
+from oaflow.cli.summary import estimate_line, headline, old_code
 from oaflow.operations.following import Progress
 from oaflow.operations.watching import Away, View, Watched, watch
 from oaflow.quantities import data_size, duration
@@ -317,7 +317,9 @@ def _workers(view: View, width: int) -> RenderableType:
                 Text(busy) if busy else Text("idle", "dim"),
             ]
         )
-    return _narrowed(columns, rows, width, ("can run", "executors", "memory"))
+    crew = _narrowed(columns, rows, width, ("can run", "executors", "memory"))
+    old = [part for line in old_code([one for one in view.workers if one.stale]) for part in hanging(line, width, 0, 2)]
+    return Group(crew, Text(), *old) if old else crew
 
 
 def _narrowed(

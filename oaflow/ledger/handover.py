@@ -433,6 +433,17 @@ async def say_rests(connection: Connection, worker: int, rests: Sequence[tuple[s
     )
 
 
+async def say_stale(connection: Connection, worker: int, stale: Mapping[str, str], restart: str) -> None:
+    """
+    Say of which tasks the code has changed since a worker loaded it, each with the file, and how the worker is to be
+    restarted.
+    """
+    await connection.execute(
+        "UPDATE oaflow.workers SET stale = %s::jsonb, restart = %s WHERE id = %s",
+        (_json(stale), restart, worker),
+    )
+
+
 def _json(value: Mapping[str, Any]) -> str:
     return orjson.dumps(dict(value)).decode()
 

@@ -20,7 +20,8 @@ class Worker:
     """
     A live worker. `silent` is the seconds since its last heartbeat, `doing` the jobs that it holds; `run` is the only
     one that it works on, None where that is any. `memory` is what it and its executors have resident, in bytes; both
-    are None until it has said so.
+    are None until it has said so. `stale` are the tasks of which the code has changed since it loaded it, each with a
+    file that has; `restart` is what is to be typed for the new code there.
     """
 
     id: int
@@ -34,6 +35,26 @@ class Worker:
     started_at: datetime
     silent: float
     doing: int
+    stale: Mapping[str, str]
+    restart: str | None
+
+    @property
+    def name(self) -> str:
+        """
+        Its number, and where it is.
+        """
+        return f"worker {self.id} on {self.host} (pid {self.pid})"
+
+    @property
+    def old_code(self) -> str:
+        """
+        That it runs with old code, where it does, to stand after its name.
+        """
+        files = sorted(set(self.stale.values()))
+        more = f" and {len(files) - 1} more {'file' if len(files) == 2 else 'files'}" if len(files) > 1 else ""
+        tasks = ", ".join(sorted(self.stale))
+        changed = "has changed since it loaded it" if len(files) == 1 else "have changed since it loaded them"
+        return f"runs the old code of {tasks}: {files[0]}{more} {changed}"
 
 
 @dataclass(frozen=True, slots=True)

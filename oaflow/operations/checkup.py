@@ -201,11 +201,11 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield _connections(connections(made))
             live = workers(made, settings.dead_after)
             for one in live:
-                yield Finding(
-                    "fine",
-                    "worker",
-                    f"{one.id} on {one.host}, pid {one.pid}, {len(one.tasks)} tasks, {one.doing} jobs in hand",
-                )
+                text = f"{one.id} on {one.host}, pid {one.pid}, {len(one.tasks)} tasks, {one.doing} jobs in hand"
+                if one.stale:
+                    yield Finding("note", "worker", f"{text}; it {one.old_code}", one.restart)
+                else:
+                    yield Finding("fine", "worker", text)
             if not live:
                 where = "`oaflow run` brings its own" if opened.embedded else "runs wait for one"
                 yield Finding("fine" if opened.embedded else "note", "workers", f"none; {where}", "oaflow worker")

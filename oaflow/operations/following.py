@@ -23,7 +23,7 @@ from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.states import Account, NoSuchRunError, RunStatus, account_of, in_order, status_of
 from oaflow.operations.waits import Wait, retrying, waiting_of
 from oaflow.plan import BoundPlan
-from oaflow.runtime.supervisor import Died, Ended, Supervisor
+from oaflow.runtime.supervisor import Died, Ended, Stale, Supervisor
 
 # How often the counters are looked at. They are sums over a few dozen rows.
 _LOOK = 0.25
@@ -148,7 +148,7 @@ class Signalled(Protocol):
 Event = Progress | Waits | Unreachable | Reachable | Paused | Settles | Finished
 
 # What a command says, which may have workers of its own, and hears signals.
-CommandEvent = Event | WorkerDied | Draining
+CommandEvent = Event | WorkerDied | Stale | Draining
 
 
 def follow(
@@ -228,6 +228,8 @@ class _Following:
             if isinstance(event, Died):
                 self._dead.update(event.workers)
                 yield WorkerDied(event.pid, event.code, event.log, event.pause)
+            if isinstance(event, Stale):
+                yield event
 
     def look(self) -> Generator[CommandEvent, None, bool]:
         """

@@ -52,7 +52,7 @@ from oaflow.operations.states import (
 from oaflow.operations.streams import Stop
 from oaflow.operations.webhooks import Deliveries, Told, deliver
 from oaflow.postgres.problems import Unreachable
-from oaflow.runtime.supervisor import Died, Due, Ended, Interrupts, Supervisor
+from oaflow.runtime.supervisor import Died, Due, Ended, Interrupts, Stale, Supervisor
 from oaflow.runtime.supervisor import Event as WorkerEvent
 from oaflow.settings import Settings
 
@@ -277,7 +277,7 @@ def follow_only(settings: Settings, run: str | None, stop: Stop) -> Generator[Ev
         link = Link(opened, "oaflow follow")
         stop.cuts(link.cut)
         for event in follow(opened, found.id, bound, supervisor=None, interrupts=stop, link=link, sleep=stop.sleep):
-            if not isinstance(event, WorkerDied | Draining):  # it has neither workers nor signals
+            if not isinstance(event, WorkerDied | Stale | Draining):  # it has neither workers nor signals
                 yield event
 
 

@@ -3,7 +3,7 @@ How a run stands: what `run`, `status` and `resume` show.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from oaflow.ledger.runs import (
     stored_plan,
 )
 from oaflow.ledger.unmatched import Unmatched, unmatched
-from oaflow.ledger.workers import Running, running
+from oaflow.ledger.workers import Running, Worker, running, workers
 from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.waits import Wait, staff_of, waits_of
 from oaflow.plan import BoundPlan, Plan, bind
@@ -99,7 +99,8 @@ def counts_json(stage: StageProgress) -> printed.Counts:
 class Details:
     """
     What `status` shows beside the counts. `waits` is what keeps the run waiting, `unmatched` what no edge took;
-    `estimate` is how long it will still take, None where it does not go on.
+    `estimate` is how long it will still take, None where it does not go on. `old_code` are the workers that have an old
+    code of its stages.
     """
 
     status: RunStatus
@@ -108,6 +109,7 @@ class Details:
     mixed: dict[str, list[Version]]
     unmatched: list[Unmatched]
     estimate: Estimate | None = None
+    old_code: list[Worker] = field(default_factory=list[Worker])
 
     def as_json(self) -> printed.Details:
         """
@@ -121,6 +123,16 @@ class Details:
                 for one in self.unmatched
             ],
             "estimate": None if self.estimate is None else self.estimate.as_json(),
+            "old_code": [
+                {
+                    "worker": one.id,
+                    "host": one.host,
+                    "pid": one.pid,
+                    "text": f"{one.name} {one.old_code}",
+                    "help": one.restart,
+                }
+                for one in self.old_code
+            ],
         }
 
 
@@ -310,7 +322,13 @@ def details_of(connection: Connection[Any], run: Run, silent: float, *, private:
         mixed={stage: versions for stage, versions in met.items() if len(versions) > 1},
         unmatched=unmatched(connection, run.id) if status.total("unmatched") else [],
         estimate=None if staff == "gone" else estimate_of(connection, run, bound, status.stages, silent),
+        old_code=_old_code(connection, run, bound, silent) if run.open else [],
     )
+
+
+def _old_code(connection: Connection[Any], run: Run, bound: BoundPlan, silent: float) -> list[Worker]:
+    tasks = {stage.task for stage in bound.stages.values()}
+    return [one for one in workers(connection, silent) if one.run in (None, run.id) and tasks & one.stale.keys()]
 
 
 def account_of(connection: Connection[Any], run: str, bound: BoundPlan, report: Path) -> Account:

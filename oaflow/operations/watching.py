@@ -103,6 +103,8 @@ class View:
                     "memory": one.memory,
                     "tasks": one.tasks,
                     "only": one.run,
+                    "stale": dict(one.stale),
+                    "restart": one.restart if one.stale else None,
                     "hands": [
                         {"run": hand.run, "stage": hand.stage, "jobs": hand.jobs}
                         for hand in self.hands

@@ -126,6 +126,19 @@ class Unmatched(TypedDict):
 
 
 @closed
+class OldCode(TypedDict):
+    """
+    A worker that runs on with code that has changed since it loaded it.
+    """
+
+    worker: Annotated[int, Says("the number of the worker")]
+    host: Annotated[str, Says("the machine that it is on")]
+    pid: Annotated[int, Says("its process there")]
+    text: Annotated[str, Says("which code, and which file has changed, in words")]
+    help: Annotated[str | None, Says("what to type there, so that it loads the new code")]
+
+
+@closed
 class Details(Status):
     """
     How a run stands, and what it waits for.
@@ -134,6 +147,7 @@ class Details(Status):
     waits: Annotated[list[Wait], Says("what keeps it waiting")]
     unmatched: Annotated[list[Unmatched], Says("what no edge took, the most first")]
     estimate: Annotated[Estimate | None, Says("how long it will still take; null where it does not go on")]
+    old_code: Annotated[list[OldCode], Says("the workers that run an old code of its stages, while it is open")]
 
 
 @closed
@@ -183,6 +197,10 @@ class Worker(TypedDict):
     memory: Annotated[int | None, Says("bytes of it and its executors")]
     tasks: Annotated[list[str], Says("what it can run")]
     only: Annotated[str | None, Says("the run that it works on alone; null: all")]
+    stale: Annotated[
+        dict[str, str], Says("the tasks of which the code has changed since it loaded it, each with a file that has")
+    ]
+    restart: Annotated[str | None, Says("what to type there, so that it loads the new code")]
     hands: Annotated[list[Hand], Says("what it has in hand")]
 
 

@@ -20,6 +20,8 @@ from oaflow.runtime.messages import Handover
 from oaflow.runtime.options import Options
 from oaflow.runtime.outcomes import Outcomes
 from oaflow.runtime.policy import Trouble
+from oaflow.runtime.staleness import Code
+from oaflow.runtime.versions import files_of
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,13 @@ class Attempting:
         self._worker, self._temp = worker, temp
         self._settings_json = options.settings.model_dump_json()
         self._loaded: dict[str, Loaded] = {}
+
+    def code_of(self, task: str) -> Code | None:
+        """
+        What the worker itself has loaded for a task; None before the first attempt at it.
+        """
+        loaded = self._loaded.get(task)
+        return None if loaded is None else Code(files_of(loaded.function))
 
     async def earlier(self, held: Held) -> Sequence[tuple[int, str, int]]:
         """

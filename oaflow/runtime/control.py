@@ -62,6 +62,12 @@ class Control:
         """
         return self._tell_if_heard(event="figures", **figures)
 
+    def stale(self, text: str, help: str) -> None:
+        """
+        The worker has the code of a stage as it was before it changed.
+        """
+        self._tell_if_heard(event="stale", text=text, help=help)
+
     def _tell(self, **event: Any) -> None:
         os.write(self._descriptor, orjson.dumps(event) + b"\n")
 

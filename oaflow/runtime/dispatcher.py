@@ -49,6 +49,7 @@ from oaflow.runtime.pool import Pool
 from oaflow.runtime.processes import resident
 from oaflow.runtime.resting import Resting
 from oaflow.runtime.slots import Slots
+from oaflow.runtime.staleness import Code, Staleness
 from oaflow.runtime.standstill import Standstill
 from oaflow.runtime.taking import Taking
 from oaflow.runtime.timings import Timings
@@ -127,6 +128,13 @@ class Dispatcher:
         )
         self._attempting = Attempting(
             wire, options, self._outcomes, worker=lambda: self.worker, temp=lambda: self._pool.temp
+        )
+        self._staleness = Staleness(
+            wire,
+            worker=lambda: self.worker,
+            loaded=self._code,
+            restart=options.restart,
+            tell=options.stale,
         )
         self._slots = Slots(
             self._attempting.attempt,
@@ -230,6 +238,7 @@ class Dispatcher:
             self._upkeep.watch_room(),
             self._upkeep.keep_history(),
             self._keep_timings(),
+            self._staleness.keep_looking(self._options.settings.heartbeat),
         ):
             self._loops.append(begin(loop, loop.__name__))
         return self.worker
@@ -313,6 +322,17 @@ class Dispatcher:
     async def _advertise(self) -> None:
         known = self._passages
         await self._wire.send("advertise", ledger.advertise, self.worker, known.takes, known.async_tasks, known.lacks)
+
+    def _code(self) -> dict[str, Code]:
+        """
+        By task, what code is loaded: of async stages here, of all others in executors.
+        """
+        found = {
+            task: self._attempting.code_of(task) if probe.is_async else self._pool.code_of(task, probe)
+            for task, probe in self._passages.probes.items()
+            if probe.ok
+        }
+        return {task: code for task, code in found.items() if code is not None}
 
     async def _keep_timings(self) -> None:
         while True:

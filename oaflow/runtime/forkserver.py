@@ -31,7 +31,7 @@ from oaflow.runtime.frames import Frames, frame
 from oaflow.runtime.functions import TaskError, load
 from oaflow.runtime.messages import Probe
 from oaflow.runtime.slot import Slot
-from oaflow.runtime.versions import note_versions
+from oaflow.runtime.versions import files_of, note_versions
 
 MOST_DESCRIPTORS = 4
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
@@ -173,18 +173,20 @@ class _Forkserver:
             os._exit(0)
 
 
-def _preload(module: str, *, late: bool = True) -> tuple[str, str | None, int]:
+def _preload(module: str, *, late: bool = True) -> tuple[str, str | None, int, dict[str, tuple[Any, ...]]]:
     """
-    Import a module and, with `late`, what it loads late: name, problem, and how many threads there are afterwards.
+    Import a module and, with `late`, what it loads late: name, problem, how many threads there are afterwards, and the
+    files that its stages are made of.
     """
+    files: dict[str, tuple[Any, ...]] = {}
     try:
         imported = import_module(module)
-        note_versions(imported)
+        files = {path: tuple(seen) for path, seen in note_versions(imported).items()}
         if late:
             _load_late(imported)
     except BaseException as error:  # SystemExit too: the executor meets it again and says so for its job
-        return module, f"{type(error).__name__}: {error}", _threads()
-    return module, None, _threads()
+        return module, f"{type(error).__name__}: {error}", _threads(), files
+    return module, None, _threads(), files
 
 
 def _load_late(module: ModuleType | None) -> None:
@@ -241,7 +243,8 @@ def _look(task: str) -> tuple[Probe, int]:
         return Probe(False, error=problem), _threads() - before
     except BaseException as error:  # SystemExit, or worse
         return Probe(False, error=f"importing task {task!r} ended with {type(error).__name__}: {error}"), 0
-    return Probe(True, loaded.is_async, loaded.version, taken(inspect.unwrap(loaded.function))), _threads() - before
+    takes, files = taken(inspect.unwrap(loaded.function)), files_of(loaded.function)
+    return Probe(True, loaded.is_async, loaded.version, takes, files=files), _threads() - before
 
 
 def _module_of(task: str) -> str:

@@ -4,8 +4,9 @@ What passes between the dispatcher, the pool and the executors. Data only: nothi
 What there is of for each job is a named tuple: a frozen dataclass of this size takes 3 µs to make, four of them a job.
 """
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 from oaflow.ledger.rows import Successor
 
@@ -82,6 +83,7 @@ class Probe:
         version: version of the distribution or of the module, with a short hash of the module's source.
         takes: what its job is annotated with, as a plan has it.
         error: one sentence where it is not ok.
+        files: by path, the files that the version was read from, as `versions.Seen` has them.
     """
 
     ok: bool
@@ -89,6 +91,7 @@ class Probe:
     version: str = ""
     takes: str | None = None
     error: str | None = None
+    files: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])
 
 
 @dataclass(frozen=True, slots=True)

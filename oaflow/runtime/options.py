@@ -10,6 +10,9 @@ from typing import Any
 from oaflow.runtime.jsonlog import JsonLines
 from oaflow.settings import Settings
 
+# Where nothing is known of who has started a worker.
+RESTART = "end this worker, and start it again"
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -25,6 +28,9 @@ class Options:
         registered: called with each id under which this worker is registered.
         due: called where a schedule's tick has passed, or a webhook is due; None: nobody here does that.
         counted: takes a message of what the worker has counted, and answers whether it was heard; None: nobody listens.
+        restart: what is to be typed so that the worker loads its code anew.
+        stale: takes what is to be said where code has changed since it was loaded, and what to type; None: nobody
+            listens.
         only: the run to work on, or None for all that there are.
         lines: where what stages print goes besides the log of the run; None: nowhere.
         traces: whether what becomes of jobs is sent as OpenTelemetry traces.
@@ -39,6 +45,8 @@ class Options:
     registered: Callable[[int], None] | None = None
     due: Callable[[], None] | None = None
     counted: Callable[[Mapping[str, Any]], bool] | None = None
+    restart: str = RESTART
+    stale: Callable[[str, str], None] | None = None
     only: str | None = None
     poll: float = 1.0
     lines: JsonLines | None = None

@@ -93,6 +93,13 @@ class Passages:
         return sorted(task for task, probe in self._probes.items() if probe.ok)
 
     @property
+    def probes(self) -> Mapping[str, Probe]:
+        """
+        What is known here of each task.
+        """
+        return self._probes
+
+    @property
     def lacks(self) -> dict[str, str]:
         """
         Why this worker cannot run the others, by task.

@@ -26,7 +26,9 @@ from oaflow.runtime.processes import resident
 from oaflow.runtime.programs import memory_of_programs
 from oaflow.runtime.server import Server
 from oaflow.runtime.slot import Slot, new_slot
+from oaflow.runtime.staleness import Code
 from oaflow.runtime.temporary import TempFolder
+from oaflow.runtime.versions import Files, Seen
 
 # Preloaded at once: what every executor needs.
 BASE = ("oaflow.runtime.executor",)
@@ -92,6 +94,8 @@ class Pool:
         # Of these, such as are imported without what they load late; and such of which that is being loaded.
         self._bare: list[str] = []
         self._loading: list[str] = []
+        # By module, what the forkserver has loaded, and all that are forked from it.
+        self._shared: dict[str, Files] = {}
         self._generation = 0
         self._server: Server | None = None
         self._failures = 0
@@ -184,6 +188,15 @@ class Pool:
             return await listen(ours, lambda: birth.pid)
         finally:
             self._starting.pop(token, None)
+
+    def code_of(self, task: str, probe: Probe) -> Code:
+        """
+        What executors have loaded for a task, of which a process of its own has said this.
+        """
+        files = {path: Seen._make(seen) for path, seen in probe.files.items()}
+        module = _module_of(task)
+        shared = self._shared.get(module, {})
+        return Code({path: shared.get(path, seen) for path, seen in files.items()}, mixed=module not in self._modules)
 
     def know(self, run: str, plan: bytes) -> None:
         """
@@ -362,12 +375,13 @@ class Pool:
                         # A process that a stage forked and that left the group would keep the socket open.
                         asyncio.get_running_loop().call_later(0.2, executor.abort)
             case ("preloaded", outcomes):
-                for module, problem, threads in outcomes:
+                for module, problem, threads, files in outcomes:
+                    self._shared[module] = {path: Seen._make(seen) for path, seen in files.items()}
                     if problem is not None:
                         self._server_line(f"importing {module!r} failed: {problem}")
                     elif threads > 1:
                         self._server_line(f"importing {module!r} left {threads} threads in the forkserver")
-                if self._loading and self._loading == [module for module, _, _ in outcomes]:
+                if self._loading and self._loading == [module for module, *_ in outcomes]:
                     self._loading = []
                     self._renew()
             case _:

@@ -2,7 +2,8 @@
 Owns worker processes: starts them, replaces those that die, drains and kills them. Imports no stage, and no database.
 
 A worker tells what it is over a control pipe, one JSON object a line: `{"event": "registered", "worker": 7}`,
-`{"event": "drained"}`, `{"event": "due"}`, and each second a pulse and what it has counted. Its output goes to a file.
+`{"event": "drained"}`, `{"event": "due"}`, `{"event": "stale"}` with a text and a help, and each second a pulse and
+what it has counted. Its output goes to a file.
 """
 
 import contextlib
@@ -105,7 +106,18 @@ class Due:
     pid: int
 
 
-Event = Started | Registered | Died | Ended | Due
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """
+    Code has changed since a worker loaded it, which runs on with the old one; and what to type.
+    """
+
+    pid: int
+    text: str
+    help: str
+
+
+Event = Started | Registered | Died | Ended | Due | Stale
 
 
 @dataclass(slots=True)
@@ -246,6 +258,8 @@ class Supervisor:
                     self.tally.hear(child.process.pid, message)
                 if message.get("event") == "due":
                     events.append(Due(child.process.pid))
+                if message.get("event") == "stale":
+                    events.append(Stale(child.process.pid, str(message["text"]), str(message["help"])))
                 worker = message.get("worker")
                 if message.get("event") == "registered" and isinstance(worker, int):
                     child.workers.append(worker)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from oaflow.model import stage_options
@@ -21,8 +21,30 @@ _ENGINE = "oaflow"
 # More files than that are no module with its helpers: then it is of the function's file alone.
 _MOST_FILES = 200
 
+
+class Seen(NamedTuple):
+    """
+    A file as it was when code was loaded: when it was changed last, in nanoseconds, its size, and a hash. `late`: this
+    one was not loaded then, but is when a function needs it.
+    """
+
+    changed: int
+    size: int
+    digest: str
+    late: bool = False
+
+
+# By path.
+Files = dict[str, Seen]
+
+
+class _Code(NamedTuple):
+    version: str
+    files: Files
+
+
 # By function, as a module that is imported anew has others.
-_KNOWN: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Callable[..., Any], _Code] = WeakKeyDictionary()
 
 
 def version_of(function: Callable[..., Any]) -> str:
@@ -31,22 +53,38 @@ def version_of(function: Callable[..., Any]) -> str:
     of the modules beside it that this imports. As it was when this was first asked: files may change under a process
     that goes on with what it has loaded.
     """
+    return _known(function).version
+
+
+def files_of(function: Callable[..., Any]) -> Files:
+    """
+    The files that its version was read from, as they were then.
+    """
+    return _known(function).files
+
+
+def _known(function: Callable[..., Any]) -> _Code:
     inner = inspect.unwrap(function)
     if inner not in _KNOWN:
         _KNOWN[inner] = _read(inner)
     return _KNOWN[inner]
 
 
-def note_versions(module: ModuleType) -> None:
+def note_versions(module: ModuleType) -> Files:
     """
     Note which code the stages of a module are that has just been imported: for this process, and all that it forks.
+
+    Returns:
+        the files that they are made of.
     """
+    noted: Files = {}
     for found in list(vars(module).values()):
         if inspect.isfunction(found) and stage_options(found) is not None:
-            version_of(found)
+            noted |= files_of(found)
+    return noted
 
 
-def _read(inner: Callable[..., Any]) -> str:
+def _read(inner: Callable[..., Any]) -> _Code:
     top = inner.__module__.partition(".")[0]
     try:
         release = metadata.version(top)
@@ -54,21 +92,40 @@ def _read(inner: Callable[..., Any]) -> str:
         release = str(getattr(sys.modules.get(top), "__version__", ""))
     try:
         # Not of the module by its name: a function may say that it stands where its package shows it.
-        digest = _digest(Path(inner.__code__.co_filename), top)
+        digest, files = _digest(Path(inner.__code__.co_filename), top)
     except (AttributeError, OSError):
-        return release
-    return f"{release}+{digest}" if release else digest
+        return _Code(release, {})
+    return _Code(f"{release}+{digest}" if release else digest, files)
 
 
-def _digest(file: Path, top: str) -> str:
+def _digest(file: Path, top: str) -> tuple[str, Files]:
     root = _root_of(file)
     beside = {} if top == _ENGINE else sources(file, root, top)
-    whole = hashlib.sha256(file.read_bytes())
+    files: Files = {}
+    whole = hashlib.sha256(_noted(file, files))
     for name in sorted(beside):
         if beside[name] != file:
             whole.update(f"\x00{name}\x00".encode())
-            whole.update(beside[name].read_bytes())
-    return whole.hexdigest()[:8]
+            whole.update(_noted(beside[name], files, late=name not in sys.modules))
+    return whole.hexdigest()[:8], files
+
+
+def _noted(file: Path, files: Files, *, late: bool = False) -> bytes:
+    seen, data = look_at(file)
+    files[str(file)] = seen._replace(late=late)
+    return data
+
+
+def look_at(file: Path) -> tuple[Seen, bytes]:
+    """
+    A file as it is now, and what is in it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    found = file.stat()  # before it is read: what is changed meanwhile is another file then
+    data = file.read_bytes()
+    return Seen(found.st_mtime_ns, found.st_size, hashlib.sha256(data).hexdigest()[:16]), data
 
 
 def sources(file: Path, root: Path, top: str) -> dict[str, Path]:

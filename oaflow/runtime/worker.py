@@ -23,7 +23,7 @@ from typing import Any, cast
 from oaflow.runtime.app import FlowApp, database_address, make_app
 from oaflow.runtime.control import Control
 from oaflow.runtime.jsonlog import JsonHandler, JsonLines
-from oaflow.runtime.options import Options, wants_traces
+from oaflow.runtime.options import RESTART, Options, wants_traces
 from oaflow.runtime.vitals import Pulse
 from oaflow.settings import Settings
 
@@ -148,6 +148,13 @@ async def _line_on_stdin() -> str | None:
         loop.remove_reader(0)
 
 
+def _replaced(pid: int) -> str:
+    """
+    What restarts a worker process that has a supervisor.
+    """
+    return f"kill {pid}   (it ends what it has in hand, and another takes its place)"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """
     Parse, run, and return the exit code: 0 when drained.
@@ -174,6 +181,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         registered=None if control is None else control.registered,
         due=None if control is None else control.due,
         counted=None if control is None else control.figures,
+        restart=RESTART if control is None else _replaced(os.getpid()),
+        stale=None if control is None else control.stale,
         only=given.run,
         lines=lines,
         traces=wants_traces(os.environ),

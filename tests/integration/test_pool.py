@@ -22,6 +22,7 @@ from oaflow.runtime.held import crash_error
 from oaflow.runtime.pool import LAST_WORDS, STOP_SECONDS
 from oaflow.runtime.processes import resident
 from oaflow.runtime.programs import descendants
+from oaflow.runtime.staleness import Look
 from tests.integration.pools import MODULE, assigned, pool_of, until
 
 # Longer than any test waits: what is still there after that was not waited for.
@@ -591,7 +592,18 @@ def test_code_that_changes_under_a_worker_is_told_as_what_was_loaded(tmp_path, m
             await until(lambda: pool.executors)
             with (tmp_path / "late.py").open("a") as file:
                 file.write("\nMORE = 1\n")
-            assert (await pool.probe(["late.other"]))["late.other"].version == before
+            later = (await pool.probe(["late.other"]))["late.other"]
+            assert later.version == before
+
+            def stale():
+                code = pool.code_of("late.other", later)
+                assert not code.mixed
+                return Look().changed({"late.other": code})
+
+            assert stale() == {"late.other": str(tmp_path / "late.py")}
+            # Another forkserver loads what is there by then.
+            os.kill(pool.forkserver, signal.SIGKILL)
+            await until(lambda: not stale())
         async with pool_of(tmp_path / "anew") as (pool, _):
             assert (await pool.probe(["late.other"]))["late.other"].version != before
 
@@ -675,6 +687,7 @@ def test_a_module_that_starts_threads_late_stays_out_of_the_forkserver(tmp_path,
             await until(lambda: pool.executors)
             assert len(list(Path(f"/proc/{pool.forkserver}/task").iterdir())) == 1
             assert str(pool.forkserver) not in (tmp_path / "read.txt").read_text()
+            assert pool.code_of("late.one", found["late.one"]).mixed
 
     run(body())
 

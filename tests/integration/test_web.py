@@ -354,7 +354,13 @@ def test_nobody_works_and_nothing_is_there_are_said(page: Page) -> None:
         "INSERT INTO oaflow.workers (id, host, pid, program, formats, tasks)"
         " SELECT id, 'a-host', 77, 'p', '{1}', '{t.reads}' FROM procrastinate_workers"
     )
-    assert "a-host" in client.get("/workers").text
+    shown = client.get("/workers").text
+    assert "a-host" in shown
+    assert "old code" not in shown
+    page.connection.execute("""UPDATE oaflow.workers SET stale = '{"t.reads": "/<s>.py"}', restart = 'kill 77'""")
+    shown = client.get("/workers").text
+    assert "on a-host (pid 77) runs the old code of t.reads: /&lt;s&gt;.py has changed since it loaded it" in shown
+    assert "<code>kill 77</code>" in shown
 
 
 @pytest.mark.parametrize(

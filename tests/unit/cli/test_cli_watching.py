@@ -48,7 +48,7 @@ def view_of(state: str = "running", estimate: Estimate | None = None, *, last: b
         aged=10.0,
         exhausted=True,
     )
-    worker = Worker(3, "box", 4711, "oaflow", ["t.crawl", "t.extract"], None, 4, 345_000_000, NOW, 1.0, 7)
+    worker = Worker(3, "box", 4711, "oaflow", ["t.crawl", "t.extract"], None, 4, 345_000_000, NOW, 1.0, 7, {}, None)
     return View((watched,), (worker,), (Hand(3, "ingest-k3m7qa", "extract", 7, 50),), last=last)
 
 
@@ -57,6 +57,20 @@ def drawn(view: View, width: int, height: int = 24) -> str:
     with console.capture() as captured:
         console.print(picture(view, width, height))
     return captured.get()
+
+
+@pytest.mark.parametrize("width", [200, 50])
+def test_workers_with_old_code_are_told_the_first_of_many_with_what_to_type(width: int) -> None:
+    view = view_of()
+    old = [
+        replace(view.workers[0], id=number, stale={"t.crawl": "/a/s.py"}, restart="kill 4711") for number in range(8)
+    ]
+
+    words = " ".join(drawn(replace(view, workers=(*view.workers, *old)), width, 60).split())
+
+    assert "worker 4 on box (pid 4711) runs the old code of t.crawl: /a/s.py has changed since it loaded it" in words
+    assert words.count("help: kill 4711") == 5
+    assert words.endswith("and 3 more workers with old code")
 
 
 @pytest.mark.parametrize("width", [200, 80, 50])

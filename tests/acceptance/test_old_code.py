@@ -1,0 +1,164 @@
+"""
+What the author of a stage sees who edits it beside a running worker.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.conftest import Command
+from tests.acceptance.test_processes import query
+
+Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
+Until = Callable[[Callable[[], Any]], Any]
+
+STAGES = """
+import os
+import time
+from oaflow import Job, stage
+from edited_near import WORD
+
+def note(name, job, log):
+    with open(log, "a") as out:
+        print(f"{name} {job.dataset} {WORD}", file=out)
+
+@stage
+async def asks(job: Job, log: str) -> Job:
+    note("asks", job, log)
+    return job
+
+@stage
+def answers(job: Job, log: str, gate: str) -> None:
+    note("answers", job, log)
+    while not os.path.exists(gate):
+        time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def edited(cli: Command) -> Command:
+    """
+    Two stages, of which one is async, with a helper that can be edited; and a run that waits for a gate.
+    """
+    cli.environment |= {"OAFLOW_HEARTBEAT": "0.5", "OAFLOW_EXECUTORS": "1"}
+    (cli.folder / "edited_stages.py").write_text(STAGES)
+    (cli.folder / "edited_near.py").write_text("WORD = 'old'\n")
+    log = {"log": str(cli.folder / "noted")}
+    stages = {
+        "ask": {"task": "edited_stages.asks", "with": log, "next": "answer"},
+        "answer": {"task": "edited_stages.answers", "with": log | {"gate": str(cli.folder / "gate")}},
+    }
+    (cli.folder / "edited.yml").write_text(json.dumps({"pipeline": "edited", "stages": stages}))
+    (cli.folder / "in.json").write_text('{"id": "a", "schema": "Person", "properties": {"name": ["A"]}}\n')
+    return cli
+
+
+def noted(cli: Command) -> list[str]:
+    path = cli.folder / "noted"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def runs(cli: Command, dataset: str) -> str:
+    """
+    A run that goes on until there is a gate.
+    """
+    said = cli("run", "edited.yml", "-d", dataset, "-i", "in.json", "--workers", "0", "--detach", "--json")
+    assert said.code == 0, said.err
+    return said.json["run"]
+
+
+def test_whoever_looks_is_told_that_a_worker_has_old_code_and_what_is_to_be_typed_brings_the_new_one(
+    edited: Command, started: Started, until: Until
+) -> None:
+    with (edited.folder / "err").open("w") as err:
+        worker = started(
+            edited.with_streams(("worker",), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err, text=True)
+        )
+    run = runs(edited, "one")
+    until(lambda: noted(edited) == ["asks one old", "answers one old"])
+    assert edited("status", run, "--json").json["old_code"] == []
+    near = edited.folder / "edited_near.py"
+    near.write_text("WORD = 'new'\n")
+
+    status = until(lambda: found if (found := edited("status", run, "--json").json["old_code"]) else None)
+    (one,) = status
+    pid, tasks = one["pid"], ["edited_stages.answers", "edited_stages.asks"]
+    says = f"runs the old code of {', '.join(tasks)}: {near} has changed since it loaded it"
+    types = f"kill {pid}   (it ends what it has in hand, and another takes its place)"
+    assert one["text"] == f"worker {one['worker']} on {one['host']} (pid {pid}) {says}"
+    assert one["help"] == types
+    shown = " ".join(edited("status", run).out.split())
+    assert f"{one['text']} help: {' '.join(types.split())}" in shown
+    (found,) = [one for one in map(json.loads, edited("doctor", "--json").out.splitlines()) if one["what"] == "worker"]
+    assert (found["level"], found["help"]) == ("note", types)
+    assert found["text"].endswith(f"; it {says}")
+    with edited.start("status", "--watch", "--json") as watching:
+        assert watching.stdout is not None
+        (known,) = json.loads(watching.stdout.readline())["workers"]
+        watching.send_signal(signal.SIGTERM)
+    assert (known["stale"], known["restart"]) == (dict.fromkeys(tasks, str(near)), types)
+    terminal = (edited.folder / "err").read_text()
+    text = f"{near} has changed since this worker loaded it: tasks {' and '.join(tasks)} go on with the old code"
+    assert f"worker process {pid}: {text}\nhelp:  {types}\n" in terminal
+    (log,) = (edited.folder / "home" / "logs").glob("worker-*.log")
+    assert f"{text}; restart it: {types}" in log.read_text()
+
+    os.kill(pid, signal.SIGTERM)  # as it says
+    (edited.folder / "gate").touch()
+    until(lambda: query(edited, "SELECT 1 FROM oaflow.workers WHERE pid <> %s AND stale = '{}'", pid))
+    until(lambda: edited("status", run, "--json").json["state"] == "finished")
+    second = runs(edited, "two")
+    until(lambda: edited("status", second, "--json").json["state"] == "finished")
+
+    assert noted(edited) == ["asks one old", "answers one old", "asks two new", "answers two new"]
+    assert query(edited, "SELECT count(*) FROM oaflow.charges") == [(0,)]
+    assert worker.poll() is None
+    assert (edited.folder / "err").read_text().count("has changed") == 1
+
+
+def test_procrastinates_own_worker_says_it_in_its_log(edited: Command, started: Started, until: Until) -> None:
+    edited.environment["PYTHONPATH"] += os.pathsep + str(edited.folder)
+    edited.environment["PROCRASTINATE_APP"] = "oaflow.app"
+    with (edited.folder / "err").open("w") as err:
+        started(
+            subprocess.Popen(
+                [sys.executable, "-m", "procrastinate", "worker"],
+                cwd=edited.folder, env=edited.environment, stdin=subprocess.DEVNULL, stderr=err, text=True,
+            )
+        )  # fmt: skip
+    run = runs(edited, "one")
+    until(lambda: len(noted(edited)) == 2)
+    (edited.folder / "edited_near.py").write_text("WORD = 'new'\n")
+
+    until(lambda: edited("status", run, "--json").json["old_code"])
+
+    log = until(lambda: said if "has changed" in (said := (edited.folder / "err").read_text()) else None)
+    assert "go on with the old code; restart it: end this worker, and start it again" in log
+    (edited.folder / "gate").touch()
+    until(lambda: edited("status", run, "--json").json["state"] == "finished")
+
+
+def test_what_follows_a_detached_run_says_it_in_its_log_and_another_worker_takes_over(
+    edited: Command, until: Until
+) -> None:
+    said = edited("run", "edited.yml", "-d", "one", "-i", "in.json", "--workers", "1", "--detach", "--json").json
+    until(lambda: len(noted(edited)) == 2)
+    (edited.folder / "edited_near.py").write_text("WORD = 'new'\n")
+
+    log = Path(said["log"])
+    found = until(
+        lambda: re.search(r"worker process (\d+): .*go on with the old code\nhelp: +kill \1", log.read_text())
+    )
+
+    os.kill(int(found[1]), signal.SIGTERM)
+    until(lambda: query(edited, "SELECT 1 FROM oaflow.workers WHERE pid <> %s", int(found[1])))
+    (edited.folder / "gate").touch()
+    until(lambda: edited("status", said["run"], "--json").json["state"] == "finished")
