@@ -4,6 +4,7 @@ Attempts at jobs of async stages, in the worker's own loop.
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
@@ -14,7 +15,7 @@ from oaflow.jobs import Bindings
 from oaflow.ledger import handover as ledger
 from oaflow.ledger.wire import Wire
 from oaflow.runtime.execution import Binder, execute_async
-from oaflow.runtime.functions import Loaded, load
+from oaflow.runtime.functions import Loaded, TaskError, load
 from oaflow.runtime.held import Held
 from oaflow.runtime.messages import Handover
 from oaflow.runtime.options import Options
@@ -58,6 +59,19 @@ class Attempting:
         """
         loaded = self._loaded.get(task)
         return None if loaded is None else Code(files_of(loaded.function))
+
+    def problem_with(self, task: str) -> str | None:
+        """
+        Why a task that a fresh process has found is not in what the worker itself has imported; None where it is, or
+        where its module is not imported yet.
+        """
+        if task.rpartition(".")[0] not in sys.modules:
+            return None
+        try:
+            load(task)
+        except TaskError as error:
+            return str(error)
+        return None
 
     async def earlier(self, held: Held) -> Sequence[tuple[int, str, int]]:
         """

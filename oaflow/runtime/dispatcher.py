@@ -13,7 +13,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ from oaflow.runtime.held import Held, crash_error, timeout_error
 from oaflow.runtime.joblog import JobLog
 from oaflow.runtime.lanes import Lanes
 from oaflow.runtime.loops import begin
-from oaflow.runtime.messages import Assignment, Death, Handover
+from oaflow.runtime.messages import Assignment, Death, Handover, Probe
 from oaflow.runtime.options import Options
 from oaflow.runtime.outcomes import Outcomes
 from oaflow.runtime.pace import MOST_AHEAD, Pace
@@ -110,7 +110,7 @@ class Dispatcher:
         )
         self._passages = Passages(
             wire,
-            probe=self._pool.probe,
+            probe=self._probe,
             know=self._pool.know,
             forget=self._forget,
             only=options.only,
@@ -238,6 +238,7 @@ class Dispatcher:
             self._upkeep.watch_room(),
             self._upkeep.keep_history(),
             self._keep_timings(),
+            self._keep_trying(),
             self._staleness.keep_looking(self._options.settings.heartbeat),
         ):
             self._loops.append(begin(loop, loop.__name__))
@@ -333,6 +334,26 @@ class Dispatcher:
             if probe.ok
         }
         return {task: code for task, code in found.items() if code is not None}
+
+    async def _probe(self, tasks: Iterable[str]) -> dict[str, Probe]:
+        """
+        What there is of tasks for this worker: where it loaded a module before a task was written into it, nothing.
+        """
+        found = await self._pool.probe(tasks)
+        for task, probe in found.items():
+            error = self._attempting.problem_with(task) if probe.ok and probe.is_async else probe.error
+            if error and (probe.ok or self._pool.has_old(task)):
+                text = f"{error}; this worker loaded the module before it changed, restart it: {self._options.restart}"
+                found[task] = Probe(False, error=text)
+        return found
+
+    async def _keep_trying(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.settings.heartbeat)
+            if await self._passages.try_again(time.monotonic()):
+                self._claiming.changed()
+                with contextlib.suppress(Refused):
+                    await self._advertise()
 
     async def _keep_timings(self) -> None:
         while True:

@@ -18,6 +18,10 @@ log = logging.getLogger(__name__)
 
 NOT_PROBED = Probe(ok=False)
 
+# Seconds until a task of a run that could not be loaded is tried again: its author may have mended it. Twice as many
+# after each time, up to the most: an import may take seconds of CPU.
+_AGAIN, _MOST = 5.0, 60.0
+
 
 class Passages:
     """
@@ -46,6 +50,9 @@ class Passages:
         self._plans: dict[str, Plan] = {}
         self._known: dict[str, Passage] = {}
         self._probes: dict[str, Probe] = {}
+        self._wanted: set[str] = set()  # tasks of the runs that go on
+        # When a task is tried again, and after how long the next time.
+        self._tries: dict[str, tuple[float, float]] = {}
         self._asked: set[str] = set()  # tasks that somebody wants to know of, whether a run has them or not
         self._unreadable: set[str] = set()
         self._triples: dict[bool, list[tuple[str, str, str]]] = {True: [], False: []}
@@ -163,7 +170,8 @@ class Passages:
             if not stage.external
         }
         triples |= {(*ANSWERS, run.id) for run in runs if run.state == "running" and run.plan.external}
-        fresh = sorted(({task for _, task, _ in triples} | self._asked) - self._probes.keys())
+        self._wanted = {task for _, task, _ in triples}
+        fresh = sorted((self._wanted | self._asked) - self._probes.keys())
         self._asked.clear()
         if fresh:
             self._take_in(await self._probe(fresh))
@@ -192,6 +200,28 @@ class Passages:
         self._claimed = frozenset([*self._triples[True], *self._triples[False]])
         return before != (self._triples, self.ways), bool(fresh)
 
+    async def try_again(self, now: float) -> bool:
+        """
+        Try the tasks of runs again that could not be loaded, if it is time for that.
+
+        Args:
+            now: seconds of a clock.
+
+        Returns:
+            whether something else is known of one of them.
+        """
+        lacking = [task for task in sorted(self._wanted & self._probes.keys()) if not self._probes[task].ok]
+        self._tries = {task: self._tries.get(task, (now + _AGAIN, _AGAIN)) for task in lacking}
+        due = [task for task in lacking if self._tries[task][0] <= now]
+        if not due:
+            return False
+        before = {task: self._probes[task] for task in due}
+        self._take_in(await self._probe(due))
+        for task in due:
+            longer = min(2 * self._tries[task][1], _MOST)
+            self._tries[task] = (now + longer, longer)
+        return before != {task: self._probes[task] for task in due}
+
     def triples(self, *, in_loop: bool) -> list[tuple[str, str, str]]:
         """
         What to claim, by queue, task and run: of async stages, or of those that run in executors. What has a limit or
@@ -207,7 +237,7 @@ class Passages:
 
     def _take_in(self, probes: Mapping[str, Probe]) -> None:
         for task, probe in probes.items():
-            if not probe.ok:
+            if not probe.ok and probe.error != self.probe_of(task).error:
                 log.error("task %s cannot run here: %s", task, probe.error)
         self._probes |= probes
 

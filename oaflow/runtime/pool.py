@@ -26,7 +26,7 @@ from oaflow.runtime.processes import resident
 from oaflow.runtime.programs import memory_of_programs
 from oaflow.runtime.server import Server
 from oaflow.runtime.slot import Slot, new_slot
-from oaflow.runtime.staleness import Code
+from oaflow.runtime.staleness import Code, Look
 from oaflow.runtime.temporary import TempFolder
 from oaflow.runtime.versions import Files, Seen
 
@@ -96,6 +96,8 @@ class Pool:
         self._loading: list[str] = []
         # By module, what the forkserver has loaded, and all that are forked from it.
         self._shared: dict[str, Files] = {}
+        # Those that each executor imports for itself.
+        self._alone: set[str] = set()
         self._generation = 0
         self._server: Server | None = None
         self._failures = 0
@@ -171,6 +173,12 @@ class Pool:
             found |= said.probes
             harmless += said.harmless
         self._preload(map(_module_of, harmless))
+        # Of modules that each executor imports for itself, some may have one without a function that was written since.
+        mine = {_module_of(task) for task, probe in found.items() if probe.ok and not probe.is_async}
+        alone = mine - {*self._modules}
+        if alone & self._alone:
+            self._renew()
+        self._alone |= alone
         return {task: found[task] for task in wanted}
 
     async def _ask(self, tasks: list[str]) -> Answers:
@@ -197,6 +205,13 @@ class Pool:
         module = _module_of(task)
         shared = self._shared.get(module, {})
         return Code({path: shared.get(path, seen) for path, seen in files.items()}, mixed=module not in self._modules)
+
+    def has_old(self, task: str) -> bool:
+        """
+        Whether what is to be found out about a task is found in a module as it was once, which has changed since.
+        """
+        module = _module_of(task)
+        return bool(Look().changed({module: Code(self._shared.get(module, {}))}))
 
     def know(self, run: str, plan: bytes) -> None:
         """

@@ -162,3 +162,72 @@ def test_what_follows_a_detached_run_says_it_in_its_log_and_another_worker_takes
     until(lambda: query(edited, "SELECT 1 FROM oaflow.workers WHERE pid <> %s", int(found[1])))
     (edited.folder / "gate").touch()
     until(lambda: edited("status", said["run"], "--json").json["state"] == "finished")
+
+
+def test_a_module_that_is_mended_beside_a_worker_is_tried_again(
+    edited: Command, started: Started, until: Until
+) -> None:
+    (edited.folder / "gate").touch()
+    run = runs(edited, "one")
+    (edited.folder / "edited_near.py").write_text("WORD = 'old\n")
+    started(edited.start("worker"))
+    lacks = "SELECT 1 FROM oaflow.workers WHERE lacks ->> 'edited_stages.asks' LIKE %s"
+    until(lambda: query(edited, lacks, "%SyntaxError%"))
+
+    (edited.folder / "edited_near.py").write_text("WORD = 'mended'\n")
+
+    until(lambda: edited("status", run, "--json").json["state"] == "finished")
+    assert noted(edited) == ["asks one mended", "answers one mended"]
+
+
+@pytest.mark.parametrize("word", ["", "async "])
+def test_a_function_that_is_written_into_a_module_that_a_worker_has_loaded_needs_a_restart_and_fails_no_job(
+    edited: Command, started: Started, until: Until, word: str
+) -> None:
+    started(edited.start("worker"))
+    (edited.folder / "gate").touch()
+    first = runs(edited, "one")
+    until(lambda: edited("status", first, "--json").json["state"] == "finished")
+    new = f"\n@stage\n{word}def more(job: Job, log: str) -> None:\n    note('more', job, log)\n"
+    (edited.folder / "edited_stages.py").write_text(STAGES + new)
+    stages = json.loads((edited.folder / "edited.yml").read_text())
+    stages["stages"]["more"] = {"task": "edited_stages.more", "with": {"log": str(edited.folder / "noted")}}
+    stages["stages"]["ask"]["next"] = "more"
+    del stages["stages"]["answer"]
+    (edited.folder / "edited.yml").write_text(json.dumps(stages))
+    ((pid,),) = query(edited, "SELECT pid FROM oaflow.workers")
+
+    second = runs(edited, "two")
+
+    lacks = "SELECT lacks ->> 'edited_stages.more' FROM oaflow.workers WHERE lacks ? 'edited_stages.more'"
+    ((reason,),) = until(lambda: query(edited, lacks))
+    assert "module 'edited_stages' has no function 'more'; this worker loaded the module before it changed" in reason
+    assert f"kill {pid}" in reason
+    os.kill(pid, signal.SIGTERM)
+    until(lambda: edited("status", second, "--json").json["state"] == "finished")
+    assert noted(edited)[-1] == "more two old"
+    assert query(edited, "SELECT count(*) FROM oaflow.hops WHERE outcome = 'failed'") == [(0,)]
+
+
+def test_a_function_that_is_written_into_a_module_of_async_stages_alone_needs_a_restart_and_fails_no_job(
+    edited: Command, started: Started, until: Until
+) -> None:
+    started(edited.start("worker"))
+    (edited.folder / "asking.py").write_text(STAGES.partition("@stage\ndef")[0])
+    stages = {"ask": {"task": "asking.asks", "with": {"log": str(edited.folder / "noted")}}}
+    (edited.folder / "edited.yml").write_text(json.dumps({"pipeline": "edited", "stages": stages}))
+    first = runs(edited, "one")
+    until(lambda: edited("status", first, "--json").json["state"] == "finished")
+    (edited.folder / "asking.py").write_text((edited.folder / "asking.py").read_text().replace("asks", "begs"))
+    stages["ask"]["task"] = "asking.begs"
+    (edited.folder / "edited.yml").write_text(json.dumps({"pipeline": "edited", "stages": stages}))
+    ((pid,),) = query(edited, "SELECT pid FROM oaflow.workers")
+
+    second = runs(edited, "two")
+
+    lacks = "SELECT lacks ->> 'asking.begs' FROM oaflow.workers WHERE lacks ? 'asking.begs'"
+    ((reason,),) = until(lambda: query(edited, lacks))
+    assert "module 'asking' has no function 'begs'; this worker loaded the module before it changed" in reason
+    os.kill(pid, signal.SIGTERM)
+    until(lambda: edited("status", second, "--json").json["state"] == "finished")
+    assert noted(edited) == ["asks one old", "begs two old"]

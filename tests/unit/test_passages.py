@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import orjson
+import pytest
 
 from oaflow.ledger.handover import OpenRun
 from oaflow.plan import Plan, PlannedStage
@@ -86,3 +87,37 @@ def test_a_worker_that_is_asked_says_what_it_can_run_also_of_no_run_and_one_with
     alone = passages(wire, only="p-aaaaaa")
     alone.ask("t.near")
     assert asyncio.run(alone.refresh())[1] is False
+
+
+def test_a_task_that_could_not_be_loaded_is_tried_again_later_and_later_while_a_run_wants_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wire, mended, tried, now = Wire(), list[str](), list[int](), [0]
+
+    async def probe(tasks: Iterable[str]) -> dict[str, Probe]:
+        wanted = list(tasks)
+        if wanted == ["t.a"]:
+            tried.append(now[0])
+        return {task: Probe(task in mended, error=None if task in mended else "no such module") for task in wanted}
+
+    known = Passages(wire, probe=probe, know=lambda run, plan: None, forget=lambda run: None)  # type: ignore[arg-type]
+    known.ask("t.other")
+    wire.opens("p-aaaaaa")
+
+    def mends(until: int) -> bool:
+        news: list[bool] = []
+        while now[0] < until:
+            now[0] += 1
+            news.append(asyncio.run(known.try_again(now[0])))
+        return any(news)
+
+    asyncio.run(known.refresh())
+    assert not mends(200)
+    mended.append("t.a")
+    assert mends(300)
+    assert asyncio.run(known.refresh()) == (True, False)
+    assert not mends(500)
+
+    assert tried == [6, 16, 36, 76, 136, 196, 256]
+    assert known.works_on("q", "t.a", "p-aaaaaa")
+    assert len(caplog.records) == 2  # each that cannot run is told once
