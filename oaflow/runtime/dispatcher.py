@@ -627,7 +627,7 @@ class Dispatcher:
             now = time.time()
             match reason.kind:
                 case "timeout":
-                    trouble = Trouble("error", timeout_error(held.stage))
+                    trouble = Trouble("error", timeout_error(held.stage, reason))
                     self._outcomes.trouble(held, trouble, now - (held.stage.timeout or 0))
                 case "killed":
                     back.insert(0, held)

@@ -1,12 +1,13 @@
 """
-What a process that crashed leaves behind: the lines that its stage printed, and where it was, which faulthandler writes
-to stderr. Pure.
+What a process that crashed, or whose time was up, leaves behind: the lines that its stage printed, and where it was,
+which faulthandler writes to stderr. Pure.
 """
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
-from oaflow.runtime.troubles import MACHINERY
+from oaflow.runtime.troubles import MACHINERY, is_library
 
 LINES = 20  # of what a stage printed, at most
 
@@ -15,36 +16,70 @@ LINES = 20  # of what a stage printed, at most
 KEPT = 300
 
 _BEGINS = "Fatal Python error: "
+
+# What it writes where it was only asked; of the one thread that was.
+_ASKED = "Stack (most recent call first):"
+_SHOWN = re.compile(r'  File "(.+)", line \d+, in (.+)')
 _FRAME = re.compile(r'\s+File "(.+)", line (\d+) in (.+)')
 
 
-def taken_apart(printed: Sequence[tuple[str, str]]) -> tuple[tuple[str, ...], str | None]:
+def taken_apart(printed: Sequence[tuple[str, str]], *, asked: bool = False) -> tuple[tuple[str, ...], str | None]:
     """
     What a stage printed last, apart from the dump.
 
     Args:
         printed: `stdout` or `stderr`, and the text, of each line.
+        asked: whether it was asked where it is, and has not crashed.
 
     Returns:
-        the lines; and where the thread was that crashed, as a traceback is read: the innermost frame is the last, and
-        none is of the machinery that called the stage. None where nothing was dumped.
+        the lines; and where the thread was that crashed, or was asked, as a traceback is read: the innermost frame is
+        the last, and none is of the machinery that called the stage. None where nothing was dumped.
     """
-    begins = [number for number, (stream, text) in enumerate(printed) if _is_begin(stream, text)]
+    begins = [
+        number for number, (stream, text) in enumerate(printed) if _is_begin(stream, text, _ASKED if asked else _BEGINS)
+    ]
     if not begins:
         return tuple(text for _, text in printed[-LINES:]), None
     # Nothing follows a dump on its own pipe; what came over the other one may have been read after it began.
     begin = begins[-1]
     said = [text for number, (stream, text) in enumerate(printed) if number < begin or stream == "stdout"]
-    return tuple(said[-LINES:]), _traceback([text for stream, text in printed[begin:] if stream == "stderr"])
+    dump = [text for stream, text in printed[begin:] if stream == "stderr"]
+    return tuple(said[-LINES:]), _asked(dump) if asked else _traceback(dump)
 
 
-def _is_begin(stream: str, text: str) -> bool:
-    return stream == "stderr" and text.startswith(_BEGINS)
+def place_in(traceback: str, task: str) -> str | None:
+    """
+    `module:function` of the innermost frame that the author of a stage wrote.
+
+    Args:
+        traceback: as `taken_apart` answers it.
+        task: of the stage; of other modules only the names of their files are known.
+    """
+    module = task.rpartition(".")[0]
+    for line in reversed(traceback.splitlines()):
+        if (frame := _SHOWN.fullmatch(line)) and not is_library(frame[1]):
+            stem = Path(frame[1]).stem
+            return f"{module if module.rpartition('.')[2] == stem else stem}:{frame[2]}"
+    return None
+
+
+def _is_begin(stream: str, text: str, begins: str) -> bool:
+    return stream == "stderr" and text.startswith(begins)
+
+
+def _asked(dump: Sequence[str]) -> str | None:
+    frames = _frames(dump, 0)
+    return "\n".join(["it was here (most recent call last):", *frames]) if frames else None
 
 
 def _traceback(dump: Sequence[str]) -> str:
     what = dump[0].removeprefix(_BEGINS)
     current = next((number for number, line in enumerate(dump) if line.startswith("Current thread ")), len(dump))
+    frames = _frames(dump, current)
+    return "\n".join([f"{what} (most recent call last):", *frames] if frames else [what])
+
+
+def _frames(dump: Sequence[str], current: int) -> list[str]:
     frames: list[str] = []
     for line in dump[current + 1 :]:
         frame = _FRAME.fullmatch(line)
@@ -53,4 +88,4 @@ def _traceback(dump: Sequence[str]) -> str:
         file, number, function = frame.groups()
         if not file.startswith((MACHINERY, "<frozen ")):
             frames.append(f'  File "{file}", line {number}, in {function}')
-    return "\n".join([f"{what} (most recent call last):", *reversed(frames)] if frames else [what])
+    return frames[::-1]

@@ -253,7 +253,9 @@ class _Timeout:
         try:
             async with limit:
                 return await call
-        except TimeoutError:
+        except TimeoutError as error:
             if limit.expired():
-                raise StageTimeoutError(self._stage, seconds) from None
+                # Where the function was at that moment is where it was cancelled.
+                ended = StageTimeoutError(self._stage, seconds)
+                raise ended.with_traceback(error.__cause__ and error.__cause__.__traceback__) from None
             raise

@@ -34,6 +34,7 @@ from oaflow.runtime.frames import Frames, frame, plain_handover, read_assignment
 from oaflow.runtime.functions import Loaded, TaskError, load
 from oaflow.runtime.lines import MARK
 from oaflow.runtime.messages import Assignment, Handover
+from oaflow.runtime.processes import WHERE_SIGNAL
 from oaflow.runtime.slot import Slot
 
 # Results of fast jobs go out together; those of a slow one at once.
@@ -82,6 +83,9 @@ def _become(setup: Setup) -> None:
     Path(setup.temp).mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = os.environ["TMPDIR"] = setup.temp
     faulthandler.enable()
+    # Asked by the pool before it ends a job whose time is up. Written by the handler itself, in C: Python's own would
+    # wait for a library that does not return.
+    faulthandler.register(WHERE_SIGNAL, all_threads=False)
 
 
 def _ignore(_number: int, _frame: object) -> None:

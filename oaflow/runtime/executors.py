@@ -3,6 +3,7 @@ An executor as its worker sees it, and who is told of what it does.
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections import deque
@@ -16,7 +17,7 @@ from oaflow.runtime.feeding import LONG
 from oaflow.runtime.frames import frame
 from oaflow.runtime.held import documents_of
 from oaflow.runtime.messages import Assignment, Death, Handover
-from oaflow.runtime.processes import kill_group, signal_name
+from oaflow.runtime.processes import WHERE_SIGNAL, kill_group, signal_name
 from oaflow.runtime.slot import Slot
 
 Stream = Literal["stdout", "stderr"]
@@ -166,6 +167,13 @@ class Executor:
             self.peak = peak
             self.status.set_result(status)
 
+    def ask_where(self) -> None:
+        """
+        Have it say on stderr where its stage is.
+        """
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self.pid, WHERE_SIGNAL)
+
     def kill(self) -> None:
         """
         End it now.
@@ -183,7 +191,8 @@ class Executor:
                 (stream, text)
                 for job, stream, text in self.printed
                 if job is None or culprit is None or job == culprit.job
-            ]
+            ],
+            asked=self.death is not None and self.death.kind == "timeout",
         )
         peak = self.peak or None
         if self.death is not None:
@@ -191,7 +200,7 @@ class Executor:
             if kind != "killed" and (culprit is None or culprit.job != self.doomed):
                 # The job that it was to die for had ended, and another had begun.
                 kind, because = "killed", f"{kind} of job {self.doomed}"
-            return Death(kind, "SIGKILL", rss=self.death.rss or peak, because=because, log_tail=tail)
+            return Death(kind, "SIGKILL", rss=self.death.rss or peak, because=because, log_tail=tail, dump=dump)
         status = self.status.result() if self.status.done() else None
         if status is None:
             return Death("signal", because="how it ended is not known", log_tail=tail)

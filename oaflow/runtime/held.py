@@ -15,6 +15,7 @@ from oaflow.jobs import read_job
 from oaflow.ledger.rows import Claimed, Successor
 from oaflow.model import Retry
 from oaflow.plan import ANSWERS, BoundPlan, BoundStage
+from oaflow.runtime.dumps import place_in
 from oaflow.runtime.locking import lock_of
 from oaflow.runtime.messages import Assignment, Death
 from oaflow.runtime.router import Route, divert, facts_of
@@ -173,15 +174,19 @@ def unknown_stage(name: str, row: Claimed) -> BoundStage:
     )
 
 
-def timeout_error(stage: BoundStage) -> dict[str, Any]:
+def timeout_error(stage: BoundStage, death: Death) -> dict[str, Any]:
     """
-    What history keeps of an attempt that was ended by its time limit.
+    What history keeps of an attempt that was ended by its time limit: where it was then, and the last lines that it
+    printed.
     """
-    return {
+    error: dict[str, Any] = {
         "type": "Timeout",
         "message": f"stage {stage.name!r} was not done after {stage.timeout or 0:g} s",
         "fingerprint": f"{stage.name}:Timeout",
     }
+    if death.dump and (place := place_in(death.dump, stage.task)):
+        error["place"] = storable(place)
+    return error | _left(death)
 
 
 def worker_crash_error(crashes: int) -> dict[str, Any]:
@@ -229,11 +234,16 @@ def crash_error(death: Death) -> dict[str, Any]:
     }
     if death.signal:
         error["signal"] = death.signal
+    return error | _left(death)
+
+
+def _left(death: Death) -> dict[str, Any]:
+    left: dict[str, Any] = {}
     if death.dump:
-        error["traceback"] = storable(death.dump)
+        left["traceback"] = storable(death.dump)
     if death.log_tail:
-        error["log"] = [storable(line) for line in death.log_tail]
-    return error
+        left["log"] = [storable(line) for line in death.log_tail]
+    return left
 
 
 def _mebibytes(size: int) -> str:

@@ -107,7 +107,7 @@ class Death:
         rss: resident bytes when it was killed for memory, with those of the programs that its job had started; else
             the most that it ever had itself, None where nobody knows.
         log_tail: the last lines that its job printed.
-        dump: where it was when it crashed, as a traceback.
+        dump: where it was when it crashed, or its time was up, as a traceback.
     """
 
     kind: Literal["signal", "exit", "timeout", "memory", "killed"]

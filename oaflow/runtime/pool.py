@@ -43,6 +43,9 @@ STOP_SECONDS = 2.0
 
 REVIVE_SECONDS = 1.0  # before a forkserver that cannot live, or cannot be started, is started again
 
+# That an executor whose job is out of time has to say where it is.
+WHERE_SECONDS = 0.1
+
 # Fruitless attempts to get an answer about a task, a tenth of a second apart.
 MOST_TRIES = 50
 
@@ -581,7 +584,11 @@ class Pool:
         executor.death = Death(kind, rss=rss, because=because)
         executor.doomed = running[0] if running is not None else None
         executor.retiring = True
-        executor.kill()
+        if kind == "timeout":
+            executor.ask_where()
+            asyncio.get_running_loop().call_later(WHERE_SECONDS, executor.kill)
+        else:
+            executor.kill()
 
     async def _watch(self) -> None:
         while True:

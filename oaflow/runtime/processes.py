@@ -7,6 +7,9 @@ import os
 import signal
 from typing import cast
 
+# An executor that gets it says on stderr where its stage is.
+WHERE_SIGNAL = signal.SIGUSR2
+
 
 def kill_group(pid: int) -> None:
     """

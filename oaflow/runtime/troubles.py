@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
-from oaflow.errors import says_full
+from oaflow.errors import RouteError, says_full
 
 _MOST_TEXT = 50_000
 
@@ -22,6 +22,8 @@ def describe(error: BaseException, stage: str, function: Callable[..., Any] | No
     """
     frames = [place for place, _ in authors(traceback.walk_tb(error.__traceback__), function)]
     shown = traceback.TracebackException(type(error), error, _first_of(error.__traceback__), compact=True)
+    # Of what was returned, no line of the author's is to blame: the sentence names it, and our frames do not.
+    lines = shown.format_exception_only() if isinstance(error, RouteError) and not frames else shown.format()
     kind = type(error)
     known = kind.__module__ == "builtins" or kind.__module__.startswith("oaflow.")
     name = kind.__qualname__ if known else f"{kind.__module__}.{kind.__qualname__}"
@@ -29,7 +31,7 @@ def describe(error: BaseException, stage: str, function: Callable[..., Any] | No
     told: dict[str, Any] = {
         "type": name,
         "message": storable(_said(error)),
-        "traceback": storable("".join(shown.format())),
+        "traceback": storable("".join(lines)),
         "place": storable(place),
         "fingerprint": hashlib.sha256(f"{stage}\n{name}\n{place}".encode(errors="replace")).hexdigest()[:12],
     }
@@ -61,9 +63,16 @@ def authors(frames: Iterable[tuple[FrameType, int]], function: Callable[..., Any
         file = frame.f_code.co_filename
         module = str(frame.f_globals.get("__name__", ""))
         ours = file.startswith(_OWN) and not file.startswith(_STAGES)
-        foreign = ours or file.startswith(_NOT_AUTHORS) or file.startswith("<frozen")
+        foreign = ours or is_library(file)
         if not foreign or (not ours and module.partition(".")[0] == package):
             yield f"{module}:{frame.f_code.co_qualname}", line
+
+
+def is_library(file: str) -> bool:
+    """
+    Whether a file is one of Python's, or was installed.
+    """
+    return file.startswith((*_NOT_AUTHORS, "<frozen"))
 
 
 def _said(error: BaseException) -> str:

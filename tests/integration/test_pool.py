@@ -127,6 +127,11 @@ def test_an_endless_loop_ends_at_its_timeout(tmp_path):
             assert culprit is not None
             assert (culprit.job, death.kind, returned) == (1, "timeout", [])
             assert heard.back == [2]
+            # Where it was then: the last frame is that of the stage.
+            assert death.dump is not None
+            begins, *_, last = death.dump.splitlines()
+            assert begins == "it was here (most recent call last):"
+            assert "pool_stages.py" in last
 
     run(body())
 

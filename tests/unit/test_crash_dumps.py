@@ -2,12 +2,13 @@
 What a stage printed is told apart from what faulthandler writes when its process crashes.
 """
 
+import json
 from pathlib import Path
 
 import pytest
 
 from oaflow.runtime import dumps
-from oaflow.runtime.dumps import KEPT, LINES, taken_apart
+from oaflow.runtime.dumps import KEPT, LINES, place_in, taken_apart
 from oaflow.runtime.held import crash_error
 from oaflow.runtime.messages import Death
 
@@ -43,6 +44,33 @@ def test_a_dump_is_read_as_a_traceback_of_the_stage():
         '  File "/home/ada/letters.py", line 4, in read',
         '  File "/usr/lib/python3.11/ctypes/__init__.py", line 519, in string_at',
     ]
+
+
+ASKED = [
+    "Stack (most recent call first):",
+    f'  File "{json.__file__}", line 9 in loads',
+    '  File "/home/ada/letters.py", line 4 in read',
+    f'  File "{OWN}/attempt.py", line 90 in run',
+]
+
+
+def test_a_stage_whose_time_is_up_says_where_it_is_and_what_it_printed_before():
+    said, where = taken_apart([*on("stdout", "one"), *on("stderr", "two", *ASKED)], asked=True)
+
+    assert said == ("one", "two")
+    assert where is not None
+    assert where.splitlines() == [
+        "it was here (most recent call last):",
+        '  File "/home/ada/letters.py", line 4, in read',
+        f'  File "{json.__file__}", line 9, in loads',
+    ]
+    assert place_in(where, "post.letters.work") == "post.letters:read"
+    assert place_in(where, "post.work") == "letters:read"
+    # Nothing of the author's, or nothing at all: stopped, or in a call of the kernel that does not end.
+    assert taken_apart(on("stderr", "two", ASKED[0], ASKED[-1]), asked=True) == (("two",), None)
+    assert taken_apart(on("stderr", "two"), asked=True) == (("two",), None)
+    # Who crashes may have printed as much.
+    assert taken_apart(on("stderr", *ASKED))[1] is None
 
 
 def test_what_was_printed_elsewhere_and_read_later_is_no_dump():

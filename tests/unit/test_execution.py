@@ -154,6 +154,8 @@ def test_anything_else_is_an_error_that_says_what_was_returned_and_is_not_repeat
     (failed,) = attempt(lambda job: value)
     error = error_of(failed)
     assert error["message"] == f"stage 'act' returned {said}, which is no job"
+    # No line of the author's is to blame: none of ours is shown.
+    assert error["traceback"] == f"oaflow.runtime.complaints.NotAJobError: {error['message']}\n"
     assert failed.final
 
 
@@ -527,7 +529,11 @@ def test_an_async_stage_ends_at_its_timeout():
 
     for stage in (function, generator):
         (failed,) = attempt_async(stage, timeout=0.05)
-        assert error_of(failed)["message"] == "stage 'act' took longer than its timeout of 0.05 s"
+        error = error_of(failed)
+        assert error["message"] == "stage 'act' took longer than its timeout of 0.05 s"
+        # Where it was then.
+        assert error["place"].startswith(f"{__name__}:test_an_async_stage_ends_at_its_timeout.<locals>.")
+        assert "sleep(" in error["traceback"]
         assert not failed.final
 
 
