@@ -55,14 +55,15 @@ class Crawling:
 @dataclass(frozen=True, slots=True)
 class Settling:
     """
-    A run that has ended. `begun` is when it began, by the clock of its database, and `since` when its crawl began, by
-    the clock of the entity store; None: it has none.
+    A run that has ended, for the `round`th time. `begun` is when it began, by the clock of its database, and `since`
+    when its crawl began, by the clock of the entity store; None: it has none.
     `covered` says whether its crawl went through its sources to their end.
     """
 
     dataset: str
     pipeline: str
     prune: bool
+    round: int
     begun: datetime
     since: datetime | None
     covered: bool
@@ -214,11 +215,18 @@ def unsettled(connection: Connection[Any], dataset: str, pipeline: str) -> list[
     return [run for (run,) in connection.execute(sql("unsettled"), {"dataset": dataset, "pipeline": pipeline})]
 
 
-def mark_done(connection: Connection[Any], run: str) -> None:
+def mark_done(connection: Connection[Any], run: str, files: int) -> None:
     """
-    Marks the files of a run of which all that came has ended well.
+    Writes down the ways of the files of a run, and marks those of which all that came has ended well: so many files at
+    once, each time in a transaction of its own. Safe to repeat; what was marked is left alone.
     """
-    connection.execute(sql("mark_done"), {"run": run})
+    connection.execute(sql("folder_ways"), {"run": run})
+    # WITH HOLD: no transaction stays open while the files are marked.
+    with connection.cursor(name="unmarked", withhold=True) as cursor:
+        with connection.transaction():
+            cursor.execute(sql("unmarked"), {"run": run})
+        while found := cursor.fetchmany(files):
+            connection.execute(sql("mark_done"), {"run": run, "files": "[" + ",".join(file for (file,) in found) + "]"})
 
 
 def settling(connection: Connection[Any], run: str) -> Settling | None:
@@ -325,14 +333,17 @@ def became_folders(connection: Connection[Any], run: str) -> list[str]:
     return _texts(connection, "became_folders", {"run": run})
 
 
-def mark_settled(connection: Connection[Any], run: str, gone: Sequence[str]) -> None:
+def mark_settled(connection: Connection[Any], run: str, ended: int, gone: Sequence[str]) -> None:
     """
-    Says that all that comes of the end of a run is done.
+    Says that all that comes of the end of a run is done, unless it goes on again.
 
     Args:
+        ended: the round that it ended with.
         gone: the names of the files that its crawl did not see any more; some of them are kept.
     """
-    connection.execute(sql("mark_settled"), {"run": run, "gone": len(gone), "names": list(gone[:_NAMES])})
+    connection.execute(
+        sql("mark_settled"), {"run": run, "round": ended, "gone": len(gone), "names": list(gone[:_NAMES])}
+    )
 
 
 def _texts(connection: Connection[Any], name: str, values: Mapping[str, Any]) -> list[str]:

@@ -25,6 +25,8 @@ from oaflow.runtime.router import Route, enter
 
 # Files that are looked at together at the end of a run.
 _FILES_AT_ONCE = 500
+# And whose ways are written down together.
+_WAYS_AT_ONCE = 2_000
 # And of which it is remembered what of them came to be indexed.
 _FILES_KNOWN = 10_000
 
@@ -292,7 +294,7 @@ def settle(connection: Connection[Any], store: IndexedStore, run: str) -> None:
         return
     gone: list[ledger.Gone] = []
     if found.since is not None:
-        ledger.mark_done(connection, run)
+        ledger.mark_done(connection, run, _WAYS_AT_ONCE)
         own = _origins(connection, store, run)
         after = ""
         while done := ledger.done_again(connection, run, after, _FILES_AT_ONCE):
@@ -310,7 +312,7 @@ def settle(connection: Connection[Any], store: IndexedStore, run: str) -> None:
             store.withdraw(found.dataset, own, [*lost, *ledger.lost_children(connection, run, lost)])
             ledger.drop(connection, run, lost)
         _hide_unindexed(connection, store, found, run, own)
-    ledger.mark_settled(connection, run, [one.name for one in gone if not one.is_folder])
+    ledger.mark_settled(connection, run, found.round, [one.name for one in gone if not one.is_folder])
 
 
 def _hide_unindexed(

@@ -23,7 +23,7 @@ from oaflow import operations
 from oaflow.errors import UsageError
 from oaflow.ledger.receipts import documents
 from oaflow.ledger.runs import Run
-from oaflow.operations import running
+from oaflow.operations import again, running
 from oaflow.operations.crew import Crew
 from oaflow.operations.following import Finished
 from oaflow.operations.programs import Program, load, locate
@@ -562,6 +562,35 @@ def test_what_runs_again_beside_the_index_is_found_as_before(house: House, tmp_p
 
     assert house.went_to("lines", second) != house.went_to("index", second) == []
     assert (house.holds()[0] != store, house.holds()[1]) == (True, search)
+
+
+def test_a_run_whose_end_is_recorded_in_part_is_recorded_to_its_end_before_the_next(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(again, "_WAYS_AT_ONCE", 1)
+    house.put({"a.txt": "one", "b.txt": "two", "c.zip": {"d.txt": "ANNA", "e.txt": "three"}})
+    marked = "SELECT count(*) FROM oaflow.crawled WHERE done IS NOT NULL AND content_hash IS NOT NULL"
+    with psycopg.connect(house.database, autocommit=True) as connection:
+        connection.execute("""
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF (SELECT count(*) FROM oaflow.crawled WHERE done IS NOT NULL AND content_hash IS NOT NULL) = 1 THEN
+                    RAISE EXCEPTION 'not this one';
+                END IF;
+                RETURN new;
+            END $$;
+            CREATE TRIGGER refuse BEFORE UPDATE OF done ON oaflow.crawled FOR EACH ROW
+            WHEN (new.done IS NOT NULL AND new.content_hash IS NOT NULL) EXECUTE FUNCTION refuse()
+        """)
+        for _ in range(2):  # the run, and one after it, which is not begun
+            with pytest.raises(psycopg.errors.RaiseException):
+                house.run()
+            assert connection.execute(marked).fetchone() == (1,)
+            assert connection.execute("SELECT count(*) FROM oaflow.runs").fetchone() == (1,)
+        connection.execute("DROP FUNCTION refuse CASCADE")
+
+    second = house.run()
+    assert (second.unchanged, house.why(second)) == (3, {})
 
 
 def test_what_failed_changed_its_stage_or_is_forced_runs_again_and_says_why(house: House, tmp_path: Path) -> None:
