@@ -115,8 +115,10 @@ def part(
         redo = _closed({*redo, *(step.stage for step in there)}, after)
         again = _again(by_number, redo, {step.job for step in there}, documents, closed)
         first = [step for step in again.values() if not any(parent in again for parent in step.parents)]
-        unfit = [step for step in first if not step.kept or not closed.isdisjoint(step.documents or ())]
-        also = {document for step in first if step not in unfit for document in step.documents or ()}
+        unfit, fit = list[Step](), list[Step]()
+        for step in first:
+            (fit if step.kept and closed.isdisjoint(step.documents or ()) else unfit).append(step)
+        also = {document for step in fit for document in step.documents or ()}
         if not unfit and also <= documents:
             return _part(steps, first, again, closed - set(shut))
         documents |= also - closed

@@ -2,6 +2,7 @@
 Where in its way a file is begun again.
 """
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,3 +142,33 @@ def test_what_is_to_stay_or_is_not_kept_is_no_part_of_a_rerun():
     assert ([one.job for one in stays.first], stays.lost) == ([8], frozenset())
     assert part(nothing_kept, [6], AFTER, ()).first == ()
     assert part(nothing_kept, [6], AFTER, ()).lost >= {"a"}
+
+
+class Compared(Step):
+    """
+    A job that counts how often it is compared with another one.
+    """
+
+    __slots__ = ()
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        Compared.times += 1
+        return self is other
+
+    def __hash__(self) -> int:
+        return self.job
+
+
+def test_the_jobs_of_a_long_run_are_not_compared_with_each_other(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Compared, "times", 0)
+    # Documents that are put together by two: these jobs are not kept, and what they came of is.
+    steps = [Compared(n, "r", (), "extract", (f"d{n}",), True) for n in range(200)]
+    steps += [
+        Compared(1000 + n, "r", (n, n + 1), "index", (f"d{n}", f"d{n + 1}"), n % 4 == 0) for n in range(0, 200, 2)
+    ]
+
+    found = part(steps, [one.job for one in steps if one.stage == "index"], AFTER, ())
+
+    assert len(found.again) == 300
+    assert Compared.times == 0
