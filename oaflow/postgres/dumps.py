@@ -17,6 +17,19 @@ from oaflow.postgres.programs import Programs, installed, programs_in
 # Short time before small files: most of what is large in a backup are documents, which are not compressed at all.
 _COMPRESSION = "--compress=gzip:1"
 
+# The database that each server has from the beginning.
+MAINTENANCE = "postgres"
+
+
+def databases(address: Address) -> list[str]:
+    """
+    The databases of a server, in order, those left out that others are made of.
+    """
+    query = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
+    maintenance = make_conninfo(named(address.uri, "oaflow db upgrade"), dbname=MAINTENANCE)
+    with psycopg.connect(maintenance, connect_timeout=10) as connection:
+        return [name for (name,) in connection.execute(query)]
+
 
 def dump(address: Address, target: Path) -> None:
     """
@@ -33,7 +46,7 @@ def renew(address: Address) -> None:
     Makes the database anew, empty.
     """
     name = sql.Identifier(address.database)
-    maintenance = make_conninfo(named(address.uri, "oaflow restore"), dbname="postgres")
+    maintenance = make_conninfo(named(address.uri, "oaflow restore"), dbname=MAINTENANCE)
     with psycopg.connect(maintenance, autocommit=True, connect_timeout=10) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
         connection.execute(sql.SQL("CREATE DATABASE {}").format(name))

@@ -9,20 +9,22 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from psycopg.conninfo import make_conninfo
+
 from oaflow.errors import NoRoomError, UsageError
 from oaflow.postgres import locks
 from oaflow.postgres.account import server_account
 from oaflow.postgres.address import Address
 from oaflow.postgres.cluster import MAJOR, Cluster
-from oaflow.postgres.dumps import dump, load, renew
+from oaflow.postgres.dumps import MAINTENANCE, databases, dump, load, renew
 from oaflow.postgres.layout import Layout, layout
-from oaflow.postgres.problems import ServerProblem
+from oaflow.postgres.problems import USE_YOUR_OWN, ServerProblem
 from oaflow.postgres.programs import Programs
 
 # Where Debian and those that come of it have the programs of each PostgreSQL.
 _DEBIAN = "/usr/lib/postgresql/{}/bin"
 
-_DUMP = "database.dump"
+_DUMPS = "dumps"
 
 
 class NothingToUpgradeError(UsageError):
@@ -130,35 +132,47 @@ def _move(old: Layout, new: Layout, before: str, programs: Path | None) -> None:
     except BaseException:
         # Who goes on with the old PostgreSQL needs the room. The log of the new server stays: the error may name it.
         shutil.rmtree(new.data, ignore_errors=True)
-        (new.root / _DUMP).unlink(missing_ok=True)
+        shutil.rmtree(new.root / _DUMPS, ignore_errors=True)
         raise
     old.upgraded.write_text(before)
 
 
 def _copy(source: Cluster, target: Cluster) -> None:
     """
-    Has all that is in one server in another, which is made for it. Both are stopped afterwards.
+    Has all databases of one server in another, which is made for it: also those that others made there. Both are
+    stopped afterwards.
     """
     root = target.layout.root
     root.mkdir(mode=0o711)
     root.chmod(0o711)  # whatever the umask: the account of the server has to pass
-    dumped = root / _DUMP
-    dumped.touch(mode=0o600)
+    dumps = root / _DUMPS
+    dumps.mkdir(mode=0o700)
     try:
         source.prepare()
         source.start()
-        dump(Address(source.layout.uri, None, True), dumped)
+        names = databases(Address(source.layout.uri, None, True))
+        for number, name in enumerate(names):
+            dump(_named(source, name), dumps / str(number))
     finally:
         source.stop()
     try:
         target.prepare()
         target.start()
-        address = Address(target.layout.uri, None, True)
-        renew(address)
-        load(address, dumped)
+        for number, name in enumerate(names):
+            address = _named(target, name)
+            if name != MAINTENANCE:  # that one is there, and empty
+                renew(address)
+            try:
+                load(address, dumps / str(number))
+            except ServerProblem as problem:
+                raise ServerProblem(f"database {name!r}: {problem}", help=problem.help or USE_YOUR_OWN) from None
     finally:
         target.stop()
-    dumped.unlink()
+    shutil.rmtree(dumps)
+
+
+def _named(cluster: Cluster, name: str) -> Address:
+    return Address(make_conninfo(cluster.layout.uri, dbname=name), None, True)
 
 
 def _programs_of(found: str, old: Layout, programs: Path | None) -> Path:

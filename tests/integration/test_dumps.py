@@ -7,10 +7,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from oaflow.errors import NoRoomError, UsageError
 from oaflow.postgres import check, migrate, upgrading
@@ -30,6 +33,9 @@ EARLIER = sorted(
     for path in Path("/usr/lib/postgresql").glob("*/bin")
     if path.parent.name.isdigit() and int(path.parent.name) < int(MAJOR)
 )
+
+# A name that has to be quoted, in SQL and in an address.
+OTHER = "it's \"öther\" db"
 
 PLAN = "INSERT INTO oaflow.plans (digest, format, pipeline, definition) VALUES ('d', 1, 'p', '{}')"
 
@@ -125,12 +131,25 @@ def old_home(home: Path) -> Path:
     try:
         with psycopg.connect(place.uri.replace("/oaflow?", "/postgres?"), autocommit=True) as connection:
             connection.execute("CREATE DATABASE oaflow")
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(OTHER)))
+            connection.execute("CREATE TABLE left_here AS SELECT 1 AS one")
+        with psycopg.connect(make_conninfo(place.uri, dbname=OTHER)) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 2 AS two")
         migrate(Address(place.uri, None, True), own=True)
         with psycopg.connect(place.uri, autocommit=True) as connection:
             connection.execute(PLAN)
     finally:
         cluster.stop()
     return home
+
+
+def kept_by_others_in(home: Path) -> list[Any]:
+    with Server(home) as server:
+        rows: list[Any] = []
+        for name, statement in (("postgres", "SELECT one FROM left_here"), (OTHER, "SELECT two FROM kept")):
+            with psycopg.connect(make_conninfo(server.address.uri, dbname=name)) as connection:
+                rows += connection.execute(statement).fetchall()
+        return rows
 
 
 def plans_in(home: Path) -> list[tuple[str]]:
@@ -151,7 +170,7 @@ def test_the_data_of_an_earlier_postgresql_are_brought_to_the_present_one_and_ke
     # What goes wrong on the way leaves all as it was, and what was left of it is in nobody's way.
     with monkeypatch.context() as patch:
         patch.setattr(upgrading, "load", Mock(side_effect=ServerProblem("the disk is gone")))
-        with pytest.raises(ServerProblem, match="the disk is gone"):
+        with pytest.raises(ServerProblem, match="^database .*: the disk is gone"):
             upgrade(old_home, EARLIER[-1])
     assert (place.data / "PG_VERSION").read_text().strip() == before
     assert sorted(path.name for path in place.upgrade.iterdir()) == ["access.conf", "names.conf", "run"]
@@ -176,6 +195,8 @@ def test_the_data_of_an_earlier_postgresql_are_brought_to_the_present_one_and_ke
 
     assert (done.before, done.now, done.kept.name) == (before, MAJOR, f"data.{before}")
     assert plans_in(old_home) == [("d",)]
+    # The old data may be deleted now: what others made on this server is here, too.
+    assert kept_by_others_in(old_home) == [(1,), (2,)]
     assert (done.kept / "PG_VERSION").read_text().strip() == before
     assert not place.upgrade.exists()
     with pytest.raises(UsageError, match="there is nothing to do"):
