@@ -35,7 +35,7 @@ from oaflow.ledger.pages import (
 from oaflow.ledger.receipts import DocumentLine, Receipt, documents, receipt
 from oaflow.ledger.runs import Run, StageProgress, recent_runs
 from oaflow.ledger.unmatched import Unmatched, unmatched
-from oaflow.ledger.workers import Running, running
+from oaflow.ledger.workers import Running, running, workers
 from oaflow.operations.background import Background, Snapshot
 from oaflow.operations.databases import Database, refusing_nul
 from oaflow.operations.estimating import Estimate, estimate_of
@@ -266,9 +266,10 @@ def doing_of(connection: Connection[Any], standing: Standing, silent: float, *, 
     run, bound, stages = standing.run, standing.bound, standing.status.stages
     if not run.open:
         return Doing([], [], None)
-    staff = staff_of(connection, run, silent, private=private)
-    waits = waits_of(connection, run, bound, stages, silent, staff=staff)
-    estimate = None if staff == "gone" else estimate_of(connection, run, bound, stages, silent)
+    crew = workers(connection, silent)
+    staff = staff_of(connection, run, crew, private=private)
+    waits = waits_of(connection, run, bound, stages, crew, silent, staff=staff)
+    estimate = None if staff == "gone" else estimate_of(connection, run, bound, stages, crew)
     return Doing(running(connection, run.id), list(waits), estimate)
 
 

@@ -217,7 +217,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
             if opened.embedded:
                 yield from _kept(settings)
             for run in recent_runs(made, states=OPEN_STATES):
-                staff = staff_of(made, run, settings.dead_after, private=opened.embedded)
+                staff = staff_of(made, run, live, private=opened.embedded)
                 if run.state == "running" and staff == "gone":
                     yield Finding("note", "run", f"{run.id}: nobody works on it", f"oaflow resume {run.id}")
                 elif run.state == "running":

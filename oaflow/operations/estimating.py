@@ -2,7 +2,7 @@
 How long a run will still take, from what its attempts have taken so far.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from oaflow.forecast import Forecast, forecast, spent
 from oaflow.ledger.limits import limits
 from oaflow.ledger.runs import Run, StageProgress, recent_runs
 from oaflow.ledger.timings import Shift, Timing, shifts, timings, waiting_media
-from oaflow.ledger.workers import retries, workers
+from oaflow.ledger.workers import Worker, retries
 from oaflow.operations.modelling import Capacity, Model, active, crew
 from oaflow.plan import BoundPlan
 from oaflow.printed.runs import Estimate as EstimateJson
@@ -58,14 +58,18 @@ class Estimate:
 
 
 def estimate_of(
-    connection: Connection[Any], run: Run, bound: BoundPlan, stages: Mapping[str, StageProgress], silent: float
+    connection: Connection[Any],
+    run: Run,
+    bound: BoundPlan,
+    stages: Mapping[str, StageProgress],
+    live: Iterable[Worker],
 ) -> Estimate | None:
     """
     How long a run will still take. None where it is not going on.
 
     Args:
         stages: how many jobs of its stages are where.
-        silent: seconds after which a worker is dead.
+        live: the live workers.
     """
     if run.state != "running":
         return None
@@ -79,7 +83,7 @@ def estimate_of(
     model, borrowed = _with_earlier(connection, run, bound, seen, own, seconds)
     if why := _too_little(model, own, open_stages):
         return Estimate(why=why)
-    here = [one for one in workers(connection, silent) if one.run in (None, run.id)]
+    here = [one for one in live if one.run in (None, run.id)]
     executors = sum(one.executors or 0 for one in here)
     if not executors:
         return Estimate(why="no worker has said yet that it works on it")

@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from oaflow.entities.store import EntityStoreError
 from oaflow.ledger.runs import find_run, mark, stop
-from oaflow.ledger.workers import Waiting, recover, session_of
+from oaflow.ledger.workers import Waiting, recover, session_of, workers
 from oaflow.operations.again import settle
 from oaflow.operations.binding import store_of
 from oaflow.operations.databases import Database, Link
@@ -259,7 +259,8 @@ class _Following:
             yield Paused(paused)
         if self._now() - self._estimated >= _ESTIMATE_EVERY:
             self._estimated = self._now()
-            self._estimate = estimate_of(connection, status.run, self._bound, status.stages, self._settings.dead_after)
+            crew = workers(connection, self._settings.dead_after)
+            self._estimate = estimate_of(connection, status.run, self._bound, status.stages, crew)
         self._look_for_retries(connection, status)
         yield Progress(status, exhausted(status, self._bound), self._estimate, self._retries)
         if not status.run.open:

@@ -24,7 +24,7 @@ from oaflow.ledger.runs import (
     stored_plan,
 )
 from oaflow.ledger.unmatched import Unmatched, unmatched
-from oaflow.ledger.workers import Running, Worker, running, workers
+from oaflow.ledger.workers import Running, Worker, running
 from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.waits import Wait, staff_of, waits_of
 from oaflow.plan import BoundPlan, Plan, bind
@@ -314,21 +314,22 @@ def details_of(connection: Connection[Any], run: Run, silent: float, *, private:
     met: dict[str, list[Version]] = {}
     for version in run_versions(connection, run.id):
         met.setdefault(version.stage, []).append(version)
-    staff = staff_of(connection, run, silent, private=private)
+    crew = workers(connection, silent) if run.open else []
+    staff = staff_of(connection, run, crew, private=private)
     return Details(
         status=status,
         running=running(connection, run.id) if run.open else [],
-        waits=list(waits_of(connection, run, bound, status.stages, silent, staff=staff)),
+        waits=list(waits_of(connection, run, bound, status.stages, crew, silent, staff=staff)),
         mixed={stage: versions for stage, versions in met.items() if len(versions) > 1},
         unmatched=unmatched(connection, run.id) if status.total("unmatched") else [],
-        estimate=None if staff == "gone" else estimate_of(connection, run, bound, status.stages, silent),
-        old_code=_old_code(connection, run, bound, silent) if run.open else [],
+        estimate=None if staff == "gone" else estimate_of(connection, run, bound, status.stages, crew),
+        old_code=_old_code(crew, run, bound) if run.open else [],
     )
 
 
-def _old_code(connection: Connection[Any], run: Run, bound: BoundPlan, silent: float) -> list[Worker]:
+def _old_code(crew: Sequence[Worker], run: Run, bound: BoundPlan) -> list[Worker]:
     tasks = {stage.task for stage in bound.stages.values()}
-    return [one for one in workers(connection, silent) if one.run in (None, run.id) and tasks & one.stale.keys()]
+    return [one for one in crew if one.run in (None, run.id) and tasks & one.stale.keys()]
 
 
 def account_of(connection: Connection[Any], run: str, bound: BoundPlan, report: Path) -> Account:

@@ -3,7 +3,7 @@ What keeps a run waiting, each with the next thing to type: for `status`, in tex
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from oaflow.ledger.workers import (
     Gathering,
     Locked,
     Waiting,
+    Worker,
     gathering,
     hands,
     is_followed,
@@ -24,7 +25,6 @@ from oaflow.ledger.workers import (
     streams_at_rest,
     unserved,
     untaken,
-    workers,
 )
 from oaflow.plan import ANSWERS, BoundCollect, BoundPlan
 from oaflow.printed.runs import Wait as WaitJson
@@ -66,17 +66,17 @@ class Wait:
         return {"why": self.why, "stage": self.stage, "text": said, "help": self.help, **self.facts}
 
 
-def staff_of(connection: Connection[Any], run: Run, silent: float, *, private: bool) -> Staff:
+def staff_of(connection: Connection[Any], run: Run, crew: Iterable[Worker], *, private: bool) -> Staff:
     """
     Who works on a run that is to go on.
 
     Args:
-        silent: seconds after which a worker is dead.
+        crew: the live workers.
         private: whether this is the private server, where each run brings its own workers.
     """
     if not private or run.state not in ("running", "paused"):
         return "works"
-    if any(one.run in (None, run.id) for one in workers(connection, silent)):
+    if any(one.run in (None, run.id) for one in crew):
         return "works"
     return "starts" if is_followed(connection, run.id) else "gone"
 
@@ -86,6 +86,7 @@ def waits_of(
     run: Run,
     bound: BoundPlan,
     stages: Mapping[str, StageProgress],
+    crew: Iterable[Worker],
     silent: float,
     *,
     staff: Staff,
@@ -95,6 +96,7 @@ def waits_of(
 
     Args:
         stages: how many jobs of its stages are where.
+        crew: the live workers.
         silent: seconds after which a worker is dead.
         staff: who works on it.
     """
@@ -103,6 +105,20 @@ def waits_of(
         return
     if not run.open or staff == "starts":
         return
+    limited: set[str | None] = set()
+    for wait in _held_up(connection, run, bound, stages, silent):
+        if wait.why == "limit":
+            limited.add(wait.stage)
+        yield wait
+    yield from _behind(connection, run, bound, stages, crew, limited)
+
+
+def _held_up(
+    connection: Connection[Any], run: Run, bound: BoundPlan, stages: Mapping[str, StageProgress], silent: float
+) -> Iterator[Wait]:
+    """
+    The stages that would wait with idle workers, too.
+    """
     for job in waiting_of(connection, run, bound, silent):
         yield _unserved(job, bound)
     for name, limit in limited_of(connection, stages, bound):
@@ -137,35 +153,44 @@ def retrying(connection: Connection[Any], run: Run, bound: BoundPlan) -> Iterato
 
 
 def _behind(
-    connection: Connection[Any], run: Run, bound: BoundPlan, stages: Mapping[str, StageProgress], silent: float
+    connection: Connection[Any],
+    run: Run,
+    bound: BoundPlan,
+    stages: Mapping[str, StageProgress],
+    crew: Iterable[Worker],
+    limited: Collection[str | None],
 ) -> Iterator[Wait]:
     """
-    The stages of which nothing begins, as all who can run them are at what has a higher priority.
+    The stages of which nothing begins, as all who can run them are at what has a higher priority, or came first.
     """
+    here = [one for one in crew if one.run in (None, run.id)]
+    if not (held := hands(connection, [one.id for one in here])):
+        return
+    running = {hand.stage for hand in held if hand.run == run.id}
     opened = [name for name, stage in bound.stages.items() if stages[name].open and not stage.external]
-    here = [one for one in workers(connection, silent) if one.run in (None, run.id)]
-    held = hands(connection, [one.id for one in here])
-    highest = max((hand.priority for hand in held), default=0)
-    later = {_lane(bound, name): name for name in opened if bound.stages[name].priority < highest}
-    waiting = oldest(connection, run.id, later) if later else {}
+    later = {_lane(bound, name): name for name in opened}
+    waiting = oldest(connection, run.id, later)
     for lane, name in later.items():
         able = {one.id for one in here if lane[1] in one.tasks}
         before = [hand for hand in held if hand.worker in able]
         seconds = waiting.get(lane)
-        if seconds is None or seconds < _PATIENCE or not before:
+        if seconds is None or seconds < _PATIENCE or able - {hand.worker for hand in before}:
             continue
-        if all(hand.priority > bound.stages[name].priority for hand in before):
-            ahead: Counter[str] = Counter()
-            for hand in before:
-                ahead[hand.stage if hand.run == run.id else f"{hand.stage} of {hand.run}"] += hand.jobs
-            first = " and ".join(stage for stage, _ in ahead.most_common(_NAMED))
-            yield Wait(
-                "priority",
-                f"stage {name} waits behind a higher priority:",
-                f"its next job for {duration(seconds)}, and all who can run it are at {first}",
-                name,
-                facts={"seconds": round(seconds, 3)},
-            )
+        urgent = all(hand.priority > bound.stages[name].priority for hand in before)
+        if not before or (not urgent and (name in running or name in limited)):
+            continue
+        ahead: Counter[str] = Counter()
+        for hand in before:
+            ahead[hand.stage if hand.run == run.id else f"{hand.stage} of {hand.run}"] += hand.jobs
+        first = " and ".join(stage for stage, _ in ahead.most_common(_NAMED))
+        yield Wait(
+            "priority" if urgent else "turn",
+            f"stage {name} waits {'behind a higher priority' if urgent else 'for its turn'}:",
+            f"its next job for {duration(seconds)}, and all who can run it are at {first}",
+            name,
+            help=None if urgent else "oaflow worker   (more of them)",
+            facts={"seconds": round(seconds, 3)},
+        )
 
 
 def waiting_of(connection: Connection[Any], run: Run, bound: BoundPlan, silent: float) -> list[Waiting]:

@@ -234,11 +234,9 @@ class _Watching:
         able = frozenset((worker.id, len(worker.tasks)) for worker in crew)
         if run.open and (known.asked is None or now - known.asked >= _ASK or able != known.crew):
             known.asked, known.crew = now, able
-            staff = staff_of(connection, run, self._silent, private=self._private)
-            known.waits = tuple(waits_of(connection, run, known.bound, status.stages, self._silent, staff=staff))
-            known.estimate = (
-                None if staff == "gone" else estimate_of(connection, run, known.bound, status.stages, self._silent)
-            )
+            staff = staff_of(connection, run, crew, private=self._private)
+            known.waits = tuple(waits_of(connection, run, known.bound, status.stages, crew, self._silent, staff=staff))
+            known.estimate = None if staff == "gone" else estimate_of(connection, run, known.bound, status.stages, crew)
         elif not run.open:
             known.waits, known.estimate = (), None
         waiting = oldest(connection, run.id, stages) if run.open else {}

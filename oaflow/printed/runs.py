@@ -21,6 +21,7 @@ Why = Literal[
     "collect",
     "lock",
     "priority",
+    "turn",
 ]
 
 
@@ -74,7 +75,7 @@ class WaitFacts(TypedDict, total=False):
     seconds: Annotated[
         float | None,
         Says(
-            "`retry`, `collect`: for how long at most; `unserved`, `priority`: since when, null where that is not known"
+            "`retry`, `collect`: for how long at most; `unserved`, `priority`, `turn`: since when, null where not known"
         ),
     ]
     entities: Annotated[int, Says("`collect`: how many entities are in these jobs")]

@@ -35,7 +35,7 @@ EARLIER = sorted(
 )
 
 # A name that has to be quoted, in SQL and in an address.
-OTHER = "it's \"öther\" db"
+OTHER = 'it\'s "öther" db'
 
 PLAN = "INSERT INTO oaflow.plans (digest, format, pipeline, definition) VALUES ('d', 1, 'p', '{}')"
 
@@ -170,7 +170,7 @@ def test_the_data_of_an_earlier_postgresql_are_brought_to_the_present_one_and_ke
     # What goes wrong on the way leaves all as it was, and what was left of it is in nobody's way.
     with monkeypatch.context() as patch:
         patch.setattr(upgrading, "load", Mock(side_effect=ServerProblem("the disk is gone")))
-        with pytest.raises(ServerProblem, match="^database .*: the disk is gone"):
+        with pytest.raises(ServerProblem, match=r"^database .*: the disk is gone"):
             upgrade(old_home, EARLIER[-1])
     assert (place.data / "PG_VERSION").read_text().strip() == before
     assert sorted(path.name for path in place.upgrade.iterdir()) == ["access.conf", "names.conf", "run"]

@@ -93,7 +93,7 @@ class Rows:
         assert found is not None
         bound = bound_plan(self.connection, found)
         status = status_of(self.connection, found, in_order(bound))
-        return estimate_of(self.connection, found, bound, status.stages, 15.0)
+        return estimate_of(self.connection, found, bound, status.stages, workers(self.connection, 15.0))
 
     def seal(self) -> None:
         self.connection.execute("UPDATE oaflow.runs SET sealed = true WHERE id = %s", [self.run])

@@ -5,12 +5,13 @@ What keeps a run waiting, as `status` says it: each reason from rows that a real
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
 
 from oaflow.ledger import runs
+from oaflow.ledger import workers as ledger_workers
 from oaflow.ledger.limits import limit
 from oaflow.ledger.runs import FirstJob
 from oaflow.ledger.workers import session_of
@@ -136,6 +137,51 @@ def test_what_waits_behind_a_higher_priority_is_told_with_what_is_before_it(rows
     assert [wait.stage for wait in rows.waits()] == ["keeps"]
     rows.connection.execute("UPDATE procrastinate_jobs SET priority = 50")
     assert rows.waits() == []
+
+
+def test_what_waits_for_its_turn_is_told_with_what_came_first(rows: Rows) -> None:
+    worker, other = rows.worker(), Rows(rows.connection)
+    other.enter("sips", 3)
+    rows.enter("sips", 2)
+    rows.connection.execute("UPDATE oaflow.runs SET created_at = now() - interval '90 s'")
+    assert rows.waits() == []  # nobody is at anything: it begins at once
+    rows.connection.execute(
+        "UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s"
+        " WHERE id = (SELECT min(id) FROM procrastinate_jobs)",
+        [worker],
+    )
+
+    (wait,) = rows.waits()
+
+    first = f"its next job for 1 min 30 s, and all who can run it are at sips of {other.run}"
+    assert told([wait]) == [("turn", "sips", f"stage sips waits for its turn: {first}")]
+    assert wait.help == "oaflow worker   (more of them)"
+    assert other.waits() == []  # it goes on
+    # Its limit is reason enough, and another worker would not help.
+    limit(rows.connection, "a", "t.sips", 1, None)
+    assert [wait.why for wait in rows.waits()] == ["limit"]
+    limit(rows.connection, "a", "t.sips", 100, None)
+    assert [wait.why for wait in rows.waits()] == ["turn"]
+    rows.worker()
+    assert rows.waits() == []  # somebody is free
+
+
+def test_who_works_is_asked_once_for_all_that_status_tells(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows.worker(run=rows.run)
+    rows.enter("sips", 12)
+    rows.connection.execute("UPDATE oaflow.counters SET done = 100")  # enough for an estimate
+    asked: list[str] = []
+    sql = ledger_workers.sql
+
+    def noted(name: str) -> LiteralString:
+        asked.append(name)
+        return sql(name)
+
+    monkeypatch.setattr(ledger_workers, "sql", noted)
+
+    rows.waits(private=True)
+
+    assert (asked.count("workers"), "hands" in asked) == (1, True)
 
 
 def test_what_nobody_serves_and_what_is_at_its_limit_is_told(rows: Rows) -> None:
