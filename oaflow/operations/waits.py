@@ -111,6 +111,11 @@ def waits_of(
             limited.add(wait.stage)
         yield wait
     yield from _behind(connection, run, bound, stages, crew, limited)
+    for name, before in bound.joins.items():
+        own = stages[name]
+        opened = {other: stages[other].open for other in sorted(before) if other in stages and stages[other].open}
+        if opened and not own.open and not own.done and not own.failed:
+            yield _joining(name, opened)
 
 
 def _held_up(
@@ -294,13 +299,29 @@ def _limited(name: str, limit: Limit) -> Wait:
 
 def _resting(stage: str, most: int, opened: Mapping[str, int]) -> Wait:
     total = sum(opened.values())
-    deep = [f"{name} has {number:,}" for name, number in sorted(opened.items(), key=lambda one: -one[1]) if number]
-    named = ", ".join(deep[:_NAMED]) + (f" and {len(deep) - _NAMED} more stages have some" if deep[_NAMED:] else "")
     return Wait(
         "rests",
         f"stage {stage} rests:",
-        f"{named or 'what follows it has none'} open, and it goes on at {most // 2:,} (OAFLOW_DEEP)",
+        f"{_deepest(opened) or 'what follows it has none'} open, and it goes on at {most // 2:,} (OAFLOW_DEEP)",
         stage,
         help="oaflow worker   (more of them; or a larger OAFLOW_DEEP, for each)",
         facts={"open": total, "most": most, "after": dict(opened)},
     )
+
+
+def _joining(stage: str, opened: Mapping[str, int]) -> Wait:
+    return Wait(
+        "join",
+        f"stage {stage} has not begun:",
+        f"it is a join, and {_deepest(opened)} open",
+        stage,
+        facts={"open": sum(opened.values()), "after": dict(opened)},
+    )
+
+
+def _deepest(opened: Mapping[str, int]) -> str:
+    """
+    In which stages most is open.
+    """
+    deep = [f"{name} has {number:,}" for name, number in sorted(opened.items(), key=lambda one: -one[1]) if number]
+    return ", ".join(deep[:_NAMED]) + (f" and {len(deep) - _NAMED} more stages have some" if deep[_NAMED:] else "")

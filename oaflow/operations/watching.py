@@ -250,8 +250,18 @@ class _Watching:
             ),
             running=running,
             waits_for={stages[pair]: seconds for pair, seconds in waiting.items() if seconds is not None},
-            waits=tuple(wait for wait in known.waits if wait.stage is None or status.stages[wait.stage].open),
+            waits=tuple(wait for wait in known.waits if _holds(wait, status)),
             estimate=known.estimate,
             aged=0.0 if known.asked is None else now - known.asked,
             exhausted=exhausted(status, known.bound),
         )
+
+
+def _holds(wait: Wait, status: RunStatus) -> bool:
+    """
+    Whether what kept a run waiting a while ago may still do so.
+    """
+    if wait.stage is None:
+        return True
+    stage = status.stages[wait.stage]
+    return not (stage.open or stage.done) if wait.why == "join" else bool(stage.open)

@@ -22,6 +22,7 @@ Why = Literal[
     "lock",
     "priority",
     "turn",
+    "join",
 ]
 
 
@@ -84,9 +85,11 @@ class WaitFacts(TypedDict, total=False):
     task: Annotated[str, Says("`unserved`: the task that nobody can run")]
     concurrency: Annotated[int | None, Says("`limit`: how many run at once")]
     rate: Annotated[float | None, Says("`limit`: how many begin in a second")]
-    open: Annotated[int, Says("`rests`: how many jobs are open behind the stage")]
+    open: Annotated[int, Says("`rests`: how many jobs are open behind the stage; `join`: before it")]
     most: Annotated[int, Says("`rests`: how many are open at most")]
-    after: Annotated[dict[str, int], Says("`rests`: how many are open in each of the stages behind it")]
+    after: Annotated[
+        dict[str, int], Says("`rests`: how many are open in each of the stages behind it; `join`: before it")
+    ]
 
 
 @closed

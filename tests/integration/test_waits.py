@@ -166,6 +166,34 @@ def test_what_waits_for_its_turn_is_told_with_what_came_first(rows: Rows) -> Non
     assert rows.waits() == []  # somebody is free
 
 
+def test_a_join_that_has_not_begun_is_told_with_what_is_before_it(
+    rows: Rows, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(STAGES, "sums", PlannedStage(task="t.sums", queue="a", join=("keeps",)))
+    rows = Rows(rows.connection)
+    rows.worker(tasks="{t.pours,t.sips,t.keeps,t.sums}")
+    rows.enter("sips", 3)
+    rows.enter("keeps", 5)
+
+    (wait,) = rows.waits()
+
+    assert told([wait]) == [
+        ("join", "sums", "stage sums has not begun: it is a join, and keeps has 5, sips has 3 open")
+    ]
+    assert (wait.as_json()["open"], wait.as_json()["after"]) == (8, {"keeps": 5, "sips": 3})
+    views = watch(Settings(db_uri=database, home=tmp_path), rows.run, now=lambda: 0.0)
+    with closing(views):
+        view = next(views)
+        assert isinstance(view, View)
+        assert [one.why for one in view.runs[0].waits] == ["join"]
+        # When it has begun, this is no reason any more, also where it was asked a while ago.
+        rows.enter("sums", 1)
+        view = next(views)
+        assert isinstance(view, View)
+        assert view.runs[0].waits == ()
+    assert rows.waits() == []
+
+
 def test_who_works_is_asked_once_for_all_that_status_tells(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     rows.worker(run=rows.run)
     rows.enter("sips", 12)
