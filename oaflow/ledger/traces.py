@@ -143,13 +143,13 @@ def naming(connection: Connection[Any], run: Run, document: str) -> list[int]:
         return [job for (job,) in rows]
 
 
-def finder(connection: Connection[Any], run: Run, job: int) -> tuple[str, list[str]] | None:
+def finder(connection: Connection[Any], run: Run, job: int) -> tuple[str, list[str], int] | None:
     """
-    The stage of a job that reported something, and the documents that it was about.
+    The stage of a job that reported something, the documents that it was about, and its last attempt, from 1.
     """
     with connection.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(sql("trace_stage"), {"job": job, **_days(run)}).fetchone()
-        return (row[0], row[1]) if row else None
+        return (row[0], row[1], row[2]) if row else None
 
 
 def failed(connection: Connection[Any], run: str, document: str, jobs: Iterable[int]) -> list[Failed]:

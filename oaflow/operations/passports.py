@@ -111,11 +111,12 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Finder:
     """
-    The job that reported a document, and what it was found in: id and name.
+    The job that reported a document, at its last attempt, and what it was found in: id and name.
     """
 
     stage: str
     job: int
+    attempt: int
     container: tuple[str, str] | None
 
     def as_json(self) -> printed.Finder:
@@ -191,7 +192,7 @@ class Evidence:
         places: of workers.
         origins: of the stages, by name.
         index: the stages after which a document counts as indexed.
-        finder: the stage of the job that reported it, and the documents that this was about.
+        finder: the stage of the job that reported it, the documents that this was about, and its last attempt.
     """
 
     run: Run
@@ -205,7 +206,7 @@ class Evidence:
     said: Sequence[Said] = ()
     origins: Mapping[str, str] = field(default_factory=dict[str, str])
     index: Sequence[str] = ()
-    finder: tuple[str, Sequence[str]] | None = None
+    finder: tuple[str, Sequence[str], int] | None = None
 
 
 def passport(evidence: Evidence) -> Passport:
@@ -263,10 +264,10 @@ def said_json(one: Said) -> printed.Said:
 def _finder(evidence: Evidence) -> Finder | None:
     if evidence.finder is None or evidence.reported is None or evidence.reported.job is None:
         return None
-    stage, documents = evidence.finder
+    stage, documents, attempt = evidence.finder
     container = documents[0] if len(documents) == 1 and documents[0] != evidence.document else None
     named = (container, evidence.names.get(container, container)) if container else None
-    return Finder(stage, evidence.reported.job, named)
+    return Finder(stage, evidence.reported.job, attempt, named)
 
 
 def _steps(evidence: Evidence, jobs: Mapping[int, list[Line]]) -> tuple[tuple[Step, ...], set[Said]]:

@@ -44,7 +44,7 @@ class _Document:
         document = self._document(passport, passport.document, passport.name)
         if passport.finder is not None:
             facts = {"oaflow:run": run.id, "oaflow:stage": passport.finder.stage}
-            found = self._add("activity", "attempt", [passport.finder.job], facts)
+            found = self._add("activity", "attempt", [passport.finder.job, passport.finder.attempt], facts)
             self._relate("wasGeneratedBy", {"prov:entity": document, "prov:activity": found})
             if passport.finder.container is not None:
                 self._derive(document, self._document(passport, *passport.finder.container))
@@ -110,7 +110,9 @@ class _Document:
         # Ids are what stages make of them: all that a name in PROV cannot have is escaped.
         name = f"{prefix}:{'/'.join(quote(str(part), safe='') for part in parts)}"
         known = {key: value for key, value in facts.items() if value is not None}
-        self.result.setdefault(kind, {}).setdefault(name, known)
+        # The attempt that found a document is also one that had what it was found in, which tells more of it.
+        whole = self.result.setdefault(kind, {}).setdefault(name, known)
+        whole.update({key: value for key, value in known.items() if key not in whole})
         return name
 
     def _relate(self, kind: str, facts: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ from prov.model import ProvActivity, ProvDocument
 
 from oaflow.operations import reading, tracing
 from oaflow.operations.passports import Passport, Step
+from oaflow.operations.provenance import provenance
 from oaflow.settings import Settings
 from tests.acceptance.conftest import Command
 
@@ -154,6 +155,16 @@ def test_a_document_is_traced_through_all_that_became_of_it_and_without_procrast
     assert len(read.get_records()) == sum(len(some) for kind, some in written.items() if kind != "prefix")
     outcomes = [outcome for one in read.get_records(ProvActivity) for outcome in one.get_attribute("oaflow:outcome")]
     assert outcomes.count("failed") == 2
+    # What found a document is the attempt at what it was found in: one activity, also where both are put together.
+    inner_says, outer_says = (json.loads(cli("trace", id, "-f", "prov").out) for id in ("doc-0/in", "doc-0"))
+    (finding,) = [
+        one["prov:activity"]
+        for one in inner_says["wasGeneratedBy"].values()
+        if one["prov:entity"] == "document:demo/doc-0%2Fin"
+    ]
+    assert outer_says["activity"][finding]["oaflow:outcome"] == "done"
+    together = provenance([passports["doc-0/in"], passports["doc-0"]])
+    assert together["activity"][finding] == outer_says["activity"][finding]
     failed = cli("trace", "doc-2")
     assert failed.err == f"look at it: oaflow retry {bad[1].job} --here\n"
     plain = failed.out
