@@ -5,6 +5,7 @@ Where everything is printed: data on stdout, remarks on stderr, and text from da
 import json
 import os
 import re
+import select
 import shlex
 import shutil
 import sys
@@ -293,3 +294,12 @@ def pairs(facts: Mapping[str, Any]) -> str:
     `3 done, 1 failed`: what is not zero.
     """
     return ", ".join(f"{number:,} {name}" for name, number in facts.items() if number)
+
+
+def is_read() -> bool:
+    """
+    Whether somebody may still read what is written: `head` and `grep -m` end before those who write to them.
+    """
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return not poll.poll(0)

@@ -4,11 +4,11 @@ What the stages of a run printed: the lines of its log, filtered, followed, or p
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from os import SEEK_END
+from os import SEEK_END, fstat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 from psycopg import Connection
@@ -99,30 +99,67 @@ def log_filter(
 
 
 def log_lines(
-    file: Path, last: int | None = None, *, follow: bool = False, wanted: LogFilter | None = None
+    file: Path,
+    last: int | None = None,
+    *,
+    follow: bool = False,
+    wanted: LogFilter | None = None,
+    is_read: Callable[[], bool] = lambda: True,
 ) -> Iterator[dict[str, Any]]:
     """
-    What the stages of a run printed: the last so many lines, or all; with `follow` also what comes, without an end.
+    What the stages of a run printed: the last so many lines, or all; with `follow` also what comes, also in a file that
+    has taken the place of this one or was emptied, as those who rotate logs do.
 
     Args:
         wanted: only these lines.
+        is_read: while nothing comes, this is asked whether anybody still reads; where nobody does, it ends.
     """
     wants = (wanted or LogFilter()).wants
     if not file.exists() and not follow:
         return
     while not file.exists():
         time.sleep(_LOOK)
-    with file.open("rb") as handle:
-        yield from deque(filter(wants, _read(handle)), last) if wanted else _read(deque(handle, last))
-        rest = b""
-        while follow:
+        if not is_read():
+            return
+    handle = file.open("rb")
+    try:
+        seen = b""
+
+        def each() -> Iterator[bytes]:
+            nonlocal seen
+            for seen in handle:
+                if not follow or seen.endswith(b"\n"):
+                    yield seen
+
+        yield from deque(filter(wants, _read(each())), last) if wanted else _read(deque(each(), last))
+        # What is being written just now is told when all of it is there.
+        rest = b"" if seen.endswith(b"\n") else seen
+        while follow and is_read():
+            # Looked at before it is read: what was written until then is read to its end.
+            other = _other_than(handle, file)
             rest += handle.read()
             whole, newline, rest = rest.rpartition(b"\n")
             if newline:
                 yield from filter(wants, _read(whole.split(b"\n")))
+            elif other:
+                handle.close()
+                handle, rest = file.open("rb"), b""
             else:
                 rest = whole + rest
                 time.sleep(_LOOK)
+    finally:
+        handle.close()
+
+
+def _other_than(handle: BinaryIO, file: Path) -> bool:
+    """
+    Whether another file has taken the place of one that is read, or it has become shorter than what was read of it.
+    """
+    try:
+        now = file.stat()
+    except FileNotFoundError:
+        return False
+    return now.st_ino != fstat(handle.fileno()).st_ino or now.st_size < handle.tell()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 How a run stands: what `run`, `status` and `resume` show.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from oaflow.ledger.runs import (
     stored_plan,
 )
 from oaflow.ledger.unmatched import Unmatched, unmatched
-from oaflow.ledger.workers import Running, Worker, running
+from oaflow.ledger.workers import Running, Worker, running, workers
 from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.waits import Wait, staff_of, waits_of
 from oaflow.plan import BoundPlan, Plan, bind

@@ -5,6 +5,7 @@ What can be asked about runs: their logs as they come, lists of runs and failure
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +64,25 @@ def test_logs_are_followed_through_a_retry_and_failures_are_listed_by_stage(cli:
     spoken_later = (line.split(": ", 1)[1] for line in follower.stdout if ": again" in line)
     assert {next(spoken_later), next(spoken_later)} == {"again doc-0\n", "again doc-1\n"}
     assert follower.poll() is None
+    # Who rotates logs empties the file, or puts another in its place; what is half written is not lost.
+    file = Path(cli.environment["OAFLOW_HOME"]) / "logs" / f"{run}.jsonl"
+    line = json.dumps({"stage": "speaks", "text": "again after"}) + "\n"
+    file.write_text("")
+    time.sleep(1)
+    file.write_text(line)
+    assert next(spoken_later) == "again after\n"
+    file.rename(file.with_suffix(".1"))
+    file.write_text(line[:20])
+    halves = started(cli.start("logs", "-f", "--stage", "speaks"))
+    time.sleep(1)
+    with file.open("a") as handle:
+        handle.write(line[20:])
+    assert next(spoken_later) == "again after\n"
+    assert halves.stdout is not None
+    assert halves.stdout.readline().endswith(": again after\n")
+    # Nobody reads any more, and nothing comes.
+    halves.stdout.close()
+    assert halves.wait(30) == 0
 
     (listed,) = [json.loads(line) for line in cli("status", "--all", "--json").out.splitlines()]
     assert listed == {"run": run, "pipeline": "told", "dataset": "demo", "state": "finished"}
