@@ -138,7 +138,6 @@ def _held_up(
     for waits in locked(connection, run.id, with_locks) if with_locks else ():
         yield _locked(waits, [name for name in bound.stages if _lane(bound, name) == (waits.queue, waits.task)])
     yield from retrying(connection, run, bound)
-    yield from _behind(connection, run, bound, stages, silent)
 
 
 def retrying(connection: Connection[Any], run: Run, bound: BoundPlan) -> Iterator[Wait]:
