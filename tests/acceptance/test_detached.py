@@ -41,6 +41,19 @@ def slow(cli: Command, name: str) -> str:
     return cli.pipeline(name, stages)
 
 
+def held(cli: Command, name: str) -> tuple[str, Path]:
+    """
+    One that comes to its end only when there is a file.
+    """
+    log, go = cli.folder / f"{name}.noted", cli.folder / f"{name}.go"
+    stages = {
+        "source": {"with": {"count": JOBS}, "next": "work"},
+        "work": {"with": {"log": str(log)}, "next": "waits"},
+        "waits": {"with": {"file": str(go)}},
+    }
+    return cli.pipeline(name, stages), go
+
+
 def left(cli: Command, followers: list[int], *arguments: str, command: str = "run") -> dict[str, Any]:
     result = cli(command, *arguments, "--detach", "--json")
     assert result.code == 0, result.err
@@ -79,7 +92,8 @@ def test_workers_end_where_what_follows_the_run_and_the_server_are_both_gone(
 def test_a_detached_run_goes_on_alone_is_held_and_ended_and_survives_the_kill_of_what_follows_it(
     private: Command, home: Path, until: Until, followers: list[int]
 ) -> None:
-    first = left(private, followers, slow(private, "first"), "-d", "one")
+    name, go = held(private, "first")
+    first = left(private, followers, name, "-d", "one")
     pid, log = first["process"], Path(first["log"])
     assert os.getsid(pid) == pid
     assert psutil.Process(pid).terminal() is None
@@ -101,16 +115,19 @@ def test_a_detached_run_goes_on_alone_is_held_and_ended_and_survives_the_kill_of
     assert (found["level"], found["text"]) == ("note", f"{first['run']}: nobody works on it")
     resumed = left(private, followers, first["run"], command="resume")
     assert (resumed["run"], resumed["log"], resumed["process"] != pid) == (first["run"], first["log"], True)
+    go.touch()
     until(lambda: not alive(resumed["process"]))
     assert state(private, first["run"]) == "finished"
     assert private("status", first["run"], "--json").json["stages"]["work"]["done"] == JOBS
     assert private("receipt", first["run"], "--json").json["balanced"]
 
-    second = left(private, followers, slow(private, "second"), "-d", "two")
+    name, go = held(private, "second")
+    second = left(private, followers, name, "-d", "two")
     assert private("pause", second["run"]).code == 0
     assert state(private, second["run"]) == "paused"
     assert alive(second["process"])
     assert private("cancel", second["run"]).code == 0
+    go.touch()
     until(lambda: not alive(second["process"]))
     until(lambda: not server.exists())
     assert state(private, second["run"]) == "cancelled"

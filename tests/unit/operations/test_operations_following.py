@@ -26,7 +26,7 @@ def test_where_workers_are_elsewhere_all_is_told():
 
 
 def test_workers_have_as_long_as_ever_to_come_back_after_the_database_was_away(monkeypatch: pytest.MonkeyPatch):
-    for name in ("find_run", "in_order", "exhausted", "estimate_of"):
+    for name in ("find_run", "in_order", "exhausted", "workers", "estimate_of"):
         monkeypatch.setattr(following, name, Mock())
     monkeypatch.setattr(following, "status_of", Mock(return_value=Mock(total=Mock(return_value=0))))
     monkeypatch.setattr(following, "waiting_of", Mock(return_value=[UNSAID]))
