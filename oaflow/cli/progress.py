@@ -234,7 +234,7 @@ def _retries(event: Progress) -> list[str]:
     What waits for another attempt, and how to see what went wrong.
     """
     waits = [f"{clean(wait.head)} {wait.text}" for wait in event.retries]
-    return [*waits, f"what went wrong: oaflow logs {clean(event.status.run.id)}"] if waits else []
+    return [*waits, f"what went wrong: {typable(f'oaflow logs {clean(event.status.run.id)}')}"] if waits else []
 
 
 def picture(status: RunStatus, line: str, height: int, below: Sequence[Text] = ()) -> RenderableType:

@@ -36,7 +36,8 @@ DAMAGED = (
     RecursionError,
 )
 
-# What zipfile raises besides: a member is packed in a way that it does not know, or asks for a password.
+# What zipfile raises besides: a member is packed in a way that it does not know (NotImplementedError), or asks for a
+# password (RuntimeError).
 UNREADABLE_IN_ZIP = (*DAMAGED, NotImplementedError, RuntimeError)
 
 ENCRYPTED = "encrypted: a password is needed"

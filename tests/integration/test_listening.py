@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, cast
 
 import psycopg
@@ -27,7 +27,7 @@ async def until(holds: Callable[[], object]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def beside(listening: Coroutine[Any, Any, Any]) -> Any:
+async def beside(listening: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
     task = asyncio.create_task(listening)
     try:
         yield
@@ -46,6 +46,19 @@ def listeners(connection: psycopg.Connection[Any], channel: str) -> list[int]:
         [f'LISTEN "{channel}"'],
     ).fetchall()
     return [pid for (pid,) in rows]
+
+
+@contextlib.asynccontextmanager
+async def listened(
+    database: str, heard: "Heard", *channels: str, address: Callable[[], str] | None = None
+) -> AsyncIterator[psycopg.Connection[Any]]:
+    """
+    While `heard` listens: a connection beside it.
+    """
+    with psycopg.connect(database, autocommit=True) as connection:
+        async with beside(listen(address or (lambda: database), channels, heard, heard.miss)):
+            await until(lambda: listeners(connection, channels[-1]))
+            yield connection
 
 
 def inserted(connection: psycopg.Connection[Any], *jobs: int) -> None:
@@ -82,15 +95,13 @@ def test_all_is_heard_in_order_and_in_few_groups(database: str) -> None:
     wanted = [str(number) for number in range(20_000)]
 
     async def main() -> None:
-        with psycopg.connect(database, autocommit=True) as connection:
-            async with beside(listen(lambda: database, ["one", "Other"], heard, heard.miss)):
-                await until(lambda: listeners(connection, "Other"))
-                await asyncio.to_thread(
-                    connection.execute, "SELECT pg_notify('one', n::text) FROM generate_series(0, 19999) n"
-                )
-                connection.execute("SELECT pg_notify('third', 'is not listened to')")
-                connection.execute("""SELECT pg_notify('Other', 'the "last"')""")
-                await until(lambda: heard.groups and heard.groups[-1][-1].channel == "Other")
+        async with listened(database, heard, "one", "Other") as connection:
+            await asyncio.to_thread(
+                connection.execute, "SELECT pg_notify('one', n::text) FROM generate_series(0, 19999) n"
+            )
+            connection.execute("SELECT pg_notify('third', 'is not listened to')")
+            connection.execute("""SELECT pg_notify('Other', 'the "last"')""")
+            await until(lambda: heard.groups and heard.groups[-1][-1].channel == "Other")
 
     asyncio.run(main())
 
@@ -107,14 +118,12 @@ def test_a_lost_connection_is_made_again_and_says_that_something_was_missed(
     heard = Heard()
 
     async def main() -> None:
-        with psycopg.connect(database, autocommit=True) as connection:
-            async with beside(listen(lambda: database, ["one"], heard, heard.miss)):
-                await until(lambda: listeners(connection, "one"))
-                [pid] = listeners(connection, "one")
-                connection.execute("SELECT pg_terminate_backend(%s)", [pid])
-                await until(lambda: heard.missed == 2)  # that it was lost, and that it listens again
-                connection.execute("SELECT pg_notify('one', 'again')")
-                await until(lambda: heard.groups)
+        async with listened(database, heard, "one") as connection:
+            [pid] = listeners(connection, "one")
+            connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+            await until(lambda: heard.missed == 2)  # that it was lost, and that it listens again
+            connection.execute("SELECT pg_notify('one', 'again')")
+            await until(lambda: heard.groups)
 
     asyncio.run(main())
 
@@ -127,10 +136,8 @@ def test_a_database_that_is_not_there_is_asked_until_it_is(database: str, monkey
     addresses = iter(["host=/nowhere", "host=/nowhere"])
 
     async def main() -> None:
-        with psycopg.connect(database, autocommit=True) as connection:
-            async with beside(listen(lambda: next(addresses, database), ["one"], heard, heard.miss)):
-                await until(lambda: listeners(connection, "one"))
-                await until(lambda: heard.missed == 3)  # two attempts, and that it listens
+        async with listened(database, heard, "one", address=lambda: next(addresses, database)):
+            await until(lambda: heard.missed == 3)  # two attempts, and that it listens
 
     asyncio.run(main())
 
@@ -138,24 +145,22 @@ def test_a_database_that_is_not_there_is_asked_until_it_is(database: str, monkey
 def test_a_connection_that_falls_silent_is_checked_and_one_without_an_answer_is_given_up(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening, "CHECK_SECONDS", 0.01)
-    monkeypatch.setattr(listening, "CHECK", "SELECT pg_sleep(0.02)")
-    monkeypatch.setattr(listening, "ANSWER_SECONDS", 1.0)
-    monkeypatch.setattr(listening, "SHORTEST_DELAY", 0.01)
     heard = Heard()
 
     async def main() -> None:
-        with psycopg.connect(database, autocommit=True) as connection:
-            async with beside(listen(lambda: database, ["one"], heard, heard.miss)):
-                await until(lambda: listeners(connection, "one"))
-                for number in range(40):  # some arrive while the check is answered, and are heard as well
-                    connection.execute("SELECT pg_notify('one', %s)", [str(number)])
-                    await asyncio.sleep(0.02)
-                await until(lambda: len(heard.payloads) == 40)
-                assert heard.missed == 0
-                # A check that is not answered: the server sleeps, as far as anybody can tell.
-                monkeypatch.setattr(listening, "CHECK", "SELECT pg_sleep(60)")
-                await until(lambda: heard.missed)
+        async with listened(database, heard, "one") as connection:
+            # From the first notification on, as until then it waits for the former time.
+            monkeypatch.setattr(listening, "CHECK_SECONDS", 0.01)
+            monkeypatch.setattr(listening, "CHECK", "SELECT pg_sleep(0.02)")
+            for number in range(40):  # some arrive while the check is answered, and are heard as well
+                connection.execute("SELECT pg_notify('one', %s)", [str(number)])
+                await asyncio.sleep(0.02)
+            await until(lambda: len(heard.payloads) == 40)
+            assert heard.missed == 0
+            # A check that is not answered: the server sleeps, as far as anybody can tell.
+            monkeypatch.setattr(listening, "ANSWER_SECONDS", 1.0)
+            monkeypatch.setattr(listening, "CHECK", "SELECT pg_sleep(60)")
+            await until(lambda: heard.missed)
 
     asyncio.run(main())
 
