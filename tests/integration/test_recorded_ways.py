@@ -203,6 +203,11 @@ def test_each_file_is_looked_up_by_itself_where_nothing_is_known_of_the_tables(b
         " SELECT 'd', 'p', f, f::bytea, f, 'hash', %s, %s FROM unnest(%s::text[]) AS f",
         [book.run, book.run, files],
     )
+    book.connection.execute(
+        "INSERT INTO oaflow.steps (dataset, pipeline, document, job, run, parents, stage, well)"
+        " SELECT 'd', 'p', f, 5, 'earlier', '{}', 's', true FROM unnest(%s::text[]) AS f",
+        [files],
+    )
     book.hop(2, "crawl", "done", None, handed={1000 + number: [file] for number, file in enumerate(files)})
     for number, file in enumerate(files):
         book.hop(1000 + number, "index", "done", [file])
@@ -215,4 +220,5 @@ def test_each_file_is_looked_up_by_itself_where_nothing_is_known_of_the_tables(b
         ).fetchall()[0]
 
     assert set(files) <= set(book.done())
+    assert not [file for file, _, run, *_ in book.tables()[1] if run == "earlier" and file in files]
     assert read < 20 * len(files)
