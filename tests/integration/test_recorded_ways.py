@@ -194,31 +194,3 @@ def test_a_run_that_goes_on_while_its_end_is_recorded_is_not_taken_for_settled(b
 
     crawled.mark_settled(book.connection, book.run, 2, [])
     assert crawled.unsettled(book.connection, "d", "p") == []
-
-
-def test_each_file_is_looked_up_by_itself_where_nothing_is_known_of_the_tables(book: Book) -> None:
-    files = [f"file{number:03}" for number in range(400)]
-    book.connection.execute(
-        "INSERT INTO oaflow.crawled (dataset, pipeline, document, path, name, content_hash, seen, ran)"
-        " SELECT 'd', 'p', f, f::bytea, f, 'hash', %s, %s FROM unnest(%s::text[]) AS f",
-        [book.run, book.run, files],
-    )
-    book.connection.execute(
-        "INSERT INTO oaflow.steps (dataset, pipeline, document, job, run, parents, stage, well)"
-        " SELECT 'd', 'p', f, 5, 'earlier', '{}', 's', true FROM unnest(%s::text[]) AS f",
-        [files],
-    )
-    book.hop(2, "crawl", "done", None, handed={1000 + number: [file] for number, file in enumerate(files)})
-    for number, file in enumerate(files):
-        book.hop(1000 + number, "index", "done", [file])
-
-    with book.connection.transaction():
-        crawled.mark_done(book.connection, book.run, 1000)
-        (read,) = book.connection.execute(
-            "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int FROM pg_stat_xact_user_tables"
-            " WHERE relname IN ('steps', 'crawled')"
-        ).fetchall()[0]
-
-    assert set(files) <= set(book.done())
-    assert not [file for file, _, run, *_ in book.tables()[1] if run == "earlier" and file in files]
-    assert read < 20 * len(files)

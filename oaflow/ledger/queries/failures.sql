@@ -16,7 +16,9 @@ SELECT f.job, f.stage, f.round, f.task, f.type, f.message, f.traceback, c.finger
               FROM jsonb_array_elements(CASE WHEN f.documents IS NULL AND jsonb_typeof(f.args #> '{payload,entities}') = 'array'
                                              THEN f.args #> '{payload,entities}' ELSE '[]' END)
                    WITH ORDINALITY AS e (value, ord)) u
-      LEFT JOIN oaflow.documents d ON d.run = f.run AND d.document = u.id
+      -- OFFSET: looked up one by one; joined, all documents of the run would be read for each failure.
+      LEFT JOIN LATERAL (
+        SELECT d.document, d.name FROM oaflow.documents d WHERE d.run = f.run AND d.document = u.id OFFSET 0) d ON true
      WHERE f.documents IS NOT NULL OR d.document IS NOT NULL) named
  WHERE f.run = %(run)s AND f.resolved_at IS NULL AND (%(stage)s::text IS NULL OR f.stage = %(stage)s)
    AND (%(cause)s::text IS NULL OR c.fingerprint = %(cause)s)
