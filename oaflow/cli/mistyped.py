@@ -39,8 +39,8 @@ def mistyped(error: Any, arguments: list[str], known: Iterable[str]) -> UsageErr
     help = page
     if type(error).__name__ == "MissingParameter" and context is not None:
         help = f"{_shape(context)}   ({page})"
-    elif options := getattr(error, "possibilities", None):
-        text, help = error.message, f"did you mean {closest(error.option_name, options) or options[0]!r}?"
+    elif type(error).__name__ == "NoSuchOption" and context is not None:
+        text, help = error.message, _in_place_of_option(error.option_name, context) or page
     elif context is not None and context.parent is None and (meant := _in_place_of(text, arguments, known)):
         text, help = text.partition(" Did you mean ")[0], meant
     elif " Did you mean " in text:
@@ -65,6 +65,17 @@ def _in_place_of(text: str, arguments: list[str], known: Iterable[str]) -> str |
     from oaflow.operations.programs import known_names
 
     return f"oaflow run {typed} -d DATASET" if typed in known_names(Path.cwd()) else None
+
+
+def _in_place_of_option(typed: str, context: Any) -> str | None:
+    # Without their dashes, which make any two of them alike.
+    options = {option[2:] for param in context.command.params for option in param.opts if option.startswith("--")}
+    name = typed.removeprefix("--")
+    if meant := closest(name, options):
+        return f"did you mean '--{meant}'?"
+    if "param" not in options or name.startswith("-"):
+        return None
+    return f"a param is set with -p {name}=VALUE   ({context.command_path} --help)"
 
 
 def _shape(context: Any) -> str:

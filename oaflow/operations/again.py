@@ -284,6 +284,14 @@ def settle_all(connection: Connection[Any], store: IndexedStore, dataset: str, p
         settle(connection, store, run)
 
 
+def has_files(connection: Connection[Any], run: str) -> bool:
+    """
+    Whether a run has crawled files, and not settled yet what became of them.
+    """
+    found = ledger.settling(connection, run)
+    return found is not None and found.since is not None
+
+
 def settle(connection: Connection[Any], store: IndexedStore, run: str) -> None:
     """
     Does what comes of the end of a run: marks what has come to its end, takes out what that no longer says and what it

@@ -16,7 +16,7 @@ from psycopg import Connection
 from oaflow.entities.store import EntityStoreError
 from oaflow.ledger.runs import find_run, mark, stop
 from oaflow.ledger.workers import Waiting, recover, session_of, workers
-from oaflow.operations.again import settle
+from oaflow.operations.again import has_files, settle
 from oaflow.operations.binding import store_of
 from oaflow.operations.databases import Database, Link
 from oaflow.operations.estimating import Estimate, estimate_of
@@ -300,7 +300,7 @@ class _Following:
             yield Finished(self._status, self._status.run.open, account)
 
     def _end(self, connection: Connection[Any], status: RunStatus) -> Iterator[CommandEvent]:
-        if status.total("done") >= _MANY:
+        if status.total("done") >= _MANY and has_files(connection, self._run):
             yield Settles()
         # Where the entity store is away, the next run of this pipeline does it.
         with suppress(EntityStoreError), store_of(self._settings, self._database.address.uri) as store:

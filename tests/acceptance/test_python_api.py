@@ -29,11 +29,13 @@ from oaflow.operations import (
     Progress,
     Reachable,
     Settings,
+    Settles,
     StopAfter,
     UnfinishedRunError,
     Unreachable,
     UsageError,
     Variant,
+    following,
 )
 from tests.acceptance.conftest import PATIENCE, Command
 from tests.chaos.proxy import Proxy
@@ -154,6 +156,25 @@ def test_a_run_is_followed_to_its_end_and_what_is_counted_is_in_the_ledger(known
         ).fetchall()
     assert {name: stage.done for name, stage in last.status.stages.items()} == dict(counted)
     assert dict(counted) == {"source": 1, "work": FILES, "end": FILES}
+
+
+@pytest.mark.parametrize("crawls", [True, False])
+def test_a_large_run_says_that_its_files_are_written_down_where_it_has_some(known, tmp_path, monkeypatch, crawls):
+    monkeypatch.setattr(following, "_MANY", FILES)
+    (tmp_path / "letter.txt").write_text("x")
+    source = {"crawl": {"task": "oaflow.stages.crawl", "with": {"source": ["letter.txt"]}, "next": "source"}}
+    stages = {
+        **(source if crawls else {}),
+        "source": {"task": "stages_for_tests.source", "with": {"count": FILES}, "next": "end"},
+        "end": {"task": "stages_for_tests.end"},
+    }
+    (tmp_path / "large.yml").write_text(json.dumps({"pipeline": "large", "stages": stages}))
+
+    with operations.workers(executors=1, settings=known):
+        run = operations.start(tmp_path / "large.yml", "d", settings=known).run
+        events = list(operations.follow(run, settings=known))
+
+    assert any(isinstance(event, Settles) for event in events) is crawls
 
 
 def test_a_run_in_which_nothing_ends_any_more_says_what_waits_for_another_attempt(known, tmp_path):
