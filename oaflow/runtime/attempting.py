@@ -35,6 +35,7 @@ class Attempting:
         wire: to the database.
         options: of the worker.
         outcomes: take what an attempt hands over.
+        cancelled: whether the worker has cancelled its attempt at a job.
         worker: the id that the worker has now.
         temp: the folder of temporary files.
     """
@@ -45,11 +46,12 @@ class Attempting:
         options: Options,
         outcomes: Outcomes,
         *,
+        cancelled: Callable[[int], bool],
         worker: Callable[[], int],
         temp: Callable[[], Path],
     ) -> None:
         self._wire, self._options, self._outcomes = wire, options, outcomes
-        self._worker, self._temp = worker, temp
+        self._cancelled, self._worker, self._temp = cancelled, worker, temp
         self._settings_json = options.settings.model_dump_json()
         self._loaded: dict[str, Loaded] = {}
 
@@ -116,6 +118,7 @@ class Attempting:
             bindings,
             hand=partial(self._hand_over_part, held),
             job_bytes=self._options.settings.job_bytes,
+            cancelled=partial(self._cancelled, held.row.id),
         )
 
     async def _hand_over_part(self, held: Held, part: Handover) -> None:

@@ -127,7 +127,12 @@ class Dispatcher:
             most_crashes=settings.crashes,
         )
         self._attempting = Attempting(
-            wire, options, self._outcomes, worker=lambda: self.worker, temp=lambda: self._pool.temp
+            wire,
+            options,
+            self._outcomes,
+            cancelled=lambda job: self._slots.is_cancelled(job),
+            worker=lambda: self.worker,
+            temp=lambda: self._pool.temp,
         )
         self._staleness = Staleness(
             wire,

@@ -82,6 +82,7 @@ async def execute_async(
     job_bytes: int = 16_000,
     routed: Callable[[Routed], None] | None = None,
     raised: Callable[[BaseException], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> Handover:
     """
     Run an async stage function, or an async generator, once; within `assignment.timeout`.
@@ -97,6 +98,8 @@ async def execute_async(
         job_bytes: entities above this size travel as stubs.
         routed: told of all that was decided for each part, before it is handed over.
         raised: told of what goes wrong, with its traceback, before it becomes a hand-over.
+        cancelled: whether the attempt is cancelled, if somebody knows; else its asyncio task is asked, which the
+            function may have cancelled itself.
 
     Returns:
         the end of the attempt. No generator: most attempts have nothing else, and it would cost as much as they do.
@@ -119,7 +122,7 @@ async def execute_async(
     except (GeneratorExit, KeyboardInterrupt):
         raise
     except BaseException as error:
-        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+        if isinstance(error, asyncio.CancelledError) and (cancelled or _is_cancelled)():
             raise
         if raised is not None:
             raised(error)
@@ -128,7 +131,7 @@ async def execute_async(
 
 def _is_cancelled() -> bool:
     """
-    Whether the attempt itself is cancelled. If not, its function waited for something that was, and that is its error.
+    Whether the attempt's own task is cancelled. If not, its function waited for something that was, which is its error.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

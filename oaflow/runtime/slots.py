@@ -44,6 +44,7 @@ class Slots:
         self._suspects: deque[Held] = deque()
         self._alone: int | None = None  # the suspect that runs, or ran last
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._cancelled: set[int] = set()
         self._coming = False  # whether a slot has been begun whose turn has not come yet
         self._resting: set[int] = set()
 
@@ -156,6 +157,7 @@ class Slots:
         """
         if job not in self._running:
             return False
+        self._cancelled.add(job)
         self._running[job].cancel()
         return True
 
@@ -163,8 +165,14 @@ class Slots:
         """
         Cancel all attempts.
         """
-        for task in self._running.values():
-            task.cancel()
+        for job in self._running:
+            self.cancel(job)
+
+    def is_cancelled(self, job: int) -> bool:
+        """
+        Whether the attempt at a job was cancelled here. If a stage function cancels its task itself, that is its error.
+        """
+        return job in self._cancelled
 
     async def empty(self) -> None:
         """
@@ -196,18 +204,21 @@ class Slots:
                     await asyncio.sleep(0)
                 self.fill()
             await self._attempt(held)
-            del self._running[job]
-            self._resting.discard(job)
-            self._freed()
+            self._forget(job)
             turns += 1
-            held = self._next()
+            # A function that has cancelled this task is at its end, but the next job would be hit by it.
+            held = None if task.cancelling() else self._next()
 
     def _over(self, task: "asyncio.Task[None]") -> None:
         for job in [job for job, other in self._running.items() if other is task]:
-            del self._running[job]  # it was cancelled
-            self._resting.discard(job)
-            self._freed()
+            self._forget(job)  # it was cancelled
         self.fill()
+
+    def _forget(self, job: int) -> None:
+        del self._running[job]
+        self._resting.discard(job)
+        self._cancelled.discard(job)
+        self._freed()
 
     def _next(self) -> Held | None:
         if self._closed() or self.one_alone:

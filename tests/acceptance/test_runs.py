@@ -82,6 +82,36 @@ def test_a_stage_that_does_not_behave_is_a_failure_with_its_reason(cli: Command,
     assert cli("receipt", "--json").json["failed"] == 1
 
 
+def test_an_async_stage_that_cancels_its_own_task_has_failed_and_harms_no_other_job(cli: Command) -> None:
+    (cli.folder / "cancelling.py").write_text("""
+import asyncio
+from oaflow import DatasetJob, stage
+
+@stage(retry=0)
+async def itself(job: DatasetJob) -> DatasetJob:
+    if "doc-1" in job.documents:
+        asyncio.current_task().cancel()
+    elif "doc-2" in job.documents:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.sleep(5))
+            asyncio.current_task().cancel()
+    await asyncio.sleep(0.01)
+    return job
+""")
+    stages = {"source": {"task": "stages_for_tests.source", "next": "itself"}, "itself": {"task": "cancelling.itself"}}
+    (cli.folder / "p.yml").write_text(json.dumps({"pipeline": "p", "stages": stages}))
+
+    result = cli("run", "p.yml", "-d", "d", "--workers", "1", "--json")
+
+    assert result.code == 1
+    failed = [json.loads(line) for line in cli("failures", "--json").out.splitlines()]
+    assert sorted((failure["documents"], failure["type"]) for failure in failed) == [
+        (["doc-1"], "asyncio.exceptions.CancelledError"),
+        (["doc-2"], "asyncio.exceptions.CancelledError"),
+    ]
+    assert result.json["stages"]["itself"]["done"] == 3
+
+
 def test_names_from_data_are_printed_and_never_obeyed(cli: Command) -> None:
     names = ["report[/red].pdf", "two\nlines.txt", "esc\x1b[31m.txt", "t\u00e9l.txt", "doc.txt"]
     name = cli.pipeline("odd", {"source": {"with": {"named": names}, "next": "fails"}, "fails": {}})

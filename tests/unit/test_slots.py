@@ -4,6 +4,7 @@ Slots run what they are given, each job once, suspects alone, and stay usable af
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -131,6 +132,59 @@ def test_a_job_that_is_cancelled_frees_its_slot_for_the_next() -> None:
         await ground.settle()
         assert ground.ran == [0, 1]
         assert ground.freed == 2
+
+    asyncio.run(main())
+
+
+def test_a_job_that_cancels_its_own_task_harms_no_other() -> None:
+    async def main() -> None:
+        async def act(id: int) -> None:
+            if id in (0, 1):
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(id)  # of one it comes now, of the other where it waits next
+                if id == 1:
+                    task.cancel()
+            else:
+                await asyncio.sleep(0)
+                ended.append(id)
+            assert not ground.slots.is_cancelled(id)
+
+        ended: list[int] = []
+        ground = Ground(act)
+        for id in range(6):
+            ground.slots.put(job(id))
+        ground.slots.fill()
+        await ground.settle()
+        assert sorted(ground.ran) == list(range(6))
+        assert sorted(ended) == [2, 3, 4, 5]
+        assert ground.freed == 6
+
+    asyncio.run(main())
+
+
+def test_it_is_known_which_attempts_were_cancelled_here() -> None:
+    async def main() -> None:
+        known: list[bool] = []
+
+        async def act(id: int) -> None:
+            try:
+                await asyncio.sleep(10)
+            finally:
+                known.append(ground.slots.is_cancelled(id))
+
+        ground = Ground(act)
+        ground.slots.put(job(0))
+        ground.slots.put(job(1))
+        await ground.fill()
+        ground.slots.cancel(0)
+        await asyncio.sleep(0)
+        ground.slots.cancel_all()
+        await ground.settle()
+        assert known == [True, True]
+        assert not ground.slots.is_cancelled(0)
 
     asyncio.run(main())
 
