@@ -237,6 +237,38 @@ def test_a_collected_job_holds_no_more_than_its_size():
     assert [len(one.entities) for one in ran.received("keep")] == [2, 3, 3]
 
 
+@pytest.mark.timeout(30)  # a clock that stands still goes on for ever
+def test_what_waits_long_enough_is_put_together_though_more_can_come():
+    stages = {
+        "names": names.stage(with_={"count": 3}, next="fails"),
+        "fails": fails.stage(
+            with_={"on": ["d1"]}, retry={"max": 1, "base": "10h", "cap": "10h"}, on_error="keep", next="keep"
+        ),
+        "keep": keep.stage(collect={"size": 10, "wait": "1h"}),
+    }
+
+    ran = testing.run(Pipeline("p", stages=stages))
+
+    assert ids(ran.received("keep")) == [["d0", "d2"], ["d1"]]
+    assert [one.stage for one in ran.attempts] == ["names", "fails", "fails", "fails", "keep", "fails", "keep"]
+
+
+@stage(retry=0)
+def one_by_one(job: DatasetJob) -> None:
+    if len(job.documents) > 1:
+        raise ValueError(f"{len(job.documents)} at once")
+
+
+def test_a_collected_job_that_fails_is_taken_apart():
+    stages = {"names": names.stage(next="one_by_one"), "one_by_one": one_by_one.stage(collect=3)}
+
+    ran = testing.run(Pipeline("p", stages=stages))
+
+    assert [one.outcome for one in ran.attempts] == ["done", "parted", "done", "done", "done"]
+    assert ids(ran.received("one_by_one"))[1:] == [["d0"], ["d1"], ["d2"]]
+    assert not ran.failures
+
+
 def test_what_waits_in_a_circle_with_itself_alone_does_not_wait_for_the_clock():
     stages = {
         "names": names.stage(with_={"count": 2}, next=["one", "fails"]),
