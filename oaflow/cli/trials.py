@@ -2,6 +2,7 @@
 What came of the tests of pipelines, in a terminal and as JUnit's XML: what `oaflow test` shows.
 """
 
+import platform
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -75,13 +76,22 @@ def write_junit(path: Path, trials: Iterable[Trial]) -> None:
             failures=str(sum(not one.passed and one.problem is None for one in trial.tried)),
             errors=str(sum(one.problem is not None for one in trial.tried)),
             skipped="0",
+            time=f"{sum(one.seconds for one in trial.tried):.6f}",
+            timestamp=trial.began.isoformat(timespec="seconds"),
+            hostname=clean(platform.node()),
         )
         covered = [("edges", str(len(trial.edges))), *(("untaken", _edge_text(edge, trial)) for edge in trial.untaken)]
         properties = ElementTree.SubElement(suite, "properties")
         for name, value in covered:
             ElementTree.SubElement(properties, "property", name=name, value=value)
         for one in trial.tried:
-            case = ElementTree.SubElement(suite, "testcase", classname=clean(trial.pipeline), name=clean(one.name))
+            case = ElementTree.SubElement(
+                suite,
+                "testcase",
+                classname=clean(trial.pipeline),
+                name=clean(one.name),
+                time=f"{one.seconds:.6f}",
+            )
             if not one.passed:
                 kind, sort = ("failure", "unexpected") if one.problem is None else ("error", "not tried")
                 lines = [clean(line) for line in one.differences]

@@ -2,8 +2,10 @@
 The tests of a pipeline: where the jobs that they name would go, held against where they say. Needs no database.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from oaflow.errors import OaflowError
@@ -35,6 +37,7 @@ class Tried:
         reason: why some go nowhere, or None.
         problem: why it could not be tried, or None.
         taken: the edges that something went along.
+        seconds: how long it took.
     """
 
     number: int
@@ -46,6 +49,7 @@ class Tried:
     reason: str | None = None
     problem: str | None = None
     taken: frozenset[EdgeName] = frozenset()
+    seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
@@ -106,12 +110,14 @@ class Trial:
     Attributes:
         edges: all that there are, each once.
         decided: those of the ports at which a condition decides.
+        began: when the first was tried.
     """
 
     pipeline: str
     tried: tuple[Tried, ...]
     edges: tuple[EdgeName, ...]
     decided: frozenset[EdgeName]
+    began: datetime
 
     @property
     def untaken(self) -> tuple[EdgeName, ...]:
@@ -133,6 +139,7 @@ def trial_of(program: Program) -> Trial:
     """
     Try all tests of a pipeline without mistakes, in their order.
     """
+    began = datetime.now(UTC)
     cases = program.pipeline.cases if program.pipeline is not None else ()
     tried = tuple(_try(program, number, case) for number, case in enumerate(cases, 1))
     stages = program.checked().stages
@@ -141,22 +148,24 @@ def trial_of(program: Program) -> Trial:
         EdgeName(name, edge.port, edge.to, edge.condition) for name, stage in stages.items() for edge in stage.edges
     )
     of_ports = frozenset(edge for edge in edges if (edge.stage, edge.port) in decided)
-    return Trial(program.source.typed, tried, tuple(edges), of_ports)
+    return Trial(program.source.typed, tried, tuple(edges), of_ports, began)
 
 
 def _try(program: Program, number: int, case: Case) -> Tried:
     expected = {stage: count for stage, count in case.expect.items() if count}
     told = Tried(number, case.at, case.port, case.description, expected, {})
+    began = time.perf_counter()
     try:
         routing = routing_of(program, case.at, case.port, case.job, case.params)
     except OaflowError as error:
-        return replace(told, problem=str(error))
+        return replace(told, problem=str(error), seconds=time.perf_counter() - began)
+    seconds = time.perf_counter() - began
     found: dict[str, int] = {}
     for way in routing.ways:
         for stage in way.to:
             found[stage] = found.get(stage, 0) + 1
     taken = frozenset(EdgeName(case.at, case.port, *edge) for way in routing.ways for edge in way.along)
-    return replace(told, found=found, reason=routing.reason, taken=taken)
+    return replace(told, found=found, reason=routing.reason, taken=taken, seconds=seconds)
 
 
 def _edge(edge: EdgeName) -> printed.TakenEdge:
