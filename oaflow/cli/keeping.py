@@ -81,21 +81,28 @@ def delete(
     """
     Delete a dataset: its entities, search index, runs with jobs and history, and the files that no other dataset has.
     """
-    from oaflow.cli.output import clean, interactive, remark, say_json
+    from oaflow.cli.output import clean, interactive, remark, say_json, typable
     from oaflow.errors import UsageError
 
+    begun = False
+
     def agreed(found: "Holdings") -> bool:
+        nonlocal begun
         for line in _of(found):
             remark(clean(line))
-        if yes:
-            return True
-        if not interactive():
+        if not yes and not interactive():
             raise UsageError(
                 "nothing was deleted: there is no terminal to ask in", help=f"oaflow delete -d {dataset} --yes"
             )
-        return typer.confirm("delete all of it?", default=False, err=True)
+        begun = yes or typer.confirm("delete all of it?", default=False, err=True)
+        return begun
 
-    done = operations.delete(dataset, agreed=agreed, with_files=files, settings=settings())
+    try:
+        done = operations.delete(dataset, agreed=agreed, with_files=files, settings=settings())
+    except KeyboardInterrupt:
+        if begun:
+            remark(f"interrupted: {typable(f'oaflow delete -d {clean(dataset)}')}   finishes it", "yellow")
+        raise
     if done is None:
         raise typer.Abort
     if json:

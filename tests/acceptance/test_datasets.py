@@ -132,12 +132,16 @@ def test_what_is_worked_on_is_not_deleted_and_a_deletion_that_was_killed_is_fini
     points["archive"] = row.format(sings)
     waits = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
 
-    def killed_when_it_waits_for(blocker: int, connection: psycopg.Connection[Any]) -> None:
+    def ended_when_it_waits_for(blocker: int, connection: psycopg.Connection[Any], by: signal.Signals) -> None:
         process = started(cli.start("delete", "-d", "doomed", "--yes"))
         until(lambda: process.poll() is not None or connection.execute(waits, [blocker]).fetchone() != (0,))
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=PATIENCE)
-        assert process.returncode == -signal.SIGKILL
+        os.kill(process.pid, by)
+        _, said = process.communicate(timeout=PATIENCE)
+        if by == signal.SIGINT:
+            assert process.returncode == 130
+            assert said.endswith("\ninterrupted: oaflow delete -d doomed   finishes it\n")
+        else:
+            assert process.returncode == -by
 
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("UPDATE oaflow.runs SET state = 'running' WHERE dataset = 'doomed'")
@@ -158,7 +162,8 @@ def test_what_is_worked_on_is_not_deleted_and_a_deletion_that_was_killed_is_fini
         for name, point in points.items():
             with psycopg.connect(database) as blocker:
                 blocker.execute(point)
-                killed_when_it_waits_for(blocker.info.backend_pid, connection)
+                by = signal.SIGINT if name in ("hops", "archive") else signal.SIGKILL
+                ended_when_it_waits_for(blocker.info.backend_pid, connection, by)
                 if name == "passages":
                     half = places_of(CANARY, database, cli.folder / "home")
                     # Not of the search: the server goes on with the statement that it is at.
