@@ -26,6 +26,7 @@ from oaflow.operations.databases import Database
 from oaflow.postgres import Server, migrate, open_database
 from oaflow.postgres.dumps import dump, load, renew
 from oaflow.postgres.layout import UNFINISHED
+from oaflow.postgres.problems import ServerProblem
 from oaflow.printed import operating as printed
 from oaflow.settings import Settings, or_environment
 
@@ -252,7 +253,10 @@ def _restored(settings: Settings, source: Path, tar: tarfile.TarFile) -> Backup:
             raise DamagedBackupError(source, "it ends too early")
         database = dumped.stat().st_size
         renew(server.address)
-        load(server.address, dumped)
+        try:
+            load(server.address, dumped)
+        except ServerProblem as error:
+            raise DamagedBackupError(source, str(error)) from error
         dumped.unlink()
         migrate(server.address, own=True, events=settings.events)
         with Database(server.address, settings).connect() as made:
