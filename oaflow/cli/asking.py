@@ -294,7 +294,8 @@ def logs(
             say_json(line)
         else:
             where = " ".join(str(line[key]) for key in ("stage", "job") if line.get(key) is not None)
-            for text in str(line.get("text", "")).splitlines() or [""]:
+            said = f"{logs.named(line)}{line.get('text', '')}"
+            for text in said.splitlines() or [""]:
                 write(f"{clean(where)}: {clean(text)}\n")
     if not at_all:
         what = "nothing of that" if wanted != logs.LogFilter() else "nothing"

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from oaflow.runtime.jsonlog import JsonLines, Level
+    from oaflow.runtime.jsonlog import JsonLines
+    from oaflow.runtime.logged import Level
 
 _NAME = "oaflow"
 

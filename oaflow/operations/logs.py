@@ -50,6 +50,13 @@ class LogFilter:
         )
 
 
+def named(line: Mapping[str, Any]) -> str:
+    """
+    What stands before a message that was logged: its level, and its logger. Nothing before what was printed.
+    """
+    return f"{str(line.get('level')).upper()} {line['logger']}: " if line.get("logger") else ""
+
+
 def log_of(
     settings: Settings,
     run: str | None,

@@ -190,7 +190,9 @@ class LogLine(TypedDict):
     stage: Annotated[str | None, Says("the stage")]
     job: Annotated[int | None, Says("the number of the job")]
     stream: Annotated[str, Says("`stdout` or `stderr`; `error` and `warning` are oaflow's own")]
-    text: Annotated[str, Says("what was printed")]
+    text: Annotated[str, Says("what was printed, or logged")]
+    level: NotRequired[Annotated[str, Says("of what was told to Python's logging: `debug` to `error`")]]
+    logger: NotRequired[Annotated[str, Says("the name of its logger")]]
     document: NotRequired[Annotated[str, Says("the id of the document, where the job has one")]]
     documents: NotRequired[Annotated[list[str], Says("all ids, where the job has several")]]
 

@@ -17,6 +17,7 @@ from oaflow.ledger.wire import Wire
 from oaflow.runtime.execution import Binder, execute_async
 from oaflow.runtime.functions import Loaded, TaskError, load
 from oaflow.runtime.held import Held
+from oaflow.runtime.logged import attempted, let_inform
 from oaflow.runtime.messages import Handover
 from oaflow.runtime.options import Options
 from oaflow.runtime.outcomes import Outcomes
@@ -111,6 +112,8 @@ class Attempting:
 
         if stage.task not in self._loaded:
             self._loaded[stage.task] = load(stage.task)
+            let_inform(stage.task)
+        attempted.set(held.row.id)
         return await execute_async(
             held.assignment(await self.earlier(held) if held.repeats_stream else ()),
             passage.plan,

@@ -15,6 +15,7 @@ import socket
 import time
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from oaflow import __version__
@@ -38,6 +39,7 @@ from oaflow.runtime.hand import Hand
 from oaflow.runtime.held import Held, crash_error, timeout_error
 from oaflow.runtime.joblog import JobLog
 from oaflow.runtime.lanes import Lanes
+from oaflow.runtime.logged import Logged, LogHandler, attempted, is_of_a_stage
 from oaflow.runtime.loops import begin
 from oaflow.runtime.messages import Assignment, Death, Handover, Probe
 from oaflow.runtime.options import Options
@@ -91,6 +93,8 @@ class Dispatcher:
         self._sends: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._log = JobLog(settings.home / "logs", options.lines)
+        self._handler = LogHandler(self._logged)
+        self._handler.addFilter(is_of_a_stage)
         self._continuation = Continuation(wire, lambda: self._appetite.places())
         self._completer = Completer(wire, self._settled, begin=self._continuation.begin)
         self._upkeep = Upkeep(wire, settings, lambda: self._claiming.changed(), options.due)
@@ -234,6 +238,7 @@ class Dispatcher:
         Register, start the loops, and return the worker's id. To be prepared before.
         """
         await self._register()
+        logging.root.addHandler(self._handler)
         self._completer.start(self.worker)
         self._heart.start(self.worker)
         self._standstill.start()
@@ -292,6 +297,7 @@ class Dispatcher:
         self.tell_figures()
         if self._spans is not None:
             await asyncio.to_thread(self._spans.stop)
+        logging.root.removeHandler(self._handler)
         self._log.close()
 
     async def _say_farewell(self) -> None:
@@ -642,9 +648,16 @@ class Dispatcher:
         self._claiming.has_time()
         self._claiming.wake()
 
-    def line(self, executor: Executor | None, stream: str, text: str, job: Assignment | None) -> None:
+    def line(
+        self,
+        executor: Executor | None,
+        stream: str,
+        text: str,
+        job: Assignment | None,
+        logged: Logged | None = None,
+    ) -> None:
         """
-        A line was printed.
+        A line was printed, or a message logged.
         """
         self._log.write(
             job.run if job else None,
@@ -653,7 +666,27 @@ class Dispatcher:
             stream=stream,
             text=text,
             documents=executor.documents_of(job) if executor and job else None,
+            logged=logged,
         )
+
+    def _logged(self, logged: Logged) -> None:
+        """
+        An async stage function has logged a message; maybe in a thread.
+        """
+        held = self._hand.get(attempted.get() or 0)
+        if held is not None and self._loop is not None:
+            write = partial(
+                self._log.write,
+                held.passage.id,
+                stage=held.stage.name,
+                job=held.row.id,
+                stream="stderr",
+                text=logged.text,
+                documents=held.documents,
+                logged=logged,
+            )
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(write)
 
     def ready(self) -> None:
         """

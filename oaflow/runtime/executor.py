@@ -9,6 +9,7 @@ import contextlib
 import contextvars
 import faulthandler
 import io
+import logging
 import os
 import select
 import shutil
@@ -33,6 +34,7 @@ from oaflow.runtime.feeding import LONG
 from oaflow.runtime.frames import Frames, frame, plain_handover, read_assignment
 from oaflow.runtime.functions import Loaded, TaskError, load
 from oaflow.runtime.lines import MARK
+from oaflow.runtime.logged import Logged, LogHandler, let_inform, packed
 from oaflow.runtime.messages import Assignment, Handover
 from oaflow.runtime.processes import WHERE_SIGNAL
 from oaflow.runtime.slot import Slot
@@ -132,6 +134,8 @@ class _Executor:
         self._out = _speak(1)
         self._err = _speak(2)
         sys.stdout, sys.stderr = self._out.text, self._err.text
+        if not logging.root.handlers:  # what the modules of stages have set up themselves stays
+            logging.root.addHandler(LogHandler(self._err.log))
 
     def work(self) -> None:
         """
@@ -286,6 +290,7 @@ class _Executor:
             raise TaskError(assignment.stage, f"the plan has no such stage; it has: {', '.join(plan.stages)}")
         if stage.task not in self._functions:
             self._functions[stage.task] = load(stage.task)
+            let_inform(stage.task)
         if self._binder is None:
             module, _, name = self._setup.binder.partition(":")
             self._binder = getattr(import_module(module), name)
@@ -347,10 +352,22 @@ class _Spoken(io.RawIOBase):
         """
 
     def write(self, data: Any, /) -> int:
+        self._mark()
+        return self._some(data)
+
+    def log(self, logged: Logged) -> None:
+        """
+        Tell what was logged, after what was printed before it.
+        """
+        with contextlib.suppress(ValueError):  # a stage has closed it
+            self.text.flush()
+        self._mark()
+        self._all(b"%s%s\n" % (MARK, packed(logged)))
+
+    def _mark(self) -> None:
         if self._marked != self.job:
             self._all(b"%s%d\n" % (MARK, self.job))
             self._marked = self.job
-        return self._some(data)
 
     def rest(self) -> None:
         """

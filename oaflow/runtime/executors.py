@@ -16,6 +16,7 @@ from oaflow.runtime.dumps import KEPT, taken_apart
 from oaflow.runtime.feeding import LONG
 from oaflow.runtime.frames import frame
 from oaflow.runtime.held import documents_of
+from oaflow.runtime.logged import Logged
 from oaflow.runtime.messages import Assignment, Death, Handover
 from oaflow.runtime.processes import WHERE_SIGNAL, kill_group, signal_name
 from oaflow.runtime.slot import Slot
@@ -240,9 +241,16 @@ class Listener(Protocol):
         """
         ...
 
-    def line(self, executor: "Executor | None", stream: Stream, text: str, job: Assignment | None) -> None:
+    def line(
+        self,
+        executor: "Executor | None",
+        stream: Stream,
+        text: str,
+        job: Assignment | None,
+        logged: Logged | None = None,
+    ) -> None:
         """
-        A line was printed; by the forkserver where the executor is None.
+        A line was printed, or a message logged; by the forkserver where the executor is None.
         """
         ...
 

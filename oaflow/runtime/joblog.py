@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from oaflow.runtime.jsonlog import LEVELS, JsonLines
+from oaflow.runtime.logged import Logged
 
 OPEN_FILES = 16
 
@@ -35,9 +36,13 @@ class JobLog:
         stream: str,
         text: str,
         documents: list[str] | None = None,
+        logged: Logged | None = None,
     ) -> None:
         """
         Append one line. Lines that belong to no run go to `worker.jsonl`.
+
+        Args:
+            logged: what it is, where it was not printed, but told to Python's logging.
         """
         name = run or "worker"
         line: dict[str, Any] = {
@@ -48,13 +53,16 @@ class JobLog:
             "stream": stream,
             "text": text,
         }
+        if logged is not None:
+            line |= {"level": logged.level, "logger": logged.logger}
         if documents:
             line["document"] = documents[0]
             if len(documents) > 1:
                 line["documents"] = documents
         if self._lines is not None:
-            document, level = line.get("document"), LEVELS.get(stream, "info")
-            self._lines.write(level, "stage", text, run=run, stage=stage, job=job, document=document, stream=stream)
+            level, logger = (logged.level, logged.logger) if logged else (LEVELS.get(stream, "info"), "stage")
+            document = line.get("document")
+            self._lines.write(level, logger, text, run=run, stage=stage, job=job, document=document, stream=stream)
         try:
             # One write a line in append mode: several workers share a file without tearing lines apart.
             self._file(name).write(orjson.dumps(line) + b"\n")

@@ -6,14 +6,15 @@ write there, so a line is written at once, and is short enough that no other one
 """
 
 import json
-import logging
 import os
 import select
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import orjson
+
+from oaflow.runtime.logged import Level
 
 # What a pipe takes as a whole.
 _LONGEST = select.PIPE_BUF
@@ -21,8 +22,6 @@ _CUT = "..."
 
 # Ends of lines for some who read them, and letters in JSON.
 _ENDS = {letter.encode(): json.dumps(letter).strip('"').encode() for letter in "\x85\u2028\u2029"}
-
-Level = Literal["debug", "info", "warning", "error"]
 
 # How bad is what a stage has printed, by where it has.
 LEVELS: dict[str, Level] = {"error": "error", "warning": "warning"}
@@ -87,31 +86,3 @@ def _plain(value: Any) -> Any:
 def _moment(seconds: float) -> str:
     whole, rest = divmod(int(seconds * 1000), 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{rest:03}Z"
-
-
-class JsonHandler(logging.Handler):
-    """
-    Writes what Python's logging is told, with the traceback in `message`.
-    """
-
-    def __init__(self, lines: JsonLines) -> None:
-        super().__init__()
-        self._lines = lines
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """
-        Writes one record.
-        """
-        try:
-            message = self.format(record)
-        except Exception:  # arguments that do not fit their text
-            message = str(record.msg)
-        self._lines.write(_level(record.levelno), record.name, message)
-
-
-def _level(number: int) -> Level:
-    if number >= logging.ERROR:
-        return "error"
-    if number >= logging.WARNING:
-        return "warning"
-    return "info" if number >= logging.INFO else "debug"

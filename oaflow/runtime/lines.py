@@ -5,18 +5,26 @@ What processes print, cut into lines, each with the job that printed it.
 import asyncio
 from collections.abc import Callable
 
+from oaflow.runtime.logged import Logged, unpacked
+
 LONGEST_LINE = 16_384
 
-# Before the first thing that a job prints, its executor writes a line of its own with the number of the job.
+# Before the first thing that a job prints, its executor writes a line of its own with the number of the job; a message
+# that is logged is such a line, too.
 MARK = b"\x1e"
 
 
 class Lines(asyncio.Protocol):
     """
-    What comes out of a pipe, by lines. Lines of the executor's own say which job the following ones belong to.
+    What comes out of a pipe, by lines. Lines of the executor's own say which job the following ones belong to, or what
+    was logged.
+
+    Args:
+        line: takes each, with its job, and with what was logged where it is not only printed.
+        heard: done when there will be none any more.
     """
 
-    def __init__(self, line: Callable[[str, int | None], None], heard: "asyncio.Future[None]") -> None:
+    def __init__(self, line: Callable[[str, int | None, Logged | None], None], heard: "asyncio.Future[None]") -> None:
         self._line, self._heard = line, heard
         self._rest = b""
         self._job: int | None = None
@@ -31,13 +39,17 @@ class Lines(asyncio.Protocol):
         self._rest = rest
 
     def _take(self, line: bytes) -> None:
-        before, mark, job = line.rpartition(MARK)
-        if mark and job.isdigit():
-            if before:  # a line that its job did not end
-                self._line(before.decode(errors="replace"), self._job)
-            self._job = int(job) or None
+        before, mark, own = line.rpartition(MARK)
+        logged = unpacked(own) if mark and not own.isdigit() else None
+        if not mark or (logged is None and not own.isdigit()):
+            self._line(line.decode(errors="replace"), self._job, None)
+            return
+        if before:  # a line that its job did not end
+            self._line(before.decode(errors="replace"), self._job, None)
+        if logged is None:
+            self._job = int(own) or None
         else:
-            self._line(line.decode(errors="replace"), self._job)
+            self._line(logged.text, self._job, logged)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._rest:

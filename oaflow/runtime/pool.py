@@ -19,6 +19,7 @@ from oaflow.packages import is_own
 from oaflow.runtime.executors import Executor, Listener, Stream
 from oaflow.runtime.frames import Frames, plain_assignment, read_handover
 from oaflow.runtime.lines import Lines
+from oaflow.runtime.logged import Logged
 from oaflow.runtime.loops import begin
 from oaflow.runtime.messages import Assignment, Death, Handover, Probe
 from oaflow.runtime.probing import Answers, listen
@@ -499,14 +500,15 @@ class Pool:
         if not executor.retiring and not self._stopping:
             self._listener.ready()
 
-    def _spoken(self, executor: Executor, stream: Stream) -> Callable[[str, int | None], None]:
-        def line(text: str, job: int | None) -> None:
+    def _spoken(self, executor: Executor, stream: Stream) -> Callable[[str, int | None, Logged | None], None]:
+        def line(text: str, job: int | None, logged: Logged | None) -> None:
             if job is None:
                 now = executor.running
                 job = now[0] if now is not None else None
             executor.printed.append((job, stream, text))
             if not self._stopping:
-                self._listener.line(executor, stream, text, executor.had(job) if job is not None else None)
+                had = executor.had(job) if job is not None else None
+                self._listener.line(executor, stream, text, had, logged)
 
         return line
 

@@ -72,7 +72,7 @@ class Server:
             os.close(out_theirs)
         loop.add_reader(self._link.fileno(), self._receive)
         heard: asyncio.Future[None] = loop.create_future()
-        lines = Lines(lambda text, _job: line(text), heard)
+        lines = Lines(lambda text, _job, _logged: line(text), heard)
         self._pipe = loop.create_task(loop.connect_read_pipe(lambda: lines, os.fdopen(out, "rb", 0)))
 
     @property

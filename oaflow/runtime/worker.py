@@ -22,7 +22,8 @@ from typing import Any, cast
 
 from oaflow.runtime.app import FlowApp, database_address, make_app
 from oaflow.runtime.control import Control
-from oaflow.runtime.jsonlog import JsonHandler, JsonLines
+from oaflow.runtime.jsonlog import JsonLines
+from oaflow.runtime.logged import LogHandler, is_of_a_stage
 from oaflow.runtime.options import RESTART, Options, wants_traces
 from oaflow.runtime.vitals import Pulse
 from oaflow.settings import Settings
@@ -169,7 +170,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if lines is None:
         logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     else:
-        logging.basicConfig(level=level, handlers=[JsonHandler(lines)])
+        handler = LogHandler(lambda logged: lines.write(*logged))
+        handler.addFilter(lambda record: not is_of_a_stage(record))  # they come with their run, stage and job
+        logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
 
     control = None if given.control is None else Control(given.control)

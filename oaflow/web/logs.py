@@ -105,8 +105,8 @@ def _line(found: Mapping[str, Any]) -> dict[str, Any]:
         "at": moment,
         "stage": stage if isinstance(stage, str) else "",
         "job": job if isinstance(job, int) else None,
-        "error": found.get("stream") == "stderr",
-        "text": str(found.get("text", "")),
+        "error": found.get("stream") == "stderr" and found.get("level") not in ("debug", "info"),
+        "text": f"{logs.named(found)}{found.get('text', '')}",
     }
 
 

@@ -84,3 +84,58 @@ def check(text: str) -> list[dict[str, Any]]:
         assert error["message"].endswith("several\nlines\n")
         assert isinstance(error["job"], int)
     return lines
+
+
+LOGGING = """
+import asyncio
+import logging
+from oaflow import DatasetJob, stage
+
+log = logging.getLogger(__name__)
+other = logging.getLogger("of_others")
+
+@stage
+def sync(job: DatasetJob) -> DatasetJob:
+    log.debug("nobody sees this")
+    log.info("page %d", 7)
+    other.info("each step")
+    other.warning("of a library")
+    return job
+
+@stage
+async def waits(job: DatasetJob) -> None:
+    try:
+        job.nothing
+    except AttributeError:
+        log.exception("no such thing")
+    await asyncio.to_thread(log.warning, "in a thread")
+"""
+
+
+def test_what_stage_functions_log_has_its_level_and_its_job(cli: Command) -> None:
+    (cli.folder / "logging_stages.py").write_text(LOGGING)
+    path = cli.folder / cli.pipeline("logs", {"source": {"with": {"count": 1}, "next": "sync"}})
+    whole = json.loads(path.read_text())
+    whole["stages"]["sync"] = {"task": "logging_stages.sync", "next": "waits"}
+    whole["stages"]["waits"] = {"task": "logging_stages.waits"}
+    path.write_text(json.dumps(whole))
+
+    run = cli("run", path.name, "-d", "one", "--workers", "1", "--log-format", "json", "--json")
+    assert run.code == 0, run.err
+    on_stderr = [line for line in map(json.loads, run.err.splitlines()) if line.get("stage")]
+    kept = [json.loads(line) for line in cli("logs", "--json").out.splitlines()]
+
+    expected = [
+        ("sync", "info", "logging_stages", "page 7"),
+        ("sync", "warning", "of_others", "of a library"),
+        ("waits", "error", "logging_stages", "no such thing"),
+        ("waits", "warning", "logging_stages", "in a thread"),
+    ]
+    said = [(line["stage"], line["level"], line["logger"], line["message"].split("\n")[0]) for line in on_stderr]
+    assert said == expected
+    assert all(line["document"] == "doc-0" and line["job"] for line in on_stderr)
+    assert "AttributeError" in on_stderr[2]["message"].splitlines()[-1]
+    assert [(line["stage"], line["level"], line["logger"]) for line in kept] == [one[:3] for one in expected]
+    told = cli("logs").out.splitlines()
+    assert told[0].endswith(": INFO logging_stages: page 7")
+    assert told[-1].endswith(": WARNING logging_stages: in a thread")

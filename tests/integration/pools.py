@@ -93,7 +93,9 @@ class Heard:
     ) -> None:
         self.deaths.append((executor, culprit, reason, returned))
 
-    def line(self, executor: Executor | None, stream: str, text: str, job: Assignment | None) -> None:
+    def line(
+        self, executor: Executor | None, stream: str, text: str, job: Assignment | None, logged: Any = None
+    ) -> None:
         self.lines.append((stream, text, job.job if job else None))
 
     def ready(self) -> None:

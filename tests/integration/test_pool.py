@@ -252,7 +252,7 @@ def test_what_is_read_after_the_end_of_its_job_still_belongs_to_it(tmp_path):
             pool.send(executor, [assigned(1, "fine"), assigned(2, "fine")])
             await until(lambda: len(heard.done()) == 2)
             # As of a pipe that the loop comes to after the wire on which the jobs were handed over.
-            pool._spoken(executor, "stdout")("late", 1)
+            pool._spoken(executor, "stdout")("late", 1, None)
             assert heard.lines[-1] == ("stdout", "late", 1)
 
     run(body())

@@ -5,6 +5,7 @@ What passes between a worker and its executors, cut anywhere.
 import asyncio
 import os
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from oaflow.runtime.frames import (
     read_handover,
 )
 from oaflow.runtime.lines import LONGEST_LINE, MARK, Lines
+from oaflow.runtime.logged import Logged, packed, unpacked
 from oaflow.runtime.messages import Assignment, Handover
 from oaflow.runtime.slot import Slot, new_slot
 
@@ -92,7 +94,7 @@ def heard(*data: bytes) -> list[tuple[str, int | None]]:
     lines: list[tuple[str, int | None]] = []
 
     async def body() -> None:
-        protocol = Lines(lambda text, job: lines.append((text, job)), asyncio.get_running_loop().create_future())
+        protocol = Lines(lambda text, job, _: lines.append((text, job)), asyncio.get_running_loop().create_future())
         for piece in data:
             protocol.data_received(piece)
         protocol.connection_lost(None)
@@ -106,6 +108,35 @@ def test_lines_belong_to_the_job_that_said_so_before_however_the_bytes_are_cut(s
     data = b"before\n" + MARK + b"7\none\ntw\xc3\xb6\nno end" + MARK + b"0\nafter\nlast"
     expected = [("before", None), ("one", 7), ("twö", 7), ("no end", 7), ("after", None), ("last", None)]
     assert heard(*pieces(data, sizes)) == expected
+
+
+@given(cuts, st.text(), st.sampled_from(["debug", "info", "warning", "error"]))
+def test_what_is_logged_comes_with_level_and_logger_whatever_is_in_it(sizes, text, level):
+    told = Logged(level, "my.letters", text)
+    lines: list[tuple[str, int | None, Logged | None]] = []
+
+    async def body() -> None:
+        protocol = Lines(lambda *line: lines.append(line), asyncio.get_running_loop().create_future())
+        for piece in pieces(MARK + b"7\nno end" + MARK + packed(told) + b"\nprinted\n", sizes):
+            protocol.data_received(piece)
+
+    asyncio.run(body())
+    assert lines == [("no end", 7, None), (text, 7, told), ("printed", 7, None)]
+
+
+@pytest.mark.parametrize("letter", ["x", "\x00", "\U0001f600", "\n", "\udcff"])
+def test_of_a_long_message_the_end_is_kept(letter):
+    line = packed(Logged("info", "my" * LONGEST_LINE, letter * 50_000 + "the end"))
+
+    assert len(line) < LONGEST_LINE
+    assert (found := unpacked(line)) is not None
+    assert found.text.startswith("...")
+    assert found.text.endswith("the end")
+
+
+@pytest.mark.parametrize("printed", ["\x1eabc", "\x1e{}", "a\x1e[1, 2]", "\x1e", "\x1e[1, 2, 3]", '\x1e["info", "a"]'])
+def test_what_only_looks_like_a_line_of_the_executor_is_printed(printed):
+    assert heard(f"{printed}\n".encode()) == [(printed, None)]
 
 
 def test_a_line_without_end_is_cut_and_not_kept():

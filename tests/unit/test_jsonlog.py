@@ -11,7 +11,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oaflow.runtime.jsonlog import JsonHandler, JsonLines, line_of
+from oaflow.runtime.jsonlog import JsonLines, line_of
+from oaflow.runtime.logged import LogHandler
 
 # Lone surrogates, ends of lines of all kinds, and what is long when it is written.
 letters = st.characters() | st.sampled_from('\ud800\udfff\n\r\x0b\x0c\x1c\x85\u2028\u2029\0"\\\U0001f600')
@@ -45,7 +46,8 @@ def test_what_logging_is_told_has_its_traceback_and_survives_a_wrong_text(tmp_pa
     written = tmp_path / "log"
     descriptor = os.open(written, os.O_WRONLY | os.O_CREAT)
     logger = logging.Logger("oaflow.test")
-    logger.addHandler(JsonHandler(JsonLines(descriptor, lambda: 1.5)))
+    lines = JsonLines(descriptor, lambda: 1.5)
+    logger.addHandler(LogHandler(lambda logged: lines.write(*logged)))
     try:
         raise ValueError("canary")
     except ValueError:
