@@ -14,6 +14,7 @@ from pathlib import Path
 from oaflow.jobs import Bindings
 from oaflow.ledger import handover as ledger
 from oaflow.ledger.wire import Wire
+from oaflow.runtime.divert import Divert
 from oaflow.runtime.execution import Binder, execute_async
 from oaflow.runtime.functions import Loaded, TaskError, load
 from oaflow.runtime.held import Held
@@ -37,6 +38,7 @@ class Attempting:
         options: of the worker.
         outcomes: take what an attempt hands over.
         cancelled: whether the worker has cancelled its attempt at a job.
+        printed: takes what they print.
         worker: the id that the worker has now.
         temp: the folder of temporary files.
     """
@@ -48,11 +50,12 @@ class Attempting:
         outcomes: Outcomes,
         *,
         cancelled: Callable[[int], bool],
+        printed: Divert,
         worker: Callable[[], int],
         temp: Callable[[], Path],
     ) -> None:
         self._wire, self._options, self._outcomes = wire, options, outcomes
-        self._cancelled, self._worker, self._temp = cancelled, worker, temp
+        self._cancelled, self._printed, self._worker, self._temp = cancelled, printed, worker, temp
         self._settings_json = options.settings.model_dump_json()
         self._loaded: dict[str, Loaded] = {}
 
@@ -95,6 +98,9 @@ class Attempting:
             log.exception("job %s", held.row.id)
             trouble = Trouble("error", {"type": type(problem).__name__, "message": str(problem)})
             self._outcomes.trouble(held, trouble, began)
+        finally:
+            attempted.set(None)
+            self._printed.finish(held.row.id)
 
     @cached_property
     def _binder(self) -> Binder:

@@ -32,6 +32,7 @@ from oaflow.runtime.claims import Claims
 from oaflow.runtime.closing import Closing
 from oaflow.runtime.completer import Completer
 from oaflow.runtime.continuation import Continuation
+from oaflow.runtime.divert import Divert
 from oaflow.runtime.executors import Executor
 from oaflow.runtime.feeding import share
 from oaflow.runtime.figures import Figures
@@ -93,7 +94,8 @@ class Dispatcher:
         self._sends: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._log = JobLog(settings.home / "logs", options.lines)
-        self._handler = LogHandler(self._logged)
+        self._divert = Divert(self._say)
+        self._handler = LogHandler(lambda logged: self._say(attempted.get() or 0, "stderr", logged.text, logged))
         self._handler.addFilter(is_of_a_stage)
         self._continuation = Continuation(wire, lambda: self._appetite.places())
         self._completer = Completer(wire, self._settled, begin=self._continuation.begin)
@@ -135,6 +137,7 @@ class Dispatcher:
             options,
             self._outcomes,
             cancelled=lambda job: self._slots.is_cancelled(job),
+            printed=self._divert,
             worker=lambda: self.worker,
             temp=lambda: self._pool.temp,
         )
@@ -239,6 +242,7 @@ class Dispatcher:
         """
         await self._register()
         logging.root.addHandler(self._handler)
+        self._divert.begin()
         self._completer.start(self.worker)
         self._heart.start(self.worker)
         self._standstill.start()
@@ -298,6 +302,7 @@ class Dispatcher:
         if self._spans is not None:
             await asyncio.to_thread(self._spans.stop)
         logging.root.removeHandler(self._handler)
+        self._divert.end()
         self._log.close()
 
     async def _say_farewell(self) -> None:
@@ -669,19 +674,19 @@ class Dispatcher:
             logged=logged,
         )
 
-    def _logged(self, logged: Logged) -> None:
+    def _say(self, job: int, stream: str, text: str, logged: Logged | None = None) -> None:
         """
-        An async stage function has logged a message; maybe in a thread.
+        An async stage function has printed a line, or logged a message; maybe in a thread.
         """
-        held = self._hand.get(attempted.get() or 0)
+        held = self._hand.get(job)
         if held is not None and self._loop is not None:
             write = partial(
                 self._log.write,
                 held.passage.id,
                 stage=held.stage.name,
-                job=held.row.id,
-                stream="stderr",
-                text=logged.text,
+                job=job,
+                stream=stream,
+                text=text,
                 documents=held.documents,
                 logged=logged,
             )

@@ -109,6 +109,7 @@ async def waits(job: DatasetJob) -> None:
     except AttributeError:
         log.exception("no such thing")
     await asyncio.to_thread(log.warning, "in a thread")
+    await asyncio.to_thread(print, "two\\nlines and", "a half", end="")
 """
 
 
@@ -130,12 +131,15 @@ def test_what_stage_functions_log_has_its_level_and_its_job(cli: Command) -> Non
         ("sync", "warning", "of_others", "of a library"),
         ("waits", "error", "logging_stages", "no such thing"),
         ("waits", "warning", "logging_stages", "in a thread"),
+        ("waits", "info", "stage", "two"),
+        ("waits", "info", "stage", "lines and a half"),
     ]
     said = [(line["stage"], line["level"], line["logger"], line["message"].split("\n")[0]) for line in on_stderr]
     assert said == expected
     assert all(line["document"] == "doc-0" and line["job"] for line in on_stderr)
     assert "AttributeError" in on_stderr[2]["message"].splitlines()[-1]
-    assert [(line["stage"], line["level"], line["logger"]) for line in kept] == [one[:3] for one in expected]
+    assert [(line.get("level", "info"), line.get("logger", "stage")) for line in kept] == [one[1:3] for one in expected]
     told = cli("logs").out.splitlines()
     assert told[0].endswith(": INFO logging_stages: page 7")
-    assert told[-1].endswith(": WARNING logging_stages: in a thread")
+    assert told[-3].endswith(": WARNING logging_stages: in a thread")
+    assert told[-1].endswith(": lines and a half")
