@@ -167,9 +167,10 @@ def texts(value: Any) -> list[str]:
 
 
 def only_texts(values: Any) -> list[str]:
-    if not all(isinstance(value, str) for value in flat(values)):
+    given = [value for value in flat(values) if value is not None and value is not NOTHING]  # None is no value
+    if not all(isinstance(value, str) for value in given):
         raise TypeError("no text")
-    return flat(values)
+    return given
 
 
 def lower(value: Any) -> Any:
