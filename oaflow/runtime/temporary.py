@@ -30,9 +30,12 @@ class TempFolder:
         for other in self._parent.iterdir():
             with contextlib.suppress(OSError):
                 _remove_unheld(other)
-        self.path.mkdir()
-        self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR)
+        # Held before it is in its place: another process would take a folder with a lock that is free for a left one.
+        lock = self._parent / f"{self.path.name}.lock"
+        self._lock = os.open(lock, os.O_CREAT | os.O_RDWR)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self.path.mkdir()
+        lock.rename(self.path / ".lock")
 
     def close(self) -> None:
         """

@@ -4,6 +4,7 @@ The pool with real processes and real kills.
 
 import asyncio
 import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -16,13 +17,14 @@ import pytest
 import uvloop
 
 from oaflow.runtime import pool as executors
-from oaflow.runtime import server
+from oaflow.runtime import server, temporary
 from oaflow.runtime.attempt import CHUNK_JOBS
 from oaflow.runtime.held import crash_error
 from oaflow.runtime.pool import LAST_WORDS, STOP_SECONDS
 from oaflow.runtime.processes import resident
 from oaflow.runtime.programs import descendants
 from oaflow.runtime.staleness import Look
+from oaflow.runtime.temporary import TempFolder
 from tests.integration.pools import MODULE, assigned, pool_of, until
 
 # Longer than any test waits: what is still there after that was not waited for.
@@ -392,6 +394,26 @@ def test_what_a_killed_pool_left_is_removed_by_the_next(tmp_path):
             assert not left.exists()
 
     run(body())
+
+
+def test_a_folder_that_is_being_made_is_no_left_one(tmp_path, monkeypatch):
+    first, second = TempFolder(tmp_path), TempFolder(tmp_path)
+    flock, opened = fcntl.flock, []
+
+    def meanwhile(lock, how):
+        if not opened:
+            opened.append(second)
+            second.open()
+        flock(lock, how)
+
+    monkeypatch.setattr(temporary.fcntl, "flock", meanwhile)
+    first.open()
+    assert (first.path.is_dir(), second.path.is_dir()) == (True, True)
+    third = TempFolder(tmp_path)
+    third.open()
+    assert set(tmp_path.iterdir()) == {first.path, second.path, third.path}
+    for folder in (first, second, third):
+        folder.close()
 
 
 def test_a_kill_on_demand_is_nobodys_fault(tmp_path):
