@@ -452,6 +452,8 @@ class Pool:
         )
         there = sum(1 for executor in self._executors if not executor.retiring and executor.rests is None)
         for _ in range(self._size - there - coming):
+            if server.closed:  # the one before found it dead; what is asked of it now would be waited for in vain
+                return
             self._start_executor(server)
 
     def _start_executor(self, server: "Server") -> None:

@@ -312,6 +312,25 @@ def test_a_forkserver_that_cannot_be_started_is_tried_again(tmp_path, monkeypatc
     run(body())
 
 
+def test_a_forkserver_that_dies_while_several_executors_are_asked_of_it_costs_none_of_them(tmp_path, monkeypatch):
+    send, killed = server.Server.send, []
+
+    def send_to_the_dead(self, *message, descriptors=()):
+        if message[0] == "fork" and not killed:
+            killed.append(self.pid)
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        send(self, *message, descriptors=descriptors)
+
+    async def body():
+        async with pool_of(tmp_path, size=3) as (pool, _):
+            await until(lambda: len(pool.executors) == 3)
+
+    monkeypatch.setattr(server.Server, "send", send_to_the_dead)
+    run(body())
+    assert killed
+
+
 def test_an_executor_whose_forkserver_is_gone_is_still_missed_when_it_dies(tmp_path):
     async def body():
         async with pool_of(tmp_path) as (pool, heard):
