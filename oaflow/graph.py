@@ -12,6 +12,7 @@ from typing import Literal
 
 from oaflow.plan import Plan
 from oaflow.printed import pipelines as printed
+from oaflow.visible import visible
 
 # Letters of a condition that stand on an arrow.
 _CONDITION = 40
@@ -101,7 +102,7 @@ class Arrow:
         if self.kind == "error":
             parts.append("on error")
         if self.condition:
-            parts.append(printable(shorten(self.condition, _CONDITION, placeholder=" ...")))
+            parts.append(visible(shorten(self.condition, _CONDITION, placeholder=" ...")))
         if self.recurse is not None:
             parts.append(f"recurse {self.recurse}")
         return ", ".join(parts)
@@ -168,13 +169,6 @@ def _arrows(plan: Plan, passed: Mapping[ArrowKey, int]) -> Iterator[Arrow]:
             yield Arrow(name, None, port, "drop")
         if stage.on_error is not None:
             yield Arrow(name, stage.on_error, "error", "error", count=passed.get((name, stage.on_error, "error")))
-
-
-def printable(text: str) -> str:
-    """
-    A text on one line, with what a terminal would obey written as an escape.
-    """
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def as_json(graph: Graph) -> str:
@@ -252,12 +246,12 @@ def as_mermaid(graph: Graph, *, styles: bool = True, direction: str = "TD") -> s
 
 
 def _told(node: Node, styles: bool) -> str:
-    text = printable(node.name)
+    text = visible(node.name)
     if not styles:
         text += " (off)" if node.disabled else " (external)" if node.external else ""
-        text += f" ({printable(node.takes)})" if node.takes else ""
-        return f"{text}<br/>{printable(node.counted)}" if node.counted else text
-    return "<br/>".join([text, *(printable(line) for line in (node.takes, node.counted) if line)])
+        text += f" ({visible(node.takes)})" if node.takes else ""
+        return f"{text}<br/>{visible(node.counted)}" if node.counted else text
+    return "<br/>".join([text, *(visible(line) for line in (node.takes, node.counted) if line)])
 
 
 def _mermaid_text(text: str) -> str:
@@ -333,4 +327,4 @@ def as_dot(graph: Graph) -> str:
 
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').split("\n")
-    return '"' + "\\n".join(printable(part) for part in escaped) + '"'
+    return '"' + "\\n".join(visible(part) for part in escaped) + '"'

@@ -8,7 +8,8 @@ said in words too, so that nobody has to follow a line. Pure.
 
 from dataclasses import dataclass, field
 
-from oaflow.graph import Arrow, Graph, Node, printable
+from oaflow.graph import Arrow, Graph, Node
+from oaflow.visible import visible
 
 # What a cell of a lane shows, by the sides on which a line leaves it: up, right, down, left.
 _SHAPES = {
@@ -161,7 +162,7 @@ def _said(node: Node) -> str:
     facts = ["external"] if node.external else []
     facts += [f"off: {node.disabled}"] if node.disabled else []
     facts += [fact for fact in (node.takes, node.counted) if fact]
-    return printable(node.name + (f"  ({', '.join(facts)})" if facts else ""))
+    return visible(node.name + (f"  ({', '.join(facts)})" if facts else ""))
 
 
 def _ways(arrows: list[Arrow]) -> str:
@@ -169,8 +170,8 @@ def _ways(arrows: list[Arrow]) -> str:
 
 
 def _way(arrow: Arrow) -> str:
-    label = printable(arrow.label)
+    label = visible(arrow.label)
     if arrow.to is None:
         return f"╳ {label or 'default'}: dropped"
     sign = "↻" if arrow.recurse is not None else "→"
-    return f"{sign} {printable(arrow.to)}" + (f" ({label})" if label else "")
+    return f"{sign} {visible(arrow.to)}" + (f" ({label})" if label else "")

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from oaflow import __version__
 from oaflow.diagnostics import Diagnostic, Rule, Span
 from oaflow.printed import pipelines as printed
+from oaflow.visible import visible
 
 # A source line that is longer is shown around the caret.
 _WIDTH = 110
@@ -168,19 +169,6 @@ def _columns(text: str) -> int:
 
 def _is_wide(letter: str) -> bool:
     return unicodedata.east_asian_width(letter) in "WF"
-
-
-def visible(text: str) -> str:
-    """
-    A text that can be printed anywhere: control characters and half pairs are written out.
-    """
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else _written_out(letter) for letter in text)
-
-
-def _written_out(letter: str) -> str:
-    return letter.encode("unicode_escape", "surrogatepass").decode("ascii", "replace")
 
 
 def _github(diagnostic: Diagnostic) -> str:

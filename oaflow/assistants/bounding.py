@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from oaflow.visible import visible
+
 # Letters of an answer, as JSON.
 MOST = 60_000
 
@@ -65,7 +67,7 @@ def readable(text: str) -> str:
     """
     A text with control characters, lone surrogates and marks that turn the direction of writing as escapes; lines stay.
     """
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else _escaped(letter) for letter in text)
+    return visible(text, kept="\n\t")
 
 
 def _short(value: Any, path: tuple[str, ...], most: int, left: "Counter[str]") -> Any:
@@ -122,7 +124,3 @@ def _other_than(taken: Container[str], name: str) -> str:
 def _count(lost: "Counter[str]", path: tuple[str, ...], number: int) -> None:
     if number > 0:
         lost[readable(".".join(path)[:_LEFT_NAME])[:_LEFT_NAME]] += number
-
-
-def _escaped(letter: str) -> str:
-    return letter.encode("unicode_escape", "surrogatepass").decode("ascii", "replace")

@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Iterator
 from textwrap import wrap
 
-from oaflow.graph import Graph, as_mermaid, printable
+from oaflow.graph import Graph, as_mermaid
 from oaflow.rails import in_order, rails
+from oaflow.visible import visible
 
 # Above these termaid lays lines over each other, and arrows seem to start where they do not.
 MOST_BOXES = 5
@@ -35,14 +36,14 @@ def drawn(graph: Graph, width: int | None = None) -> str:
         for node in graph.nodes
         if node.external
     ]
-    return "\n".join([*boxes, *(["", *map(printable, notes)] if notes else [])]) + "\n" + described
+    return "\n".join([*boxes, *(["", *map(visible, notes)] if notes else [])]) + "\n" + described
 
 
 def _described(graph: Graph, width: int) -> Iterator[str]:
     """
     What the stages are for, below a blank line: one a line, broken where the terminal is narrower.
     """
-    told = [(printable(node.name), printable(node.description)) for node in in_order(graph) if node.description]
+    told = [(visible(node.name), visible(node.description)) for node in in_order(graph) if node.description]
     if told:
         yield ""
     widest = max((len(name) for name, _ in told), default=0)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oaflow.errors import EnvironmentProblem, OaflowError
+from oaflow.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +41,7 @@ def clean(text: object) -> str:
     Text from data on one line that no terminal obeys: control characters, line ends and lone surrogates are shown as
     escapes, and so are the marks that turn the direction of writing.
     """
-    return "".join(letter if _harmless(letter) else _shown(letter) for letter in str(text))
+    return visible(str(text), kept="\u3000")
 
 
 def escape(text: object) -> str:
@@ -56,14 +57,6 @@ def _unread(found: "re.Match[str]") -> str:
     slashes, bracket = found.groups()
     apart = f"{slashes * 2}[none][/none]" if slashes else ""
     return f"{apart}[[none][/none]" if bracket else apart
-
-
-def _harmless(letter: str) -> bool:
-    return letter.isprintable() or letter == "\u3000"
-
-
-def _shown(letter: str) -> str:
-    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(letter) or letter.encode("unicode_escape").decode("ascii")
 
 
 def shortened(text: object, width: int = 100) -> str:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any, Literal
 
-from oaflow.graph import Arrow, Graph, Node, printable, said_count
+from oaflow.graph import Arrow, Graph, Node, said_count
 from oaflow.pictures.forms import Box, Point, strokes
 from oaflow.pictures.widths import width_of
 from oaflow.rails import in_order
+from oaflow.visible import visible
 
 NAME_SIZE, LINE_SIZE = 13.0, 11.0
 _NAME_HEIGHT, _LINE_HEIGHT = 18.0, 15.0
@@ -177,7 +178,7 @@ def laid_out(graph: Graph, *, live: bool = False) -> Layout:
 
 
 def _lines(graph: Graph, node: Node, live: bool) -> tuple[Line, ...]:
-    lines = [Line("name", printable(node.name))]
+    lines = [Line("name", visible(node.name))]
     if node.takes:
         lines += [Line("takes", text) for text in _broken(node.takes, _INSIDE)]
     for arrow in graph.arrows:
@@ -205,7 +206,7 @@ def counts_in(counts: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def _broken(text: str, letters: int) -> list[str]:
-    return wrap(printable(text), letters, break_on_hyphens=False) or [""]
+    return wrap(visible(text), letters, break_on_hyphens=False) or [""]
 
 
 def _size(lines: tuple[Line, ...], live: bool) -> Point:

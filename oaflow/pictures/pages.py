@@ -10,9 +10,10 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 
-from oaflow.graph import Graph, Node, printable
+from oaflow.graph import Graph, Node
 from oaflow.pictures.svg import stylesheet, svg_of
 from oaflow.rails import in_order
+from oaflow.visible import visible
 
 
 def page_of(graph: Graph) -> str:
@@ -65,4 +66,4 @@ def _hash(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(printable(text))
+    return escape(visible(text))

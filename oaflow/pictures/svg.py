@@ -10,9 +10,10 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 
-from oaflow.graph import Arrow, Graph, Node, printable
+from oaflow.graph import Arrow, Graph, Node
 from oaflow.pictures.forms import Box, Point
 from oaflow.pictures.layout import Layout, PlacedStage, PlacedWay, laid_out
+from oaflow.visible import visible
 
 # Round corners of ways, of boxes and of the boxes of starts; the head of an arrow.
 _BEND, _ROUND, _PILL, _HEAD = 7.0, 7.0, 18.0, 7.0
@@ -221,4 +222,4 @@ def _text(text: str) -> str:
     """
     A text for SVG: on lines, each without what is no letter, and with nothing that is markup.
     """
-    return escape("\n".join(map(printable, text.split("\n"))))
+    return escape("\n".join(map(visible, text.split("\n"))))

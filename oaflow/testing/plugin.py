@@ -14,7 +14,8 @@ import pytest
 from oaflow.diagnostics import errors
 from oaflow.operations.programs import Source, load
 from oaflow.operations.trying import Tried, trial_of
-from oaflow.rendering import render, visible
+from oaflow.rendering import render
+from oaflow.visible import visible
 
 FOLDER = "pipelines"
 

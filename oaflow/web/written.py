@@ -9,6 +9,7 @@ from typing import Any
 
 from oaflow.operations.estimating import Estimate
 from oaflow.quantities import data_size, duration
+from oaflow.visible import visible
 
 # What is longer is cut, in letters: a reason may be all that some parser said.
 _LONGEST = 400
@@ -48,7 +49,7 @@ def plain(text: object, longest: int = _LONGEST) -> str:
     """
     Text from data on one line: what is not to be seen, or turns the direction of writing, is shown as an escape.
     """
-    line = "".join(letter if letter.isprintable() or letter == "\u3000" else _shown(letter) for letter in str(text))
+    line = visible(str(text), kept="\u3000")
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
@@ -95,10 +96,6 @@ def memory(size: int) -> str:
     `812 MB`
     """
     return f"{size / 1e6:,.0f} MB"
-
-
-def _shown(letter: str) -> str:
-    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(letter) or letter.encode("unicode_escape").decode("ascii")
 
 
 FILTERS: dict[str, Callable[..., Any]] = {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 from oaflow.cli.drawing import drawn
-from oaflow.graph import Graph, Node, as_dot, as_json, as_mermaid, graph_of, printable
+from oaflow.graph import Graph, Node, as_dot, as_json, as_mermaid, graph_of
 from oaflow.plan import Plan, PlannedCollect, PlannedEdge, PlannedStage
 from oaflow.rails import in_order, rails
 from tests.unit.graphs import THIRTY, THREE, TWELVE, plan_from
@@ -214,7 +214,6 @@ def test_text_from_data_neither_breaks_a_form_nor_moves_the_cursor():
     assert '"a#quot;]#35;#lt;b>\\n\\x1b[31m<br/>1 open"' in as_mermaid(graph)
     assert '"a\\"]#<b>\\n\\x1b[31m"' in as_dot(graph)
     assert json.loads(as_json(graph))["stages"][0]["name"] == odd
-    assert printable("a\nb") == "a\\nb"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from oaflow.compiler.rules.graph import CYCLE
 from oaflow.compiler.rules.names import UNKNOWN_STAGE
 from oaflow.compiler.rules.shape import SECRET_PARAM
 from oaflow.diagnostics import Diagnostic, Span
-from oaflow.rendering import FORMS, render, visible
+from oaflow.rendering import FORMS, render
 
 
 def diagnostic(source: str, word: str, **keys) -> Diagnostic:
@@ -74,7 +74,6 @@ def test_nothing_that_is_printed_can_steer_a_terminal():
 
     for form in ("text", "concise"):
         assert all(letter.isprintable() or letter == "\n" for letter in render([one, name], form))
-    assert visible("report[/red].pdf") == "report[/red].pdf"
 
 
 def test_json_holds_everything_and_null_where_there_is_nothing():
