@@ -252,8 +252,8 @@ def picture(status: RunStatus, line: str, height: int, below: Sequence[Text] = (
         stage = status.stages[name]
         idle = not any((stage.open, stage.done, stage.failed, stage.diverted))
         style = "dim" if idle else ("bold" if stage.open else "")
-        row: list[object] = [Text(clean(name), style), _number(stage.open, "cyan"), _number(stage.done)]
-        rows.append(row + ([_number(stage.failed, "red")] if failures else []))
+        row: list[object] = [Text(clean(name), style), figure(stage.open, "cyan"), figure(stage.done)]
+        rows.append(row + ([figure(stage.failed, "red")] if failures else []))
     more = len(status.stages) - len(shown)
     rest = [Text(f"and {count(more, 'stage')} more", "dim")] if more else []
     head = Text(f"{clean(status.run.id)}  {duration(status.run.seconds)}  {line}", "bold")
@@ -268,5 +268,8 @@ def with_room(status: RunStatus, room: int) -> list[str]:
     return [name for name in status.stages if name in wanted]
 
 
-def _number(value: int, style: str = "") -> Text:
+def figure(value: int, style: str = "") -> Text:
+    """
+    A count in a cell of a table, where none is no more than a dot.
+    """
     return Text(f"{value:,}", style) if value else Text("·", "dim")

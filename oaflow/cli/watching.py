@@ -31,7 +31,7 @@ from oaflow.cli.output import (
     table,
     typable,
 )
-from oaflow.cli.progress import Pace, with_room
+from oaflow.cli.progress import Pace, figure, with_room
 from oaflow.cli.summary import estimate_line, headline, old_code
 from oaflow.operations.following import Progress
 from oaflow.operations.watching import Away, View, Watched, watch
@@ -286,8 +286,8 @@ def _stages(one: Watched, shown: Iterable[str], width: int) -> RenderableType:
         style = "bold" if stage.open else "" if stage.done else "dim"
         since = one.waits_for.get(name)
         cells = [Text(clean(name), style)]
-        cells += [_number(stage.open - running, "cyan"), _number(running, "bold green"), _number(stage.done)]
-        cells += [_number(stage.failed, "red")] if failures else []
+        cells += [figure(stage.open - running, "cyan"), figure(running, "bold green"), figure(stage.done)]
+        cells += [figure(stage.failed, "red")] if failures else []
         cells.append(Text(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s") if rate else Text("·", "dim"))
         cells.append(Text(duration(since)) if since is not None else Text("·", "dim"))
         rows.append(cells)
@@ -341,7 +341,3 @@ def _narrowed(
         kept = [index for index in kept if columns[index][0] != spare[0]]
         spare = spare[1:]
     return table([columns[index] for index in kept], [[row[index] for index in kept] for row in rows])
-
-
-def _number(value: int, style: str = "") -> Text:
-    return Text(f"{value:,}", style) if value else Text("·", "dim")
