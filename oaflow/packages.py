@@ -37,6 +37,13 @@ class Missing:
         return f"pip install '{self.package}'"
 
 
+def module_of(task: str) -> str:
+    """
+    The module of a task; empty where it names none.
+    """
+    return task.rpartition(".")[0]
+
+
 def is_own(module: str) -> bool:
     """
     Whether a module is one of oaflow's own, which do no harm when they are imported.

@@ -9,6 +9,7 @@ from oaflow.compiler.functions import Inspected, InspectionError, Parameter
 from oaflow.compiler.rules import functions as rules
 from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans
 from oaflow.model import Pipeline, Stage, StageOptions
+from oaflow.packages import module_of
 from oaflow.plan import references
 from oaflow.schemata import SCHEMATA
 from oaflow.spelling import closest, did_you_mean
@@ -33,7 +34,7 @@ def check_functions(
                 pass
             case InspectionError():
                 # Two stages with one function, or functions of one module that fails, are one mistake.
-                cause = stage.task.rpartition(".")[0] if found.problem in _OF_MODULE else stage.task
+                cause = module_of(stage.task) if found.problem in _OF_MODULE else stage.task
                 if cause not in told:
                     told.add(cause)
                     yield unusable(name, stage, found, spans)

@@ -14,6 +14,7 @@ from pathlib import Path
 from oaflow.jobs import Bindings
 from oaflow.ledger import handover as ledger
 from oaflow.ledger.wire import Wire
+from oaflow.packages import module_of
 from oaflow.runtime.divert import Divert
 from oaflow.runtime.execution import Binder, execute_async
 from oaflow.runtime.functions import Loaded, TaskError, load
@@ -71,7 +72,7 @@ class Attempting:
         Why a task that a fresh process has found is not in what the worker itself has imported; None where it is, or
         where its module is not imported yet.
         """
-        if task.rpartition(".")[0] not in sys.modules:
+        if module_of(task) not in sys.modules:
             return None
         try:
             load(task)

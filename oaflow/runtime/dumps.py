@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from oaflow.packages import module_of
 from oaflow.runtime.troubles import MACHINERY, is_library
 
 LINES = 20  # of what a stage printed, at most
@@ -55,7 +56,7 @@ def place_in(traceback: str, task: str) -> str | None:
         traceback: as `taken_apart` answers it.
         task: of the stage; of other modules only the names of their files are known.
     """
-    module = task.rpartition(".")[0]
+    module = module_of(task)
     for line in reversed(traceback.splitlines()):
         if (frame := _SHOWN.fullmatch(line)) and not is_library(frame[1]):
             stem = Path(frame[1]).stem

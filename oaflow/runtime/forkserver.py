@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from oaflow.hints import taken
-from oaflow.packages import is_own
+from oaflow.packages import is_own, module_of
 from oaflow.runtime.executor import Setup, serve
 from oaflow.runtime.frames import Frames, frame
 from oaflow.runtime.functions import TaskError, load
@@ -225,8 +225,8 @@ def _probe(answers: int, tasks: Sequence[str]) -> NoReturn:
             print(json.dumps({"trying": task}), file=out, flush=True)
             probe, threads = _look(task)
             # Of its module: the first task of one has imported it, and the others find its threads there.
-            left[_module_of(task)] += threads
-            print(json.dumps({"task": task, "threads": left[_module_of(task)], **asdict(probe)}), file=out, flush=True)
+            left[module_of(task)] += threads
+            print(json.dumps({"task": task, "threads": left[module_of(task)], **asdict(probe)}), file=out, flush=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
@@ -236,8 +236,8 @@ def _look(task: str) -> tuple[Probe, int]:
     before = _threads()
     try:
         loaded = load(task)
-        if not is_own(_module_of(task)):
-            _load_late(sys.modules.get(_module_of(task)))
+        if not is_own(module_of(task)):
+            _load_late(sys.modules.get(module_of(task)))
     except TaskError as error:
         problem = f"{error}; {error.help}" if error.help else str(error)
         return Probe(False, error=problem), _threads() - before
@@ -245,10 +245,6 @@ def _look(task: str) -> tuple[Probe, int]:
         return Probe(False, error=f"importing task {task!r} ended with {type(error).__name__}: {error}"), 0
     takes, files = taken(inspect.unwrap(loaded.function)), files_of(loaded.function)
     return Probe(True, loaded.is_async, loaded.version, takes, files=files), _threads() - before
-
-
-def _module_of(task: str) -> str:
-    return task.rpartition(".")[0]
 
 
 def _threads() -> int:

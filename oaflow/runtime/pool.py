@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from oaflow.packages import is_own
+from oaflow.packages import is_own, module_of
 from oaflow.runtime.executors import Executor, Listener, Stream
 from oaflow.runtime.frames import Frames, plain_assignment, read_handover
 from oaflow.runtime.lines import Lines
@@ -161,14 +161,14 @@ class Pool:
         """
         wanted = list(dict.fromkeys(tasks))
         # oaflow's own modules do no harm when imported, so there is no need to import them twice.
-        self._preload((module for module in map(_module_of, wanted) if is_own(module)), late=False)
+        self._preload((module for module in map(module_of, wanted) if is_own(module)), late=False)
         found: dict[str, Probe] = {}
         harmless: list[str] = []
         tries = 0
         while missing := [task for task in wanted if task not in found]:
             said = await self._ask(missing)
             if said.trying is not None:
-                problem = f"importing {_module_of(said.trying)!r} {said.ending}"
+                problem = f"importing {module_of(said.trying)!r} {said.ending}"
                 said.probes.setdefault(said.trying, Probe(False, error=problem))
             tries = 0 if said.probes else tries + 1
             if tries == MOST_TRIES:
@@ -176,9 +176,9 @@ class Pool:
                 said.probes |= {task: Probe(False, error=problem) for task in missing}
             found |= said.probes
             harmless += said.harmless
-        self._preload(map(_module_of, harmless))
+        self._preload(map(module_of, harmless))
         # Of modules that each executor imports for itself, some may have one without a function that was written since.
-        mine = {_module_of(task) for task, probe in found.items() if probe.ok and not probe.is_async}
+        mine = {module_of(task) for task, probe in found.items() if probe.ok and not probe.is_async}
         alone = mine - {*self._modules}
         if alone & self._alone:
             self._renew()
@@ -206,7 +206,7 @@ class Pool:
         What executors have loaded for a task, of which a process of its own has said this.
         """
         files = {path: Seen._make(seen) for path, seen in probe.files.items()}
-        module = _module_of(task)
+        module = module_of(task)
         shared = self._shared.get(module, {})
         return Code({path: shared.get(path, seen) for path, seen in files.items()}, mixed=module not in self._modules)
 
@@ -214,7 +214,7 @@ class Pool:
         """
         Whether what is to be found out about a task is found in a module as it was once, which has changed since.
         """
-        module = _module_of(task)
+        module = module_of(task)
         return bool(Look().changed({module: Code(self._shared.get(module, {}))}))
 
     def know(self, run: str, plan: bytes) -> None:
@@ -672,7 +672,3 @@ class _Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.lost(self._executor)
-
-
-def _module_of(task: str) -> str:
-    return task.rpartition(".")[0]
