@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from oaflow.compiler.conditions import as_written
 from oaflow.compiler.planning import planned_param
-from oaflow.compiler.reading import WHOLE
 from oaflow.compiler.rules import names as rules
 from oaflow.compiler.rules.expressions import UNKNOWN_PROPERTY, UNKNOWN_SCHEMA
 from oaflow.compiler.rules.shape import BAD_DEFAULT
@@ -19,6 +18,7 @@ from oaflow.model import Case, Defaults, Param, Pipeline, Stage
 from oaflow.plan.binding import ALONE
 from oaflow.plan.joins import RUN
 from oaflow.plan.params import read_param
+from oaflow.plan.plans import REFERENCE
 from oaflow.schemata import SCHEMATA, property_names
 from oaflow.spelling import did_you_mean
 
@@ -142,7 +142,7 @@ def _common(said: Stage | Defaults, path: Path, pipeline: Pipeline, spans: Spans
                 # `retry: 3` has no key `max` of its own.
                 members.append((key, getattr(written, key), place if place in spans.values else place[:-1]))
     for key, value, place in members:
-        if isinstance(value, str) and (whole := WHOLE.fullmatch(value)):
+        if isinstance(value, str) and (whole := REFERENCE.fullmatch(value)):
             yield from _param_fits(whole[1], key, place, pipeline, spans)
 
 
@@ -164,8 +164,8 @@ def _param_fits(name: str, key: str, path: Path, pipeline: Pipeline, spans: Span
 def _options(value: object, path: Path, pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     match value:
         case str():
-            whole = WHOLE.fullmatch(value)
-            for found in WHOLE.finditer(value):
+            whole = REFERENCE.fullmatch(value)
+            for found in REFERENCE.finditer(value):
                 param = pipeline.params.get(found[1])
                 if param is None:
                     yield _unknown_param(found[1], path, pipeline, spans)

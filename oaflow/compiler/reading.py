@@ -14,6 +14,7 @@ from oaflow.compiler.rules import shape as rules
 from oaflow.compiler.synonyms import Synonyms
 from oaflow.diagnostics import Diagnostic, Path, Rule, Span, Spans
 from oaflow.model import PORT
+from oaflow.plan.plans import REFERENCE
 from oaflow.quantities import per_second, seconds, size
 from oaflow.spelling import closest, did_you_mean, spelled
 
@@ -34,8 +35,6 @@ _REFERENCE_LIKE = re.compile(r"\$\{\{.*?\}\}|\$\{.*?\}", re.DOTALL)
 _GLUED = re.compile(r"[A-Za-z_][\w-]*:(?=[^\s/])")
 
 _NO_SYNONYMS = Synonyms()
-
-WHOLE = re.compile(r"\$\{params\.([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def kind_of(value: object) -> str:
@@ -327,7 +326,7 @@ class Reader:
             return None
         if not self.references(value, path):
             return ""
-        if not WHOLE.fullmatch(value):
+        if not REFERENCE.fullmatch(value):
             message = f"{_last(path)!r} is a number, and {shortened(value)!r} would be a text"
             self.report(rules.BAD_REFERENCE, message, path, help="let ${params.NAME} be the whole value")
             return ""
@@ -337,7 +336,7 @@ class Reader:
         """
         Whether all that looks like a reference is `${params.NAME}`; what is not is reported.
         """
-        rest = WHOLE.sub("", value)
+        rest = REFERENCE.sub("", value)
         at = rest.find("${")
         if at < 0:
             return True
