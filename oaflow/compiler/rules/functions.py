@@ -34,6 +34,32 @@ _WITH_LANGUAGE = """
     @stage
     def read(job: DatasetJob, *, language: str = "eng") -> None: ...
     """
+_WITH_IMAGES = """
+    from oaflow import DatasetJob, stage
+
+
+    @stage(ports=("default", "images"))
+    def read(job: DatasetJob) -> DatasetJob: ...
+
+
+    @stage
+    def index(job: DatasetJob) -> None: ...
+    """
+_WITH_PEOPLE = """
+    from oaflow import DatasetJob, stage
+
+
+    @stage(emits=["Document", "Person"])
+    def read(job: DatasetJob) -> DatasetJob: ...
+
+
+    @stage(accepts=["Person"])
+    def people(job: DatasetJob) -> None: ...
+
+
+    @stage
+    def index(job: DatasetJob) -> None: ...
+    """
 
 NO_MODULE = rule(
     "OAF401",
@@ -194,31 +220,11 @@ UNWIRED_PORT = rule(
     them leads to a stage or to `drop`, so that nothing gets lost unseen.
     """,
     beside(
-        """
-        from oaflow import DatasetJob, stage
-
-
-        @stage(ports=("default", "images"))
-        def read(job: DatasetJob) -> DatasetJob: ...
-
-
-        @stage
-        def index(job: DatasetJob) -> None: ...
-        """,
+        _WITH_IMAGES,
         _PIPELINE,
     ),
     beside(
-        """
-        from oaflow import DatasetJob, stage
-
-
-        @stage(ports=("default", "images"))
-        def read(job: DatasetJob) -> DatasetJob: ...
-
-
-        @stage
-        def index(job: DatasetJob) -> None: ...
-        """,
+        _WITH_IMAGES,
         """
         pipeline: letters
         stages:
@@ -244,17 +250,7 @@ UNDECLARED_PORT = rule(
         """,
     ),
     beside(
-        """
-        from oaflow import DatasetJob, stage
-
-
-        @stage(ports=("default", "images"))
-        def read(job: DatasetJob) -> DatasetJob: ...
-
-
-        @stage
-        def index(job: DatasetJob) -> None: ...
-        """,
+        _WITH_IMAGES,
         """
         pipeline: letters
         stages:
@@ -512,21 +508,7 @@ NOTHING_FLOWS = rule(
         """,
     ),
     beside(
-        """
-        from oaflow import DatasetJob, stage
-
-
-        @stage(emits=["Document", "Person"])
-        def read(job: DatasetJob) -> DatasetJob: ...
-
-
-        @stage(accepts=["Person"])
-        def people(job: DatasetJob) -> None: ...
-
-
-        @stage
-        def index(job: DatasetJob) -> None: ...
-        """,
+        _WITH_PEOPLE,
         """
         pipeline: letters
         stages:
@@ -545,21 +527,7 @@ PARTLY_ACCEPTED = rule(
     a `where` on the edge lets through only what is meant for it, and `else` takes the rest elsewhere.
     """,
     beside(
-        """
-        from oaflow import DatasetJob, stage
-
-
-        @stage(emits=["Document", "Person"])
-        def read(job: DatasetJob) -> DatasetJob: ...
-
-
-        @stage(accepts=["Person"])
-        def people(job: DatasetJob) -> None: ...
-
-
-        @stage
-        def index(job: DatasetJob) -> None: ...
-        """,
+        _WITH_PEOPLE,
         """
         pipeline: letters
         stages:
@@ -569,21 +537,7 @@ PARTLY_ACCEPTED = rule(
         """,
     ),
     beside(
-        """
-        from oaflow import DatasetJob, stage
-
-
-        @stage(emits=["Document", "Person"])
-        def read(job: DatasetJob) -> DatasetJob: ...
-
-
-        @stage(accepts=["Person"])
-        def people(job: DatasetJob) -> None: ...
-
-
-        @stage
-        def index(job: DatasetJob) -> None: ...
-        """,
+        _WITH_PEOPLE,
         """
         pipeline: letters
         stages:
@@ -728,31 +682,11 @@ RETURNS_NOTHING = rule(
         @stage
         def index(job: DatasetJob) -> None: ...
         """,
-        """
-        pipeline: letters
-        stages:
-          read: {task: letters.read, next: index}
-          index: {task: letters.index}
-        """,
+        _PIPELINE,
     ),
     beside(
-        """
-        from oaflow import DatasetJob, stage
-
-
-        @stage
-        def read(job: DatasetJob) -> DatasetJob: ...
-
-
-        @stage
-        def index(job: DatasetJob) -> None: ...
-        """,
-        """
-        pipeline: letters
-        stages:
-          read: {task: letters.read, next: index}
-          index: {task: letters.index}
-        """,
+        _FUNCTIONS,
+        _PIPELINE,
     ),
 )
 CAP_BELOW_BASE = rule(
