@@ -100,8 +100,8 @@ def server() -> Server:
     A server that is not yet started.
     """
     made = Server()
-    made.feature(lsp.TEXT_DOCUMENT_DID_OPEN)(_opened)
-    made.feature(lsp.TEXT_DOCUMENT_DID_SAVE)(_saved)
+    made.feature(lsp.TEXT_DOCUMENT_DID_OPEN)(_look)
+    made.feature(lsp.TEXT_DOCUMENT_DID_SAVE)(_look)
     made.feature(lsp.TEXT_DOCUMENT_DID_CHANGE)(_changed)
     made.feature(lsp.TEXT_DOCUMENT_DID_CLOSE)(_closed)
     letters = [".", '"', "'", " ", "{", "[", "$"]
@@ -119,11 +119,7 @@ def server() -> Server:
 # --- what happens to documents ---
 
 
-async def _opened(editor: Server, params: lsp.DidOpenTextDocumentParams) -> None:
-    await editor.look(params.text_document.uri)
-
-
-async def _saved(editor: Server, params: lsp.DidSaveTextDocumentParams) -> None:
+async def _look(editor: Server, params: lsp.DidOpenTextDocumentParams | lsp.DidSaveTextDocumentParams) -> None:
     await editor.look(params.text_document.uri)
 
 
