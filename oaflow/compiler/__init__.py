@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from oaflow.compiler.checking import check_data as check_data
     from oaflow.compiler.checking import check_declared as check_declared
     from oaflow.compiler.checking import check_file as check_file
-    from oaflow.compiler.checking import check_pipeline as check_pipeline
-    from oaflow.compiler.checking import compile_pipeline as compile_pipeline
     from oaflow.compiler.explaining import explain as explain
     from oaflow.compiler.shape import parse_pipeline as parse_pipeline
 
@@ -25,8 +23,6 @@ _HOMES = {
     "check_data": "oaflow.compiler.checking",
     "check_declared": "oaflow.compiler.checking",
     "check_file": "oaflow.compiler.checking",
-    "check_pipeline": "oaflow.compiler.checking",
-    "compile_pipeline": "oaflow.compiler.checking",
     "explain": "oaflow.compiler.explaining",
     "parse_pipeline": "oaflow.compiler.shape",
 }

@@ -97,7 +97,8 @@ def check_data(data: Mapping[str, Any], spans: Spans = NO_SPANS, inspect: Inspec
     pipeline, found = parse_pipeline(data, spans)
     if pipeline is None:
         return Checked(None, None, tuple(found))
-    return check_pipeline(pipeline, spans, inspect, before=found)
+    with few_hints():
+        return _checked(pipeline, spans, inspect, found)
 
 
 def check_declared(data: Mapping[str, Any], spans: Callable[[], Spans], inspect: Inspect | None = None) -> Checked:
@@ -122,16 +123,6 @@ def failed(error: Exception, file: str | None) -> Diagnostic:
     return Diagnostic(BUG, f"oaflow itself failed at this pipeline: {told}", Span(file=file), help)
 
 
-def check_pipeline(
-    pipeline: Pipeline, spans: Spans = NO_SPANS, inspect: Inspect | None = None, *, before: Iterable[Diagnostic] = ()
-) -> Checked:
-    """
-    Check a declared pipeline from its names on.
-    """
-    with few_hints():
-        return _checked(pipeline, spans, inspect, list(before))
-
-
 def _checked(pipeline: Pipeline, spans: Spans, inspect: Inspect | None, found: list[Diagnostic]) -> Checked:
     for phase in (check_names, check_graph):
         found += phase(pipeline, spans)
@@ -154,19 +145,3 @@ def _checked(pipeline: Pipeline, spans: Spans, inspect: Inspect | None, found: l
     seen = {task: answer for task, answer in answers.items() if isinstance(answer, Inspected)}
     plan = None if errors(found) else plan_of(pipeline, seen)
     return Checked(plan, pipeline, tuple(in_order(found)), True, seen, spans)
-
-
-def compile_pipeline(pipeline: Pipeline, spans: Spans = NO_SPANS, inspect: Inspect | None = None) -> Plan:
-    """
-    The plan of a declared pipeline.
-
-    Args:
-        inspect: who looks at the functions; None: nobody, and the plan cannot be run.
-
-    Raises:
-        PipelineError: something is wrong with it.
-    """
-    checked = check_pipeline(pipeline, spans, inspect)
-    if checked.plan is None:
-        raise PipelineError(pipeline.name, checked.diagnostics)
-    return checked.plan
