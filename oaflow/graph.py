@@ -215,7 +215,7 @@ def _node_json(node: Node) -> printed.Node:
 # --- Mermaid ---
 
 
-def as_mermaid(graph: Graph, *, styles: bool = True, direction: str = "TD") -> str:
+def as_mermaid(graph: Graph, *, styles: bool = True) -> str:
     """
     The graph as a Mermaid flowchart.
 
@@ -223,7 +223,7 @@ def as_mermaid(graph: Graph, *, styles: bool = True, direction: str = "TD") -> s
         styles: colours too; without them what is off or elsewhere says so in its text.
     """
     ids = _ids(graph)
-    lines = [f"flowchart {direction}"]
+    lines = ["flowchart TD"]
     # What a loop says stands in its stage: beside the loop, Mermaid lays it over other edges.
     loops = {each.source: f"<br/>↻ {each.label}" for each in graph.arrows if styles and each.to == each.source}
     for node in graph.nodes:

@@ -34,7 +34,7 @@ class NamedPipeline:
         return spans_of(self.placed) if self.file is None else load(FilePath(self.file)).spans
 
 
-def load_pipeline(name: str, folders: Sequence[FilePath] | None = None, limit: float = IMPORT_LIMIT) -> NamedPipeline:
+def load_pipeline(name: str) -> NamedPipeline:
     """
     The pipeline that stands under a name in a module. Nothing is imported in this process.
 
@@ -46,7 +46,7 @@ def load_pipeline(name: str, folders: Sequence[FilePath] | None = None, limit: f
         raise UsageError(
             f"{name!r} names no pipeline in Python", help="write module:name, as in examples.words:pipeline"
         )
-    answer = ask([name], import_folders() if folders is None else folders, limit)[name]
+    answer = ask([name], import_folders(), IMPORT_LIMIT)[name]
     if "problem" not in answer:
         placed = {tuple(path): Place(*place) for path, place in answer["placed"]}
         return NamedPipeline(answer["data"], answer["file"], placed)

@@ -6,7 +6,7 @@ import atexit
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -24,19 +24,19 @@ _PLACES = (
 )
 
 
-def _folders(environment: Mapping[str, str]) -> Iterator[Path]:
-    if prefix := environment.get("TESSDATA_PREFIX"):
+def _folders() -> Iterator[Path]:
+    if prefix := os.environ.get("TESSDATA_PREFIX"):
         yield Path(prefix)
         yield Path(prefix) / "tessdata"
     for place in _PLACES:
         yield from sorted(Path("/").glob(place[1:]), reverse=True)
 
 
-def tessdata(environment: Mapping[str, str] | None = None) -> Path | None:
+def tessdata() -> Path | None:
     """
     The folder with Tesseract's language data, or None.
     """
-    for folder in _folders(os.environ if environment is None else environment):
+    for folder in _folders():
         if any(folder.glob("*.traineddata")):
             return folder
     return None
