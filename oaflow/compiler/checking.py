@@ -30,10 +30,9 @@ class Checked:
     What came out of checking.
 
     Attributes:
-        plan: None where there are errors. One whose functions nobody looked at (`inspected` is False) cannot be run.
+        plan: None where there are errors. One whose functions nobody looked at cannot be run.
         pipeline: as declared; None where its shape is wrong.
         diagnostics: errors and warnings, in the order of the file.
-        inspected: whether the functions were looked at.
         functions: by task, what was found.
         spans: where all of it stands.
     """
@@ -41,7 +40,6 @@ class Checked:
     plan: Plan | None
     pipeline: Pipeline | None
     diagnostics: tuple[Diagnostic, ...]
-    inspected: bool = False
     functions: Mapping[str, Inspected] = field(default_factory=dict[str, Inspected])
     spans: Spans = NO_SPANS
 
@@ -144,4 +142,4 @@ def _checked(pipeline: Pipeline, spans: Spans, inspect: Inspect | None, found: l
     found += check_waits(pipeline, answers, spans)
     seen = {task: answer for task, answer in answers.items() if isinstance(answer, Inspected)}
     plan = None if errors(found) else plan_of(pipeline, seen)
-    return Checked(plan, pipeline, tuple(in_order(found)), True, seen, spans)
+    return Checked(plan, pipeline, tuple(in_order(found)), seen, spans)

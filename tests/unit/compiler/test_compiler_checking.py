@@ -40,7 +40,7 @@ def test_the_flagship_passes_and_is_wired_as_its_page_says():
 
     assert checked.diagnostics == ()
     assert checked.plan is not None
-    assert not checked.inspected
+    assert not checked.functions
     assert checked.plan.start == ("crawl",)
     assert list(checked.plan.stages) == ["crawl", "extract", "analyze", "index", "quarantine", "report"]
     extract = checked.plan.stages["extract"]
@@ -187,7 +187,7 @@ def test_functions_are_asked_once_each_and_external_ones_never():
 
     assert asked == [("m.f",)]
     assert checked.plan is not None
-    assert checked.inspected
+    assert checked.functions
 
 
 def test_a_pipeline_that_cannot_be_compiled_says_why():
