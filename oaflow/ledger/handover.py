@@ -38,17 +38,6 @@ class OpenRun:
     stops: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """
-    What a heartbeat learned: whether the worker still has a row, and which jobs look lost on the wire.
-    """
-
-    alive: bool
-    reclaimed: list[int]
-    suspects: list[int]
-
-
 CLAIM = """
 SELECT id, queue, task, priority, args::text, coalesce(args #>> '{payload,context,oaflow}', '{}'),
        attempts, retries, crashes, suspect, NULL

@@ -12,25 +12,23 @@ from typing import Any
 import psycopg
 from psycopg.rows import tuple_row
 
-from oaflow.ledger.handover import Beat
-
 log = logging.getLogger(__name__)
 
 SHORTEST_LIMIT = 2.0  # seconds that a beat may take at least
 
-BEAT = "SELECT alive, reclaimed, suspects FROM oaflow.heartbeat_v1(%s, %s::bigint[], %s::bigint[])"
+BEAT = "SELECT alive, suspects FROM oaflow.heartbeat_v1(%s, %s::bigint[], %s::bigint[])"
 
 
 class Heart:
     """
-    Beats every `interval` seconds until stopped, and tells what each beat learned.
+    Beats every `interval` seconds until stopped, and tells of each.
 
     Args:
         conninfo: gives the address of the database.
         interval: seconds between two beats.
         mine: the ids of the jobs in hand; called in this thread.
         oldest: when the oldest claim still on the wire was sent (monotonic), or infinity.
-        told: called in this thread with each `Beat`.
+        told: called in this thread after each beat, with whether the worker still has a row.
     """
 
     def __init__(
@@ -40,7 +38,7 @@ class Heart:
         *,
         mine: Callable[[], Sequence[int]],
         oldest: Callable[[], float],
-        told: Callable[[Beat], None],
+        told: Callable[[bool], None],
     ) -> None:
         self._conninfo, self._interval = conninfo, interval
         self._mine, self._oldest, self._told = mine, oldest, told
@@ -84,7 +82,7 @@ class Heart:
                         connection = await psycopg.AsyncConnection.connect(
                             self._conninfo(), autocommit=True, application_name="oaflow heartbeat", connect_timeout=5
                         )
-                    beat = await self._beat(connection)
+                    alive = await self._beat(connection)
             except (psycopg.Error, TimeoutError, OSError) as problem:
                 log.warning("no heartbeat: %s", str(problem).splitlines()[:1] or type(problem).__name__)
                 if connection is not None:
@@ -92,11 +90,11 @@ class Heart:
                 connection = None
             else:
                 self.answered = time.monotonic()
-                self._told(beat)
+                self._told(alive)
         if connection is not None:
             await connection.close()
 
-    async def _beat(self, connection: psycopg.AsyncConnection[Any]) -> Beat:
+    async def _beat(self, connection: psycopg.AsyncConnection[Any]) -> bool:
         worker, mine, oldest = self.worker, list(self._mine()), self._oldest()
         # Leaked: seen one beat ago already, not in hand, and no claim that could still bring it is on the wire.
         leaked = [job for job, seen in self._seen.items() if job not in mine and seen < oldest]
@@ -104,6 +102,7 @@ class Heart:
             await cursor.execute(BEAT, (worker, mine, leaked))
             row = await cursor.fetchone()
         assert row is not None
+        alive, suspects = row
         now = time.monotonic()
-        self._seen = {job: self._seen.get(job, now) for job in row[2]}
-        return Beat(alive=row[0] or worker != self.worker, reclaimed=row[1], suspects=row[2])
+        self._seen = {job: self._seen.get(job, now) for job in suspects}
+        return alive or worker != self.worker

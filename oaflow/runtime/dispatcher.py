@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from oaflow import __version__
 from oaflow.ledger import handover as ledger
-from oaflow.ledger.handover import Beat
 from oaflow.ledger.heart import Heart
 from oaflow.ledger.rows import Claimed, Completion, Successor
 from oaflow.ledger.wire import Refused, Wire
@@ -486,11 +485,11 @@ class Dispatcher:
         """
         self._claiming.missed()
 
-    def _told(self, beat: Beat) -> None:
+    def _told(self, alive: bool) -> None:
         """
-        In the heart's thread: what a beat learned.
+        In the heart's thread: whether this worker still has a row.
         """
-        if self._loop is not None and not beat.alive and not self._claiming.stopping:
+        if self._loop is not None and not alive and not self._claiming.stopping:
             worker = self.worker
             self._loop.call_soon_threadsafe(lambda: self._aside(self._start_over(worker)))
 
