@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, SkipValidation, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from oaflow.jobs.bindings import EntityWriter, Note, current
-from oaflow.jobs.errors import ForbiddenValueError, InvalidJobError, ReservedKeyError
+from oaflow.jobs.errors import ForbiddenValueError, InvalidJobError, ReservedKeyError, UnknownFieldError
 from oaflow.jobs.names import readable_name
 from oaflow.jobs.values import places_of_type, refuse_forbidden
 from oaflow.jobs.wire import RESERVED, as_bytes, cleaned
@@ -29,6 +29,8 @@ DEFAULT_PRIORITY = 50
 # How pydantic says what it cannot write as JSON.
 _UNKNOWN = re.compile(r"unknown type: <class '(.+)'>")
 
+_FOLLOW_UP = 'make it from the job that came in: job.model_copy(update={"payload": ...})'
+
 
 class Job(BaseModel):
     """
@@ -43,11 +45,25 @@ class Job(BaseModel):
     payload: dict[str, Any] = {}
 
     def __init__(self, **data: Any) -> None:
-        _validate(self, data)
+        # Queue and task come with the job that came in: who gives neither has made one from nothing.
+        _validate(self, data, help=None if "queue" in data or "task" in data else _FOLLOW_UP)
         refuse_forbidden(self._fields)
         for key in RESERVED:
             if key in self.context:
                 raise ReservedKeyError(key)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """
+        The job with other fields: the follow-up of this job for another payload.
+
+        Raises:
+            UnknownFieldError: a field that jobs do not have, such as `context`, which stands in the payload.
+        """
+        known = type(self).model_fields
+        for field in update or ():
+            if field not in known and self.model_config.get("extra") != "allow":
+                raise UnknownFieldError(type(self).__name__, field, tuple(known))
+        return super().model_copy(update=update, deep=deep)
 
     @property
     def _data(self) -> dict[str, Any]:
@@ -106,7 +122,8 @@ class Job(BaseModel):
             if unknown is None:
                 raise ForbiddenValueError("payload", str(error)) from error
             place = next(places_of_type(self._fields, unknown[1]), "payload")
-            raise ForbiddenValueError(place, f"a value of type {unknown[1]}") from error
+            help = "put text, numbers, lists and dicts into a job: it travels as JSON"
+            raise ForbiddenValueError(place, f"a value of type {unknown[1]}", help=help) from error
         # Again: what an object became may hold what is forbidden.
         refuse_forbidden(data)
         return cleaned(data)
@@ -364,12 +381,12 @@ def read_job(args: Mapping[str, Any], model: type[Job] | None = None) -> Job | D
     return job
 
 
-def _validate(job: Job, data: Mapping[str, Any]) -> None:
+def _validate(job: Job, data: Mapping[str, Any], *, help: str | None = None) -> None:
     try:
         # What BaseModel.__init__ does, open to a mapping: so that reading needs no second pass.
         job.__pydantic_validator__.validate_python(data, self_instance=job)
     except ValidationError as error:
-        raise InvalidJobError(type(job).__name__, tuple(_mistakes(error))) from None
+        raise InvalidJobError(type(job).__name__, tuple(_mistakes(error)), help=help) from None
 
 
 def _mistakes(error: ValidationError) -> Iterator[tuple[str, str]]:

@@ -10,9 +10,14 @@ What can be wrong with what a stage returned. None of it is repeated: a repetiti
     `- StageTimeoutError       an async stage took too long; this one may be repeated
 """
 
+from collections.abc import Mapping
+from inspect import isawaitable
 from typing import Any
 
+from pydantic import BaseModel
+
 from oaflow.errors import JobError, RouteError
+from oaflow.model import Out
 from oaflow.runtime.troubles import storable
 
 
@@ -23,10 +28,22 @@ class NotAJobError(RouteError):
 
     def __init__(self, stage: str, value: Any) -> None:
         self.stage, self.found = stage, type(value).__name__
-        super().__init__(
-            f"stage {stage!r} returned {self.found} {_short(value)}, which is no job",
-            help="a stage returns a job, Out(port, job), an iterable of these, or None",
-        )
+        help = "a stage returns a job, Out(port, job), an iterable of these, or None"
+        match value:
+            case Out(port=str() as port, job=sent):
+                said = f"Out({_short(port)}, ...) of a {type(sent).__name__}"
+                help = f"an Out has one job: [Out({port!r}, job) for job in jobs]"
+            case Out(port=port, job=sent):
+                said = f"Out({type(port).__name__}, {type(sent).__name__})"
+                help = "the port comes first: Out('default', job)"
+            case Mapping() | BaseModel():
+                said = f"{self.found} {_short(value)}"
+                help = 'what is to travel stands in the payload of a job: job.model_copy(update={"payload": ...})'
+            case _:
+                said = f"{self.found} {_short(value)}"
+                if isawaitable(value):
+                    help = "await it, in an `async def`"
+        super().__init__(f"stage {stage!r} returned {said}, which is no job", help=help)
 
 
 class TooManyJobsError(RouteError):

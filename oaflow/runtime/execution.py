@@ -13,6 +13,8 @@ from pathlib import Path
 from types import CoroutineType
 from typing import Any, cast
 
+from pydantic import BaseModel
+
 from oaflow.jobs import AnyJob, Bindings, Job, bind, is_job
 from oaflow.model import Out
 from oaflow.plan import BoundPlan
@@ -196,10 +198,10 @@ def emissions(stage: str, returned: Any) -> Iterable[tuple[str, AnyJob]]:
     Raises:
         NotAJobError: something else is in it; of an iterable, when it comes to it.
     """
-    # Routable first: a pydantic model is Iterable too, over its fields.
+    # Jobs first: a pydantic model is Iterable too, over its fields, and another one than a job is no job.
     if returned is None or is_job(returned) or isinstance(returned, Out):
         items: Iterable[Any] = (returned,)
-    elif isinstance(returned, str | bytes | Mapping) or not isinstance(returned, Iterable):
+    elif isinstance(returned, str | bytes | Mapping | BaseModel) or not isinstance(returned, Iterable):
         raise NotAJobError(stage, returned)
     else:
         items = cast("Iterable[Any]", returned)

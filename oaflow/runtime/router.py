@@ -35,7 +35,21 @@ class ForeignDatasetError(RouteError):
         run = f"dataset {wanted!r}" if wanted else "no dataset"
         super().__init__(
             f"stage {stage!r} returned {what}, but the run is about {run}",
-            help="job.with_entities(...) makes a follow-up for the same dataset",
+            help="job.model_copy(...) and job.with_entities(...) make follow-ups for the same dataset",
+        )
+
+
+class ContextError(RouteError):
+    """
+    A stage returned a job whose context is no mapping.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self.found = type(context).__name__
+        model = isinstance(context, BaseModel)
+        super().__init__(
+            f"payload.context of a returned job is {self.found}, and must be a dict",
+            help='"context": {**job.context, ' + ("**model.model_dump()}" if model else '"name": value}'),
         )
 
 
@@ -125,6 +139,7 @@ def route(plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[Emitted], 
         UnknownPortError: the plan does not wire the port.
         ForeignDatasetError: a job of another dataset, or of none.
         ReservedKeyError: a key of the context that only other programs write.
+        ContextError: the context of a job is no mapping.
         LockError: the lock of a job cannot be told.
     """
     here = stage_of(plan, stage)
@@ -371,6 +386,8 @@ def _stamped(
         mark["parent"] = parent
     payload = payload_of(job)
     carried = payload.get("context") or {}
+    if type(carried) is not dict and not isinstance(carried, Mapping):
+        raise ContextError(carried)
     if not _RESERVED.isdisjoint(carried):
         carried = _writable(carried, source)
     if target.external:

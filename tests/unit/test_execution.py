@@ -12,6 +12,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from oaflow.errors import Reject
 from oaflow.jobs import Bindings, DatasetJob
@@ -157,6 +158,50 @@ def test_anything_else_is_an_error_that_says_what_was_returned_and_is_not_repeat
     # No line of the author's is to blame: none of ours is shown.
     assert error["traceback"] == f"oaflow.runtime.complaints.NotAJobError: {error['message']}\n"
     assert failed.final
+
+
+class Person(BaseModel):
+    name: str = "anna"
+
+
+async def _fetched():
+    return None
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "help"),
+    [
+        ({"a": 1}, "dict {'a': 1}", 'job.model_copy(update={"payload": ...})'),
+        (Person(), "Person Person(name='anna')", 'job.model_copy(update={"payload": ...})'),
+        ([Person()], "Person Person(name='anna')", 'job.model_copy(update={"payload": ...})'),
+        (Out("more", [follow]), "Out('more', ...) of a list", "[Out('more', job) for job in jobs]"),
+        (Out(follow, "more"), "Out(function, str)", "Out('default', job)"),
+        ("hello", "str 'hello'", "a stage returns a job, Out(port, job), an iterable of these, or None"),
+    ],
+)
+def test_what_is_no_job_is_told_with_what_to_write_in_its_place(value, said, help):
+    error = error_of(attempt(lambda job: value)[0])
+
+    assert error["message"] == f"stage 'act' returned {said}, which is no job"
+    assert help in error["help"]
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+def test_a_coroutine_that_was_not_awaited_is_told_as_such():
+    error = error_of(attempt(lambda job: _fetched())[0])
+
+    assert error["help"] == "await it, in an `async def`"
+
+
+@pytest.mark.parametrize(
+    ("context", "found", "help"),
+    [(Person(), "Person", "**model.model_dump()"), ("anna", "str", '"name": value'), ([1], "list", '"name": value')],
+)
+def test_a_context_that_is_no_dict_is_told_with_what_to_write(context, found, help):
+    error = error_of(attempt(lambda job: job.model_copy(update={"payload": {"context": context}}))[0])
+
+    assert error["message"] == f"payload.context of a returned job is {found}, and must be a dict"
+    assert help in error["help"]
 
 
 def test_a_stage_that_yields_and_then_raises_hands_over_nothing():

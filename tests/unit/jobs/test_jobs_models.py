@@ -12,6 +12,7 @@ from followthemoney import model
 from pydantic import BaseModel
 
 from oaflow.jobs import AnyJob, DatasetJob, ForbiddenValueError, InvalidJobError, Job, ReservedKeyError, read_job
+from oaflow.jobs.errors import UnknownFieldError
 
 DOCUMENT = {"id": "doc-1", "schema": "Pages", "properties": {"fileName": ["x.pdf"], "contentHash": ["a" * 40]}}
 PERSON = {"id": "p-1", "schema": "Person", "properties": {"name": ["Ada"]}}
@@ -43,6 +44,52 @@ def test_a_missing_field_is_named(field):
 
     assert str(caught.value) == f"DatasetJob: field '{field}' is required"
     assert caught.value.fields == (field,)
+
+
+def test_a_job_that_is_made_from_nothing_is_told_to_be_made_from_the_one_that_came_in():
+    with pytest.raises(InvalidJobError) as caught:
+        Job(payload={"n": 1})
+
+    assert 'job.model_copy(update={"payload": ...})' in (caught.value.help or "")
+
+    with pytest.raises(InvalidJobError) as caught:
+        read_job({"payload": {}})
+
+    assert caught.value.help is None
+
+
+@pytest.mark.parametrize(
+    ("field", "help"),
+    [
+        ("context", '"context": {**job.context,'),
+        ("entities", "job.with_entities(entities)"),
+        ("n", "its fields are queue, task, payload, dataset, batch"),
+    ],
+)
+def test_a_copy_with_a_field_that_jobs_do_not_have_is_refused_as_it_would_be_lost(field, help):
+    with pytest.raises(UnknownFieldError) as caught:
+        job_with().model_copy(update={field: {"n": 1}})
+
+    assert str(caught.value) == f"DatasetJob has no field '{field}'"
+    assert help in caught.value.help
+
+
+def test_a_copy_takes_the_fields_of_a_subclass_and_what_a_subclass_allows():
+    class Page(DatasetJob):
+        number: int = 0
+
+    class Open(Job, extra="allow"):
+        pass
+
+    assert Page(dataset="d", queue="q", task="t").model_copy(update={"number": 2}).number == 2
+    assert Open(queue="q", task="t").model_copy(update={"n": 1}).n == 1
+
+
+def test_an_object_in_a_payload_is_told_as_what_does_not_travel():
+    with pytest.raises(ForbiddenValueError, match=r"payload\.context\.lock holds a value of type") as caught:
+        job_with(lock=object()).to_wire()
+
+    assert "it travels as JSON" in caught.value.help
 
 
 def test_every_wrong_field_is_named_at_once():
