@@ -21,7 +21,7 @@ from typing import Any
 from oaflow.compiler.checkers import annotations_of
 from oaflow.compiler.functions import InspectionError, Parameter, module_of
 from oaflow.compiler.lineages import returned, sent, taken
-from oaflow.compiler.outs import outs_of
+from oaflow.compiler.outs import is_mute, outs_of
 from oaflow.errors import OaflowError
 from oaflow.hints import hints_of, written
 from oaflow.model import STAGE_ATTRIBUTE, stage_options
@@ -186,6 +186,8 @@ def _function(found: Any) -> dict[str, Any] | InspectionError:
         "options": options.model_dump(mode="json", exclude_unset=True),
         "is_async": inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function),
         "is_generator": inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function),
+        # Of one that something else wraps, that may return another value.
+        "is_mute": found is function and is_mute(function),
         "parameters": [asdict(_parameter(parameter, hints)) for parameter in signature.parameters.values()],
         "returns": written(hints.get("return", signature.return_annotation)),
         "doc": (inspect.getdoc(function) or "").strip().partition("\n")[0] or None,

@@ -57,14 +57,15 @@ class Parameter:
 class Inspected:
     """
     What a function that was found says about itself. `parameters` are in order, the job first; `doc` is the docstring's
-    first line. `outs` are the ports that its source names, each with its place there. The job is one of
-    `taken_classes`, what it returns by itself one of `returned_classes`, and in an `Out` one of `sent_classes`; None:
-    its annotations do not say.
+    first line. `is_mute`: it can return no value. `outs` are the ports that its source names, each with its place
+    there. The job is one of `taken_classes`, what it returns by itself one of `returned_classes`, and in an `Out` one
+    of `sent_classes`; None: its annotations do not say.
     """
 
     options: StageOptions
     is_async: bool = False
     is_generator: bool = False
+    is_mute: bool = False
     parameters: tuple[Parameter, ...] = ()
     returns: str | None = None
     doc: str | None = None

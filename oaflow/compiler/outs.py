@@ -1,10 +1,14 @@
 """
-The ports that a function names where it makes an `Out`, as its source says. Runs nothing.
+What comes out of a function, as its source and its code say: the ports that it names where it makes an `Out`, and
+whether anything does. Runs nothing.
 """
 
 import ast
+import dis
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
+from itertools import pairwise
 from types import CodeType
 from typing import Any
 
@@ -29,6 +33,26 @@ def outs_of(function: Callable[..., Any]) -> tuple[tuple[str, Span], ...]:
     source = _source(code.co_filename)
     definition = next((node for node in ast.walk(source.tree) if _is_of(node, code)), None)
     return tuple(_outs(source, definition, called)) if definition is not None else ()
+
+
+def is_mute(function: Callable[..., Any]) -> bool:
+    """
+    Whether a function does something, and can neither return a value nor yield one. Its code tells: its source is not
+    read. One that is not written yet, or always raises, is not meant.
+    """
+    code = getattr(function, "__code__", None)
+    if code is None or not code.co_names or code.co_flags & (CO_GENERATOR | CO_ASYNC_GENERATOR):
+        return False
+    steps = dis.get_instructions(code)
+    ends = [(before, end) for before, end in pairwise(steps) if end.opname in ("RETURN_VALUE", "RETURN_CONST")]
+    return bool(ends) and all(_is_none(before, end) for before, end in ends)
+
+
+def _is_none(before: dis.Instruction, end: dis.Instruction) -> bool:
+    if end.opname == "RETURN_CONST":
+        return end.argval is None
+    # Where it is jumped to, something else may be returned than what was loaded last.
+    return before.opname == "LOAD_CONST" and before.argval is None and not end.is_jump_target
 
 
 @lru_cache(maxsize=64)

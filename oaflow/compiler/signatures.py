@@ -176,7 +176,12 @@ def _returns(name: str, stage: Stage, found: Inspected, spans: Spans) -> Iterato
     if stage.next and found.returns == "None":
         message = f"{stage.task!r} is annotated to return nothing, and stage {name!r} hands on to {stage.next[0].to!r}"
         help = "annotate what it returns, as `-> DatasetJob`; or take `next` out"
-        yield Diagnostic(rules.RETURNS_NOTHING, message, spans.key("stages", name, "next"), help)
+    elif stage.next and found.is_mute:
+        message = f"{stage.task!r} returns nothing, and stage {name!r} hands on to {stage.next[0].to!r}"
+        help = "return a job at its end, or yield it; or take `next` out"
+    else:
+        return
+    yield Diagnostic(rules.RETURNS_NOTHING, message, spans.key("stages", name, "next"), help)
 
 
 def _ports(name: str, stage: Stage, found: Inspected, spans: Spans) -> Iterator[Diagnostic]:

@@ -665,10 +665,11 @@ OTHER_JOB = rule(
 RETURNS_NOTHING = rule(
     "OAF421",
     "returns-nothing",
-    "a function says that it returns nothing, and its stage has a `next`",
+    "a function returns nothing, and its stage has a `next`",
     """
-    `-> None` says that no job comes out, so the stages after this one would never have anything to do. Either the
-    annotation is wrong, or the stage is the end of the line.
+    `-> None` says that no job comes out, and so does code without a `return` of a value and without a `yield`. The
+    stages after this one would never have anything to do. Either the annotation is wrong, or the `return` was
+    forgotten, or the stage is the end of the line.
     """,
     beside(
         """
