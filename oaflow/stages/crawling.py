@@ -21,6 +21,7 @@ from oaflow.settings import Settings
 from oaflow.stages.filetypes import clean_type, named_type
 from oaflow.stages.listing import Entry, Group, Logbook, Seen, forget, walk
 from oaflow.stages.naming import document_id
+from oaflow.stages.skipping import skipping
 from oaflow.stages.texts import cleaned
 
 if TYPE_CHECKING:
@@ -33,19 +34,20 @@ _DAY = 86_400
 
 
 @stage(emit="stream", emits=["Document"])
-def crawl(job: DatasetJob, *, source: list[str]) -> Iterator[DatasetJob]:
+def crawl(job: DatasetJob, *, source: list[str], skip: list[str] | None = None) -> Iterator[DatasetJob]:
     """
     Find the files of some folders, keep their bytes, and send each on.
 
     Args:
         source: files and folders; links are not followed.
+        skip: names of files and folders within them that are left out, such as `*.tmp`; default: `LITTER`.
     """
     settings = Settings()
     missing = [place for place in source if not os.path.lexists(place)]
     if missing:
         raise Reject(f"there is no {missing[0]!r}", help="give the path of a file or folder on this machine")
     with _logbook(job, source, settings) as book, _past(job) as past:
-        book.write(walk(source, settings.home))
+        book.write(walk(source, settings.home, skipping(skip)))
         folders, memory = _Folders(job), _Memory(job, past)
         for group in book.groups(_look, memory.judge):
             above = [folders.above(entry) for entry, _ in group]

@@ -14,6 +14,7 @@ from oaflow.stages.filetypes import ENCRYPTED_OFFICE, clean_type, file_type, nam
 from oaflow.stages.limits import Limits, limits
 from oaflow.stages.naming import member_id, page_id
 from oaflow.stages.reading import read_file, schema_of
+from oaflow.stages.skipping import Skip, skipping
 from oaflow.stages.texts import cleaned
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _CHILDREN_JOBS = 9_000
 
 
 @stage(queue="ingest", ports=("default", "children"), accepts=["Document"])
-def extract(job: DatasetJob, *, ocr: bool = True) -> Iterator[DatasetJob | Out]:
+def extract(job: DatasetJob, *, ocr: bool = True, skip: list[str] | None = None) -> Iterator[DatasetJob | Out]:
     """
     Read the text of a file, and unpack what it contains.
 
@@ -32,6 +33,7 @@ def extract(job: DatasetJob, *, ocr: bool = True) -> Iterator[DatasetJob | Out]:
 
     Args:
         ocr: whether to read text in images, and in PDF pages without text.
+        skip: names of files and folders within archives and mails that are left out; default: `LITTER`.
     """
     for entity in job.get_entities():
         if entity.get("contentHash", quiet=True):
@@ -40,7 +42,7 @@ def extract(job: DatasetJob, *, ocr: bool = True) -> Iterator[DatasetJob | Out]:
         yield job.with_entities([entity])
     for reference in job.get_file_references():
         with desk(limits(), current().temp, depth=depth_of(job), ocr=ocr) as place:
-            yield from _extract(job, reference, place)
+            yield from _extract(job, reference, place, skipping(skip))
 
 
 def depth_of(job: DatasetJob) -> int:
@@ -54,7 +56,7 @@ def depth_of(job: DatasetJob) -> int:
     return depth if isinstance(depth, int) else 0
 
 
-def _extract(job: DatasetJob, reference: EntityFileReference, place: Desk) -> Iterator[DatasetJob | Out]:
+def _extract(job: DatasetJob, reference: EntityFileReference, place: Desk, skip: Skip) -> Iterator[DatasetJob | Out]:
     entity: EntityProxy = reference.entity
     assert entity.id is not None  # checked where the job was built
     name = entity.first("fileName", quiet=True) or entity.id
@@ -69,7 +71,7 @@ def _extract(job: DatasetJob, reference: EntityFileReference, place: Desk) -> It
             known = mime if path.stat().st_size and mime != ENCRYPTED_OFFICE else named_type(name) or mime
             content = Content(schema_of(known), error=error.reason)
         document = _document(entity, content, mime)
-        children = _children(job, document, name, content, place)
+        children = _children(job, document, name, content, place, skip)
     if content.error is not None:
         job.unreadable(entity.id, name, content.error)
     pages = _finish(document, content, place.limits)
@@ -163,7 +165,9 @@ class _Children:
         self.folders: list[EntityProxy] = []
 
 
-def _children(job: DatasetJob, document: "EntityProxy", name: str, content: Content, place: Desk) -> _Children:
+def _children(
+    job: DatasetJob, document: "EntityProxy", name: str, content: Content, place: Desk, skip: Skip
+) -> _Children:
     children = _Children()
     if content.members is None:
         return children
@@ -173,6 +177,7 @@ def _children(job: DatasetJob, document: "EntityProxy", name: str, content: Cont
             if place.depth >= place.limits.depth:
                 content.error = f"nested deeper than {place.limits.depth} containers: not unpacked (OAFLOW_DEPTH)"
                 break
+            member.skipped = member.skipped or next(filter(None, map(skip, member.name.split("/"))), None)
             _take(job, family, member, name, children)
     except Unreadable as error:
         content.error = error.reason

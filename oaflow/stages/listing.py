@@ -37,7 +37,9 @@ class Entry:
     reason: str | None = None
 
 
-def walk(sources: Iterable[str], home: Path | None = None) -> Iterator[Entry]:
+def walk(
+    sources: Iterable[str], home: Path | None = None, skip: Callable[[str], str | None] = lambda _: None
+) -> Iterator[Entry]:
     """
     All entries of some files and folders: sorted by the bytes of their names, folders before what is in them.
 
@@ -46,6 +48,7 @@ def walk(sources: Iterable[str], home: Path | None = None) -> Iterator[Entry]:
     Args:
         sources: files and folders.
         home: oaflow's own folder, which is left out where it lies in a source.
+        skip: why a name within a source is left out, or None. A folder of that name is left out with all that is in it.
     """
     seen: set[bytes] = set()
     own = None if home is None else os.fsencode(os.path.realpath(home))
@@ -55,10 +58,10 @@ def walk(sources: Iterable[str], home: Path | None = None) -> Iterator[Entry]:
         if any(path == other or path.startswith(other.rstrip(b"/") + b"/") for other in seen):
             continue
         seen.add(path)
-        yield from _walk(path, own)
+        yield from _walk(path, own, skip)
 
 
-def _walk(source: bytes, own: bytes | None) -> Iterator[Entry]:
+def _walk(source: bytes, own: bytes | None, skip: Callable[[str], str | None]) -> Iterator[Entry]:
     root = len(os.path.dirname(source).rstrip(b"/")) + 1
     # A list, not recursion: folders can be nested deeper than Python's stack.
     waiting = [source]
@@ -66,6 +69,10 @@ def _walk(source: bytes, own: bytes | None) -> Iterator[Entry]:
         path = waiting.pop()
         if path == own:
             yield Entry("skipped", path, root, "oaflow's own data (OAFLOW_HOME)")
+            continue
+        # What was named itself is meant.
+        if path != source and (reason := skip(os.fsdecode(os.path.basename(path)))) is not None:
+            yield Entry("skipped", path, root, reason)
             continue
         entry = _look(path, root)
         if entry.kind != "folder":

@@ -222,3 +222,50 @@ def test_a_deep_folder_keeps_the_whole_way_up(bindings, job, source):
     (place / "a").write_text("x")
 
     assert len(crawled(job, source)[0]["properties"]["ancestors"]) == 201
+
+
+LITTER = [
+    ".DS_Store",
+    "._a.docx",
+    "thumbs.DB",
+    "Desktop.ini",
+    "~$letter.docx",
+    ".~lock.letter.odt#",
+    "__MACOSX/._b.pdf",
+]
+
+
+def test_what_programs_write_beside_documents_for_themselves_is_skipped_by_its_name(bindings, job, source):
+    for name in ("a.DS_Store", "~letter.docx", ".hidden", *LITTER):
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text("x")
+
+    assert names(crawled(job, source)) == [".hidden", "a.DS_Store", "~letter.docx"]
+    found = skipped(bindings)
+    assert sorted(found) == sorted(f"source/{name.partition('/')[0]}" for name in LITTER)
+    assert found["source/thumbs.DB"] == "left out by its name (Thumbs.db)"
+
+
+def test_other_names_can_be_left_out_in_place_of_these_or_none(bindings, job, source):
+    for name in (".DS_Store", "a.txt", "b.TMP", "old/c.txt"):
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text("x")
+
+    def left(skip):
+        return names(
+            each.entities[0] for each in crawl(job.model_copy(update={"batch": None}), source=places, skip=skip)
+        )
+
+    places = [str(source)]
+    assert left(["*.tmp", "old"]) == [".DS_Store", "a.txt"]
+    assert skipped(bindings) == {
+        "source/b.TMP": "left out by its name (*.tmp)",
+        "source/old": "left out by its name (old)",
+    }
+    assert left([]) == left([""]) == [".DS_Store", "a.txt", "b.TMP", "c.txt"]
+
+
+def test_a_file_that_was_named_itself_is_taken_whatever_its_name(bindings, job, source):
+    (source / ".DS_Store").write_text("x")
+
+    assert names(crawled(job, source / ".DS_Store")) == [".DS_Store"]

@@ -347,3 +347,29 @@ for name, mime in (("invoice_0119_scan.pdf", "application/pdf"), ("bank_letter_s
 
     assert all(int(line) < 30 * 1024**2 for line in kept.split()), kept
     assert len(kept.split()) == 2
+
+
+def test_what_lies_in_an_archive_for_a_program_only_is_skipped_by_its_name(bindings, job, source):
+    with zipfile.ZipFile(source / "a.zip", "w") as archive:
+        for name in ("in/letter.txt", "__MACOSX/in/._letter.txt", "in/.DS_Store", "in/__MACOSX.txt"):
+            archive.writestr(name, "x")
+
+    _, children = extracted(job, source / "a.zip")
+
+    assert [each.entities[0]["properties"]["fileName"] for each in children] == [["letter.txt"], ["__MACOSX.txt"]]
+    assert {note.name: note.reason for note in bindings.notes if note.kind == "skipped"} == {
+        "a.zip/__MACOSX/in/._letter.txt": "left out by its name (__MACOSX)",
+        "a.zip/in/.DS_Store": "left out by its name (.DS_Store)",
+    }
+    assert not unreadable(bindings)
+
+
+def test_the_names_that_are_left_out_of_an_archive_can_be_others(bindings, job, source):
+    with zipfile.ZipFile(source / "a.zip", "w") as archive:
+        for name in ("letter.txt", ".DS_Store"):
+            archive.writestr(name, "x")
+    (found,) = list(crawl(job.model_copy(update={"batch": None}), source=[str(source / "a.zip")]))
+
+    children = [each.job for each in extract(found, skip=["*.txt"]) if isinstance(each, Out)]
+
+    assert [each.entities[0]["properties"]["fileName"] for each in children] == [[".DS_Store"]]

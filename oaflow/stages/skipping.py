@@ -1,0 +1,37 @@
+"""
+What is left out by its name: what file managers and office programs write beside documents, for themselves.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from fnmatch import translate
+
+# Of macOS, of Windows, and the locks of documents that are open. They are no documents, and each would count as one
+# that cannot be read.
+LITTER = (".DS_Store", "._*", "__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "~$*", ".~lock.*#")
+
+# Answers why something of that name is left out, or None.
+Skip = Callable[[str], str | None]
+
+
+def skipping(patterns: Iterable[str] | None) -> Skip:
+    """
+    Which names are left out.
+
+    Args:
+        patterns: of names, as a shell has them, in any case; None: `LITTER`.
+    """
+    each = [
+        (pattern, re.compile(translate(pattern), re.IGNORECASE))
+        for pattern in (LITTER if patterns is None else patterns)
+    ]
+    whole = re.compile("|".join(compiled.pattern for _, compiled in each) or r"(?!)", re.IGNORECASE)
+
+    def skip(name: str) -> str | None:
+        # Most names match none: one look is enough to see it.
+        if whole.match(name) is None:
+            return None
+        pattern = next(pattern for pattern, compiled in each if compiled.match(name))
+        return f"left out by its name ({pattern})"
+
+    return skip
