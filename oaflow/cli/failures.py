@@ -9,7 +9,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from oaflow.cli.output import clean, escape, remark, say_hanging, screen, shortened
+from oaflow.cli.output import clean, escape, remark, say_hanging, screen, shortened, typable
 from oaflow.cli.summary import cluster_line
 from oaflow.ledger.failures import Cluster, Failure
 from oaflow.ledger.runs import Run
@@ -36,7 +36,7 @@ def print_clusters(run: Run, jobs: Iterable[Failure], clusters: Sequence[Cluster
         if run.state != "cancelled" and cluster.again and len(clusters) > 1:
             stage = f" --stage {cluster.stage}" if stages[cluster.fingerprint] > 1 else ""
             line = Text.assemble(
-                ("again:", "cyan"), f" oaflow retry {run.id} --cause {clean(cluster.fingerprint)}{stage}"
+                ("again: ", "cyan"), typable(f"oaflow retry {run.id} --cause {clean(cluster.fingerprint)}{stage}")
             )
             say_hanging(line, 2, 6)
     if run.state != "cancelled" and any(cluster.again for cluster in clusters):

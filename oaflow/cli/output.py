@@ -33,6 +33,8 @@ _format: str | None = None
 # How bad a remark is, by the colour that people see it in.
 _LEVELS: "dict[str, Level]" = {"yellow": "warning", "red": "error"}
 
+_COMMAND = re.compile(rf"(: +){_NAME}(?= [a-z])")
+
 _OPENING = re.compile(r"(\\*)(\[|\Z)")
 
 
@@ -149,8 +151,10 @@ def say_json(value: object) -> None:
 
 def remark(text: str, style: str | None = None) -> None:
     """
-    Prints a plain line to stderr. It is not markup; text from data in it has been cleaned.
+    Prints a plain line to stderr. It is not markup; text from data in it has been cleaned. A command behind a colon is
+    one to be typed.
     """
+    text = _COMMAND.sub(lambda found: found[1] + _program(), text)
     if (lines := _json_lines()) is not None:
         lines.write(_LEVELS.get(style or "", "info"), "oaflow", text)
         return
@@ -185,7 +189,7 @@ def complain(error: OaflowError) -> None:
     Prints an error as one sentence, and the next thing to type.
     """
     if (lines := _json_lines()) is not None:
-        lines.write("error", "oaflow", str(error), help=error.help)
+        lines.write("error", "oaflow", str(error), help=error.help and typable(error.help))
         return
     console = remarks()
     console.print(f"[bold red]error:[/] {_several(str(error))}")

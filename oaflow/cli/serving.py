@@ -158,7 +158,7 @@ def doctor(json: Json = False) -> int:
     """
     from rich.table import Table
 
-    from oaflow.cli.output import escape, say_json, screen
+    from oaflow.cli.output import escape, say_json, screen, typable
     from oaflow.operations.checkup import examine
 
     marks = {"fine": "[green]✓[/]", "note": "[yellow]![/]", "problem": "[red]✗[/]"}
@@ -171,7 +171,7 @@ def doctor(json: Json = False) -> int:
             continue
         rows = [(f"{marks[finding.level]} [bold]{escape(finding.what):<14}[/]", escape(finding.text))]
         if finding.level != "fine" and finding.help:
-            rows.append((" " * 16, f"[cyan]help:[/] {escape(finding.help)}"))
+            rows.append((" " * 16, f"[cyan]help:[/] {escape(typable(finding.help))}"))
         for head, text in rows:
             if not console.is_terminal:  # one line, whatever its length
                 console.print(f"{head} {text}")

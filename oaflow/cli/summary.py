@@ -212,7 +212,8 @@ def _print_vanished(status: RunStatus, account: Account) -> None:
         say_hanging(Text(shortened(document.name, _LONGEST_NAME)), 2, 6)
     rest = account.receipt.counts["vanished"] - min(len(account.vanished), _NAMED)
     if rest > 0:
-        console.print(f"  [dim]and {rest:,} more: oaflow receipt {account.receipt.run} --list vanished[/]")
+        every = typable(f"oaflow receipt {account.receipt.run} --list vanished")
+        console.print(f"  [dim]and {rest:,} more: {escape(every)}[/]")
 
 
 def _print_unreadable(account: Account) -> None:
@@ -227,7 +228,8 @@ def _print_unreadable(account: Account) -> None:
         say_hanging(line, 2, 6)
     rest = account.receipt.unreadable - min(len(account.unreadable), _NAMED)
     if rest > 0:
-        console.print(f"  [dim]and {rest:,} more: oaflow receipt {account.receipt.run} --list unreadable[/]")
+        every = typable(f"oaflow receipt {account.receipt.run} --list unreadable")
+        console.print(f"  [dim]and {rest:,} more: {escape(every)}[/]")
 
 
 def _print_clusters(clusters: list[Cluster]) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from oaflow.cli import output
-from oaflow.cli.output import clean, count, escape, hanging, pairs, shortened, table, typable
+from oaflow.cli.output import clean, count, escape, hanging, pairs, remark, shortened, table, typable
 from oaflow.quantities import duration
 
 names = st.text(st.characters(exclude_categories=()), max_size=40)
@@ -99,7 +99,12 @@ def test_numbers_agree_with_their_nouns():
     ],
 )
 def test_what_is_to_be_typed_names_the_program_as_it_was_called_where_its_name_alone_is_not_found(
-    called: str, there: bool, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    called: str,
+    there: bool,
+    shown: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     if there:
         (tmp_path / "oaflow").touch(mode=0o755)
@@ -109,4 +114,11 @@ def test_what_is_to_be_typed_names_the_program_as_it_was_called_where_its_name_a
 
     assert typable("oaflow search WORDS") == shown
     assert typable("less oaflow.log") == "less oaflow.log"
+    program = shown.removesuffix(" search WORDS")
+    remark("send them again: oaflow retry ingest-abc234")
+    remark("help:  oaflow receipt --list open, of the dataset oaflow: oaflow")
+    assert capsys.readouterr().err == (
+        f"send them again: {program} retry ingest-abc234\n"
+        f"help:  {program} receipt --list open, of the dataset oaflow: oaflow\n"
+    )
     output._program.cache_clear()  # pyright: ignore[reportPrivateUsage]
