@@ -277,7 +277,9 @@ def logs(
         typer.Option("--document", metavar="DOCUMENT", help="Only lines about this document: its id, or its name."),
     ] = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines; 0: all.")] = 50,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing lines as they come.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Keep printing lines as they come, until Ctrl-C.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """
