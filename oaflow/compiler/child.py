@@ -10,6 +10,7 @@ import inspect
 import json
 import os
 import pkgutil
+import shlex
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
@@ -79,8 +80,11 @@ def look(name: str) -> dict[str, Any] | InspectionError:
             if inspect.isclass(_there(error.name)):
                 detail = f"{error.name!r} is a class, and workers look for functions in modules"
                 return InspectionError("no-module", detail, help="move the function to the top of its module")
-            return InspectionError("no-module", f"no module is named {error.name!r}", _modules_beside(error.name))
-        return InspectionError("import-failed", _raised(error))
+            beside, help = _modules_beside(error.name), _elsewhere(name, error.name)
+            return InspectionError("no-module", f"no module is named {error.name!r}", beside, help)
+        return InspectionError("import-failed", _raised(error), help=_to_install(module_name, error.name))
+    except ImportError as error:
+        return InspectionError("import-failed", _raised(error), help=_without_dots(error, module_name))
     except OaflowError as error:  # the author's declaration is wrong, and says what to write
         return InspectionError("import-failed", _raised(error), help=error.help or "")
     except (Exception, SystemExit, KeyboardInterrupt) as error:
@@ -110,6 +114,37 @@ def _there(name: str) -> Any:
     """
     module, _, attribute = name.rpartition(".")
     return getattr(sys.modules.get(module), attribute, None)
+
+
+def _elsewhere(task: str, module: str) -> str:
+    """
+    What to do about a module that is there, but not where it is looked for: its file was named, or it lies in `src`.
+    """
+    plain, dot, rest = task.partition(".py.")
+    if dot:
+        return f"write {f'{plain}.{rest}'!r}"
+    top = module.partition(".")[0]
+    for folder in dict.fromkeys(each for path in sys.path for each in (Path(path), Path(path).parent)):
+        if (folder / "src" / top).is_dir() or (folder / "src" / f"{top}.py").is_file():
+            place, project = (shlex.quote(_short(str(one))) for one in (folder / "src", folder))
+            return f"it lies in {place}: export PYTHONPATH={place}, or pip install -e {project}"
+    return ""
+
+
+def _to_install(module: str, absent: str | None) -> str:
+    """
+    What to do about a module that the author's module imports, and that is not there.
+    """
+    if not absent:
+        return ""
+    python = shlex.quote(_short(sys.executable))
+    return f"put {absent!r} beside {module!r}, or install what has it where oaflow is: {python} -m pip install ..."
+
+
+def _without_dots(error: ImportError, module: str) -> str:
+    if "no known parent package" not in str(error):
+        return ""
+    return f"take out the dot behind `from`: {module!r} is in no package"
 
 
 def _hidden(name: str, module: ModuleType) -> str:

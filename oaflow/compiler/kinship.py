@@ -12,6 +12,9 @@ from oaflow.model import Pipeline
 # The class that every job is derived from, as a lineage names it.
 _JOB = "oaflow.jobs.models:Job"
 
+# What that is derived from itself.
+_ABOVE = ("pydantic.main:BaseModel",)
+
 
 def check_kinship(
     pipeline: Pipeline, inspected: Mapping[str, Inspected | InspectionError], spans: Spans
@@ -40,8 +43,17 @@ def check_kinship(
             comes.append((stage.on_error, before.taken_classes, ("on_error",), f"{stage.task!r} takes"))
         for to, given, place, says in comes:
             after = functions.get(to)
-            if given and after is not None and after.taken_classes and not related(given, after.taken_classes):
-                yield _told(to, given, after.taken_classes, says, spans, ("stages", name, *place))
+            taken = after and after.taken_classes
+            # A function that takes no job at all is told at its own stage.
+            if given and taken and may_be_jobs(taken) and not related(given, taken):
+                yield _told(to, given, taken, says, spans, ("stages", name, *place))
+
+
+def may_be_jobs(classes: tuple[Lineage, ...]) -> bool:
+    """
+    Whether something of one of these classes may be a job.
+    """
+    return any(_JOB in one or one[0] in _ABOVE for one in classes)
 
 
 def related(given: tuple[Lineage, ...], taken: tuple[Lineage, ...]) -> bool:

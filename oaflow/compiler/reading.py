@@ -412,7 +412,7 @@ def _suggested(value: str, pattern: re.Pattern[str]) -> str | None:
     if pattern is NAME and all(NAME.fullmatch(part.strip()) for part in value.split(",")) and "," in value:
         return f"several are a list: [{value}]"
     if pattern is TASK:
-        dotted = value.replace(":", ".").replace("/", ".").removesuffix(".py")
+        dotted = re.sub(r"\.py(?=[:.]|$)", "", value).replace(":", ".").replace("/", ".")
         return f"write {dotted!r}" if dotted != value and TASK.fullmatch(dotted) else None
     plain = unicodedata.normalize("NFKD", value.lower()).encode("ascii", "ignore").decode()
     mended = re.sub(r"[^a-z0-9_]+", "_" if pattern is PARAM else "-", plain).strip("-_")

@@ -2,10 +2,12 @@
 Phase 4: what a pipeline asks of its functions, compared with what they say about themselves. Pure: others looked.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 
 from oaflow.compiler.annotations import accepted, shape_of
 from oaflow.compiler.functions import Inspected, InspectionError, Parameter
+from oaflow.compiler.kinship import may_be_jobs
 from oaflow.compiler.rules import functions as rules
 from oaflow.diagnostics import NO_SPANS, Diagnostic, Spans
 from oaflow.model import Pipeline, Stage, StageOptions
@@ -64,7 +66,8 @@ def unusable(name: str, stage: Stage, error: InspectionError, spans: Spans) -> D
             help = (
                 close
                 or error.help
-                or "install it, or run oaflow in the folder that it stands in; `external: true` if it is a service's"
+                or "install it where oaflow is, or run oaflow in the folder that it stands in;"
+                " `external: true` if it is a service's"
             )
         case "import-failed":
             rule, message = rules.IMPORT_FAILED, f"module {module!r} cannot be imported: {error.detail}"
@@ -99,6 +102,10 @@ def _signature(pipeline: Pipeline, name: str, stage: Stage, found: Inspected, sp
         help = "def function(job: DatasetJob, *, option: str = 'value')"
         yield Diagnostic(rules.BAD_SIGNATURE, message, spans.value("stages", name, "task"), help)
         return
+    if (other := _other_than_a_job(found)) is not None:
+        message = f"{stage.task!r} cannot be a stage: its {job!r} is annotated `{other}`, and it is given a job"
+        help = f"from oaflow import DatasetJob, and `{job}: DatasetJob`; what it carries is in {job}.payload"
+        yield Diagnostic(rules.BAD_SIGNATURE, message, spans.value("stages", name, "task"), help)
     any_option = any(parameter.kind == "**" for parameter in found.parameters)
     # What stands there misspelled is not told a second time as missing.
     meant: set[str | None] = set()
@@ -137,6 +144,14 @@ def _taken(parameters: tuple[Parameter, ...]) -> tuple[str | None, dict[str, Par
             )
     # What takes all positions takes no name.
     return None if first.kind == "*" else first.name, options, None
+
+
+def _other_than_a_job(found: Inspected) -> str | None:
+    """
+    The class that the first parameter is annotated with, where no job can be one.
+    """
+    taken = found.taken_classes
+    return None if not taken or may_be_jobs(taken) else re.split(r"[:.]", taken[0][0])[-1]
 
 
 def _missing(pipeline: Pipeline, name: str, stage: Stage, option: str, spans: Spans) -> Iterator[Diagnostic]:

@@ -160,7 +160,45 @@ def test_the_names_that_are_there_are_known_decorated_functions_first(modules):
 def test_an_import_that_raises_is_told_in_one_line_with_its_place(modules, source, detail):
     modules(bad=source)
 
-    assert inspect("bad.f")["bad.f"] == InspectionError("import-failed", detail)
+    found = inspect("bad.f")["bad.f"]
+
+    assert (found.problem, found.detail) == ("import-failed", detail)
+
+
+def test_a_module_that_the_authors_module_misses_is_told_with_where_to_install_it(modules):
+    modules(bad="import nowhere_to_be_found")
+
+    help = inspect("bad.f")["bad.f"].help
+
+    assert help.startswith("put 'nowhere_to_be_found' beside 'bad', or install what has it where oaflow is: ")
+    assert help.endswith("python -m pip install ...")
+
+
+def test_a_relative_import_of_a_module_in_no_package_is_told_to_be_without_its_dot(modules):
+    modules(bad="from .helpers import one")
+
+    assert inspect("bad.f")["bad.f"].help == "take out the dot behind `from`: 'bad' is in no package"
+
+
+def test_a_file_that_was_named_in_place_of_a_module_is_told_by_the_modules_name(modules):
+    modules(good=GOOD)
+
+    assert inspect("good.py.extract")["good.py.extract"].help == "write 'good.extract'"
+
+
+@pytest.mark.parametrize("place", ["mine.py", "mine/__init__.py"])
+def test_what_lies_in_a_folder_src_is_told_with_what_to_type(modules, place):
+    file = modules() / "src" / place
+    file.parent.mkdir(parents=True)
+    file.write_text(GOOD)
+
+    assert inspect("mine.extract")["mine.extract"].help == (
+        "it lies in src: export PYTHONPATH=src, or pip install -e ."
+    )
+    # Also from a pipeline in a folder of its own.
+    (Path.cwd() / "pipelines").mkdir()
+    folders = import_folders(Path("pipelines/mine.yml"))
+    assert "it lies in src:" in inspect("mine.inner.f", folders=folders)["mine.inner.f"].help
 
 
 def test_a_wrong_declaration_says_what_to_write_and_not_to_import_it_again(modules):

@@ -264,7 +264,8 @@ BAD_SIGNATURE = rule(
     "bad-signature",
     "the function of a stage does not take a job",
     """
-    A stage function takes the job as its first argument, and its options as keyword arguments.
+    A stage function takes the job as its first argument, and its options as keyword arguments. The annotation of the
+    first argument is a class of job, not of what a job carries: that is in `job.payload`.
     """,
     beside(
         """
