@@ -92,15 +92,21 @@ class RouteError(OaflowError):
 
 class UnknownPortError(RouteError):
     """
-    A stage emitted on a port that its plan does not wire.
+    A stage emitted on a port that its plan does not wire; or a service handed over to a queue that is none of them.
     """
 
-    def __init__(self, stage: str, port: str, wired: tuple[str, ...]) -> None:
+    def __init__(self, stage: str, port: str, wired: tuple[str, ...], *, external: bool = False) -> None:
         self.stage, self.port, self.wired = stage, port, wired
-        super().__init__(
-            f"stage {stage!r} emitted on port {port!r}, but the plan wires: {', '.join(wired) or 'none'}",
-            help=f"give port {port!r} a stage, under 'next' of {stage!r}; a function declares it: @stage(ports=...)",
-        )
+        ports = ", ".join(wired) or "none"
+        if external:
+            message = (
+                f"the service of stage {stage!r} handed over a job for queue {port!r}, but the plan wires: {ports}"
+            )
+            help = f"give {port!r}, or 'default' for all queues, a stage under 'next' of {stage!r}"
+        else:
+            message = f"stage {stage!r} emitted on port {port!r}, but the plan wires: {ports}"
+            help = f"give port {port!r} a stage, under 'next' of {stage!r}; a function declares it: @stage(ports=...)"
+        super().__init__(message, help=help)
 
 
 class UnknownStageError(RouteError):

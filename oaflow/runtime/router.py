@@ -244,7 +244,7 @@ def edges_of(stage: BoundStage, port: str) -> tuple[PlannedEdge, ...]:
     """
     edges = stage.edges_by_port.get(port, ())
     if not edges and not stage.end and port not in stage.ports:
-        raise UnknownPortError(stage.name, port, stage.ports)
+        raise UnknownPortError(stage.name, port, stage.ports, external=stage.external)
     return edges
 
 

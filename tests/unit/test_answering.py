@@ -91,7 +91,9 @@ def test_a_queue_that_is_no_port_goes_by_default_and_is_a_failure_where_that_is_
 
     assert (ended.outcome, ended.final) == ("failed", True)
     message = orjson.loads(ended.detail)["error"]["message"]
-    assert message == "stage 'translate' emitted on port 'geocode', but the plan wires: index"
+    assert (
+        message == "the service of stage 'translate' handed over a job for queue 'geocode', but the plan wires: index"
+    )
 
 
 @pytest.mark.parametrize(
