@@ -101,7 +101,7 @@ def rehearse(
         raised: told of what the stage function raised, while the job's files are there, and what it reaches is bound.
 
     Raises:
-        UsageError: it is not among the failures, or was never a job.
+        UsageError: it is not among the failures, was never a job, or is that of a service.
         TaskError: the function is not there.
     """
     with ExitStack() as stack:
@@ -110,6 +110,11 @@ def rehearse(
             failed, args = _wanted(made, job)
             run = wanted_run(made, failed.run)
             bound = bound_plan(made, run)
+        if bound.stages[failed.stage].external:
+            raise UsageError(
+                f"stage {failed.stage!r} lives in another service, whose code is not run here",
+                help=f"oaflow retry {run.id} --stage {failed.stage}   (asks the service again)",
+            )
         folder = stack.enter_context(_folder())
         stack.enter_context(_importing(folders_from_here(run)))
         real = stack.enter_context(store_of(settings, lambda: opened.address.uri))

@@ -1,6 +1,6 @@
 """
-A service of others: a plain app of procrastinate, which knows nothing of oaflow. Its one task hands over to `index`
-what it got, with all of its context, as the services of OpenAleph do.
+A service of others: a plain app of procrastinate, which knows nothing of oaflow. One task hands over to `index`
+what it got, with all of its context, as the services of OpenAleph do; the other gives every job up.
 """
 
 import os
@@ -18,3 +18,11 @@ async def translate(**job: Any) -> None:
     time.sleep(job["payload"]["context"].get("seconds", 0))
     follow = {**job, "queue": "index", "task": "service.index"}
     await app.configure_task("service.index", queue="index").defer_async(**follow)
+
+
+@app.task(name="service.unable", queue="translate")
+async def unable(**job: Any) -> None:
+    """
+    Gives every job up.
+    """
+    raise RuntimeError("cannot be done")

@@ -2,6 +2,7 @@
 A stage in a service of others, which is late.
 """
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -71,3 +72,25 @@ def test_a_run_waits_for_a_service_says_so_and_goes_on_when_it_comes(
     assert (found["state"], found["stages"]["end"]["done"]) == ("finished", 3)
     receipt = cli("receipt")
     assert receipt.code == 0
+
+
+def test_a_job_that_a_service_gave_up_is_not_run_here_and_it_is_said_what_asks_the_service_again(
+    cli: Command, database: str, tmp_path: Path
+) -> None:
+    (tmp_path / "p.yml").write_text(PIPELINE.replace("service.translate", "service.unable"))
+    assert cli("db", "migrate", "--capture").code == 0
+    environment = cli.environment | {"PROCRASTINATE_APP": "service_for_tests.app", "SERVICE_DB": database}
+    service = subprocess.Popen(SERVICE, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        assert cli("run", "p.yml", "-d", "demo", "--workers", "1").code == 1
+    finally:
+        service.terminate()
+        service.wait()
+    failed = [json.loads(line) for line in cli("failures", "--json").out.splitlines()]
+    assert len(failed) == 3
+
+    here = cli("retry", str(failed[0]["job"]), "--here")
+
+    assert here.code == 2
+    assert "error: stage 'translate' lives in another service, whose code is not run here" in here.err
+    assert f"oaflow retry {failed[0]['run']} --stage translate" in here.err
