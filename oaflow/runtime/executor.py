@@ -21,6 +21,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -131,8 +132,8 @@ class _Executor:
         self._sending, self._reading = threading.Lock(), threading.Lock()
         self._attempt: Attempt | None = None
         self._unacknowledged = 0
-        self._out = _speak(1)
-        self._err = _speak(2)
+        self._out = speak(1)
+        self._err = speak(2)
         sys.stdout, sys.stderr = self._out.text, self._err.text
         if not logging.root.handlers:  # what the modules of stages have set up themselves stays
             logging.root.addHandler(LogHandler(self._err.log))
@@ -329,7 +330,7 @@ class _Executor:
                 self._temp.mkdir(parents=True, exist_ok=True)
 
 
-class _Spoken(io.RawIOBase):
+class Spoken(io.RawIOBase):
     """
     A descriptor that is a pipe to the pool. Before the first thing that a job prints it says which job that is.
     """
@@ -396,13 +397,18 @@ class _Spoken(io.RawIOBase):
                 return len(data)
 
 
-def _text(raw: _Spoken) -> io.TextIOWrapper:
+def _text(raw: Spoken) -> io.TextIOWrapper:
     return io.TextIOWrapper(
         io.BufferedWriter(raw, 1 << 16), encoding="utf-8", errors="backslashreplace", line_buffering=True
     )
 
 
-def _speak(fd: int) -> _Spoken:
-    raw = _Spoken(fd)
+@cache
+def speak(fd: int) -> Spoken:
+    """
+    What a process prints to a descriptor. In a forkserver it is made before any module of stages is imported: what a
+    module keeps of it, as a handler of logging does, is the executor's own after the fork.
+    """
+    raw = Spoken(fd)
     raw.text = _text(raw)
     return raw

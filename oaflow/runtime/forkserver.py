@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 from oaflow.hints import taken
 from oaflow.packages import is_own, module_of
-from oaflow.runtime.executor import Setup, serve
+from oaflow.runtime.executor import Setup, serve, speak
 from oaflow.runtime.frames import Frames, frame
 from oaflow.runtime.functions import TaskError, load
 from oaflow.runtime.messages import Probe
@@ -48,6 +48,7 @@ def main(argv: Sequence[str]) -> NoReturn:
     del os.environ["PYTHONPATH"]
     if len(argv) > 2:
         os.environ["PYTHONPATH"] = argv[2]
+    sys.stdout, sys.stderr = speak(1).text, speak(2).text
     link = socket.socket(fileno=int(argv[0]))
     sys.path[:] = json.loads(argv[1])
     _Forkserver(link).serve()

@@ -25,7 +25,7 @@ from oaflow.runtime.processes import resident
 from oaflow.runtime.programs import descendants
 from oaflow.runtime.staleness import Look
 from oaflow.runtime.temporary import TempFolder
-from tests.integration.pools import MODULE, assigned, pool_of, until
+from tests.integration.pools import MODULE, assigned, bound_stage, plan_of, pool_of, until
 
 # Longer than any test waits: what is still there after that was not waited for.
 LONG = 120.0
@@ -243,6 +243,46 @@ def test_a_line_belongs_to_the_job_that_prints_it(tmp_path):
             pool.send(pool.executors[0], [assigned(1, "start_another")])
             await until(lambda: heard.deaths)
             assert [job for _, text, job in heard.lines if text.startswith("child")] == [1]
+
+    run(body())
+
+
+TALKING = """
+import logging
+from pathlib import Path
+from oaflow import Job, stage
+
+logging.basicConfig(level=logging.INFO)  # keeps the stderr that there is now, as many libraries do
+
+@stage
+def talk(job: Job) -> None:
+    logging.info("logged at %s", job.context["place"])
+    Path(__file__).with_name(job.context["place"]).touch()
+"""
+
+
+def test_what_a_handler_of_logging_writes_that_was_made_before_the_fork_belongs_to_its_job(tmp_path, monkeypatch):
+    (tmp_path / "talking.py").write_text(TALKING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plan = plan_of(bound_stage("act", "talking.talk"))
+
+    async def body():
+        async with pool_of(tmp_path / "home") as (pool, heard):
+            pool.know("run-2", plan.to_json())
+            assert (await pool.probe(["talking.talk"]))["talking.talk"].ok
+            await until(lambda: pool.executors)
+            os.kill(pool.executors[0].pid, signal.SIGKILL)  # the next one is forked with the module loaded
+            await until(lambda: heard.deaths and pool.executors)
+            jobs = [assigned(number, "talk", place=place)._replace(run="run-2") for number, place in enumerate("ab", 1)]
+            executor = pool.executors[0]
+            pool.send(executor, jobs)
+            # Read only when both are done: what does not say itself whose it is would be nobody's.
+            while executor.running is not None or not (tmp_path / "b").exists():
+                time.sleep(0.01)
+            await until(lambda: len(heard.done()) == 2)
+            await until(lambda: len([text for _, text, _ in heard.lines if "logged" in text]) == 2)
+            assert ("stderr", "INFO:root:logged at a", 1) in heard.lines
+            assert ("stderr", "INFO:root:logged at b", 2) in heard.lines
 
     run(body())
 
