@@ -147,6 +147,14 @@ def trace_in(
     return Traced(found, passports, tuple(entity))
 
 
+# How what no terminal should obey is shown in a name.
+_ESCAPE = re.compile(r"\\(?:[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
+
+
+def _meant(shown: re.Match[str]) -> str:
+    return shown[0].encode("ascii").decode("unicode_escape")
+
+
 class _Search:
     """
     From what was typed to documents: what is fast and certain first.
@@ -180,7 +188,10 @@ class _Search:
         for ids in self._guesses(typed):
             if found := self._of_ids(ids):
                 return found, []
-        return self._of_name(name) or self._of_way(name), []
+        found = self._of_name(name) or self._of_way(name)
+        if not found and (raw := _ESCAPE.sub(_meant, name)) != name:
+            found = self._of_name(raw) or self._of_way(raw)
+        return found, []
 
     def _of_name(self, name: str) -> list[Reported]:
         return traces.of_name(self._connection, name, run=self._run, dataset=self._only, limit=MOST)

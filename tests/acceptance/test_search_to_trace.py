@@ -38,6 +38,7 @@ def test_what_a_search_shows_is_traced_as_it_stands(cli: Command) -> None:
             papers.writestr("a folder/letter to Kühn.txt", f"the walrus of {place}")
     with zipfile.ZipFile(folder / "outer.zip", "w") as outer:
         outer.write(folder / "two/papers (final).zip", "in/papers (final).zip")
+    (folder / "two\nlines \u202egpj.txt").write_text("harmless")
     assert cli("run", "ingest", "-d", "leak", str(folder), "--workers", "1").code == 0
 
     hits = [json.loads(line) for line in cli("search", "walrus", "-d", "leak", "--json").out.splitlines()]
@@ -51,6 +52,10 @@ def test_what_a_search_shows_is_traced_as_it_stands(cli: Command) -> None:
         traced = cli("trace", hit["file"], "-d", "leak")
         assert traced.code == 0, traced.err
         assert f"document {hit['entity']}" in traced.out
+    # What no terminal should obey is shown as an escape, and can be typed so.
+    assert r"leak/two\nlines \u202egpj.txt" in cli("receipt", "--list", "indexed").out
+    for typed in (r"two\nlines \u202egpj.txt", "two\nlines \u202egpj.txt"):
+        assert cli("trace", typed, "-d", "leak").code == 0
     # What is behind the arrow alone stands for each of them, and what lies in nothing is not found.
     assert "it stands for 3 documents" in cli("trace", "papers (final).zip › a folder/letter to Kühn.txt").err
     assert cli("trace", "other.zip › letter.txt").code == 2
