@@ -40,11 +40,12 @@ def test_the_demo_ends_with_a_summary_three_searches_and_three_commands(
     ]
     searches, _, following = rest.partition("\n\nnext:\n")
     following, _, path = following.partition("\n\nto type oaflow without its folder: ")
-    found = dict(re.findall(r"\.venv/bin/oaflow search (\w+) --dataset demo\n(.+?)  ", searches))
+    found = dict(re.findall(r"\.venv/bin/oaflow search (\w+) -d demo\n(.+?)  ", searches))
     assert found == {word: place for word, place in HITS.items() if ocr.tessdata() or word != "marmalade"}
     commands = [line.split("   ")[0].strip() for line in following.splitlines()]
     assert [command.split()[1] for command in commands] == ["receipt", "graph", "run"]
     assert all(command.startswith(".venv/bin/oaflow ") for command in commands)
+    assert all(len(line) <= 80 for line in shown.stdout.splitlines() if line.startswith(("in a", "  .venv")))
     # What the run and the searches name is `oaflow` alone.
     alone = subprocess.run(
         ["sh", "-c", f"{path.strip()} && command -v oaflow"], cwd=ROOT, capture_output=True, text=True, check=False
