@@ -20,6 +20,8 @@ from oaflow.entities.statements import for_table, text
 from oaflow.errors import OaflowError
 from oaflow.jobs.bindings import DEFAULT_FRAGMENT
 from oaflow.jobs.values import refuse_forbidden
+from oaflow.schemata import SCHEMATA
+from oaflow.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from followthemoney.proxy import EntityProxy
@@ -61,6 +63,19 @@ class MissingIdError(OaflowError):
     def __init__(self, schema: str) -> None:
         self.schema = schema
         super().__init__(f"an entity of schema {schema} has no id", help="set it, or use entity.make_id(...)")
+
+
+class UnknownSchemaError(OaflowError):
+    """
+    An entity of a schema that does not exist: nobody could read the dataset any more.
+    """
+
+    def __init__(self, id: str, schema: object) -> None:
+        self.id, self.schema = id, schema
+        super().__init__(
+            f"entity {id!r} is of schema {schema!r}, which followthemoney does not have",
+            help=did_you_mean(str(schema), SCHEMATA) or "ftm dump-model   (what it has)",
+        )
 
 
 class EntityStore:
@@ -414,15 +429,28 @@ def row_of(entity: "EntityProxy | Mapping[str, Any]", origin: str, fragment: str
 
     Raises:
         MissingIdError: the entity has no id.
+        UnknownSchemaError: there is no such schema.
         ForbiddenValueError: a value that Postgres cannot hold, with its place.
     """
     data = dict(entity) if isinstance(entity, Mapping) else entity.to_dict()
     id = data.pop("id", None)
+    schema = data.get("schema")
     if not id:
-        raise MissingIdError(str(data.get("schema")))
+        raise MissingIdError(str(schema))
+    if schema not in SCHEMATA and not _is_of_an_own_model(schema):
+        raise UnknownSchemaError(str(id), schema)
     refuse_forbidden((id, origin, fragment), f"the key of entity {id!r}")
     refuse_forbidden(data, f"entity {id}")
     return (str(id), origin, str(fragment)), data
+
+
+def _is_of_an_own_model(schema: object) -> bool:
+    """
+    Whether a schema is one that followthemoney has from elsewhere (FTM_MODEL_PATH).
+    """
+    from followthemoney import model
+
+    return isinstance(schema, str) and model.get(schema) is not None
 
 
 def proxy_of(dataset: str, id: str, origin: str, data: Mapping[str, Any] | None) -> "EntityProxy":

@@ -29,6 +29,9 @@ DEFAULT_PRIORITY = 50
 # How pydantic says what it cannot write as JSON.
 _UNKNOWN = re.compile(r"unknown type: <class '(.+)'>")
 
+# What a job shows as its own, and what stands in its payload.
+_IN_PAYLOAD = frozenset(("context", "entities"))
+
 _FOLLOW_UP = 'make it from the job that came in: job.model_copy(update={"payload": ...})'
 
 
@@ -47,6 +50,8 @@ class Job(BaseModel):
     def __init__(self, **data: Any) -> None:
         # Queue and task come with the job that came in: who gives neither has made one from nothing.
         _validate(self, data, help=None if "queue" in data or "task" in data else _FOLLOW_UP)
+        # Not all that is unknown: a subclass may read a field under another name.
+        self._refuse_unknown(data.keys() & _IN_PAYLOAD)
         refuse_forbidden(self._fields)
         for key in RESERVED:
             if key in self.context:
@@ -58,12 +63,19 @@ class Job(BaseModel):
 
         Raises:
             UnknownFieldError: a field that jobs do not have, such as `context`, which stands in the payload.
+            InvalidJobError: an entity of the payload is none.
         """
+        self._refuse_unknown(update or ())
+        copy = super().model_copy(update=update, deep=deep)
+        if isinstance(copy, DatasetJob) and update is not None and "payload" in update:
+            _check_entities(copy)
+        return copy
+
+    def _refuse_unknown(self, fields: Iterable[str]) -> None:
         known = type(self).model_fields
-        for field in update or ():
+        for field in fields:
             if field not in known and self.model_config.get("extra") != "allow":
                 raise UnknownFieldError(type(self).__name__, field, tuple(known))
-        return super().model_copy(update=update, deep=deep)
 
     @property
     def _data(self) -> dict[str, Any]:
@@ -419,4 +431,6 @@ def _check_entities(job: DatasetJob) -> None:
 
 
 def _as_data(entity: "EntityProxy | Mapping[str, Any]") -> dict[str, Any]:
+    if isinstance(entity, str):  # what iterating over a single one that is a dict gives
+        raise InvalidJobError("DatasetJob", (("entities", "is a single one: it must be a list of entities"),))
     return dict(entity) if isinstance(entity, Mapping) else entity.to_dict()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from oaflow.entities.datasets import LONGEST, DatasetNameError, table_name
 from oaflow.entities.statements import for_table
-from oaflow.entities.store import BATCH, EntityStore, EntityStoreError, MissingIdError
+from oaflow.entities.store import BATCH, EntityStore, EntityStoreError, MissingIdError, UnknownSchemaError
 from oaflow.jobs import ForbiddenValueError
 
 
@@ -375,6 +375,25 @@ def test_the_longest_name_has_its_own_table_and_index(store):
 def test_an_entity_without_an_id_is_refused(store):
     with pytest.raises(MissingIdError, match="schema Person has no id"):
         store.writer("d", "o").add(model.make_entity("Person"))
+
+
+def test_an_entity_of_a_schema_that_does_not_exist_is_refused_as_its_dataset_could_not_be_read_any_more(store):
+    with store.writer("d", "o") as writer:
+        writer.add(person("a", "Ada"))
+        with pytest.raises(UnknownSchemaError, match="entity 'b' is of schema 'Persn'") as caught:
+            writer.add(person("b", "Bob") | {"schema": "Persn"})
+        with pytest.raises(UnknownSchemaError, match="entity 'c' is of schema None"):
+            writer.add({"id": "c", "properties": {}})
+
+    assert caught.value.help == "did you mean 'Person'?"
+    assert names(store, "a", "b", "c") == {"a": ["Ada"]}
+
+
+def test_a_schema_of_an_own_model_of_followthemoney_is_none_that_does_not_exist(store, monkeypatch):
+    monkeypatch.setitem(model.schemata, "Spell", model.get("Person"))
+
+    with store.writer("d", "o") as writer:
+        writer.add({"id": "a", "schema": "Spell", "properties": {}})
 
 
 def test_what_postgres_cannot_hold_is_refused_with_the_entity_and_the_property(store):

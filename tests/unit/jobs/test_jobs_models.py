@@ -74,6 +74,27 @@ def test_a_copy_with_a_field_that_jobs_do_not_have_is_refused_as_it_would_be_los
     assert help in caught.value.help
 
 
+def test_a_job_that_is_made_with_what_stands_in_its_payload_is_refused_and_one_from_the_wire_is_read():
+    data = {"queue": "q", "task": "t", "dataset": "d", "context": {"n": 1}}
+
+    with pytest.raises(UnknownFieldError, match="DatasetJob has no field 'context'"):
+        DatasetJob(**data)
+
+    assert read_job(data).context == {}
+
+
+def test_a_copy_with_entities_that_are_no_plain_data_is_refused_with_what_they_must_be():
+    for entity, said in ((model.get_proxy(PERSON), "it must be a mapping, as to_dict() gives"), ({}, "is required")):
+        with pytest.raises(InvalidJobError) as caught:
+            job_with().model_copy(update={"payload": {"entities": [entity]}})
+        assert said in str(caught.value)
+
+
+def test_a_single_entity_where_several_are_taken_is_told_as_such():
+    with pytest.raises(InvalidJobError, match="field 'entities' is a single one: it must be a list of entities"):
+        job_with().with_entities(PERSON)
+
+
 def test_a_copy_takes_the_fields_of_a_subclass_and_what_a_subclass_allows():
     class Page(DatasetJob):
         number: int = 0
