@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from oaflow.ledger import crawled, failures, reruns
+from oaflow.ledger import crawled, failures, receipts, reruns
 from oaflow.ledger.runs import start_run, store_plan
 from tests.integration.webpage import PLAN
 
@@ -58,6 +58,13 @@ def rows_handled(connection: psycopg.Connection[Any], act: Callable[[], object])
     """
     How many rows came out of all parts of the plans of what an act says to the database, or were thrown away there.
     """
+    return sum(map(_handled, plans_of(connection, act)))
+
+
+def plans_of(connection: psycopg.Connection[Any], act: Callable[[], object]) -> list[dict[str, Any]]:
+    """
+    The plans of what an act says to the database, with what came out of each part.
+    """
     heard: list[str] = []
 
     def hear(notice: psycopg.errors.Diagnostic) -> None:
@@ -67,6 +74,7 @@ def rows_handled(connection: psycopg.Connection[Any], act: Callable[[], object])
     for setting in (
         "log_analyze = on",
         "log_timing = off",
+        "log_verbose = on",
         "log_nested_statements = on",
         "log_format = json",
         "log_level = notice",
@@ -78,12 +86,21 @@ def rows_handled(connection: psycopg.Connection[Any], act: Callable[[], object])
     connection.remove_notice_handler(hear)
     plans = [json.loads(text[text.index("{") :])["Plan"] for text in heard if "plan:" in text]
     assert plans
-    return sum(map(_handled, plans))
+    return plans
+
+
+def _parts(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _parts(part)
 
 
 def _handled(plan: dict[str, Any]) -> float:
-    thrown_away = sum(count for name, count in plan.items() if name.startswith("Rows Removed"))
-    return (plan["Actual Rows"] + thrown_away) * plan["Actual Loops"] + sum(map(_handled, plan.get("Plans", ())))
+    return sum(
+        (part["Actual Rows"] + sum(count for name, count in part.items() if name.startswith("Rows Removed")))
+        * part["Actual Loops"]
+        for part in _parts(plan)
+    )
 
 
 def test_the_end_of_a_run(connection: psycopg.Connection[Any], run: str) -> None:
@@ -143,3 +160,30 @@ def test_what_failed(connection: psycopg.Connection[Any], run: str) -> None:
 
     assert [(failure.documents, failure.names) for failure in found] == [([file], [file]) for file in FILES]
     assert handled < 100 * len(FILES)
+
+
+def test_the_account_of_a_run(connection: psycopg.Connection[Any], run: str) -> None:
+    # One after the other: handed on, lost, handed on in two parts of which one is another's, and nothing returned.
+    connection.execute(
+        "INSERT INTO oaflow.hops (run, stage, job, outcome, documents, detail)"
+        " SELECT %s, 's', at, 'done', ARRAY[f], CASE at %% 4"
+        "   WHEN 0 THEN jsonb_build_object('handed', jsonb_build_array(jsonb_build_array('t', jsonb_build_array(f))))"
+        "   WHEN 1 THEN jsonb_build_object('lost', jsonb_build_array(jsonb_build_array("
+        "               'unmatched', 'default', 'no', jsonb_build_array(f), 1)))"
+        "   WHEN 2 THEN jsonb_build_object('handed', jsonb_build_array("
+        "               '[\"t\", [\"other\"]]'::jsonb, jsonb_build_array('u', jsonb_build_array(f)))) END"
+        " FROM unnest(%s::text[]) WITH ORDINALITY AS u (f, at)",
+        [run, FILES],
+    )
+    found: list[receipts.Receipt] = []
+
+    plans = plans_of(connection, lambda: found.append(receipts.receipt(connection, run, ["index"])))
+
+    quarter = len(FILES) // 4
+    counts = {line: count for line, count in found[0].counts.items() if count}
+    assert (found[0].found, counts) == (len(FILES), {"unmatched": quarter, "ended": quarter})
+    assert sum(map(_handled, plans)) < 100 * len(FILES)
+    # What a job handed on is taken apart only where it is not what it worked on: two documents each.
+    taken_apart = [part for plan in plans for part in _parts(plan) if part.get("Function Name") == "jsonb_path_query"]
+    of_handed = [part for part in taken_apart if "handed" in part["Function Call"]]
+    assert sum(part["Actual Rows"] * part["Actual Loops"] for part in of_handed) == 2 * quarter
