@@ -189,12 +189,12 @@ def forget_orphans(connection: Connection[Any], dataset: str) -> None:
     connection.execute(sql("forget_orphans"), {"dataset": dataset})
 
 
-def orphans(connection: Connection[Any]) -> Iterator[list[str]]:
+def orphans(connection: Connection[Any], rows: int = ROWS_AT_ONCE) -> Iterator[list[str]]:
     """
     The files that are to go, in portions.
     """
     after = ""
-    while found := connection.execute(sql("orphans"), {"after": after, "rows": ROWS_AT_ONCE}).fetchall():
+    while found := connection.execute(sql("orphans"), {"after": after, "rows": rows}).fetchall():
         yield [hash for (hash,) in found]
         after = found[-1][0]
 

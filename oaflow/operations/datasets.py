@@ -263,7 +263,7 @@ def _clear_archive(settings: Settings, made: Connection[Any], store: EntityStore
         with made.transaction():
             ledger.hold_archive(made)
             now = ledger.last_change(made)
-            group = next(ledger.orphans(made), [])[:_FILES_AT_ONCE]
+            group = next(ledger.orphans(made, _FILES_AT_ONCE), [])
             if not group or now.open:
                 return Deleted(dataset, files, shared, _count(made), tuple(now.open or ()))
             if now == looked:

@@ -12,7 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from oaflow.ledger import crawled, failures, receipts, reruns
+from oaflow.entities.statements import for_table
+from oaflow.entities.store import EntityStore
+from oaflow.ledger import crawled, deletions, failures, receipts, reruns
 from oaflow.ledger.runs import start_run, store_plan
 from tests.integration.webpage import PLAN
 
@@ -187,3 +189,19 @@ def test_the_account_of_a_run(connection: psycopg.Connection[Any], run: str) -> 
     taken_apart = [part for plan in plans for part in _parts(plan) if part.get("Function Name") == "jsonb_path_query"]
     of_handed = [part for part in taken_apart if "handed" in part["Function Call"]]
     assert sum(part["Actual Rows"] * part["Actual Loops"] for part in of_handed) == 2 * quarter
+
+
+@pytest.mark.parametrize("name", ["hashes", "wanted_files"])
+def test_files_that_others_may_use(connection: psycopg.Connection[Any], database: str, name: str) -> None:
+    with EntityStore(database) as store:
+        store.make_table("d")
+    asked = {"hashes": for_table("hashes", "ftm_d").decode(), "wanted_files": deletions.sql("wanted_files")}[name]
+    statement = asked.replace("%(of)s", "$1").replace("%(hashes)s", "$1").replace("%%", "%")
+    # As from some sending on: then the server makes a plan for any files, which cannot tell how many are asked for.
+    connection.execute("SET plan_cache_mode = force_generic_plan")
+    connection.execute(f"PREPARE asked (text[]) AS {statement}".encode())
+
+    plan = "\n".join(line for (line,) in connection.execute("EXPLAIN EXECUTE asked ('{hash}')"))
+
+    assert "hashed SubPlan" in plan or "Hash Semi Join" in plan or "Hash Join" in plan, plan
+    assert "= ANY ($1)" not in plan

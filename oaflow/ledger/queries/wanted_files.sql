@@ -1,7 +1,8 @@
--- Which of some files jobs may still ask for: such as wait, and such as failed and may be sent again.
+-- Which of some files jobs may still ask for: such as wait, and such as failed and may be sent again. Looked up in a hash, as in
+-- hashes.sql.
 SELECT DISTINCT f.hash
   FROM (SELECT j.args FROM procrastinate_jobs j WHERE j.status IN ('todo', 'doing')
         UNION ALL SELECT k.args FROM oaflow.failures k WHERE k.resolved_at IS NULL
         UNION ALL SELECT w.args FROM oaflow.collected w) a
  CROSS JOIN LATERAL oaflow.files_of_v1(a.args) AS f (hash)
- WHERE f.hash = ANY (%(hashes)s::text[])
+ WHERE f.hash IN (SELECT unnest(%(hashes)s::text[]))
