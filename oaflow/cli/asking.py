@@ -171,12 +171,12 @@ def receipt(
     from oaflow.operations import reading
 
     if list_line is not None:
-        _found, listed = reading.receipt_list(settings(), run, list_line)
-        for one in listed:
-            if json:
-                say_json(one.as_json())
-            else:
-                say("\t".join(filter(None, [clean(one.name), clean(one.reason or ""), clean(one.why or "")])))
+        with reading.receipt_list(settings(), run, list_line) as (_found, listed):
+            for one in listed:
+                if json:
+                    say_json(one.as_json())
+                else:
+                    say("\t".join(filter(None, [clean(one.name), clean(one.reason or ""), clean(one.why or "")])))
         return 0
     found, account, unmatched = reading.receipt_of(settings(), run)
     if json:

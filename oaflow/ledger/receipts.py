@@ -2,7 +2,7 @@
 The balanced account of a run's documents: each counted once, each line listable.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -135,6 +135,18 @@ def documents(
             sql("receipt_documents"),
             {"run": run, "index": sorted(index_stages), "line": line, "limit": limit},
         ).fetchall()
+
+
+def every_document(
+    connection: Connection[Any], run: str, index_stages: Iterable[str], *, line: str | None = None
+) -> Generator[DocumentLine]:
+    """
+    The same without a limit. Read as it is asked for: there may be a million.
+    """
+    with connection.cursor(row_factory=class_row(DocumentLine)) as cursor:
+        yield from cursor.stream(
+            sql("receipt_documents"), {"run": run, "index": sorted(index_stages), "line": line, "limit": None}
+        )
 
 
 def tallies(connection: Connection[Any], run: str, index_stages: Iterable[str], *, names: int = 5) -> list[Tally]:

@@ -3,7 +3,7 @@ What can be asked about a run: its status, its failures, its receipt.
 """
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from oaflow.errors import UsageError
 from oaflow.ledger.failures import Cluster, Failure, clusters, every_failure
-from oaflow.ledger.receipts import LINES, DocumentLine, Receipt, documents, receipt
+from oaflow.ledger.receipts import LINES, DocumentLine, Receipt, every_document, receipt
 from oaflow.ledger.runs import Run
 from oaflow.ledger.unmatched import Unmatched, unmatched
 from oaflow.operations.databases import connection, database
@@ -96,9 +96,10 @@ def receipt_of(settings: Settings, run: str | None) -> tuple[Run, Receipt, list[
         return found, account, unmatched(made, found.id)
 
 
-def receipt_list(settings: Settings, run: str | None, line: str) -> tuple[Run, list[DocumentLine]]:
+@contextmanager
+def receipt_list(settings: Settings, run: str | None, line: str) -> Generator[tuple[Run, Generator[DocumentLine]]]:
     """
-    The documents of one line of the account.
+    The documents of one line of the account, for the time of a block.
 
     Raises:
         UsageError: there is no such line.
@@ -110,4 +111,5 @@ def receipt_list(settings: Settings, run: str | None, line: str) -> tuple[Run, l
     with connection(settings) as made:
         found = wanted_run(made, run)
         stages = index_stages(bound_plan(made, found))
-        return found, documents(made, found.id, stages, line=None if line == "all" else line)
+        with closing(every_document(made, found.id, stages, line=None if line == "all" else line)) as listed:
+            yield found, listed

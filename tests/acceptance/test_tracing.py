@@ -75,7 +75,8 @@ def test_a_document_is_traced_through_all_that_became_of_it_and_without_procrast
     assert cli("run", "way.yml", "-d", "demo", "--workers", "1").code == 1
     assert cli("retry", "--workers", "1").code == 1
     settings = settings_of(cli)
-    run, listed = reading.receipt_list(settings, None, "all")
+    with reading.receipt_list(settings, None, "all") as (run, of_run):
+        listed = list(of_run)
     assert {one.line for one in listed} == {"indexed", "failed", "diverted", "unmatched"}
 
     passports = {one.document: passport_of(settings, one.document) for one in listed}

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg.pq import TransactionStatus
 
 from oaflow.ledger import handover, receipts, runs, traces
 from oaflow.ledger.failures import clusters, failures
@@ -338,6 +339,22 @@ def test_a_receipt_of_a_run_that_found_nothing_does_not_read_its_history(story: 
     assert of_history
     assert all("never executed" in line for line in of_history)
     assert story.receipt().balanced
+
+
+def test_a_list_of_all_documents_is_read_as_it_is_asked_for(story: Story) -> None:
+    story.find({f"doc{number}": "found" for number in range(50)})
+    listed = receipts.documents(story.connection, story.run, ["index"])
+
+    reading = receipts.every_document(story.connection, story.run, ["index"])
+    first = next(reading)
+    assert story.connection.info.transaction_status == TransactionStatus.ACTIVE  # the rest is still to come
+    assert [first, *reading] == listed
+
+    # Who has seen enough leaves the connection as it was.
+    reading = receipts.every_document(story.connection, story.run, ["index"], line="open")
+    next(reading)
+    reading.close()
+    assert story.connection.info.transaction_status == TransactionStatus.IDLE
 
 
 def test_failures_name_their_documents_and_gather_by_cause(story: Story) -> None:
