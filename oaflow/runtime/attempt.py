@@ -152,7 +152,7 @@ class Attempt:
         try:
             emitted = fingerprint(port, job)
         except JobError as problem:
-            raise EmissionError(self.stage_name, problem) from problem
+            raise EmissionError(self.stage_name, problem, port) from problem
         if self._wanted is None:
             # It may take a while, in which a part becomes overdue: nothing of this job is in that.
             ready = self._ready(port, job)
@@ -305,7 +305,7 @@ class Attempt:
         try:
             args = way.to_json()
         except JobError as problem:
-            raise EmissionError(self.stage_name, problem) from problem
+            raise EmissionError(self.stage_name, problem, way.port) from problem
         return Successor(way.queue, way.task, way.stage, way.priority, args, way.collect, way.lock)
 
     def _account(self, routed: Routed, *, whole: bool) -> dict[str, Any]:

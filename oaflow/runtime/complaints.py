@@ -76,11 +76,15 @@ class StreamDiffersError(RouteError):
 class EmissionError(RouteError):
     """
     A returned job cannot be written.
+
+    Args:
+        port: the one that it was returned on; None where its own job is what goes on, over `on_error`.
     """
 
-    def __init__(self, stage: str, problem: JobError) -> None:
-        self.stage, self.problem = stage, problem
-        super().__init__(f"stage {stage!r} returned a job that cannot be sent: {problem}", help=problem.help)
+    def __init__(self, stage: str, problem: JobError, port: str | None) -> None:
+        self.stage, self.problem, self.port = stage, problem, port
+        on = "" if port is None else f" on port {port!r}"
+        super().__init__(f"stage {stage!r} returned a job{on} that cannot be sent: {problem}", help=problem.help)
 
 
 class StageTimeoutError(TimeoutError):

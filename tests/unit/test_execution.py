@@ -237,14 +237,15 @@ def test_an_undeclared_port_and_a_reject_are_final():
     assert rejected.final
 
 
-def test_what_postgres_cannot_hold_is_refused_with_the_name_of_the_stage():
+@pytest.mark.parametrize(("stage", "port"), [("act", "default"), ("act", "more"), ("stream", "default")])
+def test_what_postgres_cannot_hold_is_refused_with_the_names_of_the_stage_and_the_port(stage, port):
     def function(job):
         new = follow(job)
         new.payload["context"]["text"] = "a\0b"
-        return new
+        return [Out(port, new)]
 
-    (failed,) = attempt(function)
-    assert "stage 'act'" in error_of(failed)["message"]
+    (failed,) = attempt(function, stage=stage)
+    assert f"stage {stage!r} returned a job on port {port!r} that cannot be sent" in error_of(failed)["message"]
     assert "NUL" in error_of(failed)["message"]
     assert failed.final
 
