@@ -35,7 +35,7 @@ from oaflow.ledger.pages import (
 from oaflow.ledger.receipts import DocumentLine, Receipt, documents, receipt
 from oaflow.ledger.runs import Run, StageProgress, recent_runs
 from oaflow.ledger.unmatched import Unmatched, unmatched
-from oaflow.ledger.workers import Running, running, workers
+from oaflow.ledger.workers import Running, Worker, running, workers
 from oaflow.operations.background import Background, Snapshot
 from oaflow.operations.databases import Database, refusing_nul
 from oaflow.operations.estimating import Estimate, estimate_of
@@ -46,6 +46,7 @@ from oaflow.operations.states import (
     check_stage,
     in_order,
     index_stages,
+    on_old_code,
     status_of,
     wanted_run,
 )
@@ -219,12 +220,14 @@ class Standing:
 @dataclass(frozen=True, slots=True)
 class Doing:
     """
-    What a run is busy with, what keeps it waiting, and how long it will still take.
+    What a run is busy with, what keeps it waiting, how long it will still take, and which workers have an old code of
+    its stages.
     """
 
     running: list[Running]
     waits: list[Wait]
     estimate: Estimate | None
+    old_code: list[Worker]
 
 
 def runs_of(connection: Connection[Any], before: str | None = None, dataset: str | None = None) -> list[Line]:
@@ -265,12 +268,12 @@ def doing_of(connection: Connection[Any], standing: Standing, silent: float, *, 
     """
     run, bound, stages = standing.run, standing.bound, standing.status.stages
     if not run.open:
-        return Doing([], [], None)
+        return Doing([], [], None, [])
     crew = workers(connection, silent)
     staff = staff_of(connection, run, crew, private=private)
     waits = waits_of(connection, run, bound, stages, crew, silent, staff=staff)
     estimate = None if staff == "gone" else estimate_of(connection, run, bound, stages, crew)
-    return Doing(running(connection, run.id), list(waits), estimate)
+    return Doing(running(connection, run.id), list(waits), estimate, on_old_code(crew, run, bound))
 
 
 @dataclass(frozen=True, slots=True)

@@ -323,11 +323,14 @@ def details_of(connection: Connection[Any], run: Run, silent: float, *, private:
         mixed={stage: versions for stage, versions in met.items() if len(versions) > 1},
         unmatched=unmatched(connection, run.id) if status.total("unmatched") else [],
         estimate=None if staff == "gone" else estimate_of(connection, run, bound, status.stages, crew),
-        old_code=_old_code(crew, run, bound) if run.open else [],
+        old_code=on_old_code(crew, run, bound) if run.open else [],
     )
 
 
-def _old_code(crew: Sequence[Worker], run: Run, bound: BoundPlan) -> list[Worker]:
+def on_old_code(crew: Sequence[Worker], run: Run, bound: BoundPlan) -> list[Worker]:
+    """
+    The workers that have an old code of stages of a run.
+    """
     tasks = {stage.task for stage in bound.stages.values()}
     return [one for one in crew if one.run in (None, run.id) and tasks & one.stale.keys()]
 

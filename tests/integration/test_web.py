@@ -363,6 +363,22 @@ def test_nobody_works_and_nothing_is_there_are_said(page: Page) -> None:
     assert "<code>kill 77</code>" in shown
 
 
+def test_the_page_of_a_run_says_which_workers_have_an_old_code_of_its_stages(page: Page) -> None:
+    run, client = page.run(), page.inside()
+    page.connection.execute("INSERT INTO procrastinate_workers SELECT FROM generate_series(1, 12)")
+    page.connection.execute(
+        "INSERT INTO oaflow.workers (id, host, pid, program, formats, tasks, stale, restart)"
+        """ SELECT id, 'a-host', 70, 'p', '{1}', '{t.reads}', '{"t.other": "/s.py"}', 'kill 70'"""
+        " FROM procrastinate_workers"
+    )
+    assert "old code" not in client.get(f"/runs/{run}").text
+    page.connection.execute("""UPDATE oaflow.workers SET stale = '{"t.reads": "/<s>.py"}'""")
+    shown = client.get(f"/runs/{run}").text
+    assert shown.count("(pid 70) runs the old code of t.reads: /&lt;s&gt;.py has changed since it loaded it") == 10
+    assert shown.count("<code>kill 70</code>") == 10
+    assert "and 2 more workers with old code" in shown
+
+
 @pytest.mark.parametrize(
     ("host", "password", "header", "refused"),
     [
