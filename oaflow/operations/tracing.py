@@ -198,18 +198,19 @@ class _Search:
 
     def _of_way(self, typed: str) -> list[Reported]:
         """
-        What `oaflow search` shows: a name behind all that it lies in. Reports name only what is next above.
+        What `oaflow search` shows, or the same as a path: a name behind all that it lies in. Reports name only what is
+        next above.
         """
-        *_, above, name = ["", *typed.split(ARROW)]
+        above, _, name = typed.rpartition(ARROW if ARROW in typed else "/")
         if not above:
             return []
-        found = self._of_name(f"{above.rpartition('/')[2]}/{name}")
+        found = self._of_name(f"{_path(above).rpartition('/')[2]}/{name}")
         before: dict[str, str] = {}
         for dataset in {one.dataset for one in found}:
             before |= ways(self._store, dataset, {one.document for one in found if one.dataset == dataset})
         last = name.rpartition("/")[2]
-        same = [one for one in found if f"{before.get(one.document, '')}{last}".endswith(typed)]
-        return same or found
+        same = [one for one in found if _path(f"/{before.get(one.document, '')}{last}").endswith(_path(f"/{typed}"))]
+        return same or (found if ARROW in typed else [])
 
     def _of_ids(self, ids: Iterable[str]) -> list[Reported]:
         return traces.of_ids(self._connection, ids, run=self._run, dataset=self._only)
@@ -296,6 +297,10 @@ def _passport(
             finder=finder,
         )
     )
+
+
+def _path(way: str) -> str:
+    return way.replace(ARROW, "/")
 
 
 def _digest(path: Path) -> str:

@@ -49,9 +49,10 @@ def test_what_a_search_shows_is_traced_as_it_stands(cli: Command) -> None:
         "outer.zip › in/papers (final).zip › a folder/letter to Kühn.txt",
     }
     for hit in hits:
-        traced = cli("trace", hit["file"], "-d", "leak")
-        assert traced.code == 0, traced.err
-        assert f"document {hit['entity']}" in traced.out
+        for typed in (hit["file"], hit["file"].replace(" › ", "/")):  # as it stands, and as a path
+            traced = cli("trace", typed, "-d", "leak")
+            assert traced.code == 0, traced.err
+            assert f"document {hit['entity']}" in traced.out
     # What no terminal should obey is shown as an escape, and can be typed so.
     assert r"leak/two\nlines \u202egpj.txt" in cli("receipt", "--list", "indexed").out
     for typed in (r"two\nlines \u202egpj.txt", "two\nlines \u202egpj.txt"):
@@ -59,3 +60,4 @@ def test_what_a_search_shows_is_traced_as_it_stands(cli: Command) -> None:
     # What is behind the arrow alone stands for each of them, and what lies in nothing is not found.
     assert "it stands for 3 documents" in cli("trace", "papers (final).zip › a folder/letter to Kühn.txt").err
     assert cli("trace", "other.zip › letter.txt").code == 2
+    assert cli("trace", "three/papers (final).zip/a folder/letter to Kühn.txt").code == 2
