@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from oaflow.cli.options import settings
-from oaflow.cli.output import complain
+from oaflow.cli.output import complain, remark
 from oaflow.cli.progress import show
 from oaflow.cli.verdicts import Limits
 from oaflow.errors import OaflowError
@@ -17,6 +17,7 @@ from oaflow.operations import running
 from oaflow.operations.crew import crew_of
 from oaflow.operations.detaching import said_to
 from oaflow.operations.following import Progress
+from oaflow.operations.starting import EndedRunError
 
 
 def main(run: str, workers: int, descriptor: int) -> int:
@@ -26,10 +27,15 @@ def main(run: str, workers: int, descriptor: int) -> int:
     Args:
         descriptor: where it is told, once, that the run is followed.
     """
-    known = settings()
+    known, tell = settings(), said_to(descriptor)
     try:
         with crew_of(known, workers) as crew:
-            return show(_told(running.resume(known, run, crew=crew), said_to(descriptor)), Limits(), json=False)
+            return show(_told(running.resume(known, run, crew=crew), tell), Limits(), json=False)
+    except EndedRunError as ended:
+        # Other workers were quicker than this process: nothing is left to follow, and nothing went wrong.
+        tell()
+        remark(str(ended))
+        return 0
     except OaflowError as error:
         complain(error)
         return error.exit_code

@@ -28,6 +28,7 @@ from oaflow.operations.programs import Program
 from oaflow.operations.scheduling import Ticked, begin_due
 from oaflow.operations.starting import (
     Begun,
+    EndedRunError,
     EnteringRunError,
     Request,
     UnfinishedRunError,
@@ -352,15 +353,11 @@ def go_on(made: Connection[Any], run: Run, folders: tuple[Path, ...]) -> Begun:
         folders: where the modules of its stages are looked for.
 
     Raises:
-        UsageError: it has ended, or its input was not read to the end.
+        EndedRunError: it has ended.
+        UsageError: its input was not read to the end.
     """
     if not run.open:
-        raise UsageError(
-            f"run {run.id!r} has ended: it is {run.state}",
-            help=f"oaflow retry {run.id} sends what failed again"
-            if run.state != "cancelled"
-            else "oaflow run starts a new one",
-        )
+        raise EndedRunError(run)
     _refuse_unsealed(run)
     bound = bound_plan(made, run)
     refuse_unseen(made, bound)

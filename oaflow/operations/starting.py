@@ -59,6 +59,19 @@ class UnfinishedRunError(UsageError):
         )
 
 
+class EndedRunError(UsageError):
+    """
+    Nothing of a run is left that could go on.
+    """
+
+    def __init__(self, run: Run) -> None:
+        again = f"oaflow retry {run.id} sends what failed again"
+        super().__init__(
+            f"run {run.id!r} has ended: it is {run.state}",
+            help=again if run.state != "cancelled" else "oaflow run starts a new one",
+        )
+
+
 class UnsealedRunError(UsageError):
     """
     Whoever started the run was gone before its input was read to the end: nobody can go on with the rest.

@@ -195,6 +195,18 @@ def test_a_retry_and_a_rerun_are_left_alone_too_and_a_worker_goes_on_with_what_n
     assert cli("receipt", killed["run"], "--json").json["balanced"]
 
 
+def test_a_run_that_ended_before_somebody_could_follow_it_is_no_error(cli: Command, until: Until) -> None:
+    assert cli("run", cli.pipeline("quick", {"source": {}}), "-d", "one", "--workers", "1").code == 0
+    run = cli("status", "--json").json["run"]
+
+    follower = detach(Settings(home=cli.folder / "home", db_uri=cli.environment["OAFLOW_DB_URI"]), run, 1)
+
+    until(lambda: not alive(follower.pid))
+    assert follower.log.read_text() == f"run '{run}' has ended: it is finished\n"
+    # Who types it later has made a mistake.
+    assert cli("resume", run, "--detach").error == f"run '{run}' has ended: it is finished"
+
+
 def test_what_does_not_follow_is_told_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detaching, "_MODULE", "oaflow.no_such_module")
 
