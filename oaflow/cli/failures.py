@@ -41,9 +41,9 @@ def print_clusters(run: Run, jobs: Iterable[Failure], clusters: Sequence[Cluster
             say_hanging(line, 2, 6)
     if run.state != "cancelled" and any(cluster.again for cluster in clusters):
         all = "all of them" if len(clusters) > 1 else "them"
-        remark(f"send {all} again: oaflow retry {run.id}")
+        remark(f"send {all} again: {typable(f'oaflow retry {run.id}')}")
     if (one := next((cluster.jobs[0] for cluster in clusters if cluster.again), None)) is not None:
-        remark(f"look at one of them: oaflow retry {one} --here")
+        remark(f"look at one of them: {typable(f'oaflow retry {one} --here')}")
 
 
 def _first_of_each(jobs: Iterable[Failure], causes: int) -> dict[tuple[str, str], Failure]:

@@ -24,7 +24,7 @@ def leave(known: "Settings", events: Generator[Any], workers: int | None, json: 
     Returns:
         the exit code: 1 where nothing has begun.
     """
-    from oaflow.cli.output import clean, remark, say, say_json
+    from oaflow.cli.output import clean, remark, say, say_json, typable
     from oaflow.operations.crew import count_of
     from oaflow.operations.detaching import detach
     from oaflow.operations.running import Said
@@ -55,9 +55,9 @@ def leave(known: "Settings", events: Generator[Any], workers: int | None, json: 
         return 0
     say(f"{run}\n")
     if left is None:
-        remark("its workers are elsewhere: oaflow worker")
+        remark(f"its workers are elsewhere: {typable('oaflow worker')}")
     else:
         remark(f"process {left.pid} follows it, and writes to {clean(left.log)}")
     for what, command in (("see", "status"), ("hold", "pause"), ("end", "cancel")):
-        remark(f"{what}:  oaflow {command} {run}")
+        remark(f"{what}:  {typable(f'oaflow {command} {run}')}")
     return 0

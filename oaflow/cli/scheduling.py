@@ -49,7 +49,7 @@ def add(
     Have workers run a pipeline over a dataset at these times, as its file is now: one run each time, however many
     workers there are, and one for all times missed while there was no worker.
     """
-    from oaflow.cli.output import clean, remark, say_json
+    from oaflow.cli.output import clean, remark, say_json, typable
     from oaflow.cli.running import params_of, show_mistakes
     from oaflow.compiler.functions import import_folders
     from oaflow.operations import scheduling
@@ -64,7 +64,7 @@ def add(
     if json:
         say_json(scheduling.as_json(made))
     remark(f"schedule {clean(made.name)}: next at {moment(made.due_at, made.zone)} {clean(made.zone)}")
-    remark("it is begun by a worker: oaflow worker")
+    remark(f"it is begun by a worker: {typable('oaflow worker')}")
     return 0
 
 
@@ -72,7 +72,7 @@ def list_(json: Json = False) -> int:
     """
     List the schedules: when each is due next, and how the last time went.
     """
-    from oaflow.cli.output import clean, remark, say_json, screen, table
+    from oaflow.cli.output import clean, remark, say_json, screen, table, typable
     from oaflow.operations import scheduling
 
     found = operations.list_schedules(settings=settings())
@@ -98,7 +98,7 @@ def list_(json: Json = False) -> int:
     for one in found:
         if (waits := scheduling.late(one).total_seconds()) > 60:
             remark(f"{clean(one.name)} waits for a worker since {waits / 60:.0f} min", "yellow")
-            remark("help:  oaflow worker")
+            remark(f"help:  {typable('oaflow worker')}")
     return 0
 
 

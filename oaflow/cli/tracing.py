@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from rich.text import Text
 from rich.tree import Tree
 
-from oaflow.cli.output import clean, count, remark, say, say_hanging, screen, shortened, table
+from oaflow.cli.output import clean, count, remark, say, say_hanging, screen, shortened, table, typable
 from oaflow.entities.said import Said
 from oaflow.operations.passports import Attempt, Passport, Step
 from oaflow.operations.tracing import Found, Traced
@@ -54,7 +54,7 @@ def print_traced(traced: Traced) -> None:
     if others:
         more = f" and {len(others) - 5:,} more" if len(others) > 5 else ""
         remark(f"in other runs too: {', '.join(others[:5])}{more}")
-        remark(f"help:  oaflow trace {traced.found[0].document} --run {others[0]}")
+        remark(f"help:  {typable(f'oaflow trace {traced.found[0].document} --run {others[0]}')}")
 
 
 def _print_found(found: Iterable[Found]) -> None:
@@ -62,7 +62,7 @@ def _print_found(found: Iterable[Found]) -> None:
     columns = [("document", False), ("name", False), ("dataset", False), ("latest run", False)]
     screen().print(table(columns, rows))
     remark(f"it stands for {count(len(rows), 'document')}")
-    remark(f"help:  oaflow trace {rows[0][0]}")
+    remark(f"help:  {typable(f'oaflow trace {rows[0][0]}')}")
 
 
 def _print_entity(told: Iterable[Said]) -> None:
@@ -97,7 +97,7 @@ def _print_passport(passport: Passport) -> None:
     if not passport.steps:
         remark(f"the history of run {clean(run.id)} says nothing of it (OAFLOW_KEEP: for how many days it is kept)")
     if passport.line == "failed" and (failed := _last_failed(passport)) is not None:
-        remark(f"look at it: oaflow retry {failed.job} --here")
+        remark(f"look at it: {typable(f'oaflow retry {failed.job} --here')}")
     _print_children(passport)
     _print_said(passport)
 

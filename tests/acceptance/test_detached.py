@@ -5,6 +5,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -205,6 +207,26 @@ def test_a_run_that_ended_before_somebody_could_follow_it_is_no_error(cli: Comma
     assert follower.log.read_text() == f"run '{run}' has ended: it is finished\n"
     # Who types it later has made a mistake.
     assert cli("resume", run, "--detach").error == f"run '{run}' has ended: it is finished"
+
+
+def test_what_is_to_be_typed_next_can_be_typed_where_the_program_was_called_by_its_path(cli: Command) -> None:
+    program = str(Path(sys.executable).with_name("oaflow"))
+
+    def said(*arguments: str) -> str:
+        called = [program, *arguments]
+        known = cli.environment | {"PATH": os.defpath}
+        return subprocess.run(called, env=known, cwd=cli.folder, check=True, capture_output=True, text=True).stderr
+
+    file = cli.pipeline("quick", {"source": {}})
+    left = said("run", file, "-d", "one", "--detach")
+    assert f"its workers are elsewhere: {program} worker\nsee:  {program} status quick-" in left
+    added = said("schedule", "add", file, "-d", "one", "--cron", "0 3 * * *")
+    assert added.endswith(f"it is begun by a worker: {program} worker\n")
+    failing = cli.pipeline("failing", {"source": {"with": {"count": 1}, "next": "fails"}, "fails": {}})
+    assert cli("run", failing, "-d", "one", "--workers", "1").code == 1
+    assert f"again: {program} retry failing-" in (failures := said("failures"))
+    assert f"look at one of them: {program} retry " in failures
+    assert f"look at it: {program} retry " in said("trace", "file0.txt")
 
 
 def test_what_does_not_follow_is_told_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
