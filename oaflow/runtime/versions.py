@@ -63,10 +63,19 @@ def files_of(function: Callable[..., Any]) -> Files:
     return _known(function).files
 
 
-def _known(function: Callable[..., Any]) -> _Code:
+def _known(function: Callable[..., Any], read: dict[tuple[str | None, str], _Code] | None = None) -> _Code:
+    """
+    Args:
+        read: what was read for others at the same moment, by the file and the top of the module that they stand in.
+    """
     inner = inspect.unwrap(function)
     if inner not in _KNOWN:
-        _KNOWN[inner] = _read(inner)
+        # Not of the module by its name: a function may say that it stands where its package shows it.
+        place = getattr(getattr(inner, "__code__", None), "co_filename", None), inner.__module__.partition(".")[0]
+        read = {} if read is None else read
+        if place not in read:
+            read[place] = _read(*place)
+        _KNOWN[inner] = read[place]
     return _KNOWN[inner]
 
 
@@ -78,22 +87,23 @@ def note_versions(module: ModuleType) -> Files:
         the files that they are made of.
     """
     noted: Files = {}
+    read: dict[tuple[str | None, str], _Code] = {}  # once for all that stand in one file
     for found in list(vars(module).values()):
         if inspect.isfunction(found) and stage_options(found) is not None:
-            noted |= files_of(found)
+            noted |= _known(found, read).files
     return noted
 
 
-def _read(inner: Callable[..., Any]) -> _Code:
-    top = inner.__module__.partition(".")[0]
+def _read(file: str | None, top: str) -> _Code:
     try:
         release = metadata.version(top)
     except metadata.PackageNotFoundError:
         release = str(getattr(sys.modules.get(top), "__version__", ""))
+    if file is None:
+        return _Code(release, {})
     try:
-        # Not of the module by its name: a function may say that it stands where its package shows it.
-        digest, files = _digest(Path(inner.__code__.co_filename), top)
-    except (AttributeError, OSError):
+        digest, files = _digest(Path(file), top)
+    except OSError:
         return _Code(release, {})
     return _Code(f"{release}+{digest}" if release else digest, files)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from oaflow.runtime import versions
 from oaflow.runtime.functions import load
 from oaflow.runtime.versions import sources
 
@@ -84,3 +85,15 @@ def test_all_stages_of_a_module_are_the_code_that_it_was_imported_as(
 
     assert load("couple.other").version == before
     del sys.modules["couple"]
+
+
+def test_what_many_stages_of_a_module_are_made_of_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    stages = "".join(f"\n@stage\ndef work{number}(job: Job) -> None: ...\n" for number in range(20))
+    (folder / "twenty.py").write_text(f"import alone\nfrom oaflow import Job, stage\n{stages}")
+    read: list[str] = []
+    look_at = versions.look_at
+    monkeypatch.setattr(versions, "look_at", lambda file: read.append(file.name) or look_at(file))
+
+    assert len({load(f"twenty.work{number}").version for number in range(20)}) == 1
+    assert sorted(read) == ["alone.py", "twenty.py"]
