@@ -15,6 +15,7 @@ there.
 """
 
 import atexit
+import contextlib
 import fcntl
 import gc
 import importlib
@@ -235,7 +236,6 @@ def serve(address: str, module: str) -> None:
     Waits for commands, and forks for each; ends when nobody is there any more.
     """
     places = _imported(module)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that answer
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, selectors.DefaultSelector() as ready:
         listener.bind(address)
         listener.listen(64)
@@ -250,14 +250,16 @@ def serve(address: str, module: str) -> None:
                     connection, _ = listener.accept()
                     ready.register(connection, selectors.EVENT_READ)
                     came = True
-                    continue
-                connection = key.fileobj
-                assert isinstance(connection, socket.socket)
-                if connection.recv(1, socket.MSG_PEEK) and os.fork() == 0:
-                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                    _answer(connection, places)
-                ready.unregister(connection)
-                connection.close()
+                elif key.data is not None:
+                    ready.unregister(key.fileobj)
+                    _tell_end(key.fd, *key.data)
+                else:
+                    ready.unregister(key.fileobj)
+                    assert isinstance(key.fileobj, socket.socket)
+                    if begun := _begin(key.fileobj, places):
+                        ready.register(os.pidfd_open(begun), selectors.EVENT_READ, (begun, key.fileobj))
+                    else:
+                        key.fileobj.close()
 
 
 def _imported(module: str) -> list[str]:
@@ -283,31 +285,40 @@ def _imported(module: str) -> list[str]:
     return [place for place in sys.path if place != str(ROOT)]
 
 
-def _answer(connection: socket.socket, places: list[str]) -> None:
+def _begin(connection: socket.socket, places: list[str]) -> int | None:
+    """
+    Begins the command that somebody asks for, and says its process id to them; or they have left.
+    """
     asked, streams, _, _ = socket.recv_fds(connection, _LONGEST, 3)
-    ready, led = os.pipe()
+    if not asked:
+        return None
     command = os.fork()
     if command == 0:
         arguments, folder, environment, leads = json.loads(asked)
         if leads:
             os.setsid()
+        connection.send(str(os.getpid()).encode())  # now that it leads its session, where it is to
         for number, fd in enumerate(streams):
             os.dup2(fd, number)
-        os.closerange(3, max(*streams, led) + 1)
+        os.closerange(3, max(map(int, os.listdir("/proc/self/fd"))) + 1)
         become = partial(_live, places)
         spares.keep(become, _starts(arguments))
         spares.called(sys.executable, "-m", "oaflow", *arguments)
         become(folder, environment, lambda: _command(arguments))
     for fd in streams:
         os.close(fd)
-    os.close(led)
-    os.read(ready, 1)  # until it has closed it: it leads its session, where it is to
-    try:
-        connection.send(str(command).encode())
-        _, status = os.waitpid(command, 0)
+    return command
+
+
+def _tell_end(process: int, command: int, connection: socket.socket) -> None:
+    os.close(process)
+    _, status = os.waitpid(command, 0)
+    with connection, contextlib.suppress(OSError):  # nobody may wait for its end any more
         connection.send(str(os.waitstatus_to_exitcode(status)).encode())
-    finally:
-        os._exit(0)  # also where nobody waits for its end any more
+
+
+# Commands that look at functions, for which they start a process. A process that no spare waits for is a new one.
+_LOOKING = {"check", "graph", "lsp", "mcp", "plan", "rerun", "route", "schedule", "simulate", "test"}
 
 
 def _starts(arguments: list[str]) -> int:
@@ -317,7 +328,9 @@ def _starts(arguments: list[str]) -> int:
     """
     if "worker" in arguments:
         return 4
-    return 2 if {"run", "resume", "retry"} & set(arguments) else 1
+    if {"run", "resume", "retry"} & set(arguments):
+        return 2
+    return 1 if _LOOKING & set(arguments) else 0
 
 
 def _become(folder: str, environment: dict[str, str], places: list[str]) -> None:
