@@ -430,12 +430,12 @@ class Pool:
         Replace all executors: who is at work finishes that before.
         """
         self._generation += 1
+        for birth in self._starting.values():  # before others are asked for, which are of this generation
+            if birth.executor is not None:
+                birth.executor.retiring = True
         for executor in list(self._executors):
             if not executor.load:
                 self._retire(executor)
-        for birth in self._starting.values():
-            if birth.executor is not None:
-                birth.executor.retiring = True
         self._fill()
 
     # -- executors -------------------------------------------------------------------------------------------------

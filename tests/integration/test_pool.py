@@ -669,6 +669,23 @@ def test_what_a_module_loads_late_is_tried_aside_and_then_loaded_once_for_all_ex
     run(body())
 
 
+def test_who_lacks_a_module_is_replaced_by_one_that_is_not_replaced_in_its_turn(tmp_path, monkeypatch):
+    late_module(tmp_path, monkeypatch)
+
+    async def body():
+        async with pool_of(tmp_path / "home", size=2) as (pool, _):
+            await until(lambda: len(pool.executors) == 2)
+            before = [executor.number for executor in pool.everyone]
+            await pool.probe(["late.one"])
+            await until(lambda: len(pool.executors) == 2)
+            after = [executor.number for executor in pool.everyone if executor.number not in before]
+            # Numbers are given one after the other; of those that lie between, one is of the process that looked.
+            assert len(after) == 2
+            assert max(after) - max(before) == 3
+
+    run(body())
+
+
 def test_code_that_changes_under_a_worker_is_told_as_what_was_loaded(tmp_path, monkeypatch):
     late_module(tmp_path, monkeypatch)
 
