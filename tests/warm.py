@@ -329,7 +329,9 @@ def _starts(arguments: list[str]) -> int:
     if "worker" in arguments:
         return 4
     if {"run", "resume", "retry"} & set(arguments):
-        return 2
+        _, _, others = " ".join(arguments).partition(" --workers ")
+        workers = int(found) if (found := others.partition(" ")[0]).isdecimal() else 1
+        return 2 if workers < 2 else 2 * workers + 1  # tests that kill have several
     return 1 if _LOOKING & set(arguments) else 0
 
 
