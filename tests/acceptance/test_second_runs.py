@@ -277,7 +277,7 @@ def house(database: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("OAFLOW_EXECUTORS", "1")
     program = program_of(tmp_path)
     nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    worker = warm.start(("worker",), tmp_path, os.environ, **nowhere)
+    worker = warm.documents.start(("worker",), tmp_path, os.environ, **nowhere)
     yield House(tmp_path / "folder", Settings(), program, database, worker)
     worker.terminate()
     worker.wait(60)
