@@ -2,6 +2,7 @@
 A command line that the parser refuses: what is wrong with it, and what to type in its place.
 """
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def mistyped(error: Any, arguments: list[str], known: Iterable[str]) -> UsageErr
     page = f"{context.command_path if context is not None else _command(arguments, known)} --help"
     help = page
     if type(error).__name__ == "MissingParameter" and context is not None:
-        help = f"{_shape(context)}   ({page})"
+        help = f"{_completed(error.param, context, arguments)}   ({page})"
     elif type(error).__name__ == "NoSuchOption" and context is not None:
         text, help = error.message, _in_place_of_option(error.option_name, context) or page
     elif context is not None and context.parent is None and (meant := _in_place_of(text, arguments, known)):
@@ -78,17 +79,26 @@ def _in_place_of_option(typed: str, context: Any) -> str | None:
     return f"a param is set with -p {name}=VALUE   ({context.command_path} --help)"
 
 
-def _shape(context: Any) -> str:
+def _completed(missing: Any, context: Any, arguments: list[str]) -> str:
     """
-    The command with all that it needs.
+    What was typed, with what it lacks; where nothing was, the command with all that it takes.
     """
-    words: list[str] = [context.command_path]
-    for param in context.command.params:
-        if param.param_type_name == "argument":
-            words.append(param.metavar if param.required else f"[{param.metavar}]")
-        elif param.required:
-            words.append(f"{min(param.opts, key=len)} {param.metavar or param.name.upper()}")
-    return " ".join(words)
+    params, program = context.command.params, context.command_path.split()[0]
+    if [program, *arguments] == context.command_path.split():
+        return " ".join([context.command_path, *filter(None, map(_shape, params))])
+    lacking = [param for param in params if param is missing or _is_lacking(param, arguments)]
+    return " ".join([shlex.join([program, *arguments]), *map(_shape, lacking)])
+
+
+def _is_lacking(param: Any, arguments: list[str]) -> bool:
+    is_option = param.param_type_name == "option"
+    return is_option and param.required and not any(word.startswith(tuple(param.opts)) for word in arguments)
+
+
+def _shape(param: Any) -> str:
+    if param.param_type_name == "argument":
+        return param.metavar if param.required else f"[{param.metavar}]"
+    return f"{min(param.opts, key=len)} {param.metavar or param.name.upper()}" if param.required else ""
 
 
 def _command(arguments: list[str], known: Iterable[str]) -> str:

@@ -274,6 +274,13 @@ def test_a_setting_that_is_no_number_is_named(offline: Command) -> None:
         (["help", "nothing"], ["no such command 'help'\n", "help:  oaflow --help"]),
         (["db", "migrte"], ["help:  did you mean 'migrate'?"]),
         (["run"], ["'PIPELINE'", "oaflow run PIPELINE -d DATASET [INPUT...]   (oaflow run --help)"]),
+        (
+            ["run", "my ingest"],
+            ["'--dataset' / '-d'", "help:  oaflow run 'my ingest' -d DATASET   (oaflow run --help)"],
+        ),
+        (["run", "--new"], ["'PIPELINE'", "help:  oaflow run --new PIPELINE -d DATASET   (oaflow run --help)"]),
+        (["run", "-dx"], ["'PIPELINE'", "help:  oaflow run -dx PIPELINE   (oaflow run --help)"]),
+        (["plan", "--diff", "b.yml"], ["'PIPELINE'", "oaflow plan --diff b.yml PIPELINE   (oaflow plan --help)"]),
         (["webhook", "add"], ["'URL'", "oaflow webhook add URL   (oaflow webhook add --help)"]),
         (["run", "ingest", "--datset", "d"], ["no such option: --datset\n", "help:  did you mean '--dataset'?"]),
         (["run", "ingest", "--count", "5"], ["no such option: --count\n", "with -p count=VALUE   (oaflow run --help)"]),
