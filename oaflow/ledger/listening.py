@@ -49,14 +49,15 @@ async def listen(
     """
     delay, lost = SHORTEST_DELAY, False
     while True:
+        arrived: list[Notice] = []
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                connection = await _listening(address(), channels)
+                connection = await _listening(address(), channels, arrived)
             async with connection:
                 if lost:
                     missed()
                 delay, lost = SHORTEST_DELAY, False
-                await _pass_on(connection, heard)
+                await _pass_on(connection, arrived, heard)
         except (psycopg.Error, OSError) as problem:
             log.warning("listening again: %s", str(problem).splitlines()[:1] or type(problem).__name__)
         missed()
@@ -65,10 +66,14 @@ async def listen(
         delay = min(delay * 2, LONGEST_DELAY)
 
 
-async def _listening(address: str, channels: Sequence[str]) -> psycopg.AsyncConnection[Any]:
+async def _listening(address: str, channels: Sequence[str], arrived: list[Notice]) -> psycopg.AsyncConnection[Any]:
+    """
+    A connection that listens. What comes while a statement is answered, which psycopg reads, is put to what arrived.
+    """
     connection = await psycopg.AsyncConnection[Any].connect(
         address, autocommit=True, application_name="oaflow worker", connect_timeout=5, keepalives_idle=30
     )
+    connection.add_notify_handler(lambda notify: arrived.append(Notice(notify.channel, notify.payload)))
     try:
         for channel in channels:
             await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
@@ -78,19 +83,16 @@ async def _listening(address: str, channels: Sequence[str]) -> psycopg.AsyncConn
     return connection
 
 
-async def _pass_on(connection: psycopg.AsyncConnection[Any], heard: Heard) -> NoReturn:
-    arrived: list[Notice] = []
-    # What comes while a statement is answered, which psycopg reads; everything else is read here.
-    connection.add_notify_handler(lambda notify: arrived.append(Notice(notify.channel, notify.payload)))
+async def _pass_on(connection: psycopg.AsyncConnection[Any], arrived: list[Notice], heard: Heard) -> NoReturn:
     while True:
-        if not await _readable(connection):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await connection.execute(CHECK)
-        arrived += _read(connection)
         if arrived:
             group = arrived.copy()
             arrived.clear()
             await heard(group)
+        if not await _readable(connection):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await connection.execute(CHECK)
+        arrived += _read(connection)
 
 
 async def _readable(connection: psycopg.AsyncConnection[Any]) -> bool:

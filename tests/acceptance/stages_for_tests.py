@@ -137,12 +137,15 @@ def never_returns(job: DatasetJob) -> DatasetJob | None:
 def sleeps(job: DatasetJob) -> DatasetJob | None:
     """Take an hour."""
     time.sleep(3600)
+    return job
 
 
 @stage(retry=0)
 def exits(job: DatasetJob) -> DatasetJob | None:
     """End the process."""
-    os._exit(7)
+    if job.documents:
+        os._exit(7)
+    return job
 
 
 @stage(retry=0)

@@ -267,8 +267,12 @@ def test_nothing_waits_behind_a_job_of_a_quick_stage_that_is_slow(cli: Command, 
 def test_who_follows_a_long_run_is_told_what_its_end_still_takes(cli: Command, started: Started, until: Until) -> None:
     go = cli.folder / "go"
     stages = {"source": {"with": {"count": 1}, "next": "waits"}, "waits": {"with": {"file": str(go)}}}
+    path = cli.folder / cli.pipeline("long", stages)
+    whole = json.loads(path.read_text())
+    crawl = {"task": "oaflow.stages.crawl", "with": {"source": [str(path)]}, "next": "source"}
+    path.write_text(json.dumps(whole | {"stages": {"crawl": crawl, **whole["stages"]}}))
     worker = started(cli.start("worker"))
-    running = started(cli.start("run", cli.pipeline("long", stages), "-d", "demo", "--workers", "0"))
+    running = started(cli.start("run", path.name, "-d", "demo", "--workers", "0"))
     until(lambda: query(cli, "SELECT 1 FROM oaflow.hops WHERE stage = 'source'"))
 
     query(cli, "UPDATE oaflow.counters SET done = done + 20000 WHERE stage = 'source' RETURNING 1")

@@ -142,6 +142,27 @@ def test_a_database_that_is_not_there_is_asked_until_it_is(database: str, monkey
     asyncio.run(main())
 
 
+def test_what_is_notified_while_the_next_channel_is_not_listened_to_yet_is_heard(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Heard()
+
+    async def main() -> None:
+        plain = psycopg.AsyncConnection.execute
+
+        async def execute(self: psycopg.AsyncConnection[Any], query: Any, *more: Any, **how: Any) -> Any:
+            if "two" in repr(query):
+                with psycopg.connect(database, autocommit=True) as other:
+                    other.execute("SELECT pg_notify('one', 'early')")
+            return await plain(self, query, *more, **how)
+
+        monkeypatch.setattr(psycopg.AsyncConnection, "execute", execute)
+        async with listened(database, heard, "one", "two"):
+            await until(lambda: heard.payloads == ["early"])
+
+    asyncio.run(main())
+
+
 def test_a_connection_that_falls_silent_is_checked_and_one_without_an_answer_is_given_up(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
