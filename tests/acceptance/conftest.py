@@ -131,6 +131,13 @@ class Command:
             arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
+    def new(self, *command: str, **how: Any) -> subprocess.Popen[str]:
+        """
+        Starts a program in a new process, in place of a fork of one that has imported oaflow.
+        """
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment, text=True, **streams, **how)
+
     def with_streams(self, arguments: tuple[str, ...], **how: Any) -> subprocess.Popen[Any]:
         """
         Starts it with streams of its own, as `subprocess.Popen` takes them.

@@ -357,17 +357,7 @@ def test_a_run_waits_for_room_on_a_full_disk_and_loses_nothing(
     # A private mount namespace: nothing is left where the test is killed.
     prepare = f'mount -t tmpfs -o size=8m none "$0" && head -c {8192 - room}K /dev/zero > "$0/ballast" && exec "$@"'
     command = [sys.executable, "-m", "oaflow", "run", "ingest", str(source), *RUN]
-    process = started(
-        subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", prepare, str(small), *command],
-            cwd=cli.folder,
-            env=cli.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    )
+    process = started(cli.new("unshare", "--mount", "sh", "-c", prepare, str(small), *command))
 
     paused = until(lambda: (shown := cli("status")).code == 0 and " paused" in shown.out and shown.out)
 

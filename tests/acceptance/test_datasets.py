@@ -125,16 +125,7 @@ def interruptible(cli: Command, *arguments: str) -> subprocess.Popen[str]:
     Started as from a terminal. Whoever runs these tests in the background may have SIGINT ignored, and a process hands
     that down.
     """
-    return subprocess.Popen(
-        [*MODULE, *arguments],
-        cwd=cli.folder,
-        env=cli.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )
+    return cli.new(*MODULE, *arguments, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
 
 
 @pytest.mark.unbalanced

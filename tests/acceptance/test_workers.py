@@ -34,15 +34,7 @@ def hasty(cli: Command) -> Command:
 
 
 def program(cli: Command, *command: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *command],
-        cwd=cli.folder,
-        env=cli.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return cli.new(sys.executable, *command)
 
 
 def test_a_worker_whose_loop_is_blocked_for_longer_than_the_dead_are_silent_is_alive_and_the_stage_is_named(
