@@ -22,6 +22,9 @@ from oaflow.errors import OaflowError
 
 _BLOCK = 1024 * 1024
 
+# A file that is read into memory, and so once and not twice.
+_SMALL = 64 * 1024
+
 # What a file is called in the archive. One name for all, so that two workers that keep the same bytes replace one file.
 _NAME = "data"
 
@@ -168,22 +171,20 @@ class Archive:
     def _keep(self, path: Path) -> str:
         # servicelayer writes in place: a full disk leaves half a file under the hash of the whole one, and a reader
         # meets a file that another worker is still writing. So: written aside, then renamed.
-        content_hash, size = _checksum(path)
+        content = _small(path)
+        content_hash, size = _checksum(path) if content is None else (_digest(content), len(content))
         if self._has(content_hash, size):
             return content_hash
         root = self._root(make=True)
-        with path.open("rb") as source, self._incoming(root) as incoming:
-            digest = hashlib.sha1(usedforsecurity=False)
-            with incoming.open("wb") as target:
-                while block := source.read(_BLOCK):
-                    digest.update(block)
-                    target.write(block)
-            # The file may have changed since it was looked at: the name is that of the bytes that were kept.
-            content_hash = digest.hexdigest()
-            target_path = root.joinpath(*_prefix(content_hash), _NAME)
+        with self._incoming(root) as incoming:
+            with open(incoming, "wb") as target:
+                if content is not None:
+                    target.write(content)
+                else:
+                    # It may have changed since it was looked at: the name is that of the bytes that were kept.
+                    content_hash = _copy(path, target)
             with self._reached():
-                target_path.parent.mkdir(parents=True, exist_ok=True)
-                incoming.replace(target_path)
+                os.replace(incoming, os.path.join(_made(root, content_hash), _NAME))
         return content_hash
 
     @contextmanager
@@ -289,12 +290,52 @@ def _prefix(content_hash: str) -> tuple[str, str, str, str]:
     return content_hash[:2], content_hash[2:4], content_hash[4:6], content_hash
 
 
+def _made(root: Path, content_hash: str) -> str:
+    """
+    The folder of a file, which is made where it is not there.
+    """
+    # From the top: mostly all but the first are new, and one that is asked for before its parent is a call in vain.
+    folder = str(root)
+    for name in _prefix(content_hash):
+        folder = os.path.join(folder, name)
+        with suppress(FileExistsError):
+            os.mkdir(folder)
+    return folder
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
+
+
+def _small(path: Path) -> bytes | None:
+    """
+    The bytes of a small file; None where it is larger.
+    """
+    # The memory for a block of a large one costs more than a small file, and so does a buffer; also below.
+    with open(path, "rb", buffering=0) as handle:
+        content = b""
+        while block := handle.read(_SMALL + 1 - len(content)):
+            content += block
+    return content if len(content) <= _SMALL else None
+
+
+def _copy(path: Path, target: BinaryIO) -> str:
+    """
+    Copy the bytes of a file, and return their SHA-1.
+    """
+    digest = hashlib.sha1(usedforsecurity=False)
+    with open(path, "rb", buffering=0) as source:
+        while block := source.read(_BLOCK):
+            digest.update(block)
+            target.write(block)
+    return digest.hexdigest()
+
+
 def _checksum(path: Path) -> tuple[str, int]:
     """
     The SHA-1 of the bytes of a file, and how many these are.
     """
     digest, size = hashlib.sha1(usedforsecurity=False), 0
-    # Not hashlib.file_digest: its buffer costs more than a small file.
     with open(path, "rb", buffering=0) as handle:
         while block := handle.read(_BLOCK):
             digest.update(block)

@@ -36,14 +36,18 @@ def stored(archive):
     return sorted(path for path in archive.options.path.rglob("*") if path.is_file())
 
 
-def test_a_file_is_kept_under_the_hash_of_its_bytes_where_servicelayer_finds_it(archive, source):
+@pytest.mark.parametrize("size", [0, 10, 2**16, 2**16 + 1, 3 * 2**20], ids=str)
+def test_a_file_is_kept_under_the_hash_of_its_bytes_where_servicelayer_finds_it(archive, source, size):
+    content = os.urandom(size)
+    source.write_bytes(content)
+
     content_hash = archive.archive(source)
 
-    assert content_hash == hashlib.sha1(b"some bytes").hexdigest()
+    assert content_hash == hashlib.sha1(content).hexdigest()
     from servicelayer.archive.file import FileArchive
 
     theirs = FileArchive(path=str(archive.options.path))
-    assert theirs.load_file(content_hash).read_bytes() == b"some bytes"
+    assert theirs.load_file(content_hash).read_bytes() == content
     assert list(theirs.list_files()) == [content_hash]
 
 
