@@ -9,7 +9,7 @@ from email.errors import MessageError
 from email.generator import BytesGenerator
 from email.message import Message
 from email.parser import BytesParser
-from email.utils import formataddr, getaddresses, parsedate_to_datetime
+from email.utils import getaddresses, parsedate_to_datetime
 from io import BytesIO
 from mimetypes import guess_extension
 from pathlib import Path
@@ -49,7 +49,7 @@ def _properties(message: Message) -> dict[str, list[str]]:
     properties: dict[str, list[str]] = {}
     for header, name in _PEOPLE.items():
         people = getaddresses([_text(value) for value in message.get_all(header, [])])
-        if shown_people := [formataddr_of(person) for person in people if any(person)]:
+        if shown_people := [_shown_person(person) for person in people if any(person)]:
             properties[name] = shown_people
     for header, name in (("subject", "subject"), ("message-id", "messageId"), ("in-reply-to", "inReplyTo")):
         if value := _text(message.get(header, "")).strip():
@@ -63,12 +63,12 @@ def _properties(message: Message) -> dict[str, list[str]]:
     return properties
 
 
-def formataddr_of(person: tuple[str, str]) -> str:
+def _shown_person(person: tuple[str, str]) -> str:
     """
     `Name <address>`, readable: nothing in it is encoded.
     """
     name, address = person
-    return f"{name} <{address}>" if name and address else name or formataddr((name, address))
+    return f"{name} <{address}>" if name and address else name or address
 
 
 def _date(message: Message) -> str | None:
@@ -103,11 +103,19 @@ def _leaves(message: Message) -> Iterator[Message]:
     waiting = [message]
     while waiting:
         part = waiting.pop()
-        payload = part.get_payload()
-        if isinstance(payload, list) and (part is message or part.get_content_maintype() != "message"):
-            waiting.extend(reversed([inner for inner in payload if isinstance(inner, Message)]))
+        if (inner := _parts(part)) is not None and (part is message or part.get_content_maintype() != "message"):
+            waiting.extend(reversed(inner))
         else:
             yield part
+
+
+def _parts(message: Message) -> list[Message] | None:
+    """
+    What a message is put together of; None where it is a leaf.
+    """
+    # A leaf is not asked for its payload, which decodes it: that raises at a charset of an odd spelling.
+    payload: Any = message.get_payload() if message.is_multipart() else None
+    return None if payload is None else [inner for inner in payload if isinstance(inner, Message)]
 
 
 def _is_body(part: Message) -> bool:
@@ -130,14 +138,13 @@ def _bodies(message: Message) -> tuple[list[str], list[str]]:
 
 
 def _bytes(part: Message) -> bytes:
-    payload = part.get_payload()
-    if isinstance(payload, list):
-        return b"".join(_whole(inner) for inner in payload if isinstance(inner, Message))
+    if (inner := _parts(part)) is not None:
+        return b"".join(map(_whole, inner))
     try:
         data = part.get_payload(decode=True)
     except (ValueError, MessageError, LookupError):
-        data = None
-    return data if isinstance(data, bytes) else str(payload or "").encode("utf-8", "surrogateescape")
+        return _whole(part)
+    return data if isinstance(data, bytes) else b""
 
 
 def _whole(message: Message) -> bytes:
@@ -181,9 +188,8 @@ def _filename(part: Message, number: int, mime: str) -> str:
     if name := part.get_filename():
         return _text(name)
     if mime == "message/rfc822":
-        payload = part.get_payload()
-        inner = payload[0] if isinstance(payload, list) and payload else None
-        subject = _text(inner.get("subject", "")) if isinstance(inner, Message) else ""
+        inner = _parts(part)
+        subject = _text(inner[0].get("subject", "")) if inner else ""
         return (subject.replace("/", " ")[:100].strip() or f"mail-{number}") + ".eml"
     return f"attachment-{number}{guess_extension(mime) or ''}"
 

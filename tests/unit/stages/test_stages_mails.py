@@ -118,6 +118,23 @@ def test_a_broken_date_and_a_broken_attachment_do_not_stop_a_mail(tmp_path):
     assert "date" not in content.properties
 
 
+@pytest.mark.parametrize(
+    "address", ["müller@example.org".encode(), "müller@example.org".encode("latin-1"), b"<m\xfcller@example.org>"]
+)
+def test_an_address_with_raw_letters_is_read(tmp_path, address):
+    content, _ = read(tmp_path, b"From: " + address + b"\n\nwords")
+
+    assert content.properties["from"] == ["müller@example.org"]
+
+
+def test_a_charset_that_is_spelt_in_an_odd_way_does_not_stop_a_mail(tmp_path):
+    content, _ = read(
+        tmp_path, b"From: a@example.org\nContent-Type: text/plain; charset*=ansi-x3.4-1968''us\n\nGr\xf6sse"
+    )
+
+    assert content.text == "Grösse"
+
+
 def test_a_mailbox_is_cut_at_its_from_lines_only(tmp_path):
     box = b"".join(
         b"From a@example.org Mon Jan  1 10:00:00 2024\nSubject: %d\n\nBefore\nFrom here on\n\n>From there\n\n" % n
