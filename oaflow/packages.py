@@ -27,7 +27,9 @@ class Missing:
         What is wrong, to stand after a name.
         """
         are = "is" if len(self.modules) == 1 else "are"
-        return f"needs {' and '.join(map(repr, self.modules))}, which {are} not installed"
+        *first, last = map(repr, self.modules)
+        names = f"{', '.join(first)} and {last}" if first else last
+        return f"needs {names}, which {are} not installed"
 
     @property
     def help(self) -> str:

@@ -83,6 +83,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _schemata()
     yield from _folders(settings)
     yield from _ocr()
+    yield from _archives()
     yield from _collector(os.environ)
     yield from _database(settings)
 
@@ -158,6 +159,15 @@ def _ocr() -> Iterator[Finding]:
             yield Finding("fine", "OCR languages", ", ".join(name for name in languages if name != "osd"))
             return
     yield Finding("note", "OCR languages", "none: scanned pages are not read", "apt install tesseract-ocr")
+
+
+def _archives() -> Iterator[Finding]:
+    from oaflow.stages.packed import library
+
+    if library() is None:
+        yield Finding("note", "archives", "no libarchive: RAR and 7Z are not unpacked", "apt install libarchive13")
+    else:
+        yield Finding("fine", "archives", "RAR and 7Z are unpacked, too")
 
 
 def _entities(settings: Settings, address: "Address") -> Iterator[Finding]:

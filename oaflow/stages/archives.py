@@ -64,11 +64,13 @@ def unpack(path: Path, name: str, mime: str, desk: Desk) -> Content:
         members = _tar(path, desk)
     else:
         members = zip_members(path, desk, Meter(desk, path.stat().st_size), lambda _: True)
-    return Content("Package", members=_numbered(members))
+    return Content("Package", members=numbered(members))
 
 
-def _numbered(members: Iterator[Member]) -> Iterator[Member]:
-    # Two members of one name are two documents: the second one's key says that it is the second.
+def numbered(members: Iterator[Member]) -> Iterator[Member]:
+    """
+    The same members. Two of one name are two documents: the second one's key says that it is the second.
+    """
     seen: dict[str, int] = {}
     for member in members:
         times = seen[member.key] = seen.get(member.key, 0) + 1

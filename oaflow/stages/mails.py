@@ -4,6 +4,7 @@ Mails and mailboxes: headers and text of a mail, its attachments as members; the
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from email import policy
 from email.errors import MessageError
 from email.generator import BytesGenerator
@@ -149,11 +150,19 @@ def _bytes(part: Message) -> bytes:
 
 def _whole(message: Message) -> bytes:
     target = BytesIO()
-    try:
-        BytesGenerator(target, mangle_from_=False, policy=policy.compat32).flatten(message)
-    except (UnicodeError, MessageError, LookupError, AttributeError, TypeError):
-        return message.as_string(policy=policy.compat32).encode("utf-8", "replace")
+    # What comes before a part that cannot be written is kept.
+    with suppress(UnicodeError, MessageError, LookupError, AttributeError, TypeError):
+        BytesGenerator(target, mangle_from_=False, policy=_AsTheyStand()).flatten(message)
     return target.getvalue()
+
+
+class _AsTheyStand(policy.Compat32):
+    """
+    Headers as they were read: the library's own way raises at one that looks like two.
+    """
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        return f"{name}: {value}\n".encode("utf-8", "surrogateescape")
 
 
 def _attachments(message: Message, desk: Desk, path: Path) -> Iterator[Member]:

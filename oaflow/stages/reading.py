@@ -9,6 +9,7 @@ from oaflow.stages import archives, documents, mails, presentations, slides, tab
 from oaflow.stages.content import EMPTY, Content, Unreadable
 from oaflow.stages.desk import Desk, too_large
 from oaflow.stages.filetypes import ENCRYPTED_OFFICE
+from oaflow.stages.packed import PACKED, library, unpack_packed
 from oaflow.stages.texts import decoded
 
 Reader = Callable[[Path, str, Desk], Content]
@@ -44,6 +45,7 @@ _SHEETS = ("spreadsheet", "ms-excel", "apple.numbers", "iwork-numbers")
 
 _PLAIN = (
     "text/",
+    "message/",  # what is no mail: why one could not be delivered
     "application/json",
     "application/xml",
     "application/x-ndjson",
@@ -56,7 +58,7 @@ def schema_of(mime: str) -> str:
     """
     The FtM schema of a type, known before anything is read.
     """
-    if mime in _ARCHIVES or mime in ("application/mbox", "application/x-7z-compressed", "application/vnd.rar"):
+    if mime in _ARCHIVES or mime in PACKED or mime == "application/mbox":
         return "Package"
     if mime in ("message/rfc822", "application/vnd.ms-outlook"):
         return "Email"
@@ -103,6 +105,9 @@ def read_file(path: Path, name: str, mime: str, desk: Desk) -> Content:
         raise Unreadable(too_large(desk.limits))
     if mime in _ARCHIVES:
         return archives.unpack(path, name, mime, desk)
+    # Without libarchive there is still a reader for the text of a 7Z.
+    if mime in PACKED and (library() is not None or mime not in _READERS):
+        return unpack_packed(path, mime, desk)
     if mime == "message/rfc822":
         return mails.read_mail(path, desk)
     if mime == "application/mbox":

@@ -135,6 +135,20 @@ def test_a_charset_that_is_spelt_in_an_odd_way_does_not_stop_a_mail(tmp_path):
     assert content.text == "Grösse"
 
 
+def test_a_mail_within_is_kept_as_it_was_written_also_with_headers_that_look_like_two(tmp_path):
+    inner = (
+        b"Subject: =?utf-8?q?Gr=C3=B6=C3=9Fe?=\nX-Odd: rfc822; a\x0cArrival-Date: b\n  folded\n"
+        b"From: m\xfcller@example.org\n\nwords\n"
+    )
+    _, members = read(
+        tmp_path,
+        b"From: a@example.org\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n"
+        b"--x\nContent-Type: message/rfc822\n\n" + inner + b"\n--x--\n",
+    )
+
+    assert [data.rstrip() for _, data in members] == [inner.rstrip()]
+
+
 def test_a_mailbox_is_cut_at_its_from_lines_only(tmp_path):
     box = b"".join(
         b"From a@example.org Mon Jan  1 10:00:00 2024\nSubject: %d\n\nBefore\nFrom here on\n\n>From there\n\n" % n
