@@ -27,7 +27,7 @@ __preload__ = (
 
 # Said before a run begins, and not by each of its documents.
 __needs__ = {
-    "extract": ("oaflow[documents]", ("kreuzberg", "libarchive", "olefile", "chardet")),
+    "extract": ("oaflow[documents]", ("kreuzberg", "libarchive", "olefile", "tnefparse", "chardet")),
     "analyze": ("oaflow[documents]", ("py3langid", "babel", "phonenumbers", "stdnum", "rigour")),
 }
 

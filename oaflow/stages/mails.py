@@ -25,15 +25,15 @@ from oaflow.stages.texts import cleaned, decoded
 _PEOPLE = {"from": "from", "to": "to", "cc": "cc", "bcc": "bcc", "sender": "sender"}
 
 # A mail is read as a whole; one above this is no mail.
-_LONGEST = 256 * 1024**2
+LONGEST = 256 * 1024**2
 
 
 def read_mail(path: Path, desk: Desk) -> Content:
     """
     A mail: its headers, its text, and what is attached.
     """
-    if path.stat().st_size > _LONGEST:
-        raise Unreadable(f"too large for a mail: more than {_LONGEST:,} bytes")
+    if path.stat().st_size > LONGEST:
+        raise Unreadable(f"too large for a mail: more than {LONGEST:,} bytes")
     with path.open("rb") as handle:
         # compat32 keeps what it does not understand; the newer policies raise at a header that they cannot parse.
         message = BytesParser(policy=policy.compat32).parse(handle)

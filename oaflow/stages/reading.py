@@ -5,7 +5,7 @@ Which reader a file gets, by its type.
 from collections.abc import Callable
 from pathlib import Path
 
-from oaflow.stages import archives, documents, mails, presentations, slides, tables
+from oaflow.stages import archives, documents, mails, presentations, slides, tables, winmail
 from oaflow.stages.content import EMPTY, Content, Unreadable
 from oaflow.stages.desk import Desk, too_large
 from oaflow.stages.filetypes import ENCRYPTED_OFFICE
@@ -33,6 +33,7 @@ _READERS: dict[str, Reader] = {
     "text/csv": tables.read_table,
     "text/tab-separated-values": tables.read_table,
     "application/vnd.ms-outlook": documents.read_message,
+    "application/ms-tnef": winmail.read_winmail,
     "application/x-7z-compressed": documents.read_listed,
     "application/vnd.ms-outlook-pst": documents.read_listed,
     "application/vnd.oasis.opendocument.presentation": slides.read_slides,
@@ -58,7 +59,7 @@ def schema_of(mime: str) -> str:
     """
     The FtM schema of a type, known before anything is read.
     """
-    if mime in _ARCHIVES or mime in PACKED or mime == "application/mbox":
+    if mime in _ARCHIVES or mime in PACKED or mime in ("application/mbox", "application/ms-tnef"):
         return "Package"
     if mime in ("message/rfc822", "application/vnd.ms-outlook"):
         return "Email"

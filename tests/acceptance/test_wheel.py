@@ -62,7 +62,7 @@ def installed(tmp_path: Path, wheel: Path, home: Path, clean_environment: dict[s
 Plain = tuple[Command, tuple[str, ...]]
 
 # The packages of the extra `documents` that followthemoney does not bring.
-EXTRA = ("kreuzberg", "libarchive", "olefile", "py3langid")
+EXTRA = ("compressed_rtf", "kreuzberg", "libarchive", "olefile", "py3langid", "tnefparse")
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_without_the_extra_ingest_is_refused_before_anything_starts(plain: Plain
     run = command("run", "ingest", "-d", "x", program=program)
 
     assert checked.code == 1
-    assert "stage 'extract' needs 'kreuzberg', 'libarchive' and 'olefile', which are not installed" in checked.out
+    assert "stage 'extract' needs 'kreuzberg', 'libarchive', 'olefile' and 'tnefparse', which are not installed" in checked.out
     assert "stage 'analyze' needs 'py3langid', which is not installed" in checked.out
     assert checked.out.count("pip install 'oaflow[documents]'") == 2
     assert run.code == 2
