@@ -133,7 +133,8 @@ def test_without_the_extra_ingest_is_refused_before_anything_starts(plain: Plain
     run = command("run", "ingest", "-d", "x", program=program)
 
     assert checked.code == 1
-    assert "stage 'extract' needs 'kreuzberg', 'libarchive', 'olefile' and 'tnefparse', which are not installed" in checked.out
+    lacks = "'kreuzberg', 'libarchive', 'olefile' and 'tnefparse'"
+    assert f"stage 'extract' needs {lacks}, which are not installed" in checked.out
     assert "stage 'analyze' needs 'py3langid', which is not installed" in checked.out
     assert checked.out.count("pip install 'oaflow[documents]'") == 2
     assert run.code == 2

@@ -77,6 +77,7 @@ def test_nothing_that_is_installed_with_oaflow_is_gpl_or_agpl():
         "psycopg-binary",
         "psycopg-pool",
         "python-stdnum",
+        "tnefparse",
     ]
 
 
