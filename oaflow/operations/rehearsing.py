@@ -181,20 +181,21 @@ def _run(
     told: Callable[[BaseException], None],
 ) -> list[Handover]:
     loaded = load(bound.stages[assignment.stage].task)
-    parts: list[Handover] = []
     if not loaded.is_async:
-        parts += execute(assignment, bound, loaded, lambda _: here, job_bytes=job_bytes, raised=told)
-        return parts
+        return list(execute(assignment, bound, loaded, lambda _: here, job_bytes=job_bytes, raised=told))
+    parts: list[Handover] = []
 
     async def keep(part: Handover) -> None:
         parts.append(part)
 
-    async def whole() -> Handover:
-        return await execute_async(
+    async def whole() -> None:
+        last = await execute_async(
             assignment, bound, loaded, lambda _: here, hand=keep, job_bytes=job_bytes, raised=told
         )
+        parts.append(last)
 
-    return [*parts, asyncio.run(whole())]
+    asyncio.run(whole())
+    return parts
 
 
 def _result(parts: list[Handover], seconds: float, store: RehearsedStore, queue: "_Queue") -> Rehearsed:

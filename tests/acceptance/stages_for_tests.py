@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from oaflow import DatasetJob, Out, Reject, stage
@@ -345,3 +345,13 @@ def learns(job: DatasetJob, *, marker: str) -> DatasetJob:
         with open(marker, "w"):
             raise ValueError("not yet")
     return job
+
+
+@stage(emit="stream", retry=0)
+async def pours_second(job: DatasetJob, *, marker: str, count: int) -> AsyncIterator[DatasetJob]:
+    """Raise at the first attempt; at the next, yield so many jobs."""
+    if not os.path.exists(marker):
+        with open(marker, "w"):
+            raise ValueError("not yet")
+    for number in range(count):
+        yield job.with_entities([], number=number)

@@ -78,6 +78,18 @@ def test_a_failed_job_is_run_here_with_its_file_and_the_debugger_and_leaves_noth
         assert (refused.code, refused.error) == (2, problem)
 
 
+def test_what_an_async_stream_would_hand_over_is_counted_with_all_of_its_parts(cli: Command) -> None:
+    pours = {"with": {"marker": str(cli.folder / "marker"), "count": 1234}, "next": "end"}
+    pipeline = cli.pipeline("pours", {"pours": {"task": "pours_second", **pours}, "end": {}})
+    assert cli("run", pipeline, "-d", "demo", "--workers", "1").code == 1
+    job = str(json.loads(cli("failures", "--json").out)["job"])
+
+    here = cli("retry", job, "--here")
+
+    assert here.code == 0, here.err
+    assert "would hand 1,234 jobs to end\n" in here.out
+
+
 def test_a_job_that_ends_this_process_says_where_it_was_and_leaves_no_copy_of_its_file(
     cli: Command, until: Callable[[Callable[[], Any]], Any]
 ) -> None:
