@@ -170,7 +170,8 @@ class _Executor:
             self._flush()
         attempt = self._attempt
         if attempt is not None and self._unacknowledged < MOST_UNACKNOWLEDGED:
-            with attempt.lock:
+            # What cannot be handed over the attempt itself meets again, and fails of it: this thread goes on.
+            with attempt.lock, contextlib.suppress(Exception):
                 part = attempt.overdue()
                 if part is not None:
                     self._count(1)

@@ -16,6 +16,7 @@ import orjson
 import pytest
 import uvloop
 
+from oaflow.plan import PlannedEdge
 from oaflow.runtime import pool as executors
 from oaflow.runtime import server, temporary
 from oaflow.runtime.attempt import CHUNK_JOBS
@@ -517,6 +518,30 @@ def test_what_a_stream_has_yielded_does_not_wait_while_it_rests(tmp_path):
             await until(lambda: heard.done() == [1])
             assert heard.handovers[1].position == 10
             assert sum(len(handover.successors) for handover in heard.handovers) == 15
+
+    run(body())
+
+
+def test_a_stream_that_cannot_be_handed_over_fails_and_the_next_one_does_not_wait_while_it_rests(tmp_path):
+    async def body():
+        locked = plan_of(
+            bound_stage("stream", f"{MODULE}.stream", PlannedEdge(to="end"), emit="stream"),
+            bound_stage("end", f"{MODULE}.act", lock="job.context.number < 'a'"),
+        )
+        async with pool_of(tmp_path) as (pool, heard):
+            pool.know("run-2", locked.to_json())
+            executor, on = pool.executors[0], tmp_path / "go on"
+            refused = assigned(1, "", stage="stream", count=3, rest=2, seconds=0.5)._replace(run="run-2")
+
+            pool.send(executor, [refused, assigned(2, "", stage="stream", count=15, rest=10, on=str(on))])
+            await until(lambda: len(heard.handovers) == 2)
+
+            assert [handover.outcome for handover in heard.handovers] == ["failed", "chunk"]
+            assert orjson.loads(heard.handovers[0].detail)["error"]["type"] == "LockError"
+            on.touch()
+            pool.acknowledge(2, 0)
+            await until(lambda: heard.done() == [1, 2])
+            assert not any("Traceback" in text for _, text, _ in heard.lines)
 
     run(body())
 
