@@ -18,6 +18,7 @@ from oaflow.ledger import runs as ledger
 from oaflow.ledger.runs import Run
 from oaflow.ledger.workers import recover
 from oaflow.operations.again import settle_all
+from oaflow.operations.beside import Beside
 from oaflow.operations.binding import store_of
 from oaflow.operations.completing import remember
 from oaflow.operations.crew import Crew
@@ -51,7 +52,7 @@ from oaflow.operations.states import (
     wanted_run,
 )
 from oaflow.operations.streams import Stop
-from oaflow.operations.webhooks import Deliveries, Told, deliver
+from oaflow.operations.webhooks import Told, deliver
 from oaflow.postgres.problems import Unreachable
 from oaflow.runtime.supervisor import Died, Due, Ended, Interrupts, Stale, Supervisor
 from oaflow.runtime.supervisor import Event as WorkerEvent
@@ -300,7 +301,9 @@ def worker(
         if supervisor is None:
             return
         watched.begin(opened, supervisor.tally)
-        deliveries = Deliveries(opened)
+        # In threads: what many files became is written down before the run of a schedule begins, which takes minutes.
+        ticks = Beside("oaflow schedules", lambda: begin_due(opened))
+        deliveries = Beside("oaflow webhooks", lambda: deliver(opened))
         dead: set[int] = set()
         tried = -_RETRY
         try:
@@ -312,11 +315,11 @@ def worker(
                         case Died(workers=workers):
                             dead.update(workers)
                         case Due():
-                            with suppress(EnvironmentProblem, psycopg.OperationalError):  # it is seen again
-                                yield from begin_due(opened)
+                            ticks.begin()
                             deliveries.begin()
                         case _:
                             pass
+                yield from ticks.news()
                 yield from deliveries.news()
                 if dead and time.monotonic() - tried >= _RETRY:
                     tried = time.monotonic()
@@ -380,7 +383,7 @@ def followed(opened: Database, begun: Begun, crew: Crew) -> Iterator[CommandEven
         with Interrupts() as interrupts, _at_work(opened, crew, begun) as supervisor:
             yield from follow(opened, begun.run, begun.bound, supervisor=supervisor, interrupts=interrupts)
         with suppress(EnvironmentProblem, psycopg.Error):
-            deliver(opened, until=time.monotonic() + _TELL_SECONDS)
+            list(deliver(opened, until=time.monotonic() + _TELL_SECONDS))
     finally:
         _remember(opened)
 

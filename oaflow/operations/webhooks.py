@@ -13,7 +13,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -320,13 +320,12 @@ def _reason(problem: Exception) -> str:
             return f"it cannot be sent to ({type(problem).__name__})"
 
 
-def deliver(opened: Database, *, until: float = float("inf"), told: Callable[[Told], None] = lambda told: None) -> None:
+def deliver(opened: Database, *, until: float = float("inf")) -> Iterator[Told]:
     """
     Sends what is due, one after the other, until nothing is. Where there is no secret here it is left to others.
 
     Args:
         until: not begun after this moment of the monotonic clock.
-        told: called with what came of each.
     """
     try:
         keys = keys_of(opened.settings.webhook_secret)
@@ -334,7 +333,7 @@ def deliver(opened: Database, *, until: float = float("inf"), told: Callable[[To
         return
     with opened.connect("oaflow webhooks") as made:
         while time.monotonic() < until and (delivery := ledger.take(made, _HOLD)) is not None:
-            told(_delivered(made, keys, delivery))
+            yield _delivered(made, keys, delivery)
 
 
 def _delivered(made: psycopg.Connection[Any], keys: tuple[bytes, ...], delivery: Delivery) -> Told:
@@ -344,39 +343,3 @@ def _delivered(made: psycopg.Connection[Any], keys: tuple[bytes, ...], delivery:
     else:
         ledger.refused(made, delivery, problem, delay_after(delivery.attempts, status))
     return Told(delivery.webhook, delivery.run, problem)
-
-
-class Deliveries:
-    """
-    Sends in a thread of its own, one at a time, so that a server that hangs holds up nothing else.
-    """
-
-    def __init__(self, opened: Database) -> None:
-        self._opened = opened
-        self._lock = threading.Lock()
-        self._told: list[Told] = []
-        self._thread: threading.Thread | None = None
-
-    def begin(self) -> None:
-        """
-        Something is due. Nothing where it is sending already: that goes on until nothing is.
-        """
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, name="oaflow webhooks", daemon=True)
-            self._thread.start()
-
-    def news(self) -> list[Told]:
-        """
-        What came of those sent since it was asked last.
-        """
-        with self._lock:
-            told, self._told = self._told, []
-        return told
-
-    def _run(self) -> None:
-        with suppress(EnvironmentProblem, psycopg.Error):  # the database is away: it is seen again
-            deliver(self._opened, told=self._tell)
-
-    def _tell(self, told: Told) -> None:
-        with self._lock:
-            self._told.append(told)

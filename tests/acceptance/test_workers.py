@@ -334,3 +334,20 @@ def test_a_worker_begins_what_is_scheduled_once_though_there_are_several(
     assert said.count(f"schedule chain-demo: run {run} has begun") == 1
     assert cli("schedule", "remove", "chain-demo").code == 0
     balanced(cli)
+
+
+def test_a_worker_ends_when_it_is_told_to_also_while_a_run_of_a_schedule_waits_to_begin(
+    cli: Command, started: Started, until: Until
+) -> None:
+    name = chain(cli, "note", 3, {"log": str(cli.folder / "noted")})
+    assert cli("schedule", "add", name, "-d", "demo", "--cron", "0 3 * * *").code == 0
+    query(cli, "UPDATE oaflow.schedules SET due_at = now() - interval '2 days' RETURNING name")
+    with psycopg.connect(cli.environment["OAFLOW_DB_URI"]) as held:
+        held.execute("SELECT 1 FROM oaflow.schedules FOR UPDATE")
+        worker = started(cli.start("worker"))
+        until(lambda: query(cli, "SELECT pid FROM pg_locks WHERE NOT granted"))
+
+        worker.send_signal(signal.SIGTERM)
+
+        assert "is drained" in worker.communicate(timeout=PATIENCE)[1]
+    assert query(cli, "SELECT id FROM oaflow.runs") == []
