@@ -400,7 +400,7 @@ def _first_jobs(
         for stage in entries:
             yield from _first(bound, stage, request.dataset, run, [], job_bytes)
         return
-    entities = _limited(read_entities(request.entities), request.first)
+    entities = islice(read_entities(request.entities), request.first)
     with reaching(opened, f"{bound.pipeline}/input") as reached:
         for group in _in_groups(entities, ENTITIES_PER_JOB):
             # In the store before the job is there, so that the first stage can load them as any other can.
@@ -466,21 +466,9 @@ def _storable(folders: Iterable[Path]) -> list[str]:
     return [os.fsdecode(name) for name in map(os.fsencode, folders) if name.decode(errors="ignore").encode() == name]
 
 
-def _limited(entities: Iterator[dict[str, Any]], most: int | None) -> Iterator[dict[str, Any]]:
-    for number, entity in enumerate(entities):
-        if most is not None and number >= most:
-            return
-        yield entity
-
-
 def _in_groups(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    group: list[Item] = []
-    for item in items:
-        group.append(item)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
+    rest = iter(items)
+    while group := list(islice(rest, size)):
         yield group
 
 

@@ -3,10 +3,12 @@ What a run works on: params from the file, the environment and the last run, sev
 """
 
 import json
+import subprocess
 import zipfile
+from collections.abc import Callable
 
 from oaflow.operations.programs import package_pipelines
-from tests.acceptance.conftest import Command
+from tests.acceptance.conftest import PATIENCE, Command
 
 WORKER = ("--workers", "1")
 
@@ -119,3 +121,20 @@ def test_a_pipeline_that_is_only_named_as_ingest_is_gets_no_samples(cli: Command
         assert result.error == "pipeline 'ingest' has nothing to work on: no source was given"
         assert result.help == f"oaflow run {typed} -d fresh SOURCE..."
     assert cli("status").error == "there is no run yet"
+
+
+def test_of_a_pipe_no_more_is_waited_for_than_the_first_entities(
+    cli: Command, started: Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
+) -> None:
+    name = cli.pipeline("one", {"end": {}})
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    arguments = ("run", name, "-d", "demo", "-i", "-", "--first", "2", "--json", *WORKER)
+    running = started(cli.with_streams(arguments, **streams))
+    assert running.stdin is not None
+    assert running.stdout is not None
+
+    running.stdin.writelines(f'{{"id": "{number}", "schema": "Person", "properties": {{}}}}\n' for number in range(2))
+    running.stdin.flush()
+
+    assert running.wait(PATIENCE) == 0
+    assert json.loads(running.stdout.read())["state"] == "finished"
