@@ -53,7 +53,8 @@ class PipelineMistakesError(UsageError):
         self.name, self.diagnostics = name, tuple(diagnostics)
         number = len(errors(self.diagnostics))
         super().__init__(
-            f"pipeline {name!r} has {number} mistake{'' if number == 1 else 's'}", help=f"oaflow check {name}"
+            f"pipeline {name!r} has {number} mistake{'' if number == 1 else 's'}",
+            help=f"oaflow check {shlex.quote(name)}",
         )
         # For who sees it as a traceback: a command has shown each with its place.
         for mistake in errors(self.diagnostics):

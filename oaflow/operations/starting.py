@@ -207,14 +207,14 @@ def settle(plan: Plan, source: Source, request: Request, last: Run | None) -> tu
     given = _given(plan, request)
     remembered = last.params if last is not None else {}
     positional = next((name for name, param in plan.params.items() if param.positional), None)
+    command = f"oaflow run {shlex.quote(source.typed)} -d {request.dataset}"
     if positional is not None and positional not in given:
         before = remembered.get(positional) if plan.params[positional].remember else None
         if before:
             if not_there := _not_there(plan.params[positional], before):
                 raise UsageError(
                     f"{positional}: there is no {_shown(not_there)} any more, which the dataset's last run had",
-                    help=f"put it back, or name what is to be read: oaflow run {source.typed} -d {request.dataset}"
-                    f" {positional.upper()}...",
+                    help=f"put it back, or name what is to be read: {command} {positional.upper()}...",
                 )
             remarks.append(f"{positional}: {_shown(before)}, as in the dataset's last run")
         elif last is None and _is_own_ingest(source) and request.entities is None and request.at is None:
@@ -224,7 +224,6 @@ def settle(plan: Plan, source: Source, request: Request, last: Run | None) -> tu
                 remarks.append(f"no {positional} was given: taking oaflow's own sample documents ({samples})")
     elif positional is not None and plan.params[positional].remember:
         remarks.extend(_moved(_not_there(plan.params[positional], remembered.get(positional))))
-    command = f"oaflow run {shlex.quote(source.typed)} -d {request.dataset}"
     values = check_params(
         with_absolute_defaults(plan, source),
         given,
@@ -236,7 +235,7 @@ def settle(plan: Plan, source: Source, request: Request, last: Run | None) -> tu
     if positional is not None and not values.get(positional) and request.entities is None and request.at is None:
         raise UsageError(
             f"pipeline {plan.pipeline!r} has nothing to work on: no {positional} was given",
-            help=f"oaflow run {source.typed} -d {request.dataset} {positional.upper()}...",
+            help=f"{command} {positional.upper()}...",
         )
     return values, remarks
 
@@ -501,7 +500,7 @@ def _check_paths(plan: Plan, values: Mapping[str, Any]) -> None:
                 kind = "file or folder" if param.positional else "folder"
                 raise UsageError(f"{name}: there is no {kind} {str(wanted)!r}", help=_instead_of(wanted))
             if param.positional and not os.access(wanted, os.R_OK):
-                raise UsageError(f"{name}: {text!r} may not be read", help=f"ls -ld {text}")
+                raise UsageError(f"{name}: {text!r} may not be read", help=f"ls -ld {shlex.quote(text)}")
 
 
 def _instead_of(path: Path) -> str:

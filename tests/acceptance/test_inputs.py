@@ -138,3 +138,21 @@ def test_of_a_pipe_no_more_is_waited_for_than_the_first_entities(
 
     assert running.wait(PATIENCE) == 0
     assert json.loads(running.stdout.read())["state"] == "finished"
+
+
+def test_what_is_to_be_typed_for_a_pipeline_or_a_folder_with_a_blank_in_its_name_is_quoted(cli: Command) -> None:
+    (cli.folder / "two words").mkdir()
+    stages = {"first": {"task": "stages_for_tests.end"}}
+    params = {"source": {"type": "path", "positional": True, "remember": True}}
+    (cli.folder / "my own.yml").write_text(json.dumps({"pipeline": "own", "params": params, "stages": stages}))
+
+    nothing = cli("run", "my own.yml", "-d", "demo", *WORKER)
+    assert cli("run", "my own.yml", "-d", "demo", "two words", *WORKER).code == 0
+    (cli.folder / "two words").rmdir()
+    gone = cli("run", "my own.yml", "-d", "demo", *WORKER)
+    (cli.folder / "my own.yml").write_text(json.dumps({"pipeline": "own", "stages": stages, "nothing": 1}))
+    wrong = cli("run", "my own.yml", "-d", "demo")
+
+    assert nothing.help == "oaflow run 'my own.yml' -d demo SOURCE..."
+    assert gone.help == "put it back, or name what is to be read: oaflow run 'my own.yml' -d demo SOURCE..."
+    assert wrong.help == "oaflow check 'my own.yml'"
