@@ -106,12 +106,7 @@ def log_filter(
 
 
 def log_lines(
-    file: Path,
-    last: int | None = None,
-    *,
-    follow: bool = False,
-    wanted: LogFilter | None = None,
-    is_read: Callable[[], bool] = lambda: True,
+    file: Path, last: int | None, *, follow: bool, wanted: LogFilter, is_read: Callable[[], bool] = lambda: True
 ) -> Iterator[dict[str, Any]]:
     """
     What the stages of a run printed: the last so many lines, or all; with `follow` also what comes, also in a file that
@@ -121,7 +116,6 @@ def log_lines(
         wanted: only these lines.
         is_read: while nothing comes, this is asked whether anybody still reads; where nobody does, it ends.
     """
-    wants = (wanted or LogFilter()).wants
     if not file.exists() and not follow:
         return
     while not file.exists():
@@ -135,10 +129,14 @@ def log_lines(
         def each() -> Iterator[bytes]:
             nonlocal seen
             for seen in handle:
-                if not follow or seen.endswith(b"\n"):
-                    yield seen
+                if follow and not seen.endswith(b"\n"):
+                    return
+                yield seen
 
-        yield from deque(filter(wants, _read(each())), last) if wanted else _read(deque(each(), last))
+        # Where each line is wanted, those before the last ones need not be taken apart.
+        lines = each() if last is None or wanted != LogFilter() else deque(each(), last)
+        found = filter(wanted.wants, _read(lines))
+        yield from found if last is None else deque(found, last)
         # What is being written just now is told when all of it is there.
         rest = b"" if seen.endswith(b"\n") else seen
         while follow and is_read():
@@ -147,7 +145,7 @@ def log_lines(
             rest += handle.read()
             whole, newline, rest = rest.rpartition(b"\n")
             if newline:
-                yield from filter(wants, _read(whole.split(b"\n")))
+                yield from filter(wanted.wants, _read(whole.split(b"\n")))
             elif other:
                 handle.close()
                 handle, rest = file.open("rb"), b""

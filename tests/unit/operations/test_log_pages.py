@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oaflow.operations import logs
-from oaflow.operations.logs import LogFilter, LogPage, log_after, log_page
+from oaflow.operations.logs import LogFilter, LogPage, log_after, log_lines, log_page
 
 
 def written(folder: Path, texts: list[str]) -> Path:
@@ -83,3 +83,23 @@ def test_what_is_no_log_and_a_line_without_an_end_are_passed_over(
     assert met == [1]
     # Another file in its place, that is shorter.
     assert jobs(log_after(file, LogFilter(), 10_000)) == []
+
+
+@pytest.mark.parametrize("wanted", [LogFilter(), LogFilter(stage="a")])
+def test_a_whole_log_is_told_as_it_is_read(wanted: LogFilter, tmp_path: Path) -> None:
+    file = written(tmp_path, ["one", "two"])
+    lines = log_lines(file, None, follow=False, wanted=wanted)
+    met = [next(lines)["text"]]
+    with file.open("a") as more:
+        more.write('{"stage": "a", "text": "three"}\n')
+
+    assert met + [line["text"] for line in lines if line["stage"] == "a"] == ["one", "three"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "texts"), [(LogFilter(), ["four", "five"]), (LogFilter(stage="a"), ["three", "five"])]
+)
+def test_the_last_lines_are_those_that_are_wanted(wanted: LogFilter, texts: list[str], tmp_path: Path) -> None:
+    file = written(tmp_path, ["one", "two", "three", "four", "five"])
+
+    assert [line["text"] for line in log_lines(file, 2, follow=False, wanted=wanted)] == texts
