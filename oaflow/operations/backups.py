@@ -298,7 +298,7 @@ def _files(settings: Settings, archived: bool) -> Iterator[tuple[Path, str]]:
     folders = {"archive": _archive(settings)} if archived else {}
     folders |= {name: settings.home.absolute() / name for name in _BESIDE}
     for name, folder in folders.items():
-        for place, below, files in os.walk(folder):
+        for place, below, files in os.walk(folder, onerror=_unread):
             # What begins with a dot is not whole yet.
             below[:] = sorted(one for one in below if not one.startswith("."))
             for file in sorted(files):
@@ -345,14 +345,23 @@ def _add(tar: tarfile.TarFile, path: Path, name: str) -> int | None:
     Adds a file as long as it is now; one that has gone meanwhile is left out.
     """
     try:
-        with path.open("rb") as file:
-            member = tar.gettarinfo(arcname=name, fileobj=file)
-            if not member.isreg():
-                return None
-            tar.addfile(member, file)
-            return member.size
-    except FileNotFoundError:
-        return None
+        file = path.open("rb")
+    except OSError as error:
+        return _unread(error)
+    with file:
+        member = tar.gettarinfo(arcname=name, fileobj=file)
+        if not member.isreg():
+            return None
+        tar.addfile(member, file)
+        return member.size
+
+
+def _unread(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # has gone meanwhile, or was never there
+        path = os.fsdecode(error.filename)
+        raise EnvironmentProblem(
+            f"no backup is made: {path!r} cannot be read: {error.strerror}", help=f"ls -ld {shlex.quote(path)}"
+        ) from error
 
 
 def _facts(source: Path, tar: tarfile.TarFile, first: tarfile.TarInfo | None) -> Facts:

@@ -151,6 +151,22 @@ def test_a_disk_that_is_full_while_a_backup_is_restored_is_told(
     assert restore(private.folder / "whole.tar", settings=settings).files == 0
 
 
+@pytest.mark.parametrize("name", ["reports/one.txt", "reports"])
+def test_what_cannot_be_read_is_missing_in_no_backup(private: Command, home: Path, name: str) -> None:
+    unread = home / name
+    unread.parent.mkdir(parents=True, exist_ok=True)
+    unread.symlink_to(unread)  # as good as no right to read it, which root always has
+
+    refused = private("backup", "monday.tar")
+
+    assert (refused.code, refused.error) == (
+        3,
+        f"no backup is made: '{unread}' cannot be read: Too many levels of symbolic links",
+    )
+    assert refused.help == f"ls -ld {unread}"
+    assert list(private.folder.iterdir()) == []
+
+
 def test_of_a_database_server_no_backup_is_made(offline: Command) -> None:
     for command in (("backup", "x.tar"), ("restore", "x.tar")):
         result = offline(*command)
