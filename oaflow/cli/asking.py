@@ -10,31 +10,19 @@ import typer
 from oaflow import operations
 from oaflow.cli import completing
 from oaflow.cli.options import Json, RunId, settings
-from oaflow.cli.pages import Page
+from oaflow.cli.pages import add_command
 
 
 def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    panel = "Asking"
-    app.command("status", cls=Page, rich_help_panel=panel, epilog="Example: oaflow status ingest-abc234 --json")(status)
-    app.command(
-        "simulate",
-        cls=Page,
-        rich_help_panel=panel,
-        epilog="Example: oaflow simulate ingest-abc234 --workers 1,2,4",
-    )(simulate)
-    app.command("failures", cls=Page, rich_help_panel=panel, epilog="Example: oaflow failures ingest-abc234")(failures)
-    app.command(
-        "receipt", cls=Page, rich_help_panel=panel, epilog="Example: oaflow receipt ingest-abc234 --list failed"
-    )(receipt)
-    app.command("trace", cls=Page, rich_help_panel=panel, epilog="Example: oaflow trace report_2024-Q3.pdf -d mine")(
-        trace
-    )
-    app.command("logs", cls=Page, rich_help_panel=panel, epilog="Example: oaflow logs ingest-abc234 -n 100 --follow")(
-        logs
-    )
+    add_command(app, "status", status, "oaflow status ingest-abc234 --json", "Asking")
+    add_command(app, "simulate", simulate, "oaflow simulate ingest-abc234 --workers 1,2,4", "Asking")
+    add_command(app, "failures", failures, "oaflow failures ingest-abc234", "Asking")
+    add_command(app, "receipt", receipt, "oaflow receipt ingest-abc234 --list failed", "Asking")
+    add_command(app, "trace", trace, "oaflow trace report_2024-Q3.pdf -d mine", "Asking")
+    add_command(app, "logs", logs, "oaflow logs ingest-abc234 -n 100 --follow", "Asking")
 
 
 def status(

@@ -5,7 +5,7 @@
 import typer
 
 from oaflow.cli.options import settings
-from oaflow.cli.pages import Page
+from oaflow.cli.pages import add_command
 from oaflow.cli.piped import refuse_alone
 
 
@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
     """
     Adds the command of this group.
     """
-    app.command("mcp", cls=Page, rich_help_panel="Asking", epilog="Example: oaflow mcp")(mcp)
+    add_command(app, "mcp", mcp, "oaflow mcp", "Asking")
 
 
 def mcp() -> int:

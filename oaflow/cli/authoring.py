@@ -11,7 +11,7 @@ import typer
 from oaflow import operations
 from oaflow.cli import completing
 from oaflow.cli.options import Json, PipelineName, settings
-from oaflow.cli.pages import Page
+from oaflow.cli.pages import add_command
 
 if TYPE_CHECKING:
     from oaflow.operations.comparing import Comparison
@@ -27,21 +27,12 @@ def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    panel = "Writing pipelines"
-    app.command(
-        "check", cls=Page, rich_help_panel=panel, epilog="Example: oaflow check pipelines/ingest.yml -f github"
-    )(check)
-    app.command("graph", cls=Page, rich_help_panel=panel, epilog="Example: oaflow graph ingest -f html -o ingest.html")(
-        graph
-    )
-    app.command("plan", cls=Page, rich_help_panel=panel, epilog="Example: oaflow plan --diff old.yml new.yml")(plan)
-    app.command(
-        "route", cls=Page, rich_help_panel=panel, epilog="Example: oaflow route new.yml --against ingest-abc234"
-    )(route)
-    app.command("test", cls=Page, rich_help_panel=panel, epilog="Example: oaflow test pipelines/*.yml --junit t.xml")(
-        try_tests
-    )
-    app.command("explain", cls=Page, rich_help_panel=panel, epilog="Example: oaflow explain OAF201")(explain)
+    add_command(app, "check", check, "oaflow check pipelines/ingest.yml -f github", "Writing pipelines")
+    add_command(app, "graph", graph, "oaflow graph ingest -f html -o ingest.html", "Writing pipelines")
+    add_command(app, "plan", plan, "oaflow plan --diff old.yml new.yml", "Writing pipelines")
+    add_command(app, "route", route, "oaflow route new.yml --against ingest-abc234", "Writing pipelines")
+    add_command(app, "test", try_tests, "oaflow test pipelines/*.yml --junit t.xml", "Writing pipelines")
+    add_command(app, "explain", explain, "oaflow explain OAF201", "Writing pipelines")
 
 
 def check(

@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from oaflow.cli.options import settings
-from oaflow.cli.pages import Page
+from oaflow.cli.pages import add_command
 
 
 def register(app: typer.Typer) -> None:
     """
     Adds the command of this group.
     """
-    app.command("web", cls=Page, rich_help_panel="Asking", epilog="Example: oaflow web --open")(web)
+    add_command(app, "web", web, "oaflow web --open", "Asking")
 
 
 def web(

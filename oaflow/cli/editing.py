@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oaflow.cli.pages import Page
+from oaflow.cli.pages import add_command
 from oaflow.cli.piped import refuse_alone
 
 
@@ -15,11 +15,8 @@ def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    panel = "Writing pipelines"
-    app.command("schema", cls=Page, rich_help_panel=panel, epilog="Example: oaflow schema -o oaflow.schema.json")(
-        schema
-    )
-    app.command("lsp", cls=Page, rich_help_panel=panel, epilog="Example: oaflow lsp")(lsp)
+    add_command(app, "schema", schema, "oaflow schema -o oaflow.schema.json", "Writing pipelines")
+    add_command(app, "lsp", lsp, "oaflow lsp", "Writing pipelines")
 
 
 def schema(

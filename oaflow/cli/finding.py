@@ -8,7 +8,7 @@ import typer
 
 from oaflow import operations
 from oaflow.cli.options import Dataset, Json, settings
-from oaflow.cli.pages import Page
+from oaflow.cli.pages import add_command
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -18,15 +18,8 @@ def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    panel = "Finding"
-    app.command(
-        "search", cls=Page, rich_help_panel=panel, epilog="Example: oaflow search zurich invoice -d my_dataset"
-    )(search)
-    app.command(
-        "entities",
-        rich_help_panel=panel,
-        epilog="Example: oaflow entities -d my_dataset --schema Email > mails.json",
-    )(entities)
+    add_command(app, "search", search, "oaflow search zurich invoice -d my_dataset", "Finding")
+    add_command(app, "entities", entities, "oaflow entities -d my_dataset --schema Email > mails.json", "Finding")
 
 
 def search(

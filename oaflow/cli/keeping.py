@@ -9,7 +9,7 @@ import typer
 
 from oaflow import operations
 from oaflow.cli.options import Dataset, Json, settings
-from oaflow.cli.pages import Page
+from oaflow.cli.pages import add_command
 
 if TYPE_CHECKING:
     from oaflow.operations.datasets import Deleted, Holdings
@@ -19,9 +19,8 @@ def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    panel = "Finding"
-    app.command("datasets", cls=Page, rich_help_panel=panel, epilog="Example: oaflow datasets --json")(datasets)
-    app.command("delete", cls=Page, rich_help_panel=panel, epilog="Example: oaflow delete -d my_dataset")(delete)
+    add_command(app, "datasets", datasets, "oaflow datasets --json", "Finding")
+    add_command(app, "delete", delete, "oaflow delete -d my_dataset", "Finding")
 
 
 def datasets(json: Json = False) -> int:

@@ -1,12 +1,33 @@
 """
-Help pages as plain text: commands by panel, arguments by the name they are shown with.
+Commands with their help pages as plain text: commands by panel, arguments by the name they are shown with.
 
 Typer's own pages with rich import a Markdown parser and a highlighter: 0.17 s, more than all the rest together.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
+
+
+def add_command(
+    app: typer.Typer, name: str, command: Callable[..., int], example: str, panel: str | None = None
+) -> None:
+    """
+    Adds a command.
+
+    Args:
+        panel: below which it is listed.
+    """
+    app.command(name, cls=Page, rich_help_panel=panel, epilog=f"Example: {example}")(command)
+
+
+def group(help: str, example: str) -> typer.Typer:
+    """
+    A group of commands, to which they are added.
+    """
+    return typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None, cls=Pages, epilog=f"Example: {example}")
 
 
 class Page(TyperCommand):

@@ -11,7 +11,7 @@ import typer
 from oaflow.cli import completing
 from oaflow.cli.leaving import leave
 from oaflow.cli.options import Detach, Json, RunId, Workers, settings
-from oaflow.cli.pages import Page
+from oaflow.cli.pages import add_command
 
 if TYPE_CHECKING:
     from oaflow.operations.rerunning import Rerun
@@ -21,8 +21,7 @@ def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    example = "Example: oaflow rerun ingest-abc234 --stage analyze"
-    app.command("rerun", cls=Page, rich_help_panel="Running", epilog=example)(rerun)
+    add_command(app, "rerun", rerun, "oaflow rerun ingest-abc234 --stage analyze", "Running")
 
 
 def rerun(

@@ -11,7 +11,7 @@ from oaflow import operations
 from oaflow.cli import completing
 from oaflow.cli.leaving import leave
 from oaflow.cli.options import Dataset, Detach, Inputs, Json, LogFormat, Params, PipelineName, RunId, Workers, settings
-from oaflow.cli.pages import Page
+from oaflow.cli.pages import add_command
 from oaflow.printed import runs as printed
 
 if TYPE_CHECKING:
@@ -22,16 +22,11 @@ def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    panel = "Running"
-    app.command("run", cls=Page, rich_help_panel=panel, epilog="Example: oaflow run ingest -d my_dataset ~/documents")(
-        run
-    )
-    app.command("resume", cls=Page, rich_help_panel=panel, epilog="Example: oaflow resume ingest-abc234")(resume)
-    app.command("retry", cls=Page, rich_help_panel=panel, epilog="Example: oaflow retry ingest-abc234 --stage extract")(
-        retry
-    )
-    app.command("pause", cls=Page, rich_help_panel=panel, epilog="Example: oaflow pause ingest-abc234")(pause)
-    app.command("cancel", cls=Page, rich_help_panel=panel, epilog="Example: oaflow cancel ingest-abc234")(cancel)
+    add_command(app, "run", run, "oaflow run ingest -d my_dataset ~/documents", "Running")
+    add_command(app, "resume", resume, "oaflow resume ingest-abc234", "Running")
+    add_command(app, "retry", retry, "oaflow retry ingest-abc234 --stage extract", "Running")
+    add_command(app, "pause", pause, "oaflow pause ingest-abc234", "Running")
+    add_command(app, "cancel", cancel, "oaflow cancel ingest-abc234", "Running")
 
 
 def run(

@@ -9,18 +9,15 @@ import typer
 
 from oaflow import operations
 from oaflow.cli.options import Json, settings
-from oaflow.cli.pages import Page
+from oaflow.cli.pages import add_command
 
 
 def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    panel = "Operating"
-    app.command("backup", cls=Page, rich_help_panel=panel, epilog="Example: oaflow backup monday.tar")(backup)
-    app.command(
-        "restore", cls=Page, rich_help_panel=panel, epilog="Example: OAFLOW_HOME=/srv/again oaflow restore monday.tar"
-    )(restore)
+    add_command(app, "backup", backup, "oaflow backup monday.tar", "Operating")
+    add_command(app, "restore", restore, "OAFLOW_HOME=/srv/again oaflow restore monday.tar", "Operating")
 
 
 def backup(

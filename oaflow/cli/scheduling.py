@@ -8,7 +8,7 @@ import typer
 
 from oaflow import operations
 from oaflow.cli.options import Dataset, Inputs, Json, Params, PipelineName, settings
-from oaflow.cli.pages import Page, Pages
+from oaflow.cli.pages import add_command, group
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,16 +20,10 @@ def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    schedule = typer.Typer(
-        help="Schedule runs, which a worker starts at set times.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        cls=Pages,
-        epilog=f"Example: {_ADD}",
-    )
-    schedule.command("add", cls=Page, epilog=f"Example: {_ADD}")(add)
-    schedule.command("list", cls=Page, epilog="Example: oaflow schedule list")(list_)
-    schedule.command("remove", cls=Page, epilog="Example: oaflow schedule remove ingest-mails")(remove)
+    schedule = group("Schedule runs, which a worker starts at set times.", _ADD)
+    add_command(schedule, "add", add, _ADD)
+    add_command(schedule, "list", list_, "oaflow schedule list")
+    add_command(schedule, "remove", remove, "oaflow schedule remove ingest-mails")
     app.add_typer(schedule, name="schedule", rich_help_panel="Running")
 
 

@@ -10,7 +10,7 @@ import typer
 
 from oaflow import operations
 from oaflow.cli.options import Json, LogFormat, settings
-from oaflow.cli.pages import Page, Pages
+from oaflow.cli.pages import add_command, group
 from oaflow.printed import operating as printed
 
 
@@ -18,24 +18,15 @@ def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    panel = "Operating"
-    app.command("worker", cls=Page, rich_help_panel=panel, epilog="Example: oaflow worker --executors 8")(worker)
-    app.command("doctor", cls=Page, rich_help_panel=panel, epilog="Example: oaflow doctor")(doctor)
-    app.command(
-        "limit", cls=Page, rich_help_panel=panel, epilog="Example: oaflow limit ocr/stages.read --concurrency 3"
-    )(limit)
-    db = typer.Typer(
-        help="Manage the database: its schema, and old jobs and history.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        cls=Pages,
-        epilog="Example: oaflow db migrate --dry-run",
-    )
-    db.command("migrate", cls=Page, epilog="Example: oaflow db migrate --dry-run")(migrate)
-    db.command("upgrade", cls=Page, epilog="Example: oaflow db upgrade --programs /usr/lib/postgresql/17/bin")(upgrade)
-    db.command("check", cls=Page, epilog="Example: oaflow db check")(check)
-    db.command("prune", cls=Page, epilog="Example: oaflow db prune --older-than 30 --dry-run")(prune)
-    app.add_typer(db, name="db", rich_help_panel=panel)
+    add_command(app, "worker", worker, "oaflow worker --executors 8", "Operating")
+    add_command(app, "doctor", doctor, "oaflow doctor", "Operating")
+    add_command(app, "limit", limit, "oaflow limit ocr/stages.read --concurrency 3", "Operating")
+    db = group("Manage the database: its schema, and old jobs and history.", "oaflow db migrate --dry-run")
+    add_command(db, "migrate", migrate, "oaflow db migrate --dry-run")
+    add_command(db, "upgrade", upgrade, "oaflow db upgrade --programs /usr/lib/postgresql/17/bin")
+    add_command(db, "check", check, "oaflow db check")
+    add_command(db, "prune", prune, "oaflow db prune --older-than 30 --dry-run")
+    app.add_typer(db, name="db", rich_help_panel="Operating")
 
 
 def worker(

@@ -8,7 +8,7 @@ import typer
 
 from oaflow import operations
 from oaflow.cli.options import Json, settings
-from oaflow.cli.pages import Page, Pages
+from oaflow.cli.pages import add_command, group
 
 _ADD = "oaflow webhook add https://example.org/hook"
 
@@ -19,17 +19,11 @@ def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    webhook = typer.Typer(
-        help="Manage webhooks: addresses that are told when a run ends.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        cls=Pages,
-        epilog=f"Example: {_ADD}",
-    )
-    webhook.command("add", cls=Page, epilog=f"Example: {_ADD}")(add)
-    webhook.command("list", cls=Page, epilog="Example: oaflow webhook list")(list_)
-    webhook.command("test", cls=Page, epilog="Example: oaflow webhook test example.org")(try_)
-    webhook.command("remove", cls=Page, epilog="Example: oaflow webhook remove example.org")(remove)
+    webhook = group("Manage webhooks: addresses that are told when a run ends.", _ADD)
+    add_command(webhook, "add", add, _ADD)
+    add_command(webhook, "list", list_, "oaflow webhook list")
+    add_command(webhook, "test", try_, "oaflow webhook test example.org")
+    add_command(webhook, "remove", remove, "oaflow webhook remove example.org")
     app.add_typer(webhook, name="webhook", rich_help_panel="Operating")
 
 

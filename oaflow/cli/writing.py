@@ -7,19 +7,16 @@ from typing import Annotated
 
 import typer
 
-from oaflow.cli.pages import Page
+from oaflow.cli.pages import add_command
 
 
 def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    panel = "Writing pipelines"
-    app.command("new", cls=Page, rich_help_panel=panel, epilog="Example: oaflow new letters")(new)
-    app.command("fmt", cls=Page, rich_help_panel=panel, epilog="Example: oaflow fmt --check pipelines/*.yml")(fmt)
-    app.command(
-        "import-env", cls=Page, rich_help_panel=panel, epilog="Example: docker exec ingest env | oaflow import-env -"
-    )(import_env)
+    add_command(app, "new", new, "oaflow new letters", "Writing pipelines")
+    add_command(app, "fmt", fmt, "oaflow fmt --check pipelines/*.yml", "Writing pipelines")
+    add_command(app, "import-env", import_env, "docker exec ingest env | oaflow import-env -", "Writing pipelines")
 
 
 def new(
