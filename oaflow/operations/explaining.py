@@ -2,12 +2,11 @@
 The mistakes that the compiler knows, by code.
 """
 
-import difflib
-
 from oaflow.compiler.rules import RULES
 from oaflow.diagnostics import Rule
 from oaflow.errors import UsageError
 from oaflow.printed import pipelines as printed
+from oaflow.spelling import did_you_mean
 
 
 def rule_of(code: str) -> Rule:
@@ -20,13 +19,8 @@ def rule_of(code: str) -> Rule:
     wanted = code.strip().upper()
     found = RULES.get(wanted) or next((rule for rule in RULES.values() if rule.slug == code.strip().lower()), None)
     if found is None:
-        close = difflib.get_close_matches(wanted, RULES, n=1) or difflib.get_close_matches(
-            code.lower(), [rule.slug for rule in RULES.values()], n=1
-        )
-        raise UsageError(
-            f"no mistake has the code {code!r}",
-            help=f"did you mean {close[0]!r}?" if close else "oaflow explain lists all",
-        )
+        close = did_you_mean(wanted, RULES) or did_you_mean(code, [rule.slug for rule in RULES.values()])
+        raise UsageError(f"no mistake has the code {code!r}", help=close or "oaflow explain lists all")
     return found
 
 

@@ -12,6 +12,7 @@ from oaflow.errors import UsageError
 from oaflow.operations.databases import database
 from oaflow.operations.streams import Stop, Stream
 from oaflow.settings import Settings, or_environment
+from oaflow.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -35,12 +36,10 @@ class NoSuchDatasetError(UsageError):
     """
 
     def __init__(self, dataset: str, known: list[str]) -> None:
-        from oaflow.plan.params import close_to
-
         self.dataset, self.known = dataset, tuple(known)
         first = f"there is none yet: oaflow run ingest -d {dataset} SOURCE..."
         there = f"there are: {', '.join(known[:10])}" if known else first
-        super().__init__(f"there is no dataset {dataset!r}", help=close_to(dataset, known) or there)
+        super().__init__(f"there is no dataset {dataset!r}", help=did_you_mean(dataset, known) or there)
 
 
 class NoWordError(UsageError):
@@ -112,13 +111,13 @@ def entities(dataset: str, *, schema: str | None = None, settings: Settings | No
 
 def _entities(settings: Settings, dataset: str, schema: str | None) -> Generator[dict[str, Any]]:
     from oaflow.entities.datasets import table_name
-    from oaflow.plan.params import close_to
     from oaflow.schemata import SCHEMATA
 
     table_name(dataset)
     if schema is not None and schema not in SCHEMATA:
         raise UsageError(
-            f"FollowTheMoney has no schema {schema!r}", help=close_to(schema, SCHEMATA) or "such as Document or Person"
+            f"FollowTheMoney has no schema {schema!r}",
+            help=did_you_mean(schema, SCHEMATA) or "such as Document or Person",
         )
     with database(settings) as opened, _store(settings, opened.address.uri) as store:
         known = store.datasets()

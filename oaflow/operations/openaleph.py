@@ -3,7 +3,6 @@ The settings with which openaleph-procrastinate hands over: which queue and task
 anything. They are read as its own settings model reads them, which tests/compat compares.
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -11,6 +10,7 @@ from typing import Any, cast
 import orjson
 
 from oaflow.errors import UsageError
+from oaflow.spelling import closest
 
 PREFIX = "OPENALEPH_"
 
@@ -179,7 +179,7 @@ def _unknown(setting: str) -> str:
             f"it reads {whole}='{{\"{key}\": ...}}'"
         )
     known = [f"{PREFIX}{name}_{key}".upper() for name in DEFAULTS for key in (*_TEXTS, "defer")]
-    close = difflib.get_close_matches(setting, known, n=1)
-    then = f"; did you mean {close[0]}?" if close else ""
+    close = closest(setting, known)
+    then = f"; did you mean {close}?" if close else ""
     what = "refuses to start with it" if stage is not None else "ignores it"
     return f"{setting} is no setting of the hand-over, and openaleph-procrastinate {what}{then}"

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 from oaflow.compiler import keys
 from oaflow.errors import UsageError
 from oaflow.plan import Plan
-from oaflow.plan.params import close_to
 from oaflow.printed import documents, operating, pipelines, runs
+from oaflow.spelling import did_you_mean
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -123,7 +123,8 @@ class UnknownOutputError(UsageError):
     def __init__(self, command: str) -> None:
         self.command = command
         super().__init__(
-            f"no command {command!r} has --json", help=close_to(command, FORMS) or "oaflow schema --json-output: all"
+            f"no command {command!r} has --json",
+            help=did_you_mean(command, FORMS) or "oaflow schema --json-output: all",
         )
 
 

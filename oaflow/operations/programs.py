@@ -2,7 +2,6 @@
 From what was typed as PIPELINE to a checked plan: a file, a name, or `module:name`.
 """
 
-import difflib
 import os
 import re
 import shlex
@@ -16,6 +15,7 @@ from oaflow.diagnostics import Diagnostic, Spans, errors
 from oaflow.errors import OaflowError, UsageError
 from oaflow.model import Pipeline
 from oaflow.plan import Places, Plan, PlannedParam
+from oaflow.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from oaflow.compiler import Checked
@@ -32,11 +32,10 @@ class NoSuchPipelineError(UsageError):
 
     def __init__(self, name: str, known: Sequence[str], file: str | None = None) -> None:
         self.name, self.known = name, tuple(known)
-        close = difflib.get_close_matches(name, known, n=1)
         if file is not None:
             then = f"did you mean the file {file!r}?"
-        elif close:
-            then = f"did you mean {close[0]!r}?"
+        elif close := did_you_mean(name, known):
+            then = close
         elif known:
             then = f"there are: {', '.join(known)}"
         else:
@@ -291,8 +290,5 @@ def _no_file(typed: str, path: Path) -> UsageError:
             f"{typed!r} is a link that leads to no file", help=f"ls -l {shlex.quote(typed)}   (shows where it leads)"
         )
     near = [str(Path(typed).parent / found.name) for found in _pipeline_files(path.parent)]
-    close = difflib.get_close_matches(typed, near, n=1)
-    return UsageError(
-        f"there is no pipeline file {typed!r}",
-        help=f"did you mean {close[0]!r}?" if close else (f"there are: {', '.join(near[:5])}" if near else None),
-    )
+    there = f"there are: {', '.join(near[:5])}" if near else None
+    return UsageError(f"there is no pipeline file {typed!r}", help=did_you_mean(typed, near) or there)

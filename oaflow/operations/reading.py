@@ -24,8 +24,8 @@ from oaflow.operations.states import (
     index_stages,
     wanted_run,
 )
-from oaflow.plan.params import close_to
 from oaflow.settings import Settings
+from oaflow.spelling import did_you_mean
 
 # What can be listed of a receipt, beside its lines.
 LISTABLE = (*LINES, "unreadable", "open", "all")
@@ -106,7 +106,8 @@ def receipt_list(settings: Settings, run: str | None, line: str) -> Generator[tu
     """
     if line not in LISTABLE:
         raise UsageError(
-            f"a receipt has no line {line!r}", help=close_to(line, LISTABLE) or f"its lines are: {', '.join(LISTABLE)}"
+            f"a receipt has no line {line!r}",
+            help=did_you_mean(line, LISTABLE) or f"its lines are: {', '.join(LISTABLE)}",
         )
     with connection(settings) as made:
         found = wanted_run(made, run)

@@ -15,7 +15,6 @@ from oaflow.expressions import Expression
 from oaflow.jobs import AnyJob, ForbiddenValueError, InvalidJobError, read_job
 from oaflow.operations.programs import Program, without_required
 from oaflow.plan import BoundStage, Condition, Facts, bind, check_params
-from oaflow.plan.params import close_to
 from oaflow.printed import pipelines as printed
 from oaflow.runtime.choosing import ConditionError, Share, choose
 from oaflow.runtime.router import edges_of, entities_of, facts_of, route
@@ -123,13 +122,13 @@ def routing_of(program: Program, stage: str, port: str, given: Any, params: Mapp
     bound = bind(plan, check_params(plan, params), places=program.places())
     if stage not in bound.stages:
         why = f"stage {stage!r} is off: {bound.disabled[stage]}" if stage in bound.disabled else None
-        raise UsageError(why or f"no stage is named {stage!r}", help=None if why else close_to(stage, bound.stages))
+        raise UsageError(why or f"no stage is named {stage!r}", help=None if why else did_you_mean(stage, bound.stages))
     here = bound.stages[stage]
     job = example_job(given, here)
     try:
         edges = edges_of(here, port)
     except UnknownPortError as problem:
-        help = close_to(port, here.ports) or f"its ports are: {', '.join(here.ports)}"
+        help = did_you_mean(port, here.ports) or f"its ports are: {', '.join(here.ports)}"
         raise UsageError(f"stage {stage!r} has no port {port!r}", help=help) from problem
     entities = entities_of(job)
     facts = facts_of(bound, job, RUN)
@@ -234,7 +233,7 @@ def example_job(given: Any, stage: BoundStage, dataset: str = "example") -> AnyJ
         case Mapping():
             members = cast("Mapping[str, Any]", given)
             if unknown := [key for key in members if key not in ("entities", "context", "dataset")]:
-                raise UsageError(f"a job has no key {unknown[0]!r}", help=close_to(unknown[0], _KEYS) or _EXAMPLE)
+                raise UsageError(f"a job has no key {unknown[0]!r}", help=did_you_mean(unknown[0], _KEYS) or _EXAMPLE)
             body = {key: members[key] for key in members if key == "dataset"}
             body["payload"] = {key: members[key] for key in members if key != "dataset"}
         case _:

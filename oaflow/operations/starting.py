@@ -30,10 +30,9 @@ from oaflow.operations.states import CRAWL_TASK
 from oaflow.plan import NO_PLACES, BoundPlan, Places, Plan, PlannedParam, bind, check_params
 from oaflow.plan.deciding import deciding
 from oaflow.plan.later import following
-from oaflow.plan.params import close_to
 from oaflow.runtime.router import enter as route_first
 from oaflow.schemata import SCHEMATA, is_a
-from oaflow.spelling import closest
+from oaflow.spelling import closest, did_you_mean
 
 # Entities of `-i FILE` that go into one first job.
 ENTITIES_PER_JOB = 100
@@ -170,7 +169,7 @@ def precheck(plan: Plan, request: Request) -> None:
     if request.at is not None and request.at not in plan.stages:
         raise UsageError(
             f"no stage is named {request.at!r}",
-            help=close_to(request.at, plan.stages) or f"its stages are: {', '.join(plan.stages)}",
+            help=did_you_mean(request.at, plan.stages) or f"its stages are: {', '.join(plan.stages)}",
         )
     if request.at is not None and plan.stages[request.at].join:
         raise UsageError(
@@ -449,7 +448,7 @@ def _entities(lines: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
         if not is_a(entity["schema"], entity["schema"]):
             raise UsageError(
                 f"line {number} of {name} is no FtM entity: no schema is named {entity['schema']!r}",
-                help=close_to(entity["schema"], SCHEMATA) or "one FtM entity a line",
+                help=did_you_mean(entity["schema"], SCHEMATA) or "one FtM entity a line",
             )
         try:
             DatasetJob(dataset="check", queue="check", task="check", payload={"entities": [entity]})

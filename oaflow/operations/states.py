@@ -28,8 +28,8 @@ from oaflow.ledger.workers import Running, Worker, running, workers
 from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.waits import Wait, staff_of, waits_of
 from oaflow.plan import BoundPlan, Plan, bind
-from oaflow.plan.params import close_to
 from oaflow.printed import runs as printed
+from oaflow.spelling import did_you_mean
 
 INDEX_TASK = "oaflow.stages.index"
 CRAWL_TASK = "oaflow.stages.crawl"
@@ -178,7 +178,7 @@ class NoSuchStageError(UsageError):
         self.run, self.stage, self.stages = run, stage, tuple(stages)
         super().__init__(
             f"run {run!r} has no stage {stage!r}",
-            help=close_to(stage, self.stages) or f"it has: {', '.join(self.stages)}",
+            help=did_you_mean(stage, self.stages) or f"it has: {', '.join(self.stages)}",
         )
 
 
@@ -214,7 +214,7 @@ def check_cause(connection: Connection[Any], run: Run, cause: str) -> None:
     known = {cluster.fingerprint for cluster in clusters(connection, run.id)}
     raise UsageError(
         f"nothing failed for cause {cause!r} in run {run.id!r}",
-        help=close_to(cause, known) or f"oaflow failures {run.id}   (names the causes)",
+        help=did_you_mean(cause, known) or f"oaflow failures {run.id}   (names the causes)",
     )
 
 

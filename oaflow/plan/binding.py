@@ -10,7 +10,7 @@ from typing import Any, cast
 from oaflow.errors import UsageError
 from oaflow.model import Retry
 from oaflow.plan.joins import RUN
-from oaflow.plan.params import as_text, close_to, shown
+from oaflow.plan.params import as_text, shown
 from oaflow.plan.plans import (
     REFERENCE,
     BoundCollect,
@@ -24,6 +24,7 @@ from oaflow.plan.plans import (
     references,
 )
 from oaflow.quantities import per_second
+from oaflow.spelling import did_you_mean
 
 # Of each stage, as `BoundStage.places`; and of `enabled`.
 Places = Mapping[str, Mapping[str, str]]
@@ -77,7 +78,7 @@ def with_place(what: str, place: str | None) -> str:
 def _disabled(plan: Plan, values: Mapping[str, Any], disable: Collection[str], places: Places) -> dict[str, str]:
     for name in disable:
         if name not in plan.stages:
-            raise UsageError(f"no stage is named {name!r}", help=close_to(name, plan.stages))
+            raise UsageError(f"no stage is named {name!r}", help=did_you_mean(name, plan.stages))
     off: dict[str, str] = {}
     for name, stage in plan.stages.items():
         if stage.enabled is False:
@@ -292,7 +293,7 @@ def _filled(value: Any, values: Mapping[str, Any], place: str) -> Any:
 def _value_of(name: str, values: Mapping[str, Any], place: str) -> Any:
     if name not in values:
         raise UsageError(
-            f"{place} mentions param {name!r}, which the pipeline does not have", help=close_to(name, values)
+            f"{place} mentions param {name!r}, which the pipeline does not have", help=did_you_mean(name, values)
         )
     return values[name]
 

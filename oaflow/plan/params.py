@@ -2,7 +2,6 @@
 From what was typed to the values of a run's params. Reads no file, no environment and no clock: they are handed in.
 """
 
-import difflib
 import math
 import os
 import re
@@ -13,6 +12,7 @@ from typing import Any, cast
 from oaflow.errors import UsageError
 from oaflow.plan.plans import Plan, PlannedParam
 from oaflow.quantities import seconds, size
+from oaflow.spelling import did_you_mean
 
 
 def check_params(
@@ -95,10 +95,12 @@ def _read_scalar(name: str, param: PlannedParam, kind: str, value: Any, source: 
         found = READERS[kind](value, folder)
     if found is None:
         wanted = _listed(param.choices or ()) if kind == "choice" else WANTED[kind]
-        raise UsageError(f"{source} is {shown(value)}, and must be {wanted}", help=close_to(value, param.choices or ()))
+        raise UsageError(
+            f"{source} is {shown(value)}, and must be {wanted}", help=_close_to(value, param.choices or ())
+        )
     if param.choices and found not in param.choices:
         raise UsageError(
-            f"{source} is {shown(value)}, and must be {_listed(param.choices)}", help=close_to(value, param.choices)
+            f"{source} is {shown(value)}, and must be {_listed(param.choices)}", help=_close_to(value, param.choices)
         )
     return found
 
@@ -172,7 +174,7 @@ WANTED: Mapping[str, str] = {
 
 def _unknown_param(name: str, params: Mapping[str, PlannedParam]) -> UsageError:
     known = f"its params are: {', '.join(params)}" if params else "it has no params"
-    return UsageError(f"the pipeline has no param {name!r}; {known}", help=close_to(name, params))
+    return UsageError(f"the pipeline has no param {name!r}; {known}", help=did_you_mean(name, params))
 
 
 def _missing_params(names: list[str], plan: Plan, command: str) -> UsageError:
@@ -184,9 +186,8 @@ def _missing_params(names: list[str], plan: Plan, command: str) -> UsageError:
     )
 
 
-def close_to(value: Any, known: Iterable[Any]) -> str | None:
-    close = difflib.get_close_matches(as_text(value), [as_text(item) for item in known], n=1)
-    return f"did you mean {close[0]!r}?" if close else None
+def _close_to(value: Any, known: Iterable[Any]) -> str | None:
+    return did_you_mean(as_text(value), map(as_text, known))
 
 
 def _listed(choices: Iterable[Any]) -> str:

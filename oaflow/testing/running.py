@@ -37,7 +37,6 @@ from oaflow.operations.routing import example_job
 from oaflow.operations.states import index_stages
 from oaflow.plan import BoundPlan, BoundStage, check_params
 from oaflow.plan import bind as bind_plan
-from oaflow.plan.params import close_to
 from oaflow.rendering import render
 from oaflow.runtime.completions import handed, trouble_of, troubled
 from oaflow.runtime.execution import execute, execute_async
@@ -49,6 +48,7 @@ from oaflow.runtime.policy import Trouble
 from oaflow.runtime.router import Route, Routed, dataset_of, enter, entities_of
 from oaflow.runtime.troubles import describe
 from oaflow.settings import Settings
+from oaflow.spelling import did_you_mean
 from oaflow.testing.bookkeeping import Bookkeeper
 from oaflow.testing.memory import Memory
 from oaflow.testing.results import COUNTERS, Attempted, Failed, Lost, Ran, Sent
@@ -286,7 +286,7 @@ class _Machine:
         if name in self._plan.disabled:
             raise UsageError(f"stage {name!r} is off: {self._plan.disabled[name]}")
         if name not in self._plan.stages:
-            raise UsageError(f"no stage is named {name!r}", help=close_to(name, self._plan.stages))
+            raise UsageError(f"no stage is named {name!r}", help=did_you_mean(name, self._plan.stages))
         if self._plan.stages[name].join:
             raise UsageError(f"no run starts at {name!r}: it is a join, and fires by itself")
         return self._plan.stages[name]
@@ -393,7 +393,7 @@ def _functions(plan: BoundPlan, instead: Mapping[str, Function]) -> dict[str, Lo
     """
     for name in instead:
         if name not in plan.stages and name not in plan.disabled:
-            raise UsageError(f"no stage is named {name!r}", help=close_to(name, plan.stages))
+            raise UsageError(f"no stage is named {name!r}", help=did_you_mean(name, plan.stages))
         if not callable(instead[name]):
             raise UsageError(
                 f"what is to stand in for stage {name!r} is no function",

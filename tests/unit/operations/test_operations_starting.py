@@ -8,9 +8,10 @@ import pytest
 
 from oaflow.errors import UsageError
 from oaflow.ledger.runs import StopAfter
-from oaflow.operations.programs import locate
+from oaflow.operations.finding import NoSuchDatasetError
+from oaflow.operations.programs import NoSuchPipelineError, locate
 from oaflow.operations.starting import Request, idle_options, precheck, read_entities
-from oaflow.operations.states import in_order
+from oaflow.operations.states import NoSuchStageError, in_order
 from oaflow.plan import Plan, PlannedEdge, PlannedParam, PlannedStage, bind
 
 
@@ -112,3 +113,15 @@ def test_a_name_is_looked_up_here_before_it_is_in_the_package(tmp_path):
     with pytest.raises(UsageError) as error:
         locate("ingset", tmp_path)
     assert "'ingest'" in str(error.value.help)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NoSuchStageError("mine-abc234", "INGEST", ["ingest"]),
+        NoSuchPipelineError("INGEST", ["ingest"]),
+        NoSuchDatasetError("INGEST", ["ingest"]),
+    ],
+)
+def test_a_name_in_other_letters_is_told_as_the_one_that_was_meant(error: UsageError) -> None:
+    assert error.help == "did you mean 'ingest'?"
