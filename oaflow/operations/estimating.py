@@ -89,14 +89,9 @@ def estimate_of(
         return Estimate(why="no worker has said yet that it works on it")
     held = limits_of(connection, bound)
     now = Capacity(executors, len(here), limits=held)
-    waiting_kinds = waiting_media(
-        connection, run.id, [(bound.stages[name].queue, bound.stages[name].task) for name in open_stages]
-    )
-    media = {
-        name: waiting_kinds[pair]
-        for name in open_stages
-        if (pair := (bound.stages[name].queue, bound.stages[name].task)) in waiting_kinds
-    }
+    lanes = {name: bound.stages[name].lane for name in open_stages}
+    waiting_kinds = waiting_media(connection, run.id, list(lanes.values()))
+    media = {name: waiting_kinds[lane] for name, lane in lanes.items() if lane in waiting_kinds}
     for name, kinds in media.items():
         if (strange := model.unseen(name, kinds)) is not None:
             return Estimate(why=f"of {strange or 'another type'} at stage {name} much waits, and none is done")
@@ -136,8 +131,8 @@ def due_of(connection: Connection[Any], run: Run, bound: BoundPlan) -> float:
     """
     In how many seconds the last of what waits for another attempt begins; 0 where nothing does.
     """
-    pairs = [(stage.queue, stage.task) for stage in bound.stages.values()]
-    return max((one.last for one in retries(connection, run.id, pairs)), default=0.0)
+    lanes = [stage.lane for stage in bound.stages.values()]
+    return max((one.last for one in retries(connection, run.id, lanes)), default=0.0)
 
 
 def unknown_rest(run: Run, bound: BoundPlan, stages: Mapping[str, StageProgress]) -> str | None:
@@ -231,10 +226,7 @@ def limits_of(connection: Connection[Any], bound: BoundPlan) -> dict[str, tuple[
     The limits that hold for stages of a run; of one that has ended, those of its plan.
     """
     now = {(one.queue, one.task): (one.concurrency, one.rate) for one in limits(connection)}
-    held = {
-        name: now.get((stage.queue, stage.task), (stage.concurrency, stage.rate))
-        for name, stage in bound.stages.items()
-    }
+    held = {name: now.get(stage.lane, (stage.concurrency, stage.rate)) for name, stage in bound.stages.items()}
     return {name: limit for name, limit in held.items() if limit != (None, None)}
 
 

@@ -134,9 +134,9 @@ def _held_up(
     for waits in gathering(connection, run.id) if bound.collects else ():
         if (stage := bound.stages.get(waits.stage)) is not None and stage.collect is not None:
             yield _gathering(waits, stage.collect)
-    with_locks = [(one.queue, one.task) for one in bound.stages.values() if one.lock is not None]
+    with_locks = [one.lane for one in bound.stages.values() if one.lock is not None]
     for waits in locked(connection, run.id, with_locks) if with_locks else ():
-        yield _locked(waits, [name for name in bound.stages if _lane(bound, name) == (waits.queue, waits.task)])
+        yield _locked(waits, _of_lane(bound, waits.queue, waits.task))
     yield from retrying(connection, run, bound)
 
 
@@ -144,8 +144,8 @@ def retrying(connection: Connection[Any], run: Run, bound: BoundPlan) -> Iterato
     """
     The stages of a run some of whose jobs wait for another attempt.
     """
-    for retry in retries(connection, run.id, [(one.queue, one.task) for one in bound.stages.values()]):
-        names = [name for name, one in bound.stages.items() if (one.queue, one.task) == (retry.queue, retry.task)]
+    for retry in retries(connection, run.id, [one.lane for one in bound.stages.values()]):
+        names = _of_lane(bound, retry.queue, retry.task)
         jobs = "1 job" if retry.jobs == 1 else f"{retry.jobs:,} jobs"
         yield Wait(
             "retry",
@@ -172,7 +172,7 @@ def _behind(
         return
     running = {hand.stage for hand in held if hand.run == run.id}
     opened = [name for name, stage in bound.stages.items() if stages[name].open and not stage.external]
-    later = {_lane(bound, name): name for name in opened}
+    later = {bound.stages[name].lane: name for name in opened}
     waiting = oldest(connection, run.id, later)
     for lane, name in later.items():
         able = {one.id for one in here if lane[1] in one.tasks}
@@ -201,8 +201,8 @@ def waiting_of(connection: Connection[Any], run: Run, bound: BoundPlan, silent: 
     """
     What no live worker can run, and what no service takes.
     """
-    ours = [(stage.queue, stage.task) for stage in bound.stages.values() if not stage.external]
-    theirs = [(stage.queue, stage.task) for stage in bound.stages.values() if stage.external]
+    ours = [stage.lane for stage in bound.stages.values() if not stage.external]
+    theirs = [stage.lane for stage in bound.stages.values() if stage.external]
     if not theirs:
         return unserved(connection, run.id, ours, silent)
     return [*unserved(connection, run.id, [*ours, ANSWERS], silent), *untaken(connection, run.id, theirs)]
@@ -220,9 +220,7 @@ def limited_of(
         if limit.waiting and (limit.rate is not None or limit.running >= (limit.concurrency or 0))
     }
     return [
-        (name, full[stage.queue, stage.task])
-        for name, stage in bound.stages.items()
-        if (stage.queue, stage.task) in full and stages[name].open
+        (name, full[stage.lane]) for name, stage in bound.stages.items() if stage.lane in full and stages[name].open
     ]
 
 
@@ -265,12 +263,12 @@ def _locked(waits: Locked, stages: list[str]) -> Wait:
     )
 
 
-def _lane(bound: BoundPlan, stage: str) -> tuple[str, str]:
-    return bound.stages[stage].queue, bound.stages[stage].task
+def _of_lane(bound: BoundPlan, queue: str, task: str) -> list[str]:
+    return [name for name, stage in bound.stages.items() if stage.lane == (queue, task)]
 
 
 def _unserved(job: Waiting, bound: BoundPlan) -> Wait:
-    names = [name for name, one in bound.stages.items() if (one.queue, one.task) == (job.queue, job.task)]
+    names = _of_lane(bound, job.queue, job.task)
     since = f", for {duration(job.seconds)}" if job.seconds is not None else ""
     return Wait(
         "unserved",

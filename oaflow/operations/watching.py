@@ -229,7 +229,7 @@ class _Watching:
             bound = bound_plan(connection, run)
             known = self._known[run.id] = _Known(bound, in_order(bound), Rates())
         status = status_of(connection, run, known.order)
-        stages = {(one.queue, one.task): name for name, one in known.bound.stages.items() if status.stages[name].open}
+        stages = {one.lane: name for name, one in known.bound.stages.items() if status.stages[name].open}
         # Sooner where workers have come, gone, or said what they can run: that may be what it waited for.
         able = frozenset((worker.id, len(worker.tasks)) for worker in crew)
         if run.open and (known.asked is None or now - known.asked >= _ASK or able != known.crew):

@@ -284,6 +284,13 @@ class BoundStage(_Frozen):
     places: Mapping[str, str] = {}
 
     @property
+    def lane(self) -> tuple[str, str]:
+        """
+        Queue and task, by which its jobs are claimed and limited.
+        """
+        return self.queue, self.task
+
+    @property
     def targets(self) -> tuple[str, ...]:
         """
         The stages that it leads to, `on_error` included.
@@ -389,8 +396,7 @@ class BoundPlan(_Frozen):
         return {name: after for name, after in following.items() if after and not self._share_a_task(name, after)}
 
     def _share_a_task(self, name: str, others: Iterable[str]) -> bool:
-        here = self.stages[name]
-        return any((here.queue, here.task) == (self.stages[other].queue, self.stages[other].task) for other in others)
+        return any(self.stages[other].lane == self.stages[name].lane for other in others)
 
     @property
     def limits(self) -> list[tuple[str, str, int | None, float | None]]:

@@ -163,7 +163,7 @@ class Passages:
         runs = [run for run in read if run is not None]
         self._drop_all_but({run.id for run in runs})
         triples = {
-            (stage.queue, stage.task, run.id)
+            (*stage.lane, run.id)
             for run in runs
             if run.state == "running"
             for stage in run.plan.stages.values()
@@ -176,7 +176,7 @@ class Passages:
         if fresh:
             self._take_in(await self._probe(fresh))
         # Where one run locks a task, jobs of others may have the same locks.
-        locks = {(stage.queue, stage.task) for run in runs for stage in run.plan.stages.values() if stage.lock}
+        locks = {stage.lane for run in runs for stage in run.plan.stages.values() if stage.lock}
         before = self._triples, self.ways
         self._triples = {True: [], False: []}
         runs_of: dict[tuple[str, str], list[str]] = {}

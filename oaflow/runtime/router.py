@@ -312,8 +312,7 @@ def _unmatched(stage: BoundStage, port: str, edges: Iterable[PlannedEdge], job: 
 
 
 def _leads_to(plan: BoundPlan, edges: Iterable[PlannedEdge], named: tuple[str, str]) -> bool:
-    targets = (stage_of(plan, edge.to) for edge in edges)
-    return any((target.queue, target.task) == named for target in targets)
+    return any(stage_of(plan, edge.to).lane == named for edge in edges)
 
 
 def _share_of(job: AnyJob, share: Share) -> AnyJob:
