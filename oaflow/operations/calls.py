@@ -9,9 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
-
-from psycopg import Connection
+from typing import Literal
 
 from oaflow.compiler.functions import import_folders
 from oaflow.dsl import Pipeline
@@ -33,7 +31,7 @@ from oaflow.operations.rerunning import Choice, Rerun
 from oaflow.operations.running import Said
 from oaflow.operations.staffing import Staff
 from oaflow.operations.starting import Begun, Request
-from oaflow.operations.states import Details, bound_plan, check_cause, check_stage, wanted_run
+from oaflow.operations.states import Details, check_cause, run_with
 from oaflow.operations.streams import Stop, Stream
 from oaflow.operations.tracing import Traced
 from oaflow.operations.typed import Value, typed
@@ -161,7 +159,7 @@ def hops(
     def read(stop: Stop) -> Generator[Hop]:
         with database(known) as opened, opened.connect() as made:
             stop.cuts(lambda: cut(made))
-            found = _with_stage(made, run, stage)
+            found = run_with(made, run, stage)
             if after is not None and not history.is_place(after):
                 raise UsageError(f"no line of a history has the id {after!r}", help="a line says its own: hop.id")
             next = after
@@ -194,7 +192,7 @@ def failures(
     def read(stop: Stop) -> Generator[Failure]:
         with database(known) as opened, opened.connect() as made:
             stop.cuts(lambda: cut(made))
-            found = _with_stage(made, run, stage)
+            found = run_with(made, run, stage)
             if cause is not None:
                 check_cause(made, found, cause)
             yield from ledger.every_failure(made, found.id, stage=stage, cause=cause)
@@ -210,7 +208,7 @@ def causes(run: str | None = None, *, stage: str | None = None, settings: Settin
         UsageError: there is no such run or stage.
     """
     with connection(or_environment(settings)) as made:
-        return ledger.clusters(made, _with_stage(made, run, stage).id, stage=stage)
+        return ledger.clusters(made, run_with(made, run, stage).id, stage=stage)
 
 
 def receipt(run: str | None = None, *, settings: Settings | None = None) -> Receipt:
@@ -427,13 +425,6 @@ def _begun(events: Generator[CommandEvent | Begun | Said]) -> Begun:
             if isinstance(event, Said):
                 said.append(event.text)
     raise AssertionError("unreachable: it begins, or raises")
-
-
-def _with_stage(made: Connection[Any], run: str | None, stage: str | None) -> Run:
-    found = wanted_run(made, run)
-    if stage is not None:
-        check_stage(found, bound_plan(made, found), stage)
-    return found
 
 
 def _paths(given: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from psycopg import Connection
 from oaflow.ledger.runs import Run
 from oaflow.ledger.traces import of_ids, of_name
 from oaflow.operations.databases import connection, logs_folder
-from oaflow.operations.states import bound_plan, check_stage, wanted_run
+from oaflow.operations.states import run_with
 from oaflow.settings import Settings
 
 # How many documents one name may stand for.
@@ -95,9 +95,7 @@ def log_filter(
     Raises:
         UsageError: as `log_of` does.
     """
-    found = wanted_run(made, run)
-    if stage is not None:
-        check_stage(found, bound_plan(made, found), stage)
+    found = run_with(made, run, stage)
     documents = None
     if document is not None:
         named = of_ids(made, [document], run=found.id) or of_name(made, document, run=found.id, limit=_NAMED)

@@ -19,9 +19,9 @@ from oaflow.operations.states import (
     Details,
     bound_plan,
     check_cause,
-    check_stage,
     details_of,
     index_stages,
+    run_with,
     wanted_run,
 )
 from oaflow.settings import Settings
@@ -78,9 +78,7 @@ def failed(
         UsageError: there is no such run or stage, or nothing failed for this cause.
     """
     with connection(settings) as made:
-        found = wanted_run(made, run)
-        if stage is not None:
-            check_stage(found, bound_plan(made, found), stage)
+        found = run_with(made, run, stage)
         if cause is not None:
             check_cause(made, found, cause)
         yield Failed(found, made, stage, cause)

@@ -156,12 +156,7 @@ def resume(settings: Settings, run: str | None, *, crew: Crew) -> Generator[Comm
     """
     with database(settings) as opened:
         with opened.connect() as made:
-            if run is None:
-                found = ledger.latest_run(made, states=ledger.OPEN_STATES)
-                if found is None:
-                    raise UsageError("there is no unfinished run", help="oaflow status")
-            else:
-                found = wanted_run(made, run)
+            found = _unfinished_run(made, run)
             begun = go_on(made, found, folders_from_here(found))
         yield begun
         yield from followed(opened, begun, crew)
@@ -224,6 +219,13 @@ def send_again(made: Connection[Any], run: Run, *, stage: str | None = None, cau
     return Begun(run.id, bound, number, (again,), folders_from_here(run))
 
 
+def _unfinished_run(made: Connection[Any], run: str | None) -> Run:
+    found = ledger.latest_run(made, states=ledger.OPEN_STATES) if run is None else wanted_run(made, run)
+    if found is None:
+        raise UsageError("there is no unfinished run", help="oaflow status")
+    return found
+
+
 def cancel(settings: Settings, run: str | None) -> tuple[Run, int]:
     """
     Cancels a run; without an id the latest that has not ended.
@@ -235,9 +237,7 @@ def cancel(settings: Settings, run: str | None) -> tuple[Run, int]:
         UsageError: there is no such run, or it has ended.
     """
     with connection(settings) as made:
-        found = ledger.latest_run(made, states=ledger.OPEN_STATES) if run is None else wanted_run(made, run)
-        if found is None:
-            raise UsageError("there is no unfinished run", help="oaflow status")
+        found = _unfinished_run(made, run)
         if not found.open:
             raise UsageError(f"run {found.id!r} has ended: it is {found.state}")
         number = ledger.cancel(made, found.id, "by oaflow cancel")

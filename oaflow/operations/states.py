@@ -195,6 +195,19 @@ def wanted_run(connection: Connection[Any], run: str | None) -> Run:
     return found
 
 
+def run_with(connection: Connection[Any], run: str | None, stage: str | None) -> Run:
+    """
+    The same; and where a stage is named, the run has it.
+
+    Raises:
+        UsageError: there is no such run or stage.
+    """
+    found = wanted_run(connection, run)
+    if stage is not None:  # else its plan is not read
+        check_stage(found, bound_plan(connection, found), stage)
+    return found
+
+
 def check_stage(run: Run, bound: BoundPlan, stage: str | None) -> None:
     """
     Raises:
