@@ -84,11 +84,15 @@ class Wire:
         pool: gives the connections.
         timeout: seconds after which the server is asked about a statement without an answer. It is sent again where
             the server is not at it any more, or does not answer that either: a half-open connection would hang.
+
+    Attributes:
+        worker: the id that the worker has now that sends over it.
     """
 
     def __init__(self, pool: Callable[[], Pool], *, timeout: float = 20.0) -> None:
         self._pool = pool
         self._timeout = timeout
+        self.worker = 0
         self.away_since: float | None = None
 
     async def send(

@@ -40,7 +40,6 @@ class Attempting:
         outcomes: take what an attempt hands over.
         cancelled: whether the worker has cancelled its attempt at a job.
         printed: takes what they print.
-        worker: the id that the worker has now.
         temp: the folder of temporary files.
     """
 
@@ -52,11 +51,10 @@ class Attempting:
         *,
         cancelled: Callable[[int], bool],
         printed: Divert,
-        worker: Callable[[], int],
         temp: Callable[[], Path],
     ) -> None:
         self._wire, self._options, self._outcomes = wire, options, outcomes
-        self._cancelled, self._printed, self._worker, self._temp = cancelled, printed, worker, temp
+        self._cancelled, self._printed, self._temp = cancelled, printed, temp
         self._settings_json = options.settings.model_dump_json()
         self._loaded: dict[str, Loaded] = {}
 
@@ -93,7 +91,7 @@ class Attempting:
         began = time.time()
         try:
             if held.row.suspect:
-                await self._wire.send("alone", ledger.alone, self._worker(), held.row.id, held.row.attempts)
+                await self._wire.send("alone", ledger.alone, self._wire.worker, held.row.id, held.row.attempts)
             self._outcomes.take(held, await self._executed(held))
         except Exception as problem:
             log.exception("job %s", held.row.id)

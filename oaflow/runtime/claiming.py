@@ -48,7 +48,6 @@ class Claiming:
         upkeep: knows whether a disk is full.
         closing: knows what is due in runs.
         poll: seconds from one look for jobs to the next, at least.
-        worker: the id that the worker has now.
         advertise: says what the worker can run.
         give_back: gives back jobs that were not begun.
         feed: gives what was claimed to slots and executors.
@@ -68,7 +67,6 @@ class Claiming:
         closing: Closing,
         *,
         poll: float,
-        worker: Callable[[], int],
         advertise: Callable[[], Awaitable[None]],
         give_back: Callable[[Sequence[Held]], Awaitable[None]],
         feed: Callable[[], None],
@@ -76,7 +74,7 @@ class Claiming:
     ) -> None:
         self._wire, self._hand, self._appetite, self._taking = wire, hand, appetite, taking
         self._passages, self._lanes, self._resting = passages, lanes, resting
-        self._upkeep, self._closing, self._poll, self._worker = upkeep, closing, poll, worker
+        self._upkeep, self._closing, self._poll = upkeep, closing, poll
         self._advertise, self._give_back, self._feed, self._start_over = advertise, give_back, feed, start_over
         self.claims = Claims()
         self.stopping = False  # whether nothing more is to be claimed
@@ -99,7 +97,7 @@ class Claiming:
                 await self._turn()
             except Refused as refused:
                 if refused.worker_gone:
-                    await self._start_over(self._worker())
+                    await self._start_over(self._wire.worker)
                 else:
                     log.exception("claiming failed")
                     await asyncio.sleep(1)
@@ -234,7 +232,7 @@ class Claiming:
         )
 
     async def _claim(self, in_loop: bool) -> None:
-        worker, most = self._worker(), self._appetite.room(in_loop)
+        worker, most = self._wire.worker, self._appetite.room(in_loop)
         if not most:  # what the claim of the other kind brought: a suspect that runs alone, say
             self._more.add(in_loop)
             return
@@ -253,7 +251,7 @@ class Claiming:
             await self._wire.send("release", ledger.release, worker, strangers)
 
     async def _claim_lane(self, lane: Lane) -> None:
-        worker, most, way = self._worker(), self._appetite.room_for(lane), lane.way
+        worker, most, way = self._wire.worker, self._appetite.room_for(lane), lane.way
         lane.due = False  # before the claim: what is heard while it is on the wire may be what it did not see
         with self.claims.sent():
             after = lane.after if way.locks else None

@@ -66,14 +66,12 @@ class Completer:
         self._parts: dict[int, int] = {}  # the channels of jobs of which parts have come, and not the end
         self._answered = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self.worker = 0
         self.waiting = 0
 
-    def start(self, worker: int) -> None:
+    def start(self) -> None:
         """
-        Begin to send as the given worker.
+        Begin to send.
         """
-        self.worker = worker
         self._tasks = [begin(self._channel(number), f"completer {number}") for number in range(len(self._queues))]
 
     def put(self, completion: Completion) -> None:
@@ -164,7 +162,8 @@ class Completer:
             clock.cancel()
 
     async def _send(self, number: int, group: list[Completion]) -> None:
-        worker, shard = self.worker, (self.worker * len(self._queues) + number) % 64
+        worker = self._wire.worker
+        shard = (worker * len(self._queues) + number) % 64
         try:
             answers = await self._wire.send("complete", complete, worker, shard, group)
         except Refused as refused:
@@ -179,9 +178,8 @@ class Completer:
             self._settled(item, answers.get(item.job, "gone"))
 
     async def _fail(self, shard: int, item: Completion) -> bool:
-        worker = self.worker
         try:
-            answers = await self._wire.send("complete", complete, worker, shard, [item])
+            answers = await self._wire.send("complete", complete, self._wire.worker, shard, [item])
         except Refused as refused:  # left to recovery, which finds it under a worker that no longer holds it
             log.error("the failure of job %s was refused too: %s", item.job, refused)
             return False

@@ -82,7 +82,6 @@ class Dispatcher:
         """
         settings = options.settings
         self._wire, self._options = wire, options
-        self.worker = 0
         self._pace, self._figures, self._timings = Pace(), Figures(), Timings()
         self._spans: Spans | None = None
         self._lanes = Lanes(lambda: self._claiming.wake())
@@ -137,12 +136,10 @@ class Dispatcher:
             self._outcomes,
             cancelled=lambda job: self._slots.is_cancelled(job),
             printed=self._divert,
-            worker=lambda: self.worker,
             temp=lambda: self._pool.temp,
         )
         self._staleness = Staleness(
             wire,
-            worker=lambda: self.worker,
             loaded=self._code,
             restart=options.restart,
             tell=options.stale,
@@ -182,7 +179,6 @@ class Dispatcher:
             go_on=lambda held: self._place_of(held).go_on(held.row.id),
             break_off=self._break_off,
             changed=lambda: self._claiming.due(),
-            say=lambda rests: self._wire.send("rests", ledger.say_rests, self.worker, rests),
         )
         taking = Taking(
             wire,
@@ -190,7 +186,6 @@ class Dispatcher:
             self._passages,
             self._lanes,
             self._outcomes,
-            worker=lambda: self.worker,
             most_crashes=settings.crashes,
         )
         self._claiming = Claiming(
@@ -204,7 +199,6 @@ class Dispatcher:
             self._upkeep,
             self._closing,
             poll=options.poll,
-            worker=lambda: self.worker,
             advertise=self._advertise,
             give_back=self._give_back,
             feed=self._feed,
@@ -242,8 +236,8 @@ class Dispatcher:
         await self._register()
         logging.root.addHandler(self._handler)
         self._divert.begin()
-        self._completer.start(self.worker)
-        self._heart.start(self.worker)
+        self._completer.start()
+        self._heart.start(self._wire.worker)
         self._standstill.start()
         for loop in (
             self._claiming.keep_claiming(),
@@ -255,7 +249,7 @@ class Dispatcher:
             self._staleness.keep_looking(self._options.settings.heartbeat),
         ):
             self._loops.append(begin(loop, loop.__name__))
-        return self.worker
+        return self._wire.worker
 
     async def dismiss(self) -> None:
         """
@@ -291,7 +285,7 @@ class Dispatcher:
             async with asyncio.timeout(FAREWELL_SECONDS):
                 await self._say_farewell()
         except TimeoutError:
-            log.error("the database does not answer: what worker %s has in hand comes back later", self.worker)
+            log.error("the database does not answer: what worker %s has in hand comes back later", self._wire.worker)
         for task in self._loops:
             task.cancel()
         self._heart.stop()
@@ -317,10 +311,10 @@ class Dispatcher:
             task.cancel()
         self._heart.stop()
         await self._say_timings()
-        await self._wire.send("unregister", ledger.unregister, self.worker)
+        await self._wire.send("unregister", ledger.unregister, self._wire.worker)
 
     async def _register(self) -> None:
-        self.worker = await self._wire.send(
+        self._wire.worker = await self._wire.send(
             "register",
             ledger.register,
             host=socket.gethostname(),
@@ -329,15 +323,17 @@ class Dispatcher:
             formats=[FORMAT],
             only=self._passages.only,
         )
-        self._completer.worker = self._heart.worker = self.worker
+        self._heart.worker = self._wire.worker
         self._resting.unsaid()
         if self._options.registered:
-            self._options.registered(self.worker)
+            self._options.registered(self._wire.worker)
         await self._advertise()
 
     async def _advertise(self) -> None:
         known = self._passages
-        await self._wire.send("advertise", ledger.advertise, self.worker, known.takes, known.async_tasks, known.lacks)
+        await self._wire.send(
+            "advertise", ledger.advertise, self._wire.worker, known.takes, known.async_tasks, known.lacks
+        )
 
     def _code(self) -> dict[str, Code]:
         """
@@ -386,7 +382,7 @@ class Dispatcher:
             self._memory = memory
             with contextlib.suppress(Refused):
                 await self._wire.send(
-                    "timings", ledger.keep_timings, self.worker, self._options.executors, memory, kept, shifts
+                    "timings", ledger.keep_timings, self._wire.worker, self._options.executors, memory, kept, shifts
                 )
 
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
@@ -399,7 +395,7 @@ class Dispatcher:
         Declared dead: the jobs in hand are others' now. Drop all of it and register anew. Heart and claims may both
         learn of it; the second finds it done.
         """
-        if worker != self.worker or self._starting_over:
+        if worker != self._wire.worker or self._starting_over:
             return
         self._starting_over = True
         try:
@@ -408,7 +404,7 @@ class Dispatcher:
             self._starting_over = False
 
     async def _begin_anew(self) -> None:
-        log.error("worker %s was declared dead; its jobs are dropped, and it registers anew", self.worker)
+        log.error("worker %s was declared dead; its jobs are dropped, and it registers anew", self._wire.worker)
         self._slots.cancel_all()
         for held in self._hand.all:
             self._hand.let_go(held)
@@ -490,7 +486,7 @@ class Dispatcher:
         In the heart's thread: whether this worker still has a row.
         """
         if self._loop is not None and not alive and not self._claiming.stopping:
-            worker = self.worker
+            worker = self._wire.worker
             self._loop.call_soon_threadsafe(lambda: self._aside(self._start_over(worker)))
 
     def _job_of(self, task: "asyncio.Task[object]") -> Held | None:
@@ -758,7 +754,7 @@ class Dispatcher:
         if self._spans is None:
             return
         try:
-            self._spans.ended(held, completion, self.worker)
+            self._spans.ended(held, completion, self._wire.worker)
         except Exception:  # nothing is lost for the sake of watching it
             log.exception("job %s is in no trace", completion.job)
 
@@ -797,7 +793,7 @@ class Dispatcher:
 
     async def _give_back(self, jobs: Sequence[Held]) -> None:
         if jobs:
-            await self._wire.send("release", ledger.release, self.worker, [held.row.id for held in jobs])
+            await self._wire.send("release", ledger.release, self._wire.worker, [held.row.id for held in jobs])
         for held in jobs:
             self._hand.let_go(held)
 

@@ -109,7 +109,7 @@ class FlowJobManager(manager.JobManager):
         with dispatcher.claims.sent():
             try:
                 async with asyncio.timeout(FETCH_SECONDS):
-                    row = await self._wire.send("claim", claim_plain, dispatcher.worker, wanted, self._plain_tasks())
+                    row = await self._wire.send("claim", claim_plain, self._wire.worker, wanted, self._plain_tasks())
             except TimeoutError:
                 return None
             except Refused as refused:  # declared dead: the dispatcher learns of it, too, and registers anew

@@ -7,9 +7,10 @@ waits for.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from oaflow.ledger import handover as ledger
 from oaflow.ledger.depths import depths
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.runtime.held import Held, Passage
@@ -40,7 +41,6 @@ class Resting:
         go_on: told when it goes on.
         break_off: ends an attempt whose run was cancelled.
         changed: called where other jobs than before may be begun.
-        say: writes down which streams rest: run, stage, and above how many open jobs.
     """
 
     def __init__(
@@ -54,11 +54,10 @@ class Resting:
         go_on: Callable[[Held], None],
         break_off: Callable[[Held], None],
         changed: Callable[[], None],
-        say: Callable[[list[tuple[str, str, int]]], Awaitable[None]],
     ) -> None:
         self._wire, self._pressure, self._passages = wire, Pressure(deep), passages
         self._acknowledge, self._rest, self._go_on = acknowledge, rest, go_on
-        self._break_off, self._changed, self._say = break_off, changed, say
+        self._break_off, self._changed = break_off, changed
         self._said: frozenset[Stream] = frozenset()
         self._waiting: dict[int, _Waiting] = {}
         self._watch: asyncio.Task[None] | None = None
@@ -105,7 +104,7 @@ class Resting:
                 for run, stage in sorted(resting)
                 if run in passages
             ]
-            await self._say(most)
+            await self._wire.send("rests", ledger.say_rests, self._wire.worker, most)
         if resting and not self._stopped:
             self._begin()
 

@@ -93,7 +93,6 @@ class Staleness:
 
     Args:
         wire: to the database.
-        worker: the id that the worker has now.
         loaded: by task, what is loaded now.
         restart: what is to be typed to have the new code.
         tell: takes the sentence, and what to type.
@@ -103,12 +102,11 @@ class Staleness:
         self,
         wire: Wire,
         *,
-        worker: Callable[[], int],
         loaded: Callable[[], dict[str, Code]],
         restart: str,
         tell: Callable[[str, str], None] | None,
     ) -> None:
-        self._wire, self._worker, self._loaded = wire, worker, loaded
+        self._wire, self._loaded = wire, loaded
         self._restart, self._tell = restart, tell
         self._look = Look()
         self._told: set[str] = set()
@@ -137,7 +135,7 @@ class Staleness:
             log.warning("%s; restart it: %s", said, self._restart)
             if self._tell is not None:
                 self._tell(said, self._restart)
-        now = (self._worker(), changed)
+        now = (self._wire.worker, changed)
         if now != self._kept and (changed or self._kept[1]):
             try:
                 await self._wire.send("stale", ledger.say_stale, *now, self._restart)

@@ -4,7 +4,6 @@ What a claim brought: into whose hands it goes, or back.
 
 import logging
 import time
-from collections.abc import Callable
 
 import orjson
 
@@ -33,7 +32,6 @@ class Taking:
         passages: know the runs that they belong to.
         lanes: are told of a lock that is free.
         outcomes: send what becomes of those that are not run.
-        worker: the id that the worker has now.
         most_crashes: of a job, after which it is failed.
     """
 
@@ -45,11 +43,10 @@ class Taking:
         lanes: Lanes,
         outcomes: Outcomes,
         *,
-        worker: Callable[[], int],
         most_crashes: int,
     ) -> None:
         self._wire, self._hand, self._passages, self._lanes, self._outcomes = wire, hand, passages, lanes, outcomes
-        self._worker, self._most_crashes = worker, most_crashes
+        self._most_crashes = most_crashes
 
     async def take(self, row: Claimed) -> bool:
         """
@@ -87,7 +84,7 @@ class Taking:
             return True
         if lock is None:
             return False
-        await self._wire.send("lock", ledger.lock, self._worker(), held.row.id, lock)
+        await self._wire.send("lock", ledger.lock, self._wire.worker, held.row.id, lock)
         self._hand.let_go(held)
         self._lanes.ended(held.row.queue, held.row.task)  # it may be claimed now
         return True

@@ -35,12 +35,14 @@ async def sending(
     """
     answers: Answers = asyncio.Queue()
     async with lean_pool(conninfo=book.uri, min_size=1, configure=autocommit, open=False) as pool:
+        wire = Wire(lambda: pool)
+        wire.worker = worker
         completer = Completer(
-            Wire(lambda: pool),
+            wire,
             lambda item, answer: answers.put_nowait((item.job, answer)),
             **{"channels": 1} | options,
         )
-        completer.start(worker)
+        completer.start()
         async with asyncio.timeout(HANG):
             await act(completer, answers)
         completer.stop()

@@ -21,7 +21,7 @@ class Worker:
     What stands in for a worker to which the first claim brings a job that is to run alone.
     """
 
-    poll = 0.01
+    poll, worker = 0.01, 1
     lanes: Any = SimpleNamespace(due=[], look=lambda: None)
 
     def __init__(self) -> None:
@@ -62,7 +62,6 @@ class Worker:
             upkeep=cast(Any, SimpleNamespace(no_room=None)),
             closing=cast(Any, SimpleNamespace(any=False)),
             poll=self.poll,
-            worker=lambda: 1,
             advertise=nothing,
             give_back=nothing,
             feed=lambda: None,

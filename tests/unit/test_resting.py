@@ -33,7 +33,6 @@ def test_a_stream_that_would_rest_is_broken_off_in_a_worker_that_stops(state, jo
         go_on=nothing,
         break_off=lambda held: told.append("broken off"),
         changed=nothing,
-        say=nothing,
     )
     resting.stop()
 

@@ -100,6 +100,7 @@ class Wire:
     def __init__(self) -> None:
         self.said: list[tuple[Any, ...]] = []
         self.refuses = False
+        self.worker = 1
 
     async def send(self, name: str, _: Any, *said: Any) -> None:
         if self.refuses:
@@ -110,11 +111,10 @@ class Wire:
 def test_each_task_is_told_once_until_it_is_as_it_was_and_to_the_database_under_each_id(
     files: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    wire, told, worker = Wire(), list[tuple[str, str]](), [1]
+    wire, told = Wire(), list[tuple[str, str]]()
     loaded = {"t.a": Code(seen(files[0]))}
     mine = Staleness(
         wire,  # type: ignore[arg-type]
-        worker=lambda: worker[0],
         loaded=lambda: loaded,
         restart="kill 77",
         tell=lambda text, help: told.append((text, help)),
@@ -135,7 +135,7 @@ def test_each_task_is_told_once_until_it_is_as_it_was_and_to_the_database_under_
     one = (1, {"t.a": str(files[0])}, "kill 77")
     assert (wire.said, len(told), told[0][1]) == ([one], 1, "kill 77")
     assert [record.message for record in caplog.records] == [f"{told[0][0]}; restart it: kill 77"]
-    worker[0] = 2  # declared dead, and registered anew
+    wire.worker = 2  # declared dead, and registered anew
     looks()
     assert (wire.said[1:], len(told)) == ([(2, *one[1:])], 1)
     files[0].write_text("x = 1\n")
