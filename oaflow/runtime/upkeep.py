@@ -112,11 +112,12 @@ class Upkeep:
         self.no_room = f"{DISK}a job of stage {stage} is full: {problem}"
         self._reported = (time.monotonic(), self.no_room)
 
-    def _problem(self, folders: Sequence[Path]) -> str | None:
+    async def _problem(self, folders: Sequence[Path]) -> str | None:
+        found = await asyncio.to_thread(full, folders)  # the server of a disk may be away, and says nothing then
         if self._reported is not None and time.monotonic() - self._reported[0] < REPORT_HOLDS:
             return self._reported[1]
         self._reported = None
-        return full(folders)
+        return found
 
     async def watch_room(self) -> None:
         """
@@ -129,7 +130,7 @@ class Upkeep:
         host = f"{socket.gethostname()}: "
         full_before: bool | None = None
         while True:
-            problem = self._problem(folders)
+            problem = await self._problem(folders)
             self.no_room = problem
             try:
                 if problem:
@@ -137,7 +138,7 @@ class Upkeep:
                         log.error("%s; nothing is claimed until there is room", problem)
                     # Each time: a run that was begun meanwhile waits, too.
                     await self._wire.send("pause", ledger.pause, f"{host}{problem}; {GOES_ON}")
-                elif not problem and full_before is not False:
+                elif full_before is not False:
                     await self._wire.send("unpause", ledger.unpause, host + DISK)
                     self._changed()
                 full_before = bool(problem)
