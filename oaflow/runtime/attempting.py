@@ -7,8 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 
 from oaflow.jobs import Bindings
@@ -16,7 +15,7 @@ from oaflow.ledger import handover as ledger
 from oaflow.ledger.wire import Wire
 from oaflow.packages import module_of
 from oaflow.runtime.divert import Divert
-from oaflow.runtime.execution import Binder, execute_async
+from oaflow.runtime.execution import binder_of, execute_async
 from oaflow.runtime.functions import Loaded, TaskError, load
 from oaflow.runtime.held import Held
 from oaflow.runtime.logged import attempted, let_inform
@@ -101,15 +100,10 @@ class Attempting:
             attempted.set(None)
             self._printed.finish(held.row.id)
 
-    @cached_property
-    def _binder(self) -> Binder:
-        # On first use: it loads what only async stages need here.
-        module, _, name = self._options.binder.partition(":")
-        return getattr(import_module(module), name)
-
     async def _executed(self, held: Held) -> Handover:
         passage, stage = held.passage, held.stage
-        binder, settings_json, temp = self._binder, self._settings_json, self._temp()
+        # Not before the first: it loads what only async stages need here.
+        binder, settings_json, temp = binder_of(self._options.binder), self._settings_json, self._temp()
 
         def bindings(dataset: str | None) -> Bindings:
             # One for all: decisions/executors.md.

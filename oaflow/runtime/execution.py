@@ -8,7 +8,8 @@ under `emit: stream`. Every mistake of a function becomes a failed hand-over; no
 import asyncio
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 from types import CoroutineType
 from typing import Any, cast
@@ -28,6 +29,15 @@ BindingsFactory = Callable[[str | None], Bindings]
 
 # Makes them from the settings of the worker as JSON, the plan, the stage, the dataset, and a temporary folder.
 Binder = Callable[[str, BoundPlan, str, str | None, Path], Bindings]
+
+
+@cache
+def binder_of(place: str) -> Binder:
+    """
+    The binder at `module:function`.
+    """
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
 
 def execute(

@@ -22,7 +22,6 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,7 +29,7 @@ import orjson
 
 from oaflow.plan import BoundPlan
 from oaflow.runtime.attempt import Attempt, refused
-from oaflow.runtime.execution import Binder, execute
+from oaflow.runtime.execution import Binder, binder_of, execute
 from oaflow.runtime.feeding import LONG
 from oaflow.runtime.frames import Frames, frame, plain_handover, read_assignment
 from oaflow.runtime.functions import Loaded, TaskError, load
@@ -82,7 +81,7 @@ def _become(setup: Setup) -> None:
     # The worker decides when it is over: a Ctrl-C or a SIGTERM to the whole group must not end jobs in the middle.
     # Handlers, not SIG_IGN, which programs that a stage starts would inherit.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _ignore)
+        signal.signal(number, ignore)
     Path(setup.temp).mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = os.environ["TMPDIR"] = setup.temp
     faulthandler.enable()
@@ -91,8 +90,10 @@ def _become(setup: Setup) -> None:
     faulthandler.register(WHERE_SIGNAL, all_threads=False)
 
 
-def _ignore(_number: int, _frame: object) -> None:
-    pass
+def ignore(_number: int, _frame: object) -> None:
+    """
+    For a signal that is to do nothing.
+    """
 
 
 def _leave(setup: Setup, code: int) -> NoReturn:
@@ -123,7 +124,6 @@ class _Executor:
         self._inbox: deque[Assignment] = deque()
         self._plans: dict[str, BoundPlan] = {}
         self._functions: dict[str, Loaded] = {}
-        self._binder: Binder | None = None
         self._job_bytes = int(orjson.loads(setup.settings_json or "{}").get("job_bytes", 16_000))
         self._recent: dict[tuple[str, str], float] = {}
         self._ending = False
@@ -293,11 +293,7 @@ class _Executor:
         if stage.task not in self._functions:
             self._functions[stage.task] = load(stage.task)
             let_inform(stage.task)
-        if self._binder is None:
-            module, _, name = self._setup.binder.partition(":")
-            self._binder = getattr(import_module(module), name)
-            assert self._binder is not None
-        return plan, self._functions[stage.task], self._binder
+        return plan, self._functions[stage.task], binder_of(self._setup.binder)
 
     def _count(self, step: int) -> None:
         with self._sending:  # two threads count

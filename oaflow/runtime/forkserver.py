@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 from oaflow.hints import taken
 from oaflow.packages import is_own, module_of
-from oaflow.runtime.executor import Setup, serve, speak
+from oaflow.runtime.executor import Setup, ignore, serve, speak
 from oaflow.runtime.frames import Frames, frame
 from oaflow.runtime.functions import TaskError, load
 from oaflow.runtime.messages import Probe
@@ -64,9 +64,8 @@ class _Forkserver:
         self._wake, wake = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(wake, False)
-        signal.signal(signal.SIGCHLD, _ignore)
-        signal.signal(signal.SIGINT, _ignore)
-        signal.signal(signal.SIGTERM, _ignore)
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, ignore)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self._own = (link.fileno(), self._wake, wake)
         # Collecting in a child would copy every page that it shares with this process.
@@ -259,10 +258,6 @@ def _drain(descriptor: int) -> None:
     with contextlib.suppress(BlockingIOError):
         while os.read(descriptor, 512):
             pass
-
-
-def _ignore(_number: int, _frame: object) -> None:
-    pass
 
 
 if __name__ == "__main__":
