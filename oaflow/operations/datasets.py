@@ -17,7 +17,7 @@ from oaflow.entities.store import EntityStore
 from oaflow.errors import UsageError
 from oaflow.ledger import deletions as ledger
 from oaflow.ledger.deletions import Change, LastRun, LeftBehind
-from oaflow.operations.binding import archive_of
+from oaflow.operations.binding import archive_of, store_of
 from oaflow.operations.completing import remember
 from oaflow.operations.databases import database, logs_folder
 from oaflow.operations.detaching import log_of
@@ -296,9 +296,5 @@ def _count(made: Connection[Any]) -> int:
 
 @contextmanager
 def _opened(settings: Settings) -> Generator[tuple[Connection[Any], EntityStore]]:
-    with (
-        database(settings) as opened,
-        opened.connect() as made,
-        EntityStore(settings.entities_uri or opened.address.uri) as store,
-    ):
+    with database(settings) as opened, opened.connect() as made, store_of(settings, opened.address.uri) as store:
         yield made, store

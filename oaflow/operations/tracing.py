@@ -19,6 +19,7 @@ from oaflow.jobs import readable_name
 from oaflow.ledger import traces
 from oaflow.ledger.runs import find_run, recent_runs
 from oaflow.ledger.traces import Reported
+from oaflow.operations.binding import store_of
 from oaflow.operations.databases import database
 from oaflow.operations.passports import Evidence, Passport, children, passport
 from oaflow.operations.states import bound_plan, index_stages, wanted_run
@@ -107,13 +108,7 @@ def trace(
     Raises:
         UsageError: there is no such run, or nothing is known of it.
     """
-    from oaflow.entities.store import EntityStore
-
-    with (
-        database(settings) as opened,
-        opened.connect() as made,
-        EntityStore(settings.entities_uri or opened.address.uri) as store,
-    ):
+    with database(settings) as opened, opened.connect() as made, store_of(settings, opened.address.uri) as store:
         return trace_in(made, store, typed, dataset=dataset, run=run, every=every)
 
 
