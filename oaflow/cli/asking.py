@@ -9,7 +9,7 @@ import typer
 
 from oaflow import operations
 from oaflow.cli import completing
-from oaflow.cli.options import Json, RunId, settings
+from oaflow.cli.options import Json, RunId, form_of, settings
 from oaflow.cli.pages import add_command
 
 
@@ -232,11 +232,8 @@ def trace(
     Show what became of a document: each stage that it went through, and what was written because of it.
     """
     from oaflow.cli.output import say_json
-    from oaflow.errors import UsageError
 
-    form = "json" if json else format
-    if form not in ("terminal", "json", "prov"):
-        raise UsageError(f"there is no format {format!r}", help="one of: terminal, json, prov")
+    form = form_of(format, json, ("terminal", "json", "prov"))
     traced = operations.trace(wanted, dataset=dataset, run=run, every=form != "terminal", settings=settings())
     if form == "prov":
         from oaflow.operations.provenance import provenance

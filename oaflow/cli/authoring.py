@@ -10,7 +10,7 @@ import typer
 
 from oaflow import operations
 from oaflow.cli import completing
-from oaflow.cli.options import Json, PipelineName, settings
+from oaflow.cli.options import Json, PipelineName, form_of, settings
 from oaflow.cli.pages import add_command
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ def check(
     from oaflow.cli.running import params_of
     from oaflow.errors import UsageError
 
-    form = "json" if json else format
-    if form not in (*FORMATS, "summary"):
-        raise UsageError(f"there is no format {form!r}", help=f"one of: {', '.join((*FORMATS, 'summary'))}")
+    form = form_of(format, json, (*FORMATS, "summary"))
     if db and no_import:
         raise UsageError("--db asks workers for the functions, and --no-import leaves them out", help="leave one out")
     if param and not db:
@@ -148,10 +146,7 @@ def graph(
     from oaflow.operations.programs import load, locate
     from oaflow.pictures import page_of, picture_of
 
-    forms = ("terminal", "svg", "html", "mermaid", "dot", "json")
-    form = "json" if json else format
-    if form not in forms:
-        raise UsageError(f"there is no format {form!r}", help=f"one of: {', '.join(forms)}")
+    form = form_of(format, json, ("terminal", "svg", "html", "mermaid", "dot", "json"))
     if run is not None:
         if pipeline is not None or param:
             what = "PIPELINE" if pipeline is not None else "--param"

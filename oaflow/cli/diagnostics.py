@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from oaflow.cli.options import debugging
 from oaflow.cli.output import is_text, remark, remarks, say, screen
 from oaflow.diagnostics import Diagnostic
-from oaflow.errors import UsageError
 from oaflow.rendering import FORMS, render, text_lines
 
 if TYPE_CHECKING:
@@ -21,12 +20,7 @@ FORMATS = tuple(FORMS)
 def print_diagnostics(diagnostics: Sequence[Diagnostic], form: str, *, to_stderr: bool = False) -> None:
     """
     Prints diagnostics in one of `FORMATS`.
-
-    Raises:
-        UsageError: there is no such format.
     """
-    if form not in FORMATS:
-        raise UsageError(f"there is no format {form!r}", help=f"one of: {', '.join(FORMATS)}")
     if form != "text":
         if text := render(diagnostics, form):
             say(text)

@@ -2,6 +2,7 @@
 Options that several commands share, and what they mean.
 """
 
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,6 +65,21 @@ Workers = Annotated[
     ),
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Leave the run to a background process, and print its id.")]
+
+
+def form_of(format: str, json: bool, forms: Sequence[str]) -> str:
+    """
+    The form in which a command prints: `--json` is one of them, too.
+
+    Raises:
+        UsageError: there is no such form.
+    """
+    from oaflow.errors import UsageError
+
+    form = "json" if json else format
+    if form not in forms:
+        raise UsageError(f"there is no format {form!r}", help=f"one of: {', '.join(forms)}")
+    return form
 
 
 def settings(log_format: str | None = None) -> "Settings":
