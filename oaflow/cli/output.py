@@ -9,11 +9,11 @@ import select
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from oaflow.errors import EnvironmentProblem, OaflowError
 from oaflow.visible import visible
@@ -285,13 +285,6 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     `1 document`, `1,200 documents`.
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
-def pairs(facts: Mapping[str, Any]) -> str:
-    """
-    `3 done, 1 failed`: what is not zero.
-    """
-    return ", ".join(f"{number:,} {name}" for name, number in facts.items() if number)
 
 
 def is_read() -> bool:

@@ -93,13 +93,6 @@ class Passages:
         return self._probes.get(task, NOT_PROBED)
 
     @property
-    def tasks(self) -> list[str]:
-        """
-        The tasks that this worker can run.
-        """
-        return sorted(task for task, probe in self._probes.items() if probe.ok)
-
-    @property
     def probes(self) -> Mapping[str, Probe]:
         """
         What is known here of each task.
@@ -109,16 +102,9 @@ class Passages:
     @property
     def lacks(self) -> dict[str, str]:
         """
-        Why this worker cannot run the others, by task.
+        The tasks that it cannot run, each with the reason.
         """
         return {task: storable(probe.error or "") for task, probe in self._probes.items() if not probe.ok}
-
-    @property
-    def async_tasks(self) -> list[str]:
-        """
-        Those of them that run in the worker's own loop.
-        """
-        return [task for task in self.tasks if self._probes[task].is_async]
 
     @property
     def takes(self) -> dict[str, str | None]:
@@ -126,6 +112,13 @@ class Passages:
         What the functions of the tasks that this worker can run take, as plans have it.
         """
         return {task: probe.takes for task, probe in self._probes.items() if probe.ok}
+
+    @property
+    def async_tasks(self) -> list[str]:
+        """
+        Those of them that run in the worker's own loop.
+        """
+        return sorted(task for task, probe in self._probes.items() if probe.ok and probe.is_async)
 
     def ask(self, task: str) -> None:
         """

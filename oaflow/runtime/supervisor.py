@@ -204,13 +204,6 @@ class Supervisor:
         self._not_before = now()
 
     @property
-    def pids(self) -> tuple[int, ...]:
-        """
-        The process ids of the workers that run.
-        """
-        return tuple(child.process.pid for child in self._children)
-
-    @property
     def workers(self) -> tuple[int, ...]:
         """
         The ids under which the workers that run are known in the database.

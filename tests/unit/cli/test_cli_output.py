@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from oaflow.cli import output
-from oaflow.cli.output import clean, count, escape, hanging, pairs, remark, shortened, table, typable
+from oaflow.cli.output import clean, count, escape, hanging, remark, shortened, table, typable
 from oaflow.quantities import duration
 
 names = st.text(st.characters(exclude_categories=()), max_size=40)
@@ -85,7 +85,6 @@ def test_a_duration_is_as_exact_as_one_wants_to_know(seconds, shown):
 def test_numbers_agree_with_their_nouns():
     assert count(1, "job") == "1 job"
     assert count(1200, "entity", "entities") == "1,200 entities"
-    assert pairs({"done": 1200, "failed": 0, "open": 1}) == "1,200 done, 1 open"
 
 
 @pytest.mark.parametrize(
