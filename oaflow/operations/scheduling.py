@@ -19,7 +19,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from psycopg import Connection
 
 from oaflow.entities.datasets import table_name
-from oaflow.entities.store import EntityStoreError
 from oaflow.errors import OaflowError, UsageError
 from oaflow.ledger import schedules as ledger
 from oaflow.ledger.runs import store_plan, stored_plan
@@ -195,8 +194,9 @@ def begin_due(opened: Database) -> Iterator[Ticked]:
     """
     with opened.connect() as made:
         for schedule in ledger.schedules(made, due=True):
-            # Nobody follows the runs of a schedule to their end. Where the store is away, more is done again.
-            with suppress(EntityStoreError), store_of(opened.settings, opened.address.uri) as store:
+            # Nobody follows the runs of a schedule to their end. Where the store is away, or a later version has made
+            # their plans, more is done again.
+            with suppress(OaflowError), store_of(opened.settings, opened.address.uri) as store:
                 settle_all(made, store, schedule.dataset, schedule.pipeline)
             ticked = _tick(opened, made, schedule)
             if ticked is not None:

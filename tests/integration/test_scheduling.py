@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oaflow.ledger.crawled import begin_crawl
+from oaflow.ledger.runs import cancel
 from oaflow.ledger.schedules import Schedule, schedules
 from oaflow.operations import scheduling
 from oaflow.operations.databases import Database
@@ -185,6 +187,25 @@ def test_one_whose_zone_is_not_known_where_it_is_due_is_noted_and_keeps_nothing_
     assert only(opened).problem == ticked.problem
     assert only(opened).due_at > only(opened).asked_at
     assert runs(opened) == []
+
+
+def test_a_run_that_only_a_later_version_can_read_keeps_no_schedule_from_being_begun(
+    opened: Database, hourly: str, tmp_path: Path
+) -> None:
+    (first,) = scheduling.begin_due(opened)
+    (tmp_path / "other.yml").write_text(PIPELINE.replace("ticks", "other"))
+    other = load(locate(str(tmp_path / "other.yml")))
+    scheduling.add(opened.settings, other, Request("demo"), cron="@daily", zone="UTC")
+    with opened.connect() as made:
+        begin_crawl(made, str(first.run), datetime.now(UTC))
+        cancel(made, str(first.run), "by hand")
+        made.execute("UPDATE oaflow.plans SET definition = '{\"format\": 99}' WHERE pipeline = 'ticks'")
+        made.execute("UPDATE oaflow.schedules SET due_at = now() - interval '1 minute'")
+
+    ticked = {one.schedule: one.problem for one in scheduling.begin_due(opened)}
+
+    assert ticked["other-demo"] is None
+    assert "format 99" in str(ticked[hourly])
 
 
 def test_what_was_removed_is_not_begun(opened: Database, hourly: str) -> None:
