@@ -6,7 +6,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,7 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
                                 remark(one)
                 case Finished():
                     finished = event
+                    break
                 case _:
                     for line in sentences(event):
                         remark(line, "yellow")
@@ -163,6 +164,9 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
         print_summary(status, account)
     if finished.interrupted:
         remark(f"continue: {typable(f'oaflow resume {status.run.id}')}", "bold")
+    with suppress(KeyboardInterrupt):  # who does not wait until others are told has seen how it ended
+        for _ in events:
+            pass
     return exit_code(status, account.receipt.found if account is not None else 0, limits, finished.interrupted)
 
 

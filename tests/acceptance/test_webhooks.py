@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.conftest import Command
+from tests.acceptance.conftest import PATIENCE, Command
 from tests.acceptance.test_processes import query
 
 KEY = b"canary-canary-canary-canary-canary"
@@ -170,3 +170,21 @@ def listed(cli: Command) -> dict[str, Any]:
 
 def logs(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_who_has_followed_a_run_sees_how_it_ended_before_others_are_told_and_need_not_wait_for_that(
+    cli: Command, started: Started, until: Until
+) -> None:
+    name = cli.pipeline("told", {"source": {"with": {"count": 3}, "next": "end"}, "end": {}})
+    with receiver() as there:
+        there.answer = None
+        assert cli("webhook", "add", there.url, "--name", "here").code == 0
+        cli.environment["OAFLOW_WEBHOOK_SECRET"] = SECRET
+        running = started(cli.start("run", name, "-d", "demo", "--workers", "1", "--json"))
+        until(lambda: there.came)
+
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=PATIENCE)
+
+    assert running.returncode == 0, err
+    assert json.loads(out)["state"] == "finished"
