@@ -27,12 +27,14 @@ def new(
     """
     Begin a pipeline: a file, a module with its stages, and a test, which can be run as they are.
     """
+    from shlex import quote
+
     from oaflow.cli.output import clean, remark
     from oaflow.operations.beginning import begin
 
     files = [clean(file) for file in begin(name)]
     remark(f"wrote {', '.join(files)}")
-    remark(f"run it: oaflow run {files[0]} -d try Anna Boris")
+    remark(f"run it: oaflow run {quote(files[0])} -d try Anna Boris")
     return 0
 
 

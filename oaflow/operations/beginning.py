@@ -138,4 +138,8 @@ _RULE = f"a lower-case letter, then lower-case letters, digits, '_' and '-', at 
 def _suggested(folder: Path, name: str) -> str | None:
     plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
     mended = "-".join("".join(letter if letter.isalnum() or letter == "_" else " " for letter in plain).split())
-    return f"oaflow new {folder / mended}" if NAME.fullmatch(mended) and len(mended) <= NAME_LENGTH else None
+    return (
+        f"oaflow new {shlex.quote(str(folder / mended))}"
+        if NAME.fullmatch(mended) and len(mended) <= NAME_LENGTH
+        else None
+    )

@@ -59,6 +59,15 @@ def test_a_pipeline_is_begun_in_a_folder_of_its_own(offline: Command) -> None:
     assert offline("test", "queue").code == 0
 
 
+def test_what_is_to_be_typed_next_in_a_folder_with_a_blank_in_its_name_is_quoted(offline: Command) -> None:
+    (offline.folder / "my own").mkdir()
+
+    begun, refused = offline("new", "my own/letters"), offline("new", "my own/Letters")
+
+    assert begun.err.splitlines()[-1] == "run it: oaflow run 'my own/letters.yml' -d try Anna Boris"
+    assert refused.help == "oaflow new 'my own/letters'"
+
+
 def test_nothing_that_is_there_is_written_over(offline: Command) -> None:
     (offline.folder / "test_letters.py").write_text("mine")
 
