@@ -13,6 +13,7 @@ from oaflow.ledger.receipts import Receipt
 from oaflow.ledger.runs import COUNTERS
 from oaflow.ledger.unmatched import Unmatched
 from oaflow.ledger.workers import Worker
+from oaflow.operations.afresh import once_more
 from oaflow.operations.estimating import Estimate
 from oaflow.operations.states import Account, Details, RunStatus
 from oaflow.operations.waits import Wait
@@ -279,6 +280,8 @@ def next_steps(status: RunStatus, account: Account) -> Iterator[str]:
         yield f"oaflow failures {run.id}"
         if run.state != "cancelled" and any(cluster.again for cluster in account.clusters):
             yield f"oaflow retry {run.id}"
+    if run.state == "cancelled":
+        yield once_more(run)
     if account.receipt.found:
         yield f"oaflow receipt {run.id}{' --list vanished' if account.receipt.counts['vanished'] else ''}"
     if not account.receipt.found and not account.clusters:

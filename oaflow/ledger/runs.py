@@ -68,13 +68,6 @@ class Run:
         """
         return self.state == "interrupted" and not self.sealed
 
-    @property
-    def anew(self) -> str:
-        """
-        What starts one in place of a run that was cut off.
-        """
-        return f"oaflow run {self.pipeline} -d {self.dataset} -i FILE --new"
-
     def as_json(self) -> RecentRun:
         """
         The public form of one among many.

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from oaflow.errors import EnvironmentProblem
+from oaflow.operations.afresh import with_its_input
 from oaflow.operations.backups import last_backup
 from oaflow.operations.vocabulary import differing_schemata
 from oaflow.postgres.layout import UNFINISHED, layout
@@ -233,7 +234,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
                 elif run.state == "running":
                     yield Finding("fine", "run", f"{run.id} is running")
                 else:
-                    then = run.anew if run.cut else f"oaflow resume {run.id}"
+                    then = with_its_input(run) if run.cut else f"oaflow resume {run.id}"
                     yield Finding("note", "run", f"{run.id} is {run.state}", then)
                 if opened.embedded and not any(one.run in (None, run.id) for one in live):
                     continue

@@ -259,7 +259,7 @@ def known_names(folder: Path) -> list[str]:
     """
     names: dict[str, None] = {}
     for place in (folder / "pipelines", package_pipelines()):
-        for path in _pipeline_files(place):
+        for path in pipeline_files(place):
             names.setdefault(path.stem)
     return list(names)
 
@@ -269,13 +269,16 @@ def _beside(inside: str, checkout: str) -> Path | None:
     return next((path for path in (package / inside, package.parent / checkout) if path.is_dir()), None)
 
 
-def _pipeline_files(folder: Path | None) -> Iterator[Path]:
+def pipeline_files(folder: Path | None) -> Iterator[Path]:
+    """
+    The files of a folder that may be pipelines.
+    """
     if folder is not None and folder.is_dir():
         yield from sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
 
 
 def _folder(typed: str, path: Path) -> UsageError:
-    inside = [found.name for found in _pipeline_files(path)]
+    inside = [found.name for found in pipeline_files(path)]
     return UsageError(
         f"{typed!r} is a folder, not a pipeline",
         help=f"it has: {', '.join(inside[:5])}"
@@ -289,6 +292,6 @@ def _no_file(typed: str, path: Path) -> UsageError:
         return UsageError(
             f"{typed!r} is a link that leads to no file", help=f"ls -l {shlex.quote(typed)}   (shows where it leads)"
         )
-    near = [str(Path(typed).parent / found.name) for found in _pipeline_files(path.parent)]
+    near = [str(Path(typed).parent / found.name) for found in pipeline_files(path.parent)]
     there = f"there are: {', '.join(near[:5])}" if near else None
     return UsageError(f"there is no pipeline file {typed!r}", help=did_you_mean(typed, near) or there)

@@ -18,6 +18,7 @@ from oaflow.ledger import runs as ledger
 from oaflow.ledger.crawled import Beginning, LaterJob
 from oaflow.ledger.reruns import Ended
 from oaflow.ledger.runs import Run
+from oaflow.operations.afresh import once_more
 from oaflow.operations.again import first_job, settle_all
 from oaflow.operations.binding import store_of
 from oaflow.operations.crew import Crew
@@ -196,7 +197,7 @@ def _because(told: Rerun) -> str:
 
 def _instead(told: Rerun) -> str:
     run = told.run
-    again = f"oaflow run {run.pipeline} -d {run.dataset}"
+    again = once_more(run)
     if run.state == "cancelled" and not told.newer:
         return f"{again}   does what the cancelled run had not come to"
     return f"{again} --force   does all again, from the beginning on"

@@ -17,6 +17,7 @@ from oaflow.errors import EnvironmentProblem, UsageError
 from oaflow.ledger import runs as ledger
 from oaflow.ledger.runs import Run
 from oaflow.ledger.workers import recover
+from oaflow.operations.afresh import once_more
 from oaflow.operations.again import settle_all
 from oaflow.operations.beside import Beside
 from oaflow.operations.binding import store_of
@@ -201,7 +202,7 @@ def send_again(made: Connection[Any], run: Run, *, stage: str | None = None, cau
 
     bound = bound_plan(made, run)
     if run.state == "cancelled":
-        raise UsageError(f"run {run.id!r} was cancelled", help="oaflow run starts a new one")
+        raise UsageError(f"run {run.id!r} was cancelled", help=once_more(run))
     _refuse_unsealed(run)
     refuse_unseen(made, bound)
     check_stage(run, bound, stage)

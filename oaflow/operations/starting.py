@@ -22,6 +22,7 @@ from oaflow.ledger import runs as ledger
 from oaflow.ledger.external import unseen
 from oaflow.ledger.limits import declare
 from oaflow.ledger.runs import OPEN_STATES, FirstJob, Run, StopAfter
+from oaflow.operations.afresh import once_more, with_its_input
 from oaflow.operations.again import first_job
 from oaflow.operations.binding import reaching
 from oaflow.operations.databases import Database
@@ -67,7 +68,7 @@ class EndedRunError(UsageError):
         again = f"oaflow retry {run.id} sends what failed again"
         super().__init__(
             f"run {run.id!r} has ended: it is {run.state}",
-            help=again if run.state != "cancelled" else "oaflow run starts a new one",
+            help=again if run.state != "cancelled" else once_more(run),
         )
 
 
@@ -80,7 +81,7 @@ class UnsealedRunError(UsageError):
         self.run = run
         super().__init__(
             f"the input of run {run.id!r} was not read to the end, so there is no going on with it",
-            help=run.anew,
+            help=with_its_input(run),
         )
 
 
@@ -202,6 +203,7 @@ def settle(plan: Plan, source: Source, request: Request, last: Run | None) -> tu
     Raises:
         UsageError: a param is missing, or a path is not there.
     """
+    command = f"oaflow run {shlex.quote(source.typed)} -d {request.dataset}"
     remarks: list[str] = []
     given = _given(plan, request)
     remembered = last.params if last is not None else {}

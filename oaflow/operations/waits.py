@@ -26,6 +26,7 @@ from oaflow.ledger.workers import (
     unserved,
     untaken,
 )
+from oaflow.operations.afresh import with_its_input
 from oaflow.plan import ANSWERS, BoundCollect, BoundPlan
 from oaflow.printed.runs import Wait as WaitJson
 from oaflow.printed.runs import WaitFacts, Why
@@ -227,7 +228,7 @@ def limited_of(
 def _held(run: Run, *, abandoned: bool) -> Wait:
     resume = f"oaflow resume {run.id}"
     if run.cut:
-        return Wait("interrupted", "it is interrupted:", run.reason or "", help=run.anew)
+        return Wait("interrupted", "it is interrupted:", run.reason or "", help=with_its_input(run))
     if abandoned:
         text = "its workers have ended with the command that started them"
         return Wait("abandoned", "nobody works on it:", text, help=resume)

@@ -3,6 +3,7 @@ The workers of a command work on its own run; what a stage defers by hand is no 
 """
 
 import json
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -89,6 +90,35 @@ def runs(database: str) -> list[tuple[str, bool, str]]:
         return connection.execute("SELECT id, sealed, state FROM oaflow.runs ORDER BY created_at").fetchall()
 
 
+def test_what_a_cancelled_run_was_for_is_done_by_the_command_that_is_named_wherever_one_stands(cli: Command) -> None:
+    declared = (
+        "# what it is for\n'pipeline': fails  # a name that its file has not\nstages:\n  begin: {task: fails.begin}\n"
+    )
+    for place in ("a, b & c's", "elsewhere"):
+        (cli.folder / place).mkdir()
+    there, elsewhere = cli.at(cli.folder / "a, b & c's"), cli.at(cli.folder / "elsewhere")
+    (there.folder / "other.yml").write_text("pipeline: fails-not\nstages: {begin: {task: fails.begin}}\n")
+    (there.folder / "some.yml").write_text(declared)
+    (there.folder / "fails.py").write_text(
+        "from oaflow import Job, stage\n\n@stage(retry=0)\ndef begin(job: Job) -> None:\n    assert False\n"
+    )
+    ended = there("run", "some.yml", "-d", "x", "--workers", "1", "--stop-after", "1")
+    run = there("status", "--json").json["run"]
+    assert ended.code == 1
+    assert "\n  oaflow run some.yml -d x\n" in ended.out
+    (there.folder / "fails.py").write_text(
+        "from oaflow import DatasetJob, stage\n\n@stage\ndef begin(job: DatasetJob) -> None: ...\n"
+    )
+
+    for command in (("retry",), ("resume",), ("rerun", "--yes", "--stage", "begin")):
+        refused = elsewhere(*command, *(() if command[0] == "rerun" else (run,)))
+
+        assert refused.code == 2
+        words = shlex.split(refused.help.partition("   ")[0])
+        assert words == ["oaflow", "run", str(there.folder / "some.yml"), "-d", "x"]
+    assert elsewhere(*words[1:], "--workers", "1").code == 0
+
+
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_run_that_is_killed_while_it_reads_its_input_cannot_be_resumed_but_begun_anew(
     cli: Command, database: str, started: Callable[[Any], Any], until: Callable[[Callable[[], Any]], Any], asked: bool
@@ -118,16 +148,16 @@ def test_a_run_that_is_killed_while_it_reads_its_input_cannot_be_resumed_but_beg
 
     shown = there("status")
     assert "before it had read its input to the end" in shown.out
-    assert "help:  oaflow run own -d x -i FILE --new" in shown.out
+    assert "help:  oaflow run own.yml -d x -i FILE --new" in shown.out
     assert "resume" not in shown.out
     assert "interrupted" in there("status", "--all").out
-    assert "help: oaflow run own -d x -i FILE --new" in there("doctor").out
+    assert "help: oaflow run own.yml -d x -i FILE --new" in there("doctor").out
     for command in ("resume", "retry"):
         result = there(command, cut[0])
 
         assert result.code == 2
         assert "was not read to the end" in result.error
-        assert result.help == "oaflow run own -d x -i FILE --new"
+        assert result.help == "oaflow run own.yml -d x -i FILE --new"
 
     unsaid = there("run", "own.yml", "-i", "-", *given)
     assert unsaid.code == 2
