@@ -13,14 +13,17 @@ import pkgutil
 import shlex
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from oaflow.compiler.checkers import annotations_of
-from oaflow.compiler.functions import InspectionError, Parameter, module_of
+from oaflow.compiler.functions import InspectionError, Parameter, module_of, python, short
 from oaflow.compiler.lineages import returned, sent, taken
 from oaflow.compiler.outs import is_mute, outs_of
 from oaflow.errors import OaflowError
@@ -30,6 +33,11 @@ from oaflow.packages import missing
 
 # What is wrong with a declaration is found in here, and stands in the author's file.
 _DSL = os.path.join(os.path.dirname(os.path.dirname(__file__)), "dsl")
+
+# How far below a folder a module is looked for that is not in it, in how many folders, and among how many entries.
+_DEEP = 3
+_MOST_FOLDERS = 300
+_MOST_ENTRIES = 1000
 
 _KINDS: Mapping[Any, Any] = {
     inspect.Parameter.POSITIONAL_ONLY: "positional",
@@ -54,7 +62,7 @@ def main(request: str) -> None:
         if module_of(name) != importing:
             importing = module_of(name)
             _tell(answers, "importing", importing)
-        found = look(name)
+        found = look(name, tuple(Path(folder) for folder in asked["folders"]))
         _tell(answers, "answer", [name, asdict(found) if isinstance(found, InspectionError) else found])
     _tell(answers, "end", None)
     os._exit(0)
@@ -66,9 +74,12 @@ def _tell(answers: int, kind: str, value: Any) -> None:
         line = line[os.write(answers, line) :]
 
 
-def look(name: str) -> dict[str, Any] | InspectionError:
+def look(name: str, folders: tuple[Path, ...] = ()) -> dict[str, Any] | InspectionError:
     """
     What there is to say about a stage or a pipeline of that name. Imports its module here.
+
+    Args:
+        folders: where the author's modules are; one that is in none of them may lie in a folder below.
     """
     module_name = module_of(name)
     if not module_name:
@@ -80,7 +91,7 @@ def look(name: str) -> dict[str, Any] | InspectionError:
             if inspect.isclass(_there(error.name)):
                 detail = f"{error.name!r} is a class, and workers look for functions in modules"
                 return InspectionError("no-module", detail, help="move the function to the top of its module")
-            beside, help = _modules_beside(error.name), _elsewhere(name, error.name)
+            beside, help = _modules_beside(error.name), _elsewhere(name, error.name) or _below(name, folders)
             return InspectionError("no-module", f"no module is named {error.name!r}", beside, help)
         return InspectionError("import-failed", _raised(error), help=_to_install(module_name, error.name))
     except ImportError as error:
@@ -126,9 +137,50 @@ def _elsewhere(task: str, module: str) -> str:
     top = module.partition(".")[0]
     for folder in dict.fromkeys(each for path in sys.path for each in (Path(path), Path(path).parent)):
         if (folder / "src" / top).is_dir() or (folder / "src" / f"{top}.py").is_file():
-            place, project = (shlex.quote(_short(str(one))) for one in (folder / "src", folder))
-            return f"it lies in {place}: export PYTHONPATH={place}, or pip install -e {project}"
+            place, project = (shlex.quote(short(str(one))) for one in (folder / "src", folder))
+            return f"it lies in {place}: export PYTHONPATH={place}, or {python()} -m pip install -e {project}"
     return ""
+
+
+def _below(task: str, folders: Iterable[Path]) -> str:
+    """
+    What to do about a module that lies in a folder below those where it is looked for.
+    """
+    mark = ":" if ":" in task else "."
+    module, _, function = task.rpartition(mark)
+    name = module.rpartition(".")[2]
+    for folder in folders:
+        for below in _folders_below(folder):
+            if (below / f"{name}.py").is_file() or (below / name / "__init__.py").is_file():
+                parts = below.relative_to(folder).parts
+                place = shlex.quote(short(str(below)))
+                if all(part.isidentifier() for part in parts):
+                    return f"it lies in {place}: write '{'.'.join((*parts, name))}{mark}{function}'"
+                plain = f"{name}{mark}{function}"
+                then = "" if plain == task else f", and write {plain!r}"
+                return f"it lies in {place}: export PYTHONPATH={place}{then}"
+    return ""
+
+
+def _folders_below(top: Path) -> Iterator[Path]:
+    """
+    The folders below one, nearest first; not those of environments, nor hidden ones.
+    """
+    waiting = deque([(top, 1)])
+    for _ in range(_MOST_FOLDERS):
+        if not waiting:
+            return
+        folder, depth = waiting.popleft()
+        with suppress(OSError), os.scandir(folder) as entries:
+            found = sorted(entry.name for entry in islice(entries, _MOST_ENTRIES) if _is_of_authors(entry))
+            yield from (folder / name for name in found)
+            if depth < _DEEP:
+                waiting.extend((folder / name, depth + 1) for name in found)
+
+
+def _is_of_authors(entry: os.DirEntry[str]) -> bool:
+    passed = entry.name.startswith((".", "__")) or entry.name == "node_modules"
+    return not passed and entry.is_dir(follow_symlinks=False) and not os.path.exists(f"{entry.path}/pyvenv.cfg")
 
 
 def _to_install(module: str, absent: str | None) -> str:
@@ -137,8 +189,7 @@ def _to_install(module: str, absent: str | None) -> str:
     """
     if not absent:
         return ""
-    python = shlex.quote(_short(sys.executable))
-    return f"put {absent!r} beside {module!r}, or install what has it where oaflow is: {python} -m pip install ..."
+    return f"put {absent!r} beside {module!r}, or install what has it where oaflow is: {python()} -m pip install ..."
 
 
 def _without_dots(error: ImportError, module: str) -> str:
@@ -156,7 +207,7 @@ def _hidden(name: str, module: ModuleType) -> str:
         file = Path(folder, *name.split(".")).with_suffix(".py")
         if file.is_file():
             hides = here is None or not os.path.samefile(file, here)
-            return f"{_short(str(file))} is hidden by a module of that name: give the file another one" if hides else ""
+            return f"{short(str(file))} is hidden by a module of that name: give the file another one" if hides else ""
     return ""
 
 
@@ -191,15 +242,10 @@ def _raised(error: BaseException) -> str:
         (str(error) if isinstance(error, OaflowError) else traceback.format_exception_only(error)[-1]).split()
     )
     if isinstance(error, SyntaxError):
-        return f"{text} ({_short(error.filename)}:{error.lineno})" if error.filename else text
+        return f"{text} ({short(error.filename)}:{error.lineno})" if error.filename else text
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     own = [frame for frame in frames if frame.filename != __file__ and not frame.filename.startswith(_DSL)]
-    return f"{text} ({_short(own[-1].filename)}:{own[-1].lineno})" if own else text
-
-
-def _short(file: str) -> str:
-    path = Path(file)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
+    return f"{text} ({short(own[-1].filename)}:{own[-1].lineno})" if own else text
 
 
 def _function(found: Any) -> dict[str, Any] | InspectionError:

@@ -5,6 +5,8 @@ What the compiler asks about the functions of a pipeline, and what it is told. I
 import json
 import os
 import select
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -185,8 +187,10 @@ def ask(names: Sequence[str], folders: Sequence[Path], limit: float) -> dict[str
                     at = value
                 case "answer":
                     answers[value[0]] = value[1]
+                    if value[1].get("problem") == "import-failed" and not value[1]["help"]:
+                        value[1]["help"] = _by_hand(at, folders)
                 case _:
-                    error = {"problem": kind, "detail": value, "known": (), "help": ""}
+                    error = {"problem": kind, "detail": value, "known": (), "help": _by_hand(at, folders)}
                     answers |= {name: error for name in waiting[at] if name not in answers}
         waiting = {module: group for module, group in waiting.items() if any(name not in answers for name in group)}
     return answers
@@ -197,6 +201,34 @@ def module_of(name: str) -> str:
     The module in which a name is looked for.
     """
     return name.partition(":")[0] if ":" in name else name.rpartition(".")[0]
+
+
+def python() -> str:
+    """
+    How the Python that oaflow runs in is typed here: by its name, where that one is found under it.
+    """
+    for name in ("python", "python3"):
+        if (found := shutil.which(name)) and os.path.dirname(found) == os.path.dirname(sys.executable):
+            return name
+    return shlex.quote(short(sys.executable))
+
+
+def short(file: str) -> str:
+    """
+    A path as it is typed in the current folder.
+    """
+    path = Path(file)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
+
+
+def _by_hand(module: str, folders: Sequence[Path]) -> str:
+    """
+    What imports a module as it was imported here, and shows all that it says.
+    """
+    top = module.partition(".")[0]
+    place = next((one for one in folders if (one / top).is_dir() or (one / f"{top}.py").is_file()), None)
+    where = "" if place in (None, Path.cwd()) else f"PYTHONPATH={shlex.quote(short(str(place)))} "
+    return f"{where}{python()} -c 'import {module}'"
 
 
 def _listen(names: Sequence[str], folders: Sequence[Path], limit: float) -> Iterator[tuple[str, Any]]:

@@ -53,7 +53,7 @@ def load_pipeline(name: str) -> NamedPipeline:
     known: Sequence[str] = answer["known"]
     match answer["problem"]:
         case "no-module":
-            help = did_you_mean(module, known) or "run oaflow in the folder that the module stands in"
+            help = answer["help"] or did_you_mean(module, known) or "run oaflow in the folder that the module stands in"
             raise UsageError(f"pipeline {name!r} cannot be found: {answer['detail']}", help=help)
         case "no-function":
             pipelines = f"its pipelines are: {', '.join(known)}" if known else f"module {module!r} holds no pipeline"
@@ -64,5 +64,4 @@ def load_pipeline(name: str) -> NamedPipeline:
             help = f"its pipelines are: {', '.join(known)}" if known else f"write {attribute} = Pipeline(...)"
             raise UsageError(f"{name!r} is no pipeline: {answer['detail']}", help=help)
         case _:
-            help = answer["help"] or f"python -c 'import {module}'"
-            raise UsageError(f"module {module!r} cannot be imported: {answer['detail']}", help=help)
+            raise UsageError(f"module {module!r} cannot be imported: {answer['detail']}", help=answer["help"])

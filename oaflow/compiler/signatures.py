@@ -58,14 +58,12 @@ def unusable(name: str, stage: Stage, error: InspectionError, spans: Spans) -> D
     Why the function of a stage cannot be used.
     """
     module, _, function = stage.task.rpartition(".")
-    close = None
     match error.problem:
         case "no-module":
             rule, message = rules.NO_MODULE, error.detail
-            close = did_you_mean(module, error.known)
             help = (
-                close
-                or error.help
+                error.help
+                or did_you_mean(module, error.known)
                 or "install it where oaflow is, or run oaflow in the folder that it stands in;"
                 " `external: true` if it is a service's"
             )
@@ -74,13 +72,12 @@ def unusable(name: str, stage: Stage, error: InspectionError, spans: Spans) -> D
             help = error.help or f"python -c 'import {module}'"
         case "timeout" | "died":
             rule, message = rules.NO_ANSWER, f"module {module!r} gave no answer: {error.detail}"
-            help = f"python -c 'import {module}'"
+            help = error.help or f"python -c 'import {module}'"
         case "no-function":
             rule, message = rules.NO_FUNCTION, f"module {module!r} has no function {function!r}"
             message += f": it raised {error.detail}" if error.detail else ""
-            close = did_you_mean(function, error.known)
             known = f"it has: {', '.join(error.known[:8])}" if error.known else "the module has no functions"
-            help = error.help or close or known
+            help = error.help or did_you_mean(function, error.known) or known
         case "not-callable":
             rule, message = rules.NOT_CALLABLE, f"{stage.task!r} is no function: {error.detail}"
             help = "a stage is a function with @stage above it"

@@ -4,7 +4,9 @@ holds lives in the database.
 """
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,7 @@ def test_what_is_wrong_is_told_as_expected(
     if folder.name in BUILT:
         (here / "pipeline.yml").write_bytes(BUILT[folder.name])
     monkeypatch.chdir(here)
+    monkeypatch.setenv("PATH", os.path.dirname(sys.executable), prepend=os.pathsep)
 
     if folder.name == "OAF901-bug":
         monkeypatch.setattr("oaflow.compiler.checking.check_names", lambda *_: {}["read"])

@@ -59,9 +59,10 @@ GOOD = """
 @pytest.fixture
 def modules(tmp_path, monkeypatch):
     """
-    Writes modules into the current folder, which is a new one.
+    Writes modules into the current folder, which is a new one. There `python` is the one that oaflow runs in.
     """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", os.path.dirname(sys.executable), prepend=os.pathsep)
 
     def write(**sources: str) -> Path:
         for name, source in sources.items():
@@ -186,6 +187,52 @@ def test_a_file_that_was_named_in_place_of_a_module_is_told_by_the_modules_name(
     assert inspect("good.py.extract")["good.py.extract"].help == "write 'good.extract'"
 
 
+def test_what_imports_a_module_by_hand_can_be_typed_as_it_stands(modules, monkeypatch):
+    folder = modules()
+    place = folder / "of a module"
+    place.mkdir()
+    (place / "bad.py").write_text("raise ValueError('no')")
+    (place / "exits.py").write_text("import sys, os\nprint('over', file=sys.stderr, flush=True)\nos._exit(7)")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+
+    found = inspect("bad.f", "exits.f", folders=import_folders(place / "some.yml"))
+
+    for name, said in (("bad.f", "ValueError: no"), ("exits.f", "over")):
+        assert found[name].help.startswith("PYTHONPATH='of a module' /")
+        shown = subprocess.run(found[name].help, shell=True, cwd=folder, capture_output=True, text=True)
+        assert said in shown.stderr
+        assert "ModuleNotFoundError" not in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("place", "task", "help"),
+    [
+        ("text/mine.py", "mine.extract", "it lies in text: write 'text.mine.extract'"),
+        ("a/b/mine.py", "mine.extract", "it lies in a/b: write 'a.b.mine.extract'"),
+        ("a/b/mine.py", "a.mine.extract", "it lies in a/b: write 'a.b.mine.extract'"),
+        ("a/b/mine/__init__.py", "mine.extract", "it lies in a/b: write 'a.b.mine.extract'"),
+        ("my stages/mine.py", "mine.extract", "it lies in 'my stages': export PYTHONPATH='my stages'"),
+        (
+            "my stages/mine.py",
+            "a.mine.extract",
+            "it lies in 'my stages': export PYTHONPATH='my stages', and write 'mine.extract'",
+        ),
+        (".hidden/mine.py", "mine.extract", ""),
+        ("a/b/c/d/mine.py", "mine.extract", ""),
+    ],
+)
+def test_what_lies_in_a_folder_below_is_told_with_what_to_type(modules, monkeypatch, place, task, help):
+    file = modules(mined=GOOD) / place
+    file.parent.mkdir(parents=True)
+    file.write_text(textwrap.dedent(GOOD))
+
+    assert inspect(task)[task].help == help
+    if "PYTHONPATH" in help:
+        monkeypatch.syspath_prepend(file.parent)
+    written = help.partition("write ")[2].strip("'") or task
+    assert isinstance(inspect(written)[written], Inspected) is bool(help)
+
+
 @pytest.mark.parametrize("place", ["mine.py", "mine/__init__.py"])
 def test_what_lies_in_a_folder_src_is_told_with_what_to_type(modules, place):
     file = modules() / "src" / place
@@ -193,7 +240,7 @@ def test_what_lies_in_a_folder_src_is_told_with_what_to_type(modules, place):
     file.write_text(GOOD)
 
     assert inspect("mine.extract")["mine.extract"].help == (
-        "it lies in src: export PYTHONPATH=src, or pip install -e ."
+        "it lies in src: export PYTHONPATH=src, or python -m pip install -e ."
     )
     # Also from a pipeline in a folder of its own.
     (Path.cwd() / "pipelines").mkdir()
@@ -253,7 +300,9 @@ def test_a_module_that_never_returns_is_given_up_and_what_it_started_ends_with_i
         if (folder / "pids").exists():
             break
 
-    assert found["hangs.f"] == InspectionError("timeout", f"its import took longer than {limit} s")
+    assert found["hangs.f"] == InspectionError(
+        "timeout", f"its import took longer than {limit} s", help="python -c 'import hangs'"
+    )
     assert isinstance(found["good.index"], Inspected)
     for pid in (folder / "pids").read_text().split():
         assert ended(int(pid))
