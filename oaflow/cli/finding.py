@@ -56,6 +56,8 @@ def search(
     if found.hits:
         return 0
     remark(f"no document of dataset {clean(dataset)} has all of: {clean(query)}")
+    if found.empty:
+        remark("  nothing of it can be found yet: what comes to a stage with `task: oaflow.stages.index` can")
     for missing in found.missing:
         near = f"; near it: {', '.join(map(clean, missing.near))}" if missing.near else ""
         remark(f"  none has {clean(missing.term)}{near}")

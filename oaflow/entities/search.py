@@ -207,6 +207,13 @@ def search(connection: Connection[Any], dataset: str, query: str, *, limit: int 
     return [_hit(row, wanted) for row in found]
 
 
+def is_empty(connection: Connection[Any], dataset: str) -> bool:
+    """
+    Whether nothing of a dataset can be found.
+    """
+    return _scalar(connection, "search_empty", {"dataset": dataset})
+
+
 def suggest(connection: Connection[Any], dataset: str, query: str) -> list[Missing]:
     """
     For a search that found nothing: which of its terms no document has, with words that come near.

@@ -18,25 +18,32 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from oaflow.entities.store import EntityStore
+    from oaflow.ledger.runs import Run
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """
-    What a search found, best first; where it found nothing, what no document has, and words that come near.
+    What a search found, best first; where it found nothing, what no document has, and words that come near. `empty`:
+    nothing of the dataset can be found, whatever the words.
     """
 
     hits: list[Hit]
     missing: list[Missing]
+    empty: bool = False
 
 
 class NoSuchDatasetError(UsageError):
     """
-    The store has no dataset of that name.
+    The store has no dataset of that name. `run` is the last one over it, where there is one that wrote nothing.
     """
 
-    def __init__(self, dataset: str, known: list[str]) -> None:
+    def __init__(self, dataset: str, known: list[str], run: "Run | None" = None) -> None:
         self.dataset, self.known = dataset, tuple(known)
+        if run is not None:
+            nothing = f"there is nothing in dataset {dataset!r}: no stage has written an entity"
+            super().__init__(nothing, help=f"oaflow status {run.id}")
+            return
         first = f"there is none yet: oaflow run ingest -d {dataset} SOURCE..."
         there = f"there are: {', '.join(known[:10])}" if known else first
         super().__init__(f"there is no dataset {dataset!r}", help=did_you_mean(dataset, known) or there)
@@ -74,8 +81,8 @@ def search_in(made: "Connection[Any]", store: "EntityStore", dataset: str, words
     """
     from oaflow.entities.datasets import table_name
     from oaflow.entities.query import terms
+    from oaflow.entities.search import is_empty, suggest
     from oaflow.entities.search import search as find
-    from oaflow.entities.search import suggest
     from oaflow.entities.ways import ways
 
     table_name(dataset)
@@ -85,10 +92,18 @@ def search_in(made: "Connection[Any]", store: "EntityStore", dataset: str, words
     if hits:
         before = ways(store, dataset, [hit.entity for hit in hits])
         return Found([_placed(hit, before.get(hit.entity, "")) for hit in hits], [])
+    _refuse_unwritten(made, store, dataset)
+    if is_empty(made, dataset):
+        return Found([], [], empty=True)
+    return Found([], suggest(made, dataset, words))
+
+
+def _refuse_unwritten(made: "Connection[Any]", store: "EntityStore", dataset: str) -> None:
+    from oaflow.ledger.runs import latest_run
+
     known = store.datasets()
     if dataset not in known:
-        raise NoSuchDatasetError(dataset, known)
-    return Found([], suggest(made, dataset, words))
+        raise NoSuchDatasetError(dataset, known, latest_run(made, dataset=dataset))
 
 
 def entities(dataset: str, *, schema: str | None = None, settings: Settings | None = None) -> Stream[dict[str, Any]]:
@@ -120,9 +135,8 @@ def _entities(settings: Settings, dataset: str, schema: str | None) -> Generator
             help=did_you_mean(schema, SCHEMATA) or "such as Document or Person",
         )
     with database(settings) as opened, _store(settings, opened.address.uri) as store:
-        known = store.datasets()
-        if dataset not in known:
-            raise NoSuchDatasetError(dataset, known)
+        with opened.connect() as made:
+            _refuse_unwritten(made, store, dataset)
         for entity in store.iterate(dataset, schema):
             yield _in_order(entity.to_dict())
 

@@ -54,6 +54,8 @@ def search(request: Request) -> Response:
             empty = dataset in names
             if not empty:
                 raise
+        if found is not None and found.empty:
+            found, empty = None, True
     return site.page(
         request,
         "search",

@@ -30,6 +30,31 @@ def test_a_search_says_that_there_are_more_than_it_shows(cli: Command) -> None:
     assert "like any other" not in cli("search", "not", "-d", "letters").err
 
 
+def test_why_nothing_of_a_dataset_is_found_whatever_the_words_is_said(cli: Command) -> None:
+    (cli.folder / "letters").mkdir()
+    (cli.folder / "letters" / "anna.txt").write_text("the harbour is deep")
+    stage = "from oaflow import DatasetJob, stage\n\n@stage\ndef end(job: DatasetJob) -> None: ...\n"
+    (cli.folder / "ends.py").write_text(stage)
+    (cli.folder / "none.yml").write_text("pipeline: none\nstages: {end: {task: ends.end}}\n")
+    crawl = "pipeline: crawls\nstages:\n  crawl: {task: oaflow.stages.crawl, with: {source: [letters]}, next: end}\n"
+    (cli.folder / "crawls.yml").write_text(crawl + "  end: {task: ends.end}\n")
+
+    assert cli("run", "none.yml", "-d", "letters", "--workers", "1").code == 0
+    run = cli("status", "--json").json["run"]
+    for command in (["search", "harbour"], ["entities"]):
+        unwritten = cli(*command, "-d", "letters")
+        assert (unwritten.code, unwritten.help) == (2, f"oaflow status {run}")
+        assert unwritten.error == "there is nothing in dataset 'letters': no stage has written an entity"
+    assert cli("run", "crawls.yml", "-d", "letters", "--workers", "1").code == 0
+    unindexed = cli("search", "harbour", "-d", "letters")
+
+    assert unindexed.code == 1
+    assert "no document of dataset letters has all of: harbour\n  nothing of it can be found yet:" in unindexed.err
+    assert "none has harbour" not in unindexed.err
+    assert cli("run", "ingest", "-d", "letters", "letters", "--workers", "1").code == 0
+    assert "nothing of it" not in cli("search", "harbor", "-d", "letters").err
+
+
 def test_what_a_search_shows_is_traced_as_it_stands(cli: Command) -> None:
     folder = cli.folder / "leak"
     for place in ("one", "two"):
