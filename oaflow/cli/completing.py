@@ -55,7 +55,7 @@ def _asked(ctx: typer.Context, incomplete: str, kind: "Kind") -> list[str]:
         from oaflow.operations.completing import names
 
         run: Any = ctx.params.get("run")
-        return names(settings(), kind, run if isinstance(run, str) else None)
+        return names(settings(aloud=False), kind, run if isinstance(run, str) else None)
 
     return _beginning(incomplete, ask)
 

@@ -27,7 +27,7 @@ def main(run: str, workers: int, descriptor: int) -> int:
     Args:
         descriptor: where it is told, once, that the run is followed.
     """
-    known, tell = settings(), said_to(descriptor)
+    known, tell = settings(aloud=False), said_to(descriptor)
     try:
         with crew_of(known, workers) as crew:
             return show(_told(running.resume(known, run, crew=crew), tell), Limits(), json=False)

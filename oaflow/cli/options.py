@@ -82,16 +82,23 @@ def form_of(format: str, json: bool, forms: Sequence[str]) -> str:
     return form
 
 
-def settings(log_format: str | None = None) -> "Settings":
+def settings(log_format: str | None = None, *, aloud: bool = True) -> "Settings":
     """
     What the environment says, read once for a command.
 
     Args:
         log_format: what was typed in place of `OAFLOW_LOG_FORMAT`.
+        aloud: whether variables are named that were probably meant for settings.
     """
-    from oaflow.cli.output import log_as
+    import os
+
+    from oaflow.cli.output import log_as, remark
+    from oaflow.operations.variables import unheard
     from oaflow.settings import Settings
 
     known = Settings.model_validate({} if log_format is None else {"log_format": log_format})
     log_as(known.log_format)
+    for one in unheard(os.environ) if aloud else ():
+        if one.meant is not None:
+            remark(f"{one.name} is no setting of oaflow, and says nothing: did you mean {one.meant}?", "yellow")
     return known

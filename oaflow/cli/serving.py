@@ -155,7 +155,7 @@ def doctor(json: Json = False) -> int:
     marks = {"fine": "[green]✓[/]", "note": "[yellow]![/]", "problem": "[red]✗[/]"}
     wrong = False
     console = screen()
-    for finding in examine(settings()):
+    for finding in examine(settings(aloud=False)):
         wrong = wrong or finding.level == "problem"
         if json:
             say_json(finding.as_json())

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from oaflow.errors import EnvironmentProblem
 from oaflow.operations.afresh import with_its_input
 from oaflow.operations.backups import last_backup
+from oaflow.operations.variables import unheard
 from oaflow.operations.vocabulary import differing_schemata
 from oaflow.postgres.layout import UNFINISHED, layout
 from oaflow.printed.operating import Finding as FindingJson
@@ -86,6 +87,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _ocr()
     yield from _archives()
     yield from _collector(os.environ)
+    yield from _variables(os.environ)
     yield from _database(settings)
 
 
@@ -103,6 +105,12 @@ def _program() -> Iterator[Finding]:
                 yield Finding(
                     "note", name, "not installed: the stages for documents need it", "pip install 'oaflow[documents]'"
                 )
+
+
+def _variables(environment: Mapping[str, str]) -> Iterator[Finding]:
+    for one in unheard(environment):
+        then = f"unset {one.name}" if one.meant is None else f'export {one.meant}="${one.name}"; unset {one.name}'
+        yield Finding("note", "variable", f"{one.name} is set, and oaflow has no setting of that name", then)
 
 
 def _schemata() -> Iterator[Finding]:

@@ -55,6 +55,26 @@ def test_where_all_is_well_every_line_says_so_and_the_exit_code_is_0(cli: Comman
     assert cli("doctor", env=there).out.count("✓") == len(found) - 1
 
 
+def test_a_variable_that_is_no_setting_is_named_with_the_one_that_was_meant(cli: Command) -> None:
+    wrong = {"OAFLOW_DATABASE": "postgresql:///x", "OAFLOW_EXECUTER": "1", "OAFLOW_MINE": "x", "OAFLOW_PAGES": "10"}
+
+    result = cli("doctor", "--json", env=wrong)
+    asked = cli("datasets", env=wrong)
+
+    found = [finding for finding in map(json.loads, result.out.splitlines()) if finding["what"] == "variable"]
+    assert [(one["text"].partition(" ")[0], one["help"]) for one in found] == [
+        ("OAFLOW_DATABASE", 'export OAFLOW_DB_URI="$OAFLOW_DATABASE"; unset OAFLOW_DATABASE'),
+        ("OAFLOW_EXECUTER", 'export OAFLOW_EXECUTORS="$OAFLOW_EXECUTER"; unset OAFLOW_EXECUTER'),
+        ("OAFLOW_MINE", "unset OAFLOW_MINE"),
+    ]
+    assert (result.code, asked.code) == (0, 0)
+    assert [line for line in asked.err.splitlines() if "no setting" in line] == [
+        "OAFLOW_DATABASE is no setting of oaflow, and says nothing: did you mean OAFLOW_DB_URI?",
+        "OAFLOW_EXECUTER is no setting of oaflow, and says nothing: did you mean OAFLOW_EXECUTORS?",
+    ]
+    assert "no setting" not in result.err
+
+
 def test_an_index_that_others_dropped_is_named_until_it_is_made_anew(cli: Command, database: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute("DROP INDEX oaflow_run_due")
