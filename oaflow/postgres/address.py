@@ -3,6 +3,7 @@ Where the database is, and who said so. Starts nothing, connects to nothing.
 """
 
 import os
+import shlex
 from dataclasses import dataclass, field
 
 from psycopg import ProgrammingError
@@ -11,6 +12,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from oaflow.errors import EnvironmentProblem
 from oaflow.postgres.layout import layout
 from oaflow.settings import Settings, variables_of
+
+_PORT = "5432"
+
+# What an address says, as the programs of PostgreSQL take it.
+_OPTIONS = {"-h": "host", "-p": "port", "-U": "user"}
 
 
 class UnreadableAddressError(EnvironmentProblem):
@@ -66,6 +72,17 @@ class Address:
         return str(conninfo_to_dict(self.uri).get("user") or "")
 
     @property
+    def createdb(self) -> str:
+        """
+        What makes the database, by the same user on the same server.
+        """
+        known = conninfo_to_dict(self.uri)
+        words = [
+            word for option, name in _OPTIONS.items() if (value := known.get(name)) for word in (option, str(value))
+        ]
+        return shlex.join(["createdb", *words, self.database])
+
+    @property
     def origin(self) -> str:
         """
         What to correct where the address is wrong.
@@ -79,7 +96,9 @@ class Address:
         if self.embedded:
             return f"database {self.database!r} of the private server in {self.host}"
         named_by = f" (from {self.source})" if self.source else ""
-        return f"database {self.database!r} on {self.host}{named_by}"
+        port = str(conninfo_to_dict(self.uri).get("port") or _PORT)
+        on = self.host if port == _PORT else f"{self.host}, port {port}"
+        return f"database {self.database!r} on {on}{named_by}"
 
 
 def locate(settings: Settings) -> Address:

@@ -94,7 +94,7 @@ class NoSuchDatabase(DatabaseProblem):
 
     def __init__(self, address: "Address") -> None:
         super().__init__(
-            address, "the server has no such database", help=f"createdb {address.database}, or correct {address.origin}"
+            address, "the server has no such database", help=f"{address.createdb}, or correct {address.origin}"
         )
 
 

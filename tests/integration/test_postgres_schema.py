@@ -2,7 +2,9 @@
 Migrations and checks: nothing of others is altered, everything is said in one sentence that names what to type.
 """
 
+import shlex
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 from oaflow.postgres import check, inspect, migrate, open_database, problems, schema, scripts
 from oaflow.postgres.address import Address
 from oaflow.postgres.layout import layout
+from oaflow.postgres.programs import installed, programs_in
 from oaflow.postgres.server import Server
 from oaflow.settings import Settings
 
@@ -283,7 +286,9 @@ def test_a_database_that_does_not_answer_is_named_with_who_named_it(home, monkey
 
     with pytest.raises(problems.Unreachable) as problem, open_database(Settings()):
         pass
-    assert str(problem.value).startswith("database 'aleph' on 127.0.0.1 (from PROCRASTINATE_DB_URI): no answer")
+    assert str(problem.value).startswith(
+        f"database 'aleph' on 127.0.0.1, port {port} (from PROCRASTINATE_DB_URI): no answer"
+    )
     assert "secret" not in str(problem.value) + str(problem.value.help)
     assert not (home / "postgres").exists()
 
@@ -311,10 +316,17 @@ def test_a_wrong_password_is_named_as_such_and_not_shown(strict):
         assert "wrong'" not in str(problem.value)
 
 
-def test_a_missing_database_is_named(strict):
+def test_a_missing_database_is_named_with_what_makes_it_there(strict):
+    elsewhere = Address(make_conninfo(strict, dbname="else where"), "OAFLOW_DB_URI", False)
     with pytest.raises(problems.NoSuchDatabase) as problem:
-        check(Address(make_conninfo(strict, dbname="elsewhere"), "OAFLOW_DB_URI", False))
-    assert problem.value.help == "createdb elsewhere, or correct OAFLOW_DB_URI"
+        check(elsewhere)
+
+    command, _, rest = str(problem.value.help).partition(",")
+    assert rest == " or correct OAFLOW_DB_URI"
+    made = shlex.split(command)
+    subprocess.run([programs_in(installed()) / made[0], *made[1:]], check=True)
+    with pytest.raises(problems.NotMigrated):
+        check(elsewhere)
 
 
 def test_a_user_who_may_not_make_the_schema_is_told_who_may(strict):
