@@ -96,7 +96,8 @@ class Work:
 class Forecast:
     """
     Seconds until all is done: the median, and a range that holds it four times of five. `busiest` is the pool that was
-    full for the longest, and `share` for which part of the time its places were taken.
+    full for the longest, and `share` for which part of the time its places were taken. `endless`: as far as was seen,
+    more follows than is done, so that nothing is known.
     """
 
     seconds: float
@@ -104,6 +105,7 @@ class Forecast:
     high: float
     busiest: str
     share: float
+    endless: bool = False
 
     def not_before(self, seconds: float) -> "Forecast":
         """
@@ -127,15 +129,17 @@ def forecast(
     """
     chance = random.Random(seed)
     ends: list[tuple[float, str, float]] = []
+    endless = 0
     for _ in range(tries):
         course = _Course(work if known else _doubted(work, chance), chance)
         seconds = course.run() * stretch * max(1 + chance.gauss(0, doubt), 0.2)
         ends.append((seconds, *course.busiest()))
+        endless += course.endless
     ends.sort()
     middle = ends[len(ends) // 2]
     # The tenth and the ninetieth of a hundred.
     edge = max(0, round(len(ends) * 0.1) - 1) if len(ends) > 1 else 0
-    return Forecast(middle[0], ends[edge][0], ends[-1 - edge][0], middle[1], middle[2])
+    return Forecast(middle[0], ends[edge][0], ends[-1 - edge][0], middle[1], middle[2], endless > edge)
 
 
 def spent(work: Work, busy: float, *, seed: int = 0) -> tuple[float, dict[str, float]]:
@@ -155,7 +159,7 @@ def load(work: Work) -> dict[int, float]:
     """
     total = {kind: float(jobs) for kind, jobs in work.waiting.items() if jobs}
     wave = dict(total)
-    most = 100 * max(sum(total.values()), 1.0) * (1 + max((sum(k.follows.values()) for k in work.kinds), default=0))
+    most = _most(work)
     while sum(wave.values()) > 1e-3 and sum(total.values()) < most:
         after: dict[int, float] = {}
         for kind, jobs in wave.items():
@@ -165,6 +169,11 @@ def load(work: Work) -> dict[int, float]:
             total[kind] = total.get(kind, 0.0) + jobs
         wave = after
     return total
+
+
+def _most(work: Work) -> float:
+    widest = max((sum(kind.follows.values()) for kind in work.kinds), default=0)
+    return 100 * max(sum(work.waiting.values()), 1.0) * (1 + widest)
 
 
 def _doubted(work: Work, chance: random.Random) -> Work:
@@ -192,6 +201,7 @@ class _Course:
     def __init__(self, work: Work, chance: random.Random, batches: int = _BATCHES) -> None:
         self._work, self._chance = work, chance
         total = load(work)
+        self.endless = sum(total.values()) >= _most(work)
         each = max(_LEAST_BATCHES, batches // max(len(total), 1))
         # Batches share places as their jobs would: none is so large that it alone holds up the end.
         self._size = {kind: max(1, int(jobs // each)) for kind, jobs in total.items()}
@@ -256,6 +266,7 @@ class _Course:
     def _arrive(self, kind: int, jobs: float) -> None:
         self._room -= jobs
         if self._room < 0:
+            self.endless = True
             return
         waiting = self._buffers.get(kind, 0.0) + jobs
         size = self._size.get(kind, 1)

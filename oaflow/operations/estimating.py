@@ -27,6 +27,9 @@ _EARLIER = 3
 # How much longer work took than its attempts say, as far as that is believed.
 _STRETCH = (0.5, 20.0)
 
+# Where archives come first, each job is followed by more than one of its own stage.
+ENDLESS = "more follows so far than is done, as where archives come first"
+
 _ENDED = ("finished", "incomplete")
 
 
@@ -97,6 +100,8 @@ def estimate_of(
             return Estimate(why=f"of {strange or 'another type'} at stage {name} much waits, and none is done")
     due = due_of(connection, run, bound)
     found = rest_of(own, model, stages, worked, now, media).not_before(due)
+    if found.endless:
+        return Estimate(why=ENDLESS)
     return Estimate(
         found.seconds,
         found.low,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from oaflow.forecast import BUCKETS, Kind, Pool, Work
 from oaflow.ledger.timings import Shift, Timing
 from oaflow.plan import BoundPlan
+from oaflow.plan.later import following
 from oaflow.runtime.slots import SLOTS
 
 # Of fewer jobs than this the media type is not asked: they are taken to be like all of their stage.
@@ -76,6 +77,7 @@ class Model:
 
     def __init__(self, bound: BoundPlan, timings: Iterable[Timing], seconds: float) -> None:
         self._bound, self._seconds = bound, max(seconds, 1e-3)
+        self._later = following(bound)
         self._by_stage: dict[str, list[Timing]] = {}
         for timing in timings:
             if timing.stage in bound.stages and timing.jobs:
@@ -201,7 +203,8 @@ class Model:
             if to not in self._by_stage:
                 continue  # nobody knows yet how long that takes
             ratio /= self._together(to)
-            if (to, timing.media) in self._number:
+            # What comes back to where it is from is of another type: out of an archive comes a text.
+            if (to, timing.media) in self._number and timing.stage not in self._later[to]:
                 follows[self._number[to, timing.media]] = ratio
             else:
                 for kind, share in self._shares(to, None).items():

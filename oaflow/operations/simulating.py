@@ -12,6 +12,7 @@ from oaflow.ledger.runs import Run
 from oaflow.ledger.timings import shifts, timings
 from oaflow.operations.databases import connection
 from oaflow.operations.estimating import (
+    ENDLESS,
     ENOUGH,
     arrived,
     crew_text,
@@ -135,6 +136,8 @@ def simulate(
         capacity = _capacity(variant, before, there, each)
         work = model.work(begun, capacity, pause=losses.pause, held=losses.held, begun=rest)
         told = forecast(work, stretch=losses.stretch, known=not rest)
+        if rest and told.endless:
+            raise UsageError(f"of run {found.id!r} it is not known how much is left: {ENDLESS}", help="wait for it")
         answers.append((variant, told.not_before(due)))
     joins = unseen_joins(model, bound)
     assumes = (

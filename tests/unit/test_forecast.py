@@ -105,7 +105,15 @@ def test_a_course_has_an_end_where_each_job_is_followed_by_more_than_one_of_its_
     work = Work((replace(kind("a", 0.1, {0: ratio}), seen=seen),), {0: 40}, {"all": Pool(1)}, {})
 
     # One after the other, of at most ten times what is expected; the machine may be taken for a half slower.
-    assert 40 * 0.1 < forecast(work).seconds < 10 * load(work)[0] * 0.1 * 3
+    told = forecast(work)
+    assert 40 * 0.1 < told.seconds < 10 * load(work)[0] * 0.1 * 3
+    assert told.endless
+
+
+def test_where_each_job_is_followed_by_less_than_one_of_its_kind_an_end_is_known():
+    work = Work((replace(kind("a", 0.1, {0: 0.5}), seen=100),), {0: 40}, {"all": Pool(1)}, {})
+
+    assert not forecast(work).endless
 
 
 def test_a_stream_hands_over_while_it_runs():

@@ -87,6 +87,33 @@ def test_of_a_media_type_that_is_much_of_what_waits_something_must_have_been_don
     assert model.unseen("reads", {"text/plain": 50, "image/png": 30, "image/tiff": 20}) == "image/png"
 
 
+def test_what_is_found_in_an_archive_is_no_further_archive_of_its_type():
+    unpacks = PlannedStage(
+        task="t.unpacks", queue="q", edges=(PlannedEdge(to="keeps"), PlannedEdge(to="unpacks", port="more", recurse=16))
+    )
+    stages = {"unpacks": unpacks, "keeps": PlannedStage(task="t.keeps", queue="q")}
+    bound = bind(Plan(pipeline="p", start=("unpacks",), stages=stages), {})
+    zipped, text = "application/gzip", "text/plain"
+    seen = [
+        timing("unpacks", 50, 0.1, zipped, unpacks=50, keeps=50),
+        timing("unpacks", 150, 0.1, text, keeps=150),
+        timing("keeps", 50, 0.1, zipped),
+        timing("keeps", 150, 0.1, text),
+    ]
+    work = Model(bound, seen, 50).work({"unpacks": 100.0}, Capacity(1, 1), media={"unpacks": {zipped: 1}})
+
+    # Each archive is followed by one more job, which for every fourth is another archive; all are kept.
+    total = sum(100 / 4**round for round in range(5))
+    told = forecast(work, known=True, doubt=0)
+    assert (told.seconds, told.endless) == (pytest.approx(2 * 1.75 * total * 0.1, rel=0.1), False)
+    # It is kept as what it is.
+    numbers = {
+        (one.stage, media): number
+        for number, (one, media) in enumerate(zip(work.kinds, (zipped, text) * 2, strict=True))
+    }
+    assert work.kinds[numbers["unpacks", zipped]].follows[numbers["keeps", zipped]] == 1.0
+
+
 def test_work_waits_for_the_places_of_its_kind_its_limit_or_its_service():
     capacity = Capacity(4, 2, own={"keeps": (3, 6)}, limits={"reads": (1, None)})
     work = Model(BOUND, TIMINGS, 30).work({"reads": 1.0}, capacity)
