@@ -106,7 +106,7 @@ class UnknownPortError(RouteError):
         else:
             message = f"stage {stage!r} emitted on port {port!r}, but the plan wires: {ports}"
             help = f"give port {port!r} a stage, under 'next' of {stage!r}; a function declares it: @stage(ports=...)"
-        super().__init__(message, help=help)
+        super().__init__(message, help=f"{help}; then begin a new run, as a retry keeps the wiring")
 
 
 class UnknownStageError(RouteError):

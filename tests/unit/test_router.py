@@ -136,6 +136,7 @@ def test_an_undeclared_port_is_an_error_that_names_what_is_wired():
         route(CHAIN, "a", job_of(), [("other", job_of(), None)], run="r", job_id=1)
 
     assert str(said.value.help).startswith("give port 'other' a stage, under 'next' of 'a'; ")
+    assert str(said.value.help).endswith("; then begin a new run, as a retry keeps the wiring")
 
 
 def test_a_stage_that_the_plan_does_not_have_is_an_error_that_names_those_it_has():
