@@ -48,13 +48,25 @@ class Loaded:
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
+def _module_of(path: FilePath) -> str:
+    """
+    The name that a file of Python is imported by: with those of the packages that it lies in.
+    """
+    names = [path.stem]
+    for folder in path.absolute().parents:
+        if not (folder / "__init__.py").is_file():
+            break
+        names.insert(0, folder.name)
+    return ".".join(names)
+
+
 def load(path: FilePath) -> Loaded:
     """
     Read a pipeline file.
     """
     name = shown_path(path)
     if path.suffix == ".py" and path.is_file():
-        help = f"a pipeline in Python is named by its module: {path.stem}:NAME"
+        help = f"a pipeline in Python is named by its module: {_module_of(path)}:NAME"
         return _refused(rules.SYNTAX, f"{name!r} is Python, not YAML", name, help)
     try:
         mode = path.stat().st_mode

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from oaflow.dsl import Pipeline as Declared
 
 _SUFFIXES = (".yml", ".yaml")
+_IN_A_PACKAGE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -36,6 +37,8 @@ class NoSuchPipelineError(UsageError):
             then = f"did you mean the file {file!r}?"
         elif close := did_you_mean(name, known):
             then = close
+        elif _IN_A_PACKAGE.fullmatch(name):
+            then = f"a pipeline in Python is named by its module: {name}:NAME"
         elif known:
             then = f"there are: {', '.join(known)}"
         else:

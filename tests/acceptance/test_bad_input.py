@@ -49,6 +49,13 @@ def test_a_file_that_is_not_there_suggests_its_neighbour(offline: Command) -> No
     assert result.help == "did you mean 'chain.yml'?"
 
 
+def test_a_module_without_a_pipeline_in_it_says_how_that_is_named(offline: Command) -> None:
+    result = offline("check", "examples.words")
+
+    refused(result, 2, "no pipeline is named 'examples.words'")
+    assert result.help == "a pipeline in Python is named by its module: examples.words:NAME"
+
+
 def test_a_name_that_lacks_the_ending_of_a_file_suggests_the_file(offline: Command) -> None:
     chain(offline)
 

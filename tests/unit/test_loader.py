@@ -282,6 +282,10 @@ def test_a_file_of_python_says_how_its_pipelines_are_named(tmp_path: Path):
     path.write_text("letters = Pipeline('letters', stages={})")
 
     assert load(path).diagnostics[0].help == "a pipeline in Python is named by its module: letters:NAME"
+    (tmp_path / "__init__.py").touch()
+    assert (
+        load(path).diagnostics[0].help == f"a pipeline in Python is named by its module: {tmp_path.name}.letters:NAME"
+    )
 
 
 def test_a_file_over_a_mebibyte_is_not_read_on(tmp_path: Path):
