@@ -11,7 +11,7 @@ from rich.tree import Tree
 from oaflow.cli.output import clean, count, remark, say, say_hanging, screen, shortened, table, typable
 from oaflow.entities.said import Said
 from oaflow.operations.passports import Attempt, Passport, Step
-from oaflow.operations.tracing import Found, Traced
+from oaflow.operations.tracing import MOST, Found, Traced
 from oaflow.quantities import duration
 
 # Children and entities that are named; the rest is counted, and `--json` has all.
@@ -61,7 +61,10 @@ def _print_found(found: Iterable[Found]) -> None:
     rows = [(one.document, shortened(one.name, _LONGEST), one.dataset, one.run) for one in found]
     columns = [("document", False), ("name", False), ("dataset", False), ("latest run", False)]
     screen().print(table(columns, rows))
-    remark(f"it stands for {count(len(rows), 'document')}")
+    if len(rows) < MOST:
+        remark(f"it stands for {count(len(rows), 'document')}")
+    else:
+        remark(f"it stands for these {len(rows)} documents, and maybe for more: with a folder before it, for fewer")
     remark(f"help:  {typable(f'oaflow trace {rows[0][0]}')}")
 
 
