@@ -63,7 +63,8 @@ def troubled(
         retries=held.row.retries,
         crashes=held.row.crashes,
         most_crashes=most_crashes,
-        collected=held.collected > 0,
+        # What was handed over is not taken back: each of those that it was made of would hand it over once more.
+        collected=held.collected > 0 and not held.streamed,
         parted=held.parted,
     )
     match verdict:

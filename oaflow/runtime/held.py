@@ -61,7 +61,8 @@ class Passage:
 class Held:
     """
     A job in hand. `collected` is how many it was put together of, `parted` says that it was taken out of such a one;
-    `acknowledged` holds what an async stream waits for, by position; `since` is when it came, on the monotonic clock.
+    `streamed` says that parts of what it returns were handed over; `acknowledged` holds what an async stream waits for,
+    by position; `since` is when it came, on the monotonic clock.
     """
 
     row: Claimed
@@ -70,6 +71,7 @@ class Held:
     parent: int | None
     collected: int = 0
     parted: bool = False
+    streamed: bool = False
     acknowledged: dict[int, asyncio.Event] = field(default_factory=dict[int, asyncio.Event])
     since: float = field(default_factory=time.monotonic)
 

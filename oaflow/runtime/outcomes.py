@@ -60,6 +60,7 @@ class Outcomes:
         An attempt ended, or a part of a stream came.
         """
         chunk = handover.outcome == "chunk"
+        held.streamed |= chunk
         if not chunk:
             seconds = handover.ended - handover.started
             in_loop = self._passages.probe_of(held.stage.task).is_async

@@ -72,7 +72,8 @@ def judge(
         retries: repetitions that the job has used.
         crashes: crashes that it is charged with, without this one.
         most_crashes: the crash that fails a job.
-        collected: whether it was put together of several: the first crash, or the last attempt, takes it apart.
+        collected: whether it was put together of several, and may be taken apart: the first crash, or the last attempt,
+            does that.
         parted: whether it was taken out of such a one: it has one attempt, and its share in the crash of the whole.
     """
     match trouble.kind:

@@ -60,6 +60,8 @@ class Taking:
             return False
         held = held_of(row, passage, mark)
         stage = held.stage.name
+        if held.collected and held.repeats_stream:
+            held.streamed = bool(await self._wire.send("chunks", ledger.chunks, row.id))
         self._hand.take(held)
         if stage not in passage.plan.stages:
             message = f"the plan of run {run} has no stage {stage!r}; it has: {', '.join(passage.plan.stages)}"

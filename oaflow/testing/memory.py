@@ -70,7 +70,9 @@ class Memory:
             while self._due and self._due[0][0] <= self._now:
                 *_, id = heapq.heappop(self._due)
                 row = self._rows[id]
-                yield held_of(row, self.passage, orjson.loads(row.mark))
+                held = held_of(row, self.passage, orjson.loads(row.mark))
+                held.streamed = bool(self.chunks(held))
+                yield held
             if self._gather() or self._fire():
                 continue
             if (then := self._next_moment()) is None:

@@ -205,6 +205,7 @@ class _Machine:
     def _take(self, held: Held, handover: Handover) -> None:
         if handover.warning:
             self._warnings.setdefault(held.stage.name, handover.warning)
+        held.streamed |= handover.outcome == "chunk"
         if handover.outcome != "failed":
             self._keep(held, handed(held, handover), handover)
             return

@@ -190,6 +190,39 @@ def test_what_waits_to_be_put_together_in_a_run_that_is_paused_and_then_cancelle
     assert cli("resume", run).error == f"run '{run}' has ended: it is cancelled"
 
 
+@pytest.mark.parametrize("crash", [False, True])
+def test_what_was_put_together_and_handed_over_in_part_hands_nothing_over_twice(
+    cli: Command, started: Started, crash: bool
+) -> None:
+    log, gate = cli.folder / "log", cli.folder / "gate"
+    cli.environment["OAFLOW_CRASHES"] = "2"
+    name = pipeline(
+        cli,
+        "half",
+        {
+            "names": {"with": {"count": 3}, "next": "pours_half"},
+            "pours_half": {
+                "with": {"taken": str(log), "gate": str(gate), "crash": crash},
+                "collect": {"size": 3, "wait": "10m"},
+                "next": "takes",
+            },
+            "takes": {"with": {"log": str(log)}},
+        },
+    )
+    started(cli.start("worker"))
+    result = ended(begun(cli, started, name, *NOBODY))
+    assert result.code == 1, result.err
+    tried = {"failed": 1, "chunk": 1, "collected": 3} | ({"crashed": 1} if crash else {})
+    assert dict(query(cli, OUTCOMES.format("pours_half"))) == tried
+    gate.touch()
+
+    again = cli("retry", "--workers", "0")
+
+    assert again.code == 0, again.err
+    assert noted(log, "ends") == {f"doc-{number}": 1 for number in range(3)}
+    settled(cli)
+
+
 def test_what_a_stage_unpacks_out_of_itself_is_split_and_each_part_is_done_once(
     cli: Command, worker: Worker, started: Started
 ) -> None:

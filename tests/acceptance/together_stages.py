@@ -42,6 +42,19 @@ async def pours_async(job: DatasetJob, *, count: int, seconds: float = 0.0) -> A
         yield new
 
 
+@stage(emit="stream", retry=0)
+def pours_half(job: DatasetJob, *, taken: str, gate: str, crash: bool) -> Iterator[DatasetJob]:
+    """Hand on document by document, and fail when the first has arrived, as long as there is no such file."""
+    for entity in job.entities:
+        yield job.with_entities([entity])
+        while not os.path.exists(taken):
+            time.sleep(0.02)
+        if not os.path.exists(gate):
+            if crash:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise ValueError("half-way")
+
+
 @stage
 def names(job: DatasetJob, *, count: int) -> list[DatasetJob]:
     """Name so many documents at once."""

@@ -322,6 +322,21 @@ def test_a_stream_that_is_repeated_goes_on_behind_what_it_has_handed_over():
     assert sorted(ids(ran.received("keep"))) == sorted([f"n{number}"] for number in range(1200))
 
 
+def test_a_collected_job_of_which_a_part_was_handed_over_is_not_taken_apart():
+    _tries.clear()
+    stages = {
+        "names": names.stage(with_={"count": 2}, next="breaks_off"),
+        "breaks_off": breaks_off.stage(collect=2, retry=0, next="keep"),
+        "keep": keep.stage(),
+    }
+
+    ran = testing.run(Pipeline("p", stages=stages))
+
+    assert _tries == [1101]
+    assert [one.outcome for one in ran.attempts if one.stage == "breaks_off"] == ["failed"]
+    assert sorted(ids(ran.received("keep"))) == sorted([f"n{number}"] for number in range(1000))
+
+
 def test_something_may_stand_in_for_a_stage():
     stages = {
         "names": names.stage(next="translate"),
