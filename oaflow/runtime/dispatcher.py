@@ -501,6 +501,7 @@ class Dispatcher:
         self._pace.forget(run)
         self._timings.forget(run)
         self._resting.forget_run(run)
+        self._upkeep.over()
 
     def _go_on(self, parent: Held, successors: Sequence[Successor]) -> None:
         """
@@ -739,7 +740,9 @@ class Dispatcher:
             self._closing.soon(completion.run)
         elif not completion.successors and completion.outcome in ("done", "failed", "cancelled"):
             self._closing.quiet(completion.run)
-        if not held.passage.held:
+        if held.passage.cancelled and not held.passage.held:
+            self._claiming.changed()  # it is over here
+        elif not held.passage.held:
             self._claiming.wake()
         elif self._claiming.expects or self._lanes.due:
             self._feed_soon()

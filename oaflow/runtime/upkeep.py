@@ -50,6 +50,14 @@ class Upkeep:
         self._wire, self._settings, self._changed, self._due = wire, settings, changed, due
         self.no_room: str | None = None
         self._reported: tuple[float, str] | None = None
+        self._over = False  # whether a run has ended since
+
+    def over(self) -> None:
+        """
+        A run has ended, and nothing of it is in hand here. If it was cancelled, its last jobs may have handed over what
+        nobody claims: that is taken out at the next heartbeat.
+        """
+        self._over = True
 
     async def recover(self) -> None:
         """
@@ -65,6 +73,9 @@ class Upkeep:
             try:
                 await self._wire.send("recover", ledger.recover, settings.dead_after)
                 await self._wire.send("sweep", ledger.sweep, rows)
+                if self._over:
+                    self._over = False
+                    await self._wire.send("cancel", ledger.cancel_rest)
                 if self._due is not None and await self._wire.send("what is due", any_due):
                     self._due()
             except Refused:

@@ -6,6 +6,7 @@ attempt is spent that was not made. With oaflow's own worker, and with procrasti
 import json
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -188,6 +189,43 @@ def test_what_waits_to_be_put_together_in_a_run_that_is_paused_and_then_cancelle
     assert cli("cancel").code == 2  # a second time
     (run,) = query(cli, "SELECT id FROM oaflow.runs")[0]
     assert cli("resume", run).error == f"run '{run}' has ended: it is cancelled"
+
+
+def test_what_the_parts_of_a_split_hand_over_to_a_run_that_is_cancelled_is_taken_out_soon(
+    cli: Command, started: Started, until: Until
+) -> None:
+    log, gate, last = cli.folder / "log", cli.folder / "gate", cli.folder / "last"
+    gated = {"task": "gated", "with": {"log": str(log), "gate": str(gate)}, "next": "takes"}
+    name = pipeline(
+        cli,
+        "cut",
+        {
+            "names": {"with": {"count": 1}, "next": ["unpacks", "slow"]},
+            "unpacks": {
+                "with": {"log": str(cli.folder / "unpacked"), "depth": 1, "members": 6},
+                "next": {"default": "drop", "inner": "parts"},
+            },
+            "parts": {**gated, "split": 1},
+            "slow": {**gated, "with": {"log": str(log), "gate": str(last)}},
+            "takes": {"with": {"log": str(cli.folder / "taken")}, "collect": {"size": 100, "wait": "10m"}},
+        },
+    )
+    worker = started(cli.new(sys.executable, "-m", "unsweeping_worker"))
+    running = begun(cli, started, name, *NOBODY)
+    until(lambda: {line["stage"] for line in lines(log)} == {"parts", "slow"})
+    gate.touch()
+    until(lambda: one(cli, "SELECT count(*) FROM oaflow.collected") == 6)
+    # As if it had been cancelled by somebody of whom the worker has not heard yet.
+    query(cli, "UPDATE oaflow.runs SET state = 'cancelled', finished_at = now() RETURNING id")
+    last.touch()
+
+    until(lambda: one(cli, "SELECT sum(open)::int FROM oaflow.counters") == 0)
+
+    assert ended(running).code == 1
+    assert dict(query(cli, OUTCOMES.format("parts"))) == {"done": 6}
+    assert not (cli.folder / "taken").exists()
+    settled(cli)
+    stop(worker)
 
 
 @pytest.mark.parametrize("crash", [False, True])
