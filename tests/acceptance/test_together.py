@@ -4,12 +4,13 @@ attempt is spent that was not made. With oaflow's own worker, and with procrasti
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import psycopg
 import pytest
 
 from tests.acceptance.conftest import PATIENCE, Command
-from tests.acceptance.test_processes import Started, Until, ended, query, stock_worker
+from tests.acceptance.test_processes import Started, Until, ended, executors_of, query, stock_worker
 from tests.integration.handovers import counters, recount
 
 NOBODY = ("-d", "demo", "--workers", "0", "--json")
@@ -146,6 +147,42 @@ def test_what_was_put_together_and_waits_for_its_next_attempt_survives_a_stop_a_
     assert all(len(line["documents"]) == 5 for line in lines(log))
     assert dict(query(cli, OUTCOMES.format("fails"))) == {"collected": 5, "retried": 1, "done": 1}
     assert result.json["stages"]["end"]["done"] == 1
+    settled(cli)
+
+
+def test_what_is_put_together_while_its_run_is_paused_leaves_when_it_is_resumed(
+    cli: Command, started: Started, until: Until
+) -> None:
+    log, gate = cli.folder / "log", cli.folder / "gate"
+    name = pipeline(
+        cli,
+        "rests",
+        {
+            "names": {"with": {"count": 5}, "next": ["takes", "slow"]},
+            # More can come all the time: only the clock is left.
+            "slow": {"task": "gated_async", "with": {"log": f"{log}-slow", "gate": str(gate)}, "next": "takes"},
+            "takes": {"with": {"log": str(log)}, "collect": {"size": 100, "wait": "1s"}},
+        },
+    )
+    first = started(cli.start("worker"))
+    running = begun(cli, started, name, *NOBODY)
+    until(lambda: one(cli, "SELECT count(*) FROM oaflow.collected") == 5)
+    assert cli("pause").code == 0
+    killed = one(cli, "SELECT max(id) FROM oaflow.workers")
+    first.kill()
+    ended(first)
+    started(cli.start("worker"))
+    until(lambda: query(cli, "SELECT 1 FROM oaflow.workers WHERE id > %s", killed))
+    time.sleep(1.5)  # its clock goes on, and nothing is begun
+    assert lines(log) == []
+
+    assert cli("resume", "--json", "--detach", "--workers", "0").code == 0
+
+    until(lambda: len(noted(log, "ends")) == 5)
+    gate.touch()
+    result = ended(running)
+    assert result.code == 0, result.err
+    assert noted(log, "ends") == {f"doc-{number}": 2 for number in range(5)}
     settled(cli)
 
 
@@ -371,6 +408,64 @@ def test_a_lock_a_limit_and_a_priority_hold_together(
     settled(cli)
 
 
+def test_a_lock_and_a_limit_hold_for_what_was_put_together_though_what_runs_it_is_killed(
+    cli: Command, started: Started, until: Until
+) -> None:
+    log, gate = cli.folder / "log", cli.folder / "gate"
+    cli.environment |= {"OAFLOW_HEARTBEAT": "0.3", "OAFLOW_DEAD_AFTER": "1.5"}
+    of_a, of_b = ["doc-0", "doc-3"], ["doc-6", "doc-9"]
+    name = pipeline(
+        cli,
+        "kills",
+        {
+            "names": {"with": {"count": 18}, "next": "gated"},
+            "gated": {
+                "with": {"log": str(log), "gate": str(gate)},
+                "collect": {"size": 3, "wait": "10m"},
+                "lock": f"'a' if job.entities[0].id in {of_a} else 'b' if job.entities[0].id in {of_b} else 'c'",
+                "concurrency": 2,
+                "next": "takes",
+            },
+            "takes": {"with": {"log": str(cli.folder / "taken")}},
+        },
+    )
+    workers = [started(cli.start("worker")) for _ in range(2)]
+    running = begun(cli, started, name, *NOBODY)
+    until(lambda: len(lines(log)) == 2)
+    for executor in [pid for worker in workers for pid in executors_of(worker.pid)]:
+        os.kill(executor, signal.SIGKILL)
+    until(lambda: len(lines(log)) >= 4)
+    workers[1].kill()
+    ended(workers[1])
+    gate.touch()
+
+    result = ended(running)
+
+    assert result.code == 0, result.err
+    assert noted(log, "ends") == noted(cli.folder / "taken", "ends") == {f"doc-{number}": 1 for number in range(18)}
+    outcomes = dict(query(cli, OUTCOMES.format("gated")))
+    assert {key: outcomes[key] for key in ("collected", "parted", "done")} == {"collected": 18, "parted": 2, "done": 10}
+    held: Counter[str] = Counter()
+    for at, change, document in sorted(spans(log)):
+        held["a" if document in of_a else "b" if document in of_b else "c"] += change
+        assert max(held.values()) <= 1, (at, document)
+        assert held.total() <= 2, (at, document)
+    settled(cli)
+
+
+def spans(log: Path) -> Iterator[tuple[float, int, str]]:
+    """
+    When each attempt that came to its end began (1) and ended (-1), with the first of its documents.
+    """
+    began: dict[str, float] = {}
+    for line in lines(log):
+        document = line["documents"][0]
+        if line["what"] == "begins":
+            began[document] = line["at"]
+        else:
+            yield from ((began[document], 1, document), (line["at"], -1, document))
+
+
 def test_a_limit_that_is_lowered_while_jobs_run_holds_for_what_comes_next(
     cli: Command, worker: Worker, kind: str, started: Started, until: Until
 ) -> None:
@@ -420,7 +515,7 @@ def at_once(log: Path, when: float = float("inf")) -> int:
     return sum({"begins": 1, "ends": -1}[line["what"]] for line in lines(log) if line["at"] <= when)
 
 
-def test_a_rate_holds_where_a_worker_is_killed(
+def test_a_rate_holds_where_a_worker_is_killed_and_another_joins(
     cli: Command, worker: Worker, kind: str, started: Started, until: Until
 ) -> None:
     log = cli.folder / "log"
@@ -438,6 +533,7 @@ def test_a_rate_holds_where_a_worker_is_killed(
     until(lambda: len(noted(log, "ends")) >= 10)
     first.kill()
     ended(first)
+    started(worker(cli))
 
     result = ended(running)
 
