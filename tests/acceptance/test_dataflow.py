@@ -336,10 +336,14 @@ def test_what_waits_in_a_run_that_is_cancelled_is_taken_out(
         until(lambda: connection.execute(query).fetchone() == (0,))
 
 
-@pytest.mark.parametrize("aside", [False, True])
-def test_what_a_failing_stage_had_emitted_goes_out_with_its_last_attempt(cli: Command, aside: bool) -> None:
+@pytest.mark.parametrize(("aside", "together"), [(False, False), (True, False), (True, True)])
+def test_what_a_failing_stage_had_emitted_goes_out_with_its_last_attempt(
+    cli: Command, aside: bool, together: bool
+) -> None:
     log = cli.folder / "out"
     way: dict[str, Any] = {"on_error": "aside"} if aside else {}
+    if together:
+        way["collect"] = {"size": 2, "wait": "10m"}
     stages: dict[str, Any] = {
         "source": {"with": {"count": 2}, "next": "yields_then_raises"},
         "yields_then_raises": {"emit": "always", "retry": {"max": 2, "base": 0}, "next": "notes", **way},
