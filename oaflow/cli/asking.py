@@ -133,7 +133,7 @@ def failures(
         from oaflow.cli.failures import print_clusters
 
         if causes := found.causes():
-            print_clusters(found.run, found.jobs(), causes)
+            print_clusters(found.run, found.jobs(), causes, found.services())
         else:
             remark(f"nothing failed in run {clean(found.run.id)}")
     return 0

@@ -4,7 +4,7 @@ What failed in a run, by cause, in a terminal: what `oaflow failures` shows.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from rich.text import Text
@@ -22,9 +22,12 @@ _TRACED = 8
 _LONGEST = 100
 
 
-def print_clusters(run: Run, jobs: Iterable[Failure], clusters: Sequence[Cluster]) -> None:
+def print_clusters(run: Run, jobs: Iterable[Failure], clusters: Sequence[Cluster], services: Collection[str]) -> None:
     """
     Each cause with when it was met, the documents that met it, the first traceback, and what sends just these again.
+
+    Args:
+        services: the stages that live in services, whose jobs cannot be run here.
     """
     first = _first_of_each(jobs, len(clusters))
     stages = Counter(cluster.fingerprint for cluster in clusters)
@@ -42,7 +45,8 @@ def print_clusters(run: Run, jobs: Iterable[Failure], clusters: Sequence[Cluster
     if run.state != "cancelled" and any(cluster.again for cluster in clusters):
         all = "all of them" if len(clusters) > 1 else "them"
         remark(f"send {all} again: {typable(f'oaflow retry {run.id}')}")
-    if (one := next((cluster.jobs[0] for cluster in clusters if cluster.again), None)) is not None:
+    local = (cluster.jobs[0] for cluster in clusters if cluster.again and cluster.stage not in services)
+    if (one := next(local, None)) is not None:
         remark(f"look at one of them: {typable(f'oaflow retry {one} --here')}")
 
 

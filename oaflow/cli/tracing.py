@@ -100,7 +100,10 @@ def _print_passport(passport: Passport) -> None:
     if not passport.steps:
         remark(f"the history of run {clean(run.id)} says nothing of it (OAFLOW_KEEP: for how many days it is kept)")
     if passport.line == "failed" and (failed := _last_failed(passport)) is not None:
-        remark(f"look at it: {typable(f'oaflow retry {failed.job} --here')}")
+        if not failed.external:
+            remark(f"look at it: {typable(f'oaflow retry {failed.job} --here')}")
+        elif run.state != "cancelled":
+            remark(f"ask its service again: {typable(f'oaflow retry {run.id} --stage {failed.stage}')}")
     _print_children(passport)
     _print_said(passport)
 

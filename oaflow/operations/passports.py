@@ -76,6 +76,7 @@ class Step:
         of: the failed job that it repeats.
         since: when it was handed over; what was put together of several, when the part with the document was.
         beside: how many other documents were in it.
+        external: whether its stage lives in a service.
         state: of a job that has not ended: `waits`, `runs`, or `is collected`.
         wrote: what its stage has said because of the document; under the last job of the stage only.
         next: the jobs that came of it and had the document too.
@@ -86,6 +87,7 @@ class Step:
     of: int | None
     since: datetime | None
     beside: int
+    external: bool
     state: str | None
     attempts: tuple[Attempt, ...]
     wrote: tuple[Said, ...] = ()
@@ -192,6 +194,7 @@ class Evidence:
         places: of workers.
         origins: of the stages, by name.
         index: the stages after which a document counts as indexed.
+        external: the stages that live in services.
         finder: the stage of the job that reported it, the documents that this was about, and its last attempt.
     """
 
@@ -206,6 +209,7 @@ class Evidence:
     said: Sequence[Said] = ()
     origins: Mapping[str, str] = field(default_factory=dict[str, str])
     index: Sequence[str] = ()
+    external: Sequence[str] = ()
     finder: tuple[str, Sequence[str], int] | None = None
 
 
@@ -304,6 +308,7 @@ def _steps(evidence: Evidence, jobs: Mapping[int, list[Line]]) -> tuple[tuple[St
             of=lines[0].of,
             since=since[job],
             beside=max((len(line.documents) - 1 for line in lines if line.documents), default=0),
+            external=lines[0].stage in evidence.external,
             state=_state(evidence.open.get(job)),
             attempts=tuple(_attempts(evidence, lines, since[job])),
             wrote=wrote.get(job, ()),

@@ -62,6 +62,12 @@ class Failed:
         """
         return clusters(self._connection, self.run.id, stage=self._stage, cause=self._cause)
 
+    def services(self) -> tuple[str, ...]:
+        """
+        The stages that live in services: their jobs cannot be run here.
+        """
+        return bound_plan(self._connection, self.run).external
+
 
 @contextmanager
 def failed(

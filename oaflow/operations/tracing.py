@@ -289,6 +289,7 @@ def _passport(
             said=said(store, run.dataset, document, origins.values()),
             origins=origins,
             index=index_stages(bound),
+            external=bound.external,
             finder=finder,
         )
     )

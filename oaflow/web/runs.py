@@ -95,6 +95,7 @@ def failures(request: Request) -> Response:
         found, causes, jobs = browsing.failures_of(
             made, request.path_params["run"], stage=stage, cause=cause, after=after
         )
+        services = bound_plan(made, found).external
     counted = sum(one.count for one in causes)
     return site.page(
         request,
@@ -107,6 +108,7 @@ def failures(request: Request) -> Response:
         chosen=next((one for one in causes if one.fingerprint == cause and stage in (None, one.stage)), None),
         cut=counted >= MOST_FAILURES,
         after=after,
+        services=services,
     )
 
 

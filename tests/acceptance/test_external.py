@@ -92,5 +92,11 @@ def test_a_job_that_a_service_gave_up_is_not_run_here_and_it_is_said_what_asks_t
     here = cli("retry", str(failed[0]["job"]), "--here")
 
     assert here.code == 2
+    run = failed[0]["run"]
+    told = cli("failures").err
+    traced = cli("trace", failed[0]["documents"][0]).err
+
+    assert told == f"send them again: oaflow retry {run}\n"
+    assert traced == f"ask its service again: oaflow retry {run} --stage translate\n"
     assert "error: stage 'translate' lives in another service, whose code is not run here" in here.err
-    assert f"oaflow retry {failed[0]['run']} --stage translate" in here.err
+    assert f"oaflow retry {run} --stage translate" in here.err

@@ -308,6 +308,28 @@ def test_a_cause_is_listed_with_its_jobs_by_pages_and_sent_again_by_itself(page:
     assert client.post(f"/runs/{run}/retry", data={"mark": mark_of(client), "cause": "rare"}).status_code == 409
 
 
+def test_a_job_that_failed_here_is_looked_at_here_and_that_of_a_service_is_asked_for_again(page: Page) -> None:
+    outside = Plan(
+        pipeline="p", start=("reads",), stages={"reads": PlannedStage(task="t.reads", queue="a", external=True)}
+    )
+    runs.store_plan(page.connection, outside.digest, outside.format, "p", outside.canonical())
+    here, there = page.run(), runs.start_run(page.connection, "p", outside.digest, "d", {})
+    for run, job in ((here, 11), (there, 12)):
+        page.connection.execute(
+            "INSERT INTO oaflow.failures (run, stage, job, queue, task, args, type, fingerprint)"
+            " VALUES (%s, 'reads', %s, 'a', 't.reads', '{}', 'ValueError', 'one')",
+            [run, job],
+        )
+    client = page.inside()
+
+    hints = {
+        run: re.findall('<p class="help">.*<code>(.*)</code>', client.get(f"/runs/{run}/failures?cause=one").text)
+        for run in (here, there)
+    }
+
+    assert hints == {here: ["oaflow retry 11 --here"], there: [f"oaflow retry {there} --stage reads"]}
+
+
 def test_a_plan_is_shown_and_what_is_different_in_that_of_another_run(page: Page) -> None:
     first = page.run()
     other = Plan(
