@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from oaflow.runtime.jsonlog import JsonLines
-    from oaflow.runtime.logged import Level
+    from oaflow.runtime.logged import Level, Logged
 
 _NAME = "oaflow"
 
@@ -159,6 +159,19 @@ def remark(text: str, style: str | None = None) -> None:
         lines.write(_LEVELS.get(style or "", "info"), "oaflow", text)
         return
     remarks().print(text, style=style, markup=False)
+
+
+def log(logged: "Logged") -> None:
+    """
+    Prints to stderr what a stage function told Python's logging.
+    """
+    if (lines := _json_lines()) is not None:
+        lines.write(logged.level, logged.logger, logged.text)
+        return
+    from oaflow.runtime.logged import as_text
+
+    for line in as_text(logged).splitlines():
+        remarks().print(clean(line), markup=False)
 
 
 def log_as(format: str) -> None:

@@ -209,7 +209,7 @@ def retry(
 def _rehearse(job: str | None, debugger: bool | None) -> int:
     import faulthandler
 
-    from oaflow.cli.output import interactive
+    from oaflow.cli.output import interactive, log
     from oaflow.cli.rehearsals import debug, print_prepared, print_rehearsed
     from oaflow.errors import UsageError
     from oaflow.operations.rehearsing import rehearse
@@ -219,7 +219,9 @@ def _rehearse(job: str | None, debugger: bool | None) -> int:
         raise UsageError(problem, help="oaflow failures --json   (names the jobs)")
     wanted = interactive() if debugger is None else debugger
     faulthandler.enable()  # a stage that crashes ends this process, and says where
-    rehearsed = rehearse(settings(), int(job), prepared=print_prepared, raised=debug if wanted else lambda error: None)
+    rehearsed = rehearse(
+        settings(), int(job), prepared=print_prepared, raised=debug if wanted else lambda error: None, logged=log
+    )
     print_rehearsed(rehearsed)
     return 0 if rehearsed.error is None else 1
 

@@ -27,6 +27,7 @@ from oaflow.operations.states import bound_plan, folders_from_here, wanted_run
 from oaflow.plan import BoundPlan
 from oaflow.runtime.execution import execute, execute_async
 from oaflow.runtime.functions import load
+from oaflow.runtime.logged import Logged, shown
 from oaflow.runtime.messages import Assignment, Handover
 from oaflow.settings import Settings
 
@@ -92,6 +93,7 @@ def rehearse(
     *,
     prepared: Callable[[Prepared], None],
     raised: Callable[[BaseException], None],
+    logged: Callable[[Logged], None],
 ) -> Rehearsed:
     """
     Run a failed job.
@@ -99,6 +101,7 @@ def rehearse(
     Args:
         prepared: told what runs, before it does.
         raised: told of what the stage function raised, while the job's files are there, and what it reaches is bound.
+        logged: told what it logs, if its module has not set up logging.
 
     Raises:
         UsageError: it is not among the failures, was never a job, or is that of a service.
@@ -144,7 +147,7 @@ def rehearse(
 
         assignment = Assignment(job, 0, run.id, failed.stage, orjson.dumps(args))
         began = time.monotonic()
-        parts = _run(assignment, bound, here, settings.job_bytes, told)
+        parts = _run(assignment, bound, here, settings.job_bytes, told, logged)
         return _result(parts, (ended or [time.monotonic()])[0] - began, store, queue)
 
 
@@ -179,10 +182,13 @@ def _run(
     here: Bindings,
     job_bytes: int,
     told: Callable[[BaseException], None],
+    logged: Callable[[Logged], None],
 ) -> list[Handover]:
-    loaded = load(bound.stages[assignment.stage].task)
+    task = bound.stages[assignment.stage].task
+    loaded = load(task)
     if not loaded.is_async:
-        return list(execute(assignment, bound, loaded, lambda _: here, job_bytes=job_bytes, raised=told))
+        with shown([task], logged):
+            return list(execute(assignment, bound, loaded, lambda _: here, job_bytes=job_bytes, raised=told))
     parts: list[Handover] = []
 
     async def keep(part: Handover) -> None:
@@ -194,7 +200,8 @@ def _run(
         )
         parts.append(last)
 
-    asyncio.run(whole())
+    with shown([task], logged):
+        asyncio.run(whole())
     return parts
 
 

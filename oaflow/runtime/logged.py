@@ -4,7 +4,8 @@ and by workers.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal, NamedTuple, cast
 
@@ -64,9 +65,42 @@ def let_inform(task: str) -> None:
     From now on `info` is logged, too, by the package of a task, unless it has chosen a level itself. Of other packages
     it is not: many libraries report each step.
     """
-    logger = logging.getLogger(task.partition(".")[0])
-    if logger.level == logging.NOTSET and not is_own(task):
+    logger = _logger_of(task)
+    # Whoever has set up all of logging for `debug` loses none of it.
+    if logger.level == logging.NOTSET and logger.getEffectiveLevel() > logging.INFO and not is_own(task):
         logger.setLevel(logging.INFO)
+
+
+@contextmanager
+def shown(tasks: Collection[str], tell: Callable[[Logged], None]) -> Generator[None]:
+    """
+    For the time of a block, what the functions of these tasks log here is told as in the log of a run; where somebody
+    has set up logging, it goes where that sends it.
+    """
+    levels = {(logger := _logger_of(task)): logger.level for task in tasks}
+    handler = None if logging.root.handlers else LogHandler(tell)
+    for task in tasks:
+        let_inform(task)
+    if handler is not None:
+        logging.root.addHandler(handler)
+    try:
+        yield
+    finally:
+        if handler is not None:
+            logging.root.removeHandler(handler)
+        for logger, level in levels.items():
+            logger.setLevel(level)
+
+
+def as_text(logged: Logged) -> str:
+    """
+    A message for people.
+    """
+    return f"{logged.level.upper()} {logged.logger}: {logged.text}"
+
+
+def _logger_of(task: str) -> logging.Logger:
+    return logging.getLogger(task.partition(".")[0])
 
 
 def packed(logged: Logged) -> bytes:

@@ -43,6 +43,7 @@ from oaflow.runtime.execution import execute, execute_async
 from oaflow.runtime.functions import Function, Loaded, load, loaded
 from oaflow.runtime.held import Held, Passage
 from oaflow.runtime.locking import LockError
+from oaflow.runtime.logged import Logged, as_text, shown
 from oaflow.runtime.messages import Handover
 from oaflow.runtime.policy import Trouble
 from oaflow.runtime.router import Route, Routed, dataset_of, enter, entities_of
@@ -69,7 +70,8 @@ def run(
     Pass jobs through a pipeline until nothing is left to do.
 
     A function runs in this process: its `timeout`, where it is not async, and its `memory` are not looked at, and what
-    kills a process kills this one. Nothing waits: what is to be repeated is repeated at once.
+    kills a process kills this one. Nothing waits: what is to be repeated is repeated at once. What functions log goes
+    to Python's logging, from `info` on by their own packages; where nobody has set that up, it is printed to stderr.
 
     Args:
         pipeline: a file, a name, `module:name`, or the pipeline itself.
@@ -153,7 +155,8 @@ class _Machine:
         """
         Attempt job after job, until there are none.
         """
-        with self._loop, TemporaryDirectory(prefix="oaflow-job-") as temp:
+        tasks = {stage.task for stage in self._plan.stages.values() if not stage.external}
+        with self._loop, TemporaryDirectory(prefix="oaflow-job-") as temp, shown(tasks, _print):
             for held in self._memory.jobs():
                 self._attempt(held, Path(temp))
         dataset, counts = self._passage.dataset, self._memory.counts
@@ -294,6 +297,10 @@ class _Machine:
 
     def _bindings(self, origin: str, temp: Path | None) -> Bindings:
         return Bindings(self._shelf, self._files, self._deferred, origin, _Runs(self._books), temp)
+
+
+def _print(logged: Logged) -> None:
+    print(as_text(logged), file=sys.stderr)
 
 
 class _Runs:

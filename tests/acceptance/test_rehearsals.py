@@ -110,3 +110,49 @@ def test_a_job_that_ends_this_process_says_where_it_was_and_leaves_no_copy_of_it
     (path,) = re.findall(r"^file: (.*/letter\.txt)$", crashed.out, re.MULTILINE)
     folder = next(one for one in Path(path).parents if one.name.startswith("oaflow-here-"))
     until(lambda: not folder.exists())
+
+
+LOGGING = """
+import logging
+from oaflow import DatasetJob, Reject, stage
+
+{setup}
+log = logging.getLogger(__name__)
+
+@stage
+def reads(job: DatasetJob) -> None:
+    log.debug("each letter")
+    log.info("page %d\\x1b[1m", 7)
+    logging.getLogger("of_others").info("each step")
+    logging.getLogger("of_others").warning("of a library")
+    raise Reject("no date")
+"""
+
+
+def test_what_a_function_logs_is_shown_with_level_and_logger_or_goes_where_its_module_sends_it(cli: Command) -> None:
+    module = cli.folder / "logging_here.py"
+    module.write_text(LOGGING.format(setup=""))
+    (cli.folder / "letter.txt").write_text("hello")
+    stages = {
+        "crawl": {"task": "oaflow.stages.crawl", "with": {"source": ["letter.txt"]}, "next": "reads"},
+        "reads": {"task": "logging_here.reads"},
+    }
+    (cli.folder / "one.yml").write_text(json.dumps({"pipeline": "one", "stages": stages}))
+    assert cli("run", "one.yml", "-d", "demo", "--workers", "1").code == 1
+    here = ("retry", str(json.loads(cli("failures", "--json").out)["job"]), "--here")
+    last = "nothing was handed over, and nothing written"
+
+    told = cli(*here).err.splitlines()
+    lines = [json.loads(line) for line in cli(*here, env={"OAFLOW_LOG_FORMAT": "json"}).err.splitlines()]
+    module.write_text(LOGGING.format(setup="logging.basicConfig(level='DEBUG', format='%(message)s of %(name)s')"))
+    own = cli(*here).err.splitlines()
+
+    assert told == ["INFO logging_here: page 7\\x1b[1m", "WARNING of_others: of a library", last]
+    assert [(line["level"], line["logger"], line["message"]) for line in lines] == [
+        ("info", "logging_here", "page 7\x1b[1m"),
+        ("warning", "of_others", "of a library"),
+        ("info", "oaflow", last),
+    ]
+    assert "each letter of logging_here" in own
+    assert "page 7\x1b[1m of logging_here" in own
+    assert not any(line.startswith("INFO") for line in own)

@@ -2,6 +2,7 @@
 Pipelines that are run in memory, from a test.
 """
 
+import logging
 import math
 import os
 import sys
@@ -65,6 +66,13 @@ def rejects(job: DatasetJob) -> None:
 @stage
 def defers(job: DatasetJob) -> None:
     Job(queue="mail", task="mail.send").defer()
+
+
+@stage
+def logs(job: DatasetJob) -> None:
+    for name in (__name__, "of_others"):
+        logging.getLogger(name).info("a step")
+        logging.getLogger(name).warning("a trap")
 
 
 @stage
@@ -492,6 +500,32 @@ def test_each_document_is_on_one_line_of_the_receipt_and_report_tells_it(tmp_pat
     text = (tmp_path / "reports" / f"{ran.run}.md").read_text()
     assert "| found | 9 |" in text
     assert "- 1 failed: fails: Reject: no fails\n  fails.txt\n" in text
+
+
+def test_what_functions_log_is_taken_by_pytest_and_shown_with_its_level_where_nothing_takes_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    pipeline = Pipeline("p", stages={"logs": logs.stage()})
+    package = logging.getLogger(__name__.partition(".")[0])
+
+    testing.run(pipeline)
+    taken, shown = caplog.record_tuples[:], capsys.readouterr().err
+    with monkeypatch.context() as without:
+        without.setattr(logging.root, "handlers", [])
+        testing.run(pipeline)
+
+    assert taken == [
+        (__name__, logging.INFO, "a step"),
+        (__name__, logging.WARNING, "a trap"),
+        ("of_others", logging.WARNING, "a trap"),
+    ]
+    assert shown == ""
+    assert capsys.readouterr().err.splitlines() == [
+        f"INFO {__name__}: a step",
+        f"WARNING {__name__}: a trap",
+        "WARNING of_others: a trap",
+    ]
+    assert package.level == logging.NOTSET
 
 
 def test_a_ctrl_c_within_a_stage_ends_the_test():
