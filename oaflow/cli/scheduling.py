@@ -2,6 +2,7 @@
 `schedule`: runs that are begun by the clock.
 """
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,10 @@ from oaflow.cli.pages import add_command, group
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from oaflow.ledger.schedules import Schedule
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the schedule.")]
+
 _ADD = "oaflow schedule add ingest -d mails /srv/mails --cron '0 3 * * *'"
 
 
@@ -23,6 +28,8 @@ def register(app: typer.Typer) -> None:
     schedule = group("Schedule runs, which a worker starts at set times.", _ADD)
     add_command(schedule, "add", add, _ADD)
     add_command(schedule, "list", list_, "oaflow schedule list")
+    add_command(schedule, "pause", pause, "oaflow schedule pause ingest-mails")
+    add_command(schedule, "resume", resume, "oaflow schedule resume ingest-mails")
     add_command(schedule, "remove", remove, "oaflow schedule remove ingest-mails")
     app.add_typer(schedule, name="schedule", rich_help_panel="Running")
 
@@ -43,7 +50,7 @@ def add(
     Have workers run a pipeline over a dataset at these times, as its file is now: one run each time, however many
     workers there are, and one for all times missed while there was no worker.
     """
-    from oaflow.cli.output import clean, remark, say_json, typable
+    from oaflow.cli.output import remark, say_json, typable
     from oaflow.cli.running import params_of, show_mistakes
     from oaflow.compiler.functions import import_folders
     from oaflow.operations import scheduling
@@ -57,7 +64,7 @@ def add(
     made = scheduling.add(settings(), program, request, cron=cron, zone=zone, name=name)
     if json:
         say_json(scheduling.as_json(made))
-    remark(f"schedule {clean(made.name)}: next at {moment(made.due_at, made.zone)} {clean(made.zone)}")
+    remark(_due(made))
     remark(f"it is begun by a worker: {typable('oaflow worker')}")
     return 0
 
@@ -82,7 +89,7 @@ def list_(json: Json = False) -> int:
             one.name,
             one.dataset,
             one.cron if one.zone == "UTC" else f"{one.cron} {one.zone}",
-            moment(one.due_at, one.zone),
+            "paused" if one.paused_at else moment(one.due_at, one.zone),
             one.last_run or one.problem or "",
         )
         for one in found
@@ -96,7 +103,36 @@ def list_(json: Json = False) -> int:
     return 0
 
 
-def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the schedule.")]) -> int:
+def pause(name: _Name, json: Json = False) -> int:
+    """
+    Pause a schedule: it starts no runs until it is resumed; a run that it has started goes on.
+    """
+    from oaflow.cli.output import clean, remark, say_json, typable
+    from oaflow.operations import scheduling
+
+    paused = operations.pause_schedule(name, settings=settings())
+    if json:
+        say_json(scheduling.as_json(paused))
+    remark(f"schedule {clean(name)} is paused")
+    remark(f"continue: {typable(f'oaflow schedule resume {clean(shlex.quote(name))}')}")
+    return 0
+
+
+def resume(name: _Name, json: Json = False) -> int:
+    """
+    Resume a paused schedule from its next time on; the times that it missed are left out.
+    """
+    from oaflow.cli.output import remark, say_json
+    from oaflow.operations import scheduling
+
+    resumed = operations.resume_schedule(name, settings=settings())
+    if json:
+        say_json(scheduling.as_json(resumed))
+    remark(_due(resumed))
+    return 0
+
+
+def remove(name: _Name) -> int:
     """
     Remove a schedule; a run that it has started goes on.
     """
@@ -105,6 +141,13 @@ def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the
     operations.remove_schedule(name, settings=settings())
     remark(f"schedule {clean(name)} is removed")
     return 0
+
+
+def _due(schedule: "Schedule") -> str:
+    from oaflow.cli.output import clean
+
+    at = moment(schedule.due_at, schedule.zone)
+    return f"schedule {clean(schedule.name)}: next at {at} {clean(schedule.zone)}"
 
 
 def moment(at: "datetime", zone: str) -> str:

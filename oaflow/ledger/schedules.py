@@ -24,6 +24,7 @@ class Schedule:
         places: where its expressions are written, by stage.
         due_at: the tick that nobody has taken yet.
         last_at: the tick before, for which `last_run` was begun, or for which nothing was, because of `problem`.
+        paused_at: since when it begins no run, if it is paused.
         asked_at: the time at the database when this was read.
     """
 
@@ -40,12 +41,13 @@ class Schedule:
     last_at: datetime | None
     last_run: str | None
     problem: str | None
+    paused_at: datetime | None
     asked_at: datetime
 
 
 def schedules(connection: Connection[Any], *, due: bool = False) -> list[Schedule]:
     """
-    All schedules, or those of which a tick has passed.
+    All schedules, or those that are not paused and of which a tick has passed.
     """
     with connection.cursor(row_factory=class_row(Schedule)) as cursor:
         return cursor.execute(sql("schedules"), {"due": due}).fetchall()
@@ -114,11 +116,25 @@ def note(connection: Connection[Any], name: str, *, run: str | None = None, prob
     connection.execute(sql("schedule_note"), {"name": name, "run": run, "problem": problem})
 
 
-def remove(connection: Connection[Any], name: str) -> bool:
+def pause(connection: Connection[Any], name: str) -> None:
+    """
+    Keeps a schedule from beginning runs. What it has begun goes on.
+    """
+    connection.execute(sql("schedule_pause"), {"name": name})
+
+
+def resume(connection: Connection[Any], name: str, due_at: datetime) -> None:
+    """
+    Has a paused schedule begin runs again.
+
+    Args:
+        due_at: its next tick.
+    """
+    connection.execute(sql("schedule_resume"), {"name": name, "due_at": due_at})
+
+
+def remove(connection: Connection[Any], name: str) -> None:
     """
     Takes a schedule out. What it has begun goes on.
-
-    Returns:
-        whether there was one.
     """
-    return connection.execute(sql("schedule_remove"), {"name": name}).fetchone() is not None
+    connection.execute(sql("schedule_remove"), {"name": name})

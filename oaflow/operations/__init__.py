@@ -73,7 +73,9 @@ if TYPE_CHECKING:
     from oaflow.operations.rerunning import Rerun as Rerun
     from oaflow.operations.scheduling import NoSuchScheduleError as NoSuchScheduleError
     from oaflow.operations.scheduling import list_schedules as list_schedules
+    from oaflow.operations.scheduling import pause_schedule as pause_schedule
     from oaflow.operations.scheduling import remove_schedule as remove_schedule
+    from oaflow.operations.scheduling import resume_schedule as resume_schedule
     from oaflow.operations.simulating import Simulated as Simulated
     from oaflow.operations.simulating import Variant as Variant
     from oaflow.operations.simulating import simulate as simulate
@@ -163,12 +165,14 @@ _HOMES = {
     "list_schedules": "oaflow.operations.scheduling",
     "list_webhooks": "oaflow.operations.webhooks",
     "pause": "oaflow.operations.calls",
+    "pause_schedule": "oaflow.operations.scheduling",
     "receipt": "oaflow.operations.calls",
     "remove_schedule": "oaflow.operations.scheduling",
     "remove_webhook": "oaflow.operations.webhooks",
     "rerun": "oaflow.operations.calls",
     "restore": "oaflow.operations.backups",
     "resume": "oaflow.operations.calls",
+    "resume_schedule": "oaflow.operations.scheduling",
     "retry": "oaflow.operations.calls",
     "runs": "oaflow.operations.calls",
     "search": "oaflow.operations.finding",

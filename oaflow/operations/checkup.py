@@ -298,9 +298,14 @@ def _scheduled(schedules: "Iterable[Schedule]") -> Iterator[Finding]:
         if (waits := late(one).total_seconds()) > _LATE:
             text = f"{one.name} waits since {waits / 60:.0f} min: a worker begins its run, and none is there"
             yield Finding("problem", "schedule", text, "oaflow worker")
+        if one.paused_at:
+            text = f"{one.name} begins no runs: it is paused since {one.paused_at:%Y-%m-%d %H:%M} UTC"
+            yield Finding("note", "schedule", text, f"oaflow schedule resume {shlex.quote(one.name)}")
         if one.problem and one.last_at:
             text = f"{one.name} began no run at {one.last_at:%Y-%m-%d %H:%M} UTC: {one.problem}"
-            yield Finding("note", "schedule", text, f"oaflow status   (or oaflow schedule remove {one.name})")
+            yield Finding(
+                "note", "schedule", text, f"oaflow status   (or oaflow schedule remove {shlex.quote(one.name)})"
+            )
 
 
 def _webhooks(webhooks: "Iterable[Webhook]", settings: Settings) -> Iterator[Finding]:

@@ -46,6 +46,8 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
     "cancel": (Form(runs.Cancelled),),
     "rerun": (_STATUS, _DETACHED, Form(runs.Rerun, given="--dry-run")),
     "schedule add": (Form(runs.Schedule),),
+    "schedule pause": (Form(runs.Schedule),),
+    "schedule resume": (Form(runs.Schedule),),
     "schedule list": (Form(runs.Schedule, lines=True),),
     "check": (Form(list[pipelines.Diagnostic]), Form(pipelines.Summary, lines=True, given="--format summary")),
     "graph": (Form(pipelines.Graph),),

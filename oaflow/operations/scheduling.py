@@ -164,8 +164,7 @@ def add(
         )
         if not added:
             raise ScheduleExistsError(wanted)
-        (found,) = [one for one in ledger.schedules(made) if one.name == wanted]
-        return found
+        return _wanted(made, wanted)
 
 
 def list_schedules(*, settings: Settings | None = None) -> list[Schedule]:
@@ -176,6 +175,31 @@ def list_schedules(*, settings: Settings | None = None) -> list[Schedule]:
         return ledger.schedules(made)
 
 
+def pause_schedule(name: str, *, settings: Settings | None = None) -> Schedule:
+    """
+    Keeps a schedule from beginning runs until it is resumed. A run that it has begun goes on.
+
+    Raises:
+        NoSuchScheduleError: there is none of this name.
+    """
+    with connection(or_environment(settings)) as made:
+        ledger.pause(made, name)
+        return _wanted(made, name)
+
+
+def resume_schedule(name: str, *, settings: Settings | None = None) -> Schedule:
+    """
+    Has a paused schedule begin runs again, from its next time on: those that passed meanwhile are left out.
+
+    Raises:
+        NoSuchScheduleError: there is none of this name.
+    """
+    with connection(or_environment(settings)) as made:
+        found = _wanted(made, name)
+        ledger.resume(made, name, next_tick(found.cron, found.zone, found.asked_at))
+        return _wanted(made, name)
+
+
 def remove_schedule(name: str, *, settings: Settings | None = None) -> None:
     """
     Takes a schedule out. A run that it has begun goes on.
@@ -184,8 +208,15 @@ def remove_schedule(name: str, *, settings: Settings | None = None) -> None:
         NoSuchScheduleError: there is none of this name.
     """
     with connection(or_environment(settings)) as made:
-        if not ledger.remove(made, name):
-            raise NoSuchScheduleError(name, [one.name for one in ledger.schedules(made)])
+        _wanted(made, name)
+        ledger.remove(made, name)
+
+
+def _wanted(made: Connection[Any], name: str) -> Schedule:
+    known = {one.name: one for one in ledger.schedules(made)}
+    if name not in known:
+        raise NoSuchScheduleError(name, list(known))
+    return known[name]
 
 
 def begin_due(opened: Database) -> Iterator[Ticked]:
@@ -220,6 +251,7 @@ def as_json(schedule: Schedule) -> ScheduleJson:
         "last_at": schedule.last_at.isoformat() if schedule.last_at else None,
         "last_run": schedule.last_run,
         "problem": schedule.problem,
+        "paused_at": schedule.paused_at.isoformat() if schedule.paused_at else None,
     }
 
 
@@ -261,6 +293,6 @@ def _begun(opened: Database, made: Connection[Any], schedule: Schedule) -> str:
 
 def late(schedule: Schedule) -> timedelta:
     """
-    For how long a tick has waited for a worker.
+    For how long a tick has waited for a worker; that of a paused schedule waits for nobody.
     """
-    return max(schedule.asked_at - schedule.due_at, timedelta())
+    return max(schedule.asked_at - schedule.due_at, timedelta()) if schedule.paused_at is None else timedelta()

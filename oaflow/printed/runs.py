@@ -326,3 +326,4 @@ class Schedule(TypedDict):
     last_at: Annotated[str | None, Says("when the last one was due, in ISO 8601")]
     last_run: Annotated[str | None, Says("the run that was begun then")]
     problem: Annotated[str | None, Says("why none was begun then")]
+    paused_at: Annotated[str | None, Says("since when it is paused, and begins no run, in ISO 8601")]

@@ -332,6 +332,14 @@ def test_a_worker_begins_what_is_scheduled_once_though_there_are_several(
         worker.send_signal(signal.SIGTERM)
     said = "".join(worker.communicate(timeout=PATIENCE)[1] for worker in workers)
     assert said.count(f"schedule chain-demo: run {run} has begun") == 1
+    held = cli("schedule", "pause", "chain-demo", "--json")
+    assert held.err == "schedule chain-demo is paused\ncontinue: oaflow schedule resume chain-demo\n"
+    assert held.json == cli("schedule", "list", "--json").json
+    assert held.json["paused_at"] is not None
+    assert f" paused   {run}" in cli("schedule", "list").out
+    goes_on = cli("schedule", "resume", "chain-demo", "--json")
+    assert re.fullmatch(r"schedule chain-demo: next at .* 03:00 Europe/Berlin\n", goes_on.err)
+    assert goes_on.json == held.json | {"paused_at": None}
     assert cli("schedule", "remove", "chain-demo").code == 0
     balanced(cli)
 

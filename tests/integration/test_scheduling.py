@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oaflow.ledger.crawled import begin_crawl
+from oaflow.ledger.measured import measured
 from oaflow.ledger.runs import cancel
 from oaflow.ledger.schedules import Schedule, schedules
+from oaflow.ledger.statements import sql
 from oaflow.operations import scheduling
 from oaflow.operations.databases import Database
 from oaflow.operations.programs import load, locate
@@ -206,6 +208,47 @@ def test_a_run_that_only_a_later_version_can_read_keeps_no_schedule_from_being_b
 
     assert ticked["other-demo"] is None
     assert "format 99" in str(ticked[hourly])
+
+
+def test_one_that_is_paused_begins_nothing_and_makes_up_for_nothing_when_it_is_resumed(
+    opened: Database, hourly: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: Any, **__: Any) -> list[Schedule]:
+        return [going]  # by another worker, before it was paused
+
+    known = opened.settings
+    going = scheduling.resume_schedule(hourly, settings=known)
+    paused = scheduling.pause_schedule(hourly, settings=known)
+    again = scheduling.pause_schedule(hourly, settings=known)
+
+    assert (going.paused_at, going.due_at) == (
+        None,
+        paused.due_at,
+    )  # what was not paused keeps the tick that it waits at
+    assert paused.due_at < paused.asked_at
+    assert again.paused_at == paused.paused_at is not None
+    assert list(scheduling.begin_due(opened)) == []
+    assert scheduling.late(paused) == timedelta()
+    with opened.connect() as made:
+        assert schedules(made, due=True) == []
+        assert measured(made, silent=30, late=60, seconds=10).rest.late_schedules == 0
+    with monkeypatch.context() as read_before, opened.connect() as made:
+        read_before.setattr("oaflow.operations.scheduling.ledger.schedules", read)
+        assert list(scheduling.begin_due(opened)) == []
+        assert made.execute(sql("any_due")).fetchone() == (False,)
+
+    resumed = scheduling.resume_schedule(hourly, settings=known)
+
+    assert resumed.paused_at is None
+    assert resumed.asked_at < resumed.due_at <= resumed.asked_at + timedelta(hours=1)
+    assert list(scheduling.begin_due(opened)) == runs(opened) == []
+    with opened.connect() as made:
+        made.execute("UPDATE oaflow.schedules SET due_at = now() - interval '1 minute'")
+        assert made.execute(sql("any_due")).fetchone() == (True,)
+    assert len(list(scheduling.begin_due(opened))) == len(runs(opened)) == 1
+    for change in (scheduling.pause_schedule, scheduling.resume_schedule):
+        with pytest.raises(scheduling.NoSuchScheduleError, match="there is no schedule 'nightly'"):
+            change("nightly", settings=known)
 
 
 def test_what_was_removed_is_not_begun(opened: Database, hourly: str) -> None:

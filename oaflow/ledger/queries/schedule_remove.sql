@@ -1,2 +1,2 @@
 -- What it has begun goes on.
-DELETE FROM oaflow.schedules WHERE name = %(name)s RETURNING name
+DELETE FROM oaflow.schedules WHERE name = %(name)s

@@ -32,6 +32,7 @@ SCHEDULE = Schedule(
     last_at=NOW,
     last_run=None,
     problem=None,
+    paused_at=None,
     asked_at=NOW,
 )
 WEBHOOK = Webhook("here", "https://here/", None, NOW, NOW, None, 0, 0, None)
@@ -120,6 +121,9 @@ def test_a_schedule_that_waits_and_one_that_began_nothing_are_named() -> None:
 
     assert list(checkup._scheduled([SCHEDULE])) == []
     assert [(found.level, found.help) for found in checkup._scheduled([waits])] == [("problem", "oaflow worker")]
+    (held,) = checkup._scheduled([replace(waits, paused_at=NOW)])
+    assert held.text == "nightly begins no runs: it is paused since 2026-11-27 03:00 UTC"
+    assert (held.level, held.help) == ("note", "oaflow schedule resume nightly")
     (found,) = checkup._scheduled([began_nothing])
     assert found.text == "nightly began no run at 2026-11-27 03:00 UTC: run p-abc234 had not ended (paused)"
     assert (found.level, found.help) == ("note", "oaflow status   (or oaflow schedule remove nightly)")

@@ -1,0 +1,2 @@
+-- Who pauses it a second time changes nothing.
+UPDATE oaflow.schedules SET paused_at = coalesce(paused_at, now()) WHERE name = %(name)s
