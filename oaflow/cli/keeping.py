@@ -2,7 +2,7 @@
 `datasets`, `delete`: what is kept, and taking it out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +10,7 @@ import typer
 from oaflow import operations
 from oaflow.cli.options import Dataset, Json, settings
 from oaflow.cli.pages import add_command
+from oaflow.printed import documents as printed
 
 if TYPE_CHECKING:
     from oaflow.operations.datasets import Deleted, Holdings
@@ -75,6 +76,14 @@ def delete(
             " archive, no in one that ARCHIVE_* names.",
         ),
     ] = None,
+    strange: Annotated[
+        bool,
+        typer.Option(
+            "--unknown-schema",
+            help="Only what was written in a schema that FollowTheMoney does not have, and keeps its entity from being"
+            " read.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> int:
     """
@@ -83,6 +92,10 @@ def delete(
     from oaflow.cli.output import clean, interactive, remark, say_json, typable
     from oaflow.errors import UsageError
 
+    if strange:
+        if files is not None:
+            raise UsageError("--unknown-schema deletes no files", help="leave out --files and --keep-files")
+        return _delete_strange(dataset, yes, json)
     begun = False
 
     def agreed(found: "Holdings") -> bool:
@@ -108,6 +121,30 @@ def delete(
         say_json(done.as_json())
     for line in _left(done):
         remark(clean(line))
+    return 0
+
+
+def _delete_strange(dataset: str, yes: bool, json: bool) -> int:
+    from oaflow.cli.output import clean, count, interactive, remark, say_json
+    from oaflow.errors import UsageError
+
+    def agreed(found: Mapping[str, int]) -> bool:
+        remark(f"dataset {clean(dataset)} has, of schemata that FollowTheMoney does not have:")
+        for schema, number in found.items():
+            remark(f"  {count(number, 'fragment')} of {clean(schema) or 'no schema'}")
+        if not yes and not interactive():
+            help = f"oaflow delete -d {dataset} --unknown-schema --yes"
+            raise UsageError("nothing was deleted: there is no terminal to ask in", help=help)
+        return yes or typer.confirm("delete them?", default=False, err=True)
+
+    done = operations.delete_strange(dataset, agreed=agreed, settings=settings())
+    if done is None:
+        raise typer.Abort
+    if json:
+        deleted: printed.DeletedStrange = {"dataset": dataset, "fragments": done}
+        say_json(deleted)
+    what = f"{count(sum(done.values()), 'fragment')} deleted" if done else "all of it is of schemata that there are"
+    remark(f"dataset {clean(dataset)}: {what}")
     return 0
 
 

@@ -38,6 +38,7 @@ from oaflow.operations.following import (
     Reachable,
     Settles,
     Unreachable,
+    Unsettled,
     Waits,
     WorkerDied,
 )
@@ -197,6 +198,10 @@ def sentences(event: object) -> Iterator[str]:
             yield f"{signal}: nothing more is begun, what runs may end (10 s); once more stops at once"
         case Settles():
             yield "the run has ended; what became of its files is written down, for the next one"
+        case Unsettled(reason=reason, help=help):
+            yield f"what this run found gone or changed is not taken out yet; the next run does it: {shortened(reason)}"
+            if help:
+                yield f"help:  {clean(typable(help))}"
         case _:
             return
 

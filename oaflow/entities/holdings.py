@@ -11,7 +11,7 @@ from psycopg.errors import InsufficientPrivilege, UndefinedTable
 
 from oaflow.entities.datasets import table_name
 from oaflow.entities.statements import for_table
-from oaflow.entities.store import EntityStore
+from oaflow.entities.store import EntityStore, known_schemata
 from oaflow.schemata import SCHEMATA, is_a
 
 # A folder is how documents lie, and none itself.
@@ -65,6 +65,21 @@ def hashes(store: EntityStore, dataset: str, of: Iterable[str] | None = None) ->
     """
     wanted = None if of is None else list(of)
     return [hash for (hash,) in _read(store, dataset, "hashes", {"of": wanted})]
+
+
+def strange(store: EntityStore, dataset: str) -> dict[str, int]:
+    """
+    How many fragments are of schemata that there are not, by schema (`""`: of none), the most frequent first. While
+    there is one, its entity cannot be read. Reads all of it.
+    """
+    return dict(_read(store, dataset, "strange", {"known": known_schemata()}))
+
+
+def take_out_strange(store: EntityStore, dataset: str) -> None:
+    """
+    Takes these out. What else is said of the same entities stays.
+    """
+    store.take_out(dataset, for_table("strange_take", table_name(dataset)), {"known": known_schemata()})
 
 
 def drop(store: EntityStore, dataset: str) -> None:

@@ -55,6 +55,21 @@ class EntityStoreError(OaflowError):
         super().__init__(f"could not {doing} dataset {dataset!r}: {reason}")
 
 
+class StrangeEntityError(EntityStoreError):
+    """
+    What somebody has said of an entity is of no schema, or of one that does not exist. Nobody can read that.
+    """
+
+    def __init__(self, dataset: str, id: str, origin: str, schema: object) -> None:
+        self.id, self.origin, self.schema = id, origin, schema
+        super().__init__(
+            dataset,
+            "read",
+            f"what {origin!r} said of entity {id!r} is of schema {schema!r}, which followthemoney does not have",
+        )
+        self.help = f"oaflow delete -d {dataset} --unknown-schema   (takes such out, and shows it before)"
+
+
 class MissingIdError(OaflowError):
     """
     An entity without an id, which the store has no row for.
@@ -437,20 +452,27 @@ def row_of(entity: "EntityProxy | Mapping[str, Any]", origin: str, fragment: str
     schema = data.get("schema")
     if not id:
         raise MissingIdError(str(schema))
-    if schema not in SCHEMATA and not _is_of_an_own_model(schema):
+    if not _is_known(schema):
         raise UnknownSchemaError(str(id), schema)
     refuse_forbidden((id, origin, fragment), f"the key of entity {id!r}")
     refuse_forbidden(data, f"entity {id}")
     return (str(id), origin, str(fragment)), data
 
 
-def _is_of_an_own_model(schema: object) -> bool:
+def _is_known(schema: object) -> bool:
     """
-    Whether a schema is one that followthemoney has from elsewhere (FTM_MODEL_PATH).
+    Whether there is such a schema, also one that followthemoney has from elsewhere (FTM_MODEL_PATH).
+    """
+    return isinstance(schema, str) and (schema in SCHEMATA or schema in known_schemata())
+
+
+def known_schemata() -> list[str]:
+    """
+    All schemata that an entity can have.
     """
     from followthemoney import model
 
-    return isinstance(schema, str) and model.get(schema) is not None
+    return list(model.schemata)
 
 
 def proxy_of(dataset: str, id: str, origin: str, data: Mapping[str, Any] | None) -> "EntityProxy":
@@ -458,6 +480,7 @@ def proxy_of(dataset: str, id: str, origin: str, data: Mapping[str, Any] | None)
     What an origin says about an entity.
 
     Raises:
+        StrangeEntityError: there is no such schema.
         EntityStoreError: it is no entity.
     """
     from followthemoney.exc import InvalidData
@@ -466,6 +489,8 @@ def proxy_of(dataset: str, id: str, origin: str, data: Mapping[str, Any] | None)
     try:
         return EntityProxy.from_dict({"datasets": [dataset], **(data or {}), "id": id}, cleaned=True)
     except InvalidData as error:
+        if not _is_known(schema := (data or {}).get("schema")):
+            raise StrangeEntityError(dataset, id, origin, schema) from error
         raise EntityStoreError(dataset, "read", f"entity {id!r} of origin {origin!r}: {error}") from error
 
 

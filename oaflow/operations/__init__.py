@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from oaflow.operations.datasets import Deleted as Deleted
     from oaflow.operations.datasets import Holdings as Holdings
     from oaflow.operations.datasets import delete as delete
+    from oaflow.operations.datasets import delete_strange as delete_strange
     from oaflow.operations.datasets import list_datasets as list_datasets
     from oaflow.operations.finding import Found as Found
     from oaflow.operations.finding import NoSuchDatasetError as NoSuchDatasetError
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from oaflow.operations.following import Reachable as Reachable
     from oaflow.operations.following import Settles as Settles
     from oaflow.operations.following import Unreachable as Unreachable
+    from oaflow.operations.following import Unsettled as Unsettled
     from oaflow.operations.following import Waits as Waits
     from oaflow.operations.limiting import Limited as Limited
     from oaflow.operations.programs import NoSuchPipelineError as NoSuchPipelineError
@@ -145,6 +147,7 @@ _HOMES = {
     "Tried": "oaflow.operations.webhooks",
     "UnfinishedRunError": "oaflow.operations.starting",
     "Unreachable": "oaflow.operations.following",
+    "Unsettled": "oaflow.operations.following",
     "UsageError": "oaflow.errors",
     "Variant": "oaflow.operations.simulating",
     "Waits": "oaflow.operations.following",
@@ -156,6 +159,7 @@ _HOMES = {
     "causes": "oaflow.operations.calls",
     "check": "oaflow.operations.checking",
     "delete": "oaflow.operations.datasets",
+    "delete_strange": "oaflow.operations.datasets",
     "entities": "oaflow.operations.finding",
     "failures": "oaflow.operations.calls",
     "follow": "oaflow.operations.calls",

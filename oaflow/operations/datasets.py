@@ -3,7 +3,7 @@
 """
 
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -180,6 +180,37 @@ def delete(
         _take_out(known, made, store, dataset, with_files=found.with_files)
         remember(known, made)
         return _clear_archive(known, made, store, dataset)
+
+
+def delete_strange(
+    dataset: str,
+    *,
+    agreed: Callable[[Mapping[str, int]], bool] = lambda found: True,
+    settings: Settings | None = None,
+) -> dict[str, int] | None:
+    """
+    Takes out of a dataset what was said of entities in a schema that followthemoney does not have, which keeps them
+    from being read. What else was said of them stays.
+
+    Args:
+        agreed: asked with how many such fragments there are, by schema; nothing is done where it says no.
+
+    Returns:
+        The same; None where it was not agreed to.
+
+    Raises:
+        NoSuchDatasetError: there is none of this name.
+    """
+    table_name(dataset)
+    known = or_environment(settings)
+    with database(known) as opened, opened.connect() as made, store_of(known, opened.address.uri) as store:
+        if dataset not in (names := _names(made, store)):
+            raise NoSuchDatasetError(dataset, sorted(names))
+        found = holdings.strange(store, dataset)
+        if found and not agreed(found):
+            return None
+        holdings.take_out_strange(store, dataset)
+        return found
 
 
 def _datasets(made: Connection[Any], store: EntityStore) -> list[Dataset]:

@@ -122,6 +122,17 @@ class Settles:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsettled:
+    """
+    The run has ended, but what it no longer says of its files could not be taken out of the dataset: the next run of
+    its pipeline tries again.
+    """
+
+    reason: str
+    help: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """
     The last event: how the run stands, whether it ended or was interrupted, and what became of its documents (None
@@ -145,7 +156,7 @@ class Signalled(Protocol):
     def last(self) -> Signals | None: ...
 
 
-Event = Progress | Waits | Unreachable | Reachable | Paused | Settles | Finished
+Event = Progress | Waits | Unreachable | Reachable | Paused | Settles | Unsettled | Finished
 
 # What a command says, which may have workers of its own, and hears signals.
 CommandEvent = Event | WorkerDied | Stale | Draining
@@ -302,9 +313,11 @@ class _Following:
     def _end(self, connection: Connection[Any], status: RunStatus) -> Iterator[CommandEvent]:
         if status.total("done") >= _MANY and has_files(connection, self._run):
             yield Settles()
-        # Where the entity store is away, the next run of this pipeline does it.
-        with suppress(EntityStoreError), store_of(self._settings, self._database.address.uri) as store:
-            settle(connection, store, self._run)
+        try:
+            with store_of(self._settings, self._database.address.uri) as store:
+                settle(connection, store, self._run)
+        except EntityStoreError as error:
+            yield Unsettled(str(error), error.help)
         yield Finished(self._look_at(connection), False, self._account(connection))
 
     def _unserved(self, connection: Connection[Any], status: RunStatus) -> Iterator[CommandEvent]:

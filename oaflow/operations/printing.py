@@ -67,7 +67,7 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
     "logs": (Form(documents.LogLine, lines=True),),
     "search": (Form(documents.Hit, lines=True),),
     "datasets": (Form(documents.Dataset, lines=True),),
-    "delete": (Form(documents.Deleted),),
+    "delete": (Form(documents.Deleted), Form(documents.DeletedStrange, given="--unknown-schema")),
     "limit": (Form(list[operating.Limit]),),
     "doctor": (Form(operating.Finding, lines=True),),
     "db migrate": (Form(operating.Migrated),),

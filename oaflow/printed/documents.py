@@ -240,6 +240,16 @@ class Dataset(TypedDict):
 
 
 @closed
+class DeletedStrange(TypedDict):
+    """
+    What of a dataset was taken out, as nobody could read it.
+    """
+
+    dataset: Annotated[str, Says("its name")]
+    fragments: Annotated[dict[str, int], Says("fragments of schemata that there are not, by schema; `` is none")]
+
+
+@closed
 class Deleted(TypedDict):
     """
     A dataset that was deleted.

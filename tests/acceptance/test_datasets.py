@@ -212,3 +212,58 @@ def test_files_that_failed_before_anybody_wrote_them_down_are_named_and_go_too(c
     archive = cli.folder / "home" / "archive"
     assert not [file for file in archive.rglob("*") if file.is_file()]
     assert places_of(CANARY, database, cli.folder / "home") == []
+
+
+STRANGE = """
+INSERT INTO ftm_demo (id, origin, fragment, entity, timestamp)
+SELECT id, %s, 'default', %s, now() FROM ftm_demo WHERE entity::text LIKE '%%gone.txt%%'
+"""
+
+
+def test_what_others_wrote_in_an_unknown_schema_is_told_with_what_takes_it_out_and_then_runs_go_on(
+    cli: Command, database: str
+) -> None:
+    stages = {name: stage for name, stage in PIPELINE["stages"].items() if name != "picky"}
+    following = {"default": "index", "children": {"to": "extract", "recurse": 4}}
+    stages["extract"] = {**stages["extract"], "next": following}
+    (cli.folder / "short.yml").write_text(json.dumps({**PIPELINE, "stages": stages}))
+    (folder := cli.folder / "files").mkdir()
+    for name in ("gone.txt", "stays.txt"):
+        (folder / name).write_text(name)
+    run = ("run", "short.yml", "-d", "demo", "files", "--workers", "1", "--json")
+    assert cli(*run).code == 0
+    with psycopg.connect(database, autocommit=True) as made:
+        for origin, data in (("legacy", '{"schema": "Persn"}'), ("others", '{"schema": "Persn"}'), ("none", "{}")):
+            assert made.execute(STRANGE, [origin, data]).rowcount == 1
+    (folder / "gone.txt").unlink()
+    delete = ("delete", "-d", "demo", "--unknown-schema")
+
+    pruned = cli(*run, "--prune")
+    read, again, refused, mixed = cli("entities", "-d", "demo"), cli(*run), cli(*delete), cli(*delete, "--files")
+
+    way = "help:  oaflow delete -d demo --unknown-schema   (takes such out, and shows it before)"
+    assert pruned.code == 0
+    assert "what this run found gone or changed is not taken out yet; the next run does it: could not" in pruned.err
+    assert way in pruned.err
+    for failed in (read, again):
+        assert failed.code == 1
+        assert failed.error.startswith("could not read dataset 'demo': what 'legacy' said of entity '")
+        assert failed.error.endswith("' is of schema 'Persn', which followthemoney does not have")
+        assert way in failed.err
+    assert (refused.code, refused.help) == (2, "oaflow delete -d demo --unknown-schema --yes")
+    assert "  2 fragments of Persn\n  1 fragment of no schema\n" in refused.err
+    assert (mixed.code, mixed.error) == (2, "--unknown-schema deletes no files")
+    assert "gone.txt" in cli("search", "gone", "-d", "demo").out
+
+    taken = cli(*delete, "--yes", "--json")
+
+    assert taken.json == {"dataset": "demo", "fragments": {"Persn": 2, "": 1}}
+    assert taken.err.endswith("dataset demo: 3 fragments deleted\n")
+    assert len(cli("entities", "-d", "demo").out.splitlines()) == 3  # the folder, and two files
+    assert cli(*run).code == 0  # does what the run with --prune did not
+    assert cli("search", "gone", "-d", "demo").code == 1
+    assert len(cli("entities", "-d", "demo").out.splitlines()) == 2
+    nothing = cli(*delete)
+    assert (nothing.code, nothing.err) == (0, "dataset demo: all of it is of schemata that there are\n")
+    unknown = cli("delete", "-d", "other", "--unknown-schema")
+    assert (unknown.code, unknown.error) == (2, "there is no dataset 'other'")

@@ -167,6 +167,7 @@ def test_commands_print_what_their_schema_says(cli: Command):
     said("doctor")
     said("db check")
     said("db prune", "--dry-run")
+    said("delete", "-d", "demo", "--unknown-schema", form=1)
     said("delete", "-d", "demo", "--yes")
 
     missing = {(command, number) for command, forms in FORMS.items() for number in range(len(forms))} - seen

@@ -30,6 +30,7 @@ from oaflow.operations import (
     Simulated,
     StopAfter,
     Unreachable,
+    Unsettled,
     Variant,
     Waits,
 )
@@ -58,7 +59,7 @@ def said(event: Event) -> str:
             return reason
         case Paused(reason=reason):
             return reason or "it goes on"
-        case Reachable() | Settles():
+        case Reachable() | Settles() | Unsettled():
             return ""
         case Finished(account=account):
             return "" if account is None else str(account.receipt.balanced)

@@ -14,7 +14,7 @@ from oaflow.cli.verdicts import Limits, exit_code, read_stop_after
 from oaflow.errors import UsageError
 from oaflow.ledger.runs import Run, StageProgress
 from oaflow.ledger.workers import Waiting
-from oaflow.operations.following import Paused, Progress, Settles, Unreachable, Waits, WorkerDied
+from oaflow.operations.following import Paused, Progress, Settles, Unreachable, Unsettled, Waits, WorkerDied
 from oaflow.operations.states import RunStatus
 
 LOG = Path("/a/w.log")
@@ -131,6 +131,8 @@ def test_jobs_that_are_put_together_make_neither_what_there_was_nor_what_is_done
         (Paused("host: disk full"), ("paused", "disk full")),
         (Paused(None), ("goes on",)),
         (Settles(), ("the run has ended", "written down")),
+        (Unsettled("no\nstore", None), ("not taken out yet; the next run does it: no\\nstore",)),
+        (Unsettled("x", "oaflow doctor"), ("does it: x", "help:  oaflow doctor")),
     ],
 )
 def test_what_a_run_waits_for_is_said_in_a_sentence(event, words):
