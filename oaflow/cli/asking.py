@@ -164,7 +164,11 @@ def receipt(
                 if json:
                     say_json(one.as_json())
                 else:
-                    say("\t".join(filter(None, [clean(one.name), clean(one.reason or ""), clean(one.why or "")])))
+                    say(
+                        "\t".join(
+                            filter(None, [clean(one.way or one.name), clean(one.reason or ""), clean(one.why or "")])
+                        )
+                    )
         return 0
     found, account, unmatched = reading.receipt_of(settings(), run)
     if json:

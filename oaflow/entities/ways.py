@@ -2,10 +2,8 @@
 Where in folders, archives and mails a document lies, as one line: `archives/evidence.zip › old_laptop.zip › notes.txt`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from oaflow.entities.datasets import table_name
@@ -17,37 +15,74 @@ if TYPE_CHECKING:
 # Stands behind what is no folder and has others in it.
 ARROW = " › "
 
+# A store that others wrote may have a circle.
+_DEEPEST = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """
-    One thing on the way to a document, or the document itself at depth 0.
+    One thing on the way to a document, or the document itself: what it is called, and what it lies in.
     """
 
-    document: str
-    depth: int
     name: str | None
     folder: bool
+    parents: tuple[str, ...] = ()
 
 
-def ways(store: "EntityStore", dataset: str, documents: Iterable[str]) -> dict[str, str]:
+class Ways:
     """
-    What stands before the name of each document; documents of which nothing is known are left out.
+    Finds the ways to documents of a dataset, and remembers what has others in it.
     """
-    rows = store.rows(dataset, for_table("ways", table_name(dataset)), {"ids": list(documents)})
-    found = groupby((Step(*row) for row in rows), key=attrgetter("document"))
-    return {document: shown(list(steps)) for document, steps in found}
+
+    def __init__(self, store: "EntityStore", dataset: str) -> None:
+        self._store, self._dataset = store, dataset
+        self._above: dict[str, Step] = {}
+
+    def to(self, documents: Iterable[str], *, root: bool = False) -> dict[str, str]:
+        """
+        What stands before the name of each document; documents of which nothing is known are left out.
+
+        Args:
+            root: with the folder that was crawled, in which every document is.
+        """
+        found = self._read(set(documents))
+        ahead = {parent for step in found.values() for parent in step.parents}
+        while fresh := ahead - self._above.keys():
+            self._above |= dict.fromkeys(fresh, Step(None, False)) | self._read(fresh)
+            ahead = {parent for one in fresh for parent in self._above[one].parents}
+        return {document: shown(self._way(step), root=root) for document, step in found.items()}
+
+    def _way(self, step: Step) -> list[Step]:
+        levels: list[list[Step]] = [[step]]
+        while len(levels) <= _DEEPEST:
+            above = sorted({parent for step in levels[-1] for parent in step.parents})
+            if not above:
+                break
+            levels.append([self._above[parent] for parent in above])
+        return [step for level in reversed(levels) for step in level]
+
+    def _read(self, ids: Collection[str]) -> dict[str, Step]:
+        if not ids:
+            return {}
+        rows = self._store.rows(self._dataset, for_table("ways", table_name(self._dataset)), {"ids": list(ids)})
+        return {
+            id: Step(
+                name, folder, tuple(dict.fromkeys(one for some in parents if isinstance(some, list) for one in some))
+            )
+            for id, name, folder, parents in rows
+        }
 
 
-def shown(steps: Sequence[Step]) -> str:
+def shown(steps: Sequence[Step], *, root: bool = False) -> str:
     """
     The way as it is shown, without the document: a folder is followed by a slash, all else by an arrow.
 
     Args:
-        steps: from the outermost on.
+        steps: from the outermost on, the document being the last.
+        root: with the folder that was crawled, in which every document is.
     """
-    above = [step for step in steps if step.depth > 0 and step.name]
-    if above and above[0].folder:
-        # The folder that was crawled: every document is in it.
+    above = [step for step in steps[:-1] if step.name]
+    if above and above[0].folder and not root:
         above = above[1:]
     return "".join(f"{step.name}{'/' if step.folder else ARROW}" for step in above)

@@ -22,7 +22,7 @@ LINES: tuple[Line, ...] = get_args(Line)
 class DocumentLine:
     """
     A document and where it was counted; `line` is None for one that is still on its way, or was lost sight of. `why` it
-    ran, where others of its source were known before.
+    ran, where others of its source were known before. `way` is the whole way to it, where it lies in another document.
     """
 
     document: str
@@ -31,6 +31,7 @@ class DocumentLine:
     line: Line | None
     reason: str | None
     why: str | None = None
+    way: str | None = None
 
     def as_json(self) -> ReceiptDocument:
         """
@@ -43,6 +44,7 @@ class DocumentLine:
             "unreadable": self.kind == "unreadable",
             "reason": self.reason,
             "why": self.why,
+            "way": self.way,
         }
 
 

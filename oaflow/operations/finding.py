@@ -83,14 +83,14 @@ def search_in(made: "Connection[Any]", store: "EntityStore", dataset: str, words
     from oaflow.entities.query import terms
     from oaflow.entities.search import is_empty, suggest
     from oaflow.entities.search import search as find
-    from oaflow.entities.ways import ways
+    from oaflow.entities.ways import Ways
 
     table_name(dataset)
     if not terms(words):
         raise NoWordError(words)
     hits = find(made, dataset, words, limit=limit)
     if hits:
-        before = ways(store, dataset, [hit.entity for hit in hits])
+        before = Ways(store, dataset).to(hit.entity for hit in hits)
         return Found([_placed(hit, before.get(hit.entity, "")) for hit in hits], [])
     _refuse_unwritten(made, store, dataset)
     if is_empty(made, dataset):

@@ -4,11 +4,14 @@ What can be asked about a run: its status, its failures, its receipt.
 
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from psycopg import Connection
 
+from oaflow.entities.store import EntityStore
+from oaflow.entities.ways import ARROW, Ways
 from oaflow.errors import UsageError
 from oaflow.ledger.failures import Cluster, Failure, clusters, every_failure
 from oaflow.ledger.receipts import LINES, DocumentLine, Receipt, every_document, receipt
@@ -29,6 +32,9 @@ from oaflow.spelling import did_you_mean
 
 # What can be listed of a receipt, beside its lines.
 LISTABLE = (*LINES, "unreadable", "open", "all")
+
+# Documents whose ways are looked up together.
+_AT_ONCE = 1000
 
 
 def status(settings: Settings, run: str | None) -> Details:
@@ -113,8 +119,20 @@ def receipt_list(settings: Settings, run: str | None, line: str) -> Generator[tu
             f"a receipt has no line {line!r}",
             help=did_you_mean(line, LISTABLE) or f"its lines are: {', '.join(LISTABLE)}",
         )
-    with connection(settings) as made:
+    with (
+        database(settings) as opened,
+        opened.connect() as made,
+        EntityStore(settings.entities_uri or opened.address.uri) as store,
+    ):
         found = wanted_run(made, run)
         stages = index_stages(bound_plan(made, found))
         with closing(every_document(made, found.id, stages, line=None if line == "all" else line)) as listed:
-            yield found, listed
+            yield found, _with_ways(listed, Ways(store, found.dataset))
+
+
+def _with_ways(listed: Iterator[DocumentLine], ways: Ways) -> Generator[DocumentLine]:
+    while some := list(islice(listed, _AT_ONCE)):
+        before = ways.to((one.document for one in some), root=True)
+        for one in some:
+            way = before.get(one.document, "")
+            yield replace(one, way=f"{way}{one.name.rpartition('/')[2]}") if ARROW in way else one

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import Connection
 
 from oaflow.entities.said import Said, of_hash, said
-from oaflow.entities.ways import ARROW, ways
+from oaflow.entities.ways import ARROW, Ways
 from oaflow.errors import UsageError
 from oaflow.jobs import readable_name
 from oaflow.ledger import traces
@@ -193,8 +193,8 @@ class _Search:
 
     def _of_way(self, typed: str) -> list[Reported]:
         """
-        What `oaflow search` shows, or the same as a path: a name behind all that it lies in. Reports name only what is
-        next above.
+        What `oaflow search` and `receipt` show, or the same as a path: a name behind all that it lies in. Reports name
+        only what is next above.
         """
         above, _, name = typed.rpartition(ARROW if ARROW in typed else "/")
         if not above:
@@ -202,7 +202,8 @@ class _Search:
         found = self._of_name(f"{_path(above).rpartition('/')[2]}/{name}")
         before: dict[str, str] = {}
         for dataset in {one.dataset for one in found}:
-            before |= ways(self._store, dataset, {one.document for one in found if one.dataset == dataset})
+            here = {one.document for one in found if one.dataset == dataset}
+            before |= Ways(self._store, dataset).to(here, root=True)
         last = name.rpartition("/")[2]
         same = [one for one in found if _path(f"/{before.get(one.document, '')}{last}").endswith(_path(f"/{typed}"))]
         return same or (found if ARROW in typed else [])

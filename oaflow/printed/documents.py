@@ -67,6 +67,7 @@ class ReceiptDocument(TypedDict):
     unreadable: Annotated[bool, Says("whether its content could not be read")]
     reason: Annotated[str | None, Says("why it is counted there")]
     why: Annotated[str | None, Says("why it ran, where an earlier run knew its source")]
+    way: Annotated[str | None, Says("the whole way to it, where it lies in an archive or a mail")]
 
 
 @growing

@@ -78,6 +78,14 @@ def test_what_a_search_shows_is_traced_as_it_stands(cli: Command) -> None:
             traced = cli("trace", typed, "-d", "leak")
             assert traced.code == 0, traced.err
             assert f"document {hit['entity']}" in traced.out
+    # A receipt names the folder that was crawled, too.
+    listed = [line.split("\t")[0] for line in cli("receipt", "--list", "indexed").out.splitlines()]
+    inside = {name for name in listed if " › " in name}
+    assert inside == {f"leak/{hit['file']}" for hit in hits} | {"leak/outer.zip › in/papers (final).zip"}
+    ways = {one["way"] for one in map(json.loads, cli("receipt", "--list", "all", "--json").out.splitlines())}
+    assert ways == inside | {None}
+    for hit in hits:
+        assert f"document {hit['entity']}" in cli("trace", f"leak/{hit['file']}", "-d", "leak").out
     # What no terminal should obey is shown as an escape, and can be typed so.
     assert r"leak/two\nlines \u202egpj.txt" in cli("receipt", "--list", "indexed").out
     for typed in (r"two\nlines \u202egpj.txt", "two\nlines \u202egpj.txt"):

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from oaflow.entities.datasets import LONGEST, DatasetNameError, table_name
 from oaflow.entities.statements import for_table
 from oaflow.entities.store import BATCH, EntityStore, EntityStoreError, MissingIdError, UnknownSchemaError
+from oaflow.entities.ways import Ways
 from oaflow.jobs import ForbiddenValueError
 
 
@@ -290,6 +291,29 @@ def test_the_index_is_used_and_a_table_of_others_is_found_to_lack_it(store, conn
     assert not store.has_index("theirs")
     store.add_index("theirs")
     assert store.has_index("theirs")
+
+
+def test_the_way_to_a_few_documents_is_found_without_reading_the_dataset_and_a_circle_has_an_end(store, connection):
+    with store.writer("d", "o") as writer:
+        writer.add({"id": "root", "schema": "Folder", "properties": {"fileName": ["files"]}})
+        for number in range(3000):
+            said = {"fileName": [f"{number}.zip"], "parent": ["root"]}
+            writer.add({"id": f"{number}", "schema": "Package", "properties": said})
+        for id, above in (("in", "7"), ("a", "b"), ("b", "a")):
+            writer.add({"id": id, "schema": "Package", "properties": {"fileName": [f"{id}.zip"], "parent": [above]}})
+    connection.execute("SET enable_seqscan = off")
+
+    ways = Ways(store, "d")
+    plan = connection.execute(
+        b"EXPLAIN (ANALYZE, TIMING OFF) " + for_table("ways", "ftm_d"), {"ids": [str(number) for number in range(100)]}
+    ).fetchall()
+
+    assert ways.to(["in", "8", "nobody"]) == {"in": "7.zip › ", "8": ""}
+    assert ways.to(["in"], root=True) == {"in": "files/7.zip › "}
+    assert set(ways.to(["a"])["a"].split(" › ")) == {"a.zip", "b.zip", ""}
+    reads = [line for (line,) in plan if " on ftm_d" in line]
+    assert reads
+    assert all("(actual rows=1.00 loops=100)" in line for line in reads), plan
 
 
 def test_an_index_that_was_interrupted_is_made_again(store, connection):

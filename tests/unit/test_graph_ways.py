@@ -6,9 +6,7 @@ from oaflow.entities.ways import Step, shown
 
 
 def steps(*names: tuple[str, bool]) -> list[Step]:
-    return [Step("d", len(names) - at, name, folder) for at, (name, folder) in enumerate(names)] + [
-        Step("d", 0, "notes.txt", False)
-    ]
+    return [*(Step(name, folder) for name, folder in names), Step("notes.txt", False)]
 
 
 def test_a_folder_is_followed_by_a_slash_and_an_archive_by_an_arrow():
@@ -19,6 +17,7 @@ def test_a_folder_is_followed_by_a_slash_and_an_archive_by_an_arrow():
 
 def test_the_folder_that_was_crawled_is_not_named():
     assert shown(steps(("root", True))) == ""
+    assert shown(steps(("root", True)), root=True) == "root/"
 
 
 def test_a_file_that_was_crawled_alone_is_named():
@@ -26,4 +25,4 @@ def test_a_file_that_was_crawled_alone_is_named():
 
 
 def test_what_has_no_name_is_left_out():
-    assert shown([Step("d", 1, None, False), Step("d", 0, "a.txt", False)]) == ""
+    assert shown([Step(None, False), Step("a.txt", False)]) == ""
