@@ -44,8 +44,9 @@ def status(
         if all:
             raise UsageError("--all and --watch exclude each other", help="--watch alone shows all unfinished runs")
         return follow(settings(), run, json=json)
-    from oaflow.cli.output import say_json, screen, table
+    from oaflow.cli.output import say_json
     from oaflow.cli.summary import print_details
+    from oaflow.cli.tables import print_table
     from oaflow.quantities import duration
 
     if all:
@@ -59,7 +60,7 @@ def status(
                 for one in found
             ]
             columns = [("run", False), ("state", False), ("dataset", False), ("started", False), ("took", True)]
-            screen().print(table(columns, rows))
+            print_table(columns, rows)
         return 0
     details = operations.status(run, settings=settings())
     if json:

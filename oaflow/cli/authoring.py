@@ -332,7 +332,8 @@ def explain(
     """
     Explain a mistake by its code: what it means, an example, and how to fix it.
     """
-    from oaflow.cli.output import say, say_json, screen, table
+    from oaflow.cli.output import say, say_json
+    from oaflow.cli.tables import print_table
     from oaflow.compiler import explain as explanation
     from oaflow.operations.explaining import as_json, every_rule, line_json, rule_of
 
@@ -342,9 +343,8 @@ def explain(
             for rule in rules:
                 say_json(line_json(rule))
         else:
-            screen().print(
-                table([("code", False), ("name", False), ("what", False)], [(r.code, r.slug, r.summary) for r in rules])
-            )
+            columns = [("code", False), ("name", False), ("what", False)]
+            print_table(columns, [(r.code, r.slug, r.summary) for r in rules])
         return 0
     rule = rule_of(code)
     if json:

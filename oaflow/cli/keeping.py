@@ -28,7 +28,8 @@ def datasets(json: Json = False) -> int:
     """
     List the datasets: how much each holds, and its last run.
     """
-    from oaflow.cli.output import clean, remark, say_json, screen, table
+    from oaflow.cli.output import clean, remark, say_json
+    from oaflow.cli.tables import print_table
     from oaflow.quantities import data_size
 
     found = operations.list_datasets(settings=settings())
@@ -58,7 +59,7 @@ def datasets(json: Json = False) -> int:
         ("size", True),
         ("last run", False),
     ]
-    screen().print(table(columns, rows))
+    print_table(columns, rows)
     for one in found:
         if one.deleting:
             remark(f"{clean(one.name)} is half deleted: oaflow delete -d {clean(one.name)}   finishes that", "yellow")

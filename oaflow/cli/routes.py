@@ -7,7 +7,8 @@ from itertools import groupby
 
 from rich.text import Text
 
-from oaflow.cli.output import clean, count, remark, say_hanging, screen, shortened, table
+from oaflow.cli.output import clean, count, remark, say_hanging, screen, shortened
+from oaflow.cli.tables import print_table
 from oaflow.operations.replaying import EdgeFlow, Moved, Replay, To
 from oaflow.operations.routing import Answer, RoutedEntity, Routing
 
@@ -33,7 +34,7 @@ def print_routing(routing: Routing) -> None:
     lost = sum(not way.to for way in routing.ways)
     if lost:
         rows.append([Text("nothing", "yellow"), "", Text(str(lost), "yellow")])
-    console.print(table([("to", False), ("takes", False), ("of these", True)], rows))
+    print_table([("to", False), ("takes", False), ("of these", True)], rows)
     for way in routing.ways[:_NAMED]:
         _print_way(way)
     if len(routing.ways) > _NAMED:
@@ -79,7 +80,7 @@ def print_replay(replay: Replay) -> None:
     if replay.edges:
         console.print()
         names = ("stage", False), ("port", False), ("to", False), ("takes", False), ("before", True), ("after", True)
-        console.print(table(names, [_flow(flow) for flow in replay.edges]))
+        print_table(names, [_flow(flow) for flow in replay.edges])
     if replay.moved:
         console.print()
         console.print(Text(f"{count(replay.moved, 'entity', 'entities')} would go elsewhere", "yellow"))

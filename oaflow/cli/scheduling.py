@@ -73,7 +73,8 @@ def list_(json: Json = False) -> int:
     """
     List the schedules: when each is due next, and how the last time went.
     """
-    from oaflow.cli.output import clean, remark, say_json, screen, table, typable
+    from oaflow.cli.output import clean, remark, say_json, typable
+    from oaflow.cli.tables import print_table
     from oaflow.operations import scheduling
 
     found = operations.list_schedules(settings=settings())
@@ -95,7 +96,7 @@ def list_(json: Json = False) -> int:
         for one in found
     ]
     columns = ("schedule", "dataset", "cron", "next", "last")
-    screen().print(table([(column, False) for column in columns], rows))
+    print_table([(column, False) for column in columns], rows)
     for one in found:
         if (waits := scheduling.late(one).total_seconds()) > 60:
             remark(f"{clean(one.name)} waits for a worker since {waits / 60:.0f} min", "yellow")

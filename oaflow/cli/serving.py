@@ -116,7 +116,8 @@ def limit(
     """
     Show, set or clear how many jobs of a task run at once, across all workers and runs; effective immediately.
     """
-    from oaflow.cli.output import remark, say_json, screen, table
+    from oaflow.cli.output import remark, say_json
+    from oaflow.cli.tables import print_table
 
     found = operations.limit(name, concurrency=concurrency, rate=rate, clear=clear, settings=settings())
     if json:
@@ -139,7 +140,7 @@ def limit(
         for one in found.limits
     ]
     columns = [("queue/task", False), ("at once", True), ("rate", True), ("by", False), ("runs", True), ("waits", True)]
-    screen().print(table(columns, rows))
+    print_table(columns, rows)
     return 0
 
 

@@ -4,7 +4,8 @@ How long a run would take in several ways: what `oaflow simulate` shows.
 
 from rich.text import Text
 
-from oaflow.cli.output import clean, say_hanging, screen, table
+from oaflow.cli.output import clean, say_hanging, screen
+from oaflow.cli.tables import print_table
 from oaflow.operations.simulating import Simulated
 from oaflow.quantities import duration
 
@@ -24,6 +25,6 @@ def print_simulated(found: Simulated) -> None:
         full = f"{clean(forecast.busiest)}, {forecast.share:.0%}"
         rows.append([variant.name, duration(forecast.seconds), Text(spread, "dim"), full])
     columns = [("", False), ("takes", True), ("range", False), ("busiest", False)]
-    console.print(table(columns, rows))
+    print_table(columns, rows)
     console.print()
     say_hanging(Text(f"this assumes that {clean(found.assumes)}", "dim"))

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from rich.text import Text
 from rich.tree import Tree
 
-from oaflow.cli.output import clean, count, remark, say, say_hanging, screen, shortened, table, typable
+from oaflow.cli.output import clean, count, remark, say, say_hanging, screen, shortened, typable
+from oaflow.cli.tables import print_table
 from oaflow.entities.said import Said
 from oaflow.operations.passports import Attempt, Passport, Step
 from oaflow.operations.tracing import MOST, Found, Traced
@@ -60,7 +61,7 @@ def print_traced(traced: Traced) -> None:
 def _print_found(found: Iterable[Found]) -> None:
     rows = [(one.document, shortened(one.name, _LONGEST), one.dataset, one.run) for one in found]
     columns = [("document", False), ("name", False), ("dataset", False), ("latest run", False)]
-    screen().print(table(columns, rows))
+    print_table(columns, rows)
     if len(rows) < MOST:
         remark(f"it stands for {count(len(rows), 'document')}")
     else:

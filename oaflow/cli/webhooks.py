@@ -60,7 +60,8 @@ def list_(json: Json = False) -> int:
     """
     List the webhooks, with what could not be delivered yet, and why.
     """
-    from oaflow.cli.output import clean, remark, say_json, screen, table
+    from oaflow.cli.output import clean, remark, say_json
+    from oaflow.cli.tables import print_table
     from oaflow.operations import webhooks
 
     found = operations.list_webhooks(settings=settings())
@@ -90,7 +91,7 @@ def list_(json: Json = False) -> int:
         ("given up", True),
         ("last", False),
     ]
-    screen().print(table(columns, rows))
+    print_table(columns, rows)
     for one in found:
         if one.problem:
             remark(f"help:  oaflow webhook test {clean(one.name)}   (and sends what it was not told, where that works)")
