@@ -79,7 +79,7 @@ def _print_cluster(cluster: Cluster, first: Failure | None) -> None:
             console.print(f"  [dim]│ {escape(line)}[/]")
     detail = first.detail or {}
     if detail.get("help"):
-        console.print(f"  [cyan]help:[/] {escape(detail['help'])}")
+        console.print(f"  [cyan]help:[/] {escape(typable(detail['help']))}")
     tail = detail.get("log") or []
     for line in (tail if isinstance(tail, list) else str(tail).splitlines())[-_PRINTED:]:
         console.print(f"  [dim]printed: {escape(shortened(line, _LONGEST))}[/]")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from oaflow.errors import EnvironmentProblem, OaflowError
 from oaflow.visible import visible
@@ -144,8 +144,10 @@ def say_into(text: str, output: Path | None) -> None:
 
 def say_json(value: object) -> None:
     """
-    Prints one JSON value on a line of its own.
+    Prints one JSON value on a line of its own. What is to be typed is under `help`, as people are told it.
     """
+    if _program() != _NAME:
+        value = _typable_within(value)
     write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
 
 
@@ -217,6 +219,20 @@ def typable(command: str) -> str:
     """
     word, space, rest = command.partition(" ")
     return f"{_program()}{space}{rest}" if word == _NAME else command
+
+
+def _typable_within(value: object) -> object:
+    match value:
+        case dict():
+            told = cast("dict[str, object]", value)
+            return {
+                key: typable(one) if key == "help" and isinstance(one, str) else _typable_within(one)
+                for key, one in told.items()
+            }
+        case list() | tuple():
+            return [_typable_within(one) for one in cast("Sequence[object]", value)]
+        case _:
+            return value
 
 
 @cache

@@ -7,7 +7,7 @@ from collections import Counter
 
 from rich.text import Text
 
-from oaflow.cli.output import clean, count, escape, remark, say_hanging, screen, shortened
+from oaflow.cli.output import clean, count, escape, remark, say_hanging, screen, shortened, typable
 from oaflow.entities.rehearsal import Change
 from oaflow.operations.rehearsing import Prepared, Rehearsed
 from oaflow.quantities import duration
@@ -61,7 +61,7 @@ def print_rehearsed(rehearsed: Rehearsed) -> None:
             Text.assemble(("failed", "red"), f" after {duration(rehearsed.seconds)}: {shortened(what, _LONGEST)}")
         )
         if rehearsed.error.get("help"):
-            console.print(f"[cyan]help:[/] {escape(rehearsed.error['help'])}")
+            console.print(f"[cyan]help:[/] {escape(typable(rehearsed.error['help']))}")
     else:
         console.print(f"[green]done[/] after {duration(rehearsed.seconds)}")
     for stage, jobs in rehearsed.handed.items():

@@ -3,6 +3,7 @@ What text from data looks like on a screen.
 """
 
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from oaflow.cli import output
-from oaflow.cli.output import clean, count, escape, hanging, remark, shortened, table, typable
+from oaflow.cli.output import clean, count, escape, hanging, remark, say_json, shortened, table, typable
 from oaflow.quantities import duration
 
 names = st.text(st.characters(exclude_categories=()), max_size=40)
@@ -120,4 +121,10 @@ def test_what_is_to_be_typed_names_the_program_as_it_was_called_where_its_name_a
         f"send them again: {program} retry ingest-abc234\n"
         f"help:  {program} receipt --list open, of the dataset oaflow: oaflow\n"
     )
+    say_json({"help": None, "name": "oaflow search", "waits": [{"help": "oaflow worker", "help me": "oaflow x"}]})
+    assert json.loads(capsys.readouterr().out) == {
+        "help": None,
+        "name": "oaflow search",
+        "waits": [{"help": f"{program} worker", "help me": "oaflow x"}],
+    }
     output._program.cache_clear()  # pyright: ignore[reportPrivateUsage]
