@@ -5,6 +5,7 @@ What a code means, with an example and its repair: for `oaflow explain`, and as 
 import re
 from collections.abc import Iterator
 from itertools import groupby
+from textwrap import fill
 
 from oaflow.compiler.rules import RULES
 from oaflow.diagnostics import Rule
@@ -12,6 +13,9 @@ from oaflow.errors import UsageError
 
 # The line above each file of an example that has several.
 _FILE = re.compile(r"^# (\w+\.(?:py|yml))\n", re.MULTILINE)
+
+# Letters of a line: what is wider would be broken a second time in many terminals.
+_WIDTH = 78
 
 _LANGUAGES = {"py": "python", "yml": "yaml"}
 
@@ -46,7 +50,7 @@ def _explanation(rule: Rule) -> str:
         [
             f"{rule.code} {rule.slug} ({rule.severity})",
             _sentence(rule.summary),
-            rule.explanation,
+            *(fill(part, _WIDTH, break_on_hyphens=False) for part in rule.explanation.split("\n\n")),
             f"For example:\n\n{_indented(rule.example)}",
             f"Instead:\n\n{_indented(rule.repair)}",
         ]

@@ -81,6 +81,16 @@ def test_explain_takes_a_code_or_a_name(typed: str):
     assert "Instead:" in text
 
 
+def test_what_explain_tells_is_not_broken_by_a_terminal_of_80_columns():
+    parts = explain("OAF101").split("\n\n")
+
+    assert max(len(line) for line in parts[2].splitlines()) <= 78
+    assert all(len(line) > 50 for line in parts[2].splitlines()[:-1])
+    for rule in RULES.values():
+        whole = " ".join(explain(rule.code).split())
+        assert " ".join(rule.explanation.split()) in whole
+
+
 def test_a_code_that_does_not_exist_says_where_codes_are():
     with pytest.raises(UsageError, match="no mistake has the code 'OAF999'"):
         explain("OAF999")
