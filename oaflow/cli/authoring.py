@@ -249,7 +249,7 @@ def route(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option("--against", metavar="RUN", help="What stages returned in RUN, in place of one job."),
+        typer.Option("--against", metavar="RUN", help="What stages returned in RUN, or `latest`, in place of one job."),
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", min=1, metavar="N", help="With --against: at most N hand-overs of each stage.")
@@ -269,14 +269,15 @@ def route(
     from oaflow.operations.routing import read_example, routing_of
 
     if against is None and at is None:
-        raise UsageError("there is no stage that a job could come from", help="--at STAGE, or --against RUN")
+        problem = "it is not said which stage the job comes from, or of which run the jobs are"
+        raise UsageError(problem, help=f"oaflow route {pipeline} --at STAGE, or --against RUN")
     if against is not None and job is not None:
         raise UsageError("--against takes the jobs of a run, and --job one of your own", help="leave one of them out")
     program = load(locate(pipeline), imports=False)
     show_mistakes(program)
     params = params_of(param or ())
     if against is not None:
-        replayed = replay(settings(), program, against, params, stage=at, limit=limit)
+        replayed = replay(settings(), program, None if against == "latest" else against, params, stage=at, limit=limit)
         if json:
             say_json(replayed.as_json())
         else:

@@ -174,7 +174,7 @@ class Replay:
 def replay(
     settings: Settings,
     program: Program,
-    run: str,
+    run: str | None,
     params: Mapping[str, object],
     *,
     stage: str | None = None,
@@ -184,6 +184,7 @@ def replay(
     Route what was kept of a run by a pipeline.
 
     Args:
+        run: its id; None: the latest.
         params: those of the run, where they differ.
         stage: of what this one returned only.
         limit: of each stage, at most so many hops.

@@ -34,7 +34,7 @@ def test_a_past_run_is_routed_anew_and_may_go_over_or_not(cli: Command) -> None:
     new = cli.pipeline("languages", {**STAGES, **ways, "translate": {"task": "work"}})
 
     facts = cli("route", new, "--against", run, "--json").json
-    shown = cli("route", new, "--against", run)
+    shown = cli("route", new, "--against", "latest")
     same = cli("route", "old.yml", "--against", run)
     changed = cli("plan", "--diff", run, new)
 
@@ -66,7 +66,7 @@ def test_a_past_run_is_routed_anew_and_may_go_over_or_not(cli: Command) -> None:
     assert f"run {run} may not move to it:\n  stage 'end' puts no jobs together any more" in changed.out
     # What is not known is said.
     for arguments, problem in (
-        ((new,), "there is no stage that a job could come from"),
+        ((new,), "it is not said which stage the job comes from, or of which run the jobs are"),
         ((new, "--against", run, "--at", "end"), f"nothing is kept of what stage 'end' of run {run!r} returned"),
         ((new, "--against", "languages-aaaaaa"), "there is no run 'languages-aaaaaa'"),
     ):
