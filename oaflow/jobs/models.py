@@ -174,18 +174,10 @@ class Job(BaseModel):
         The wire form of a job that no hand-over counts: without the mark of the run whose stage made it, and without
         its batch. With them, a worker would take it for a job of the run, which then never ends.
         """
-        wire = self.to_wire()
-        payload = dict(wire.get("payload") or {})
-        context = dict(payload.get("context") or {})
-        mark = context.pop("oaflow", None)
-        if mark is None:
-            return wire
+        wire, mark = _unmarked(self.to_wire())
         if isinstance(mark, dict) and wire.get("batch") == cast("dict[str, Any]", mark).get("run"):
-            wire.pop("batch", None)
-        payload.pop("context", None)
-        payload |= {"context": context} if context else {}
-        wire.pop("payload", None)
-        return wire | ({"payload": payload} if payload else {})
+            del wire["batch"]
+        return wire
 
     def _deferrer(self, app: Any, priority: int | None) -> Any:
         return app.configure_task(self.task, queue=self.queue, priority=self.priority if priority is None else priority)
@@ -371,6 +363,22 @@ def is_job(value: object) -> TypeGuard[AnyJob]:
     return type(value) in _KINDS or isinstance(value, Job)
 
 
+def payload_of(job: AnyJob) -> Mapping[str, Any]:
+    """
+    The payload as plain data, also where a subclass has a model for it.
+    """
+    payload: Any = job.payload
+    return payload if type(payload) is dict or not isinstance(payload, BaseModel) else payload.model_dump(mode="json")
+
+
+def carrying(job: DatasetJob, entities: list[dict[str, Any]]) -> DatasetJob:
+    """
+    The job with these entities in its payload, which is plain data then.
+    """
+    fields: dict[str, Any] = {"queue": job.queue, "task": job.task, "dataset": job.dataset, "batch": job.batch}
+    return DatasetJob.model_construct(**fields, payload={**payload_of(job), "entities": entities})
+
+
 def read_job(args: Mapping[str, Any], model: type[Job] | None = None) -> Job | DatasetJob:
     """
     The job that a row of `procrastinate_jobs` holds. Unknown keys are accepted and not passed on.
@@ -387,10 +395,32 @@ def read_job(args: Mapping[str, Any], model: type[Job] | None = None) -> Job | D
     """
     kind = model or (DatasetJob if "dataset" in args else Job)
     job = kind.__new__(kind)
-    _validate(job, args)
+    try:
+        _validate(job, args)
+    except InvalidJobError:
+        # A payload's own model need not take what oaflow keeps in the context.
+        bare, mark = _unmarked(args)
+        if mark is None:
+            raise
+        job = kind.__new__(kind)
+        _validate(job, bare)
     if isinstance(job, DatasetJob):
         _check_entities(job)
     return job
+
+
+def _unmarked(wire: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """
+    A job as it is written without oaflow's mark, and the mark; None where it has none.
+    """
+    payload: Any = wire.get("payload")
+    context: Any = payload.get("context") if isinstance(payload, dict) else None
+    if not isinstance(context, dict) or "oaflow" not in context:
+        return dict(wire), None
+    others = {key: value for key, value in context.items() if key != "oaflow"}
+    rest = {key: value for key, value in payload.items() if key != "context"} | ({"context": others} if others else {})
+    bare = {key: value for key, value in wire.items() if key != "payload"}
+    return bare | ({"payload": rest} if rest else {}), context["oaflow"]
 
 
 def _validate(job: Job, data: Mapping[str, Any], *, help: str | None = None) -> None:

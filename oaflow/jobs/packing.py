@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from oaflow.jobs.bindings import Entities, current
-from oaflow.jobs.models import AnyJob, DatasetJob
+from oaflow.jobs.models import AnyJob, DatasetJob, carrying
 from oaflow.schemata import STUB, heavy, is_a
 
 
@@ -53,7 +53,7 @@ def pack(job: AnyJob, limit: int = 16_000) -> AnyJob:
     with job.get_writer() as writer:
         for entity in left:
             writer.add(entity)
-    return job.model_copy(update={"payload": {**job.payload, "entities": travelling}})
+    return carrying(job, travelling)
 
 
 def load_whole(job: AnyJob) -> list[dict[str, Any]]:

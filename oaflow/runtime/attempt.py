@@ -5,7 +5,7 @@ The state of one attempt at a job, from reading it to the last hand-over. Whoeve
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from typing import Any
@@ -61,6 +61,7 @@ class Attempt:
     _bindings: Bindings | None = None
     _job: AnyJob | None = None
     _documents: tuple[str, ...] = ()
+    _depth: Mapping[str, int] = {}
     _position = 0
     _emitted = 0
     _noted = 0  # notes that had been made when the last job was emitted
@@ -119,8 +120,11 @@ class Attempt:
         """
         The job that was assigned.
         """
-        self._job = job = read_job(orjson.loads(self.assignment.args), self.loaded.model)
-        self._documents = job.documents
+        args = orjson.loads(self.assignment.args)
+        self._job = job = read_job(args, self.loaded.model)
+        # A payload's own model has no field for the context, nor for entities, unless its author wants to see them.
+        plain = job if type(job.payload) is dict else read_job(args)
+        self._documents, self._depth = plain.documents, depth_of(plain)
         return job
 
     def begin(self, bindings: Bindings) -> None:
@@ -269,13 +273,21 @@ class Attempt:
         digest: str | None = None,
     ) -> Handover:
         assignment = self.assignment
-        routed = route(self.plan, self.stage_name, self.job, pending, run=assignment.run, job_id=assignment.job)
+        routed = route(
+            self.plan,
+            self.stage_name,
+            self.job,
+            pending,
+            run=assignment.run,
+            job_id=assignment.job,
+            depth=self._depth,
+        )
         if self._routed is not None:
             self._routed(routed)
         successors = tuple([self._next(way) for way in routed.routes])
         detail = self._account(routed, whole=outcome != "chunk")
         if pending and assignment.sample:
-            detail["returned"] = sample(pending, depth_of(self.job))
+            detail["returned"] = sample(pending, self._depth)
         return self._message(outcome, detail, successors, position, digest, warning=_stray(routed, self.stage_name))
 
     def _all_ready(self) -> list[Emitted]:

@@ -13,7 +13,7 @@ import orjson
 from pydantic import BaseModel
 
 from oaflow.errors import RouteError, UnknownPortError, UnknownStageError
-from oaflow.jobs import AnyJob, DatasetJob, Job, ReservedKeyError
+from oaflow.jobs import AnyJob, DatasetJob, Job, ReservedKeyError, carrying, payload_of
 from oaflow.jobs.wire import RESERVED, as_bytes
 from oaflow.plan import BoundPlan, BoundStage, Facts, PlannedEdge
 from oaflow.runtime.choosing import Choice, Share
@@ -123,7 +123,16 @@ class Routed(NamedTuple):
 Emitted = tuple[str, AnyJob, Choice | None]
 
 
-def route(plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[Emitted], *, run: str, job_id: int) -> Routed:
+def route(
+    plan: BoundPlan,
+    stage: str,
+    job: AnyJob,
+    emitted: Iterable[Emitted],
+    *,
+    run: str,
+    job_id: int,
+    depth: Mapping[str, int] | None = None,
+) -> Routed:
     """
     Decide where each job that a stage emitted goes.
 
@@ -133,6 +142,7 @@ def route(plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[Emitted], 
         job: that the stage was working on.
         run: id of the run.
         job_id: of `job`, which becomes the parent.
+        depth: of `job`; default: what its context says of it.
 
     Raises:
         UnknownStageError: the plan does not have the stage.
@@ -144,7 +154,7 @@ def route(plan: BoundPlan, stage: str, job: AnyJob, emitted: Iterable[Emitted], 
     """
     here = stage_of(plan, stage)
     dataset = dataset_of(job)
-    depth = depth_of(job)
+    depth = depth_of(job) if depth is None else depth
     routes: list[Route] = []
     losses: list[Loss] = []
     stray: tuple[str, str] | None = None
@@ -270,14 +280,6 @@ def facts_of(plan: BoundPlan, job: AnyJob, run: str) -> Facts:
     return Facts(fields, plan.params, {"id": run, "pipeline": plan.pipeline, "dataset": dataset_of(job)})
 
 
-def payload_of(job: AnyJob) -> Mapping[str, Any]:
-    """
-    The payload as plain data, also where a subclass has a model for it.
-    """
-    payload: Any = job.payload
-    return payload if type(payload) is dict or not isinstance(payload, BaseModel) else payload.model_dump(mode="json")
-
-
 def mark_of(job: AnyJob) -> Mapping[str, Any]:
     """
     What oaflow wrote about a job: run, stage, depth, parent; empty on a job that is not part of a run.
@@ -322,17 +324,7 @@ def _share_of(job: AnyJob, share: Share) -> AnyJob:
     if share is None or not isinstance(job, DatasetJob):
         return job
     entities = job.entities
-    (part,) = _cut(job, [[entities[position] for position in share]])
-    return part
-
-
-def _cut(job: DatasetJob, slices: Iterable[list[dict[str, Any]]]) -> list[DatasetJob]:
-    """
-    The job once for each slice of its entities, with these.
-    """
-    fields: dict[str, Any] = {"queue": job.queue, "task": job.task, "dataset": job.dataset, "batch": job.batch}
-    payload = payload_of(job)
-    return [DatasetJob.model_construct(**fields, payload={**payload, "entities": part}) for part in slices]
+    return carrying(job, [entities[position] for position in share])
 
 
 def _parts(target: BoundStage, job: AnyJob, documents: tuple[str, ...]) -> list[tuple[AnyJob, tuple[str, ...]]]:
@@ -342,7 +334,8 @@ def _parts(target: BoundStage, job: AnyJob, documents: tuple[str, ...]) -> list[
     most = target.collect.size if target.collect else target.split
     if most is None or not isinstance(job, DatasetJob) or len(entities := job.entities) <= most:
         return [(job, documents)]
-    parts = _cut(job, (entities[at : at + most] for at in range(0, len(entities), most)))
+    plain = carrying(job, entities)
+    parts = (carrying(plain, entities[at : at + most]) for at in range(0, len(entities), most))
     return [(part, part.documents) for part in parts]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from oaflow.errors import JobError
-from oaflow.jobs import AnyJob, DatasetJob, light
+from oaflow.jobs import AnyJob, DatasetJob, carrying, light
 from oaflow.runtime.choosing import Choice
 
 # Behind the first ones, of one job in so many: what a stage does late in a run is seen too, and costs nothing that
@@ -56,4 +56,4 @@ def _light(job: AnyJob) -> AnyJob:
     """
     if not isinstance(job, DatasetJob) or not job.entities:
         return job
-    return job.model_copy(update={"payload": {**job.payload, "entities": [light(entity) for entity in job.entities]}})
+    return carrying(job, [light(entity) for entity in job.entities])
