@@ -102,6 +102,8 @@ def _written(layout: "Layout") -> str:
     yaml.width = _WIDTH
     # `[{to: index}]` would become `[to: index]`.
     yaml.brace_single_entry_mapping_in_flow_sequence = True
+    # An anchor that is given anew is good YAML.
+    yaml.composer.warn_double_anchors = False
     yaml.indent(mapping=2, sequence=4, offset=2)
     data = yaml.load("\n".join(layout.to_be_read()))
     _unfold(data, (), layout.broken)

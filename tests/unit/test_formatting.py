@@ -235,6 +235,13 @@ def test_the_marks_around_a_document_go_and_the_comments_around_them_stay():
     assert formatted(text) == "# one\n# two\n# three\nstages:\n  read: {}\n# four\n# five\n"
 
 
+def test_a_mark_that_is_used_twice_is_no_news(recwarn: pytest.WarningsRecorder):
+    text = "stages:\n  a: &one {task: m.a}\n  b: *one\n  c: &one {task: m.c}\n  d: *one\n"
+
+    assert formatted(text) == text
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
