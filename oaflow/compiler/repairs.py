@@ -112,6 +112,8 @@ def _drop(one: Diagnostic, lines: Sequence[str], checked: Checked, spans: Spans)
     written = _written(line, value)
     first = next((span for place, span in spans.keys.items() if place[:-1] == path), None)
     if first is not None and any(port not in EDGE_KEYS for port in _keys(spans.keys, path)):
+        if lines[first.line - 1][: first.column - 1].rstrip().endswith("?"):
+            return  # a key that is marked as one: nothing can stand between
         # Before the first port: in brackets on the same line, else on a line before it.
         between = ", " if line[value.column - 1 :].startswith("{") else f"\n{' ' * (first.column - 1)}"
         text = "".join(f"{port}: drop{between}" for port in missing)

@@ -4,6 +4,7 @@ Pipeline files, written anew in their place: whole or not at all.
 
 import os
 import tempfile
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -72,10 +73,11 @@ def mend_file(path: Path, *, imports: bool = True) -> list[Repair]:
     made: list[Repair] = []
     checked, spans = _looked_at(text, path, inspect)
     while found := repairs(text, checked, spans):
-        after = mended(text, found)
+        after, told = mended(text, found), _told(checked)
         checked, spans = _looked_at(after, path, inspect)
-        left = {(one.code, one.message, one.span.line) for one in checked.diagnostics}
-        if any((one.diagnostic.code, one.diagnostic.message, one.line) in left for one in found):
+        # A line may have the same mistake twice, of which one is mended at a time.
+        gone = told - _told(checked)
+        if any(_key(one.diagnostic) not in gone for one in found):
             break
         text = after
         made += found
@@ -89,6 +91,14 @@ def _looked_at(text: str, path: Path, inspect: Inspect | None) -> tuple[Checked,
     if loaded.data is None:
         return Checked(None, None, loaded.diagnostics), loaded.spans
     return check_data(loaded.data, loaded.spans, inspect), loaded.spans
+
+
+def _told(checked: Checked) -> Counter[tuple[str, str, int]]:
+    return Counter(map(_key, checked.diagnostics))
+
+
+def _key(one: Diagnostic) -> tuple[str, str, int]:
+    return one.code, one.message, one.span.line
 
 
 def rewrite(path: Path, text: str) -> None:

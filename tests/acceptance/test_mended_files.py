@@ -89,6 +89,28 @@ def test_where_two_names_come_into_question_none_is_chosen(offline: Command) -> 
     assert file.read_text().startswith(text)
 
 
+def test_a_name_that_is_wrong_twice_in_a_line_is_mended_twice(letters: Command) -> None:
+    text = (
+        "pipeline: letters\nstages:\n  read: {{task: letter_stages.read, {}}}\n  index: {{task: letter_stages.index}}\n"
+    )
+    (letters.folder / "letters.yml").write_text(text.format("next: {default: inex, media: drop, other: inex}"))
+
+    result = letters("check", "--fix", "letters.yml")
+
+    assert result.code == 0, result.err
+    right = text.format("next: {default: index, media: drop, other: index}")
+    assert (letters.folder / "letters.yml").read_text() == right
+
+
+def test_a_key_that_is_marked_as_one_is_left_alone(letters: Command) -> None:
+    text = "pipeline: letters\nstages:\n  index: {task: letter_stages.index}\n"
+    text += "  read:\n    task: letter_stages.read\n    next:\n      ? default\n      : index\n"
+    (letters.folder / "letters.yml").write_text(text)
+
+    assert "OAF407" in letters("check", "--fix", "letters.yml").out
+    assert (letters.folder / "letters.yml").read_text() == text
+
+
 def test_only_files_of_ones_own_are_mended(offline: Command) -> None:
     ours, python = offline("check", "--fix", "ingest"), offline("check", "--fix", "limited:pipeline")
 
