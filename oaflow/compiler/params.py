@@ -12,7 +12,7 @@ from oaflow.compiler.reading import PARAM, VARIABLE, Reader, kind_of
 from oaflow.compiler.rules import shape as rules
 from oaflow.diagnostics import Path
 from oaflow.model import Param, ParamType
-from oaflow.plan.params import READERS, WANTED, as_text
+from oaflow.plan.params import READERS, as_text, wanted_of
 
 PARAM_KEYS = tuple(keys.PARAM)
 
@@ -143,7 +143,9 @@ def scalar(reader: Reader, value: object, path: Path, kind: str) -> object | Non
         value = str(cast("os.PathLike[str]", value))
     found = READERS[kind](value, FilePath("/"))
     if found is None:
-        message = f"a value of type {kind} must be {WANTED[kind]}, and is {kind_of(value)}"
-        reader.report(rules.BAD_DEFAULT, message, path, help="mend the value, or the param's `type`")
+        message = f"a value of type {kind} must be {wanted_of(kind, value)}, and is {kind_of(value)}"
+        is_plain = kind in ("string", "path") and isinstance(value, int | float)
+        help = "put it in quotes, or give the param its `type`" if is_plain else "mend the value, or the param's `type`"
+        reader.report(rules.BAD_DEFAULT, message, path, help=help)
         return None
     return value if kind == "path" else found

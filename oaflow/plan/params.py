@@ -94,7 +94,7 @@ def _read_scalar(name: str, param: PlannedParam, kind: str, value: Any, source: 
     else:
         found = READERS[kind](value, folder)
     if found is None:
-        wanted = _listed(param.choices or ()) if kind == "choice" else WANTED[kind]
+        wanted = _listed(param.choices or ()) if kind == "choice" else wanted_of(kind, value)
         raise UsageError(
             f"{source} is {shown(value)}, and must be {wanted}", help=_close_to(value, param.choices or ())
         )
@@ -161,7 +161,7 @@ READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "size": _size,
 }
 
-WANTED: Mapping[str, str] = {
+_WANTED: Mapping[str, str] = {
     "string": "a text in UTF-8 without NUL",
     "int": "a whole number",
     "float": "a number",
@@ -170,6 +170,19 @@ WANTED: Mapping[str, str] = {
     "duration": "a duration like 500ms, 2s or 1h30m",
     "size": "a size like 16kB or 2GiB",
 }
+
+
+def wanted_of(kind: str, value: Any) -> str:
+    """
+    What a value must be that its type does not take.
+    """
+    match kind, value:
+        case "string", int() | float() | list() | tuple() | Mapping():
+            return "a text"
+        case "int", int() if not isinstance(value, bool):
+            return "a whole number of 64 bits"
+        case _:
+            return _WANTED[kind]
 
 
 def _unknown_param(name: str, params: Mapping[str, PlannedParam]) -> UsageError:
@@ -195,7 +208,10 @@ def _listed(choices: Iterable[Any]) -> str:
 
 
 def shown(value: Any) -> str:
-    return repr(value) if isinstance(value, str) else repr(as_text(value))
+    """
+    A value in a sentence about it: a text in quotes, and nothing else, so that the number 5 is not taken for one.
+    """
+    return repr(value) if isinstance(value, str) else as_text(value)
 
 
 def as_text(value: Any) -> str:

@@ -73,15 +73,15 @@ def test_a_param_without_a_value_leaves_the_default():
 @pytest.mark.parametrize(
     ("keys", "value", "sentence"),
     [
-        ({"timeout": "${params.x}"}, 0, "timeout of stage 'a' is '0', and must be a duration above 0"),
+        ({"timeout": "${params.x}"}, 0, "timeout of stage 'a' is 0, and must be a duration above 0"),
         ({"timeout": "${params.x}"}, "1h", "timeout of stage 'a' is '1h', and must be a duration above 0"),
-        ({"memory": "${params.x}"}, 0, "memory of stage 'a' is '0', and must be a size above 0"),
-        ({"concurrency": "${params.x}"}, 0, "concurrency of stage 'a' is '0', and must be a whole number, 1 or more"),
+        ({"memory": "${params.x}"}, 0, "memory of stage 'a' is 0, and must be a size above 0"),
+        ({"concurrency": "${params.x}"}, 0, "concurrency of stage 'a' is 0, and must be a whole number, 1 or more"),
         ({"rate": "${params.x}"}, "often", "rate of stage 'a' is 'often', and must be a number in a time, like 50/s"),
-        ({"priority": "${params.x}"}, 1.5, "priority of stage 'a' is '1.5', and must be a whole number"),
+        ({"priority": "${params.x}"}, 1.5, "priority of stage 'a' is 1.5, and must be a whole number"),
         ({"priority": "${params.x}"}, 2**31, "must be a whole number"),
-        ({"retry": PlannedRetry(max="${params.x}")}, -1, "retry.max of stage 'a' is '-1'"),
-        ({"retry": PlannedRetry(max="${params.x}")}, True, "retry.max of stage 'a' is 'true'"),
+        ({"retry": PlannedRetry(max="${params.x}")}, -1, "retry.max of stage 'a' is -1"),
+        ({"retry": PlannedRetry(max="${params.x}")}, True, "retry.max of stage 'a' is true"),
     ],
 )
 def test_a_value_that_does_not_fit_where_it_stands_is_refused(keys, value, sentence):
