@@ -37,13 +37,13 @@ def few_hints() -> Generator[None]:
 def spelled(text: str) -> tuple[str, str] | None:
     """
     For a word with letters that only look like ASCII: the word in ASCII, and the first such letter's name; else None.
+    A word with other letters, too, is one of another script, and meant as it is.
     """
     strange = [letter for letter in text if letter in _LOOKS_LIKE]
-    if not strange:
+    plain = "".join(_LOOKS_LIKE.get(letter, letter) for letter in text)
+    if not strange or not plain.isascii():
         return None
-    return "".join(_LOOKS_LIKE.get(letter, letter) for letter in text), unicodedata.name(
-        strange[0], "an unnamed letter"
-    )
+    return plain, unicodedata.name(strange[0], "an unnamed letter")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:

@@ -416,7 +416,9 @@ def _suggested(value: str, pattern: re.Pattern[str]) -> str | None:
         return f"write {dotted!r}" if dotted != value and TASK.fullmatch(dotted) else None
     plain = unicodedata.normalize("NFKD", value.lower()).encode("ascii", "ignore").decode()
     mended = re.sub(r"[^a-z0-9_]+", "_" if pattern is PARAM else "-", plain).strip("-_")
-    return f"write {mended!r}" if mended != value and pattern.fullmatch(mended) else None
+    if mended != value and pattern.fullmatch(mended):
+        return f"write {mended!r}"
+    return None if value.isascii() else "of letters, only a to z"
 
 
 def _duration_meant(value: object) -> str | None:

@@ -203,6 +203,7 @@ def test_a_reference_can_be_the_whole_value_of_a_number():
         ({"task": "letters:read"}, "OAF104"),
         ({"tаsk": "x"}, "OAF127"),
         ({"on_error": "indеx"}, "OAF127"),
+        ({"on_error": "ошибка"}, "OAF104"),
         ({"external": True}, "OAF114"),
         ({"external": True, "queue": "q", "retry": 1}, "OAF113"),
         ({"external": True, "queue": "q", "rate": "5/s"}, "OAF113"),
