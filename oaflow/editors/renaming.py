@@ -4,6 +4,7 @@ From where a stage, a param or a function is named to where it is declared, and 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from keyword import iskeyword
 from pathlib import Path as FilePath
 
 from oaflow.compiler.functions import Inspected
@@ -100,6 +101,11 @@ def renamed(document: Document, offset: int, new: str) -> list[Ends]:
         raise UsageError(f"{new!r} is no name of a {named.kind}: {RULES_OF[pattern]}")
     if new in reserved:
         raise UsageError(f"{new!r} is a word of the language, and no name of a stage", help="choose another name")
+    # It is put in the place of the old one as it is, which may stand without quotes, and behind a dot.
+    if load_text(f"name: {new}").data != {"name": new}:
+        raise UsageError(f"{new!r} is no text without quotes", help="choose another name")
+    if named.kind == "param" and iskeyword(new):
+        raise UsageError(f"{new!r} is a word of Python, and no name in an expression", help="choose another name")
     if new in known:
         raise UsageError(f"there is a {named.kind} {new!r} already", help="choose another name")
     return references(document, offset)
