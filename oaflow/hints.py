@@ -5,6 +5,7 @@ The annotations of a function as text: what a plan says that a stage takes and g
 import inspect
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 # Names that say nothing by their module: a plan reads the same however its author imported them.
@@ -13,13 +14,23 @@ _COMMON = re.compile(r"\b(?:oaflow(?:\.\w+)*|typing|collections\.abc)\.(?=\w+)")
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     """
-    The annotations, resolved; none where one of them cannot be.
+    The annotations, resolved; without those that cannot be, as a name of theirs is imported for type checkers only.
     """
-    # A name that is imported for the type checker only cannot be: then the annotations stand as written.
     try:
         return get_type_hints(function)
     except Exception:
-        return {}
+        return _one_by_one(function)
+
+
+def _one_by_one(function: Callable[..., Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        one = SimpleNamespace(__annotations__={name: annotation})
+        try:
+            found |= get_type_hints(one, getattr(function, "__globals__", {}))
+        except Exception:  # as written, then
+            continue
+    return found
 
 
 def written(annotation: Any) -> str | None:

@@ -24,7 +24,7 @@ _OF_PARAM: Mapping[str, Shape] = {
 }
 
 _LISTS = ("list", "Sequence", "Iterable", "Collection")
-_PLAIN = ("str", "int", "float", "bool", "list", "dict", "None", "tuple", "set", "bytes")
+_PLAIN = ("str", "int", "float", "bool", "list", "dict", "None", "bytes")
 
 
 def shape_of(value: object, params: Mapping[str, Param]) -> Shape:
@@ -115,9 +115,14 @@ def _fits(given: ast.expr, wanted: ast.expr) -> bool:
             return _name(given) == "dict"
         case ast.Subscript(value=ast.Name(id="Literal"), slice=_):
             return True
-        case ast.Attribute(attr="Path") | ast.Name(id="Path"):
-            # Options are JSON: nothing makes a Path of a text on its way to the function.
+        case ast.Attribute(attr="Path"):
+            # A worker makes one of the text.
+            return _name(given) == "str"
+        case ast.Name(id="Path"):
+            # Known to type checkers only, and as such of no use to a worker: the text stays one.
             return False
+        case ast.Name(id="tuple" | "set"):
+            return _name(given) == "list"
         case ast.Name(id=name) if name in _PLAIN:
             return _name(given) == name or (name == "float" and _name(given) == "int")
         case ast.Constant(value=None):

@@ -177,7 +177,7 @@ def _option_type(
     shape = shape_of(value, pipeline.params)
     help = f"it is annotated `{parameter.annotation}`"
     if shape.startswith("str") and "Path" in (parameter.annotation or ""):
-        help = f"a path arrives as a text: annotate {parameter.name!r} with `str`"
+        help = f"import Path for more than type checkers, or annotate {parameter.name!r} with `str`"
     # Where single values are named, the type says nothing.
     given = repr(value) if isinstance(value, str | int) and "Literal" in (parameter.annotation or "") else shape
     message = f"option {parameter.name!r} of {stage.task!r} is given {given}, and takes {parameter.annotation}"

@@ -7,11 +7,12 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast, get_type_hints
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from oaflow.errors import OaflowError
+from oaflow.hints import hints_of
 from oaflow.jobs import Job
 from oaflow.model import stage_options
 from oaflow.packages import missing
@@ -100,11 +101,12 @@ def loaded(task: str, function: Function, version: str) -> Loaded:
     """
     inner = inspect.unwrap(function)
     is_async = inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
+    # An annotation that cannot be resolved says nothing, and forbids nothing.
+    hints = hints_of(inner)
     try:
-        hints = get_type_hints(inner)
         parameters = list(inspect.signature(inner).parameters)
-    except Exception:  # an annotation that cannot be resolved says nothing, and forbids nothing
-        hints, parameters = dict[str, Any](), list[str]()
+    except (TypeError, ValueError):
+        parameters = list[str]()
     first = hints.get(parameters[0]) if parameters else None
     own = isinstance(first, type) and issubclass(first, Job) and not first.__module__.startswith("oaflow.")
     adapters: dict[str, TypeAdapter[Any]] = {}

@@ -660,6 +660,25 @@ def test_options_come_as_the_annotations_want_them():
         found.arguments({"limit": "much"})
 
 
+def test_an_annotation_that_only_type_checkers_can_resolve_takes_no_other_along(tmp_path, monkeypatch):
+    (tmp_path / "postman.py").write_text(
+        "from __future__ import annotations\n"
+        "from pathlib import Path\n"
+        "from typing import TYPE_CHECKING\n"
+        "from oaflow import DatasetJob, stage\n"
+        "if TYPE_CHECKING:\n    from collections.abc import Iterator\n"
+        "class Letter(DatasetJob): ...\n"
+        "@stage\ndef bring(job: Letter, *, folder: Path) -> Iterator[Letter]: ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    found = load("postman.bring")
+
+    assert found.model is not None
+    assert found.model.__name__ == "Letter"
+    assert found.arguments({"folder": "/a"}) == {"folder": Path("/a")}
+
+
 CHOOSING = plan_of(
     *(
         bound_stage(

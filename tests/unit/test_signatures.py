@@ -143,12 +143,19 @@ def test_functions_of_external_stages_are_nobodys_business():
             ["OAF413 3:28 option 'x' of 'm.a' is given str, and takes int | it is annotated `int`"],
         ),
         (
-            (Parameter("x", annotation="pathlib.Path"),),
+            (Parameter("x", annotation="Path"),),
             "x: /tmp",
             [
-                "OAF413 3:28 option 'x' of 'm.a' is given str, and takes pathlib.Path | a path arrives as a text: "
-                "annotate 'x' with `str`"
+                "OAF413 3:28 option 'x' of 'm.a' is given str, and takes Path | import Path for more than type "
+                "checkers, or annotate 'x' with `str`"
             ],
+        ),
+        ((Parameter("x", annotation="pathlib.Path"),), "x: /tmp", []),
+        ((Parameter("x", annotation="list[pathlib.Path]"),), "x: [/tmp]", []),
+        (
+            (Parameter("x", annotation="pathlib.Path"),),
+            "x: 5",
+            ["OAF413 3:28 option 'x' of 'm.a' is given int, and takes pathlib.Path | it is annotated `pathlib.Path`"],
         ),
     ],
 )
@@ -254,7 +261,9 @@ def test_what_a_decorator_promises_is_checked_too():
         (None, "str", False),
         (None, "Optional[str]", True),
         ("${params.path}", "str", True),
-        ("${params.path}", "pathlib.Path", False),
+        ("${params.path}", "pathlib.Path", True),
+        ("${params.room}", "pathlib.Path", False),
+        ("${params.path}", "Path", False),
         ("${params.path}", "str | pathlib.Path", True),
         ("${params.paths}", "list[str]", True),
         ("${params.paths}", "Sequence[int]", False),
@@ -269,6 +278,8 @@ def test_what_a_decorator_promises_is_checked_too():
         ([1, "a"], "list[int | str]", True),
         ([1, "a"], "list", True),
         ([1, 2.5], "Sequence[float]", True),
+        ([1, 2], "tuple", True),
+        ("a", "set", False),
         ([1, "${params.path}"], "list[int]", False),
         ([1, "${params.room}"], "list[int]", True),
         ("x", "Literal['x', 'y']", True),

@@ -349,7 +349,8 @@ OPTION_TYPE = rule(
     Where a parameter is annotated with plain types (`str`, `int`, `float`, `bool`, `list`, `dict`, `None`, a
     `Literal`, and unions of these), the value in `with` is compared with it, and so is the type of a param that
     fills it in.
-    Options travel as JSON: a path arrives as a text, a duration as seconds (`float`), a size as bytes (`int`).
+    Options travel as JSON: a duration arrives as seconds (`float`), a size as bytes (`int`), and a path as a text, of
+    which the annotation `Path` makes one.
     """,
     beside(
         _WITH_LANGUAGE,

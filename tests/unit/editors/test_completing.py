@@ -339,7 +339,11 @@ def test_what_aliases_repeat_is_renamed_once_and_keeps_its_anchor():
         (LETTERS.replace("at: sort", "at: so|rt"), "s" * 61, "is no name of a stage"),
         (LETTERS.replace("at: sort", "at: so|rt"), "true", "'true' is no text without quotes"),
         (LETTERS.replace("  depth:", "  d|epth:"), "null", "'null' is no text without quotes"),
-        (LETTERS.replace("  depth:", "  d|epth:"), "class", "'class' is a word of Python, and no name in an expression"),
+        (
+            LETTERS.replace("  depth:", "  d|epth:"),
+            "class",
+            "'class' is a word of Python, and no name in an expression",
+        ),
         (LETTERS.replace("pipeline: l", "pipeline: |l"), "put", "no stage or param is named here"),
         (LETTERS.replace("at: sort", "at: so|rt") + "x: [", "put", "cannot be read as YAML now"),
     ],
