@@ -24,7 +24,17 @@ from oaflow.jobs.bindings import (
     settle,
 )
 from oaflow.jobs.errors import ForbiddenValueError, InvalidJobError, NothingBoundError, ReservedKeyError
-from oaflow.jobs.models import AnyJob, DatasetJob, EntityFileReference, Job, carrying, is_job, payload_of, read_job
+from oaflow.jobs.models import (
+    AnyJob,
+    DatasetJob,
+    EntityFileReference,
+    Job,
+    carrying,
+    is_job,
+    payload_of,
+    read_as,
+    read_job,
+)
 from oaflow.jobs.names import encoded_name, readable_name
 from oaflow.jobs.packing import light, load_whole, pack, stub, with_stored
 
@@ -58,6 +68,7 @@ __all__ = [
     "load_whole",
     "pack",
     "payload_of",
+    "read_as",
     "read_job",
     "readable_name",
     "register_binder",

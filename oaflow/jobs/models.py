@@ -3,7 +3,7 @@
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeAlias, TypeGuard, cast
@@ -407,6 +407,24 @@ def read_job(args: Mapping[str, Any], model: type[Job] | None = None) -> Job | D
     if isinstance(job, DatasetJob):
         _check_entities(job)
     return job
+
+
+def read_as(args: Mapping[str, Any], models: Sequence[type[Job]]) -> Job | DatasetJob:
+    """
+    As `read_job`, of the first of these classes that takes the job; without any as by itself.
+
+    Raises:
+        InvalidJobError: none takes it: why the first does not.
+    """
+    problem: InvalidJobError | None = None
+    for model in models:
+        try:
+            return read_job(args, None if model in _KINDS else model)
+        except InvalidJobError as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
+    return read_job(args)
 
 
 def _unmarked(wire: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:

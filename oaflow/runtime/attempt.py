@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from oaflow.errors import JobError, Reject, RouteError
-from oaflow.jobs import AnyJob, Bindings, Note, bind, load_whole, pack, read_job, settle
+from oaflow.jobs import AnyJob, Bindings, Note, bind, load_whole, pack, read_as, read_job, settle
 from oaflow.ledger.rows import Successor
 from oaflow.plan import BoundPlan, BoundStage
 from oaflow.runtime.choosing import Choice, choose
@@ -121,7 +121,7 @@ class Attempt:
         The job that was assigned.
         """
         args = orjson.loads(self.assignment.args)
-        self._job = job = read_job(args, self.loaded.model)
+        self._job = job = read_as(args, self.loaded.models)
         # A payload's own model has no field for the context, nor for entities, unless its author wants to see them.
         plain = job if type(job.payload) is dict else read_job(args)
         self._documents, self._depth = plain.documents, depth_of(plain)

@@ -5,9 +5,11 @@ From a task's name to the function behind it, and what is to be known of it befo
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from itertools import chain, filterfalse
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -37,7 +39,8 @@ class Loaded:
     A stage function, found.
 
     Attributes:
-        model: the class of jobs that its first parameter is annotated with, where it is one of the author's own.
+        models: the classes of jobs that its first parameter is annotated with, where one is the author's own: a job is
+            read as the first that takes it.
         adapters: for each option with an annotation, what reads its value from JSON.
     """
 
@@ -45,7 +48,7 @@ class Loaded:
     function: Function
     is_async: bool
     version: str
-    model: type[Job] | None
+    models: tuple[type[Job], ...]
     adapters: Mapping[str, TypeAdapter[Any]]
 
     def arguments(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,8 +110,9 @@ def loaded(task: str, function: Function, version: str) -> Loaded:
         parameters = list(inspect.signature(inner).parameters)
     except (TypeError, ValueError):
         parameters = list[str]()
-    first = hints.get(parameters[0]) if parameters else None
-    own = isinstance(first, type) and issubclass(first, Job) and not first.__module__.startswith("oaflow.")
+    models = _classes(hints.get(parameters[0])) if parameters else ()
+    # What takes each job comes last.
+    models = (*filter(_is_own, models), *filterfalse(_is_own, models)) if any(map(_is_own, models)) else ()
     adapters: dict[str, TypeAdapter[Any]] = {}
     for name in parameters[1:]:
         if name in hints:
@@ -116,4 +120,27 @@ def loaded(task: str, function: Function, version: str) -> Loaded:
                 adapters[name] = TypeAdapter(hints[name])
             except Exception:  # an annotation that pydantic has no way to read: the value goes in as it is
                 continue
-    return Loaded(task, function, is_async, version, cast("type[Job]", first) if own else None, adapters)
+    return Loaded(task, function, is_async, version, models, adapters)
+
+
+def _is_own(model: type[Job]) -> bool:
+    return not model.__module__.startswith("oaflow.")
+
+
+def _classes(hint: Any) -> tuple[type[Job], ...]:
+    """
+    The classes of jobs that an annotation names; none where it may be something else, too.
+    """
+    if isinstance(hint, type):
+        return (hint,) if issubclass(hint, Job) else ()
+    if isinstance(hint, TypeVar):
+        return _of_each(hint.__constraints__ or (hint.__bound__,))
+    if get_origin(hint) in (Union, UnionType):
+        return _of_each(one for one in get_args(hint) if one is not NoneType)
+    # `type Letters = Post | Mail`
+    return _classes(hint.__value__) if hasattr(hint, "__value__") else ()
+
+
+def _of_each(hints: Iterable[Any]) -> tuple[type[Job], ...]:
+    each = [_classes(hint) for hint in hints]
+    return tuple(dict.fromkeys(chain.from_iterable(each))) if all(each) else ()

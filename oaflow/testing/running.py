@@ -29,7 +29,7 @@ from oaflow.dsl import Pipeline
 from oaflow.dsl.plain import plain
 from oaflow.errors import JobError, UsageError
 from oaflow.files import Archive, ArchiveOptions
-from oaflow.jobs import AnyJob, Bindings, DatasetJob, InvalidJobError, Job, bind, pack, read_job
+from oaflow.jobs import AnyJob, Bindings, DatasetJob, InvalidJobError, Job, bind, pack, read_as, read_job
 from oaflow.jobs.bindings import Note, Tally
 from oaflow.ledger.rows import Completion
 from oaflow.operations.programs import PipelineMistakesError, Program, Source, locate, with_absolute_defaults
@@ -272,9 +272,9 @@ class _Machine:
 
     def _job(self, held: Held) -> AnyJob:
         if (known := self._jobs.get(held.row.id)) is None:
-            args, model = orjson.loads(held.row.args), self._functions[held.stage.name].model
+            args, models = orjson.loads(held.row.args), self._functions[held.stage.name].models
             try:
-                known = read_job(args, model)
+                known = read_as(args, models)
             except InvalidJobError:  # what the function's annotation does not take is the failure to be told
                 known = read_job(args)
             known = self._jobs[held.row.id] = _unmarked(known)

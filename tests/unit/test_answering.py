@@ -126,7 +126,7 @@ def test_a_service_gets_stubs_and_its_options_and_what_they_leave_out_is_written
     mark = {"run": "run-1", "stage": "read"}
     assignment = Assignment(5, 0, "run-1", "read", orjson.dumps(job_of(FILE, oaflow=mark).to_wire()))
     world = Bindings(entities=store, files=None, queue=None)  # type: ignore[arg-type]
-    (ended,) = execute(assignment, PLAN, Loaded("m.read", read, False, "1", None, {}), lambda dataset: world)
+    (ended,) = execute(assignment, PLAN, Loaded("m.read", read, False, "1", (), {}), lambda dataset: world)
 
     (new,) = ended.successors
     payload = orjson.loads(new.args)["payload"]

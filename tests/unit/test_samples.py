@@ -82,7 +82,7 @@ def kept_of(plan, returned, depth) -> tuple[dict[str, Any], Counter[str]]:
     args = orjson.loads(args_of())
     args["payload"]["context"]["oaflow"]["depth"] = depth
     assignment = Assignment(5, 0, "run-1", "act", orjson.dumps(args), sample=True)
-    (handover,) = execute(assignment, plan, Loaded("m.act", act, False, "1", None, {}), bindings)
+    (handover,) = execute(assignment, plan, Loaded("m.act", act, False, "1", (), {}), bindings)
     assert handover.outcome == "done", handover.detail
     sent = Counter[str]()
     for successor in handover.successors:

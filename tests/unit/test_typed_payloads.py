@@ -82,6 +82,25 @@ def test_a_circle_ends_where_the_payload_has_no_field_for_the_context():
     assert ran.stages["count"]["done"] == 5
 
 
+@stage
+def either(job: CountJob | NamedJob) -> None:
+    with job.get_writer() as writer:
+        said = job.payload.number if isinstance(job, CountJob) else job.payload.context["name"]
+        writer.add({"id": type(job).__name__, "schema": "Person", "properties": {"name": [str(said)]}})
+
+
+def test_of_several_classes_the_first_that_takes_the_job_is_meant():
+    pipeline = Pipeline("letters", stages={"either": either.stage()})
+    counted = CountJob(dataset="example", queue="q", task="t", payload=Count(number=7))
+
+    ran = testing.run(pipeline, jobs=[counted, {"context": {"name": "anna"}}])
+
+    assert not ran.failures
+    assert ran.entities["CountJob"].get("name") == ["7"]
+    assert ran.entities["NamedJob"].get("name") == ["anna"]
+    assert [type(job) for job in ran.received("either")] == [CountJob, NamedJob]
+
+
 def test_long_texts_stay_behind_where_the_payload_has_a_model():
     stages = {
         "write": write.stage(next="read"),
