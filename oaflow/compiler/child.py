@@ -24,7 +24,7 @@ from typing import Any
 
 from oaflow.compiler.checkers import annotations_of
 from oaflow.compiler.functions import InspectionError, Parameter, module_of, python, short
-from oaflow.compiler.lineages import returned, sent, taken
+from oaflow.compiler.lineages import returned, sent, taken, unseen
 from oaflow.compiler.outs import is_mute, outs_of
 from oaflow.errors import OaflowError
 from oaflow.hints import hints_of, written
@@ -278,6 +278,7 @@ def _function(found: Any) -> dict[str, Any] | InspectionError:
         "taken_classes": None if first is None else taken(annotations.get(first.name, first.annotation)),
         "returned_classes": returned(annotations.get("return", signature.return_annotation)),
         "sent_classes": sent(annotations.get("return", signature.return_annotation)),
+        "unseen": None if first is None or first.name in hints else unseen(annotations.get(first.name)),
     }
 
 

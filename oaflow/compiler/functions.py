@@ -61,7 +61,8 @@ class Inspected:
     What a function that was found says about itself. `parameters` are in order, the job first; `doc` is the docstring's
     first line. `is_mute`: it can return no value. `outs` are the ports that its source names, each with its place
     there. The job is one of `taken_classes`, what it returns by itself one of `returned_classes`, and in an `Out` one
-    of `sent_classes`; None: its annotations do not say.
+    of `sent_classes`; None: its annotations do not say. `unseen`: the class of its job as written, where a worker would
+    not find it and something would be missing.
     """
 
     options: StageOptions
@@ -77,6 +78,7 @@ class Inspected:
     taken_classes: tuple[Lineage, ...] | None = None
     returned_classes: tuple[Lineage, ...] | None = None
     sent_classes: tuple[Lineage, ...] | None = None
+    unseen: str | None = None
 
     @property
     def is_annotated(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, Iterable
 from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin
 
 from oaflow.compiler.functions import Lineage
-from oaflow.jobs import Job
+from oaflow.jobs import DatasetJob, Job
 from oaflow.model import Out
 
 
@@ -43,6 +43,20 @@ def sent(annotation: Any) -> tuple[Lineage, ...] | None:
         return _joined(map(sent, _items(origin, inner)))
     nothing = annotation in (None, type(None), NoReturn)
     return () if nothing or (inspect.isclass(annotation) and issubclass(annotation, Job)) else None
+
+
+def unseen(annotation: Any) -> str | None:
+    """
+    The class of jobs that an annotation is, where a function would miss something in a `DatasetJob` in its place.
+    """
+    if not inspect.isclass(annotation) or not issubclass(annotation, Job):
+        return None
+    for one in annotation.__mro__:
+        if issubclass(one, Job) and not one.__module__.startswith("oaflow."):
+            own = {*vars(one).get("__annotations__", ()), *vars(one)}
+            if any(name in Job.model_fields or (name[0] != "_" and not hasattr(DatasetJob, name)) for name in own):
+                return annotation.__name__
+    return None
 
 
 def _lineages(annotation: Any, among: bool) -> tuple[Lineage, ...] | None:

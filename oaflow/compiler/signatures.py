@@ -103,6 +103,10 @@ def _signature(pipeline: Pipeline, name: str, stage: Stage, found: Inspected, sp
         message = f"{stage.task!r} cannot be a stage: its {job!r} is annotated `{other}`, and it is given a job"
         help = f"from oaflow import DatasetJob, and `{job}: DatasetJob`; what it carries is in {job}.payload"
         yield Diagnostic(rules.BAD_SIGNATURE, message, spans.value("stages", name, "task"), help)
+    if found.unseen is not None:
+        message = f"{found.unseen!r}, which the job of {stage.task!r} is to be, is imported for type checkers only"
+        help = f"import {found.unseen} outside of `if TYPE_CHECKING:`: a worker must find it"
+        yield Diagnostic(rules.UNSEEN_CLASS, message, spans.value("stages", name, "task"), help)
     any_option = any(parameter.kind == "**" for parameter in found.parameters)
     # What stands there misspelled is not told a second time as missing.
     meant: set[str | None] = set()

@@ -713,3 +713,64 @@ CAP_BELOW_BASE = rule(
     """,
     severity="warning",
 )
+UNSEEN_CLASS = rule(
+    "OAF423",
+    "unseen-class",
+    "the class of a function's job is imported for type checkers only",
+    """
+    A worker reads the annotation of the first argument to know which class the job is to be. What stands under
+    `if TYPE_CHECKING:` is not there then: the job would come as a DatasetJob, its payload as a dict, and without what
+    the class adds.
+    """,
+    beside(
+        """
+        from __future__ import annotations
+
+        from typing import TYPE_CHECKING
+
+        from oaflow import stage
+
+        if TYPE_CHECKING:
+            from post import Letter
+
+
+        @stage
+        def read(job: Letter) -> None: ...
+
+
+        # post.py
+        from oaflow import DatasetJob
+
+
+        class Letter(DatasetJob):
+            @property
+            def sender(self) -> str:
+                return self.context["sender"]
+        """,
+        _ONE,
+    ),
+    beside(
+        """
+        from __future__ import annotations
+
+        from post import Letter
+
+        from oaflow import stage
+
+
+        @stage
+        def read(job: Letter) -> None: ...
+
+
+        # post.py
+        from oaflow import DatasetJob
+
+
+        class Letter(DatasetJob):
+            @property
+            def sender(self) -> str:
+                return self.context["sender"]
+        """,
+        _ONE,
+    ),
+)
