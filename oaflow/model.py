@@ -243,7 +243,7 @@ class Stage(Declaration):
 class Case(Declaration):
     """
     One of a pipeline's `tests`: the job that the function of the stage `at` returned on `port`, and how many of its
-    entities (jobs, where it has none) are to go to which stages. `job` holds `entities` and `context`.
+    entities (jobs, where it has none) are to go to which stages. `job` holds `entities`, `context` and `payload`.
     """
 
     at: str

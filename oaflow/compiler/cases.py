@@ -65,15 +65,17 @@ def _params(reader: Reader, value: object, path: Path) -> dict[str, Any]:
 
 def _job(reader: Reader, value: object, path: Path) -> dict[str, Any]:
     """
-    A job in its short form: entities, which need an id only where it matters, and a context.
+    A job in its short form: entities, which need an id only where it matters, a context, and what else its
+    payload holds.
     """
     if isinstance(value, list):
         reader.wrong_type(value, path, "a mapping with the keys of a job", "job: {entities: [...]}")
         return {}
     members = reader.mapping(value, path, "a job", JOB_KEYS)
     job = {key: reader.plain(member, (*path, key)) for key, member in members.items()}
-    if "context" in job and not isinstance(job["context"], dict):
-        reader.wrong_type(job["context"], (*path, "context"), "a mapping")
+    for key in ("context", "payload"):
+        if key in job and not isinstance(job[key], dict):
+            reader.wrong_type(job[key], (*path, key), "a mapping")
     entities = job.get("entities")
     if entities is not None and not isinstance(entities, list):
         reader.wrong_type(entities, (*path, "entities"), "a list of entities")

@@ -152,7 +152,8 @@ CASE: Keys = {
     "port": Key("the port that it was returned on", "`default`"),
     "params": Key("values of the run's params", "their defaults"),
     "job": Key(
-        "`entities` and `context`. An entity has a `schema`, and `properties` whose values are lists, or alone",
+        "`entities`, `context` and `payload`. An entity has a `schema`, and `properties` whose values are lists, or"
+        " alone",
         "a job without entities",
     ),
     "expect": Key(
@@ -166,6 +167,7 @@ CASE: Keys = {
 JOB: Keys = {
     "entities": Key("the entities of the job", "none"),
     "context": Key("a mapping: what stages put there, `job.context` in expressions", "empty"),
+    "payload": Key("a mapping: the fields of a payload with a model of its own, `job.payload` in expressions", "empty"),
 }
 
 ENTITY: Keys = {

@@ -159,6 +159,7 @@ class JobKeys(TypedDict, total=False):
 
     entities: Sequence[EntityKeys]
     context: Mapping[str, Any]
+    payload: Mapping[str, Any]
 
 
 class CaseKeys(TypedDict, total=False):

@@ -419,7 +419,14 @@ _ENTITY = _mapping(
     keys.ENTITY, {"id": {}, "caption": {}, "schema": {"enum": list(SCHEMATA)}, "properties": {"type": "object"}}
 )
 
-_JOB = _mapping(keys.JOB, {"entities": {"type": ["array", "null"], "items": _ENTITY}, "context": {"type": "object"}})
+_JOB = _mapping(
+    keys.JOB,
+    {
+        "entities": {"type": ["array", "null"], "items": _ENTITY},
+        "context": {"type": "object"},
+        "payload": {"type": "object"},
+    },
+)
 
 _CASE: Mapping[str, Json] = {
     "at": _STAGE_NAME,

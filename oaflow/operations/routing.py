@@ -216,8 +216,8 @@ _EXAMPLE = '{"entities": [{"id": "a", "schema": "Document", "properties": {"lang
 
 def example_job(given: Any, stage: BoundStage, dataset: str = "example") -> AnyJob:
     """
-    A job that a stage could have returned: from a whole job, from its `entities` and `context`, from a list of
-    entities, or from one entity. What an entity has no id of gets its number.
+    A job that a stage could have returned: from a whole job, from its `entities`, `context` and `payload`, from a list
+    of entities, or from one entity. What an entity has no id of gets its number.
 
     Raises:
         UsageError: it is none of these.
@@ -228,8 +228,11 @@ def example_job(given: Any, stage: BoundStage, dataset: str = "example") -> AnyJ
             body = {"payload": {"entities": [given]}}
         case list():
             body = {"payload": {"entities": given}}
-        case {"payload": _}:
+        case {"payload": payload}:
             body = dict(cast("Mapping[str, Any]", given))
+            # What an author writes beside the rest of the payload.
+            beside = {key: body.pop(key) for key in ("entities", "context") if key in body}
+            body["payload"] = {**payload, **beside} if isinstance(payload, Mapping) else payload
         case Mapping():
             members = cast("Mapping[str, Any]", given)
             if unknown := [key for key in members if key not in ("entities", "context", "dataset")]:

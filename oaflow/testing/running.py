@@ -75,8 +75,9 @@ def run(
 
     Args:
         pipeline: a file, a name, `module:name`, or the pipeline itself.
-        jobs: the first jobs: each a job, or what `job` holds in the tests of a pipeline (`entities` and `context`), a
-            list of entities, or one entity. None: what a run without input begins with, a job without entities.
+        jobs: the first jobs: each a job, or what `job` holds in the tests of a pipeline (`entities`, `context` and
+            `payload`), a list of entities, or one entity. None: what a run without input begins with, a job without
+            entities.
         params: the values of the run's params, by name.
         at: the stage that the first jobs go to, in place of the entries.
         dataset: of the run.

@@ -54,6 +54,33 @@ def test_what_goes_as_expected_passes_and_what_does_not_is_shown_by_stage(offlin
     assert "1 test of 2 not as expected" in failed.err
 
 
+def test_conditions_on_a_payload_of_ones_own_are_tried_with_one(offline: Command) -> None:
+    stages = {
+        "source": {
+            "next": [
+                {"to": "many", "when": "job.payload.number > 5"},
+                {"to": "ocr", "when": "job.context.ocr"},
+                {"to": "mails", "where": {"schema": "Email"}},
+            ]
+        },
+        "many": {"task": "end"},
+        "ocr": {"task": "end"},
+        "mails": {"task": "end"},
+    }
+    tests = [
+        {"at": "source", "job": {"payload": {"number": 7}}, "expect": {"many": 1}},
+        {
+            "at": "source",
+            "job": {"payload": {"number": 3}, "context": {"ocr": True}, "entities": [{"schema": "Email"}]},
+            "expect": {"ocr": 1, "mails": 1},
+        },
+    ]
+
+    result = offline("test", offline.pipeline("numbers", stages, tests=tests))
+
+    assert (result.code, result.out) == (0, "numbers.yml\n  ✓ 1 at source\n  ✓ 2 at source\n")
+
+
 def test_a_stage_that_is_not_named_expects_nothing(offline: Command) -> None:
     result = offline("test", pipeline(offline, {"at": "source", "job": RUSSIAN, "expect": {"translate": 1}}), "--json")
 

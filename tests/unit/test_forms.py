@@ -184,7 +184,7 @@ ENTITY = {
     "caption": texts,
     "properties": st.just({"name": "no", "country": ["de", "fr"]}),
 }
-JOB = {"entities": st.lists(mappings(ENTITY, "schema"), max_size=2), "context": options}
+JOB = {"entities": st.lists(mappings(ENTITY, "schema"), max_size=2), "context": options, "payload": options}
 CASE = {
     "at": st.sampled_from(NAMES),
     "port": st.sampled_from(PORTS),

@@ -59,6 +59,7 @@ def test_a_test_is_read_as_it_is_written():
         (case(job={"entities": [{"schema": []}]}), "OAF103"),
         (case(job={"entities": [{"schema": None}]}), "OAF103"),
         (case(job={"context": []}), "OAF103"),
+        (case(job={"payload": 7}), "OAF103"),
         (case(at="raed"), "OAF201"),
         (case(expect={"indx": 1}), "OAF201"),
         (case(params={"lagn": "x"}), "OAF202"),
