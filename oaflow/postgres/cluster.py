@@ -178,7 +178,7 @@ class Cluster:
             return
         self._run("pg_ctl", "stop", "-D", "data", "-m", "fast", "-W", "-s")
         for _ in self._progress("stopping"):
-            if not owner.is_running() or owner.status() == psutil.STATUS_ZOMBIE:
+            if _has_ended(owner):
                 break
         if self.layout.socket != self.layout.run:
             shutil.rmtree(self.layout.socket, ignore_errors=True)
@@ -372,6 +372,13 @@ def _process(pid: int) -> psutil.Process | None:
         return psutil.Process(pid)
     except (psutil.Error, ValueError):
         return None
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # between the two questions
+        return True
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import psycopg
@@ -354,6 +355,16 @@ def test_it_gives_up_only_where_nothing_moves(home, monkeypatch):
     with pytest.raises(EnvironmentProblem, match="without progress"):
         for _ in idle._progress("recovering"):
             pass
+
+
+def test_a_server_that_is_gone_between_two_looks_at_it_has_stopped(home, monkeypatch):
+    going = Mock(**{"is_running.return_value": True, "status.side_effect": psutil.NoSuchProcess(77)})
+    server = Server(home).open()
+    with monkeypatch.context() as patched:
+        patched.setattr(Cluster, "owner", lambda _: going)
+        server.close()
+
+    assert eventually(lambda: not runs(home))
 
 
 def test_a_server_that_cannot_start_says_why(home):
