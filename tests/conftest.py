@@ -6,6 +6,7 @@ import fcntl
 import gc
 import os
 import shutil
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Generator, Iterator
@@ -216,3 +217,29 @@ def home(shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setenv("OAFLOW_HOME", str(folder))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def former_home(shared_folder: Path) -> Path:
+    """
+    A home that commands have used before; nobody uses it while it is copied.
+    """
+    kept = shared_folder / "former"
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            making = kept.with_suffix(".new")
+            with Server(making) as server:
+                migrate(server.address, own=True)
+            making.rename(kept)
+    return kept
+
+
+@pytest.fixture
+def used_home(home: Path, former_home: Path) -> Path:
+    """
+    An OAFLOW_HOME where the private server has run, and its database is migrated and empty: to make one takes 0.7 s of
+    CPU, and a copy 0.1.
+    """
+    subprocess.run(["cp", "-a", former_home / "postgres", home], check=True)
+    return home

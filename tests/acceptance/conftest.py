@@ -225,11 +225,11 @@ def offline(tmp_path: Path, clean_environment: dict[str, str], warm: Warm) -> Co
 
 
 @pytest.fixture
-def private(tmp_path: Path, home: Path, clean_environment: dict[str, str], warm: Warm) -> Command:
+def private(tmp_path: Path, used_home: Path, clean_environment: dict[str, str], warm: Warm) -> Command:
     """
     The command with a home of its own, where it starts the private server.
     """
-    return Command(tmp_path, clean_environment | {"OAFLOW_HOME": str(home)}, warm)
+    return Command(tmp_path, clean_environment | {"OAFLOW_HOME": str(used_home)}, warm)
 
 
 @pytest.fixture

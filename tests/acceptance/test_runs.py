@@ -276,12 +276,15 @@ def test_jobs_that_nobody_can_run_are_named_with_what_to_type(cli: Command, star
     assert process.returncode == 1
 
 
-def test_the_private_server_is_started_for_a_run_and_stopped_after_it(private: Command) -> None:
-    result = private("run", chain(private), "-d", "demo", "--json")
+def test_the_private_server_is_started_for_a_run_and_stopped_after_it(private: Command, home: Path) -> None:
+    new = home / "new"
+
+    result = private("run", chain(private), "-d", "demo", "--json", env={"OAFLOW_HOME": str(new)})
 
     assert result.code == 0, result.err
     assert result.json["state"] == "finished"
-    assert not list((private.folder / "home").glob("postgres/data/postmaster.pid"))
+    assert (new / "postgres/data/PG_VERSION").exists()
+    assert not (new / "postgres/data/postmaster.pid").exists()
 
 
 def test_a_file_beside_the_pipeline_does_not_stand_in_for_the_standard_library(cli: Command) -> None:

@@ -5,10 +5,12 @@ What those who follow the documentation have.
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from oaflow.postgres.server import Server
 from tests.docs import typist
 from tests.warm import Warm
 
@@ -39,3 +41,12 @@ def environment(home: Path, tmp_path: Path, warm: Warm) -> dict[str, str]:
         "COLUMNS": "100",
         "NO_COLOR": "1",
     }
+
+
+@pytest.fixture
+def served(environment: dict[str, str], used_home: Path) -> Iterator[dict[str, str]]:
+    """
+    The same, while the private server runs: 0.2 s of CPU less for each command, and 0.5 for the first.
+    """
+    with Server(used_home):
+        yield environment

@@ -2,6 +2,7 @@
 Every command and every piece of code in the documentation does what the page says.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,9 @@ MADE = {ROOT / "docs/reference/rules.md": ROOT / "tests/unit/compiler/test_compi
 TOGETHER = [*ROOT.glob("docs/reference/keys/**/*.md"), *ROOT.glob("docs/coming-from/*.md")]
 TESTED_ELSEWHERE = MADE | dict.fromkeys(TOGETHER, ROOT / "tests/docs/test_docs_keys.py")
 WITH_SAMPLES = [page for page in PAGES if page not in TESTED_ELSEWHERE and list(blocks(page.read_text("utf-8")))]
+# What a newcomer types first: there the first command makes the private server, and each starts and stops it.
+FIRST = (ROOT / "README.md", ROOT / "docs/tutorial.md")
+RUNS = re.compile(r"^\$ (oaflow run|python) ", re.MULTILINE)
 
 
 @pytest.fixture
@@ -37,8 +41,13 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("page", WITH_SAMPLES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_samples_of_a_page_do_what_it_says(page: Path, folder: Path, environment: dict[str, str]):
-    read = Page(page.read_text(encoding="utf-8"), folder, environment)
+def test_the_samples_of_a_page_do_what_it_says(
+    request: pytest.FixtureRequest, page: Path, folder: Path, environment: dict[str, str]
+):
+    text = page.read_text(encoding="utf-8")
+    if page not in FIRST and RUNS.search(text):
+        request.getfixturevalue("served")
+    read = Page(text, folder, environment)
 
     for mistake in read.mistakes():
         pytest.fail(f"{page.relative_to(ROOT)}, {mistake}", pytrace=False)

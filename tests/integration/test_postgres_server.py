@@ -97,12 +97,12 @@ def test_a_database_of_a_test_is_migrated(database):
     assert migrate(database, own=True) == []
 
 
-def test_the_server_runs_while_somebody_uses_it(home):
-    with Server(home) as first:
-        with Server(home):
+def test_the_server_runs_while_somebody_uses_it(used_home):
+    with Server(used_home) as first:
+        with Server(used_home):
             pass
         psycopg.connect(first.address.uri).close()
-    assert not runs(home)
+    assert not runs(used_home)
 
 
 def test_commands_that_enter_at_once_start_it_once_and_the_last_stops_it(home):
@@ -116,39 +116,40 @@ def test_commands_that_enter_at_once_start_it_once_and_the_last_stops_it(home):
     assert not runs(home)
 
 
-def test_commands_that_come_while_the_last_one_leaves_find_a_server(home):
+def test_commands_that_come_while_the_last_one_leaves_find_a_server(used_home):
     for _ in range(3):
-        first = Command(home).enters()
-        second = Command(home)
+        first = Command(used_home).enters()
+        second = Command(used_home)
         first.leaves()
         second.enters().leaves()
-    assert not runs(home)
+    assert not runs(used_home)
 
 
-def test_a_killed_command_takes_nothing_from_the_others(home):
-    killed, other = Command(home).enters(), Command(home).enters()
+def test_a_killed_command_takes_nothing_from_the_others(used_home):
+    killed, other = Command(used_home).enters(), Command(used_home).enters()
     killed.is_killed()
 
-    with Server(home) as server:
+    with Server(used_home) as server:
         psycopg.connect(server.address.uri).close()
-    assert runs(home)
+    assert runs(used_home)
     other.leaves()
-    assert not runs(home)
+    assert not runs(used_home)
 
 
-def test_the_server_stops_when_all_its_users_were_killed(home):
-    commands = [Command(home).enters() for _ in range(2)]
+def test_the_server_stops_when_all_its_users_were_killed(used_home):
+    commands = [Command(used_home).enters() for _ in range(2)]
     for command in commands:
         command.is_killed()
 
-    assert eventually(lambda: not runs(home))
-    assert eventually(lambda: not watchers(home))
+    assert eventually(lambda: not runs(used_home))
+    assert eventually(lambda: not watchers(used_home))
 
 
-def test_nothing_runs_after_the_last_command(home):
-    Command(home).enters().leaves()
+def test_nothing_runs_after_the_last_command(used_home):
+    Command(used_home).enters().leaves()
 
-    assert not [process for process in psutil.process_iter(["cmdline"]) if str(home) in str(process.info["cmdline"])]
+    found = psutil.process_iter(["cmdline"])
+    assert not [process for process in found if str(used_home) in str(process.info["cmdline"])]
 
 
 def watchers(home: Path) -> list[psutil.Process]:
@@ -156,11 +157,11 @@ def watchers(home: Path) -> list[psutil.Process]:
     return [process for process in found if str(layout(home).root) in (process.info["cmdline"] or [])]
 
 
-def test_a_killed_server_recovers_and_has_what_was_committed(home):
-    with Server(home) as server:
+def test_a_killed_server_recovers_and_has_what_was_committed(used_home):
+    with Server(used_home) as server:
         with psycopg.connect(server.address.uri) as connection:
             connection.execute("CREATE TABLE kept AS SELECT generate_series(1, 100000)")
-        owner = Cluster(layout(home)).owner()
+        owner = Cluster(layout(used_home)).owner()
         assert owner is not None
         owner.send_signal(signal.SIGKILL)
         owner.wait()
@@ -178,38 +179,38 @@ def answers(uri: str) -> bool:
     return True
 
 
-def test_a_server_that_dies_in_use_is_started_again_by_itself(home):
-    with Server(home) as server:
-        owner = Cluster(layout(home)).owner()
+def test_a_server_that_dies_in_use_is_started_again_by_itself(used_home):
+    with Server(used_home) as server:
+        owner = Cluster(layout(used_home)).owner()
         assert owner is not None
         owner.send_signal(signal.SIGKILL)
         owner.wait()
 
         assert eventually(lambda: answers(server.address.uri))
-    assert not runs(home)
+    assert not runs(used_home)
 
 
-def test_a_server_killed_with_all_its_users_recovers_for_the_next(home):
-    command = Command(home).enters()
-    owner = Cluster(layout(home)).owner()
+def test_a_server_killed_with_all_its_users_recovers_for_the_next(used_home):
+    command = Command(used_home).enters()
+    owner = Cluster(layout(used_home)).owner()
     assert owner is not None
     owner.send_signal(signal.SIGKILL)
     command.is_killed()
 
-    with Server(home) as server:
+    with Server(used_home) as server:
         psycopg.connect(server.address.uri).close()
-    assert not runs(home)
+    assert not runs(used_home)
 
 
-def test_a_pid_that_belongs_to_another_process_is_not_believed(home):
+def test_a_pid_that_belongs_to_another_process_is_not_believed(used_home):
     # What a container finds after its restart: the file of the last life, and its pid given to somebody else.
-    with Server(home):
-        kept = (home / "postgres/data/postmaster.pid").read_text()
+    with Server(used_home):
+        kept = (used_home / "postgres/data/postmaster.pid").read_text()
     stranger = subprocess.Popen(["sleep", "600"])
     try:
-        pid_file = home / "postgres/data/postmaster.pid"
+        pid_file = used_home / "postgres/data/postmaster.pid"
         pid_file.write_text(f"{stranger.pid}\n" + kept.partition("\n")[2])
-        with Server(home) as server:
+        with Server(used_home) as server:
             psycopg.connect(server.address.uri).close()
         assert stranger.poll() is None
     finally:
@@ -217,20 +218,20 @@ def test_a_pid_that_belongs_to_another_process_is_not_believed(home):
         stranger.wait()
 
 
-def test_a_pid_file_cut_short_by_a_full_disk_does_not_matter(home):
-    with Server(home):
+def test_a_pid_file_cut_short_by_a_full_disk_does_not_matter(used_home):
+    with Server(used_home):
         pass
-    (home / "postgres/data/postmaster.pid").write_text("")
+    (used_home / "postgres/data/postmaster.pid").write_text("")
 
-    with Server(home) as server:
+    with Server(used_home) as server:
         psycopg.connect(server.address.uri).close()
 
 
-def test_a_server_that_lost_its_socket_is_replaced(home):
+def test_a_server_that_lost_its_socket_is_replaced(used_home):
     # Cleaners of /tmp do that.
-    with Server(home) as server:
-        layout(home).socket.joinpath(".s.PGSQL.5432").unlink()
-        with Server(home):
+    with Server(used_home) as server:
+        layout(used_home).socket.joinpath(".s.PGSQL.5432").unlink()
+        with Server(used_home):
             psycopg.connect(server.address.uri).close()
 
 
@@ -304,12 +305,12 @@ def test_an_interrupted_first_start_is_begun_again(home):
     assert not (home / "postgres" / "data.new").exists()
 
 
-def test_data_of_another_version_are_left_alone_with_a_sentence(home):
-    with Server(home):
+def test_data_of_another_version_are_left_alone_with_a_sentence(used_home):
+    with Server(used_home):
         pass
-    (home / "postgres/data/PG_VERSION").write_text("17\n")
+    (used_home / "postgres/data/PG_VERSION").write_text("17\n")
 
-    with pytest.raises(EnvironmentProblem, match="made by PostgreSQL 17"), Server(home):
+    with pytest.raises(EnvironmentProblem, match="made by PostgreSQL 17"), Server(used_home):
         pass
 
 
@@ -323,8 +324,8 @@ def test_it_listens_on_no_network_and_trusts_nobody(home):
         assert connection.execute("SELECT lower('ПРИВЕТ Ä')").fetchone() == ("привет ä",)
 
 
-def test_what_was_committed_is_on_the_disk(home):
-    with Server(home) as server, psycopg.connect(server.address.uri) as connection:
+def test_what_was_committed_is_on_the_disk(used_home):
+    with Server(used_home) as server, psycopg.connect(server.address.uri) as connection:
         names = ("fsync", "full_page_writes", "synchronous_commit")
         assert [connection.execute(f"SHOW {name}".encode()).fetchone() for name in names] == [("on",)] * 3
 
@@ -357,22 +358,22 @@ def test_it_gives_up_only_where_nothing_moves(home, monkeypatch):
             pass
 
 
-def test_a_server_that_is_gone_between_two_looks_at_it_has_stopped(home, monkeypatch):
+def test_a_server_that_is_gone_between_two_looks_at_it_has_stopped(used_home, monkeypatch):
     going = Mock(**{"is_running.return_value": True, "status.side_effect": psutil.NoSuchProcess(77)})
-    server = Server(home).open()
+    server = Server(used_home).open()
     with monkeypatch.context() as patched:
         patched.setattr(Cluster, "owner", lambda _: going)
         server.close()
 
-    assert eventually(lambda: not runs(home))
+    assert eventually(lambda: not runs(used_home))
 
 
-def test_a_server_that_cannot_start_says_why(home):
-    with Server(home):
+def test_a_server_that_cannot_start_says_why(used_home):
+    with Server(used_home):
         pass
-    with pytest.raises(EnvironmentProblem, match=r"FATAL.*nonsense"), Server(home, settings={"nonsense": "1"}):
+    with pytest.raises(EnvironmentProblem, match=r"FATAL.*nonsense"), Server(used_home, settings={"nonsense": "1"}):
         pass
-    assert not runs(home)
+    assert not runs(used_home)
 
 
 @as_root
@@ -415,16 +416,16 @@ def test_as_root_an_environment_that_nobody_may_enter_is_copied_once(home, monke
 
 
 @as_root
-def test_as_root_data_of_a_user_stay_the_users(home):
-    with Server(home):
+def test_as_root_data_of_a_user_stay_the_users(used_home):
+    with Server(used_home):
         pass
     user = pwd.getpwnam("daemon")
-    for path in [home / "postgres" / "data", home / "postgres" / "run"]:
+    for path in [used_home / "postgres" / "data", used_home / "postgres" / "run"]:
         for each in [path, *path.rglob("*")]:
             os.chown(each, user.pw_uid, user.pw_gid, follow_symlinks=False)
 
-    with Server(home):
-        owner = Cluster(layout(home)).owner()
+    with Server(used_home):
+        owner = Cluster(layout(used_home)).owner()
         assert owner is not None
         assert owner.username() == "daemon"
 
