@@ -21,7 +21,8 @@ def next_program(folder: Path) -> Path:
     Make it in a folder, which is to come first where Python looks.
     """
     package = folder / "next" / "oaflow"
-    shutil.copytree(Path(oaflow.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    # Compiled as it is: the times of the files are copied too, and what is changed below is compiled anew.
+    shutil.copytree(Path(oaflow.__file__).parent, package)
     _replace(package / "__init__.py", f'__version__ = "{oaflow.__version__}"', '__version__ = "99.0.0"')
     _replace(package / "ledger" / "handover.py", "FROM oaflow.complete_v1(", f"FROM oaflow.complete_v2('{MARK}', ")
     for name, text in _migrations().items():
