@@ -24,6 +24,7 @@ import io
 import json
 import os
 import pkgutil
+import runpy
 import select
 import selectors
 import signal
@@ -42,6 +43,8 @@ from typing import Any
 from tests import spares
 
 ROOT = Path(__file__).parents[1]
+
+PROGRAM = "oaflow"
 
 _LONGEST = 1 << 20
 
@@ -114,7 +117,7 @@ class Warm:
             pool.submit(_write, feed, given)
             out, err = pool.submit(_read, hear), pool.submit(_read, overhear)
             with _connected(address) as connection:
-                asked = json.dumps([arguments, str(folder), dict(environment), False]).encode()
+                asked = json.dumps([PROGRAM, arguments, str(folder), dict(environment), False]).encode()
                 socket.send_fds(connection, [asked], [stdin, stdout, stderr])
                 for fd in (stdin, stdout, stderr):
                     os.close(fd)
@@ -122,17 +125,23 @@ class Warm:
             return code, out.result(), err.result()
 
     def start(
-        self, arguments: tuple[str, ...], folder: Path, environment: Mapping[str, str], **how: Any
+        self,
+        arguments: tuple[str, ...],
+        folder: Path,
+        environment: Mapping[str, str],
+        program: str = PROGRAM,
+        **how: Any,
     ) -> "subprocess.Popen[Any]":
         """
         One command, which runs on.
 
         Args:
+            program: the module that is run, as `python -m` does: the command, or a worker that a test has changed.
             how: as `subprocess.Popen` takes it; all three streams are given.
         """
         if "ingest" in arguments and self._module is None:
-            return self.documents.start(arguments, folder, environment, **how)
-        return _Started(self.address, arguments, cwd=folder, env=environment, **how)
+            return self.documents.start(arguments, folder, environment, program, **how)
+        return _Started(self.address, program, arguments, cwd=folder, env=environment, **how)
 
     def leave(self) -> None:
         """
@@ -149,13 +158,14 @@ class _Started(subprocess.Popen[Any]):
     A command that was forked, as `subprocess` has one that is its child.
     """
 
-    def __init__(self, address: Path, arguments: tuple[str, ...], **how: Any) -> None:
+    def __init__(self, address: Path, program: str, arguments: tuple[str, ...], **how: Any) -> None:
         self._address = address
+        self._program = program
         super().__init__(arguments, **how)
 
     def _execute_child(self, *values: Any) -> None:
         told = dict(zip(_TOLD, values, strict=True))
-        asked = [told["args"], str(told["cwd"]), dict(told["env"]), told["start_new_session"]]
+        asked = [self._program, told["args"], str(told["cwd"]), dict(told["env"]), told["start_new_session"]]
         self._connection = _connected(self._address)
         streams = [told[name] for name in ("p2cread", "c2pwrite", "errwrite")]
         socket.send_fds(self._connection, [json.dumps(asked).encode()], streams)
@@ -294,7 +304,7 @@ def _begin(connection: socket.socket, places: list[str]) -> int | None:
         return None
     command = os.fork()
     if command == 0:
-        arguments, folder, environment, leads = json.loads(asked)
+        program, arguments, folder, environment, leads = json.loads(asked)
         if leads:
             os.setsid()
         connection.send(str(os.getpid()).encode())  # now that it leads its session, where it is to
@@ -302,9 +312,9 @@ def _begin(connection: socket.socket, places: list[str]) -> int | None:
             os.dup2(fd, number)
         os.closerange(3, max(map(int, os.listdir("/proc/self/fd"))) + 1)
         become = partial(_live, places)
-        spares.keep(become, _starts(arguments))
-        spares.called(sys.executable, "-m", "oaflow", *arguments)
-        become(folder, environment, lambda: _command(arguments))
+        spares.keep(become, _starts(arguments) if program == PROGRAM else 1)  # the forkserver of a worker
+        spares.called(sys.executable, "-m", program, *arguments)
+        become(folder, environment, lambda: _command(program, arguments))
     for fd in streams:
         os.close(fd)
     return command
@@ -368,12 +378,15 @@ def _settings_of(environment: dict[str, str]) -> set[tuple[str, str]]:
     return said | {("locale", "utf-8" if utf8 else language)}
 
 
-def _command(arguments: list[str]) -> None:
+def _command(program: str, arguments: list[str]) -> None:
     from oaflow.cli.main import main
 
-    sys.path.insert(0, os.getcwd())  # as `python -m oaflow` has it
+    sys.path.insert(0, os.getcwd())  # as `python -m` has it
     sys.argv = [str(ROOT / "oaflow" / "__main__.py"), *arguments]
-    main()
+    if program == PROGRAM:
+        main()
+    else:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 
 def _live(places: list[str], folder: str, environment: dict[str, str], function: Callable[[], Any]) -> None:

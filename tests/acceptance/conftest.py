@@ -82,13 +82,13 @@ class Command:
     def __init__(self, folder: Path, environment: Mapping[str, str], warm: Warm | None = None) -> None:
         self.folder = folder
         self.environment = dict(environment)
-        self._warm = warm
+        self.warm = warm
 
     def at(self, folder: Path | None = None, **environment: str) -> "Command":
         """
         The same in another folder, or with other variables.
         """
-        return Command(folder or self.folder, self.environment | environment, self._warm)
+        return Command(folder or self.folder, self.environment | environment, self.warm)
 
     def __call__(
         self,
@@ -113,8 +113,8 @@ class Command:
     def _run(
         self, arguments: tuple[str, ...], stdin: str, environment: dict[str, str], program: tuple[str, ...] | None
     ) -> Result:
-        if self._warm is not None and program is None:
-            return Result.of(*self._warm.run(arguments, self.folder, environment, stdin.encode()))
+        if self.warm is not None and program is None:
+            return Result.of(*self.warm.run(arguments, self.folder, environment, stdin.encode()))
         done = subprocess.run(
             [*(program or MODULE), *arguments],
             cwd=self.folder,
@@ -131,6 +131,14 @@ class Command:
             arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
+    def other(self, program: str, *arguments: str) -> subprocess.Popen[str]:
+        """
+        Starts a module in place of the program: a worker that the test has changed.
+        """
+        assert self.warm is not None
+        streams: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE) | {"stdin": subprocess.DEVNULL}
+        return self.warm.start(arguments, self.folder, self.environment, program, text=True, **streams)
+
     def new(self, *command: str, **how: Any) -> subprocess.Popen[str]:
         """
         Starts a program in a new process, in place of a fork of one that has imported oaflow.
@@ -142,8 +150,8 @@ class Command:
         """
         Starts it with streams of its own, as `subprocess.Popen` takes them.
         """
-        if self._warm is not None:
-            return self._warm.start(arguments, self.folder, self.environment, **how)
+        if self.warm is not None:
+            return self.warm.start(arguments, self.folder, self.environment, **how)
         return subprocess.Popen([*MODULE, *arguments], cwd=self.folder, env=self.environment, **how)
 
     def pipeline(self, name: str, stages: Mapping[str, Mapping[str, Any]], **keys: Any) -> str:

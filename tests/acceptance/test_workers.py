@@ -143,7 +143,7 @@ def test_no_session_of_a_worker_keeps_a_transaction_open(cli: Command, started: 
 
 
 def test_a_worker_learns_of_runs_and_jobs_by_notification(cli: Command, started: Started, until: Until) -> None:
-    worker = started(program(cli, "-m", "patient_worker"))
+    worker = started(cli.other("patient_worker"))
     listens = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%queue%'"
     until(lambda: query(cli, listens))
 
@@ -161,7 +161,7 @@ def test_a_worker_learns_of_runs_and_jobs_by_notification(cli: Command, started:
 @pytest.mark.parametrize("stage", ["breathes", "note"])  # in the worker's loop, and in an executor
 def test_what_waits_for_answers_goes_on_when_they_have_come(cli: Command, started: Started, stage: str) -> None:
     options = {"log": str(cli.folder / "noted")} if stage == "note" else {}
-    worker = started(program(cli, "-m", "hesitant_worker"))
+    worker = started(cli.other("hesitant_worker"))
 
     result = cli("run", chain(cli, stage, 300, options), "-d", "demo", "--workers", "0", "--json")
 
@@ -175,7 +175,7 @@ def test_what_there_is_no_room_for_is_asked_for_when_there_is(cli: Command, star
     """
     Async stages behind a sync one: a claim of the one kind that brings nothing says nothing of the other.
     """
-    worker = started(program(cli, "-m", "patient_worker"))
+    worker = started(cli.other("patient_worker"))
 
     result = cli("run", chain(cli, "breathes", 3000, {}), "-d", "demo", "--workers", "0", "--json")
 
@@ -202,7 +202,7 @@ def test_a_worker_goes_on_with_what_follows_itself(cli: Command) -> None:
 def test_a_retry_is_made_when_it_is_due_though_nothing_notifies_of_it(
     cli: Command, started: Started, until: Until
 ) -> None:
-    worker = started(program(cli, "-m", "patient_worker"))
+    worker = started(cli.other("patient_worker"))
     stages = {
         "source": {"with": {"count": 1}, "next": "fails"},
         "fails": {"retry": {"max": 2, "base": "1s"}},
@@ -219,7 +219,7 @@ def test_a_retry_is_made_when_it_is_due_though_nothing_notifies_of_it(
 
 def test_what_waits_in_a_busy_worker_is_done_by_one_that_is_free(cli: Command, started: Started, until: Until) -> None:
     cli.environment |= {"OAFLOW_EXECUTORS": "1"}
-    first = started(program(cli, "-m", "impatient_worker"))
+    first = started(cli.other("impatient_worker"))
     go = cli.folder / "go"
     stages = {"source": {"with": {"count": 2}, "next": "waits"}, "waits": {"with": {"file": str(go)}}}
     running = started(cli.start("run", cli.pipeline("slow", stages), "-d", "demo", "--workers", "0", "--json"))

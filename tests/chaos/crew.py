@@ -17,6 +17,9 @@ from tests.warm import Warm
 # As people start them.
 WORKER = (sys.executable, "-m", "oaflow", "worker")
 
+# One that waits for less.
+HASTY = (sys.executable, "-m", "tests.chaos.hasty_worker")
+
 
 @dataclass(frozen=True)
 class Post:
@@ -28,7 +31,7 @@ class Post:
         notes: its address for the notes of the stages, which nothing harms.
         folder: for their home, their orders and their output.
         environment: whatever else is set for them.
-        warm: what forks those that are started as people start them; without it, each is a new process.
+        warm: what forks those that are modules; without it, each is a new process.
     """
 
     address: str
@@ -60,8 +63,8 @@ class Post:
         environment = {**self.environment, **places}
         with (self.folder / "workers.log").open("ab") as log:
             streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
-            if self.warm is not None and command[: len(WORKER)] == WORKER:
-                return self.warm.start(command[len(WORKER) - 1 :], self.folder, environment, **streams)
+            if self.warm is not None and command[:2] == (sys.executable, "-m"):
+                return self.warm.start(command[3:], self.folder, environment, command[2], **streams)
             return subprocess.Popen(command, cwd=self.folder, env=environment, **streams)
 
 

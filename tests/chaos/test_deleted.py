@@ -5,22 +5,20 @@ OAFLOW_DELETED=ROWSxROOTS asks for more, with default settings; a root is 17 job
 """
 
 import os
-import sys
 import time
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.chaos.crew import WORKER, Post, crew
+from tests.chaos.crew import HASTY, WORKER, Post, crew
 from tests.chaos.history import findings, read
 from tests.chaos.passages import begin, ended
 from tests.chaos.test_statements import wait
+from tests.warm import Warm
 
 ASKED = os.environ.get("OAFLOW_DELETED")
 ROWS, ROOTS = map(int, (ASKED or "40x60").split("x"))
-HASTY = (sys.executable, "-m", "tests.chaos.hasty_worker")
-
 # Ten times what is expected, by the roots.
 PATIENCE = 60.0 + ROOTS * 0.3
 
@@ -36,9 +34,9 @@ RETURNING args #>> '{payload,context,oaflow,stage}', jsonb_path_query_array(args
 
 @pytest.mark.slow
 def test_deleted_rows_are_named_and_hold_nothing_up(
-    database: str, tmp_path: Path, clean_environment: dict[str, str]
+    database: str, tmp_path: Path, clean_environment: dict[str, str], warm: Warm
 ) -> None:
-    post = Post(database, database, tmp_path, clean_environment)
+    post = Post(database, database, tmp_path, clean_environment, warm)
     passage = begin(database, tmp_path, seconds=0.005)
     passage.enter(ROOTS)
     passage.seal()

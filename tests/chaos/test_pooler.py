@@ -18,6 +18,7 @@ from tests.chaos.crew import Post, crew
 from tests.chaos.history import findings, read
 from tests.chaos.passages import begin, ended
 from tests.chaos.test_statements import wait
+from tests.warm import Warm
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
@@ -80,9 +81,9 @@ def pooler(database: str, shared_folder: Path) -> Iterator[Pooler]:
 
 @pytest.mark.slow
 def test_workers_go_through_a_pooler_and_hear_past_it(
-    pooler: Pooler, database: str, tmp_path: Path, clean_environment: dict[str, str]
+    pooler: Pooler, database: str, tmp_path: Path, clean_environment: dict[str, str], warm: Warm
 ) -> None:
-    post = Post(database, database, tmp_path, clean_environment | {"OAFLOW_POOL_URI": pooler.address})
+    post = Post(database, database, tmp_path, clean_environment | {"OAFLOW_POOL_URI": pooler.address}, warm)
     with crew(post, *PATIENT, count=2), psycopg.connect(database, autocommit=True) as connection:
 
         def one(statement: str) -> int:

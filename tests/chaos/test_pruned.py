@@ -6,7 +6,6 @@ moved: a run with kills goes on, each hand-over is taken, and what somebody dele
 import os
 import random
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +14,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.chaos.crew import Post, crew
+from tests.chaos.crew import HASTY, Post, crew
 from tests.chaos.history import findings, read
 from tests.chaos.passages import begin, ended
 from tests.chaos.test_deleted import DELETE
 from tests.chaos.test_kills import SEED
 from tests.chaos.test_statements import still_open, wait
-
-HASTY = (sys.executable, "-m", "tests.chaos.hasty_worker")
+from tests.warm import Warm
 
 KILLS, DELETED = 4, 3
 
@@ -55,11 +53,11 @@ def pruning(uri: str) -> Iterator[list[int]]:
 
 @pytest.mark.slow
 def test_pruning_at_once_and_a_history_without_partitions_harm_no_run(
-    database: str, tmp_path: Path, clean_environment: dict[str, str]
+    database: str, tmp_path: Path, clean_environment: dict[str, str], warm: Warm
 ) -> None:
     print(f"OAFLOW_SEED={SEED}")
     chance = random.Random(SEED)
-    post = Post(database, database, tmp_path, clean_environment | {"OAFLOW_CRASHES": "1000"})
+    post = Post(database, database, tmp_path, clean_environment | {"OAFLOW_CRASHES": "1000"}, warm)
     with psycopg.connect(database, autocommit=True) as connection:
 
         def done() -> int:

@@ -3,7 +3,6 @@ Each statement of a worker, cut or stalled before the server has it or when only
 behind a proxy, one run for each way of it, and the workers live on from one to the next.
 """
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -13,10 +12,11 @@ from typing import get_args
 import psycopg
 import pytest
 
-from tests.chaos.crew import Post, crew
+from tests.chaos.crew import HASTY, Post, crew
 from tests.chaos.history import findings, read
 from tests.chaos.passages import Passage, begin, ended
 from tests.chaos.proxy import KINDS, Fault, How, Proxy, When
+from tests.warm import Warm
 
 PATIENCE = 240.0
 
@@ -36,8 +36,8 @@ def proxy(database: str) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def post(proxy: Proxy, database: str, tmp_path: Path, clean_environment: dict[str, str]) -> Post:
-    return Post(proxy.address, database, tmp_path, clean_environment | {"OAFLOW_DEAD_AFTER": "6"})
+def post(proxy: Proxy, database: str, tmp_path: Path, clean_environment: dict[str, str], warm: Warm) -> Post:
+    return Post(proxy.address, database, tmp_path, clean_environment | {"OAFLOW_DEAD_AFTER": "6"}, warm)
 
 
 def wait(holds: Callable[[], object], what: Callable[[], object], patience: float = PATIENCE) -> None:
@@ -56,7 +56,7 @@ def still_open(passage: Passage) -> int:
 @pytest.mark.slow
 def test_no_statement_that_is_cut_or_stalled_loses_or_doubles_anything(proxy: Proxy, post: Post, database: str) -> None:
     hold, go = post.orders / "hold-1", post.orders / "go"
-    with crew(post, sys.executable, "-m", "tests.chaos.hasty_worker", "--executors", "2", count=2) as workers:
+    with crew(post, *HASTY, "--executors", "2", count=2) as workers:
         for when, how in product(get_args(When), get_args(How)):
             faults = {name: Fault(name, when, how, STALL[when]) for name in KINDS}
             join = faults.pop("join")
