@@ -23,23 +23,27 @@ from psycopg.conninfo import make_conninfo
 from oaflow.cli import assisting
 from oaflow.entities.search import index
 from oaflow.errors import EnvironmentProblem, UsageError
-from tests.acceptance.conftest import PATIENCE, Command
+from tests.acceptance.conftest import MODULE, PATIENCE, Command
+from tests.docs import typist
 
 CANARY = "c4n4ry"
 
 Asking = Callable[[ClientSession], Awaitable[Any]]
 
 
-def ask(cli: Command, asking: Asking) -> tuple[Any, str]:
+def ask(cli: Command, asking: Asking, program: tuple[str, ...] | None = None) -> tuple[Any, str]:
     """
     What comes of asking the server, and what it printed to stderr. It has ended afterwards.
+
+    Args:
+        program: a new process that runs this, in place of a fork of one that has imported the program.
     """
     errors = cli.folder / "stderr"
+    assert cli.warm is not None
+    python, *typed = program or (sys.executable, "-I", "-S", typist.__file__, str(cli.warm.address))
 
     async def whole() -> Any:
-        parameters = StdioServerParameters(
-            command=sys.executable, args=["-m", "oaflow", "mcp"], env=cli.environment, cwd=cli.folder
-        )
+        parameters = StdioServerParameters(command=python, args=[*typed, "mcp"], env=cli.environment, cwd=cli.folder)
         with errors.open("w") as log:
             async with stdio_client(parameters, errlog=log) as (read, write), ClientSession(read, write) as session:
                 await session.initialize()
@@ -225,7 +229,7 @@ def test_it_ends_with_its_stdin_and_leaves_no_process_of_the_private_server(priv
         found = await session.call_tool("list_runs", {})
         return found.structured_content, theirs()
 
-    (found, there), log = ask(private, asking)
+    (found, there), log = ask(private, asking, MODULE)
 
     assert found == {"runs": [], "next_cursor": None, "left_out": {}}
     assert len(there) >= 2
