@@ -6,7 +6,6 @@ for who comes from other tools.
 
 import runpy
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from tests.docs.samples import Page, blocks
 from tests.docs.test_docs_samples import ROOT
+from tests.warm import Warm
 
 KEYS = ROOT / "docs" / "reference" / "keys"
 MAKER = runpy.run_path(str(ROOT / "tools" / "make_reference.py"))
@@ -48,7 +48,7 @@ def test_a_page_shows_its_key_in_a_pipeline_of_its_own(place: str, name: str):
 
 
 @pytest.fixture
-def worker(environment: dict[str, str], database: str, folder: Path, tmp_path: Path) -> Iterator[None]:
+def worker(environment: dict[str, str], database: str, folder: Path, tmp_path: Path, warm: Warm) -> Iterator[None]:
     """
     A worker for all runs of the pages, which are then started by commands without workers of their own: 0.5 s of CPU
     for a run in place of 1.2 s. It has more executors than cores, so that what must not be at once could be.
@@ -59,13 +59,8 @@ def worker(environment: dict[str, str], database: str, folder: Path, tmp_path: P
     program.write_text(script.replace("exec ", 'case "$1" in run|retry) set -- "$@" --workers 0;; esac\nexec ', 1))
     log = tmp_path / "worker.log"
     with log.open("w") as out:
-        started = subprocess.Popen(
-            [sys.executable, "-m", "oaflow", "worker", "--executors", "3"],
-            cwd=folder,
-            env=environment,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
+        streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
+        started = warm.start(("worker", "--executors", "3"), folder, environment, **streams)
         try:
             yield
         finally:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, sync_playwright
 
 from tests.conftest import _fresh
+from tests.warm import Warm
 
 CHROMIUM = "/usr/bin/chromium"
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +43,7 @@ class World:
     folder: Path
     environment: dict[str, str]
     browser: Browser
+    warm: Warm
     url: str = ""
     ingested: str = ""
     failed: str = ""
@@ -51,15 +52,14 @@ class World:
     def root(self) -> str:
         return self.url.partition("/?")[0]
 
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "oaflow", *arguments]
-
     def run(self, *arguments: str) -> str:
-        ran = subprocess.run(
-            self.command(*arguments), cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120
-        )
-        assert ran.returncode in (0, 1), ran.stderr
-        return ran.stdout
+        code, said, errors = self.warm.run(arguments, self.folder, self.environment)
+        assert code in (0, 1), errors.decode()
+        return said.decode()
+
+    def start(self, *arguments: str, said: int = subprocess.PIPE) -> "subprocess.Popen[str]":
+        streams = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": subprocess.DEVNULL}
+        return self.warm.start(arguments, self.folder, self.environment, text=True, **streams)
 
     def latest(self) -> str:
         return json.loads(self.run("status", "--all", "--json").splitlines()[0])["run"]
@@ -105,7 +105,7 @@ class World:
 
 # Not of the session: as long as Playwright is there its thread has a loop that runs, and no other test can run one.
 @pytest.fixture(scope="module")
-def world(postgres_uri: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(postgres_uri: str, template: str, tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Iterator[World]:
     if not Path(CHROMIUM).exists():
         pytest.skip(f"there is no {CHROMIUM}: apt install chromium")
     folder = tmp_path_factory.mktemp("world")
@@ -123,11 +123,9 @@ def world(postgres_uri: str, template: str, tmp_path_factory: pytest.TempPathFac
         }
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            world = World(folder, environment, browser)
+            world = World(folder, environment, browser, warm)
             _fill(world)
-            server = subprocess.Popen(
-                world.command("web", "--port", "0"), cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
-            )
+            server = world.start("web", "--port", "0")
             try:
                 assert server.stdout is not None
                 world.url = server.stdout.readline().strip()

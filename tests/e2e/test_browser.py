@@ -184,13 +184,7 @@ def test_a_second_click_on_a_button_is_not_sent(world: World) -> None:
 
 def test_a_run_is_watched_paused_resumed_and_seen_to_its_end(world: World) -> None:
     with world.page() as page:
-        followed = subprocess.Popen(
-            world.command("run", "slow.yml", "-d", "slow", "--workers", "1"),
-            cwd=world.folder,
-            env=world.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        followed = world.start("run", "slow.yml", "-d", "slow", "--workers", "1", said=subprocess.DEVNULL)
         try:
             # Nothing is loaded again: the run comes into the list, and its numbers come.
             page.get_by_role("link", name=re.compile("^slow-")).click(timeout=60_000)

@@ -4,8 +4,6 @@ The sample documents through the ready-made pipeline: each word of their list is
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -41,13 +39,13 @@ def language_data() -> Path | None:
 
 
 @pytest.mark.slow
-def test_every_word_of_the_list_is_found_in_its_file(home):
+def test_every_word_of_the_list_is_found_in_its_file(used_home, warm):
     pytest.importorskip("kreuzberg")
     data = language_data()
     environment = {**os.environ, **({"TESSDATA_PREFIX": str(data)} if data else {})}
-    command = [sys.executable, "-m", "oaflow", "run", "ingest", "-d", "samples", str(EXAMPLES / "documents")]
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
-    assert answer.returncode == 0, answer.stderr
+    command = ("run", "ingest", "-d", "samples", str(EXAMPLES / "documents"))
+    code, _, said = warm.run(command, EXAMPLES, environment)
+    assert code == 0, said.decode()
 
     wrong: dict[str, list[tuple[str, int | None]]] = {}
     with database(Settings()) as opened, opened.connect() as connection:
