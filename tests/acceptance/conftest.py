@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from oaflow.ledger.receipts import receipt
 from oaflow.ledger.runs import OPEN_STATES, recent_runs
 from oaflow.operations.states import bound_plan, index_stages
 from tests.acceptance.outputs import command_of, forms_of
+from tests.waiting import waited
 from tests.warm import Warm
 
 HERE = Path(__file__).parent
@@ -247,12 +247,9 @@ def until() -> Callable[[Callable[[], Any]], Any]:
     """
 
     def wait(condition: Callable[[], Any]) -> Any:
-        limit = time.monotonic() + PATIENCE
-        while time.monotonic() < limit:
-            if found := condition():
-                return found
-            time.sleep(0.1)
-        raise AssertionError("it never happened")
+        found = waited(condition, PATIENCE, 0.1)
+        assert found, "it never happened"
+        return found
 
     return wait
 

@@ -16,6 +16,7 @@ from oaflow.runtime.executor import MOST_UNACKNOWLEDGED
 from tests.acceptance.conftest import Command
 from tests.acceptance.test_processes import Started
 from tests.acceptance.test_workers import program
+from tests.waiting import waited
 
 DEEP = 1000
 
@@ -57,7 +58,7 @@ class Watch:
         while not condition():
             assert time.monotonic() < limit, "it never happened"
             self.open()
-            time.sleep(0.01)
+            time.sleep(0.02)
 
     def rests(self) -> bool:
         """
@@ -143,7 +144,7 @@ def test_a_stream_that_rests_is_not_out_of_time_and_others_go_on_beside_it(cli: 
         said[:] = asked.json["waits"] if asked.code == 0 else []  # there may be no run yet
         return [wait["why"] for wait in said] == ["rests"]
 
-    watch.until(says_that_it_rests)
+    assert waited(says_that_it_rests, 60.0, 0.1), "it never happened"
     (wait,) = said
     assert (wait["stage"], wait["most"]) == ("pours", DEEP)
     assert DEEP // 2 < wait["open"] == wait["after"]["sips"] <= DEEP + OVER

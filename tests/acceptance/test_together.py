@@ -20,6 +20,7 @@ import pytest
 from tests.acceptance.conftest import PATIENCE, Command
 from tests.acceptance.test_processes import Started, Until, ended, executors_of, query, stock_worker
 from tests.integration.handovers import counters, recount
+from tests.waiting import waited
 
 NOBODY = ("-d", "demo", "--workers", "0", "--json")
 
@@ -67,11 +68,12 @@ def begun(cli: Command, started: Started, *arguments: str) -> subprocess.Popen[s
     A run that others work for, begun.
     """
     running = started(cli.start("run", *arguments))
-    limit = time.monotonic() + PATIENCE
-    while not query(cli, "SELECT 1 FROM oaflow.runs WHERE state = 'running' AND sealed"):
+
+    def there() -> bool:
         assert running.poll() is None, ended(running).err
-        assert time.monotonic() < limit
-        time.sleep(0.05)
+        return bool(query(cli, "SELECT 1 FROM oaflow.runs WHERE state = 'running' AND sealed"))
+
+    assert waited(there, PATIENCE, 0.05)
     return running
 
 

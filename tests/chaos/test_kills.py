@@ -25,6 +25,7 @@ from oaflow.postgres.server import Server
 from tests.acceptance.conftest import Command
 from tests.acceptance.test_processes import executors_of, tree
 from tests.integration.handovers import counters, recount
+from tests.waiting import waited
 
 Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
 
@@ -139,10 +140,7 @@ def _seconds(values: list[float]) -> str:
 
 
 def _wait(condition: Callable[[], bool]) -> None:
-    limit = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < limit, "it never happened"
-        time.sleep(0.02)
+    assert waited(condition, PATIENCE, 0.02), "it never happened"
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ Each statement of a worker, cut or stalled before the server has it or when only
 behind a proxy, one run for each way of it, and the workers live on from one to the next.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -16,6 +15,7 @@ from tests.chaos.crew import HASTY, Post, crew
 from tests.chaos.history import findings, read
 from tests.chaos.passages import Passage, begin, ended
 from tests.chaos.proxy import KINDS, Fault, How, Proxy, When
+from tests.waiting import waited
 from tests.warm import Warm
 
 PATIENCE = 240.0
@@ -41,10 +41,7 @@ def post(proxy: Proxy, database: str, tmp_path: Path, clean_environment: dict[st
 
 
 def wait(holds: Callable[[], object], what: Callable[[], object], patience: float = PATIENCE) -> None:
-    limit = time.monotonic() + patience
-    while not holds():
-        assert time.monotonic() < limit, what()
-        time.sleep(0.02)
+    assert waited(holds, patience, 0.05), what()
 
 
 def still_open(passage: Passage) -> int:
