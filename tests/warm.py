@@ -136,7 +136,7 @@ class Warm:
         One command, which runs on.
 
         Args:
-            program: the module that is run, as `python -m` does: the command, or a worker that a test has changed.
+            program: the module that is run, as `python -m` does: the command, or another that starts a worker.
             how: as `subprocess.Popen` takes it; all three streams are given.
         """
         if "ingest" in arguments and self._module is None:

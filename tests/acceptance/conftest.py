@@ -133,7 +133,7 @@ class Command:
 
     def other(self, program: str, *arguments: str) -> subprocess.Popen[str]:
         """
-        Starts a module in place of the program: a worker that the test has changed.
+        Starts a module in place of the program: a worker that the test has changed, or that of procrastinate.
         """
         assert self.warm is not None
         streams: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE) | {"stdin": subprocess.DEVNULL}

@@ -382,11 +382,7 @@ def stock_worker(cli: Command, app: str = "plain_tasks.app") -> subprocess.Popen
     procrastinate's own command, with an app of oaflow.
     """
     cli.environment |= {"PROCRASTINATE_APP": app, "PLAIN_NOTES": str(cli.folder / "notes")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "procrastinate", "worker"],
-        cwd=cli.folder, env=cli.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
+    return cli.other("procrastinate", "worker")
 
 
 def test_the_stock_worker_drains_and_may_be_killed_and_leaves_what_is_not_ours(
