@@ -98,16 +98,17 @@ def test_a_packaged_file_comes_out_under_its_own_name(tmp_path, name):
 @pytest.mark.parametrize(
     ("streams", "name"),
     [
-        ({"\x01CompObj": b"x", "CONTENTS": PDF}, "oleObject7.pdf"),
-        ({"Package": workbook("a")}, "oleObject7.xlsx"),
+        (lambda: {"\x01CompObj": b"x", "CONTENTS": PDF}, "oleObject7.pdf"),
+        (lambda: {"Package": workbook("a")}, "oleObject7.xlsx"),
     ],
 )
 def test_a_file_without_a_name_is_called_by_its_object_and_type(tmp_path, streams, name):
-    data = with_parts(workbook("x"), {"xl/embeddings/oleObject7.bin": compound_file(streams)})
+    written = streams()
+    data = with_parts(workbook("x"), {"xl/embeddings/oleObject7.bin": compound_file(written)})
 
     _, members = read(tmp_path, "book.xlsx", data)
 
-    assert members == [(name, list(streams.values())[-1])]
+    assert members == [(name, list(written.values())[-1])]
 
 
 def test_an_old_office_file_is_a_member_as_it_is(tmp_path):
