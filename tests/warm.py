@@ -16,6 +16,7 @@ there.
 
 import atexit
 import contextlib
+import ctypes
 import fcntl
 import gc
 import importlib
@@ -57,6 +58,8 @@ _COLD = ("oaflow.stages", "oaflow.testing", "oaflow.editors", "oaflow.__main__")
 
 # The program imports these where it needs them; importing them reads nothing.
 _LATE = ("followthemoney", "networkx", "rich.console", "uvloop")
+
+_CLONE_NEWNS = 0x20000
 
 # Of all variables that an interpreter reads when it starts, those that can still be obeyed afterwards.
 _LATER = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
@@ -117,7 +120,7 @@ class Warm:
             pool.submit(_write, feed, given)
             out, err = pool.submit(_read, hear), pool.submit(_read, overhear)
             with _connected(address) as connection:
-                asked = json.dumps([PROGRAM, arguments, str(folder), dict(environment), False]).encode()
+                asked = json.dumps([PROGRAM, arguments, str(folder), dict(environment), False, ""]).encode()
                 socket.send_fds(connection, [asked], [stdin, stdout, stderr])
                 for fd in (stdin, stdout, stderr):
                     os.close(fd)
@@ -130,6 +133,7 @@ class Warm:
         folder: Path,
         environment: Mapping[str, str],
         program: str = PROGRAM,
+        disks: str = "",
         **how: Any,
     ) -> "subprocess.Popen[Any]":
         """
@@ -137,11 +141,12 @@ class Warm:
 
         Args:
             program: the module that is run, as `python -m` does: the command, or another that starts a worker.
+            disks: a shell script that mounts what the command alone sees, which needs root.
             how: as `subprocess.Popen` takes it; all three streams are given.
         """
         if "ingest" in arguments and self._module is None:
-            return self.documents.start(arguments, folder, environment, program, **how)
-        return _Started(self.address, program, arguments, cwd=folder, env=environment, **how)
+            return self.documents.start(arguments, folder, environment, program, disks, **how)
+        return _Started(self.address, [program, disks], arguments, cwd=folder, env=environment, **how)
 
     def leave(self) -> None:
         """
@@ -158,14 +163,15 @@ class _Started(subprocess.Popen[Any]):
     A command that was forked, as `subprocess` has one that is its child.
     """
 
-    def __init__(self, address: Path, program: str, arguments: tuple[str, ...], **how: Any) -> None:
+    def __init__(self, address: Path, program: list[str], arguments: tuple[str, ...], **how: Any) -> None:
         self._address = address
-        self._program = program
+        self._program, self._disks = program
         super().__init__(arguments, **how)
 
     def _execute_child(self, *values: Any) -> None:
         told = dict(zip(_TOLD, values, strict=True))
-        asked = [self._program, told["args"], str(told["cwd"]), dict(told["env"]), told["start_new_session"]]
+        where = [str(told["cwd"]), dict(told["env"]), told["start_new_session"], self._disks]
+        asked = [self._program, told["args"], *where]
         self._connection = _connected(self._address)
         streams = [told[name] for name in ("p2cread", "c2pwrite", "errwrite")]
         socket.send_fds(self._connection, [json.dumps(asked).encode()], streams)
@@ -304,13 +310,15 @@ def _begin(connection: socket.socket, places: list[str]) -> int | None:
         return None
     command = os.fork()
     if command == 0:
-        program, arguments, folder, environment, leads = json.loads(asked)
+        program, arguments, folder, environment, leads, disks = json.loads(asked)
         if leads:
             os.setsid()
         connection.send(str(os.getpid()).encode())  # now that it leads its session, where it is to
         for number, fd in enumerate(streams):
             os.dup2(fd, number)
         os.closerange(3, max(map(int, os.listdir("/proc/self/fd"))) + 1)
+        if disks and not _mounted(disks):
+            os._exit(1)
         become = partial(_live, places)
         spares.keep(become, _starts(arguments) if program == PROGRAM else 1)  # the forkserver of a worker
         spares.called(sys.executable, "-m", program, *arguments)
@@ -318,6 +326,15 @@ def _begin(connection: socket.socket, places: list[str]) -> int | None:
     for fd in streams:
         os.close(fd)
     return command
+
+
+def _mounted(disks: str) -> bool:
+    """
+    As `unshare --mount` does it, which would start a new process.
+    """
+    if ctypes.CDLL(None).unshare(_CLONE_NEWNS) != 0:
+        return False
+    return subprocess.run(["sh", "-c", f"mount --make-rprivate / && {disks}"], check=False).returncode == 0
 
 
 def _tell_end(process: int, command: int, connection: socket.socket) -> None:

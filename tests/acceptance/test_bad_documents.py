@@ -7,10 +7,10 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -355,9 +355,11 @@ def test_a_run_waits_for_room_on_a_full_disk_and_loses_nothing(
                 archive.writestr(name, data)
         (source / "all.zip").write_bytes(buffer.getvalue())
     # A private mount namespace: nothing is left where the test is killed.
-    prepare = f'mount -t tmpfs -o size=8m none "$0" && head -c {8192 - room}K /dev/zero > "$0/ballast" && exec "$@"'
-    command = [sys.executable, "-m", "oaflow", "run", "ingest", str(source), *RUN]
-    process = started(cli.new("unshare", "--mount", "sh", "-c", prepare, str(small), *command))
+    place = shlex.quote(str(small))
+    disks = f"mount -t tmpfs -o size=8m none {place} && head -c {8192 - room}K /dev/zero > {place}/ballast"
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = ("run", "ingest", str(source), *RUN)
+    process = started(cli.with_streams(command, disks=disks, text=True, **streams))
 
     paused = until(lambda: (shown := cli("status")).code == 0 and " paused" in shown.out and shown.out)
 

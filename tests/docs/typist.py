@@ -21,7 +21,7 @@ def ask(address: str, arguments: list[str]) -> int:
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(address)
-        asked = json.dumps(["oaflow", arguments, os.getcwd(), dict(os.environ), False]).encode()
+        asked = json.dumps(["oaflow", arguments, os.getcwd(), dict(os.environ), False, ""]).encode()
         socket.send_fds(connection, [asked], [0, 1, 2])
         connection.recv(16)  # its process id
         code = int(connection.recv(16) or 1)
