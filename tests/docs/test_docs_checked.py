@@ -208,7 +208,7 @@ CLAIMS = {
     "test/description": {"OAF103": tried("at: a, description: 3, expect: {}")},
     "test/expect": {"OAF102": tried("at: a"), "OAF201": tried("at: a, expect: {z: 1}")},
     "test/job": {
-        "OAF101": tried("at: a, job: {payload: 1}, expect: {}"),
+        "OAF101": tried("at: a, job: {paylaod: {}}, expect: {}"),
         "OAF213": tried("at: a, job: {entities: [{schema: Email, properties: {langauge: eng}}]}, expect: {}"),
         "OAF214": tried("at: a, job: {entities: [{schema: Emial}]}, expect: {}"),
     },

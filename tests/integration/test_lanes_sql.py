@@ -210,7 +210,7 @@ def test_that_test_fails_without_the_lock_of_the_lane(book: Book, database: str)
     )
     old = "n.task = p_task FOR UPDATE;"
     assert old in text
-    book.sql(text.replace(old, "n.task = p_task; PERFORM pg_sleep(0.01);"))
+    book.sql(text.replace(old, "n.task = p_task; PERFORM pg_sleep(0.05);"))
 
     with pytest.raises(AssertionError):
         test_workers_that_ask_at_the_same_moment_share_the_places(book, database)
