@@ -14,25 +14,11 @@ from oaflow.stages.desk import desk
 from oaflow.stages.filetypes import file_type
 from oaflow.stages.limits import Limits
 from oaflow.stages.reading import read_file, schema_of
+from tests.unit.stages.unpacked import members
 
 pytestmark = pytest.mark.skipif(packed.library() is None, reason="there is no libarchive here")
 
 _FILES = [("a.txt", b"one"), ("folder/b.txt", b"two" * 9_000), ("Вася/ü.txt", b"three")]
-
-
-def members(path, **limits):
-    """(name, bytes or why not) of each member, and the reason why the rest was not read."""
-    found, reason = [], None
-    with desk(Limits(**limits), None) as place:
-        content = read_file(path, path.name, file_type(path, path.name), place)
-        try:
-            for member in content.members or ():
-                data = member.path.read_bytes() if member.path else None
-                found.append((member.name, data if data is not None else member.error or member.skipped))
-        except Unreadable as error:
-            reason = error.reason
-        assert not list(place.temp.iterdir())
-    return found, reason
 
 
 def archive_of(path, files, form="7zip"):

@@ -5,11 +5,11 @@
 import struct
 from itertools import accumulate
 
-from oaflow.stages.content import Unreadable
 from oaflow.stages.desk import desk
 from oaflow.stages.filetypes import file_type
 from oaflow.stages.limits import Limits
 from oaflow.stages.reading import read_file, schema_of
+from tests.unit.stages.unpacked import members
 
 _FILES = [("Vertrag.pdf", b"%PDF-1.4 and so on"), ("notes.txt", b"words")]
 
@@ -38,19 +38,6 @@ def parts_of(files, *texts):
 def winmail(path, files, *texts):
     path.write_bytes(b"".join(parts_of(files, *texts)))
     return path
-
-
-def members(path, **limits):
-    found, reason = [], None
-    with desk(Limits(**limits), None) as place:
-        content = read_file(path, path.name, file_type(path, path.name), place)
-        try:
-            for member in content.members or ():
-                found.append((member.name, member.path.read_bytes() if member.path else member.error))
-        except Unreadable as error:
-            reason = error.reason
-        assert not list(place.temp.iterdir())
-    return found, reason
 
 
 def test_attachments_are_members_whatever_the_file_is_called(tmp_path):
