@@ -71,7 +71,7 @@ def search(dataset: str, words: str, *, limit: int = 20, settings: Settings | No
         NoWordError: there is nothing to search for.
     """
     known = or_environment(settings)
-    with database(known) as opened, opened.connect() as made, _store(known, opened.address.uri) as store:
+    with database(known) as opened, opened.connect() as made, opened_store(known, opened.address.uri) as store:
         return search_in(made, store, dataset, words, limit)
 
 
@@ -134,7 +134,7 @@ def _entities(settings: Settings, dataset: str, schema: str | None) -> Generator
             f"FollowTheMoney has no schema {schema!r}",
             help=did_you_mean(schema, SCHEMATA) or "such as Document or Person",
         )
-    with database(settings) as opened, _store(settings, opened.address.uri) as store:
+    with database(settings) as opened, opened_store(settings, opened.address.uri) as store:
         with opened.connect() as made:
             _refuse_unwritten(made, store, dataset)
         for entity in store.iterate(dataset, schema):
@@ -155,7 +155,11 @@ def _placed(hit: Hit, before: str) -> Hit:
 
 
 @contextmanager
-def _store(settings: Settings, uri: str) -> Generator[Any]:
+def opened_store(settings: Settings, uri: str) -> "Generator[EntityStore]":
+    """
+    The entity store for the time of a block: without the search over it, whose modules take longer to load than most
+    questions take to answer.
+    """
     from oaflow.entities.store import EntityStore
 
     with EntityStore(settings.entities_uri or uri) as store:

@@ -10,7 +10,6 @@ from typing import Any
 
 from psycopg import Connection
 
-from oaflow.entities.store import EntityStore
 from oaflow.entities.ways import ARROW, Ways
 from oaflow.errors import UsageError
 from oaflow.ledger.failures import Cluster, Failure, clusters, every_failure
@@ -18,6 +17,7 @@ from oaflow.ledger.receipts import LINES, DocumentLine, Receipt, every_document,
 from oaflow.ledger.runs import Run
 from oaflow.ledger.unmatched import Unmatched, unmatched
 from oaflow.operations.databases import connection, database
+from oaflow.operations.finding import opened_store
 from oaflow.operations.states import (
     Details,
     bound_plan,
@@ -122,7 +122,7 @@ def receipt_list(settings: Settings, run: str | None, line: str) -> Generator[tu
     with (
         database(settings) as opened,
         opened.connect() as made,
-        EntityStore(settings.entities_uri or opened.address.uri) as store,
+        opened_store(settings, opened.address.uri) as store,
     ):
         found = wanted_run(made, run)
         stages = index_stages(bound_plan(made, found))
