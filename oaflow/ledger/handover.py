@@ -385,13 +385,16 @@ async def advertise(
     takes: Mapping[str, str | None],
     async_tasks: Sequence[str],
     lacks: Mapping[str, str],
+    unfit: Mapping[str, Mapping[str, str]],
 ) -> None:
     """
-    Say what a worker can run, with what each of these functions takes, and why not what it `lacks`.
+    Say what a worker can run, with what each of these functions takes, why not what it `lacks`, and, by run and task,
+    what is `unfit` for a run.
     """
     await connection.execute(
-        "UPDATE oaflow.workers SET tasks = %s, takes = %s::jsonb, async_tasks = %s, lacks = %s::jsonb WHERE id = %s",
-        (sorted(takes), _json(takes), list(async_tasks), _json(lacks), worker),
+        "UPDATE oaflow.workers SET tasks = %s, takes = %s::jsonb, async_tasks = %s, lacks = %s::jsonb,"
+        " unfit = %s::jsonb WHERE id = %s",
+        (sorted(takes), _json(takes), list(async_tasks), _json(lacks), _json(unfit), worker),
     )
 
 

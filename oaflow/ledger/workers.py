@@ -75,7 +75,8 @@ class Able:
 class Waiting:
     """
     Jobs that no live worker can run, or that no worker of their service takes (`external`). `seconds` is how long the
-    oldest waits, or None where its history is gone; `reason` is why one of them cannot, or None where none has tried.
+    oldest waits, or None where its history is gone; `reason` is why one of them cannot, or None where none has tried:
+    because its function is `unfit` for the run, where that is so.
     """
 
     queue: str
@@ -83,6 +84,7 @@ class Waiting:
     seconds: float | None
     reason: str | None = None
     external: bool = False
+    unfit: bool = False
 
     @property
     def trouble(self) -> str:
@@ -98,6 +100,8 @@ class Waiting:
         """
         if self.external:
             return f"start a worker of that service, on queue {self.queue} of this database"
+        if self.unfit:
+            return "oaflow worker   (with the code that the run began with; or give a new option a default)"
         return "oaflow worker   (where the module of that task is installed)"
 
 

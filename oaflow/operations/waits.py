@@ -64,7 +64,14 @@ class Wait:
         The public form.
         """
         said = " ".join(part for part in (self.head, self.text) if part)
-        return {"why": self.why, "stage": self.stage, "text": said, "help": self.help, **self.facts}
+        return {
+            "why": self.why,
+            "stage": self.stage,
+            "text": said,
+            "reason": self.more,
+            "help": self.help,
+            **self.facts,
+        }
 
 
 def staff_of(connection: Connection[Any], run: Run, crew: Iterable[Worker], *, private: bool) -> Staff:

@@ -100,7 +100,8 @@ class Wait(WaitFacts):
 
     why: Annotated[Why, Says("the kind of the reason")]
     stage: Annotated[str | None, Says("the stage that waits; null: the whole run, or several")]
-    text: Annotated[str, Says("the reason, in words")]
+    text: Annotated[str, Says("what it waits for, in words")]
+    reason: Annotated[str | None, Says("why that is so, as a worker or another program says it")]
     help: Annotated[str | None, Says("what to type")]
 
 

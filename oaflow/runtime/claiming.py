@@ -190,11 +190,11 @@ class Claiming:
     async def _turn(self) -> None:
         if self._stale:
             self._stale = False
-            other_triples, new_tasks = await self._passages.refresh()
+            other_triples, news = await self._passages.refresh()
             self.has_plans = True
             if other_triples:
                 self._more.update(KINDS)
-            if new_tasks:
+            if news:
                 await self._advertise()
             if other_triples and (new := self._lanes.take(self._passages.ways)):
                 # Claimed before the limit was heard of: what is not begun waits its turn.

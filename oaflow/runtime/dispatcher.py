@@ -332,7 +332,7 @@ class Dispatcher:
     async def _advertise(self) -> None:
         known = self._passages
         await self._wire.send(
-            "advertise", ledger.advertise, self._wire.worker, known.takes, known.async_tasks, known.lacks
+            "advertise", ledger.advertise, self._wire.worker, known.takes, known.async_tasks, known.lacks, known.unfit
         )
 
     def _code(self) -> dict[str, Code]:

@@ -244,7 +244,8 @@ def _look(task: str) -> tuple[Probe, int]:
     except BaseException as error:  # SystemExit, or worse
         return Probe(False, error=f"importing task {task!r} ended with {type(error).__name__}: {error}"), 0
     takes, files = taken(inspect.unwrap(loaded.function)), files_of(loaded.function)
-    return Probe(True, loaded.is_async, loaded.version, takes, files=files), _threads() - before
+    probe = Probe(True, loaded.is_async, loaded.version, takes, loaded.needs, loaded.options, files=files)
+    return probe, _threads() - before
 
 
 def _threads() -> int:

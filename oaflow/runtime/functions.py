@@ -5,8 +5,9 @@ From a task's name to the function behind it, and what is to be known of it befo
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import Parameter
 from itertools import chain, filterfalse
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -42,6 +43,8 @@ class Loaded:
         models: the classes of jobs that its first parameter is annotated with, where one is the author's own: a job is
             read as the first that takes it.
         adapters: for each option with an annotation, what reads its value from JSON.
+        needs: the options without a default.
+        options: all options; None: the function takes any.
     """
 
     task: str
@@ -50,6 +53,8 @@ class Loaded:
     version: str
     models: tuple[type[Job], ...]
     adapters: Mapping[str, TypeAdapter[Any]]
+    needs: tuple[str, ...] = ()
+    options: tuple[str, ...] | None = None
 
     def arguments(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """
@@ -107,20 +112,31 @@ def loaded(task: str, function: Function, version: str) -> Loaded:
     # An annotation that cannot be resolved says nothing, and forbids nothing.
     hints = hints_of(inner)
     try:
-        parameters = list(inspect.signature(inner).parameters)
+        parameters = list(inspect.signature(inner).parameters.values())
     except (TypeError, ValueError):
-        parameters = list[str]()
-    models = _classes(hints.get(parameters[0])) if parameters else ()
+        parameters = list[Parameter]()
+    models = _classes(hints.get(parameters[0].name)) if parameters else ()
     # What takes each job comes last.
     models = (*filter(_is_own, models), *filterfalse(_is_own, models)) if any(map(_is_own, models)) else ()
     adapters: dict[str, TypeAdapter[Any]] = {}
-    for name in parameters[1:]:
-        if name in hints:
+    for parameter in parameters[1:]:
+        if parameter.name in hints:
             try:
-                adapters[name] = TypeAdapter(hints[name])
+                adapters[parameter.name] = TypeAdapter(hints[parameter.name])
             except Exception:  # an annotation that pydantic has no way to read: the value goes in as it is
                 continue
-    return Loaded(task, function, is_async, version, models, adapters)
+    needs, options = _options(parameters)
+    return Loaded(task, function, is_async, version, models, adapters, needs, options)
+
+
+def _options(parameters: Sequence[Parameter]) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    """
+    The options that a function must be given, and all that it takes, None for any.
+    """
+    named = [one for one in parameters[1:] if one.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
+    needs = tuple(one.name for one in named if one.default is Parameter.empty)
+    takes_any = not parameters or any(one.kind is Parameter.VAR_KEYWORD for one in parameters)
+    return needs, None if takes_any else tuple(one.name for one in named)
 
 
 def _is_own(model: type[Job]) -> bool:

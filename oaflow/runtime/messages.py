@@ -82,6 +82,8 @@ class Probe:
         is_async: a coroutine function or an async generator: runs in the worker's loop, not in an executor.
         version: version of the distribution or of the module, with a short hash of the module's source.
         takes: what its job is annotated with, as a plan has it.
+        needs: the options that it must be given.
+        options: all options that it takes; None: any.
         error: one sentence where it is not ok.
         files: by path, the files that the version was read from, as `versions.Seen` has them.
     """
@@ -90,6 +92,8 @@ class Probe:
     is_async: bool = False
     version: str = ""
     takes: str | None = None
+    needs: Sequence[str] = ()
+    options: Sequence[str] | None = None
     error: str | None = None
     files: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])
 

@@ -55,6 +55,7 @@ class Passages:
         self._tries: dict[str, tuple[float, float]] = {}
         self._asked: set[str] = set()  # tasks that somebody wants to know of, whether a run has them or not
         self._unreadable: set[str] = set()
+        self.unfit: dict[str, dict[str, str]] = {}  # by run and task, why a function that can run does not suit the run
         self._triples: dict[bool, list[tuple[str, str, str]]] = {True: [], False: []}
         self._claimed: frozenset[tuple[str, str, str]] = frozenset()
         self.ways: list[Way] = []
@@ -143,7 +144,7 @@ class Passages:
         Learn of runs that began or ended, and so of what there is to claim.
 
         Returns:
-            Whether there is something else to claim now, and whether there are new tasks.
+            Whether there is something else to claim now, and whether there is news of what this worker can run.
         """
         before_asking = self.known
         found = await self._wire.send("runs", ledger.open_runs)
@@ -168,6 +169,7 @@ class Passages:
         self._asked.clear()
         if fresh:
             self._take_in(await self._probe(fresh))
+        news = bool(fresh) | self._compare(runs)
         # Where one run locks a task, jobs of others may have the same locks.
         locks = {stage.lane for run in runs for stage in run.plan.stages.values() if stage.lock}
         before = self._triples, self.ways
@@ -175,6 +177,8 @@ class Passages:
         runs_of: dict[tuple[str, str], list[str]] = {}
         for queue, task, run in sorted(triples):
             probe = self.probe_of(task)
+            if task in self.unfit.get(run, ()):
+                continue
             if probe.ok and ((queue, task) in limits or (queue, task) in locks):
                 runs_of.setdefault((queue, task), []).append(run)
             elif probe.ok:
@@ -191,7 +195,7 @@ class Passages:
             for (queue, task), runs in runs_of.items()
         ]
         self._claimed = frozenset([*self._triples[True], *self._triples[False]])
-        return before != (self._triples, self.ways), bool(fresh)
+        return before != (self._triples, self.ways), news
 
     async def try_again(self, now: float) -> bool:
         """
@@ -227,6 +231,23 @@ class Passages:
         Whether this worker claims jobs of a queue, a task and a run, and neither limit nor locks hold for them.
         """
         return (queue, task, run) in self._claimed
+
+    def _compare(self, runs: Iterable[Passage]) -> bool:
+        """
+        Find the stages of runs whose functions have other options here than the plan was made for: their jobs are left
+        to workers with the code that it was made for. Whether that is news.
+        """
+        unfit: dict[str, dict[str, str]] = {}
+        for run in runs:
+            for stage in run.plan.stages.values():
+                probe = self.probe_of(stage.task)
+                if probe.ok and not stage.external and (why := _misfit(probe, stage.options)):
+                    unfit.setdefault(run.id, {})[stage.task] = why
+        for run, tasks in unfit.items():
+            for task in tasks.keys() - self.unfit.get(run, {}).keys():
+                log.error("task %s of run %s cannot run here: %s", task, run, tasks[task])
+        before, self.unfit = self.unfit, unfit
+        return before != unfit
 
     def _take_in(self, probes: Mapping[str, Probe]) -> None:
         for task, probe in probes.items():
@@ -266,3 +287,14 @@ class Passages:
                 self._forget(passage.id)
         used = {passage.plan.digest for passage in self._known.values()}
         self._plans = {digest: plan for digest, plan in self._plans.items() if digest in used}
+
+
+def _misfit(probe: Probe, options: Mapping[str, object]) -> str | None:
+    """
+    Why a function cannot be given the options of a plan.
+    """
+    if missing := sorted(set(probe.needs) - options.keys()):
+        return f"its function needs the option {missing[0]!r}, which the plan of the run does not have"
+    if probe.options is not None and (unknown := sorted(options.keys() - set(probe.options))):
+        return f"its function has no option {unknown[0]!r}, which the plan of the run has"
+    return None

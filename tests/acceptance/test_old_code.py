@@ -231,3 +231,42 @@ def test_a_function_that_is_written_into_a_module_of_async_stages_alone_needs_a_
     os.kill(pid, signal.SIGTERM)
     until(lambda: edited("status", second, "--json").json["state"] == "finished")
     assert noted(edited) == ["asks one old", "begs two old"]
+
+
+NEEDS = ("def answers(job: Job, log: str, gate: str)", "def answers(job: Job, log: str, gate: str, lang: str)")
+
+
+def test_jobs_of_a_plan_that_the_new_code_does_not_suit_are_left_to_workers_with_the_code_that_it_was_made_for(
+    edited: Command, started: Started, until: Until
+) -> None:
+    run = runs(edited, "one")
+    new = edited.folder / "new"
+    new.mkdir()
+    (new / "edited_stages.py").write_text(STAGES.replace(*NEEDS))
+    (new / "edited_near.py").write_text("WORD = 'new'\n")
+    worker = ("-c", f"import os, sys; os.chdir({str(new)!r}); from oaflow.cli.main import main; sys.exit(main())")
+    started(
+        subprocess.Popen(
+            [sys.executable, *worker, "worker"], env=edited.environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
+        )
+    )  # fmt: skip
+
+    def waits() -> list[dict[str, Any]]:
+        return [one for one in edited("status", run, "--json").json["waits"] if one["stage"] == "answer"]
+
+    (one,) = until(waits)
+    assert one["why"] == "unserved"
+    assert one["reason"] == "its function needs the option 'lang', which the plan of the run does not have"
+    assert one["help"].startswith("oaflow worker   (with the code that the run began with")
+    assert query(edited, "SELECT status::text, attempts FROM procrastinate_jobs WHERE task_name LIKE '%answers'") == [
+        ("todo", 0)
+    ]
+    assert noted(edited) == ["asks one new"]  # its other stage still suits the run
+    (edited.folder / "gate").touch()
+
+    started(edited.start("worker"))
+
+    until(lambda: edited("status", run, "--json").json["state"] == "finished")
+    assert noted(edited) == ["asks one new", "answers one old"]
+    assert query(edited, "SELECT count(*) FROM oaflow.hops WHERE outcome IN ('failed', 'retried')") == [(0,)]

@@ -28,14 +28,21 @@ class Wire:
     async def send(self, name: str, *_: Any) -> list[Any]:
         return list(self.runs) if name == "runs" else []
 
-    def opens(self, *names: str) -> None:
+    def opens(self, *names: str, options: dict[str, Any] | None = None) -> None:
         definition = orjson.loads(PLAN.canonical())
+        definition["stages"]["a"]["options"] = options or {}
         self.runs = [OpenRun(name, PLAN.digest, PLAN.format, definition, {}, "d", "running") for name in names]
 
 
-def passages(wire: Wire, *, only: str | None = None, asked: list[str] | None = None) -> Passages:
+def passages(
+    wire: Wire,
+    *,
+    only: str | None = None,
+    asked: list[str] | None = None,
+    probes: dict[str, Probe] | None = None,
+) -> Passages:
     async def probe(tasks: Iterable[str]) -> dict[str, Probe]:
-        found = {task: Probe(task != "t.far", takes="Job", error="no such module") for task in tasks}
+        found = {task: Probe(task != "t.far", takes="Job", error="no such module") for task in tasks} | (probes or {})
         if asked is not None:
             asked.extend(found)
         return found
@@ -121,3 +128,31 @@ def test_a_task_that_could_not_be_loaded_is_tried_again_later_and_later_while_a_
     assert tried == [6, 16, 36, 76, 136, 196, 256]
     assert known.works_on("q", "t.a", "p-aaaaaa")
     assert len(caplog.records) == 2  # each that cannot run is told once
+
+
+@pytest.mark.parametrize(
+    ("probe", "says"),
+    [
+        (Probe(True, needs=["lang"], options=["lang"]), "needs the option 'lang'"),
+        (Probe(True, options=["lang"]), "has no option 'size'"),
+        (Probe(True, options=["lang", "size"]), None),
+        (Probe(True, needs=["size"]), None),  # it takes any
+    ],
+)
+def test_jobs_are_left_where_the_function_has_other_options_than_the_plan(probe: Probe, says: str | None):
+    wire = Wire()
+    wire.opens("p-aaaaaa", options={"size": 3})
+    known = passages(wire, probes={"t.a": probe})
+
+    other, news = asyncio.run(known.refresh())
+
+    assert (other, news) == (says is None, True)
+    assert known.works_on("q", "t.a", "p-aaaaaa") == (says is None)
+    if says is None:
+        assert known.unfit == {}
+    else:
+        assert says in known.unfit["p-aaaaaa"]["t.a"]
+    assert asyncio.run(known.refresh()) == (False, False)  # said once
+    wire.opens()
+    asyncio.run(known.refresh())
+    assert known.unfit == {}

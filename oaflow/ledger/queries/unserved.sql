@@ -2,8 +2,7 @@
 -- it waits at least since its parent handed it over, and where it has none since the run began. Who has tried to load it may know the reason.
 -- A worker that has just begun and has said nothing yet may be about to say that it can.
 SELECT pair.queue, pair.task, extract(epoch FROM clock_timestamp() - coalesce(h.at, r.created_at))::float8 AS seconds,
-       (SELECT min(o.lacks ->> pair.task) FROM oaflow.workers o JOIN procrastinate_workers w ON w.id = o.id
-         WHERE o.lacks ? pair.task AND w.last_heartbeat > now() - make_interval(secs => %(silent)s)) AS reason
+       coalesce(cannot.unfit, cannot.lacks) AS reason, cannot.unfit IS NOT NULL AS unfit
   FROM unnest(%(queues)s::text[], %(tasks)s::text[]) AS pair (queue, task)
  CROSS JOIN LATERAL (
     (SELECT j.args #>> '{payload,context,oaflow,parent}' AS parent FROM procrastinate_jobs j
@@ -17,6 +16,10 @@ SELECT pair.queue, pair.task, extract(epoch FROM clock_timestamp() - coalesce(h.
         AND j.queue_name = pair.queue AND j.task_name = pair.task
         AND j.args #>> '{payload,context,oaflow,run}' = %(run)s
       ORDER BY j.lock, (-j.priority), j.id LIMIT 1) LIMIT 1) first
+  LEFT JOIN LATERAL (
+    SELECT min(o.lacks ->> pair.task) AS lacks, min(o.unfit #>> ARRAY[%(run)s, pair.task]) AS unfit
+      FROM oaflow.workers o JOIN procrastinate_workers w ON w.id = o.id
+     WHERE w.last_heartbeat > now() - make_interval(secs => %(silent)s)) cannot ON true
   LEFT JOIN oaflow.runs r ON r.id = %(run)s
   LEFT JOIN LATERAL (
     SELECT max(h.at) AS at FROM oaflow.hops h
@@ -25,7 +28,7 @@ SELECT pair.queue, pair.task, extract(epoch FROM clock_timestamp() - coalesce(h.
     SELECT 1 FROM oaflow.workers o JOIN procrastinate_workers w ON w.id = o.id
      WHERE (pair.task = ANY (o.tasks)
             OR (o.tasks = '{}' AND o.lacks = '{}' AND o.started_at > now() - make_interval(secs => %(silent)s)))
-       AND (o.run IS NULL OR o.run = %(run)s)
+       AND (o.run IS NULL OR o.run = %(run)s) AND o.unfit #>> ARRAY[%(run)s, pair.task] IS NULL
        AND (SELECT p.format FROM oaflow.plans p WHERE p.digest = r.plan) = ANY (o.formats)
        AND w.last_heartbeat > now() - make_interval(secs => %(silent)s))
  ORDER BY pair.queue, pair.task
