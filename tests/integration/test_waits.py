@@ -227,6 +227,7 @@ def test_what_nobody_serves_and_what_is_at_its_limit_is_told(rows: Rows) -> None
         "why": "limit",
         "stage": "sips",
         "text": "stage sips waits for its limit: 1/m; 0 run and 2 wait, of all runs",
+        "reason": None,
         "help": "oaflow limit a/t.sips --concurrency N --rate N/s   (holds at once)",
         "concurrency": None,
         "rate": pytest.approx(1 / 60),
