@@ -59,6 +59,9 @@ from oaflow.runtime.supervisor import Died, Due, Ended, Interrupts, Stale, Super
 from oaflow.runtime.supervisor import Event as WorkerEvent
 from oaflow.settings import Settings
 
+# Seconds between two looks at workers: so late a signal is followed, and another takes the place of one that died.
+_LOOK = 0.25
+
 # A database that is away is asked again this often.
 _RETRY = 1.0
 
@@ -329,7 +332,7 @@ def worker(
                         with opened.connect() as made:
                             recover(made, dead, settings.dead_after)
                         dead.clear()
-                time.sleep(0.1)
+                time.sleep(_LOOK)
             watched.see("drains", supervisor.vitals)
             yield from supervisor.stop(hurry=lambda: interrupts.count > 1)
         finally:

@@ -51,6 +51,9 @@ MOST_UNACKNOWLEDGED = 4
 
 WATCH_SECONDS = 0.05
 
+# After so many looks at nothing the watch rests until there is work.
+LOOKS_AT_NOTHING = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
@@ -132,6 +135,7 @@ class _Executor:
         self._sending, self._reading = threading.Lock(), threading.Lock()
         self._attempt: Attempt | None = None
         self._unacknowledged = 0
+        self._resting, self._stirred = False, threading.Event()
         self._out = speak(1)
         self._err = speak(2)
         sys.stdout, sys.stderr = self._out.text, self._err.text
@@ -148,19 +152,28 @@ class _Executor:
             self._flush()
             if self._ending:
                 return
+            self._resting = True
             self._receive()
+            self._resting = False
+            self._stirred.set()
 
     def watch(self) -> NoReturn:
         """
         In a thread: end the process when its worker is gone, hand over what has waited too long while a job runs, and
-        give back what would wait behind it.
+        give back what would wait behind it. While there is no job it rests: who waits for one hears a hang-up, too.
         """
         poll = select.poll()
         poll.register(self._link, 0)  # a hang-up is always told
+        looks = 0
         try:
             while not poll.poll(WATCH_SECONDS * 1000):
                 self._hand_over_what_waits()
                 self._give_back_what_waits()
+                looks = looks + 1 if self._resting else 0
+                if looks > LOOKS_AT_NOTHING:
+                    self._stirred.clear()
+                    if self._resting:  # asked after it is cleared: what comes from now on sets it again
+                        self._stirred.wait()
         except _WorkerGone:
             pass
         _vanish(self._setup)

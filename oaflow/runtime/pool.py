@@ -108,6 +108,7 @@ class Pool:
         self._stopping = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watching: asyncio.Task[None] | None = None
+        self._given = asyncio.Event()  # there may be work to watch
 
     # -- what the dispatcher sees ----------------------------------------------------------------------------------
 
@@ -297,6 +298,7 @@ class Pool:
             executor.in_hand[assignment.job] = assignment
             self._holders[assignment.job] = executor
         executor.sent += len(assignments)
+        self._given.set()
         executor.write(("do", [plain_assignment(assignment) for assignment in assignments]))
         self._load_late()
         if executor.sent >= self._recycle_after:
@@ -596,7 +598,10 @@ class Pool:
 
     async def _watch(self) -> None:
         while True:
+            await self._given.wait()
             await asyncio.sleep(self._poll)
+            if not self.at_work:
+                self._given.clear()
             now = time.monotonic()
             for executor in list(self._executors):
                 if executor.death is None and (running := executor.running) is not None:

@@ -522,6 +522,41 @@ def test_what_a_stream_has_yielded_does_not_wait_while_it_rests(tmp_path):
     run(body())
 
 
+def wakings(pid: int) -> int:
+    """
+    How often the threads of a process have gone to sleep.
+    """
+    texts = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
+    return sum(int(text.partition("voluntary_ctxt_switches:")[2].split()[0]) for text in texts)
+
+
+def test_an_executor_without_work_sleeps_and_is_watched_again_when_there_is_some(tmp_path):
+    async def asleep(pid: int) -> bool:
+        before = wakings(pid)
+        await asyncio.sleep(0.3)
+        return wakings(pid) == before
+
+    async def body():
+        async with pool_of(tmp_path) as (pool, heard):
+            on, pid = tmp_path / "go on", pool.executors[0].pid
+            while not await asleep(pid):
+                pass
+            pool.send(pool.executors[0], [assigned(1, "", stage="stream", count=15, rest=10, on=str(on))])
+            await until(lambda: heard.handovers)
+            assert not await asleep(pid)
+            on.touch()
+            pool.acknowledge(1, 0)
+            await until(lambda: heard.done() == [1])
+            while not await asleep(pid):
+                pass
+            await asyncio.sleep(0.2)  # the pool has nothing to watch either
+            pool.send(pool.executors[0], [assigned(2, "sleep", seconds=LONG, timeout=0.2)])
+            await until(lambda: heard.deaths)
+            assert heard.deaths[0][2].kind == "timeout"
+
+    run(body())
+
+
 def test_a_stream_that_cannot_be_handed_over_fails_and_the_next_one_does_not_wait_while_it_rests(tmp_path):
     async def body():
         locked = plan_of(
