@@ -116,7 +116,7 @@ class KnownFiles:
         if known.ran == self._run and known.redo is not None:
             return Verdict(begun=True)  # by an attempt that died before it said so
         why = (
-            _changed(known, seen)
+            _changed(known, seen, self._run)
             or self._changes[known.ran].why
             or other_code(known.done or (), self._code)
             or ("--force" if self._now.force else None)
@@ -127,7 +127,7 @@ class KnownFiles:
         now = self._now
         is_file = seen.content_hash is not None
         return (
-            is_file and known.ran != self._run and _changed(known, seen) is None and not now.force and now.first is None
+            is_file and known.ran != self._run and _changed(known, seen, self._run) is None and not now.force and now.first is None
         )
 
     def _begun_later(self, files: Mapping[str, Known], verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
@@ -214,10 +214,13 @@ def first_job(route: Route) -> FirstJob:
     return FirstJob(route.queue, route.task, route.stage, route.priority, args, route.documents, route.collect)
 
 
-def _changed(known: Known, seen: Sighting) -> str | None:
+def _changed(known: Known, seen: Sighting, run: str) -> str | None:
     if known.content_hash != seen.content_hash:
         return "content changed"
-    return f"did not come to its end in {known.ran}" if known.done is None else None
+    if known.done is not None:
+        return None
+    # Why an attempt that was cut off had it for changed is not kept.
+    return "seen by a crawl that was cut off" if known.ran == run else f"did not come to its end in {known.ran}"
 
 
 def other_code(before: Sequence[str], now: Mapping[str, str]) -> str | None:

@@ -695,6 +695,7 @@ def test_a_second_run_whose_workers_are_killed_leaves_what_a_first_one_would_lea
     killer.join()
     assert house.kills > 0
     assert (second.state, second.unchanged, second.gone) == ("finished", 0 if mark else len(after) - 43, 1)
+    assert not [why for why in house.why(second).values() if why and second.id in why]
     left = house.holds()
     house.clear()
     house.run(**asked)

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import psycopg
 import pytest
 
-from oaflow.ledger import history, runs, workers
+from oaflow.ledger import crawled, history, runs, workers
 from oaflow.ledger.runs import FirstJob
 from oaflow.ledger.statements import sql
 
@@ -211,3 +211,20 @@ def test_the_history_of_a_run_begins_with_its_root(connection: psycopg.Connectio
     assert root.outcome == "root"
     assert root.successors is not None
     assert len(root.successors) == 1
+
+
+def test_what_an_attempt_of_the_same_run_has_crawled_was_not_known_before(connection: psycopg.Connection[Any]) -> None:
+    first, second = (runs.start_run(connection, "p", "digest", "d", {}) for _ in range(2))
+    columns = "(dataset, pipeline, document, path, name, seen, ran)"
+    row = f"INSERT INTO oaflow.crawled {columns} VALUES ('d', 'p', 'a', 'a', 'a', %(run)s, %(run)s)"
+    connection.execute(row, {"run": first})  # pyright: ignore[reportArgumentType]
+
+    def before(run: str) -> bool:
+        found = crawled.crawling(connection, run)
+        assert found is not None
+        return found.before
+
+    assert (before(first), before(second)) == (False, True)
+    # It was known, and the second run has sent it on.
+    connection.execute("UPDATE oaflow.crawled SET ran = %s, again = true", [second])
+    assert before(second)
