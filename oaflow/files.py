@@ -49,9 +49,9 @@ class ArchiveUnreachableError(OaflowError):
     The archive cannot be asked; whether it has the file is not known.
     """
 
-    def __init__(self, where: str, reason: str) -> None:
+    def __init__(self, where: str, reason: str, help: str = "look at ARCHIVE_* and OAFLOW_HOME") -> None:
         self.where, self.reason = where, reason
-        super().__init__(f"the archive {where} cannot be reached: {reason}", help="look at ARCHIVE_* and OAFLOW_HOME")
+        super().__init__(f"the archive {where} cannot be reached: {reason}", help=help)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,16 @@ class ArchiveOptions:
         """
         scheme, slashes, rest = (self.uri or "").partition("://")
         without = f"{scheme}{slashes}{rest.rpartition('@')[2].partition('?')[0]}"
-        return str({"file": self.path, "anystore": without}.get(self.kind, f"{self.kind}://{self.bucket}"))
+        return str({"file": self.path, "anystore": without}.get(self.kind, f"{self.kind}://{self.bucket or ''}"))
+
+    @property
+    def missing(self) -> str | None:
+        """
+        The variable that says where the archive is, if it is not set.
+        """
+        if self.kind == "anystore":
+            return None if self.uri else "ARCHIVE_URI"
+        return None if self.bucket or self.kind == "file" else "ARCHIVE_BUCKET"
 
     def told(self, error: Exception) -> str:
         """
@@ -139,10 +148,30 @@ class Archive:
         """
         if self.options.kind == "file":
             return self._keep(path)
-        content_hash, _ = _checksum(path)
-        with self._reached():
-            self._servicelayer.archive_file(path, content_hash=content_hash)
+        with _folder(None) as folder:
+            # It may change while it is sent: the name is that of the bytes that are kept.
+            copy = folder / _NAME
+            with open(copy, "wb") as target:
+                content_hash = _copy(path, target)
+            with self._reached():
+                self._servicelayer.archive_file(copy, content_hash=content_hash)
         return content_hash
+
+    def reach(self) -> None:
+        """
+        Find out whether the archive can be asked, and a folder written to; one that is not there yet is no problem.
+
+        Raises:
+            ArchiveUnreachableError: it cannot.
+        """
+        if self.options.kind != "file":
+            with suppress(MissingBlobError), self.open("0" * 40):
+                pass
+            return
+        path = (self.options.path or Path()).absolute()
+        there = next((place for place in (path, *path.parents) if place.exists()), path)
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise ArchiveUnreachableError(self.options.where, f"{there}: no right to write, or no folder")
 
     def remove(self, content_hash: str) -> None:
         """
@@ -256,6 +285,8 @@ class Archive:
         from servicelayer.archive import init_archive
 
         options = self.options
+        if missing := options.missing:
+            raise ArchiveUnreachableError(options.where, f"{missing} is not set", f"export {missing}=...")
         with self._reached():
             return init_archive(
                 archive_type=options.kind,
@@ -275,9 +306,16 @@ class Archive:
             if error.errno in _FULL:
                 raise
             raise ArchiveUnreachableError(self.options.where, error.strerror or str(error)) from error
+        except ModuleNotFoundError as error:
+            clients = {"s3": "oaflow[s3]", "gs": "openaleph-servicelayer[google]"}
+            client = clients.get(self.options.kind, "openaleph-servicelayer[anystore]")
+            raise ArchiveUnreachableError(
+                self.options.where, f"{error.name} is not installed", f"pip install '{client}'"
+            ) from error
         except Exception as error:
             # Each kind of archive has a client library of its own, and each of these its own exceptions.
-            raise ArchiveUnreachableError(self.options.where, self.options.told(error)) from error
+            help = "look at ARCHIVE_* and AWS_*" if self.options.kind == "s3" else "look at ARCHIVE_*"
+            raise ArchiveUnreachableError(self.options.where, self.options.told(error), help) from error
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def print_summary(status: RunStatus, account: Account | None) -> None:
     for line in documents_line(account.receipt):
         console.print()
         console.print(line)
-    if status.run.state == "finished" and account.crawls and not account.receipt.found:
+    if status.run.state == "finished" and account.crawls and not account.receipt.found and not account.clusters:
         console.print()
         console.print("[yellow]no documents:[/] there is no file in what was crawled")
     print_again(account.receipt)

@@ -126,9 +126,8 @@ class KnownFiles:
     def _may_begin_later(self, known: Known, seen: Sighting) -> bool:
         now = self._now
         is_file = seen.content_hash is not None
-        return (
-            is_file and known.ran != self._run and _changed(known, seen, self._run) is None and not now.force and now.first is None
-        )
+        from_an_earlier_run = is_file and known.ran != self._run and _changed(known, seen, self._run) is None
+        return from_an_earlier_run and not now.force and now.first is None
 
     def _begun_later(self, files: Mapping[str, Known], verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
         """

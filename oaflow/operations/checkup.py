@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from oaflow.errors import EnvironmentProblem
+from oaflow.files import ArchiveUnreachableError
 from oaflow.operations.afresh import with_its_input
 from oaflow.operations.backups import last_backup
+from oaflow.operations.binding import archive_of
 from oaflow.operations.variables import unheard
 from oaflow.operations.vocabulary import differing_schemata
 from oaflow.postgres.layout import UNFINISHED, layout
@@ -48,6 +51,9 @@ _LATE = 60.0
 
 # Seconds that a collector may take to be reached.
 _CONNECT = 3.0
+
+# Seconds that an archive may take to answer.
+_PATIENCE = 10.0
 
 # Of the connections that the server allows: with more than this share there are soon too few.
 _MANY_CONNECTIONS = 0.8
@@ -84,8 +90,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _program()
     yield from _schemata()
     yield from _folders(settings)
+    yield from _archive(settings)
     yield from _ocr()
-    yield from _archives()
+    yield from _unpacking()
     yield from _collector(os.environ)
     yield from _variables(os.environ)
     yield from _database(settings)
@@ -170,13 +177,36 @@ def _ocr() -> Iterator[Finding]:
     yield Finding("note", "OCR languages", "none: scanned pages are not read", "apt install tesseract-ocr")
 
 
-def _archives() -> Iterator[Finding]:
+def _archive(settings: Settings) -> Iterator[Finding]:
+    archive = archive_of(settings)
+    where = archive.options.where
+    problems: list[ArchiveUnreachableError] = []
+
+    def reach() -> None:
+        try:
+            archive.reach()
+        except ArchiveUnreachableError as problem:
+            problems.append(problem)
+
+    # The client of a bucket may wait for minutes. As a daemon, so that nobody waits for it at the end either.
+    asking = Thread(target=reach, name="oaflow archive", daemon=True)
+    asking.start()
+    asking.join(_PATIENCE)
+    if asking.is_alive():
+        yield Finding("problem", "archive", f"{where}: no answer for {_PATIENCE:.0f} s", "look at ARCHIVE_*")
+    elif problems:
+        yield Finding("problem", "archive", f"{where}: {problems[0].reason}", problems[0].help)
+    else:
+        yield Finding("fine", "archive", where)
+
+
+def _unpacking() -> Iterator[Finding]:
     from oaflow.stages.packed import library
 
     if library() is None:
-        yield Finding("note", "archives", "no libarchive: RAR and 7Z are not unpacked", "apt install libarchive13")
+        yield Finding("note", "unpacking", "no libarchive: RAR and 7Z are not unpacked", "apt install libarchive13")
     else:
-        yield Finding("fine", "archives", "RAR and 7Z are unpacked, too")
+        yield Finding("fine", "unpacking", "RAR and 7Z are unpacked, too")
 
 
 def _entities(settings: Settings, address: "Address") -> Iterator[Finding]:

@@ -46,7 +46,7 @@ def test_where_all_is_well_every_line_says_so_and_the_exit_code_is_0(cli: Comman
     assert text["temp folder"].startswith(f"{cli.folder}, ")
     assert text["temp folder"].endswith(" GiB free")
     assert text["OCR languages"] == "deu, eng"
-    assert text["archives"] == "RAR and 7Z are unpacked, too"
+    assert text["unpacking"] == "RAR and 7Z are unpacked, too"
     assert "PostgreSQL" in text["database"]
     assert "(from OAFLOW_DB_URI)" in text["database"]
     assert text["schema"].endswith("migrations applied, none pending")
