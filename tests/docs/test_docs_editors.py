@@ -29,7 +29,7 @@ def test_there_is_such_a_command():
 def test_vs_code_starts_it_for_yaml():
     settings = json.loads(TEXTS[".vscode/settings.json"])
 
-    # VS Code asks a login shell for its PATH: the environment is not on it.
+    # VS Code may have its PATH from a login shell, which does not know the environment.
     assert settings["glspc.serverCommand"] == ".venv/bin/" + STARTED[0]
     assert settings["glspc.serverCommandArguments"] == STARTED[1:]
     assert settings["glspc.languageId"] == "yaml"
