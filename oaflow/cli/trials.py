@@ -61,23 +61,26 @@ def print_totals(trials: Sequence[Trial]) -> None:
 def write_junit(path: Path, trials: Iterable[Trial]) -> None:
     """
     The tests as a report that build servers read; what they cover stands in properties of the suite. A test that could
-    not be tried is an error, one that goes elsewhere a failure.
+    not be tried is an error, one that goes elsewhere a failure. Ant's schema wants a number, a package, outputs, and a
+    time without a zone; that of Jenkins takes milliseconds only.
 
     Raises:
         EnvironmentProblem: the file cannot be written.
     """
     suites = ElementTree.Element("testsuites")
-    for trial in trials:
+    for number, trial in enumerate(trials):
         suite = ElementTree.SubElement(
             suites,
             "testsuite",
+            id=str(number),
+            package="",
             name=clean(trial.pipeline),
             tests=str(len(trial.tried)),
             failures=str(sum(not one.passed and one.problem is None for one in trial.tried)),
             errors=str(sum(one.problem is not None for one in trial.tried)),
             skipped="0",
-            time=f"{sum(one.seconds for one in trial.tried):.6f}",
-            timestamp=trial.began.isoformat(timespec="seconds"),
+            time=f"{sum(one.seconds for one in trial.tried):.3f}",
+            timestamp=trial.began.strftime("%Y-%m-%dT%H:%M:%S"),
             hostname=clean(platform.node()),
         )
         covered = [("edges", str(len(trial.edges))), *(("untaken", _edge_text(edge, trial)) for edge in trial.untaken)]
@@ -90,7 +93,7 @@ def write_junit(path: Path, trials: Iterable[Trial]) -> None:
                 "testcase",
                 classname=clean(trial.pipeline),
                 name=clean(one.name),
-                time=f"{one.seconds:.6f}",
+                time=f"{one.seconds:.3f}",
             )
             if not one.passed:
                 kind, sort = ("failure", "unexpected") if one.problem is None else ("error", "not tried")
@@ -98,6 +101,8 @@ def write_junit(path: Path, trials: Iterable[Trial]) -> None:
                 # Jenkins shows the message and then the text, GitLab the text alone.
                 told = ElementTree.SubElement(case, kind, type=sort, message=lines[0])
                 told.text = "\n".join(lines)
+        for output in ("system-out", "system-err"):
+            ElementTree.SubElement(suite, output)
     try:
         ElementTree.ElementTree(suites).write(path, encoding="utf-8", xml_declaration=True)
     except OSError as error:
