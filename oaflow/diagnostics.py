@@ -5,7 +5,7 @@ What a check has to say: a rule, a place, a sentence, and the next thing to type
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Severity = Literal["error", "warning"]
 
@@ -34,8 +34,7 @@ class Rule:
     severity: Severity = "error"
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """
     A piece of what the author wrote. Lines and columns count from 1, the end is exclusive; `source` is the first line.
 
@@ -67,7 +66,7 @@ class Diagnostic:
 
     rule: Rule
     message: str
-    span: Span = Span()
+    span: Span = field(default_factory=Span)
     help: str | None = None
     notes: tuple[tuple[str, Span], ...] = ()
 

@@ -274,7 +274,7 @@ def _function(found: Any) -> dict[str, Any] | InspectionError:
         "doc": (inspect.getdoc(function) or "").strip().partition("\n")[0] or None,
         "file": code.co_filename if code else None,
         "line": code.co_firstlineno if code else None,
-        "outs": [(port, asdict(span)) for port, span in outs_of(function)],
+        "outs": [(port, span._asdict()) for port, span in outs_of(function)],
         "taken_classes": None if first is None else taken(annotations.get(first.name, first.annotation)),
         "returned_classes": returned(annotations.get("return", signature.return_annotation)),
         "sent_classes": sent(annotations.get("return", signature.return_annotation)),

@@ -4,7 +4,6 @@ Where a part of a text stands in the file that the text was read from. Knows how
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 from oaflow.diagnostics import Path, Span, Spans
 from oaflow.model import Pipeline
@@ -38,8 +37,8 @@ def part_of(spans: Spans, path: Path, text: str, offset: int, length: int) -> Sp
     line, column = first
     # What goes on in a later line is marked to the end of its first.
     end = last[1] + 1 if last[0] == line else len(spans.lines[line]) + 1
-    return replace(
-        whole, line=line + 1, column=column + 1, end_line=line + 1, end_column=end + 1, source=spans.lines[line]
+    return whole._replace(
+        line=line + 1, column=column + 1, end_line=line + 1, end_column=end + 1, source=spans.lines[line]
     )
 
 

@@ -7,7 +7,6 @@ import math
 import re
 import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any, cast
 
 from oaflow.compiler.rules import shape as rules
@@ -95,7 +94,7 @@ class Reader:
         Tell that a mapping lacks a key, where the mapping is named: of what aliases repeat, where it is named first.
         """
         span = self.spans.value(*path)
-        first = self._first.setdefault(replace(span, path=()), path) if span.line else path
+        first = self._first.setdefault(span._replace(path=()), path) if span.line else path
         self.report(rule, message, first, key=True, help=help)
 
     def wrong_type(self, value: object, path: Path, wanted: str, help: str | None = None) -> None:

@@ -6,7 +6,7 @@ named. Pure, and for texts that are not finished: what is not as it should be is
 import ast
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from oaflow.compiler import keys
@@ -158,7 +158,7 @@ def _all_named(data: Any, spans: Spans) -> Iterator[Named]:
 
 def _unquoted(span: Span) -> Span:
     quoted = span.source[span.column - 1 : span.column] in ("'", '"')
-    return replace(span, column=span.column + 1, end_column=span.end_column - 1) if quoted else span
+    return span._replace(column=span.column + 1, end_column=span.end_column - 1) if quoted else span
 
 
 def _in_expression(text: str, path: Path, spans: Spans) -> Iterator[Named]:

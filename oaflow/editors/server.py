@@ -221,8 +221,8 @@ def _mend(editor: Server, params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
     first, last = params.range.start.line, params.range.end.line
     found: list[lsp.CodeAction] = []
     for one in repairs(document.source, document.checked, document.spans) if document.is_pipeline else ():
-        span = replace(
-            one.diagnostic.span, line=one.line, column=one.column, end_line=one.line, end_column=one.end_column
+        span = one.diagnostic.span._replace(
+            line=one.line, column=one.column, end_line=one.line, end_column=one.end_column
         )
         place = _range(document, document.text.ends(span))
         if first <= place.start.line <= last:

@@ -253,9 +253,8 @@ class _Composer:
         for event in events:
             if isinstance(event, yaml.MappingEndEvent):
                 break
-            key = self._key(event, events, path)
-            place = (*path, key)
-            span = self._span(place, event)
+            span = self._span((*path, str(getattr(event, "value", ""))), event)
+            key, place = self._key(event, span), span.path
             if key in members:
                 first = self.keys[place]
                 help = "take one of the two out, or give it another name"
@@ -268,8 +267,7 @@ class _Composer:
             members[key] = self._value(next(events), events, place)
         return members
 
-    def _key(self, event: yaml.Event, events: Iterator[yaml.Event], path: Path) -> str:
-        span = self._span(path, event)
+    def _key(self, event: yaml.Event, span: Span) -> str:
         match event:
             case yaml.ScalarEvent(value="<<") if not event.style:
                 help = "what all stages share stands under `defaults`; the rest is written out"
