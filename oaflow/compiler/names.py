@@ -18,7 +18,7 @@ from oaflow.model import Case, Defaults, Param, Pipeline, Stage
 from oaflow.plan.binding import ALONE
 from oaflow.plan.joins import RUN
 from oaflow.plan.params import read_param
-from oaflow.plan.plans import REFERENCE
+from oaflow.plan.plans import REFERENCE, origin_of_input
 from oaflow.schemata import SCHEMATA, property_names
 from oaflow.spelling import did_you_mean
 
@@ -204,9 +204,17 @@ def duplicate_origins(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     Stages that would sign what they write like another one.
     """
     first: dict[str, str] = {}
+    ours = {"oaflow": "jobs outside of pipelines do", origin_of_input(pipeline.name): "`oaflow run -i` does"}
     # Those that say an origin come last, so that the place is one that the author wrote.
     for name, stage in sorted(pipeline.stages.items(), key=lambda item: item[1].origin is not None):
         origin = stage.origin or f"{pipeline.name}/{name}"
+        if origin in ours:
+            yield Diagnostic(
+                rules.DUPLICATE_ORIGIN,
+                f"stage {name!r} signs with origin {origin!r}, as {ours[origin]}",
+                spans.value("stages", name, "origin"),
+                "give it another origin, or leave `origin` out",
+            )
         other = first.setdefault(origin, name)
         if other != name:
             yield Diagnostic(

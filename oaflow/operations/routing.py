@@ -3,6 +3,7 @@ Where one job would go: each edge of its port, its condition, and the values tha
 """
 
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,6 +201,7 @@ def read_example(name: str | None) -> Any:
     except OSError as error:
         raise UsageError(f"{name!r} cannot be read: {error.strerror}") from error
     shown = "stdin" if name == "-" else name
+    raw = raw.removeprefix(BOM_UTF8)
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -5,6 +5,7 @@ Starting a run: what is wrong with the command is refused here, before anything 
 import os
 import shlex
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from oaflow.operations.states import CRAWL_TASK
 from oaflow.plan import NO_PLACES, BoundPlan, Places, Plan, PlannedParam, bind, check_params
 from oaflow.plan.deciding import deciding
 from oaflow.plan.later import following
+from oaflow.plan.plans import origin_of_input
 from oaflow.runtime.router import enter as route_first
 from oaflow.schemata import SCHEMATA, is_a
 from oaflow.spelling import closest, did_you_mean
@@ -401,7 +403,7 @@ def _first_jobs(
             yield from _first(bound, stage, request.dataset, run, [], job_bytes)
         return
     entities = islice(read_entities(request.entities), request.first)
-    with reaching(opened, f"{bound.pipeline}/input") as reached:
+    with reaching(opened, origin_of_input(bound.pipeline)) as reached:
         for group in _in_groups(entities, ENTITIES_PER_JOB):
             # In the store before the job is there, so that the first stage can load them as any other can.
             with reached.writer(request.dataset) as writer:
@@ -437,6 +439,8 @@ def read_entities(name: str) -> Iterator[dict[str, Any]]:
 
 def _entities(lines: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
+        # Some programs begin a file with it.
+        line = line.removeprefix(BOM_UTF8) if number == 1 else line
         if not line.strip():
             continue
         try:

@@ -423,6 +423,13 @@ class BoundPlan(_Frozen):
         return cls.model_validate_json(data)
 
 
+def origin_of_input(pipeline: str) -> str:
+    """
+    What the entities of `run -i` are signed with: like a stage's, with a name that no stage has.
+    """
+    return f"{pipeline}/-i"
+
+
 def references(value: Any) -> set[str]:
     """
     The names of all params that a value mentions as `${params.NAME}`, at any depth.

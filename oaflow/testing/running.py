@@ -37,6 +37,7 @@ from oaflow.operations.routing import example_job
 from oaflow.operations.states import index_stages
 from oaflow.plan import BoundPlan, BoundStage, check_params
 from oaflow.plan import bind as bind_plan
+from oaflow.plan.plans import origin_of_input
 from oaflow.rendering import render
 from oaflow.runtime.completions import handed, trouble_of, troubled
 from oaflow.runtime.execution import execute, execute_async
@@ -133,7 +134,7 @@ class _Machine:
         if jobs is not None and (not isinstance(jobs, Iterable) or isinstance(jobs, str | bytes | Mapping | Job)):
             raise UsageError("`jobs` is no list of jobs", help="run(..., jobs=[...])")
         given = [{}] if jobs is None else list(jobs)
-        reached = replace(self._bindings(f"{self._plan.pipeline}/input", None), lasting=True)
+        reached = replace(self._bindings(origin_of_input(self._plan.pipeline), None), lasting=True)
         for name in stages:
             stage = self._stage(name)
             for number, one in enumerate(given, 1):

@@ -123,6 +123,32 @@ def test_a_pipeline_that_is_only_named_as_ingest_is_gets_no_samples(cli: Command
     assert cli("status").error == "there is no run yet"
 
 
+TAGS = """
+from oaflow import DatasetJob, stage
+
+@stage
+def tag(job: DatasetJob) -> None:
+    with job.get_writer() as writer:
+        for entity in job.get_entities():
+            writer.add({"id": entity.id, "schema": "Person", "properties": {"country": ["de"]}})
+"""
+
+
+def test_what_a_stage_named_input_says_of_entities_stands_beside_what_came_in(cli: Command) -> None:
+    (cli.folder / "tags.py").write_text(TAGS)
+    # With the mark that some programs begin a file with.
+    (cli.folder / "in.json").write_text(
+        json.dumps({"id": "a", "schema": "Person", "properties": {"name": ["Ada"]}}), encoding="utf-8-sig"
+    )
+    (cli.folder / "tags.yml").write_text("pipeline: tags\nstages: {input: {task: tags.tag}}\n")
+
+    result = cli("run", "tags.yml", "-d", "demo", "-i", "in.json", *WORKER)
+
+    assert result.code == 0, result.err
+    (entity,) = map(json.loads, cli("entities", "-d", "demo").out.splitlines())
+    assert entity["properties"] == {"country": ["de"], "name": ["Ada"]}
+
+
 def test_of_a_pipe_no_more_is_waited_for_than_the_first_entities(
     cli: Command, started: Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
 ) -> None:

@@ -67,7 +67,8 @@ def test_the_params_of_the_command_decide(offline: Command, target: str, to: lis
 def test_a_job_may_be_whole_or_lines_of_entities_or_nothing(offline: Command) -> None:
     name = pipeline(offline)
     lines = "\n".join(json.dumps({"id": "x", **entity}) for entity in ENTITIES)
-    (offline.folder / "entities.jsonl").write_text(lines)
+    # With the mark that some programs begin a file with.
+    (offline.folder / "entities.jsonl").write_text(lines, encoding="utf-8-sig")
     whole = {
         "payload": {"entities": ENTITIES[:1], "context": {"rich": True}},
         "queue": "q",

@@ -217,7 +217,7 @@ def test_a_document_is_found_by_path_hash_entity_and_where_no_stage_reports_it(c
     assert cli("run", name, "-d", "mails", "--workers", "1", "-i", "in.json").code == 0
     mail = passport_of(settings, "mail-2")
     assert way(mail) == [("work", ["done"]), ("end", ["done"])]
-    assert (mail.line, mail.finder, [one.origin for one in mail.said]) == ("ended", None, ["plain/input"])
+    assert (mail.line, mail.finder, [one.origin for one in mail.said]) == ("ended", None, ["plain/-i"])
     person = cli("trace", "ada")
     assert (person.code, person.error) == (2, "no run has 'ada' as a document: it is a Person in dataset 'mails'")
 

@@ -72,7 +72,8 @@ DUPLICATE_ORIGIN = rule(
     "two stages sign what they write with the same origin",
     """
     What a stage writes for a document replaces what was written before under the same origin. Two stages with one
-    origin would delete each other's work. Without the key, the origin is `PIPELINE/STAGE`.
+    origin would delete each other's work. So would a stage with origin `oaflow`, as jobs outside of pipelines have, or
+    `PIPELINE/-i`, as the entities of `oaflow run -i` have. Without the key, the origin is `PIPELINE/STAGE`.
     """,
     """
     pipeline: letters
