@@ -38,19 +38,22 @@ def check_params(
         command: what was typed, to which a missing value is added; None: a run of the pipeline by its name.
 
     Raises:
-        UsageError: an unknown param, one that needs a value and has none, or a value of the wrong type.
+        UsageError: unknown params, values of the wrong type, or params that need a value and have none: all at once.
     """
-    for name in given:
-        if name not in plan.params:
-            raise _unknown_param(name, plan.params)
+    wrong = [_unknown_param(name, plan.params) for name in given if name not in plan.params]
     base = folder or Path.cwd()
     values: dict[str, Any] = {}
     for name, param in plan.params.items():
         source, value = _first_given(name, param, given, env or {}, remembered or {})
-        values[name] = None if value is None else read_param(name, param, value, source, base)
-    missing = [name for name, param in plan.params.items() if param.required and values[name] in (None, [])]
+        try:
+            values[name] = None if value is None else read_param(name, param, value, source, base)
+        except UsageError as error:
+            wrong.append(error)
+    missing = [name for name, param in plan.params.items() if param.required and values.get(name, "") in (None, [])]
     if missing:
-        raise _missing_params(missing, plan, command or f"oaflow run {plan.pipeline} -d DATASET")
+        wrong.append(_missing_params(missing, plan, command or f"oaflow run {plan.pipeline} -d DATASET"))
+    if wrong:
+        raise UsageError("\n".join(map(str, wrong)), help=wrong[0].help)
     return values
 
 

@@ -99,6 +99,22 @@ def test_all_missing_params_are_named_at_once():
         check_params(plan, {})
 
 
+def test_all_that_is_wrong_with_params_is_told_at_once():
+    required = PlannedParam(type="int", required=True)
+    plan = plan_with(n=PlannedParam(type="int"), d=PlannedParam(type="duration"), x=required)
+
+    with pytest.raises(UsageError) as caught:
+        check_params(plan, {"nn": ["1"], "n": ["a"], "d": ["soon"]})
+
+    assert str(caught.value).splitlines() == [
+        "the pipeline has no param 'nn'; its params are: n, d, x",
+        "param 'n' is 'a', and must be a whole number",
+        "param 'd' is 'soon', and must be a duration like 500ms, 2s or 1h30m",
+        "param 'x' of pipeline 'p' needs a value",
+    ]
+    assert caught.value.help == "did you mean 'n'?"
+
+
 def test_a_choice_is_one_of_its_choices():
     param = PlannedParam(type="choice", choices=("fast", "exact"))
 
