@@ -6,6 +6,7 @@ for yaml-language-server: `oneOf` and `anyOf` would tell one mistake once for ea
 kinds of values side by side (each constraint of a schema counts for its own kind only), or `if` with `then`.
 """
 
+import sys
 from collections.abc import Collection, Mapping
 from typing import Any, get_args
 
@@ -267,7 +268,7 @@ def _targets(*, under_port: bool) -> Json:
     A stage, an edge, or a list of these.
     """
     one = {**_edge(under_port=under_port), **_beside(_TARGET), "type": ["string", "object"]}
-    return {**one, "type": ["string", "array", "object"], "items": one, "minItems": 1}
+    return {**one, "type": ["string", "array", "object"], "items": one, "minItems": 1, "uniqueItems": True}
 
 
 def _edge(*, under_port: bool) -> Json:
@@ -318,7 +319,10 @@ _EDGE: Mapping[str, Json] = {
 
 
 def _plain() -> Json:
+    greatest = sys.float_info.max  # beyond it is infinity, for which JSON has no word
     return {
+        "minimum": -greatest,
+        "maximum": greatest,
         "pattern": _FILLED_IN,
         "errorMessage": "only ${params.NAME} is filled in",
         "items": {"$ref": "#/definitions/plain"},
