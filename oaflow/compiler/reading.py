@@ -13,7 +13,7 @@ from oaflow.compiler.rules import shape as rules
 from oaflow.compiler.synonyms import Synonyms
 from oaflow.diagnostics import Diagnostic, Path, Rule, Span, Spans
 from oaflow.model import PORT
-from oaflow.plan.plans import REFERENCE
+from oaflow.plan.plans import ESCAPED, REFERENCE
 from oaflow.quantities import per_second, seconds, size
 from oaflow.spelling import closest, did_you_mean, spelled
 
@@ -335,7 +335,7 @@ class Reader:
         """
         Whether all that looks like a reference is `${params.NAME}`; what is not is reported.
         """
-        rest = REFERENCE.sub("", value)
+        rest = REFERENCE.sub("", value).replace(ESCAPED, "")
         at = rest.find("${")
         if at < 0:
             return True

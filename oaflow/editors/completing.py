@@ -43,7 +43,7 @@ _TYPED = re.compile(r"(?:([A-Za-z_][\w.]*)\.)?([A-Za-z_]\w*|)$", re.ASCII)
 _KEY = re.compile(r"(?:^|(?<=[^\w.]))([A-Za-z_][\w.]*)\[\s*[\"']([A-Za-z_]\w*|)$", re.ASCII)
 _QUOTE = re.compile(r"(?:\bis_a\([^()]*|\.schema\s*(?:==|!=|(?:not )?in [\[(][^\])]*)\s*)[\"']([A-Za-z]*)$")
 _OPEN_QUOTE = re.compile(r"^(?:[^'\"]|'[^']*'|\"[^\"]*\")*(?:'[^']*|\"[^\"]*)$")
-_REFERENCE = re.compile(r"\$\{([A-Za-z_.]*)$")
+_REFERENCE = re.compile(r"(?<!\$)\$\{([A-Za-z_.]*)$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ _READ = re.compile(
     r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|(?<![\w.])params(?:\.|\[[ ]*['\"])(?P<name>[A-Za-z_]\w*)['\"]?",
     re.ASCII,
 )
-_FILLED_IN = re.compile(r"\$\{params\.(?P<name>[A-Za-z_]\w*)\}", re.ASCII)
+_FILLED_IN = re.compile(r"(?<!\$)\$\{params\.(?P<name>[A-Za-z_]\w*)\}", re.ASCII)
 
 
 def part_at(path: Path) -> str:

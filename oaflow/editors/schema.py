@@ -23,8 +23,8 @@ Json = dict[str, Any]
 
 _REFERENCE = r"\$\{params\.[A-Za-z_][A-Za-z0-9_]*\}"
 
-# A text in which all that looks like a reference is one.
-_FILLED_IN = rf"^(?:[^$]|\$(?!\{{)|{_REFERENCE})*$"
+# A text in which all that looks like a reference is one, or is escaped.
+_FILLED_IN = rf"^(?:[^$]|\$\$\{{|\$(?!\{{)|{_REFERENCE})*$"
 
 # The compiler's patterns of names, with a limit of length.
 _NAME = NAME.pattern.removesuffix("*")

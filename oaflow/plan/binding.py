@@ -12,6 +12,7 @@ from oaflow.model import Retry
 from oaflow.plan.joins import RUN
 from oaflow.plan.params import as_text, shown
 from oaflow.plan.plans import (
+    ESCAPED,
     REFERENCE,
     BoundCollect,
     BoundPlan,
@@ -281,7 +282,11 @@ def _filled(value: Any, values: Mapping[str, Any], place: str) -> Any:
         case str() if whole := REFERENCE.fullmatch(value):
             return _value_of(whole[1], values, place)
         case str():
-            return REFERENCE.sub(lambda found: _inserted(found[1], values, place), value)
+            # What is inserted has no escapes.
+            parts = REFERENCE.split(value)
+            parts[::2] = (part.replace(ESCAPED, "${") for part in parts[::2])
+            parts[1::2] = (_inserted(name, values, place) for name in parts[1::2])
+            return "".join(parts)
         case Mapping():
             return {key: _filled(item, values, place) for key, item in value.items()}
         case list() | tuple():

@@ -27,7 +27,9 @@ ANSWERS = ("oaflow", "oaflow.stages.answer")
 # A value that is still open in a plan: exactly `${params.NAME}`.
 Open = str
 
-REFERENCE = re.compile(r"\$\{params\.([A-Za-z_][A-Za-z0-9_]*)\}")
+# A param that is filled in; behind another `$` it is text, which `$${` is written for.
+REFERENCE = re.compile(r"(?<!\$)\$\{params\.([A-Za-z_][A-Za-z0-9_]*)\}")
+ESCAPED = "$${"
 
 
 class _Frozen(BaseModel):

@@ -28,6 +28,24 @@ def test_a_whole_value_keeps_its_type_and_inside_a_text_it_is_text():
     assert bound_options(options, n=3, b=True, l=["x"]) == {"n": 3, "text": "n=3, b=true", "deep": {"list": [["x"]]}}
 
 
+@pytest.mark.parametrize(
+    ("written", "given"),
+    [
+        ("$${HOME}/x", "${HOME}/x"),
+        ("$${params.b}", "${params.b}"),
+        ("$$${params.b}", "$${params.b}"),
+        ("${params.b}$${params.b}${params.b}", "$${B}${params.b}$${B}"),
+        ("$5 $ $$", "$5 $ $$"),
+        ("${params.b}", "$${B}"),
+    ],
+)
+def test_two_dollars_before_a_bracket_are_one_and_nothing_is_filled_in(written, given):
+    assert bound_options({"text": written}, b="$${B}") == {"text": given}
+    edge = PlannedEdge(to="b", where={"name": (written,)})
+    bound = bind(plan_of(a=PlannedStage(task="m.a", queue="a", edges=(edge,)), b=stage("b")), {"b": "$${B}"})
+    assert bound.stages["a"].edges[0].where == {"name": (given,)}
+
+
 def test_an_option_whose_param_has_no_value_is_left_out_and_a_written_null_is_not():
     assert bound_options({"a": "${params.a}", "b": None}, a=None) == {"b": None}
 

@@ -72,7 +72,7 @@ texts = st.sampled_from(WORDS + LINES)
 options = st.dictionaries(
     st.sampled_from(["depth", "lang", "no"]),
     st.recursive(
-        texts | st.sampled_from([1, 2.5, 1e300, True, None, "a ${params.p}", [], {}]),
+        texts | st.sampled_from([1, 2.5, 1e300, True, None, "a ${params.p}", "$${HOME}", [], {}]),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts.filter(bool), inner, max_size=3),
         max_leaves=6,
     ),

@@ -299,7 +299,8 @@ BAD_REFERENCE = rule(
     "something in `${}` that cannot be filled in",
     """
     Only `${params.NAME}` is filled in: no environment, no code, no defaults inside. A param can take its value
-    from the environment (`env`) and have a `default`. Where a number is meant, the reference is the whole value.
+    from the environment (`env`) and have a `default`. Where a number is meant, the reference is the whole value. A
+    text that has `${` in it for others, as a shell, is written with `$${`.
     """,
     """
     pipeline: notes

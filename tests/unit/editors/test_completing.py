@@ -163,6 +163,7 @@ def test_an_offer_takes_the_place_of_what_is_typed():
 
     document, offset = _at(LETTERS.replace('"${params.language}"', '"${pa|}"'))
     assert [one.inserted for one in offers(document, offset)] == ["params.language", "params.depth"]
+    assert list(offers(*_at(LETTERS.replace('"${params.language}"', '"$${pa|}"')))) == []
 
 
 def _shown(text: str) -> str:
@@ -366,6 +367,8 @@ def test_what_only_looks_like_a_param_stays():
     text = LETTERS.replace("== 'read'", "== 'params.depth' and params.depth > 1").replace("  depth:", "  d|epth:")
 
     assert "== 'params.depth' and params.depths > 1" in _renamed(text, "depths")
+    text = LETTERS.replace('"${params.language}"', '"$${params.language}"').replace("  language: {", "  lan|guage: {")
+    assert '"$${params.language}"' in _renamed(text, "tongue")
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ VALUES = (
     "choice", "int", "params.x", "a.b", "Document", [], {}, ["index"], ["drop"], [1], {"to": "index"}, {"max": 0},
     {"default": "index"}, {"default": {"to": "index", "port": "x"}}, {"size": 5}, {"when": "job"}, {"not": {}},
     {"schema": "Email"}, {"language": ["eng", 1]}, {"nonsense": "x"}, {"not": {"schema": "Email"}},
+    "$${HOME}", "$${params.x} $$${",
 )
 NAMES = (
     *keys.PIPELINE, *keys.PARAM, *keys.STAGE, *keys.RETRY, *keys.COLLECT, *keys.EDGE, *keys.CASE, *keys.ENTITY,
