@@ -36,6 +36,19 @@ def test_a_file_of_settings_becomes_a_pipeline_that_is_checked_and_formatted(off
     assert (tidy.code, tidy.err) == (0, "")
 
 
+def test_stages_that_are_not_in_the_pipeline_stand_below_it_with_the_reason(offline: Command) -> None:
+    said = "OPENALEPH_ANALYZE_DEFER=0\nOPENALEPH_TRANSLATE_DEFER=1\nOPENALEPH_LOAD_MAPPING_QUEUE=maps\n"
+    made = offline("import-env", "-", "--name", "openaleph", stdin=said)
+
+    assert [line for line in made.out.splitlines() if line.startswith("#") and "is not here" in line] == [
+        "# analyze is not here: OPENALEPH_ANALYZE_DEFER is off",
+        "# transcribe is not here: OPENALEPH_TRANSCRIBE_DEFER is off by default",
+        "# translate is not here, as nothing that is here hands over to it",
+        "# geocode is not here: OPENALEPH_GEOCODE_DEFER is off by default",
+        "# load_mapping is not here, as no service hands over documents to it: OPENALEPH_LOAD_MAPPING_QUEUE",
+    ]
+
+
 def test_without_a_file_the_environment_counts_and_what_is_wrong_is_told(offline: Command) -> None:
     mine = offline("import-env", env={"OPENALEPH_INGEST_QUEUE": "mine"})
     none = offline("import-env")
