@@ -50,6 +50,20 @@ def test_what_it_refuses_the_compiler_refuses_too(path: Path):
     assert refused == [] or check_data(READ[path]).errors != []
 
 
+@pytest.mark.parametrize(
+    ("text", "fits"), [("$${HOME}", True), ("$$${x} ${params.x} $5", True), ("${HOME}", False), ("$${x} ${y}", False)]
+)
+def test_what_is_written_with_two_dollars_is_filled_in_by_others(text, fits):
+    edge = {"to": "read", "recurse": 1, "where": {"name": text}}
+    data = {
+        "pipeline": "p",
+        "params": {"x": {}},
+        "stages": {"read": {"task": "m.r", "with": {"a": text}, "next": edge}},
+    }
+
+    assert [_refusals(data) == [], parse_pipeline(data)[1] == []] == [fits, fits]
+
+
 def test_each_key_has_its_meaning():
     properties = SCHEMA["definitions"]["stage"]["properties"]
 
