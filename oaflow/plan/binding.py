@@ -231,6 +231,11 @@ def _filled_where(where: Mapping[str, Any], values: Mapping[str, Any], place: st
             kept: Any = _filled_where(cast("Mapping[str, Any]", wanted), values, place)
         else:
             kept = tuple(text for value in wanted for text in _texts(_filled(value, values, place)))
+            if "" in kept:
+                named = ", ".join(f"-p {name}=VALUE" for name in sorted(references(wanted)))
+                raise UsageError(
+                    f"{place} asks {key!r} for an empty text, and no value of an entity is one", help=named
+                )
         if kept:
             filled[key] = kept
     return filled

@@ -46,6 +46,19 @@ def test_two_dollars_before_a_bracket_are_one_and_nothing_is_filled_in(written, 
     assert bound.stages["a"].edges[0].where == {"name": (given,)}
 
 
+@pytest.mark.parametrize("value", ["", ["eng", ""]])
+def test_a_condition_that_a_param_makes_empty_names_the_edge_and_the_param(value):
+    edge = PlannedEdge(to="b", where={"not": {"language": ("${params.lang}",)}})
+    plan = plan_of(a=PlannedStage(task="m.a", queue="a", edges=(edge,)), b=stage("b"))
+
+    with pytest.raises(
+        UsageError, match="`where` of the edge from stage 'a' to 'b' asks 'language' for an empty"
+    ) as told:
+        bind(plan, {"lang": value})
+
+    assert told.value.help == "-p lang=VALUE"
+
+
 def test_an_option_whose_param_has_no_value_is_left_out_and_a_written_null_is_not():
     assert bound_options({"a": "${params.a}", "b": None}, a=None) == {"b": None}
 
