@@ -45,7 +45,7 @@ class RoutedEntity:
     Where an entity goes; both names are None where the job has none. No edge: nothing takes it.
 
     Attributes:
-        along: the edges that take it, each as the stage that it leads to and its condition.
+        along: the edges that take it, each as the stage that it leads to and its condition in the words of the file.
     """
 
     entity: str | None
@@ -131,6 +131,8 @@ def routing_of(program: Program, stage: str, port: str, given: Any, params: Mapp
     except UnknownPortError as problem:
         help = did_you_mean(port, here.ports) or f"its ports are: {', '.join(here.ports)}"
         raise UsageError(f"stage {stage!r} has no port {port!r}", help=help) from problem
+    # In the words of the file: what is bound has the values of params in it.
+    written = [edge for edge in plan.stages[stage].edges if edge.port == port and edge.to in bound.stages]
     entities = entities_of(job)
     facts = facts_of(bound, job, RUN)
     conditional = port in here.conditions
@@ -150,7 +152,7 @@ def routing_of(program: Program, stage: str, port: str, given: Any, params: Mapp
                 entity["schema"] if entity else None,
                 tuple(
                     (edge.to, edge.condition)
-                    for edge, share in zip(edges, shares, strict=True)
+                    for edge, share in zip(written, shares, strict=True)
                     if share is None or number in share
                 ),
                 tuple(_answers(here, asked, facts, entity)),

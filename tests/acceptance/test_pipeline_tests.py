@@ -161,6 +161,21 @@ def test_two_edges_to_one_stage_are_covered_each_by_itself(offline: Command) -> 
     assert both.out.splitlines()[3:] == []
 
 
+def test_an_edge_whose_condition_reads_a_param_is_covered(offline: Command) -> None:
+    edges = [{"to": "end", "where": {"detectedLanguage": "${params.lang}"}}, {"to": "rest", "else": True}]
+    stages: dict[str, Any] = {"source": {"next": edges}, "end": {}, "rest": {"task": "end", "enabled": "params.on"}}
+    tests = [
+        {"at": "source", "job": RUSSIAN, "params": {"lang": "rus"}, "expect": {"end": 1}},
+        {"at": "source", "job": RUSSIAN, "params": {"lang": "deu", "on": True}, "expect": {"rest": 2}},
+    ]
+    params = {"lang": {"default": "eng"}, "on": {"type": "bool", "default": False}}
+
+    result = offline("test", offline.pipeline("chosen", stages, params=params, tests=tests))
+
+    assert (result.code, result.err) == (0, "2 tests as expected\n")
+    assert "no test goes" not in result.out
+
+
 def test_a_test_that_cannot_be_tried_says_why(offline: Command) -> None:
     name = offline.pipeline(
         "modes",
