@@ -61,13 +61,14 @@ def balanced(cli: Command) -> None:
     assert cli("receipt", "--json").json["balanced"] is True
 
 
-def tree(root: int) -> dict[int, str]:
+def tree(root: int, *, below: bool = True) -> dict[int, str]:
     """
-    The processes below one, with their command lines. Not asked of `ps`, which cuts lines and is not everywhere.
+    The processes below one, or only its children, with their command lines. Not asked of `ps`, which cuts lines and is
+    not everywhere.
     """
     found: dict[int, str] = {}
     with contextlib.suppress(psutil.NoSuchProcess):
-        for process in psutil.Process(root).children(recursive=True):
+        for process in psutil.Process(root).children(recursive=below):
             with contextlib.suppress(psutil.NoSuchProcess):  # psutil.ZombieProcess is one
                 if process.status() != psutil.STATUS_ZOMBIE:
                     found[process.pid] = " ".join(process.cmdline())
@@ -80,9 +81,9 @@ def worker_of(root: int) -> int | None:
 
 def forkserver_of(root: int) -> int | None:
     worker = worker_of(root)
-    found = tree(worker) if worker else {}
-    children = [pid for pid, command in found.items() if "oaflow.runtime.forkserver" in command]
-    return min(children, default=None)
+    # Executors look like it, and are its children. Their numbers may be smaller: they begin again.
+    found = tree(worker, below=False) if worker else {}
+    return next((pid for pid, command in found.items() if "oaflow.runtime.forkserver" in command), None)
 
 
 def executors_of(root: int) -> list[int]:

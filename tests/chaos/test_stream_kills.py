@@ -82,8 +82,9 @@ def test_a_long_stream_hands_over_each_position_once_however_often_it_is_killed(
     for kill in range(KILLS):
         # Between two kills it comes further: three crashes without progress fail a job.
         course.until(YIELDS * (kill + 1) // (KILLS + 2))
-        of_worker = kill % 2 == 0
-        for pid in workers_of(worker.pid) if of_worker else executors_of(worker.pid):
+        victims = (workers_of if kill % 2 == 0 else executors_of)(worker.pid)
+        assert victims, f"nobody was there for kill {kill}"  # and no attempt would be cut off
+        for pid in victims:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed += 1
