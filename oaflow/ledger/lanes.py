@@ -27,12 +27,14 @@ SELECT id, queue, task, priority, args::text, coalesce(args #>> '{payload,contex
 
 class Limited(NamedTuple):
     """
-    A task on a queue that has a limit. `at_once` says that only so many run at once.
+    A task on a queue that has a limit: `at_once` says that only so many run at once, `rated` that only so many begin in
+    a time.
     """
 
     queue: str
     task: str
     at_once: bool
+    rated: bool
 
 
 async def limited(connection: Connection) -> list[Limited]:
@@ -40,7 +42,7 @@ async def limited(connection: Connection) -> list[Limited]:
     What has a limit now.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute("SELECT queue, task, concurrency IS NOT NULL FROM oaflow.limits_now")
+        await cursor.execute("SELECT queue, task, concurrency IS NOT NULL, every IS NOT NULL FROM oaflow.limits_now")
         return [Limited._make(row) for row in await cursor.fetchall()]
 
 

@@ -67,9 +67,10 @@ class Appetite:
         """
         How many jobs to claim now of a task that has a limit. Where only so many run at once, those that can begin:
         one that waits here takes the place of one that another worker could begin. But one at least, so that it has
-        its turn where others wait for what is free, or where none of it is here.
+        its turn where others wait for what is free, or where none of it is here. None where only so many begin in a
+        time, and one that was claimed has not: they would pile up while nothing is free, and then begin all at once.
         """
-        if self._full() or self._slots.one_alone:
+        if self._full() or self._slots.one_alone or (lane.way.rated and self._hand.has_of(lane)):
             return 0
         in_loop = lane.way.in_loop
         if not lane.way.at_once:

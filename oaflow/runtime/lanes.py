@@ -17,7 +17,7 @@ SHORTEST = 0.05
 class Way(NamedTuple):
     """
     What of such a task is to be claimed here: of which runs. `at_once` says that only so many run at once, `locks` that
-    its jobs may have one.
+    its jobs may have one, `rated` that only so many begin in a time.
     """
 
     queue: str
@@ -26,6 +26,7 @@ class Way(NamedTuple):
     in_loop: bool
     runs: tuple[str, ...]
     locks: bool = False
+    rated: bool = False
 
 
 @dataclass(slots=True, eq=False)

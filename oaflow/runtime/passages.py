@@ -191,6 +191,7 @@ class Passages:
                 in_loop=self.probe_of(task).is_async,
                 runs=tuple(runs),
                 locks=(queue, task) in locks,
+                rated=(queue, task) in limits and limits[queue, task].rated,
             )
             for (queue, task), runs in runs_of.items()
         ]

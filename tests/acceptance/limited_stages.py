@@ -31,6 +31,13 @@ def asks(job: DatasetJob, *, uri: str, seconds: float = 0.0) -> DatasetJob:
 
 
 @stage
+def asks_quickly(job: DatasetJob, *, uri: str) -> DatasetJob:
+    """Ask a service that answers at once: note that it was asked."""
+    own(uri).execute("INSERT INTO asked (document) VALUES (%s)", (job.documents[0],))
+    return job
+
+
+@stage
 async def asks_in_loop(job: DatasetJob, *, uri: str, seconds: float = 0.0) -> DatasetJob:
     """The same in the worker's loop: a connection for each job, since many run in one process."""
     connection = await psycopg.AsyncConnection.connect(uri, autocommit=True, application_name="running")

@@ -121,8 +121,8 @@ def test_nothing_is_taken_while_answers_are_outstanding_or_a_suspect_runs(kept: 
     ] * 4
 
 
-def lane(*, at_once: bool = False, in_loop: bool = True) -> Lane:
-    return Lane(Way("q", "t.a", at_once, in_loop, (RUN,)))
+def lane(*, at_once: bool = False, in_loop: bool = True, rated: bool = False) -> Lane:
+    return Lane(Way("q", "t.a", at_once, in_loop, (RUN,), rated=rated))
 
 
 def test_of_what_runs_so_many_at_once_a_worker_takes_what_it_can_begin_and_one_for_its_turn(kept: Kept) -> None:
@@ -142,6 +142,16 @@ def test_none_of_it_waits_behind_another_of_it_while_a_worker_that_is_free_could
     assert hungry.room_for(lane(at_once=True)) == hungry.room_for(lane(at_once=True, in_loop=False)) == 0
     kept.at_it = False
     assert hungry.room_for(lane(at_once=True)) == hungry.room_for(lane(at_once=True, in_loop=False)) == 1
+
+
+@pytest.mark.parametrize("in_loop", KINDS)
+def test_of_what_begins_so_often_none_is_taken_while_one_of_it_has_not_begun(kept: Kept, in_loop: bool) -> None:
+    hungry = appetite(kept)
+    assert hungry.room_for(lane(in_loop=in_loop, rated=True)) == hungry.room_for(lane(in_loop=in_loop)) > 1
+    kept.waits[in_loop] = 1
+
+    assert hungry.room_for(lane(in_loop=in_loop, rated=True)) == 0
+    assert hungry.room_for(lane(in_loop=in_loop)) > 0  # it has locks only
 
 
 # -- what follows ------------------------------------------------------------------------------------------------------
