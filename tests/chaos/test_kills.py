@@ -176,7 +176,7 @@ def test_a_server_that_is_restarted_loses_nothing_and_doubles_nothing(
         time.sleep(chance.random() * 0.1)
         before, began = so_far(), time.monotonic()
         assert running.poll() is None, "the run was over before its server was restarted"
-        _restart(own_server, Path(folder), mode)
+        restart(own_server, Path(folder), mode)
         _wait(lambda before=before: so_far() > before or running.poll() is not None)
         away.append(time.monotonic() - began)
     out, err = running.communicate(timeout=PATIENCE)
@@ -186,7 +186,7 @@ def test_a_server_that_is_restarted_loses_nothing_and_doubles_nothing(
     print(f"{dict(outcomes)}; away {_seconds(away)}; {out}")
 
 
-def _restart(server: Server, folder: Path, mode: str) -> None:
+def restart(server: Server, folder: Path, mode: str) -> None:
     """
     The postmaster is told to stop, as an administrator does it, and started again.
     """
