@@ -3,6 +3,7 @@ A job that waits for its next attempt, while the database is restarted and worke
 spent, none comes early, and what fails at last has failed once.
 """
 
+import itertools
 import os
 import signal
 from pathlib import Path
@@ -55,7 +56,7 @@ def test_the_count_and_the_delay_of_a_retry_hold_over_restarts_of_the_database_a
     assert result.code == 1, result.err
     began = [line["at"] for line in lines(log)]
     assert len(began) == 3
-    assert all(later - earlier >= DELAY for earlier, later in zip(began, began[1:], strict=False)), began
+    assert all(later - earlier >= DELAY for earlier, later in itertools.pairwise(began)), began
     assert dict(query(cli, OUTCOMES.format("fails"))) == {"retried": 2, "failed": 1}
     assert query(cli, "SELECT attempts FROM oaflow.failures") == [(3,)]
     assert result.json["stages"]["fails"]["failed"] == 1
