@@ -4,6 +4,7 @@ pgbouncer in transaction mode before the database: workers' statements go throug
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,9 +15,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.chaos.crew import Post, crew
+from tests.chaos.crew import WORKER, Post, crew
 from tests.chaos.history import findings, read
 from tests.chaos.passages import begin, ended
+from tests.chaos.test_kills import workers_of
 from tests.chaos.test_statements import wait
 from tests.warm import Warm
 
@@ -101,4 +103,40 @@ def test_workers_go_through_a_pooler_and_hear_past_it(
         pooler.start()
 
         assert ended(database, passage.id, 60.0) == "finished"
+    assert findings(read(passage)) == []
+
+
+@pytest.mark.slow
+def test_workers_and_the_pooler_are_killed_time_and_again_and_nothing_is_lost_or_doubled(
+    pooler: Pooler, database: str, tmp_path: Path, clean_environment: dict[str, str], warm: Warm
+) -> None:
+    hasty = {"OAFLOW_POOL_URI": pooler.address, "OAFLOW_HEARTBEAT": "0.5", "OAFLOW_DEAD_AFTER": "3"}
+    post = Post(database, database, tmp_path, clean_environment | hasty, warm)
+    with crew(post, *WORKER, count=2) as supervisors, psycopg.connect(database, autocommit=True) as connection:
+
+        def one(statement: str) -> int:
+            row = connection.execute(statement).fetchone()  # pyright: ignore[reportArgumentType]
+            return row[0] if row else 0
+
+        passage = begin(database, tmp_path, seconds=0.01, fails_every=5)
+        passage.enter(15)
+        passage.seal()
+        for number in range(4):
+            done = 20 + 60 * number
+            wait(
+                lambda done=done: one("SELECT count(*) FROM oaflow.hops WHERE outcome = 'done'") > done,
+                lambda: "it goes on",
+            )
+            # Where the pooler dies with it, what the worker had sent is in nobody's hands.
+            killed = workers_of(supervisors[number % 2].pid)
+            assert killed
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+            if number % 2:
+                pooler.process.kill()
+                pooler.process.wait()
+                pooler.start()
+
+        assert ended(database, passage.id, 60.0) == "finished"
+        assert one("SELECT count(*) FROM oaflow.hops WHERE outcome = 'orphaned'") > 0
     assert findings(read(passage)) == []
