@@ -3,6 +3,7 @@ How a stream is told apart from another: the parts that were handed over, and th
 """
 
 import sys
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ class Earlier:
 
     def __init__(self, chunks: Iterable[tuple[int, str, int]]) -> None:
         self._parts = {position: (int(digest.partition(":")[0]), digest) for position, digest, _ in chunks}
+        self._positions = sorted(self._parts)  # a stream of a day has hundreds of thousands, and is asked at each
 
     def at(self, position: int) -> tuple[int, str] | None:
         """
@@ -29,15 +31,17 @@ class Earlier:
         """
         How many jobs lie between a position and the next part that was handed over.
         """
-        later = [other - position for other in self._parts if other > position]
-        return min(later, default=sys.maxsize)
+        index = bisect_right(self._positions, position)
+        return self._positions[index] - position if index < len(self._positions) else sys.maxsize
 
     def beyond(self, position: int) -> tuple[int, int] | None:
         """
         Position and size of the first part at or after a position.
         """
-        later = [(other, count) for other, (count, _) in self._parts.items() if other >= position]
-        return min(later, default=None)
+        index = bisect_left(self._positions, position)
+        if index == len(self._positions):
+            return None
+        return self._positions[index], self._parts[self._positions[index]][0]
 
 
 def fingerprint(port: str, job: AnyJob) -> bytes:
