@@ -48,20 +48,20 @@ def test_a_stream_after_which_only_one_job_may_be_open_comes_to_its_end(
         cli,
         "shallow",
         {
-            "pours": {"task": f"pours{kind}", "with": {"count": 800}, "next": "takes"},
+            "pours": {"task": f"pours{kind}", "with": {"count": 400}, "next": "takes"},
             "takes": {"with": {"log": str(log)}},
         },
     )
     workers = [started(cli.start("worker")) for _ in range(2)]
     running = begun(cli, started, name, *NOBODY)
-    for some, (find, worker) in zip((100, 400), ((executors_of, workers[0]), (workers_of, workers[1])), strict=True):
+    for some, (find, worker) in zip((50, 200), ((executors_of, workers[0]), (workers_of, workers[1])), strict=True):
         until(lambda some=some: len(lines(log)) > some)
         kill(find(worker.pid))
 
     result = ended(running)
 
     assert result.code == 0, result.err
-    assert query(cli, TAKES) == [(800, 800)]
+    assert query(cli, TAKES) == [(400, 400)]
     settled(cli)
 
 
