@@ -2,7 +2,8 @@
 `datasets`, `delete`: what is kept, and taking it out.
 """
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,7 @@ from oaflow.cli.pages import add_command
 from oaflow.printed import documents as printed
 
 if TYPE_CHECKING:
-    from oaflow.operations.datasets import Deleted, Holdings
+    from oaflow.operations.datasets import Deleted, Holdings, Unreadable
 
 
 def register(app: typer.Typer) -> None:
@@ -85,6 +86,18 @@ def delete(
             " read.",
         ),
     ] = False,
+    conflicting: Annotated[
+        str | None,
+        typer.Option(
+            "--conflicting-schema",
+            metavar="SCHEMA",
+            help="Only what was written in this schema of entities of which others wrote one that conflicts.",
+        ),
+    ] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(metavar="ORIGIN", help="With --unknown-schema or --conflicting-schema: only what this one wrote."),
+    ] = None,
     json: Json = False,
 ) -> int:
     """
@@ -93,10 +106,18 @@ def delete(
     from oaflow.cli.output import clean, interactive, remark, say_json, typable
     from oaflow.errors import UsageError
 
-    if strange:
+    if strange or conflicting is not None:
+        if strange and conflicting is not None:
+            raise UsageError("--unknown-schema and --conflicting-schema are two commands", help="one after the other")
         if files is not None:
-            raise UsageError("--unknown-schema deletes no files", help="leave out --files and --keep-files")
-        return _delete_strange(dataset, yes, json)
+            option = "--unknown-schema" if strange else "--conflicting-schema"
+            raise UsageError(f"{option} deletes no files", help="leave out --files and --keep-files")
+        return _delete_unreadable(dataset, conflicting, origin, yes, json)
+    if origin is not None:
+        raise UsageError(
+            "--origin goes with --unknown-schema or --conflicting-schema: without them, all of the dataset is deleted",
+            help=f"oaflow delete -d {dataset}   (deletes all of it, and shows it before)",
+        )
     begun = False
 
     def agreed(found: "Holdings") -> bool:
@@ -125,26 +146,42 @@ def delete(
     return 0
 
 
-def _delete_strange(dataset: str, yes: bool, json: bool) -> int:
+def _delete_unreadable(dataset: str, conflicting: str | None, origin: str | None, yes: bool, json: bool) -> int:
+    from collections import Counter
+
     from oaflow.cli.output import clean, count, interactive, remark, say_json
     from oaflow.errors import UsageError
 
-    def agreed(found: Mapping[str, int]) -> bool:
-        remark(f"dataset {clean(dataset)} has, of schemata that FollowTheMoney does not have:")
-        for schema, number in found.items():
-            remark(f"  {count(number, 'fragment')} of {clean(schema) or 'no schema'}")
+    options = "--unknown-schema" if conflicting is None else f"--conflicting-schema {conflicting}"
+    if origin is not None:
+        options += f" --origin {shlex.quote(origin)}"
+
+    def agreed(found: "Sequence[Unreadable]") -> bool:
+        what = (
+            "of schemata that FollowTheMoney does not have"
+            if conflicting is None
+            else f"of schema {conflicting}, where others said what cannot be merged with that"
+        )
+        remark(f"dataset {clean(dataset)} has, {what}:")
+        for one in found:
+            remark(f"  {count(one.fragments, 'fragment')} of {clean(one.schema) or 'no schema'} by {clean(one.origin)}")
         if not yes and not interactive():
-            help = f"oaflow delete -d {dataset} --unknown-schema --yes"
+            help = f"oaflow delete -d {dataset} {options} --yes"
             raise UsageError("nothing was deleted: there is no terminal to ask in", help=help)
         return yes or typer.confirm("delete them?", default=False, err=True)
 
-    done = operations.delete_strange(dataset, agreed=agreed, settings=settings())
+    done = operations.delete_unreadable(
+        dataset, conflicting=conflicting, origin=origin, agreed=agreed, settings=settings()
+    )
     if done is None:
         raise typer.Abort
+    fragments: Counter[str] = Counter()
+    for one in done:
+        fragments[one.schema] += one.fragments
     if json:
-        deleted: printed.DeletedStrange = {"dataset": dataset, "fragments": done}
+        deleted: printed.DeletedUnreadable = {"dataset": dataset, "fragments": dict(fragments)}
         say_json(deleted)
-    what = f"{count(sum(done.values()), 'fragment')} deleted" if done else "all of it is of schemata that there are"
+    what = f"{count(fragments.total(), 'fragment')} deleted" if done else "there is nothing of that"
     remark(f"dataset {clean(dataset)}: {what}")
     return 0
 

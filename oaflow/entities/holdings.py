@@ -11,7 +11,7 @@ from psycopg.errors import InsufficientPrivilege, UndefinedTable
 
 from oaflow.entities.datasets import table_name
 from oaflow.entities.statements import for_table
-from oaflow.entities.store import EntityStore, known_schemata
+from oaflow.entities.store import EntityStore, known_schemata, not_merged_with
 from oaflow.schemata import SCHEMATA, is_a
 
 # A folder is how documents lie, and none itself.
@@ -67,19 +67,46 @@ def hashes(store: EntityStore, dataset: str, of: Iterable[str] | None = None) ->
     return [hash for (hash,) in _read(store, dataset, "hashes", {"of": wanted})]
 
 
-def strange(store: EntityStore, dataset: str) -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class Unreadable:
     """
-    How many fragments are of schemata that there are not, by schema (`""`: of none), the most frequent first. While
-    there is one, its entity cannot be read. Reads all of it.
+    How much an origin has said of entities in a schema (`""`: in none), so that they cannot be read.
     """
-    return dict(_read(store, dataset, "strange", {"known": known_schemata()}))
+
+    schema: str
+    origin: str
+    fragments: int
 
 
-def take_out_strange(store: EntityStore, dataset: str) -> None:
+def unreadable(
+    store: EntityStore, dataset: str, conflicting: str | None = None, origin: str | None = None
+) -> list[Unreadable]:
+    """
+    What keeps entities from being read, the most frequent first. Reads all of the dataset.
+
+    Args:
+        conflicting: what is of this schema, where others are said of the same entity that cannot be merged with it;
+            None: what is of a schema that there is not.
+        origin: only what this one said.
+    """
+    name, values = _unreadable(conflicting, origin)
+    return [Unreadable(*row) for row in _read(store, dataset, name, values)]
+
+
+def take_out_unreadable(
+    store: EntityStore, dataset: str, conflicting: str | None = None, origin: str | None = None
+) -> None:
     """
     Takes these out. What else is said of the same entities stays.
     """
-    store.take_out(dataset, for_table("strange_take", table_name(dataset)), {"known": known_schemata()})
+    name, values = _unreadable(conflicting, origin)
+    store.take_out(dataset, for_table(f"{name}_take", table_name(dataset)), values, unreadable=True)
+
+
+def _unreadable(conflicting: str | None, origin: str | None) -> tuple[str, dict[str, Any]]:
+    if conflicting is None:
+        return "strange", {"known": known_schemata(), "origin": origin}
+    return "conflicting", {"schema": conflicting, "others": not_merged_with(conflicting), "origin": origin}
 
 
 def drop(store: EntityStore, dataset: str) -> None:

@@ -15,7 +15,7 @@ from psycopg.errors import UndefinedTable
 from oaflow.entities import search
 from oaflow.entities.datasets import table_name
 from oaflow.entities.statements import for_table, text
-from oaflow.entities.store import BATCH, EntityStore
+from oaflow.entities.store import BATCH, EntityStore, UnreadableEntityError
 
 if TYPE_CHECKING:
     from followthemoney.proxy import EntityProxy
@@ -167,7 +167,7 @@ class IndexedStore(EntityStore):
             or (id not in done and (fragment in others or (fragment and not document)))
         }
 
-    def take_out(self, dataset: str, statement: bytes, values: Mapping[str, Any]) -> None:
+    def take_out(self, dataset: str, statement: bytes, values: Mapping[str, Any], *, unreadable: bool = False) -> None:
         """
         Delete fragments, and take out of the search what nobody says anything of any more; of the rest, what is left.
         """
@@ -175,19 +175,34 @@ class IndexedStore(EntityStore):
         def work(connection: Connection[Any]) -> None:
             # One transaction, as far as it is one database: a second attempt would not know any more what was deleted.
             with connection.transaction():
-                self._forget(dataset, [id for (id,) in connection.execute(statement, values).fetchall()])
+                self._forget(dataset, [id for (id,) in connection.execute(statement, values).fetchall()], unreadable)
 
         with suppress(UndefinedTable):
             self.run(dataset, "write to", work)
 
-    def _forget(self, dataset: str, ids: list[str]) -> None:
+    def _forget(self, dataset: str, ids: list[str], unreadable: bool) -> None:
         for start in range(0, len(ids), BATCH):
             part = ids[start : start + BATCH]
             known = self._findable(dataset, part)
-            left = [entity for entity in self.load(dataset, part) if entity.id in known]
-            gone = known.difference(entity.id or "" for entity in left)
+            asked = [id for id in part if id in known]
+            left, unread = self._readable(dataset, asked) if unreadable else ([*self.load(dataset, asked)], [])
+            gone = known.difference(unread, (entity.id or "" for entity in left))
             self._remove(dataset, gone)
             self._search.run(dataset, "index", lambda c, left=left: search.refresh(c, dataset, left))
+
+    def _readable(self, dataset: str, ids: Sequence[str]) -> "tuple[list[EntityProxy], list[str]]":
+        """
+        Entities, and those that cannot be read. They stay findable: what keeps them from being read is taken out one
+        kind after the other, and must not wait for the next kind.
+        """
+        try:
+            return list(self.load(dataset, ids)), []
+        except UnreadableEntityError as error:
+            if len(ids) == 1:
+                return [], [error.id]
+        half = len(ids) // 2
+        (one, unread), (other, too) = self._readable(dataset, ids[:half]), self._readable(dataset, ids[half:])
+        return one + other, unread + too
 
     def _findable(self, dataset: str, ids: Collection[str]) -> set[str]:
         return self._search.run(dataset, "search", lambda connection: search.known(connection, dataset, ids))

@@ -4,6 +4,7 @@ The entity store: reads and writes the tables that ftmq and followthemoney-store
 A row is what one origin says about one entity, under a fragment; the same triple overwrites, reading merges.
 """
 
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -55,9 +56,17 @@ class EntityStoreError(OaflowError):
         super().__init__(f"could not {doing} dataset {dataset!r}: {reason}")
 
 
-class StrangeEntityError(EntityStoreError):
+class UnreadableEntityError(EntityStoreError):
     """
-    What somebody has said of an entity is of no schema, or of one that does not exist. Nobody can read that.
+    No entity can be made of what was said of it; nor can anything be read of the dataset that comes to it.
+    """
+
+    id: str
+
+
+class StrangeEntityError(UnreadableEntityError):
+    """
+    What somebody has said of an entity is of no schema, or of one that does not exist.
     """
 
     def __init__(self, dataset: str, id: str, origin: str, schema: object) -> None:
@@ -68,6 +77,38 @@ class StrangeEntityError(EntityStoreError):
             f"what {origin!r} said of entity {id!r} is of schema {schema!r}, which followthemoney does not have",
         )
         self.help = f"oaflow delete -d {dataset} --unknown-schema   (takes such out, and shows it before)"
+
+
+class ConflictingSchemaError(UnreadableEntityError):
+    """
+    What was said of an entity is of two schemata of which none descends from the other.
+    """
+
+    def __init__(self, dataset: str, id: str, schemata: tuple[str, str], doing: str = "read") -> None:
+        self.id, self.schemata = id, schemata
+        one, other = schemata
+        super().__init__(
+            dataset, doing, f"entity {id!r} was said to be of schema {one!r} and of {other!r}, which cannot be merged"
+        )
+
+
+class StoredConflictError(ConflictingSchemaError):
+    """
+    The same, as it stands in the store: by whom each was said, and what takes one of them out.
+    """
+
+    def __init__(self, dataset: str, id: str, schemata: tuple[str, str], origins: tuple[str, str]) -> None:
+        super().__init__(dataset, id, schemata)
+        self.origins = origins
+        (one, other), (who, whom) = schemata, origins
+        self.args = (
+            f"could not read dataset {dataset!r}: entity {id!r} was said to be of schema {one!r} by {who!r} and of"
+            f" {other!r} by {whom!r}, which cannot be merged",
+        )
+        # Who is wrong, nobody knows. What a stage of a pipeline said (`pipeline/stage`) is the last to be proposed.
+        sides = sorted(zip(schemata, origins, strict=True), key=lambda side: "/" in side[1])
+        first, second = (f"--conflicting-schema {schema} --origin {shlex.quote(origin)}" for schema, origin in sides)
+        self.help = f"oaflow delete -d {dataset} {first}   (shows it, and asks; the other side is {second})"
 
 
 class MissingIdError(OaflowError):
@@ -221,9 +262,12 @@ class EntityStore:
         found = self.run("*", "list", lambda connection: connection.execute(text("datasets")).fetchall())
         return [str(name) for (name,) in found]
 
-    def take_out(self, dataset: str, statement: bytes, values: Mapping[str, Any]) -> None:
+    def take_out(self, dataset: str, statement: bytes, values: Mapping[str, Any], *, unreadable: bool = False) -> None:
         """
         Delete fragments, by a statement that answers of which entities they were.
+
+        Args:
+            unreadable: goes on though what is left of some cannot be read, either.
         """
         self.rows(dataset, statement, values)
 
@@ -278,12 +322,19 @@ class EntityStore:
 
     def _merged(self, dataset: str, table: str, ids: list[str]) -> "dict[str, EntityProxy]":
         merged: dict[str, EntityProxy] = {}
+        narrowest: dict[str, str] = {}  # who said the schema that it has so far
         for id, origin, data in self.rows(dataset, for_table("fragments", table), {"ids": ids}):
             entity = proxy_of(dataset, id, origin, data)
             if (known := merged.get(id)) is None:
-                merged[id] = entity
-            else:
+                merged[id], narrowest[id] = entity, origin
+                continue
+            before = known.schema
+            try:
                 merged[id] = merged_entity(dataset, known, entity)
+            except ConflictingSchemaError as error:
+                raise StoredConflictError(dataset, id, error.schemata, (narrowest[id], origin)) from error
+            if merged[id].schema != before:
+                narrowest[id] = origin
         return merged
 
     def _ids(self, dataset: str, table: str, after: str) -> list[str]:
@@ -475,6 +526,16 @@ def known_schemata() -> list[str]:
     return list(model.schemata)
 
 
+def not_merged_with(schema: str) -> list[str]:
+    """
+    The schemata of which nothing can be that is of this one, too.
+    """
+    from followthemoney import model
+
+    asked = model.schemata[schema]
+    return [name for name, one in model.schemata.items() if not (one.is_a(asked) or asked.is_a(one))]
+
+
 def proxy_of(dataset: str, id: str, origin: str, data: Mapping[str, Any] | None) -> "EntityProxy":
     """
     What an origin says about an entity.
@@ -494,12 +555,12 @@ def proxy_of(dataset: str, id: str, origin: str, data: Mapping[str, Any] | None)
         raise EntityStoreError(dataset, "read", f"entity {id!r} of origin {origin!r}: {error}") from error
 
 
-def merged_entity(dataset: str, one: "EntityProxy", other: "EntityProxy") -> "EntityProxy":
+def merged_entity(dataset: str, one: "EntityProxy", other: "EntityProxy", doing: str = "read") -> "EntityProxy":
     """
     An entity with what else is said about it; a caption that was given is kept.
 
     Raises:
-        EntityStoreError: their schemata do not go together.
+        ConflictingSchemaError: their schemata do not go together.
     """
     from followthemoney.exc import InvalidData
 
@@ -507,7 +568,8 @@ def merged_entity(dataset: str, one: "EntityProxy", other: "EntityProxy") -> "En
     try:
         merged = one.merge(other)
     except InvalidData as error:
-        raise EntityStoreError(dataset, "read", str(error)) from error
+        schemata = one.schema.name, other.schema.name
+        raise ConflictingSchemaError(dataset, str(one.id), schemata, doing) from error
     if caption:
         merged.context["caption"] = caption
     return merged
@@ -517,7 +579,9 @@ def merged_data(dataset: str, id: str, one: Mapping[str, Any], other: Mapping[st
     """
     The same as plain data without the id, as a fragment holds it.
     """
-    merged = merged_entity(dataset, proxy_of(dataset, id, "", one), proxy_of(dataset, id, "", other)).to_dict()
+    merged = merged_entity(
+        dataset, proxy_of(dataset, id, "", one), proxy_of(dataset, id, "", other), "write to"
+    ).to_dict()
     del merged["id"]
     if "datasets" not in one and "datasets" not in other:
         del merged["datasets"]

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from oaflow.operations.datasets import Deleted as Deleted
     from oaflow.operations.datasets import Holdings as Holdings
     from oaflow.operations.datasets import delete as delete
-    from oaflow.operations.datasets import delete_strange as delete_strange
+    from oaflow.operations.datasets import delete_unreadable as delete_unreadable
     from oaflow.operations.datasets import list_datasets as list_datasets
     from oaflow.operations.finding import Found as Found
     from oaflow.operations.finding import NoSuchDatasetError as NoSuchDatasetError
@@ -159,7 +159,7 @@ _HOMES = {
     "causes": "oaflow.operations.calls",
     "check": "oaflow.operations.checking",
     "delete": "oaflow.operations.datasets",
-    "delete_strange": "oaflow.operations.datasets",
+    "delete_unreadable": "oaflow.operations.datasets",
     "entities": "oaflow.operations.finding",
     "failures": "oaflow.operations.calls",
     "follow": "oaflow.operations.calls",

@@ -3,7 +3,7 @@
 """
 
 import shutil
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +12,8 @@ from psycopg import Connection
 
 from oaflow.entities import holdings
 from oaflow.entities.datasets import table_name
-from oaflow.entities.holdings import Sizes
-from oaflow.entities.store import EntityStore
+from oaflow.entities.holdings import Sizes, Unreadable
+from oaflow.entities.store import EntityStore, known_schemata
 from oaflow.errors import UsageError
 from oaflow.ledger import deletions as ledger
 from oaflow.ledger.deletions import Change, LastRun, LeftBehind
@@ -25,6 +25,7 @@ from oaflow.operations.finding import NoSuchDatasetError
 from oaflow.printed.documents import Dataset as DatasetJson
 from oaflow.printed.documents import Deleted as DeletedJson
 from oaflow.settings import Settings, or_environment
+from oaflow.spelling import did_you_mean
 
 # Files that are taken out of the archive while runs that begin wait for it.
 _FILES_AT_ONCE = 500
@@ -182,34 +183,44 @@ def delete(
         return _clear_archive(known, made, store, dataset)
 
 
-def delete_strange(
+def delete_unreadable(
     dataset: str,
     *,
-    agreed: Callable[[Mapping[str, int]], bool] = lambda found: True,
+    conflicting: str | None = None,
+    origin: str | None = None,
+    agreed: Callable[[Sequence[Unreadable]], bool] = lambda found: True,
     settings: Settings | None = None,
-) -> dict[str, int] | None:
+) -> list[Unreadable] | None:
     """
-    Takes out of a dataset what was said of entities in a schema that followthemoney does not have, which keeps them
-    from being read. What else was said of them stays.
+    Takes out of a dataset what keeps its entities from being read. What else was said of them stays.
 
     Args:
-        agreed: asked with how many such fragments there are, by schema; nothing is done where it says no.
+        conflicting: takes out what was said in this schema of entities of which was said, too, what cannot be merged
+            with it; None: what was said in a schema that followthemoney does not have.
+        origin: only what this one said.
+        agreed: asked with what there is of that; nothing is done where it says no.
 
     Returns:
         The same; None where it was not agreed to.
 
     Raises:
         NoSuchDatasetError: there is none of this name.
+        UsageError: there is no such schema.
     """
     table_name(dataset)
+    if conflicting is not None and conflicting not in (schemata := known_schemata()):
+        raise UsageError(
+            f"followthemoney has no schema {conflicting!r}",
+            help=did_you_mean(conflicting, schemata) or f"oaflow delete -d {dataset} --unknown-schema",
+        )
     known = or_environment(settings)
     with database(known) as opened, opened.connect() as made, store_of(known, opened.address.uri) as store:
         if dataset not in (names := _names(made, store)):
             raise NoSuchDatasetError(dataset, sorted(names))
-        found = holdings.strange(store, dataset)
+        found = holdings.unreadable(store, dataset, conflicting, origin)
         if found and not agreed(found):
             return None
-        holdings.take_out_strange(store, dataset)
+        holdings.take_out_unreadable(store, dataset, conflicting, origin)
         return found
 
 

@@ -67,7 +67,10 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
     "logs": (Form(documents.LogLine, lines=True),),
     "search": (Form(documents.Hit, lines=True),),
     "datasets": (Form(documents.Dataset, lines=True),),
-    "delete": (Form(documents.Deleted), Form(documents.DeletedStrange, given="--unknown-schema")),
+    "delete": (
+        Form(documents.Deleted),
+        Form(documents.DeletedUnreadable, given="--unknown-schema, --conflicting-schema"),
+    ),
     "limit": (Form(list[operating.Limit]),),
     "doctor": (Form(operating.Finding, lines=True),),
     "db migrate": (Form(operating.Migrated),),

@@ -241,13 +241,13 @@ class Dataset(TypedDict):
 
 
 @closed
-class DeletedStrange(TypedDict):
+class DeletedUnreadable(TypedDict):
     """
     What of a dataset was taken out, as nobody could read it.
     """
 
     dataset: Annotated[str, Says("its name")]
-    fragments: Annotated[dict[str, int], Says("fragments of schemata that there are not, by schema; `` is none")]
+    fragments: Annotated[dict[str, int], Says("how many fragments, by schema; `` is none")]
 
 
 @closed

@@ -5,6 +5,7 @@ Datasets as a whole: how much there is of each, and that a deleted one has left 
 import hashlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import zipfile
@@ -251,7 +252,10 @@ def test_what_others_wrote_in_an_unknown_schema_is_told_with_what_takes_it_out_a
         assert failed.error.endswith("' is of schema 'Persn', which followthemoney does not have")
         assert way in failed.err
     assert (refused.code, refused.help) == (2, "oaflow delete -d demo --unknown-schema --yes")
-    assert "  2 fragments of Persn\n  1 fragment of no schema\n" in refused.err
+    assert (
+        "  1 fragment of no schema by none\n  1 fragment of Persn by legacy\n  1 fragment of Persn by others\n"
+        in refused.err
+    )
     assert (mixed.code, mixed.error) == (2, "--unknown-schema deletes no files")
     assert "gone.txt" in cli("search", "gone", "-d", "demo").out
 
@@ -264,6 +268,73 @@ def test_what_others_wrote_in_an_unknown_schema_is_told_with_what_takes_it_out_a
     assert cli("search", "gone", "-d", "demo").code == 1
     assert len(cli("entities", "-d", "demo").out.splitlines()) == 2
     nothing = cli(*delete)
-    assert (nothing.code, nothing.err) == (0, "dataset demo: all of it is of schemata that there are\n")
+    assert (nothing.code, nothing.err) == (0, "dataset demo: there is nothing of that\n")
     unknown = cli("delete", "-d", "other", "--unknown-schema")
     assert (unknown.code, unknown.error) == (2, "there is no dataset 'other'")
+
+
+def test_what_two_origins_said_in_schemata_that_cannot_be_merged_is_told_with_what_takes_one_out(
+    cli: Command, database: str
+) -> None:
+    stages = {name: stage for name, stage in PIPELINE["stages"].items() if name != "picky"}
+    following = {"default": "index", "children": {"to": "extract", "recurse": 4}}
+    stages["extract"] = {**stages["extract"], "next": following}
+    (cli.folder / "short.yml").write_text(json.dumps({**PIPELINE, "stages": stages}))
+    (folder := cli.folder / "files").mkdir()
+    for name in ("gone.txt", "stays.txt"):
+        (folder / name).write_text(name)
+    run = ("run", "short.yml", "-d", "demo", "files", "--workers", "1")
+    assert cli(*run).code == 0
+    before = cli("entities", "-d", "demo").out
+    with psycopg.connect(database, autocommit=True) as made:
+        # Of one document at once what needs both ways out: each must go on though the other is still to be done.
+        for origin, data in (
+            ("other names", '{"schema": "Vessel"}'),
+            ("more", '{"schema": "Vessel"}'),
+            ("wide", '{"schema": "Thing"}'),
+            ("legacy", '{"schema": "Persn"}'),
+        ):
+            assert made.execute(STRANGE, [origin, data]).rowcount == 1
+        made.execute(
+            "INSERT INTO ftm_demo (id, origin, fragment, entity, timestamp)"
+            " VALUES ('boat', 'more', 'default', '{\"schema\": \"Vessel\"}', now())"
+        )
+    delete = ("delete", "-d", "demo", "--conflicting-schema", "Vessel")
+
+    strange = cli("entities", "-d", "demo")
+    taken = cli("delete", "-d", "demo", "--unknown-schema", "--yes", "--json")
+    read = cli("entities", "-d", "demo")
+
+    assert strange.help == "oaflow delete -d demo --unknown-schema   (takes such out, and shows it before)"
+    assert taken.json == {"dataset": "demo", "fragments": {"Persn": 1}}
+    assert read.code == 1
+    assert "was said to be of schema 'Vessel' by 'more' and of 'PlainText' by 'sorting/extract'" in read.error
+    typed, _, otherwise = read.help.partition("   (")
+    assert typed == "oaflow delete -d demo --conflicting-schema Vessel --origin more"
+    assert otherwise.endswith("; the other side is --conflicting-schema PlainText --origin sorting/extract)")
+    refused = cli(*delete, "--origin", "other names")
+    assert (refused.code, refused.error) == (2, "nothing was deleted: there is no terminal to ask in")
+    assert refused.help == "oaflow delete -d demo --conflicting-schema Vessel --origin 'other names' --yes"
+    assert "  1 fragment of Vessel by other names\n" in refused.err
+
+    said = cli(*shlex.split(refused.help)[1:], "--json")
+    assert said.json == {"dataset": "demo", "fragments": {"Vessel": 1}}
+    assert "gone.txt" in cli("search", "gone", "-d", "demo").out
+    assert cli(*delete, "--yes").err.endswith("dataset demo: 1 fragment deleted\n")
+
+    left = cli("entities", "-d", "demo")
+    assert left.code == 0
+    # What nobody contradicts stays, also of that schema.
+    assert {json.loads(line)["id"] for line in left.out.splitlines()} == {
+        "boat",
+        *(json.loads(line)["id"] for line in before.splitlines()),
+    }
+    assert "gone.txt" in cli("search", "gone", "-d", "demo").out
+    assert cli(*run).code == 0
+    assert cli(*delete).err == "dataset demo: there is nothing of that\n"
+    wrong = cli("delete", "-d", "demo", "--conflicting-schema", "Vesel")
+    assert (wrong.code, wrong.error) == (2, "followthemoney has no schema 'Vesel'")
+    assert wrong.help == "did you mean 'Vessel'?"
+    alone = cli("delete", "-d", "demo", "--origin", "more", "--yes")
+    assert alone.code == 2
+    assert "all of the dataset is deleted" in alone.error

@@ -1,3 +1,5 @@
--- Of which schemata that nobody knows how many fragments are: such that no entity can be made of.
-SELECT coalesce(entity::jsonb ->> 'schema', '') AS schema, count(*) FROM {table}
- WHERE coalesce(entity::jsonb ->> 'schema', '') <> ALL (%(known)s::text[]) GROUP BY 1 ORDER BY 2 DESC, 1
+-- Of which schemata that nobody knows how many fragments are, by whom: such that no entity can be made of.
+SELECT coalesce(entity::jsonb ->> 'schema', '') AS schema, origin, count(*) FROM {table}
+ WHERE coalesce(entity::jsonb ->> 'schema', '') <> ALL (%(known)s::text[])
+   AND (%(origin)s::text IS NULL OR origin = %(origin)s)
+ GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2

@@ -4,6 +4,7 @@ WITH gone AS (
     USING (
         SELECT id, origin, fragment FROM {table}
         WHERE coalesce(entity::jsonb ->> 'schema', '') <> ALL (%(known)s::text[])
+          AND (%(origin)s::text IS NULL OR origin = %(origin)s)
         ORDER BY id, origin, fragment
         FOR UPDATE
     ) AS strange
