@@ -22,9 +22,11 @@ class OaflowError(Exception):
     Attributes:
         help: the next thing to type, or None.
         exit_code: what the command line ends with when this reaches it.
+        final: whether the attempt at a job that it ends is the last: a repetition would come to the same.
     """
 
     exit_code: ClassVar[int] = 1
+    final: ClassVar[bool] = False
 
     def __init__(self, message: str, *, help: str | None = None) -> None:
         self.help = help
@@ -35,6 +37,8 @@ class Reject(OaflowError):
     """
     Raised by a stage function to fail its job at once, without another attempt.
     """
+
+    final: ClassVar[bool] = True
 
 
 class UsageError(OaflowError):
@@ -57,6 +61,8 @@ class JobError(OaflowError):
     """
     A job that cannot be built, read or sent.
     """
+
+    final: ClassVar[bool] = True
 
 
 class NoRoomError(OaflowError):
@@ -88,6 +94,8 @@ class RouteError(OaflowError):
     """
     What a stage returned has no way to go.
     """
+
+    final: ClassVar[bool] = True
 
 
 class UnknownPortError(RouteError):

@@ -22,6 +22,8 @@ class DatasetNameError(UsageError):
     A name that the entity store cannot hold.
     """
 
+    final = True
+
     def __init__(self, dataset: str, suggestion: str | None) -> None:
         self.dataset, self.suggestion = dataset, suggestion
         rule = f"small letters, digits and single underscores between them, at most {LONGEST}"

@@ -61,6 +61,7 @@ class UnreadableEntityError(EntityStoreError):
     No entity can be made of what was said of it; nor can anything be read of the dataset that comes to it.
     """
 
+    final = True
     id: str
 
 
@@ -116,6 +117,8 @@ class MissingIdError(OaflowError):
     An entity without an id, which the store has no row for.
     """
 
+    final = True
+
     def __init__(self, schema: str) -> None:
         self.schema = schema
         super().__init__(f"an entity of schema {schema} has no id", help="set it, or use entity.make_id(...)")
@@ -125,6 +128,8 @@ class UnknownSchemaError(OaflowError):
     """
     An entity of a schema that does not exist: nobody could read the dataset any more.
     """
+
+    final = True
 
     def __init__(self, id: str, schema: object) -> None:
         self.id, self.schema = id, schema

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from oaflow.errors import JobError, Reject, RouteError
+from oaflow.errors import JobError, OaflowError
 from oaflow.jobs import AnyJob, Bindings, Note, bind, load_whole, pack, read_as, read_job, settle
 from oaflow.ledger.rows import Successor
 from oaflow.plan import BoundPlan, BoundStage
@@ -251,8 +251,8 @@ class Attempt:
             else:
                 detail = orjson.loads(emitted.detail) | detail
                 successors = emitted.successors
-        # A repetition would come to the same: refused by the author, or a mistake in what was returned.
-        final = isinstance(error, Reject | RouteError | TaskError) or self._job is None
+        # A repetition would come to the same: refused by the author, or a mistake in what was written or returned.
+        final = isinstance(error, TaskError) or (isinstance(error, OaflowError) and error.final) or self._job is None
         return self._message("failed", detail, successors, final=final)
 
     def _cut(self, outcome: str) -> Handover:

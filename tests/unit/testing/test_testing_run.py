@@ -64,6 +64,24 @@ def rejects(job: DatasetJob) -> None:
 
 
 @stage
+def errs(job: DatasetJob, *, how: str) -> DatasetJob:
+    with job.get_writer() as writer:
+        match how:
+            case "schema":
+                writer.add({"id": "a", "schema": "Persn"})
+            case "schemata":
+                for schema in ("Person", "Vessel"):
+                    writer.add({"id": "a", "schema": schema})
+            case "id":
+                writer.add({"schema": "Person"})
+            case "value":
+                writer.add({"id": "a", "schema": "Person", "properties": {"name": ["a\0"]}})
+            case _:
+                return job.model_copy(update={"no_field": 1})
+    return job
+
+
+@stage
 def defers(job: DatasetJob) -> None:
     Job(queue="mail", task="mail.send").defer()
 
@@ -179,6 +197,24 @@ def test_the_stage_for_what_has_failed_gets_the_job_with_the_reason():
     assert ran.found("rejects", "on_error") == {"keep": 1}
     (job,) = ran.received("keep")
     assert job.context["error"] == {"stage": "rejects", "type": "Reject", "message": "never", "attempts": 1}
+
+
+@pytest.mark.parametrize(
+    ("how", "kind"),
+    [
+        ("schema", "UnknownSchemaError"),
+        ("schemata", "ConflictingSchemaError"),
+        ("id", "MissingIdError"),
+        ("value", "ForbiddenValueError"),
+        ("field", "UnknownFieldError"),
+    ],
+)
+def test_what_the_author_has_got_wrong_in_a_job_or_an_entity_is_not_tried_again(how: str, kind: str):
+    ran = testing.run(
+        Pipeline("p", stages={"errs": errs.stage(with_={"how": how})}), [[{"id": "d", "schema": "Document"}]]
+    )
+
+    assert [(one.type, one.attempts) for one in ran.failures] == [(kind, 1)]
 
 
 def test_what_lies_too_deep_is_under_failures_and_async_stages_run_in_a_loop_of_their_own():
