@@ -191,10 +191,9 @@ def retry(
             raise UsageError(problem, help="leave out one of them")
         return _rehearse(run, debugger)
     if run is not None and run.isdecimal():
-        from oaflow.errors import UsageError
+        from oaflow.operations.rehearsing import refuse_number
 
-        help = f"oaflow retry {run} --here   (runs it in the foreground)"
-        raise UsageError(f"{run!r} is the number of a job, and retry sends what failed in a run", help=help)
+        refuse_number(settings(), int(run))
     from oaflow.cli.verdicts import Limits
     from oaflow.operations.crew import crew_of
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Never
 
 import orjson
 from psycopg import Connection
@@ -21,8 +21,10 @@ from oaflow.errors import UsageError
 from oaflow.files import Archive, ArchiveOptions, MissingBlobError
 from oaflow.jobs import Bindings, DatasetJob, Job, bind, read_job
 from oaflow.ledger.failures import FailedJob, failed_job
+from oaflow.ledger.runs import Run
+from oaflow.operations.afresh import once_more
 from oaflow.operations.binding import Accounts, archive_of, store_of
-from oaflow.operations.databases import database
+from oaflow.operations.databases import connection, database
 from oaflow.operations.states import bound_plan, folders_from_here, wanted_run
 from oaflow.plan import BoundPlan
 from oaflow.runtime.execution import execute, execute_async
@@ -114,10 +116,8 @@ def rehearse(
             run = wanted_run(made, failed.run)
             bound = bound_plan(made, run)
         if bound.stages[failed.stage].external:
-            raise UsageError(
-                f"stage {failed.stage!r} lives in another service, whose code is not run here",
-                help=f"oaflow retry {run.id} --stage {failed.stage}   (asks the service again)",
-            )
+            problem = f"stage {failed.stage!r} lives in another service, whose code is not run here"
+            raise UsageError(problem, help=_asks_its_service(run, failed.stage))
         folder = stack.enter_context(_folder())
         stack.enter_context(_importing(folders_from_here(run)))
         real = stack.enter_context(store_of(settings, lambda: opened.address.uri))
@@ -149,6 +149,31 @@ def rehearse(
         began = time.monotonic()
         parts = _run(assignment, bound, here, settings.job_bytes, told, logged)
         return _result(parts, (ended or [time.monotonic()])[0] - began, store, queue)
+
+
+def refuse_number(settings: Settings, job: int) -> Never:
+    """
+    Says what is to be typed for one job, where a run was expected.
+
+    Raises:
+        UsageError: always.
+    """
+    with connection(settings) as made:
+        failed, _ = _wanted(made, job)
+        run = wanted_run(made, failed.run)
+        external = bound_plan(made, run).stages[failed.stage].external
+    raise UsageError(
+        f"'{job}' is the number of a job, and retry sends what failed in a run",
+        help=_asks_its_service(run, failed.stage)
+        if external
+        else f"oaflow retry {job} --here   (runs it in the foreground)",
+    )
+
+
+def _asks_its_service(run: Run, stage: str) -> str:
+    if run.state == "cancelled":
+        return once_more(run)
+    return f"oaflow retry {run.id} --stage {stage}   (asks the service again)"
 
 
 @contextmanager
