@@ -211,6 +211,7 @@ def send_again(made: Connection[Any], run: Run, *, stage: str | None = None, cau
     check_stage(run, bound, stage)
     if cause is not None:
         check_cause(made, run, cause)
+    halted = run.state in ("paused", "interrupted")
     all = stage is None and cause is None
     failed = () if all else every_failure(made, run.id, stage=stage, cause=cause)
     number = ledger.reopen(made, run.id, None if all else [failure.job for failure in failed])
@@ -218,9 +219,14 @@ def send_again(made: Connection[Any], run: Run, *, stage: str | None = None, cau
         where = f" at stage {stage!r}" if stage is not None else ""
         why = f" for cause {cause!r}" if cause is not None else ""
         problem = f"nothing failed{where}{why} in run {run.id!r} that could be sent again"
+        if halted and all:
+            raise UsageError(f"{problem}; it is {run.state}", help=f"oaflow resume {run.id}")
         raise UsageError(problem, help=f"oaflow failures {run.id}   (names causes and stages)")
     again = f"sent {number} failed job{'' if number == 1 else 's'} again"
-    return Begun(run.id, bound, number, (again,), folders_from_here(run))
+    remarks = (
+        (again, f"it was {run.state}: {run.reason or 'by somebody'}; now all of it goes on") if halted else (again,)
+    )
+    return Begun(run.id, bound, number, remarks, folders_from_here(run))
 
 
 def _unfinished_run(made: Connection[Any], run: str | None) -> Run:

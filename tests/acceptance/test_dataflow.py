@@ -387,6 +387,37 @@ def test_a_run_that_is_paused_begins_nothing_more_and_goes_on_when_it_is_resumed
     assert len(log.read_text().splitlines()) == 40
 
 
+def test_retry_says_that_a_run_was_paused_and_that_all_of_it_goes_on_or_what_resumes_it(
+    cli: Command, started: Callable[[Any], Any], until: Callable[[Callable[[], Any]], Any]
+) -> None:
+    gate = cli.folder / "gate"
+    pipeline = cli.pipeline(
+        "held",
+        {
+            "source": {"with": {"count": 1}, "next": ["waits", "fails_once"]},
+            "waits": {"with": {"file": str(gate)}},
+            "fails_once": {"with": {"marker": str(cli.folder / "marker")}},
+        },
+    )
+    process = started(cli.start("run", pipeline, *RUN))
+    until(lambda: cli("failures", "--json").out.count("\n") == 1)
+    assert cli("pause").code == 0
+
+    retried = started(cli.start("retry", "--workers", "0"))
+    until(lambda: cli("failures", "--json").out == "" and cli("status", "--json").json["state"] == "running")
+    assert cli("pause").code == 0
+    nothing = cli("retry")
+
+    run = cli("status", "--json").json["run"]
+    assert (nothing.code, nothing.help) == (2, f"oaflow resume {run}")
+    assert nothing.error == f"nothing failed in run {run!r} that could be sent again; it is paused"
+    assert cli("retry", "--stage", "waits").help == f"oaflow failures {run}   (names causes and stages)"
+    gate.touch()
+    _, told = retried.communicate(timeout=60)
+    assert "sent 1 failed job again\nit was paused: by oaflow pause; now all of it goes on\n" in told
+    process.communicate(timeout=60)
+
+
 def test_what_has_ended_is_pruned_and_the_account_stays(cli: Command) -> None:
     pipeline = cli.pipeline("old", {"source": {"with": {"count": 5}, "next": "end"}, "end": {}})
     assert cli("run", pipeline, *RUN).code == 0
