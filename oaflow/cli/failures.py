@@ -13,6 +13,7 @@ from oaflow.cli.output import clean, escape, remark, say_hanging, screen, shorte
 from oaflow.cli.summary import cluster_line
 from oaflow.ledger.failures import Cluster, Failure
 from oaflow.ledger.runs import Run
+from oaflow.operations.afresh import once_more
 
 # Of what a crashed process printed last, and of a traceback, so many lines.
 _PRINTED = 6
@@ -36,13 +37,19 @@ def print_clusters(run: Run, jobs: Iterable[Failure], clusters: Sequence[Cluster
             screen().print()
         say_hanging(cluster_line(cluster))
         _print_cluster(cluster, first.get((cluster.stage, cluster.fingerprint)))
-        if run.state != "cancelled" and cluster.again and len(clusters) > 1:
+        if cluster.unwired and len(clusters) > 1:
+            say_hanging(Text.assemble(("anew: ", "cyan"), typable(clean(once_more(run)))), 2, 6)
+        elif run.state != "cancelled" and cluster.again and len(clusters) > 1:
             stage = f" --stage {cluster.stage}" if stages[cluster.fingerprint] > 1 else ""
             line = Text.assemble(
                 ("again: ", "cyan"), typable(f"oaflow retry {run.id} --cause {clean(cluster.fingerprint)}{stage}")
             )
             say_hanging(line, 2, 6)
-    if run.state != "cancelled" and any(cluster.again for cluster in clusters):
+    if unwired := [cluster for cluster in clusters if cluster.unwired]:
+        # Of several causes each has its own line. One that sends all again would send these, too.
+        if len(unwired) == len(clusters):
+            remark(f"begin anew, once the pipeline is mended: {typable(clean(once_more(run)))}")
+    elif run.state != "cancelled" and any(cluster.again for cluster in clusters):
         all = "all of them" if len(clusters) > 1 else "them"
         remark(f"send {all} again: {typable(f'oaflow retry {run.id}')}")
     local = (cluster.jobs[0] for cluster in clusters if cluster.again and cluster.stage not in services)

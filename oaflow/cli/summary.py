@@ -278,9 +278,9 @@ def next_steps(status: RunStatus, account: Account) -> Iterator[str]:
         yield f"oaflow entities -d {run.dataset}"
     if account.clusters:
         yield f"oaflow failures {run.id}"
-        if run.state != "cancelled" and any(cluster.again for cluster in account.clusters):
+        if run.state != "cancelled" and any(cluster.again and not cluster.unwired for cluster in account.clusters):
             yield f"oaflow retry {run.id}"
-    if run.state == "cancelled":
+    if run.state == "cancelled" or any(cluster.unwired for cluster in account.clusters):
         yield once_more(run)
     if account.receipt.found:
         yield f"oaflow receipt {run.id}{' --list vanished' if account.receipt.counts['vanished'] else ''}"

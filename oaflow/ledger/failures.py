@@ -64,7 +64,8 @@ class Failure:
 class Cluster:
     """
     Failures of one stage with one cause, which is their fingerprint: where the exception came from (`place`), and of
-    which type it is; message and names are those of the first few; `again` of them can be sent again.
+    which type it is; message and names are those of the first few; `again` of them can be sent again; those that are
+    `unwired` keep a plan that does not wire their port.
     """
 
     stage: str
@@ -78,6 +79,14 @@ class Cluster:
     last: datetime
     jobs: list[int]
     names: list[str]
+
+    @property
+    def unwired(self) -> bool:
+        """
+        Whether they were emitted on a port that the plan does not wire. Sent again, they keep the plan: that helps only
+        if the function is another one by then.
+        """
+        return self.type == "UnknownPortError"
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,36 @@ def test_logs_are_followed_through_a_retry_and_failures_are_listed_by_stage(cli:
     assert run in cli("status", "--all").out
 
 
+def test_what_came_on_a_port_that_the_plan_does_not_wire_is_not_told_to_be_sent_again(cli: Command) -> None:
+    (cli.folder / "wires.py").write_text(
+        "from oaflow import DatasetJob, Out, stage\n\n@stage\n"
+        "def astray(job: DatasetJob):\n    return Out('adrift', job)\n"
+    )
+    stages = {
+        "source": {"with": {"count": 1}, "next": ["astray", "rejects"]},
+        "astray": {"task": "wires.astray", "next": "end"},
+        "rejects": {},
+        "end": {},
+    }
+    file = cli.folder / cli.pipeline("ports", stages)
+    file.write_text(file.read_text().replace("stages_for_tests.wires", "wires"))
+    ran = cli("run", file.name, *RUN)
+    assert ran.code == 1
+    run = cli("status", "--json").json["run"]
+    astray = next(
+        one for one in map(json.loads, cli("failures", "--json").out.splitlines()) if one["stage"] == "astray"
+    )
+
+    all, one = cli("failures"), cli("failures", "--stage", "astray")
+
+    assert "  anew: oaflow run ports.yml -d demo\n" in all.out
+    assert all.out.count("  again: oaflow retry ") == 1
+    assert "send all of them again" not in all.err
+    look = f"look at one of them: oaflow retry {astray['job']} --here\n"
+    assert one.err == f"begin anew, once the pipeline is mended: oaflow run ports.yml -d demo\n{look}"
+    assert f"  oaflow failures {run}\n  oaflow retry {run}\n  oaflow run ports.yml -d demo\n" in ran.out
+
+
 def test_failures_are_told_by_cause_and_each_cause_is_sent_again_by_itself(cli: Command) -> None:
     stages = {
         "source": {"with": {"count": 2}, "next": ["speaks", "rejects"]},
