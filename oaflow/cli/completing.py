@@ -49,6 +49,27 @@ def causes(ctx: typer.Context, incomplete: str) -> list[str]:
     return _asked(ctx, incomplete, "causes")
 
 
+def schedules(ctx: typer.Context, incomplete: str) -> list[str]:
+    """
+    Names of schedules.
+    """
+    return _asked(ctx, incomplete, "schedules")
+
+
+def webhooks(ctx: typer.Context, incomplete: str) -> list[str]:
+    """
+    Names of webhooks.
+    """
+    return _asked(ctx, incomplete, "webhooks")
+
+
+def limits(ctx: typer.Context, incomplete: str) -> list[str]:
+    """
+    Tasks with their queues: those that are limited, and those of runs.
+    """
+    return _asked(ctx, incomplete, "limits")
+
+
 def _asked(ctx: typer.Context, incomplete: str, kind: "Kind") -> list[str]:
     def ask() -> list[str]:
         from oaflow.cli.options import settings

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oaflow import operations
+from oaflow.cli import completing
 from oaflow.cli.options import Dataset, Inputs, Json, Params, PipelineName, settings
 from oaflow.cli.pages import add_command, group
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
     from oaflow.ledger.schedules import Schedule
 
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the schedule.")]
+_Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of the schedule.", autocompletion=completing.schedules)
+]
 
 _ADD = "oaflow schedule add ingest -d mails /srv/mails --cron '0 3 * * *'"
 

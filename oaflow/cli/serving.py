@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from oaflow import operations
+from oaflow.cli import completing
 from oaflow.cli.options import Json, LogFormat, settings
 from oaflow.cli.pages import add_command, group
 from oaflow.printed import operating as printed
@@ -103,7 +104,10 @@ def worker(
 
 
 def limit(
-    name: Annotated[str | None, typer.Argument(metavar="QUEUE/TASK", help="The task; default: shows all.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="QUEUE/TASK", help="The task; default: shows all.", autocompletion=completing.limits),
+    ] = None,
     concurrency: Annotated[
         int | None, typer.Option("--concurrency", min=1, metavar="N", help="How many jobs run at once.")
     ] = None,

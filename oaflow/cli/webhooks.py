@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from oaflow import operations
+from oaflow.cli import completing
 from oaflow.cli.options import Json, settings
 from oaflow.cli.pages import add_command, group
 
 _ADD = "oaflow webhook add https://example.org/hook"
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the webhook.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the webhook.", autocompletion=completing.webhooks)]
 
 
 def register(app: typer.Typer) -> None:

@@ -20,14 +20,22 @@ from oaflow.settings import Settings
 # In OAFLOW_HOME.
 _FILE = "names.json"
 
-Kind = Literal["runs", "datasets", "stages", "causes"]
+Kind = Literal["runs", "datasets", "stages", "causes", "schedules", "webhooks", "limits"]
 
 
-class _Names(TypedDict):
+class _Run(TypedDict):
     run: str
     dataset: str
     stages: list[str]
+    tasks: list[str]
     causes: list[str]
+
+
+class _Names(TypedDict):
+    runs: Sequence[_Run]
+    schedules: list[str]
+    webhooks: list[str]
+    limits: list[str]
 
 
 def names(settings: Settings, kind: Kind, run: str | None = None) -> list[str]:
@@ -65,17 +73,22 @@ def remember(settings: Settings, connection: Connection[Any]) -> None:
         aside.replace(file)
 
 
-def _read(connection: Connection[Any]) -> Sequence[_Names]:
+def _read(connection: Connection[Any]) -> _Names:
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows: Any = cursor.execute(sql("names")).fetchall()
-        return rows
+        known: Any = cursor.execute(sql("names_of_settings")).fetchone()
+        return known | {"runs": cursor.execute(sql("names")).fetchall()}
 
 
-def _of_kind(known: Sequence[_Names], kind: Kind, run: str | None) -> list[str]:
+def _of_kind(known: _Names, kind: Kind, run: str | None) -> list[str]:
+    runs = known["runs"]
     match kind:
         case "runs":
-            return [one["run"] for one in known]
+            return [one["run"] for one in runs]
         case "datasets":
-            return sorted({one["dataset"] for one in known})
+            return sorted({one["dataset"] for one in runs})
         case "stages" | "causes":
-            return next((one[kind] for one in known if run in (None, one["run"])), [])
+            return next((one[kind] for one in runs if run in (None, one["run"])), [])
+        case "limits":  # what is limited, and what may be
+            return sorted({*known["limits"], *(task for one in runs for task in one["tasks"])})
+        case "schedules" | "webhooks":
+            return known[kind]

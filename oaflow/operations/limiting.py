@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from oaflow.errors import UsageError
 from oaflow.ledger import limits as ledger
 from oaflow.ledger.limits import Limit
+from oaflow.operations.completing import remember
 from oaflow.operations.databases import connection
 from oaflow.quantities import per_second
 from oaflow.settings import Settings
@@ -59,5 +60,7 @@ def limit(
                 remarks.append(f"no run has had a task {task!r} on a queue {queue!r} so far")
         elif clear:
             ledger.clear(made, queue, task)
+        if wanted or clear:
+            remember(settings, made)
         found = ledger.limits(made)
     return Limited(tuple(one for one in found if name in (None, one.name)), tuple(remarks))

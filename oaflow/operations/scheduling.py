@@ -25,6 +25,7 @@ from oaflow.ledger.runs import store_plan, stored_plan
 from oaflow.ledger.schedules import Schedule
 from oaflow.operations.again import settle_all
 from oaflow.operations.binding import store_of
+from oaflow.operations.completing import remember
 from oaflow.operations.databases import Database, connection
 from oaflow.operations.programs import Program
 from oaflow.operations.starting import Request, begin, bound_for_run, last_run, precheck, settle, unfinished
@@ -164,6 +165,7 @@ def add(
         )
         if not added:
             raise ScheduleExistsError(wanted)
+        remember(settings, made)
         return _wanted(made, wanted)
 
 
@@ -207,9 +209,11 @@ def remove_schedule(name: str, *, settings: Settings | None = None) -> None:
     Raises:
         NoSuchScheduleError: there is none of this name.
     """
-    with connection(or_environment(settings)) as made:
+    known = or_environment(settings)
+    with connection(known) as made:
         _wanted(made, name)
         ledger.remove(made, name)
+        remember(known, made)
 
 
 def _wanted(made: Connection[Any], name: str) -> Schedule:

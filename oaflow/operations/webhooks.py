@@ -28,6 +28,7 @@ from oaflow import __version__
 from oaflow.errors import EnvironmentProblem, UsageError
 from oaflow.ledger import webhooks as ledger
 from oaflow.ledger.webhooks import Delivery, Webhook
+from oaflow.operations.completing import remember
 from oaflow.operations.databases import Database, connection
 from oaflow.printed.operating import Webhook as WebhookJson
 from oaflow.printed.operating import WebhookTried as TriedJson
@@ -179,12 +180,14 @@ def add_webhook(
     wanted = name or (urlsplit(url).hostname or "").lower()
     if not _NAME.fullmatch(wanted):
         raise UsageError(f"{wanted!r} is no name of a webhook", help="--name my-hook")
-    with connection(or_environment(settings)) as made:
+    known = or_environment(settings)
+    with connection(known) as made:
         if not ledger.add(made, wanted, url, pipeline):
             raise UsageError(
                 f"there is a webhook {wanted!r} already",
                 help=f"oaflow webhook remove {wanted}, or another name with --name",
             )
+        remember(known, made)
         return _wanted(made, wanted)
 
 
@@ -219,9 +222,11 @@ def remove_webhook(name: str, *, settings: Settings | None = None) -> None:
     Raises:
         NoSuchWebhookError: there is none of this name.
     """
-    with connection(or_environment(settings)) as made:
+    known = or_environment(settings)
+    with connection(known) as made:
         if not ledger.remove(made, name):
             raise NoSuchWebhookError(name, [one.name for one in ledger.webhooks(made)])
+        remember(known, made)
 
 
 def try_webhook(name: str, *, settings: Settings | None = None) -> Tried:

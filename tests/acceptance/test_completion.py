@@ -112,12 +112,13 @@ def test_a_shell_is_offered_commands_pipelines_runs_stages_datasets_and_causes(c
         f"oaflow retry {run} --stage f",
         "oaflow failures --cause ",
         "oaflow logs --document ",
+        "oaflow limit source",
     )
     nowhere = offered(offline, "oaflow status ", "oaflow run in")
 
     assert here[:5] == [["failures"], ["mine"], [run], ["demo"], ["fails"]]
     assert len(here[5]) == 1
-    assert here[6] == []
+    assert here[6:] == [[], ["source/stages_for_tests.source"]]
     # Without a database nothing is said, and the shell goes on with files.
     assert nowhere == [[], ["ingest"]]
 
@@ -131,6 +132,20 @@ def test_the_names_of_the_private_server_are_offered_though_it_has_stopped(priva
 
     assert [run.partition("-")[0] for run in runs] == ["still"]
     assert (datasets, stages) == (["quiet"], ["end"])
+
+    for command in (
+        ("schedule", "add", name, "-d", "quiet", "--cron", "0 3 * * *"),
+        ("webhook", "add", "https://example.org/hook"),
+        ("limit", "slow/other.task", "--concurrency", "2"),
+    ):
+        assert private(*command).code == 0
+    asks = ("oaflow schedule remove ", "oaflow schedule pause st", "oaflow webhook test ", "oaflow limit ")
+    task = "end/stages_for_tests.end"
+    assert offered(private, *asks) == [["still-quiet"], ["still-quiet"], ["example.org"], [task, "slow/other.task"]]
+    assert private("schedule", "remove", "still-quiet").code == 0
+    assert private("webhook", "remove", "example.org").code == 0
+    assert private("limit", "slow/other.task", "--clear").code == 0
+    assert offered(private, *asks) == [[], [], [], [task]]
 
 
 def test_fish_is_offered_the_same_by_what_its_script_asks(cli: Command) -> None:
