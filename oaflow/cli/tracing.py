@@ -80,7 +80,7 @@ def _print_entity(told: Iterable[Said]) -> None:
 
 def _print_passport(passport: Passport) -> None:
     console, run = screen(), passport.run
-    say_hanging(Text(shortened(passport.name, _LONGEST), "bold"))
+    say_hanging(Text(shortened(passport.way or passport.name, _LONGEST), "bold"))
     line = passport.line or "on its way"
     text = Text.assemble((line, _STYLES.get(line, "yellow")))
     if passport.kind == "unreadable":

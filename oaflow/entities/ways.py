@@ -2,7 +2,7 @@
 Where in folders, archives and mails a document lies, as one line: `archives/evidence.zip › old_laptop.zip › notes.txt`.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,16 @@ class Ways:
             self._above |= dict.fromkeys(fresh, Step(None, False)) | self._read(fresh)
             ahead = {parent for one in fresh for parent in self._above[one].parents}
         return {document: shown(self._way(step), root=root) for document, step in found.items()}
+
+    def within(self, names: Mapping[str, str]) -> dict[str, str]:
+        """
+        The whole ways of documents that lie in other documents, each with its name at the end; others are left out.
+
+        Args:
+            names: what each is called; the last part of it is.
+        """
+        before = self.to(names, root=True)
+        return {id: f"{way}{names[id].rpartition('/')[2]}" for id, way in before.items() if ARROW in way}
 
     def _way(self, step: Step) -> list[Step]:
         levels: list[list[Step]] = [[step]]

@@ -6,7 +6,7 @@ What only reading all of a run or of a dataset tells is worked out later, beside
 import logging
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from oaflow.entities.holdings import Sizes, sizes
-from oaflow.entities.store import EntityStore
+from oaflow.entities.store import EntityStore, EntityStoreError
+from oaflow.entities.ways import Ways
 from oaflow.errors import EnvironmentProblem, OaflowError, UsageError
 from oaflow.ledger.deletions import LastRun, crawled_files, last_runs
 from oaflow.ledger.failures import Cluster, Failure, clusters, failures
@@ -345,16 +346,28 @@ def documents_of(
     return wanted_run(connection, run), documents_page(connection, run, start, kind=kind, limit=PAGE)
 
 
+def ways_to(desk: Desk, run: Run, listed: Iterable[KnownDocument | DocumentLine]) -> Mapping[str, str]:
+    """
+    The whole ways to those documents that lie in others, by id. None where the entity store is away: the name of each
+    says in what it lies next.
+    """
+    try:
+        return Ways(desk.store, run.dataset).within({one.document: one.name for one in listed})
+    except EntityStoreError:
+        return {}
+
+
 @dataclass(frozen=True, slots=True)
 class ReceiptPage:
     """
     What became of the documents of a run, and what no edge took. `listed` are the first documents of the line that was
-    asked for.
+    asked for, and `ways` leads to those of them that lie in others.
     """
 
     receipt: Receipt
     unmatched: list[Unmatched]
     listed: list[DocumentLine]
+    ways: Mapping[str, str]
 
 
 def receipt_page(desk: Desk, run: Run, bound: BoundPlan, line: str | None) -> Snapshot[ReceiptPage] | None:
@@ -376,7 +389,8 @@ def receipt_page(desk: Desk, run: Run, bound: BoundPlan, line: str | None) -> Sn
         with desk.apart() as made:
             wanted = None if line in (None, "all") else line
             listed = documents(made, run.id, stages, line=wanted, limit=MOST_LISTED) if line is not None else []
-            return ReceiptPage(receipt(made, run.id, stages), unmatched(made, run.id), listed)
+            ways = ways_to(desk, run, listed)
+            return ReceiptPage(receipt(made, run.id, stages), unmatched(made, run.id), listed, ways)
 
     # Of a run that came to its end it is taken once for each of its rounds: it stays as it is. What workers had in hand
     # of one that was cancelled comes back to it.

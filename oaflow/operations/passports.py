@@ -138,6 +138,7 @@ class Passport:
 
     Attributes:
         line: where the receipt of the run counts it; None while it is on its way.
+        way: the whole way to it, where it lies in another document; `name` has only what is next above.
         steps: the jobs that it entered with; those that followed are in them.
         children: what was found in it: id and name.
         said: what else is said about it: by the stage that found it, by other pipelines.
@@ -153,6 +154,7 @@ class Passport:
     steps: tuple[Step, ...]
     children: tuple[tuple[str, str], ...] = ()
     said: tuple[Said, ...] = ()
+    way: str | None = None
 
     def walk(self) -> "Iterable[Step]":
         """
@@ -171,6 +173,7 @@ class Passport:
         return {
             "document": self.document,
             "name": self.name,
+            "way": self.way,
             "dataset": self.run.dataset,
             "run": self.run.id,
             "pipeline": self.run.pipeline,
@@ -211,6 +214,7 @@ class Evidence:
     index: Sequence[str] = ()
     external: Sequence[str] = ()
     finder: tuple[str, Sequence[str], int] | None = None
+    way: str | None = None
 
 
 def passport(evidence: Evidence) -> Passport:
@@ -232,6 +236,7 @@ def passport(evidence: Evidence) -> Passport:
         steps=steps,
         children=tuple((id, evidence.names.get(id, id)) for id in children(evidence.lines, evidence.document)),
         said=tuple(one for one in evidence.said if one not in told),
+        way=evidence.way,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from oaflow.entities.ways import ARROW, Ways
+from oaflow.entities.ways import Ways
 from oaflow.errors import UsageError
 from oaflow.ledger.failures import Cluster, Failure, clusters, every_failure
 from oaflow.ledger.receipts import LINES, DocumentLine, Receipt, every_document, receipt
@@ -132,7 +132,5 @@ def receipt_list(settings: Settings, run: str | None, line: str) -> Generator[tu
 
 def _with_ways(listed: Iterator[DocumentLine], ways: Ways) -> Generator[DocumentLine]:
     while some := list(islice(listed, _AT_ONCE)):
-        before = ways.to((one.document for one in some), root=True)
-        for one in some:
-            way = before.get(one.document, "")
-            yield replace(one, way=f"{way}{one.name.rpartition('/')[2]}") if ARROW in way else one
+        found = ways.within({one.document: one.name for one in some})
+        yield from (replace(one, way=found.get(one.document)) for one in some)

@@ -292,6 +292,7 @@ def _passport(
             index=index_stages(bound),
             external=bound.external,
             finder=finder,
+            way=Ways(store, run.dataset).within({document: one.name}).get(document),
         )
     )
 

@@ -167,6 +167,7 @@ class Passport(TypedDict):
 
     document: Annotated[str, Says("the id of the document")]
     name: Annotated[str, Says("its name")]
+    way: Annotated[str | None, Says("the whole way to it, where it lies in an archive or a mail")]
     dataset: Annotated[str, Says("the dataset that it is in")]
     run: Annotated[str, Says("the id of the run")]
     pipeline: Annotated[str, Says("the pipeline of the run")]

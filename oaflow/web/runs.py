@@ -123,7 +123,8 @@ def documents(request: Request) -> Response:
     start = asked(request, "after") or ""
     with site.desk.connection() as made:
         found, page = browsing.documents_of(made, request.path_params["run"], start, kind=kind)
-    return site.page(request, "documents", run=found, documents=page, kind=kind, kinds=_KINDS, start=start)
+    ways = browsing.ways_to(site.desk, found, page.rows)
+    return site.page(request, "documents", run=found, documents=page, ways=ways, kind=kind, kinds=_KINDS, start=start)
 
 
 def receipt(request: Request) -> Response:

@@ -78,6 +78,8 @@ def test_what_a_search_shows_is_traced_as_it_stands(cli: Command) -> None:
             traced = cli("trace", typed, "-d", "leak")
             assert traced.code == 0, traced.err
             assert f"document {hit['entity']}" in traced.out
+            assert traced.out.startswith(f"leak/{hit['file']}\nindexed\n")
+        assert cli("trace", hit["entity"], "--json").json["way"] == f"leak/{hit['file']}"
     # A receipt names the folder that was crawled, too.
     listed = [line.split("\t")[0] for line in cli("receipt", "--list", "indexed").out.splitlines()]
     inside = {name for name in listed if " › " in name}

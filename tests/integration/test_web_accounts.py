@@ -75,6 +75,35 @@ def test_the_receipt_says_what_the_command_says_and_lists_each_of_its_lines(page
     assert client.get("/runs/p-aaaaaa/receipt").status_code == 404
 
 
+def test_what_lies_in_archives_is_named_with_all_of_them_and_without_the_store_with_the_next(
+    page: Page, database: str
+) -> None:
+    run = page.run(jobs=1)
+    above = {"root": ("leak", "Folder"), "outer": ("outer.zip", "Package"), "inner": (f"{NASTY}.zip", "Package")}
+    parent = None
+    with EntityStore(database) as store, store.writer("d", "p/crawl") as writer:
+        for id, (name, schema) in {**above, "letter": ("letter.txt", "PlainText")}.items():
+            properties = {"fileName": [name], "parent": [parent] if parent else []}
+            writer.add({"id": id, "schema": schema, "properties": properties})
+            parent = id
+    page.connection.execute(
+        "INSERT INTO oaflow.documents (run, document, name, kind, job) VALUES (%s, 'letter', %s, 'found', 1)",
+        [run, f"{NASTY}.zip/letter.txt"],
+    )
+    client = page.inside()
+    pages = (f"/runs/{run}/receipt?line=all", f"/runs/{run}/documents", "/document?of=letter")
+
+    for address in pages:
+        shown = there(client, address)
+        assert "<bdi>leak/outer.zip › &lt;script" in shown, address
+        assert " › letter.txt</bdi>" in shown, address
+    page.connection.execute("ALTER TABLE ftm_d RENAME COLUMN entity TO gone")  # as good as away
+    for address in (f"/runs/{run}/receipt?line=open", f"/runs/{run}/documents"):
+        shown = there(client, address)
+        assert "<bdi>&lt;script" in shown, address
+        assert ".zip/letter.txt</bdi>" in shown, address
+
+
 def test_a_receipt_of_a_run_that_has_ended_is_taken_once(page: Page) -> None:
     run = with_documents(page)
     page.connection.execute("UPDATE oaflow.runs SET state = 'incomplete', finished_at = now() WHERE id = %s", [run])
