@@ -5,6 +5,7 @@ All looks are classes, which `graph.css` dresses: so the element stands under a 
 find a stage by `data-stage`, a way by `data-edge`, `data-from` and `data-to`, and where counts go by `data-counts`.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from html import escape
@@ -31,7 +32,16 @@ def picture_of(graph: Graph) -> str:
     """
     The graph as an SVG file that stands alone.
     """
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + svg_of(graph, style=stylesheet())
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + svg_of(graph, style=_plain(stylesheet()))
+
+
+def _plain(style: str) -> str:
+    """
+    The looks with each light colour in front of its name: viewers of images and other programs that are no browsers
+    know no names of colours, and would paint all of it black.
+    """
+    light = dict(re.findall(r"(--\w+): (#\w+);", style.partition("@media")[0]))
+    return re.sub(r"([\w-]+): var\((--\w+)\);", lambda found: f"{found[1]}: {light[found[2]]}; {found[0]}", style)
 
 
 def svg_of(

@@ -170,6 +170,14 @@ def test_what_a_name_holds_is_text():
     ElementTree.fromstring(picture_of(graph).encode())
 
 
+def test_programs_that_know_no_names_of_colours_find_the_light_ones_in_a_file():
+    style = picture_of(pipeline_of(3, 1)).partition("<style>")[2].partition("</style>")[0]
+    names = style.count("var(")
+    assert names > 15
+    assert len(re.findall(r"([\w-]+): #\w+; \1: var\(--\w+\);", style)) == names
+    assert ".oaflow-graph .failed .counts { fill: #b3261e; fill: var(--fail); }" in style
+
+
 def test_a_picture_is_the_same_each_time_and_in_another_process():
     script = (
         "import sys; from oaflow.pictures import picture_of; from tests.unit.drawn_pipelines import pipeline_of\n"
