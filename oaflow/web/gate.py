@@ -104,7 +104,7 @@ class Gate:
                 await asyncio.sleep(min(self._wrong * 0.2, _LONGEST_WAIT))
                 if not self._site.doorkeeper.knows_password(form.get("password", "")):
                     self._wrong += 1
-                    return self._site.door(request, wrong=True)
+                    return self._site.door(request, wrong=True, to=form.get("to", "/"))
                 self._wrong = 0
         finally:
             self._waiting -= 1

@@ -75,20 +75,24 @@ class Site:
         """
         return self._templates.get_template(template).render(**facts)
 
-    def door(self, request: Request, *, wrong: bool = False) -> Response:
+    def door(self, request: Request, *, wrong: bool = False, to: str | None = None) -> Response:
         """
         The page of who was not let in.
+
+        Args:
+            to: where they wanted to go, if not to the address of the request.
         """
-        to = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        rules = self.doorkeeper.rules
-        return self.page(request, "door", 401, rules=rules, wrong=wrong, to="/" if to.startswith("/enter") else to)
+        if to is None and request.method == "POST":
+            to = _page_with_the_form(request.url.path) or "/"
+        elif to is None:
+            to = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return self.page(request, "door", 401, rules=self.doorkeeper.rules, wrong=wrong, to="/" if to == "/enter" else to)
 
     def refused(self, request: Request, status: int, text: str, help: str | None = None) -> Response:
         """
         The page that says why not.
         """
-        path = request.url.path
-        back = path.rpartition("/")[0] if path.startswith("/runs/") else "/limits" if path == "/limits" else None
+        back = _page_with_the_form(request.url.path)
         changes = request.method == "POST" and back is not None
         return self.page(
             request,
@@ -114,6 +118,13 @@ class Site:
             case _:
                 self.said(error)
                 return self.refused(request, 500, f"{type(error).__name__}: this is a bug; the terminal says more")
+
+
+def _page_with_the_form(path: str) -> str | None:
+    """
+    From which page that is sent which comes to an address.
+    """
+    return path.rpartition("/")[0] if path.startswith("/runs/") else "/limits" if path == "/limits" else None
 
 
 def site_of(request: Request) -> Site:

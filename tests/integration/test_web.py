@@ -104,6 +104,7 @@ def test_a_password_lets_in_and_guesses_wait_for_each_other(page: Page) -> None:
     wrong = client.post("/enter", data={"password": "open", "to": "/workers"})
     assert (wrong.status_code, "set-cookie" in wrong.headers) == (401, False)
     assert "This is not the password." in wrong.text
+    assert 'name="to" value="/workers"' in wrong.text
     begun = time.monotonic()
     right = client.post("/enter", data={"password": "open sesame", "to": "/workers"})
     assert time.monotonic() - begun >= 0.2  # after a wrong guess
@@ -112,6 +113,14 @@ def test_a_password_lets_in_and_guesses_wait_for_each_other(page: Page) -> None:
     for elsewhere in ("//evil.example", "https://evil.example", "/\\evil.example"):
         answer = client.post("/enter", data={"password": "open sesame", "to": elsewhere})
         assert answer.headers["location"] == "/"
+
+
+def test_who_sends_a_form_when_the_session_has_ended_comes_in_to_the_page_with_that_form(page: Page) -> None:
+    client = page.client(password="open sesame")
+
+    for sent, to in (("/runs/p-aaaaaa/pause", "/runs/p-aaaaaa"), ("/limits", "/limits"), ("/leave", "/")):
+        assert f'name="to" value="{to}"' in client.post(sent).text
+    assert 'name="to" value="/"' in client.get("/enter").text
 
 
 def test_a_proxy_lets_in_by_its_header_and_only_while_it_says_so(page: Page) -> None:
