@@ -35,6 +35,9 @@ def web(
             "--name", metavar="NAME", help="A name of this machine, under which browsers reach the page; repeatable."
         ),
     ] = None,
+    prefix: Annotated[
+        str, typer.Option("--prefix", metavar="PATH", help="The path under which a reverse proxy shows the page.")
+    ] = "",
     trust_header: Annotated[
         str | None,
         typer.Option(
@@ -63,7 +66,14 @@ def web(
         complain(OaflowError(f"{type(error).__name__}: {error}", help="this is a bug; --debug shows where"))
 
     with serve(
-        known, host, port, header=trust_header, names=tuple(name or ()), read_only=read_only, said=said
+        known,
+        host,
+        port,
+        header=trust_header,
+        names=tuple(name or ()),
+        read_only=read_only,
+        prefix=prefix,
+        said=said,
     ) as serving:
         say(serving.url)
         for text in serving.remarks:

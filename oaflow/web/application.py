@@ -5,7 +5,7 @@ The application: which address is which page.
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -45,6 +45,6 @@ def application(site: Site) -> Gate:
 
 def _leave(request: Request) -> Response:
     site_of(request).doorkeeper.leave(request.state.visitor)
-    answer = RedirectResponse("/", 303)
-    answer.delete_cookie(cookie_name(request))
+    answer = site_of(request).led("/")
+    answer.delete_cookie(cookie_name(request), site_of(request).root or "/")
     return answer

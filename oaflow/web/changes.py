@@ -6,7 +6,7 @@ How long a change takes depends on the run: a hundred thousand jobs are sent aga
 from collections.abc import Callable
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from oaflow.errors import UsageError
@@ -69,7 +69,7 @@ def change(request: Request) -> Response:
     if what not in _OF_RUNS:
         raise UsageError(f"nothing that can be done with a run is named {what!r}")
     _OF_RUNS[what](site_of(request), run, form_of(request))
-    return RedirectResponse(f"/runs/{run}", 303)
+    return site_of(request).led(f"/runs/{run}")
 
 
 def limit(request: Request) -> Response:
@@ -88,7 +88,7 @@ def limit(request: Request) -> Response:
         rate=form.get("rate", "").strip() or None if not clear else None,
         clear=clear,
     )
-    return RedirectResponse("/limits", 303)
+    return site_of(request).led("/limits")
 
 
 ROUTES = [

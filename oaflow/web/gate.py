@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oaflow.web.site import Site
@@ -47,6 +47,9 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # A proxy may send on the path as a browser asked for it, or without what leads to us.
+        if self._site.root and f"{scope['path']}/".startswith(f"{self._site.root}/"):
+            scope = {**scope, "path": scope["path"][len(self._site.root) :] or "/"}
         answer = await self._stopped(Request(scope, receive))
         await (answer or self._app)(scope, receive, _with_headers(send, scope))
 
@@ -113,11 +116,12 @@ class Gate:
     def _let_in(self, request: Request, to: str, name: str = "") -> Response:
         # `//name` is an address elsewhere.
         here = to.startswith("/") and to[1:2] not in ("/", "\\")
-        answer = RedirectResponse(to if here else "/", 303)
+        answer = self._site.led(to if here else "/")
         answer.set_cookie(
             cookie_name(request),
             self._site.doorkeeper.cookie(name),
             max_age=LASTS,
+            path=self._site.root or "/",
             httponly=True,
             # Lax: with strict, an address that was clicked on elsewhere would not find the cookie it has just got.
             samesite="lax",

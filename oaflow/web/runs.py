@@ -54,7 +54,7 @@ def run(request: Request) -> Response:
         standing = browsing.standing_of(made, request.path_params["run"])
         private = site.desk.database.embedded
         doing = browsing.doing_of(made, standing, site.settings.dead_after, private=private)
-        picture = _picture(standing.run.id, plan_of(made, standing.run), standing.bound.disabled)
+        picture = _picture(site.root, standing.run.id, plan_of(made, standing.run), standing.bound.disabled)
     size = re.search(r'width="([0-9.]+)" height="([0-9.]+)"', picture)
     width, height = (float(size[1]), float(size[2])) if size is not None else (0.0, 0.0)
     return site.page(
@@ -180,19 +180,19 @@ def stylesheet(request: Request) -> Response:
 
 
 # Pictures that are kept: one of sixty stages takes half a second, and a run keeps its plan.
-_PICTURES: OrderedDict[str, str] = OrderedDict()
+_PICTURES: OrderedDict[tuple[str, str], str] = OrderedDict()
 _MOST_PICTURES = 100
 
 
-def _picture(run: str, plan: Plan, disabled: Mapping[str, str]) -> str:
+def _picture(root: str, run: str, plan: Plan, disabled: Mapping[str, str]) -> str:
     """
     The graph of a run, in which the script fills in counts.
     """
-    found = _PICTURES.get(run)
+    found = _PICTURES.get((root, run))
     if found is None:
-        link = f"/runs/{quote(run, safe='')}/stages/"
+        link = f"{root}/runs/{quote(run, safe='')}/stages/"
         drawn = pictures.svg_of(graph_of(plan, disabled), link=lambda stage: link + quote(stage, safe=""), live=True)
-        found = _PICTURES[run] = drawn
+        found = _PICTURES[root, run] = drawn
         while len(_PICTURES) > _MOST_PICTURES:
             _PICTURES.popitem(last=False)
     return found

@@ -3,6 +3,7 @@ Starts the server: which address it listens at, who may come in there, and what 
 """
 
 import logging
+import re
 import signal
 import socket
 from collections.abc import Callable, Generator
@@ -106,6 +107,19 @@ def rules_of(
     return Rules(token=new_token(), read_only=read_only), only_read
 
 
+def root_of(prefix: str) -> str:
+    """
+    What stands in front of each address.
+
+    Raises:
+        UsageError: it is no path.
+    """
+    root = "/" + prefix.strip("/")
+    if not re.fullmatch(r"(/[\w.~-]+)+|/", root, re.ASCII):
+        raise UsageError(f"{prefix!r} is no path of a page", help="oaflow web --prefix /oaflow")
+    return root.rstrip("/")
+
+
 @contextmanager
 def serve(
     settings: Settings,
@@ -115,6 +129,7 @@ def serve(
     header: str | None = None,
     names: tuple[str, ...] = (),
     read_only: bool = False,
+    prefix: str = "",
     said: Callable[[Exception], None],
 ) -> Generator[Serving]:
     """
@@ -123,15 +138,17 @@ def serve(
     Args:
         port: 0 is any that is free.
         header, names, read_only: see `rules_of`.
+        prefix: path under which a reverse proxy shows the pages.
         said: is told of errors in the program itself.
 
     Raises:
         UsageError: nothing would keep others out.
         EnvironmentProblem: there is no database, or the address cannot be had.
     """
+    root = root_of(prefix)
     rules, remarks = rules_of(settings, host, header=header, names=names, read_only=read_only)
     with _listening(host, port) as listening, database(settings) as opened, Desk(opened, said=said) as desk:
-        site = Site(desk, Doorkeeper(rules), said)
+        site = Site(desk, Doorkeeper(rules), said, root=root)
         Thread(target=site.prepare, name="oaflow web", daemon=True).start()
         config: Any = uvicorn.Config(
             application(site),
@@ -142,7 +159,7 @@ def serve(
         )
         # What goes wrong is told by the site, in a sentence.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        address = f"http://{_shown(host, listening)}/"
+        address = f"http://{_shown(host, listening)}{root}/"
         url = f"{address}?token={rules.token}" if rules.token else address
         yield Serving(url, remarks, uvicorn.Server(config), listening)
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from oaflow.errors import EnvironmentProblem, OaflowError, UsageError
 from oaflow.operations.browsing import Desk
@@ -29,10 +29,13 @@ class Site:
         desk: what pages read.
         doorkeeper: who decides whom they are shown.
         said: is told what went wrong in the program itself.
+        root: in front of each address, as a browser asks for it: the path under which a reverse proxy shows the pages.
     """
 
-    def __init__(self, desk: Desk, doorkeeper: Doorkeeper, said: Callable[[Exception], None]) -> None:
-        self.desk, self.doorkeeper, self.said = desk, doorkeeper, said
+    def __init__(
+        self, desk: Desk, doorkeeper: Doorkeeper, said: Callable[[Exception], None], *, root: str = ""
+    ) -> None:
+        self.desk, self.doorkeeper, self.said, self.root = desk, doorkeeper, said, root
         self.settings = desk.settings
         self._templates = Environment(
             loader=PackageLoader("oaflow.web"),
@@ -42,6 +45,7 @@ class Site:
             lstrip_blocks=True,
         )
         self._templates.filters.update(written.FILTERS)
+        self._templates.globals["root"] = root
 
     def prepare(self) -> None:
         """
@@ -75,6 +79,12 @@ class Site:
         """
         return self._templates.get_template(template).render(**facts)
 
+    def led(self, to: str) -> Response:
+        """
+        Leads to another page, once a form was sent.
+        """
+        return RedirectResponse(self.root + to, 303)
+
     def door(self, request: Request, *, wrong: bool = False, to: str | None = None) -> Response:
         """
         The page of who was not let in.
@@ -86,7 +96,8 @@ class Site:
             to = _page_with_the_form(request.url.path) or "/"
         elif to is None:
             to = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return self.page(request, "door", 401, rules=self.doorkeeper.rules, wrong=wrong, to="/" if to == "/enter" else to)
+        to = "/" if to == "/enter" else to
+        return self.page(request, "door", 401, rules=self.doorkeeper.rules, wrong=wrong, to=to)
 
     def refused(self, request: Request, status: int, text: str, help: str | None = None) -> Response:
         """

@@ -12,12 +12,13 @@ from urllib.parse import quote
 import pytest
 from pydantic import SecretStr
 
+from oaflow.errors import UsageError
 from oaflow.ledger import runs
 from oaflow.ledger.pages import stage_jobs
 from oaflow.operations.browsing import PAGE
 from oaflow.plan import Plan, PlannedStage
 from oaflow.settings import Settings
-from oaflow.web.serving import OpenDoorError, rules_of
+from oaflow.web.serving import OpenDoorError, root_of, rules_of
 from oaflow.web.visitors import Doorkeeper, Rules
 from tests.integration.webpage import HERE, PLAN, Page, mark_of, page_on
 
@@ -132,6 +133,42 @@ def test_a_proxy_lets_in_by_its_header_and_only_while_it_says_so(page: Page) -> 
     assert client.get("/").status_code == 401
     # A cookie of somebody else is none.
     assert client.get("/", headers={"X-User": "boris"}).status_code == 303
+
+
+@pytest.mark.parametrize("sent_on", ["", "/sub/flow"])
+def test_behind_a_proxy_every_address_begins_with_the_path_that_it_shows_whatever_it_sends_on(
+    page: Page, sent_on: str
+) -> None:
+    run = page.run()
+    page.connection.execute("UPDATE oaflow.counters SET failed = 1 WHERE run = %s", [run])
+    client = page.client(root="/sub/flow", token="secret")
+
+    entered = client.get(f"{sent_on}/workers?token=secret&x=1")
+    assert entered.headers["location"] == "/sub/flow/workers?x=1"
+    assert "Path=/sub/flow;" in entered.headers["set-cookie"]
+    client.cookies = dict(client.cookies)  # which a browser sends for what it sees, and not for what is sent on
+    for path in ("/", f"/runs/{run}", f"/runs/{run}/plan", f"/runs/{run}/stages/reads", "/datasets", "/limits"):
+        shown = client.get(sent_on + path)
+        assert shown.status_code == 200
+        found = re.findall(r'(?:href|action|src|data-live|data-log)="([^"]*)"', shown.text)
+        assert len(found) > 8
+        assert [one for one in found if not one.startswith(("/sub/flow/", "#"))] == [], path
+        assert '="/runs/' not in shown.text
+    assert f'href="/sub/flow/runs/{run}/stages/reads">\n<title>' in client.get(f"{sent_on}/runs/{run}").text
+    assert client.get(f"{sent_on}/static/page.css").status_code == 200
+    assert client.get(f"{sent_on}/static/graph.css").status_code == 200
+    mark = re.search(r'name="mark" value="([^"]+)"', client.get(f"{sent_on}/limits").text)
+    assert mark is not None
+    for what, to in ((f"/runs/{run}/pause", f"/runs/{run}"), ("/leave", "/")):
+        answer = client.post(sent_on + what, data={"mark": mark[1]})
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/sub/flow{to}")
+
+
+def test_a_path_under_which_a_proxy_shows_pages_is_one_of_an_address() -> None:
+    assert [root_of(given) for given in ("", "/", "flow", "/flow/", "/a/b-c")] == ["", "", "/flow", "/flow", "/a/b-c"]
+    for given in ("/a//b", "http://pages.example", "/a b", "/a?b", "/ä"):
+        with pytest.raises(UsageError, match="no path of a page"):
+            root_of(given)
 
 
 def test_only_forms_of_this_server_and_session_change_something(page: Page) -> None:

@@ -43,9 +43,9 @@ class Page:
     desk: Desk
     bugs: list[Exception]
 
-    def client(self, **rules: Any) -> TestClient:
+    def client(self, root: str = "", **rules: Any) -> TestClient:
         rules = rules or {"token": "secret"}
-        site = Site(self.desk, Doorkeeper(Rules(**rules)), self.bugs.append)
+        site = Site(self.desk, Doorkeeper(Rules(**rules)), self.bugs.append, root=root)
         return TestClient(application(site), base_url=HERE, follow_redirects=False, raise_server_exceptions=False)
 
     def inside(self, **rules: Any) -> TestClient:
