@@ -17,12 +17,12 @@ def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    add_command(app, "status", status, "oaflow status ingest-abc234 --json", "Asking")
-    add_command(app, "simulate", simulate, "oaflow simulate ingest-abc234 --workers 1,2,4", "Asking")
-    add_command(app, "failures", failures, "oaflow failures ingest-abc234", "Asking")
-    add_command(app, "receipt", receipt, "oaflow receipt ingest-abc234 --list failed", "Asking")
-    add_command(app, "trace", trace, "oaflow trace report_2024-Q3.pdf -d mine", "Asking")
-    add_command(app, "logs", logs, "oaflow logs ingest-abc234 -n 100 --follow", "Asking")
+    add_command(app, "status", status, "oaflow status ingest-abc234 --json", "Watching")
+    add_command(app, "simulate", simulate, "oaflow simulate ingest-abc234 --workers 1,2,4", "Watching")
+    add_command(app, "failures", failures, "oaflow failures ingest-abc234", "Watching")
+    add_command(app, "receipt", receipt, "oaflow receipt ingest-abc234 --list failed", "Watching")
+    add_command(app, "trace", trace, "oaflow trace report_2024-Q3.pdf -d mine", "Watching")
+    add_command(app, "logs", logs, "oaflow logs ingest-abc234 -n 100 --follow", "Watching")
 
 
 def status(
@@ -44,7 +44,7 @@ def status(
         if all:
             raise UsageError("--all and --watch exclude each other", help="--watch alone shows all unfinished runs")
         return follow(settings(), run, json=json)
-    from oaflow.cli.output import say_json
+    from oaflow.cli.output import remark, say_json
     from oaflow.cli.summary import print_details
     from oaflow.cli.tables import print_table
     from oaflow.quantities import duration
@@ -54,6 +54,8 @@ def status(
         if json:
             for one in found:
                 say_json(one.as_json())
+        elif not found:
+            remark("there is no run yet: oaflow run PIPELINE -d DATASET")
         else:
             rows = [
                 (one.id, one.state, one.dataset, f"{one.created_at:%Y-%m-%d %H:%M}", duration(one.seconds))
@@ -266,7 +268,9 @@ def logs(
         str | None,
         typer.Option("--document", metavar="DOCUMENT", help="Only lines about this document: its id, or its name."),
     ] = None,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines; 0: all.")] = 50,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=0, metavar="N", help="Only the last N lines; 0: all.")
+    ] = 50,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Keep printing lines as they come, until Ctrl-C.")
     ] = False,

@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
     """
     Adds the command of this group.
     """
-    add_command(app, "mcp", mcp, "oaflow mcp", "Asking")
+    add_command(app, "mcp", mcp, "oaflow mcp", "Watching")
 
 
 def mcp() -> int:

@@ -28,10 +28,10 @@ def register(app: typer.Typer) -> None:
     Adds the commands of this group.
     """
     add_command(app, "check", check, "oaflow check pipelines/ingest.yml -f github", "Writing pipelines")
-    add_command(app, "graph", graph, "oaflow graph ingest -f html -o ingest.html", "Writing pipelines")
-    add_command(app, "plan", plan, "oaflow plan --diff old.yml new.yml", "Writing pipelines")
-    add_command(app, "route", route, "oaflow route new.yml --against ingest-abc234", "Writing pipelines")
     add_command(app, "test", try_tests, "oaflow test pipelines/*.yml --junit t.xml", "Writing pipelines")
+    add_command(app, "graph", graph, "oaflow graph ingest -f html -o ingest.html", "Writing pipelines")
+    add_command(app, "route", route, "oaflow route new.yml --against ingest-abc234", "Writing pipelines")
+    add_command(app, "plan", plan, "oaflow plan --diff old.yml new.yml", "Writing pipelines")
     add_command(app, "explain", explain, "oaflow explain OAF201", "Writing pipelines")
 
 

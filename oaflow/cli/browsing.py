@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
     """
     Adds the command of this group.
     """
-    add_command(app, "web", web, "oaflow web --open", "Asking")
+    add_command(app, "web", web, "oaflow web --open", "Watching")
 
 
 def web(

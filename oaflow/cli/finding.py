@@ -18,14 +18,14 @@ def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    add_command(app, "search", search, "oaflow search zurich invoice -d my_dataset", "Finding")
-    add_command(app, "entities", entities, "oaflow entities -d my_dataset --schema Email > mails.json", "Finding")
+    add_command(app, "search", search, "oaflow search zurich invoice -d my_dataset", "Datasets")
+    add_command(app, "entities", entities, "oaflow entities -d my_dataset --schema Email > mails.json", "Datasets")
 
 
 def search(
     words: Annotated[list[str], typer.Argument(metavar="WORDS...", help='Words, "quoted phrases" and beginnings*.')],
     dataset: Dataset,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The most documents to show.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="Show at most N documents.")] = 20,
     json: Json = False,
 ) -> int:
     """

@@ -21,8 +21,8 @@ def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    add_command(app, "datasets", datasets, "oaflow datasets --json", "Finding")
-    add_command(app, "delete", delete, "oaflow delete -d my_dataset", "Finding")
+    add_command(app, "datasets", datasets, "oaflow datasets --json", "Datasets")
+    add_command(app, "delete", delete, "oaflow delete -d my_dataset", "Datasets")
 
 
 def datasets(json: Json = False) -> int:

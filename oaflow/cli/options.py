@@ -2,6 +2,7 @@
 Options that several commands share, and what they mean.
 """
 
+import sys
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,7 +62,10 @@ LogFormat = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=0, metavar="N", help="How many worker processes to start; 0: none, as others do the work."
+        "--workers",
+        min=0,
+        metavar="N",
+        help="Worker processes to start; default: 1, but 0 with a database server, where `oaflow worker` works.",
     ),
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Leave the run to a background process, and print its id.")]
@@ -98,6 +102,10 @@ def settings(log_format: str | None = None, *, aloud: bool = True) -> "Settings"
 
     known = Settings.model_validate({} if log_format is None else {"log_format": log_format})
     log_as(known.log_format)
+    if sys.stderr.isatty():
+        from oaflow.cli.output import tell_of_server
+
+        tell_of_server()
     for one in unheard(os.environ) if aloud else ():
         if one.meant is not None:
             remark(f"{one.name} is no setting of oaflow, and says nothing: did you mean {one.meant}?", "yellow")

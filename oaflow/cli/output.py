@@ -163,6 +163,22 @@ def remark(text: str, style: str | None = None) -> None:
     remarks().print(text, style=style, markup=False)
 
 
+def tell_of_server() -> None:
+    """
+    From now on it is said that the private server is made, which takes seconds on a busy machine.
+    """
+    import logging
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            remark(clean(record.getMessage()))
+
+    server = logging.getLogger("oaflow.postgres.cluster")
+    if not server.handlers:
+        server.setLevel(logging.INFO)
+        server.addHandler(Told())
+
+
 def log(logged: "Logged") -> None:
     """
     Prints to stderr what a stage function told Python's logging.

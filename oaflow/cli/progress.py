@@ -79,7 +79,7 @@ class Pace:
         # Jobs that are put together are fewer afterwards: those that are gone have come to their end, too.
         self._most = max(self._most, ended + left)
         done, rate = self._most - left, self._rate(ended)
-        parts = [f"{done:,} of {self._most:,} jobs", f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"]
+        parts = [f"{done:,} of {count(self._most, 'job')}", f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"]
         if event.exhausted and self._most:
             now = done * 100 // self._most
             # 100 % is said when the run has ended, not when its last job happens to have.
@@ -195,7 +195,7 @@ def sentences(event: object) -> Iterator[str]:
         case Paused(reason=reason):
             yield f"the run is paused: {clean(reason or 'by somebody')}"
         case Draining(signal=signal):
-            yield f"{signal}: nothing more is begun, what runs may end (10 s); once more stops at once"
+            yield f"{signal}: no new jobs are started, and running ones get 10 s to finish; Ctrl-C again stops at once"
         case Settles():
             yield "the run has ended; what became of its files is written down, for the next one"
         case Unsettled(reason=reason, help=help):

@@ -15,8 +15,8 @@ def register(app: typer.Typer) -> None:
     Adds the commands of this group.
     """
     add_command(app, "new", new, "oaflow new letters", "Writing pipelines")
-    add_command(app, "fmt", fmt, "oaflow fmt --check pipelines/*.yml", "Writing pipelines")
     add_command(app, "import-env", import_env, "docker exec ingest env | oaflow import-env -", "Writing pipelines")
+    add_command(app, "fmt", fmt, "oaflow fmt --check pipelines/*.yml", "Writing pipelines")
 
 
 def new(
@@ -76,7 +76,7 @@ def import_env(
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")] = None,
 ) -> int:
     """
-    Write the pipeline of OpenAleph's services as their hand-over settings (OPENALEPH_*) have it today.
+    Write a pipeline that does what the settings (OPENALEPH_*) of OpenAleph's services say now.
     """
     from oaflow.cli.output import clean, complain, remark, say_into
     from oaflow.operations.importing import WrongSettingsError, import_environment, read_environment

@@ -5,6 +5,7 @@ Everything is done with `initdb`, `pg_ctl` and `pg_isready`. A process id that a
 the socket answers, or where the process has that data directory as its own.
 """
 
+import logging
 import os
 import shlex
 import shutil
@@ -26,6 +27,8 @@ from oaflow.postgres.problems import ServerProblem
 from oaflow.postgres.programs import Programs, installed, programs_in
 
 MAJOR = "18"
+
+log = logging.getLogger(__name__)
 
 # Seconds without any sign of progress after which a server that starts or stops is given up. Not a limit on how long
 # it takes: recovery of a large log may take minutes, and says so every second.
@@ -253,6 +256,7 @@ class Cluster:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _initialise(self, account: SystemAccount) -> None:
+        log.info("making a private PostgreSQL in %s (once)", self.layout.root)
         # Made beside and renamed, so that a kill in the middle leaves nothing that looks like a database.
         making = self.layout.root / "data.new"
         shutil.rmtree(making, ignore_errors=True)

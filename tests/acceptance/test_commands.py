@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -201,6 +202,15 @@ def test_a_run_in_a_terminal_is_shown_in_colours_unless_told_otherwise(cli: Comm
     assert "finished" in plain
     assert "\x1b[3" not in plain
     assert "32m" not in plain
+
+
+def test_that_the_private_server_is_made_is_said_in_a_terminal_the_first_time(private: Command, home: Path) -> None:
+    fresh = home / "fresh"
+    first, again = (terminal(private, "status", "--all", env={"OAFLOW_HOME": str(fresh)}) for _ in range(2))
+    nothing = "there is no run yet: oaflow run PIPELINE -d DATASET\r\n"
+
+    assert first == (0, f"making a private PostgreSQL in {fresh}/postgres (once)\r\n{nothing}")
+    assert again == (0, nothing)
 
 
 @pytest.mark.parametrize("width", [80, 120])

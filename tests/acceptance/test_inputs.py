@@ -121,6 +121,12 @@ def test_a_pipeline_that_is_only_named_as_ingest_is_gets_no_samples(cli: Command
         assert result.error == "pipeline 'ingest' has nothing to work on: no source was given"
         assert result.help == f"oaflow run {typed} -d fresh SOURCE..."
     assert cli("status").error == "there is no run yet"
+    everything = cli("status", "--all")
+    assert (everything.code, everything.out, everything.err) == (
+        0,
+        "",
+        "there is no run yet: oaflow run PIPELINE -d DATASET\n",
+    )
 
 
 TAGS = """
