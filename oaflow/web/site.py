@@ -45,7 +45,7 @@ class Site:
             lstrip_blocks=True,
         )
         self._templates.filters.update(written.FILTERS)
-        self._templates.globals["root"] = root
+        cast("dict[str, Any]", self._templates.globals)["root"] = root
 
     def prepare(self) -> None:
         """
