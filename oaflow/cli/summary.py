@@ -285,7 +285,8 @@ def next_steps(status: RunStatus, account: Account) -> Iterator[str]:
     if account.receipt.found:
         yield f"oaflow receipt {run.id}{' --list vanished' if account.receipt.counts['vanished'] else ''}"
     if not account.receipt.found and not account.clusters:
-        yield f"oaflow status {run.id}"
+        # Without documents it is what the stages printed that one looks for; how it stands has just been said.
+        yield f"oaflow {'logs' if run.state == 'finished' else 'status'} {run.id}"
 
 
 def print_details(details: Details) -> None:
