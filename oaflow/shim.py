@@ -39,7 +39,7 @@ class UnpreparedError(ProcrastinateException):
     def __init__(self) -> None:
         super().__init__(
             "the database does not have what oaflow needs, or this role may not use it\n"
-            "help:  oaflow db migrate   (as who owns it; GRANT its schema to the role of the service)"
+            "help:  oaflow db migrate   # as who owns it, with GRANT of its schema to the role of the service"
         )
 
 

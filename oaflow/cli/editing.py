@@ -46,7 +46,7 @@ def schema(
     elif command:
         raise UsageError(
             "pipeline files have one schema, whatever the command",
-            help=f"oaflow schema --json-output {' '.join(command)}   (what it prints)",
+            help=f"oaflow schema --json-output {' '.join(command)}   # what it prints",
         )
     else:
         from oaflow.editors.schema import pipeline_schema

@@ -63,7 +63,7 @@ def datasets(json: Json = False) -> int:
     print_table(columns, rows)
     for one in found:
         if one.deleting:
-            remark(f"{clean(one.name)} is half deleted: oaflow delete -d {clean(one.name)}   finishes that", "yellow")
+            remark(f"{clean(one.name)} is half deleted: oaflow delete -d {clean(one.name)}   # finishes that", "yellow")
     return 0
 
 
@@ -116,7 +116,7 @@ def delete(
     if origin is not None:
         raise UsageError(
             "--origin goes with --unknown-schema or --conflicting-schema: without them, all of the dataset is deleted",
-            help=f"oaflow delete -d {dataset}   (deletes all of it, and shows it before)",
+            help=f"oaflow delete -d {dataset}   # deletes all of it, and shows it before",
         )
     begun = False
 
@@ -135,7 +135,7 @@ def delete(
         done = operations.delete(dataset, agreed=agreed, with_files=files, settings=settings())
     except KeyboardInterrupt:
         if begun:
-            remark(f"interrupted: {typable(f'oaflow delete -d {clean(dataset)}')}   finishes it", "yellow")
+            remark(f"interrupted: {typable(f'oaflow delete -d {clean(dataset)}')}   # finishes it", "yellow")
         raise
     if done is None:
         raise typer.Abort

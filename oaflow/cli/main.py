@@ -78,6 +78,9 @@ def main() -> None:
     if len(arguments) > 1 and arguments[0] in ("--show-completion", "--install-completion"):
         # Typer reads the name of a shell after these only where it may not look for the one that it was started from.
         os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
+    if "#" in arguments[:-1]:
+        # What is proposed may have a remark behind it. Most shells leave that out; zsh does not, unless it is told to.
+        del arguments[arguments.index("#") :]
     code = run(arguments, debug=debug)
     gc.freeze()  # nor is what is left at the end: a fifth of the CPU of a short command
     sys.exit(code)

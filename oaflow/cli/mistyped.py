@@ -39,7 +39,7 @@ def mistyped(error: Any, arguments: list[str], known: Iterable[str]) -> UsageErr
     page = f"{context.command_path if context is not None else _command(arguments, known)} --help"
     help = page
     if type(error).__name__ == "MissingParameter" and context is not None:
-        help = f"{_completed(error.param, context, arguments)}   ({page})"
+        help = f"{_completed(error.param, context, arguments)}   # {page}"
     elif type(error).__name__ == "NoSuchOption" and context is not None:
         text, help = error.message, _in_place_of_option(error.option_name, context) or page
     elif context is not None and context.parent is None and (meant := _in_place_of(text, arguments, known)):

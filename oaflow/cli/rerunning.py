@@ -115,7 +115,7 @@ def _choice(stage: str | None, failed: bool, where: str | None, older_than: str 
     if older_than is not None and not (at and equals and version):
         raise UsageError(
             f"a version is given as STAGE=VERSION, and {older_than!r} is not",
-            help="oaflow trace DOCUMENT   shows the versions that it met",
+            help="oaflow trace DOCUMENT   # shows the versions that it met",
         )
     return Choice(stage, failed, where, (at, version) if older_than is not None else None)
 

@@ -215,7 +215,7 @@ def _rehearse(job: str | None, debugger: bool | None) -> int:
 
     if job is None or not job.isdecimal():
         problem = "--here runs one job" if job is None else f"--here runs one job, and {job!r} is no number of one"
-        raise UsageError(problem, help="oaflow failures --json   (names the jobs)")
+        raise UsageError(problem, help="oaflow failures --json   # names the jobs")
     wanted = interactive() if debugger is None else debugger
     faulthandler.enable()  # a stage that crashes ends this process, and says where
     rehearsed = rehearse(

@@ -51,7 +51,7 @@ def add(
     if known.webhook_secret is None:
         remark("nothing is sent without a secret: set it where `oaflow worker` runs, and at the receiver", "yellow")
         new = f"export OAFLOW_WEBHOOK_SECRET={webhooks.new_secret()}"
-        remark(f"help:  {new}   (for all webhooks; a new one, shown this once)")
+        remark(f"help:  {new}   # for all webhooks, a new one that is shown this once")
     else:
         remark(f"try it: oaflow webhook test {clean(made.name)}")
     return 0
@@ -95,7 +95,7 @@ def list_(json: Json = False) -> int:
     print_table(columns, rows)
     for one in found:
         if one.problem:
-            remark(f"help:  oaflow webhook test {clean(one.name)}   (and sends what it was not told, where that works)")
+            remark(f"help:  oaflow webhook test {clean(one.name)}   # and sends what it was not told, where that works")
     return 0
 
 

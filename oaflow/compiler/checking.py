@@ -117,7 +117,7 @@ def failed(error: Exception, file: str | None) -> Diagnostic:
     What there is to say where the checks themselves raise.
     """
     told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    help = f"oaflow check {file or 'PIPELINE'} --debug   (shows where in oaflow)"
+    help = f"oaflow check {file or 'PIPELINE'} --debug   # shows where in oaflow"
     return Diagnostic(BUG, f"oaflow itself failed at this pipeline: {told}", Span(file=file), help)
 
 

@@ -106,7 +106,7 @@ def check_live(plan: Plan, live: Live, params: Mapping[str, Any], spans: Spans =
             rules.NO_WORKER,
             "no worker lives there: a run would wait for one",
             spans.value("pipeline"),
-            "oaflow worker   (where the modules of the stages are installed)",
+            "oaflow worker   # where the modules of the stages are installed",
         )
     services = {(service.queue, service.task): service for service in live.services}
     for name, stage in services_of(plan).items():
@@ -154,16 +154,16 @@ def _served(
     for worker in workers:
         if task not in worker.takes and task not in worker.lacks:
             message = f"{worker} has not said whether it can run task {task!r}"
-            yield Diagnostic(rules.SILENT_WORKER, message, place, "oaflow doctor   (says who lives, and what runs)")
+            yield Diagnostic(rules.SILENT_WORKER, message, place, "oaflow doctor   # says who lives, and what runs")
     if not able and all(task in worker.lacks for worker in workers):
         notes = tuple((f"{worker}: {worker.lacks[task]}", Span()) for worker in workers)
-        help = "oaflow worker   (where the module of that task is installed)"
+        help = "oaflow worker   # where the module of that task is installed"
         yield Diagnostic(rules.UNSERVED_TASK, f"no live worker can run {what}", place, help, notes)
     knowing = [worker for worker in able if plan.format in worker.formats]
     if able and not knowing:
         notes = tuple((f"{worker} knows {_formats(worker)}", Span()) for worker in able)
         message = f"no live worker that can run {what} knows plans of format {plan.format}"
-        yield Diagnostic(rules.OTHER_FORMAT, message, place, "pip install --upgrade oaflow   (there)", notes)
+        yield Diagnostic(rules.OTHER_FORMAT, message, place, "pip install --upgrade oaflow   # there", notes)
     for worker in knowing:
         taken = worker.takes[task]
         if None not in (taken, stage.takes) and taken != stage.takes:
@@ -187,7 +187,7 @@ def _heard(name: str, service: LiveService, spans: Spans) -> Iterator[Diagnostic
         yield Diagnostic(rule, message, place, help, notes)
     if not service.heard:
         message = f"what stage {name!r} hands over would be lost: nothing in this database sees what its service does"
-        help = "oaflow db migrate --capture   (or start that service's workers with python -m oaflow.shim)"
+        help = "oaflow db migrate --capture   # or start the workers of that service with python -m oaflow.shim"
         yield Diagnostic(rules.UNHEARD_SERVICE, message, place, help)
 
 

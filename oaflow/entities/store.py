@@ -77,7 +77,7 @@ class StrangeEntityError(UnreadableEntityError):
             "read",
             f"what {origin!r} said of entity {id!r} is of schema {schema!r}, which followthemoney does not have",
         )
-        self.help = f"oaflow delete -d {dataset} --unknown-schema   (takes such out, and shows it before)"
+        self.help = f"oaflow delete -d {dataset} --unknown-schema   # takes such out, and shows it before"
 
 
 class ConflictingSchemaError(UnreadableEntityError):
@@ -107,9 +107,9 @@ class StoredConflictError(ConflictingSchemaError):
             f" {other!r} by {whom!r}, which cannot be merged",
         )
         # Who is wrong, nobody knows. What a stage of a pipeline said (`pipeline/stage`) is the last to be proposed.
-        sides = sorted(zip(schemata, origins, strict=True), key=lambda side: "/" in side[1])
-        first, second = (f"--conflicting-schema {schema} --origin {shlex.quote(origin)}" for schema, origin in sides)
-        self.help = f"oaflow delete -d {dataset} {first}   (shows it, and asks; the other side is {second})"
+        (schema, origin), other_side = sorted(zip(schemata, origins, strict=True), key=lambda side: "/" in side[1])
+        self.help = f"oaflow delete -d {dataset} --conflicting-schema {schema} --origin {shlex.quote(origin)}"
+        self.help += f"   # shows it, and asks, the other side is {' by '.join(map(shlex.quote, other_side))}"
 
 
 class MissingIdError(OaflowError):
@@ -135,7 +135,7 @@ class UnknownSchemaError(OaflowError):
         self.id, self.schema = id, schema
         super().__init__(
             f"entity {id!r} is of schema {schema!r}, which followthemoney does not have",
-            help=did_you_mean(str(schema), SCHEMATA) or "ftm dump-model   (what it has)",
+            help=did_you_mean(str(schema), SCHEMATA) or "ftm dump-model   # what it has",
         )
 
 

@@ -23,7 +23,7 @@ class InDeletionError(UsageError):
 
     def __init__(self, dataset: str) -> None:
         self.dataset = dataset
-        super().__init__(f"dataset {dataset!r} is being deleted", help=f"oaflow delete -d {dataset}   finishes that")
+        super().__init__(f"dataset {dataset!r} is being deleted", help=f"oaflow delete -d {dataset}   # finishes that")
 
 
 @dataclass(frozen=True, slots=True)

@@ -334,7 +334,7 @@ def _scheduled(schedules: "Iterable[Schedule]") -> Iterator[Finding]:
         if one.problem and one.last_at:
             text = f"{one.name} began no run at {one.last_at:%Y-%m-%d %H:%M} UTC: {one.problem}"
             yield Finding(
-                "note", "schedule", text, f"oaflow status   (or oaflow schedule remove {shlex.quote(one.name)})"
+                "note", "schedule", text, f"oaflow status   # or oaflow schedule remove {shlex.quote(one.name)}"
             )
 
 
@@ -380,7 +380,7 @@ def _kept(settings: Settings) -> Iterator[Finding]:
     """
     for kept in sorted(layout(settings.home).root.glob("data.[0-9]*")):
         text = f"the data of PostgreSQL {kept.suffix[1:]}, from before an upgrade, are still in {kept}"
-        yield Finding("note", "old data", text, f"rm -r {shlex.quote(str(kept))}   (when all is well)")
+        yield Finding("note", "old data", text, f"when all is well: rm -r {shlex.quote(str(kept))}")
 
 
 def _health(live: "Iterable[Worker]") -> Iterator[Finding]:

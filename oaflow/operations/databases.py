@@ -158,7 +158,7 @@ def database(settings: Settings) -> Generator[Database]:
         except psycopg.OperationalError as error:
             reason = str(error).strip().splitlines()[:1] or ["no reason given"]
             if says_full(error):
-                raise EnvironmentProblem(f"{address} has no room: {reason[0]}", help="df -h   (where it is)") from error
+                raise EnvironmentProblem(f"{address} has no room: {reason[0]}", help="df -h   # where it is") from error
             raise EnvironmentProblem(f"{address} was lost on the way: {reason[0]}", help="oaflow doctor") from error
 
 

@@ -40,7 +40,7 @@ class BusyDatasetError(UsageError):
         self.dataset, self.run = dataset, run
         super().__init__(
             f"run {run!r} of dataset {dataset!r} has not ended",
-            help=f"oaflow cancel {run}   and then again: oaflow delete -d {dataset}",
+            help=f"oaflow cancel {run} && oaflow delete -d {dataset}",
         )
 
 

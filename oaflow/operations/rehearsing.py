@@ -166,14 +166,14 @@ def refuse_number(settings: Settings, job: int) -> Never:
         f"'{job}' is the number of a job, and retry sends what failed in a run",
         help=_asks_its_service(run, failed.stage)
         if external
-        else f"oaflow retry {job} --here   (runs it in the foreground)",
+        else f"oaflow retry {job} --here   # runs it in the foreground",
     )
 
 
 def _asks_its_service(run: Run, stage: str) -> str:
     if run.state == "cancelled":
         return once_more(run)
-    return f"oaflow retry {run.id} --stage {stage}   (asks the service again)"
+    return f"oaflow retry {run.id} --stage {stage}   # asks the service again"
 
 
 @contextmanager
@@ -191,7 +191,7 @@ def _folder() -> Generator[Path]:
 def _wanted(connection: Connection[Any], job: int) -> tuple[FailedJob, Mapping[str, Any]]:
     failed = failed_job(connection, job)
     if failed is None:
-        raise UsageError(f"job {job} is not among the failures", help="oaflow failures --json   (names the jobs)")
+        raise UsageError(f"job {job} is not among the failures", help="oaflow failures --json   # names the jobs")
     if failed.args is None:
         raise UsageError(f"what failed as {job} was never a job: {failed.message}")
     return failed, failed.args

@@ -137,7 +137,7 @@ def _refuse(made: Connection[Any], found: Run, bound: BoundPlan, choice: Choice)
     if (other := unfinished(made, found.pipeline, found.dataset)) is not None:
         raise UsageError(
             f"run {other.id!r} of this pipeline and dataset has not ended (it is {other.state})",
-            help=f"oaflow resume {other.id}   or: oaflow cancel {other.id}",
+            help=f"oaflow resume {other.id}   # or oaflow cancel {other.id}",
         )
     for stage in (choice.stage, choice.older_than[0] if choice.older_than else None):
         check_stage(found, bound, stage)

@@ -221,7 +221,7 @@ def send_again(made: Connection[Any], run: Run, *, stage: str | None = None, cau
         problem = f"nothing failed{where}{why} in run {run.id!r} that could be sent again"
         if halted and all:
             raise UsageError(f"{problem}; it is {run.state}", help=f"oaflow resume {run.id}")
-        raise UsageError(problem, help=f"oaflow failures {run.id}   (names causes and stages)")
+        raise UsageError(problem, help=f"oaflow failures {run.id}   # names causes and stages")
     again = f"sent {number} failed job{'' if number == 1 else 's'} again"
     remarks = (
         (again, f"it was {run.state}: {run.reason or 'by somebody'}; now all of it goes on") if halted else (again,)

@@ -117,7 +117,7 @@ def simulate(
     if sum(model.jobs(name) for name in bound.stages) < ENOUGH:
         raise UsageError(
             f"run {found.id!r} has done too little to tell how long it would take otherwise",
-            help="oaflow status --all   (names other runs)",
+            help="oaflow status --all   # names other runs",
         )
     rest = found.open
     if rest and (why := unknown_rest(found, bound, status.stages)):

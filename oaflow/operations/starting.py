@@ -111,7 +111,7 @@ class UnseenServiceError(UsageError):
         where = f"stage {names} lives in another service" if len(stages) == 1 else f"stages {names} live in services"
         super().__init__(
             f"{where}, and this database does not see what {'it hands' if len(stages) == 1 else 'these hand'} over",
-            help="oaflow db migrate --capture   (or start its workers with python -m oaflow.shim)",
+            help="oaflow db migrate --capture   # or start its workers with python -m oaflow.shim",
         )
 
 

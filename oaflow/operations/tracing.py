@@ -72,11 +72,11 @@ class UntracedError(UsageError):
         self.typed, self.dataset, self.run = typed, dataset, run
         place = f"run {run!r}" if run else f"dataset {dataset!r}" if dataset else "any run"
         if run is not None:
-            help = f"oaflow receipt {run} --list all   (its documents)"
+            help = f"oaflow receipt {run} --list all   # its documents"
         elif runs:
-            help = f"oaflow search WORDS -d DATASET, or oaflow receipt {runs[0]} --list all   (documents)"
+            help = f"oaflow search WORDS -d DATASET, or oaflow receipt {runs[0]} --list all   # documents"
         else:
-            help = "oaflow run PIPELINE -d DATASET   (there is no run yet)"
+            help = "oaflow run PIPELINE -d DATASET   # there is no run yet"
         super().__init__(f"nothing is known of {typed!r} in {place}", help=help)
 
 

@@ -200,7 +200,7 @@ def _behind(
             f"stage {name} waits {'behind a higher priority' if urgent else 'for its turn'}:",
             f"its next job for {duration(seconds)}, and all who can run it are at {first}",
             name,
-            help=None if urgent else "oaflow worker   (more of them)",
+            help=None if urgent else "oaflow worker   # more of them",
             facts={"seconds": round(seconds, 3)},
         )
 
@@ -297,7 +297,7 @@ def _limited(name: str, limit: Limit) -> Wait:
         f"stage {name} waits for its limit:",
         f"{most}; {limit.running} run and {limit.waiting_text} wait, of all runs",
         name,
-        help=f"oaflow limit {limit.name} --concurrency N --rate N/s   (holds at once)",
+        help=f"oaflow limit {limit.name} --concurrency N --rate N/s   # holds at once",
         facts={"concurrency": limit.concurrency, "rate": limit.rate, "jobs": limit.waiting},
     )
 
@@ -309,7 +309,7 @@ def _resting(stage: str, most: int, opened: Mapping[str, int]) -> Wait:
         f"stage {stage} rests:",
         f"{_deepest(opened) or 'what follows it has none'} open, and it goes on at {most // 2:,} (OAFLOW_DEEP)",
         stage,
-        help="oaflow worker   (more of them; or a larger OAFLOW_DEEP, for each)",
+        help="oaflow worker   # more of them, or a larger OAFLOW_DEEP for each",
         facts={"open": total, "most": most, "after": dict(opened)},
     )
 

@@ -46,7 +46,7 @@ class HalfRestored(ServerProblem):
         self.home = home
         super().__init__(
             f"the data folder {str(home)!r} is not whole: a restore into it has not ended",
-            help="oaflow restore FILE   (again, where it was interrupted)",
+            help="oaflow restore FILE   # again, where it was interrupted",
         )
 
 

@@ -42,7 +42,7 @@ class NoOldProgramsError(UsageError):
         self.found = found
         super().__init__(
             f"the data are of PostgreSQL {found}, and its programs are not in {looked}",
-            help=f"oaflow db upgrade --programs FOLDER   (where postgres and pg_ctl of PostgreSQL {found} are)",
+            help=f"oaflow db upgrade --programs FOLDER   # where postgres and pg_ctl of PostgreSQL {found} are",
         )
 
 

@@ -153,7 +153,7 @@ def _replaced(pid: int) -> str:
     """
     What restarts a worker process that has a supervisor.
     """
-    return f"kill {pid}   (it ends what it has in hand, and another takes its place)"
+    return f"kill {pid}   # it ends what it has in hand, and another takes its place"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

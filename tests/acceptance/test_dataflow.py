@@ -411,7 +411,7 @@ def test_retry_says_that_a_run_was_paused_and_that_all_of_it_goes_on_or_what_res
     run = cli("status", "--json").json["run"]
     assert (nothing.code, nothing.help) == (2, f"oaflow resume {run}")
     assert nothing.error == f"nothing failed in run {run!r} that could be sent again; it is paused"
-    assert cli("retry", "--stage", "waits").help == f"oaflow failures {run}   (names causes and stages)"
+    assert cli("retry", "--stage", "waits").help == f"oaflow failures {run}   # names causes and stages"
     gate.touch()
     _, told = retried.communicate(timeout=60)
     assert "sent 1 failed job again\nit was paused: by oaflow pause; now all of it goes on\n" in told

@@ -150,7 +150,7 @@ def test_what_is_worked_on_is_not_deleted_and_a_deletion_that_was_killed_is_fini
         _, said = process.communicate(timeout=PATIENCE)
         if by == signal.SIGINT:
             assert process.returncode == 130
-            assert said.endswith("\ninterrupted: oaflow delete -d doomed   finishes it\n")
+            assert said.endswith("\ninterrupted: oaflow delete -d doomed   # finishes it\n")
         else:
             assert process.returncode == -by
 
@@ -242,7 +242,7 @@ def test_what_others_wrote_in_an_unknown_schema_is_told_with_what_takes_it_out_a
     pruned = cli(*run, "--prune")
     read, again, refused, mixed = cli("entities", "-d", "demo"), cli(*run), cli(*delete), cli(*delete, "--files")
 
-    way = "help:  oaflow delete -d demo --unknown-schema   (takes such out, and shows it before)"
+    way = "help:  oaflow delete -d demo --unknown-schema   # takes such out, and shows it before"
     assert pruned.code == 0
     assert "what this run found gone or changed is not taken out yet; the next run does it: could not" in pruned.err
     assert way in pruned.err
@@ -305,13 +305,13 @@ def test_what_two_origins_said_in_schemata_that_cannot_be_merged_is_told_with_wh
     taken = cli("delete", "-d", "demo", "--unknown-schema", "--yes", "--json")
     read = cli("entities", "-d", "demo")
 
-    assert strange.help == "oaflow delete -d demo --unknown-schema   (takes such out, and shows it before)"
+    assert strange.help == "oaflow delete -d demo --unknown-schema   # takes such out, and shows it before"
     assert taken.json == {"dataset": "demo", "fragments": {"Persn": 1}}
     assert read.code == 1
     assert "was said to be of schema 'Vessel' by 'more' and of 'PlainText' by 'sorting/extract'" in read.error
-    typed, _, otherwise = read.help.partition("   (")
+    typed, _, otherwise = read.help.partition("   # ")
     assert typed == "oaflow delete -d demo --conflicting-schema Vessel --origin more"
-    assert otherwise.endswith("; the other side is --conflicting-schema PlainText --origin sorting/extract)")
+    assert otherwise.endswith(", the other side is PlainText by sorting/extract")
     refused = cli(*delete, "--origin", "other names")
     assert (refused.code, refused.error) == (2, "nothing was deleted: there is no terminal to ask in")
     assert refused.help == "oaflow delete -d demo --conflicting-schema Vessel --origin 'other names' --yes"

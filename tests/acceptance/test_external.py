@@ -102,5 +102,5 @@ def test_a_job_that_a_service_gave_up_is_not_run_here_and_it_is_said_what_asks_t
     assert f"oaflow retry {run} --stage translate" in here.err
     number = cli("retry", str(failed[0]["job"]))
     assert number.error == f"'{failed[0]['job']}' is the number of a job, and retry sends what failed in a run"
-    assert number.help == f"oaflow retry {run} --stage translate   (asks the service again)"
+    assert number.help == f"oaflow retry {run} --stage translate   # asks the service again"
     assert cli("retry", "99999").error == "job 99999 is not among the failures"

@@ -92,7 +92,7 @@ def test_a_command_without_json_is_named(offline: Command):
     assert (unknown.code, unknown.error) == (2, "no command 'statsu' has --json")
     assert unknown.help == "did you mean 'status'?"
     assert (plain.code, plain.error) == (2, "pipeline files have one schema, whatever the command")
-    assert plain.help == "oaflow schema --json-output status   (what it prints)"
+    assert plain.help == "oaflow schema --json-output status   # what it prints"
 
 
 @pytest.mark.slow

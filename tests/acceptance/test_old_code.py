@@ -92,7 +92,7 @@ def test_whoever_looks_is_told_that_a_worker_has_old_code_and_what_is_to_be_type
     (one,) = status
     pid, tasks = one["pid"], ["edited_stages.answers", "edited_stages.asks"]
     says = f"runs the old code of {', '.join(tasks)}: {near} has changed since it loaded it"
-    types = f"kill {pid}   (it ends what it has in hand, and another takes its place)"
+    types = f"kill {pid}   # it ends what it has in hand, and another takes its place"
     assert one["text"] == f"worker {one['worker']} on {one['host']} (pid {pid}) {says}"
     assert one["help"] == types
     shown = " ".join(edited("status", run).out.split())
@@ -258,7 +258,7 @@ def test_jobs_of_a_plan_that_the_new_code_does_not_suit_are_left_to_workers_with
     (one,) = until(waits)
     assert one["why"] == "unserved"
     assert one["reason"] == "its function needs the option 'lang', which the plan of the run does not have"
-    assert one["help"].startswith("oaflow worker   (with the code that the run began with")
+    assert one["help"].startswith("oaflow worker   # with the code that the run began with")
     assert query(edited, "SELECT status::text, attempts FROM procrastinate_jobs WHERE task_name LIKE '%answers'") == [
         ("todo", 0)
     ]

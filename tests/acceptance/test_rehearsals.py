@@ -76,7 +76,7 @@ def test_a_failed_job_is_run_here_with_its_file_and_the_debugger_and_leaves_noth
     ):
         refused = cli(*arguments)
         assert (refused.code, refused.error) == (2, problem)
-    assert cli("retry", job).help == f"oaflow retry {job} --here   (runs it in the foreground)"
+    assert cli("retry", job).help == f"oaflow retry {job} --here   # runs it in the foreground"
 
 
 def test_what_an_async_stream_would_hand_over_is_counted_with_all_of_its_parts(cli: Command) -> None:

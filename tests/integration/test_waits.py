@@ -155,7 +155,7 @@ def test_what_waits_for_its_turn_is_told_with_what_came_first(rows: Rows) -> Non
 
     first = f"its next job for 1 min 30 s, and all who can run it are at sips of {other.run}"
     assert told([wait]) == [("turn", "sips", f"stage sips waits for its turn: {first}")]
-    assert wait.help == "oaflow worker   (more of them)"
+    assert wait.help == "oaflow worker   # more of them"
     assert other.waits() == []  # it goes on
     # Its limit is reason enough, and another worker would not help.
     limit(rows.connection, "a", "t.sips", 1, None)
@@ -228,7 +228,7 @@ def test_what_nobody_serves_and_what_is_at_its_limit_is_told(rows: Rows) -> None
         "stage": "sips",
         "text": "stage sips waits for its limit: 1/m; 0 run and 2 wait, of all runs",
         "reason": None,
-        "help": "oaflow limit a/t.sips --concurrency N --rate N/s   (holds at once)",
+        "help": "oaflow limit a/t.sips --concurrency N --rate N/s   # holds at once",
         "concurrency": None,
         "rate": pytest.approx(1 / 60),
         "jobs": 2,

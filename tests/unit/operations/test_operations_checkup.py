@@ -55,7 +55,7 @@ def test_what_an_upgrade_has_kept_is_named_with_what_takes_it_out(tmp_path: Path
 
     (found,) = checkup._kept(Settings(home=home))
 
-    assert (found.level, found.help) == ("note", f"rm -r '{home}/postgres/data.15'   (when all is well)")
+    assert (found.level, found.help) == ("note", f"when all is well: rm -r '{home}/postgres/data.15'")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_schedule_that_waits_and_one_that_began_nothing_are_named() -> None:
     assert (held.level, held.help) == ("note", "oaflow schedule resume nightly")
     (found,) = checkup._scheduled([began_nothing])
     assert found.text == "nightly began no run at 2026-11-27 03:00 UTC: run p-abc234 had not ended (paused)"
-    assert (found.level, found.help) == ("note", "oaflow status   (or oaflow schedule remove nightly)")
+    assert (found.level, found.help) == ("note", "oaflow status   # or oaflow schedule remove nightly")
 
 
 def test_a_webhook_that_fails_and_one_that_nobody_sends_to_are_problems() -> None:
