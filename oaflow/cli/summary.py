@@ -3,11 +3,11 @@ The end of a run, and a run on demand: its stages, its documents, what failed, a
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from rich.text import Text
 
-from oaflow.cli.output import clean, count, escape, say_hanging, screen, shortened, table, typable
+from oaflow.cli.output import clean, count, escape, say_hanging, screen, shortened, typable
+from oaflow.cli.tables import print_table
 from oaflow.ledger.failures import Cluster
 from oaflow.ledger.receipts import Receipt
 from oaflow.ledger.runs import COUNTERS
@@ -48,7 +48,7 @@ def print_summary(status: RunStatus, account: Account | None) -> None:
     console.print()
     console.print(headline(status))
     console.print()
-    console.print(stage_table(status, account))
+    _print_stages(status, account)
     if account is None:
         return
     for line in documents_line(account.receipt):
@@ -123,7 +123,7 @@ def time_left(estimate: Estimate, aged: float = 0.0) -> str | None:
     return f"about {left} left" + (f" ({low} to {high})" if low != high else "")
 
 
-def stage_table(status: RunStatus, account: Account | None = None) -> Any:
+def _print_stages(status: RunStatus, account: Account | None = None) -> None:
     """
     Jobs by stage; columns that are empty all the way down are left out, but for the first two.
 
@@ -142,7 +142,7 @@ def stage_table(status: RunStatus, account: Account | None = None) -> Any:
             style = "red" if counter in ("failed", "vanished") else "yellow" if counter in ("unmatched",) else ""
             cells.append(Text(f"{value:,}", style) if value else Text("·", "dim"))
         rows.append(cells)
-    return table(columns, rows)
+    print_table(columns, rows)
 
 
 def documents_line(receipt: Receipt) -> Iterator[Text]:
@@ -301,7 +301,7 @@ def print_details(details: Details) -> None:
     if details.estimate is not None:
         say_hanging(estimate_line(details.estimate))
     console.print()
-    console.print(stage_table(details.status))
+    _print_stages(details.status)
     if details.running:
         console.print()
         console.print("[bold]running:[/]")

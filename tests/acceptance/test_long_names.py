@@ -26,6 +26,20 @@ def test_nothing_is_known_of_a_document_of_such_a_name(cli: Command) -> None:
     assert (said.code, said.error) == (2, f"nothing is known of {LONG!r} in any run")
 
 
+def test_the_name_of_a_stage_is_not_broken_where_a_terminal_is_narrow(cli: Command) -> None:
+    name = "reads_" + "x" * 54
+    pipeline = cli.pipeline("long", {name: {"task": "end", "queue": "short"}})
+    narrow = {"COLUMNS": "50"}
+
+    ran = cli("run", pipeline, "-d", "demo", "--workers", "1", env=narrow)
+    shown = cli("status", env=narrow)
+
+    assert ran.code == 0, ran.err
+    for said in (ran, shown):
+        (line,) = [line for line in said.out.splitlines() if line.startswith("reads_")]
+        assert line.split() == [name, "1"]
+
+
 def test_where_nobody_has_looked_at_a_name_before_the_system_does_its_reason_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
