@@ -81,6 +81,18 @@ def test_however_long_names_are_the_numbers_beside_them_are_in_sight(world: Worl
                 assert table.evaluate("one => one.scrollWidth - one.clientWidth") == 0, address
 
 
+def test_on_a_phone_the_list_of_runs_shows_what_failed_and_a_log_without_lines_is_no_empty_box(world: World) -> None:
+    with world.page(viewport={"width": 360, "height": 780}) as page:
+        failed = page.locator(f"tr[data-run={world.failed}] [data-counter=failed]")
+        expect(failed).to_have_text("2")
+        box = failed.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 360
+        open_at(world, page, f"/runs/{world.failed}/log?stage=source")
+        expect(page.get_by_text("The stages printed nothing")).to_be_visible()
+        expect(page.get_by_role("log")).to_be_hidden()
+
+
 def test_the_token_leaves_the_address_and_who_has_none_stays_outside(world: World) -> None:
     with world.page(refused=True) as page:
         assert page.url == f"{world.root}/"
