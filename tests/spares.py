@@ -1,7 +1,8 @@
 """
 What a command that was forked (`tests/warm.py`) starts of the program is a fork too: its worker, that one's forkserver,
-and the process that looks at functions; 0.5 s of CPU less for a run. Who may start one forks a child before it does
-anything, a spare, which waits until it is told what to become. What is started when no spare is left is a new process.
+the process that looks at functions, and the one that follows a run which was left alone; 0.5 s of CPU less for a run.
+Who may start one forks a child before it does anything, a spare, which waits until it is told what to become. What is
+started when no spare is left is a new process.
 """
 
 import ctypes
@@ -18,9 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Each has a `main` that takes what stands after the module.
 _WORKER = "oaflow.runtime.worker"
-_MODULES = (_WORKER, "oaflow.runtime.forkserver")
+_FOLLOWER = "oaflow.cli.detached"
+_MODULES = (_WORKER, _FOLLOWER, "oaflow.runtime.forkserver")
 
 # What the process that is forked was started with last: command lines of forks are written over its own.
 ROOM = "." * 4000
@@ -105,6 +106,8 @@ def _wait(link: socket.socket, become: Become) -> None:
         os.close(fd)
     if command[0] == _WORKER:
         keep(become)
+    elif command[0] == _FOLLOWER:
+        keep(become, 2 * int(command[2]))  # its workers, and those that come after some that are killed
     called(sys.executable, "-P", flag, *command)
     become(folder, environment, lambda: _program(flag, *command))
 
@@ -112,5 +115,6 @@ def _wait(link: socket.socket, become: Become) -> None:
 def _program(flag: str, what: str, *arguments: str) -> Any:
     sys.argv = [flag, *arguments]
     if flag == "-m":
-        return importlib.import_module(what).main(arguments)
+        main = importlib.import_module(what).main
+        return main(arguments[0], *map(int, arguments[1:])) if what == _FOLLOWER else main(arguments)
     return exec(what, {"__name__": "__main__"})

@@ -16,6 +16,7 @@ import pytest
 
 from oaflow.operations import detaching
 from oaflow.operations.detaching import NotDetachedError, detach
+from oaflow.postgres.server import Server
 from oaflow.settings import Settings
 from tests.acceptance.conftest import Command
 from tests.chaos.test_kills import workers_of
@@ -112,16 +113,20 @@ def test_a_detached_run_goes_on_alone_is_held_and_ended_and_survives_the_kill_of
     until(lambda: not alive(pid))
     # Its workers end with it, and the server with the last that used it; the next command starts it again.
     until(lambda: not server.exists())
-    until(lambda: f"oaflow resume {first['run']}" in private("status", first["run"]).out)
-    (found,) = [one for one in map(json.loads, private("doctor", "--json").out.splitlines()) if one["what"] == "run"]
-    assert (found["level"], found["text"]) == ("note", f"{first['run']}: nobody works on it")
-    resumed = left(private, followers, first["run"], command="resume")
-    assert (resumed["run"], resumed["log"], resumed["process"] != pid) == (first["run"], first["log"], True)
-    go.touch()
-    until(lambda: not alive(resumed["process"]))
-    assert state(private, first["run"]) == "finished"
-    assert private("status", first["run"], "--json").json["stages"]["work"]["done"] == JOBS
-    assert private("receipt", first["run"], "--json").json["balanced"]
+    assert private("status", first["run"]).code == 0
+    with Server(home):  # each of these would start and stop it
+        until(lambda: f"oaflow resume {first['run']}" in private("status", first["run"]).out)
+        (found,) = [
+            one for one in map(json.loads, private("doctor", "--json").out.splitlines()) if one["what"] == "run"
+        ]
+        assert (found["level"], found["text"]) == ("note", f"{first['run']}: nobody works on it")
+        resumed = left(private, followers, first["run"], command="resume")
+        assert (resumed["run"], resumed["log"], resumed["process"] != pid) == (first["run"], first["log"], True)
+        go.touch()
+        until(lambda: not alive(resumed["process"]))
+        assert state(private, first["run"]) == "finished"
+        assert private("status", first["run"], "--json").json["stages"]["work"]["done"] == JOBS
+        assert private("receipt", first["run"], "--json").json["balanced"]
 
     name, go = held(private, "second")
     second = left(private, followers, name, "-d", "two")
