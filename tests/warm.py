@@ -73,11 +73,13 @@ class Warm:
     Args:
         address: of its socket, which has at most 107 letters.
         module: of stages, to be loaded with what it preloads.
+        first: a folder where Python looks first, for another program of this name.
     """
 
-    def __init__(self, address: Path, module: str | None = None) -> None:
+    def __init__(self, address: Path, module: str | None = None, first: Path | None = None) -> None:
         self._address = address
         self._module = module
+        self._first = first
         self._staying: socket.socket | None = None
 
     @cached_property
@@ -85,7 +87,7 @@ class Warm:
         """
         The one for commands that run `ingest`.
         """
-        return Warm(self._address.with_name(f"{self._address.name}-documents"), "oaflow.stages")
+        return Warm(self._address.with_name(f"{self._address.name}-documents"), "oaflow.stages", self._first)
 
     @property
     def address(self) -> Path:
@@ -99,7 +101,7 @@ class Warm:
                     self._staying = _connected(self._address)
                 except (FileNotFoundError, ConnectionRefusedError):  # nobody was here yet, or all have left again
                     self._address.unlink(missing_ok=True)
-                    _start(self._address, self._module)
+                    _start(self._address, self._module, self._first)
                     self._staying = _connected(self._address)
         return self._address
 
@@ -205,13 +207,13 @@ class _Started(subprocess.Popen[Any]):
 _TOLD = tuple(inspect.signature(subprocess.Popen._execute_child).parameters)[1:]
 
 
-def _start(address: Path, module: str | None) -> None:
+def _start(address: Path, module: str | None, first: Path | None) -> None:
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE")
     environment = {name: value for name, value in os.environ.items() if name in kept or name.startswith("PYTHON")}
     environment["OPENBLAS_NUM_THREADS"] = "1"  # what has threads is not forked
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "tests.warm", str(address), module or "", spares.ROOM],
-        env=environment | {"PYTHONPATH": str(ROOT)},
+        env=environment | {"PYTHONPATH": os.pathsep.join(map(str, filter(None, [first, ROOT])))},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
     )

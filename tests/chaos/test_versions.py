@@ -5,7 +5,10 @@ Workers of two versions of the program, and migrations while they work.
 import os
 import random
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -27,16 +30,36 @@ MARKED = f"SELECT count(*) FROM oaflow.hops WHERE mark = '{MARK}'"
 UNMARKED = "SELECT count(*) FROM oaflow.hops WHERE outcome = 'done' AND mark IS NULL"
 
 
+@pytest.fixture
+def warm_next() -> Iterator[Callable[[Path], Warm]]:
+    """
+    Makes what runs commands of the next program without importing it for each.
+    """
+    with TemporaryDirectory() as short, ExitStack() as stack:
+
+        def made(program: Path) -> Warm:
+            warm = Warm(Path(short) / "warm", first=program)
+            stack.callback(warm.leave)
+            return warm
+
+        yield made
+
+
 @pytest.mark.slow
 def test_workers_of_two_versions_share_a_run_and_migrations_stop_none(
-    database: str, tmp_path: Path, clean_environment: dict[str, str], warm: Warm
+    database: str,
+    tmp_path: Path,
+    clean_environment: dict[str, str],
+    warm: Warm,
+    warm_next: Callable[[Path], Warm],
 ) -> None:
     print(f"OAFLOW_SEED={SEED}")
     chance = random.Random(SEED)
     environment = clean_environment | {"OAFLOW_CRASHES": "1000"}
-    places = os.pathsep.join([str(next_program(tmp_path)), environment["PYTHONPATH"]])
+    program = next_program(tmp_path)
+    places = os.pathsep.join([str(program), environment["PYTHONPATH"]])
     old = Post(database, database, tmp_path, environment, warm)
-    new = Post(database, database, tmp_path, environment | {"PYTHONPATH": places})
+    new = Post(database, database, tmp_path, environment | {"PYTHONPATH": places}, warm_next(program))
 
     def migrated(post: Post) -> str:
         result = Command(tmp_path, {**post.environment, "OAFLOW_DB_URI": database}, post.warm)("db", "migrate")
