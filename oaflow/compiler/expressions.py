@@ -11,7 +11,6 @@ from oaflow.compiler.places import part_of
 from oaflow.compiler.quoting import quoted_expression
 from oaflow.compiler.rules import expressions as rules
 from oaflow.compiler.rules.names import UNKNOWN_PARAM
-from oaflow.compiler.rules.shape import LOOKALIKE
 from oaflow.diagnostics import Diagnostic, Path, Rule, Span, Spans
 from oaflow.expressions import (
     ExpressionError,
@@ -30,7 +29,7 @@ RULE_OF: Mapping[MistakeKind, Rule] = {
     "syntax": rules.BAD_EXPRESSION,
     "too-large": rules.LARGE_EXPRESSION,
     "interpolation": rules.INTERPOLATION,
-    "lookalike": LOOKALIKE,
+    "lookalike": rules.LOOKALIKE_NAME,
     "not-allowed": rules.NOT_IN_EXPRESSIONS,
     "unknown-name": rules.UNKNOWN_NAME,
     "unknown-function": rules.UNKNOWN_FUNCTION,

@@ -45,6 +45,7 @@ def check_names(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     """
     Everything that is wrong with the names of a pipeline, in the order of the file.
     """
+    yield from _positional(pipeline.params, spans)
     for index, name in enumerate(pipeline.start):
         # `start` is a name or a list of names.
         path: Path = ("start", index) if ("start", index) in spans.values or not spans.values else ("start",)
@@ -197,6 +198,18 @@ def _unknown_param(name: str, path: Path, pipeline: Pipeline, spans: Spans, *, k
     help = help or f"declare it: `params: {{{name}: {{...}}}}`"
     place = spans.key(*path) if key else spans.value(*path)
     return Diagnostic(rules.UNKNOWN_PARAM, f"no param is named {name!r}", place, help)
+
+
+def _positional(params: Mapping[str, Param], spans: Spans) -> Iterator[Diagnostic]:
+    names = [name for name, param in params.items() if param.positional]
+    for name in names[1:]:
+        yield Diagnostic(
+            rules.TWO_POSITIONAL,
+            f"params {names[0]!r} and {name!r} cannot both take the arguments after the pipeline's name",
+            spans.key("params", name, "positional"),
+            "let one of them be given with -p",
+            (("the first is here", spans.key("params", names[0], "positional")),),
+        )
 
 
 def duplicate_origins(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:

@@ -44,16 +44,6 @@ def read_params(reader: Reader, value: object, path: Path) -> dict[str, Param]:
                 key=True,
                 help="let the function read a secret from its worker's environment; or choose another name",
             )
-    positional = [name for name, param in params.items() if param.positional]
-    for name in positional[1:]:
-        reader.report(
-            rules.TWO_POSITIONAL,
-            f"params {positional[0]!r} and {name!r} cannot both take the arguments after the pipeline's name",
-            (*path, name, "positional"),
-            key=True,
-            help="let one of them be given with -p",
-            notes=(("the first is here", reader.spans.key(*path, positional[0], "positional")),),
-        )
     return params
 
 

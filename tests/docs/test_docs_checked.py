@@ -82,7 +82,7 @@ CLAIMS = {
     "param/help": {"OAF103": param("help: 3")},
     "param/of": {"OAF117": param("type: int, of: string"), "OAF120": param("type: list, of: int, default: [a]")},
     "param/positional": {
-        "OAF118": of("a: {task: m.a}", "params: {x: {positional: true}, y: {positional: true}}"),
+        "OAF231": of("a: {task: m.a}", "params: {x: {positional: true}, y: {positional: true}}"),
     },
     "param/remember": {"OAF103": param("remember: yes")},
     "param/required": {"OAF117": param("required: true, default: a"), "OAF103": param("required: yes")},

@@ -393,3 +393,26 @@ LARGE_EXPRESSION = rule(
       translate: {task: letters.translate}
     """,
 )
+LOOKALIKE_NAME = rule(
+    "OAF222",
+    "lookalike-name",
+    "a letter in an expression only looks like the one that is meant",
+    """
+    As with OAF127: some letters of other scripts look the same as Latin ones in most fonts. The names in an expression
+    are ASCII; texts in quotes may hold any letter.
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: [index, {to: translate, where: "has(е.language, 'eng')"}]}
+      index: {task: letters.index}
+      translate: {task: letters.translate}
+    """,
+    """
+    pipeline: letters
+    stages:
+      read: {task: letters.read, next: [index, {to: translate, where: "has(e.language, 'eng')"}]}
+      index: {task: letters.index}
+      translate: {task: letters.translate}
+    """,
+)

@@ -113,3 +113,27 @@ UNKNOWN_PORT = rule(
       - {at: read, port: media, expect: {}}
     """,
 )
+TWO_POSITIONAL = rule(
+    "OAF231",
+    "two-positional",
+    "two params are positional",
+    """
+    `oaflow run PIPELINE -d DATASET A B C`: what stands behind goes to one param.
+    """,
+    """
+    pipeline: notes
+    params:
+      source: {type: list, of: path, positional: true}
+      target: {type: path, positional: true}
+    stages:
+      read: {task: notes.read, with: {source: "${params.source}", target: "${params.target}"}}
+    """,
+    """
+    pipeline: notes
+    params:
+      source: {type: list, of: path, positional: true}
+      target: {type: path}
+    stages:
+      read: {task: notes.read, with: {source: "${params.source}", target: "${params.target}"}}
+    """,
+)

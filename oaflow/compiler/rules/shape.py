@@ -334,30 +334,6 @@ PARAM_CONFLICT = rule(
       read: {task: notes.read, with: {pages: "${params.pages}"}}
     """,
 )
-TWO_POSITIONAL = rule(
-    "OAF118",
-    "two-positional",
-    "two params are positional",
-    """
-    `oaflow run PIPELINE -d DATASET A B C`: what stands behind goes to one param.
-    """,
-    """
-    pipeline: notes
-    params:
-      source: {type: list, of: path, positional: true}
-      target: {type: path, positional: true}
-    stages:
-      read: {task: notes.read, with: {source: "${params.source}", target: "${params.target}"}}
-    """,
-    """
-    pipeline: notes
-    params:
-      source: {type: list, of: path, positional: true}
-      target: {type: path}
-    stages:
-      read: {task: notes.read, with: {source: "${params.source}", target: "${params.target}"}}
-    """,
-)
 SECRET_PARAM = rule(
     "OAF119",
     "secret-param",
