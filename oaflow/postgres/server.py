@@ -63,16 +63,6 @@ class Server:
             self._use = use
         return self
 
-    def revive(self) -> None:
-        """
-        Starts the server again if it died while in use. Does nothing where it lives.
-
-        Raises:
-            ServerProblem: it cannot be started.
-        """
-        with locks.gate(self._layout.root):
-            self._ensure()
-
     def close(self) -> None:
         """
         Leaves. The last to leave stops the server, and this returns when it has stopped.

@@ -5,7 +5,6 @@ A kind answers which processes were hit, or ALL, or None where there was nobody 
 itself: a process that was stopped goes on, a session that holds something lets go.
 """
 
-import os
 import random
 import signal
 import subprocess
@@ -14,12 +13,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
 import psycopg
 
 from benchmarks.watch import roles
+from oaflow.postgres.layout import layout
 from oaflow.postgres.server import Server
 from tests.chaos.crew import WORKER, Post
 from tests.chaos.history import Job
@@ -66,12 +67,13 @@ class Stand:
     A run with its workers, and what it takes to harm them.
 
     Attributes:
+        home: of its server.
         deleted: jobs that `delete_row` took out.
         ended_by_themselves: supervisors that nobody had killed.
         keep: whether the folder is left for whoever wants to know what was wrong.
     """
 
-    server: Server
+    home: Path
     uri: str
     proxy: Proxy
     post: Post
@@ -237,13 +239,13 @@ def restart_immediate(stand: Stand) -> Hit:
 
 
 def _restart(stand: Stand, how: signal.Signals) -> Hit:
-    (folder,) = stand.sql("SHOW data_directory")[0]
-    with open(os.path.join(folder, "postmaster.pid")) as lines:
+    with (layout(stand.home).data / "postmaster.pid").open() as lines:
         postmaster = psutil.Process(int(lines.readline()))
     postmaster.send_signal(how)
     with suppress(psutil.NoSuchProcess):
         postmaster.wait(60)
-    stand.server.revive()
+    with Server(stand.home):  # as any command starts it that comes
+        pass
     return ALL
 
 

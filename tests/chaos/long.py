@@ -121,7 +121,7 @@ def stand(pace: Pace, seed: int, warm: Warm | None = None) -> Iterator[Stand]:
                 environment = clean() | dict(pace.settings) | {"OAFLOW_BLOCK": str(pace.block)}
                 post = Post(proxy.address, uri, folder, environment, warm)
                 passage = begin(uri, folder, seconds=0.05, fails_every=7, memory="400MB")
-                made = Stand(server, uri, proxy, post, passage, pace, random.Random(seed))
+                made = Stand(folder / "server", uri, proxy, post, passage, pace, random.Random(seed))
                 made.hire(2)
                 try:
                     yield made

@@ -21,6 +21,7 @@ import psycopg
 import pytest
 
 from oaflow.postgres import migrate
+from oaflow.postgres.layout import layout
 from oaflow.postgres.server import Server
 from tests.acceptance.conftest import Command
 from tests.acceptance.test_processes import executors_of, tree
@@ -144,22 +145,21 @@ def _wait(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def own_server(shared_folder: Path) -> Iterator[Server]:
+def own_home(shared_folder: Path) -> Iterator[Path]:
     """
-    A server that a test may restart; durable, as those of users are.
+    The home of a server that a test may restart; durable, as those of users are.
     """
-    with Server(shared_folder / f"chaos-{os.getpid()}") as server:
+    home = shared_folder / f"chaos-{os.getpid()}"
+    with Server(home) as server:
         migrate(server.address.uri, own=True)
-        yield server
+        yield home
 
 
 def test_a_server_that_is_restarted_loses_nothing_and_doubles_nothing(
-    cli: Command, own_server: Server, started: Started, chance: random.Random
+    cli: Command, own_home: Path, started: Started, chance: random.Random
 ) -> None:
     jobs = JOBS // 2
-    uri = own_server.address.uri
-    with psycopg.connect(uri) as connection:
-        (folder,) = connection.execute("SHOW data_directory").fetchone() or ("",)
+    uri = layout(own_home).uri
     environment = {"OAFLOW_DB_URI": uri, "OAFLOW_HEARTBEAT": "0.5", "OAFLOW_DEAD_AFTER": "4"}
     running = started(
         cli.at(**environment).start("run", pipeline(cli, jobs, 0.08), "-d", "demo", "--workers", "2", "--json")
@@ -176,7 +176,7 @@ def test_a_server_that_is_restarted_loses_nothing_and_doubles_nothing(
         time.sleep(chance.random() * 0.1)
         before, began = so_far(), time.monotonic()
         assert running.poll() is None, "the run was over before its server was restarted"
-        restart(own_server, Path(folder), mode)
+        restart(own_home, mode)
         _wait(lambda before=before: so_far() > before or running.poll() is not None)
         away.append(time.monotonic() - began)
     out, err = running.communicate(timeout=PATIENCE)
@@ -186,14 +186,15 @@ def test_a_server_that_is_restarted_loses_nothing_and_doubles_nothing(
     print(f"{dict(outcomes)}; away {_seconds(away)}; {out}")
 
 
-def restart(server: Server, folder: Path, mode: str) -> None:
+def restart(home: Path, mode: str) -> None:
     """
     The postmaster is told to stop, as an administrator does it, and started again.
     """
-    pid = int((folder / "postmaster.pid").read_text().splitlines()[0])
+    pid = int((layout(home).data / "postmaster.pid").read_text().splitlines()[0])
     os.kill(pid, signal.SIGINT if mode == "fast" else signal.SIGQUIT)
     _wait(lambda: not Path(f"/proc/{pid}").exists())
-    server.revive()
+    with Server(home):  # as any command starts it that comes
+        pass
 
 
 def test_what_waits_to_be_put_together_leaves_in_time_though_the_worker_that_brought_it_is_killed(

@@ -8,25 +8,21 @@ import os
 import signal
 from pathlib import Path
 
-import psycopg
-
-from oaflow.postgres.server import Server
+from oaflow.postgres.layout import layout
 from tests.acceptance.conftest import Command, unbalanced
 from tests.acceptance.test_processes import Started, Until, ended, query
 from tests.acceptance.test_together import NOBODY, OUTCOMES, SCHEDULED, begun, lines, one, pipeline, settled, stop
-from tests.chaos.test_kills import own_server as own_server
+from tests.chaos.test_kills import own_home as own_home
 from tests.chaos.test_kills import restart, workers_of
 
 DELAY = 3.0
 
 
 def test_the_count_and_the_delay_of_a_retry_hold_over_restarts_of_the_database_and_of_workers(
-    cli: Command, own_server: Server, started: Started, until: Until
+    cli: Command, own_home: Path, started: Started, until: Until
 ) -> None:
-    uri = own_server.address.uri
+    uri = layout(own_home).uri
     cli = cli.at(OAFLOW_DB_URI=uri, OAFLOW_HEARTBEAT="0.5", OAFLOW_DEAD_AFTER="2")
-    with psycopg.connect(uri) as connection:
-        (folder,) = connection.execute("SHOW data_directory").fetchone() or ("",)
     log = cli.folder / "log"
     name = pipeline(
         cli,
@@ -43,7 +39,7 @@ def test_the_count_and_the_delay_of_a_retry_hold_over_restarts_of_the_database_a
     worker = started(cli.start("worker"))
     running = begun(cli, started, name, *NOBODY)
     until(lambda: one(cli, SCHEDULED) == 1)
-    restart(own_server, Path(folder), "immediate")
+    restart(own_home, "immediate")
     until(lambda: len(lines(log)) == 2 and one(cli, SCHEDULED) == 1)
     for pid in workers_of(worker.pid):
         os.kill(pid, signal.SIGKILL)

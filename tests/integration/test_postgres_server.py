@@ -166,8 +166,7 @@ def test_a_killed_server_recovers_and_has_what_was_committed(used_home):
         owner.send_signal(signal.SIGKILL)
         owner.wait()
 
-        server.revive()
-        with psycopg.connect(server.address.uri) as connection:
+        with Server(used_home), psycopg.connect(server.address.uri) as connection:
             assert connection.execute("SELECT count(*) FROM kept").fetchone() == (100000,)
 
 
