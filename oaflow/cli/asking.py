@@ -282,7 +282,7 @@ def logs(
     from oaflow.cli.output import clean, is_read, remark, say_json, write
     from oaflow.operations import logs
 
-    found, file, wanted = logs.log_of(settings(), run, stage=stage, job=job, document=document)
+    found, file, wanted = logs.find_log(settings(), run, stage=stage, job=job, document=document)
     at_all = False
     for line in logs.log_lines(file, lines or None, follow=follow, wanted=wanted, is_read=is_read):
         at_all = True

@@ -20,7 +20,7 @@ from oaflow.ledger.deletions import Change, LastRun, LeftBehind
 from oaflow.operations.binding import archive_of, store_of
 from oaflow.operations.completing import remember
 from oaflow.operations.databases import database, logs_folder
-from oaflow.operations.detaching import log_of
+from oaflow.operations.detaching import follower_log
 from oaflow.operations.finding import NoSuchDatasetError
 from oaflow.printed.documents import Dataset as DatasetJson
 from oaflow.printed.documents import Deleted as DeletedJson
@@ -286,7 +286,7 @@ def _remove_files_of(settings: Settings, run: str) -> None:
     """
     What a run has left on the disk of this machine.
     """
-    for file in (logs_folder(settings) / f"{run}.jsonl", log_of(settings, run), settings.report(run)):
+    for file in (logs_folder(settings) / f"{run}.jsonl", follower_log(settings, run), settings.report(run)):
         with suppress(OSError):
             file.unlink(missing_ok=True)
     for folder in (settings.home / "crawls").glob(f"{run}-*"):

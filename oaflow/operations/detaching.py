@@ -48,9 +48,9 @@ class NotDetachedError(EnvironmentProblem):
         super().__init__(f"what is to follow run {run!r} does not start: {error}", help=f"oaflow resume {run}")
 
 
-def log_of(settings: Settings, run: str) -> Path:
+def follower_log(settings: Settings, run: str) -> Path:
     """
-    Where the process that follows a run writes.
+    The file to which the process that follows a run in the background writes.
     """
     return logs_folder(settings) / f"{run}.log"
 
@@ -66,7 +66,7 @@ def detach(settings: Settings, run: str, workers: int) -> Detached:
     Raises:
         NotDetachedError: it does not follow.
     """
-    log = log_of(settings, run)
+    log = follower_log(settings, run)
     log.parent.mkdir(parents=True, exist_ok=True)
     begins = log.stat().st_size if log.exists() else 0
     hears, says = os.pipe()

@@ -57,7 +57,7 @@ def named(line: Mapping[str, Any]) -> str:
     return f"{str(line.get('level')).upper()} {line['logger']}: " if line.get("logger") else ""
 
 
-def log_of(
+def find_log(
     settings: Settings,
     run: str | None,
     *,
@@ -93,7 +93,7 @@ def log_filter(
     The run, and which lines of its log are wanted.
 
     Raises:
-        UsageError: as `log_of` does.
+        UsageError: as `find_log` does.
     """
     found = run_with(made, run, stage)
     documents = None
