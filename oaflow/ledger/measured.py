@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from psycopg import Connection
 from psycopg.rows import class_row
 
+from oaflow.ledger.schedules import LATE
 from oaflow.ledger.statements import sql
 
 # Open runs whose waiting jobs are looked at, the latest first.
@@ -84,13 +85,12 @@ class Measured:
     rest: Rest
 
 
-def measured(connection: Connection[Any], *, silent: float, late: float, seconds: float) -> Measured:
+def measured(connection: Connection[Any], *, silent: float, seconds: float) -> Measured:
     """
     Reads all of it in one snapshot, so that its sums agree.
 
     Args:
         silent: seconds after which a worker is dead.
-        late: seconds that a tick of a schedule may wait.
         seconds: that a statement may take.
 
     Raises:
@@ -103,7 +103,7 @@ def measured(connection: Connection[Any], *, silent: float, late: float, seconds
             _all(connection, RunsOf, "measured_runs"),
             _all(connection, JobsOf, "measured_stages"),
             _all(connection, OldestOf, "measured_oldest", runs=_RUNS),
-            *_all(connection, Rest, "measured_rest", silent=silent, late=late),
+            *_all(connection, Rest, "measured_rest", silent=silent, late=LATE),
         )
 
 

@@ -13,6 +13,9 @@ from psycopg.rows import class_row, tuple_row
 
 from oaflow.ledger.statements import sql
 
+# Seconds after which a tick, or the end of a run that is to be told, is late. A worker looks with each heartbeat.
+LATE = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:

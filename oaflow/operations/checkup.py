@@ -46,9 +46,6 @@ _LEAST_SHARE = 0.05
 # With less than this there soon is too little: bytes.
 _LITTLE = 2 * _LEAST_FREE
 
-# Seconds that a tick of a schedule may wait: a worker looks with each heartbeat.
-_LATE = 60.0
-
 # Seconds that a collector may take to be reached.
 _CONNECT = 3.0
 
@@ -322,10 +319,11 @@ def _collector(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _scheduled(schedules: "Iterable[Schedule]") -> Iterator[Finding]:
+    from oaflow.ledger.schedules import LATE
     from oaflow.operations.scheduling import late
 
     for one in schedules:
-        if (waits := late(one).total_seconds()) > _LATE:
+        if (waits := late(one).total_seconds()) > LATE:
             text = f"{one.name} waits since {waits / 60:.0f} min: a worker begins its run, and none is there"
             yield Finding("problem", "schedule", text, "oaflow worker")
         if one.paused_at:
@@ -339,11 +337,13 @@ def _scheduled(schedules: "Iterable[Schedule]") -> Iterator[Finding]:
 
 
 def _webhooks(webhooks: "Iterable[Webhook]", settings: Settings) -> Iterator[Finding]:
+    from oaflow.ledger.schedules import LATE
+
     for one in webhooks:
         told = f"{one.waiting} ends of runs wait, {one.given_up} were given up"
         if one.problem:
             yield Finding("problem", "webhook", f"{one.name}: {one.problem}; {told}", f"oaflow webhook test {one.name}")
-        elif one.seconds is not None and one.seconds > _LATE:
+        elif one.seconds is not None and one.seconds > LATE:
             text = f"{one.name}: nobody sends, for {one.seconds / 60:.0f} min; {told}"
             yield Finding("problem", "webhook", text, "OAFLOW_WEBHOOK_SECRET=whsec_... oaflow worker")
         else:

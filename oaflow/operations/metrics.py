@@ -36,9 +36,6 @@ _FRESH_SECONDS = 5.0
 # A statement of it takes no longer: who scrapes gives up after 10 s, and asks again.
 _STATEMENT_SECONDS = 5.0
 
-# Seconds that a tick of a schedule may wait: a worker looks with each heartbeat.
-_LATE = 60.0
-
 _STAGE = ("pipeline", "stage")
 
 
@@ -181,7 +178,7 @@ def _asked(opened: Database | None) -> Iterator[Metric]:
     found = None
     if opened is not None:
         with suppress(EnvironmentProblem, psycopg.Error), opened.connect("oaflow metrics") as made:
-            found = measured(made, silent=opened.settings.dead_after, late=_LATE, seconds=_STATEMENT_SECONDS)
+            found = measured(made, silent=opened.settings.dead_after, seconds=_STATEMENT_SECONDS)
     up.add_metric([], int(found is not None))
     yield up
     yield GaugeMetricFamily(

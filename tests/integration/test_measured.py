@@ -28,7 +28,7 @@ def test_what_waits_and_what_runs_is_told_apart_and_what_is_open_is_both(databas
         made.execute("UPDATE oaflow.runs SET created_at = created_at - interval '1 hour' WHERE id = %s", runs[:1])
         ledger.cancel(made, ledger.start_run(made, "q", "digest", "mine", {}), None)
 
-        found = samples(measured(made, silent=15, late=60, seconds=5))
+        found = samples(measured(made, silent=15, seconds=5))
 
     assert found["oaflow_jobs"]["p", "first", "waiting"] == 4
     assert found["oaflow_jobs"]["p", "first", "running"] == 2

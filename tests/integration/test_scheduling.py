@@ -231,7 +231,7 @@ def test_one_that_is_paused_begins_nothing_and_makes_up_for_nothing_when_it_is_r
     assert scheduling.late(paused) == timedelta()
     with opened.connect() as made:
         assert schedules(made, due=True) == []
-        assert measured(made, silent=30, late=60, seconds=10).rest.late_schedules == 0
+        assert measured(made, silent=30, seconds=10).rest.late_schedules == 0
     with monkeypatch.context() as read_before, opened.connect() as made:
         read_before.setattr("oaflow.operations.scheduling.ledger.schedules", read)
         assert list(scheduling.begin_due(opened)) == []
