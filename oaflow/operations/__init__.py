@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from oaflow.operations.simulating import Simulated as Simulated
     from oaflow.operations.simulating import Variant as Variant
     from oaflow.operations.simulating import simulate as simulate
-    from oaflow.operations.staffing import Staff as Staff
+    from oaflow.operations.staffing import Workers as Workers
     from oaflow.operations.starting import Begun as Begun
     from oaflow.operations.starting import UnfinishedRunError as UnfinishedRunError
     from oaflow.operations.states import Account as Account
@@ -139,7 +139,6 @@ _HOMES = {
     "Settings": "oaflow.settings",
     "Settles": "oaflow.operations.following",
     "Simulated": "oaflow.operations.simulating",
-    "Staff": "oaflow.operations.staffing",
     "StageProgress": "oaflow.ledger.runs",
     "StopAfter": "oaflow.ledger.runs",
     "Stream": "oaflow.operations.streams",
@@ -152,6 +151,7 @@ _HOMES = {
     "Variant": "oaflow.operations.simulating",
     "Waits": "oaflow.operations.following",
     "Webhook": "oaflow.ledger.webhooks",
+    "Workers": "oaflow.operations.staffing",
     "add_schedule": "oaflow.operations.calls",
     "add_webhook": "oaflow.operations.webhooks",
     "backup": "oaflow.operations.backups",

@@ -51,7 +51,7 @@ from oaflow.operations.states import (
     status_of,
     wanted_run,
 )
-from oaflow.operations.waits import Wait, staff_of, waits_of
+from oaflow.operations.waits import Wait, presence_of, waits_of
 from oaflow.plan import BoundPlan, BoundStage
 
 # Rows of a page.
@@ -271,9 +271,9 @@ def doing_of(connection: Connection[Any], standing: Standing, silent: float, *, 
     if not run.open:
         return Doing([], [], None, [])
     crew = workers(connection, silent)
-    staff = staff_of(connection, run, crew, private=private)
-    waits = waits_of(connection, run, bound, stages, crew, silent, staff=staff)
-    estimate = None if staff == "gone" else estimate_of(connection, run, bound, stages, crew)
+    presence = presence_of(connection, run, crew, private=private)
+    waits = waits_of(connection, run, bound, stages, crew, silent, presence=presence)
+    estimate = None if presence == "gone" else estimate_of(connection, run, bound, stages, crew)
     return Doing(running(connection, run.id), list(waits), estimate, on_old_code(crew, run, bound))
 
 

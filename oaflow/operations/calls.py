@@ -29,7 +29,7 @@ from oaflow.operations.limiting import Limited
 from oaflow.operations.programs import program_of
 from oaflow.operations.rerunning import Choice, Rerun
 from oaflow.operations.running import Said
-from oaflow.operations.staffing import Staff
+from oaflow.operations.staffing import Workers
 from oaflow.operations.starting import Begun, Request
 from oaflow.operations.states import Details, check_cause, run_with
 from oaflow.operations.streams import Stop, Stream
@@ -386,7 +386,7 @@ def workers(
     executors: int | None = None,
     folders: Iterable[str | os.PathLike[str]] | None = None,
     settings: Settings | None = None,
-) -> Staff:
+) -> Workers:
     """
     Workers of the program's own, for the time of a block: where none are elsewhere.
 
@@ -403,7 +403,7 @@ def workers(
         raise UsageError(f"{count} workers cannot be started: at least one is needed", help="workers(1)")
     known = or_environment(settings)
     looked = import_folders() if folders is None else tuple(Path(folder).absolute() for folder in folders)
-    return Staff(known, count, executors=executors, folders=looked)
+    return Workers(known, count, executors=executors, folders=looked)
 
 
 def _nobody(settings: Settings) -> Crew:

@@ -229,7 +229,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     from oaflow.ledger.workers import connections, workers
     from oaflow.operations.databases import database
     from oaflow.operations.states import bound_plan
-    from oaflow.operations.waits import staff_of, waiting_of
+    from oaflow.operations.waits import presence_of, waiting_of
     from oaflow.postgres.schema import inspect
 
     try:
@@ -263,8 +263,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
             if opened.embedded:
                 yield from _kept(settings)
             for run in recent_runs(made, states=OPEN_STATES):
-                staff = staff_of(made, run, live, private=opened.embedded)
-                if run.state == "running" and staff == "gone":
+                presence = presence_of(made, run, live, private=opened.embedded)
+                if run.state == "running" and presence == "gone":
                     yield Finding("note", "run", f"{run.id}: nobody works on it", f"oaflow resume {run.id}")
                 elif run.state == "running":
                     yield Finding("fine", "run", f"{run.id} is running")

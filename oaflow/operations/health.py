@@ -155,12 +155,12 @@ class Watched:
         Raises:
             ImportError: the library for it is not installed.
         """
-        from oaflow.operations.metrics import DatabaseMetrics, Workers, of_workers
+        from oaflow.operations.metrics import DatabaseMetrics, Snapshot, of_workers
 
         whole = DatabaseMetrics()
         return {
             "/metrics": lambda: of_workers(
-                Workers(self._tally, tuple(worker.pid for worker in self._seen.workers), self.health())
+                Snapshot(self._tally, tuple(worker.pid for worker in self._seen.workers), self.health())
             ),
             "/metrics/database": lambda: whole.of(self._opened),
         }

@@ -40,9 +40,9 @@ _STAGE = ("pipeline", "stage")
 
 
 @dataclass(frozen=True, slots=True)
-class Workers:
+class Snapshot:
     """
-    What is known of the workers of a command.
+    What is known of the workers of a command, at one moment.
     """
 
     tally: Tally
@@ -71,7 +71,7 @@ class _Collected(Collector):
         return self._metrics
 
 
-def of_workers(workers: Workers) -> Iterator[Metric]:
+def of_workers(workers: Snapshot) -> Iterator[Metric]:
     """
     What the workers of this command have done since it began, and how they are.
     """

@@ -30,7 +30,7 @@ class _Leaving:
         self.count = 0
 
 
-class Staff:
+class Workers:
     """
     Worker processes for the time of a block, `with` or `async with`. They work on all runs. At its end they claim
     nothing more, end what they have in hand (for 10 s at most), give back the rest, and are gone: what is not done

@@ -26,7 +26,7 @@ from oaflow.ledger.runs import (
 from oaflow.ledger.unmatched import Unmatched, unmatched
 from oaflow.ledger.workers import Running, Worker, running, workers
 from oaflow.operations.estimating import Estimate, estimate_of
-from oaflow.operations.waits import Wait, staff_of, waits_of
+from oaflow.operations.waits import Wait, presence_of, waits_of
 from oaflow.plan import BoundPlan, Plan, bind
 from oaflow.printed import runs as printed
 from oaflow.spelling import did_you_mean
@@ -328,14 +328,14 @@ def details_of(connection: Connection[Any], run: Run, silent: float, *, private:
     for version in run_versions(connection, run.id):
         met.setdefault(version.stage, []).append(version)
     crew = workers(connection, silent) if run.open else []
-    staff = staff_of(connection, run, crew, private=private)
+    presence = presence_of(connection, run, crew, private=private)
     return Details(
         status=status,
         running=running(connection, run.id) if run.open else [],
-        waits=list(waits_of(connection, run, bound, status.stages, crew, silent, staff=staff)),
+        waits=list(waits_of(connection, run, bound, status.stages, crew, silent, presence=presence)),
         mixed={stage: versions for stage, versions in met.items() if len(versions) > 1},
         unmatched=unmatched(connection, run.id) if status.total("unmatched") else [],
-        estimate=None if staff == "gone" else estimate_of(connection, run, bound, status.stages, crew),
+        estimate=None if presence == "gone" else estimate_of(connection, run, bound, status.stages, crew),
         old_code=on_old_code(crew, run, bound) if run.open else [],
     )
 

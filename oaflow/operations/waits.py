@@ -39,9 +39,9 @@ _NAMED = 3
 # What has waited for fewer seconds is about to begin.
 _PATIENCE = 10.0
 
-# Whether workers are there, or about to be: the command that they belong to starts them, or others in place of those
-# that died. Where that command was killed, they are gone.
-Staff = Literal["works", "starts", "gone"]
+# Whether a run has workers ("works"), will have them ("starts": the command that they belong to is about to start them,
+# or others in place of those that died), or has none ("gone": that command was killed).
+Presence = Literal["works", "starts", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ class Wait:
         }
 
 
-def staff_of(connection: Connection[Any], run: Run, crew: Iterable[Worker], *, private: bool) -> Staff:
+def presence_of(connection: Connection[Any], run: Run, crew: Iterable[Worker], *, private: bool) -> Presence:
     """
-    Who works on a run that is to go on.
+    Whether anybody works on a run, or will.
 
     Args:
         crew: the live workers.
@@ -97,7 +97,7 @@ def waits_of(
     crew: Iterable[Worker],
     silent: float,
     *,
-    staff: Staff,
+    presence: Presence,
 ) -> Iterator[Wait]:
     """
     All that keeps a run waiting.
@@ -106,12 +106,12 @@ def waits_of(
         stages: how many jobs of its stages are where.
         crew: the live workers.
         silent: seconds after which a worker is dead.
-        staff: who works on it.
+        presence: whether anybody works on it, or will.
     """
-    if run.open and (staff == "gone" or run.state != "running"):
-        yield _held(run, abandoned=staff == "gone")
+    if run.open and (presence == "gone" or run.state != "running"):
+        yield _held(run, abandoned=presence == "gone")
         return
-    if not run.open or staff == "starts":
+    if not run.open or presence == "starts":
         return
     limited: set[str | None] = set()
     for wait in _held_up(connection, run, bound, stages, silent):

@@ -19,7 +19,7 @@ from oaflow.operations.databases import Database, Link, database
 from oaflow.operations.estimating import Estimate, estimate_of
 from oaflow.operations.following import exhausted
 from oaflow.operations.states import RunStatus, bound_plan, counts_json, in_order, status_of, wanted_run
-from oaflow.operations.waits import Wait, staff_of, waits_of
+from oaflow.operations.waits import Wait, presence_of, waits_of
 from oaflow.plan import BoundPlan
 from oaflow.printed import runs as printed
 from oaflow.settings import Settings
@@ -234,9 +234,13 @@ class _Watching:
         able = frozenset((worker.id, len(worker.tasks)) for worker in crew)
         if run.open and (known.asked is None or now - known.asked >= _ASK or able != known.crew):
             known.asked, known.crew = now, able
-            staff = staff_of(connection, run, crew, private=self._private)
-            known.waits = tuple(waits_of(connection, run, known.bound, status.stages, crew, self._silent, staff=staff))
-            known.estimate = None if staff == "gone" else estimate_of(connection, run, known.bound, status.stages, crew)
+            presence = presence_of(connection, run, crew, private=self._private)
+            known.waits = tuple(
+                waits_of(connection, run, known.bound, status.stages, crew, self._silent, presence=presence)
+            )
+            known.estimate = (
+                None if presence == "gone" else estimate_of(connection, run, known.bound, status.stages, crew)
+            )
         elif not run.open:
             known.waits, known.estimate = (), None
         waiting = oldest(connection, run.id, stages) if run.open else {}

@@ -9,7 +9,7 @@ from collections.abc import Generator
 import pytest
 
 from oaflow.errors import UsageError
-from oaflow.operations.staffing import Staff
+from oaflow.operations.staffing import Workers
 from oaflow.operations.streams import Stop, Stream
 from oaflow.settings import Settings
 
@@ -39,7 +39,7 @@ def test_a_stream_is_in_one_block_at_a_time_and_in_another_after_it() -> None:
     assert len(ended) == 2
 
 
-class Idlers(Staff):
+class Idlers(Workers):
     """
     Workers that do nothing until they are to leave.
     """
