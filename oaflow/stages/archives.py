@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from oaflow.stages.content import Content, Member, Unreadable
-from oaflow.stages.desk import Desk, Meter, TooLarge, head
+from oaflow.stages.desk import Desk, Meter, handed_out, head
 
 _OPENERS = {"application/gzip": gzip.open, "application/x-bzip2": bz2.open, "application/x-xz": lzma.open}
 
@@ -63,7 +63,7 @@ def unpack(path: Path, name: str, mime: str, desk: Desk) -> Content:
     elif mime == "application/x-tar":
         members = _tar(path, desk)
     else:
-        members = zip_members(path, desk, Meter(desk, path.stat().st_size), lambda _: True)
+        members = zip_members(path, Meter(desk, path.stat().st_size), lambda _: True)
     return Content("Package", members=numbered(members))
 
 
@@ -79,7 +79,7 @@ def numbered(members: Iterator[Member]) -> Iterator[Member]:
         yield member
 
 
-def zip_members(path: Path, desk: Desk, meter: Meter, wanted: Callable[[str], bool]) -> Iterator[Member]:
+def zip_members(path: Path, meter: Meter, wanted: Callable[[str], bool]) -> Iterator[Member]:
     """
     Members of a ZIP, unpacked one by one while they are asked for.
 
@@ -95,10 +95,10 @@ def zip_members(path: Path, desk: Desk, meter: Meter, wanted: Callable[[str], bo
         meter.expect(sum(info.file_size for info in members))
         for info in members:
             meter.enter()
-            yield from _zipped(archive, info, desk, meter)
+            yield from _zipped(archive, info, meter)
 
 
-def _zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, desk: Desk, meter: Meter) -> Iterator[Member]:
+def _zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, meter: Meter) -> Iterator[Member]:
     member = Member(key=info.filename, name=shown(_zip_name(info)))
     mode = info.external_attr >> 16
     if stat.S_ISLNK(mode):
@@ -106,23 +106,14 @@ def _zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, desk: Desk, meter: 
     elif info.flag_bits & 0x1:
         member.error = ENCRYPTED
     else:
-        paper = desk.paper()
         try:
             with archive.open(info) as source:
-                meter.keep(source, paper)
-            member.path = paper
-        except TooLarge as error:
-            member.error = error.reason
+                meter.unpack(source, member)
         except NotImplementedError as error:  # zipfile's word for a compression that it does not know
             member.error = f"packed in a way that cannot be read: {_said(error)}"
         except (*DAMAGED, RuntimeError) as error:
             member.error = f"damaged: {_said(error)}"
-        try:
-            yield member
-        finally:
-            paper.unlink(missing_ok=True)
-        return
-    yield member
+    yield from handed_out(member)
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
@@ -137,10 +128,10 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
 
 def _tar(path: Path, desk: Desk) -> Iterator[Member]:
     with path.open("rb") as handle:
-        yield from _tarred(handle, desk, Meter(desk, path.stat().st_size))
+        yield from _tarred(handle, Meter(desk, path.stat().st_size))
 
 
-def _tarred(handle: IO[bytes], desk: Desk, meter: Meter) -> Iterator[Member]:
+def _tarred(handle: IO[bytes], meter: Meter) -> Iterator[Member]:
     try:
         # A pipe, as the members come: nothing is sought, so a compressed archive is unpacked once.
         archive = tarfile.open(fileobj=handle, mode="r|", errors="surrogateescape")  # noqa: SIM115 - closed below
@@ -153,7 +144,7 @@ def _tarred(handle: IO[bytes], desk: Desk, meter: Meter) -> Iterator[Member]:
             if info.isdir():
                 continue
             meter.enter()
-            yield from _tar_member(archive, info, desk, meter)
+            yield from _tar_member(archive, info, meter)
 
 
 def _next(archive: tarfile.TarFile) -> tarfile.TarInfo | None:
@@ -163,7 +154,7 @@ def _next(archive: tarfile.TarFile) -> tarfile.TarInfo | None:
         raise Unreadable(f"truncated or damaged: {_said(error)}") from error
 
 
-def _tar_member(archive: tarfile.TarFile, info: tarfile.TarInfo, desk: Desk, meter: Meter) -> Iterator[Member]:
+def _tar_member(archive: tarfile.TarFile, info: tarfile.TarInfo, meter: Meter) -> Iterator[Member]:
     from oaflow.jobs import encoded_name, readable_name
 
     member = Member(key=encoded_name(info.name), name=shown(readable_name(info.name)))
@@ -171,23 +162,16 @@ def _tar_member(archive: tarfile.TarFile, info: tarfile.TarInfo, desk: Desk, met
         member.skipped = "a link inside an archive" if info.issym() or info.islnk() else "a device inside an archive"
         yield member
         return
-    paper = desk.paper()
     try:
         source = archive.extractfile(info)
         assert source is not None  # it is a file
-        size = meter.keep(source, paper)
-        if size < info.size:
-            paper.unlink(missing_ok=True)
-            raise Unreadable(f"truncated: the archive ends within {member.name!r}")
-        member.path = paper
-    except TooLarge as error:
-        member.error = error.reason
+        size = meter.unpack(source, member)
     except DAMAGED as error:
         raise Unreadable(f"truncated or damaged: {_said(error)}") from error
-    try:
-        yield member
-    finally:
-        paper.unlink(missing_ok=True)
+    if member.path is not None and size < info.size:
+        member.path.unlink()
+        raise Unreadable(f"truncated: the archive ends within {member.name!r}")
+    yield from handed_out(member)
 
 
 def _compressed(path: Path, name: str, mime: str, desk: Desk) -> Iterator[Member]:
@@ -199,21 +183,18 @@ def _compressed(path: Path, name: str, mime: str, desk: Desk) -> Iterator[Member
         except DAMAGED as error:
             raise Unreadable(f"truncated or damaged: {_said(error)}") from error
         if start[257:262] == b"ustar" or (_TAR_NAME.search(name) and len(start) == 512):
-            yield from _tarred(handle, desk, meter)
+            yield from _tarred(handle, meter)
             return
         inner = shown(Path(name).stem if Path(name).suffix else name)
         member = Member(key="", name=inner)
         meter.enter()
-        paper = desk.paper()
         try:
-            meter.keep(handle, paper)
-            member.path = paper
+            meter.unpack(handle, member)
         except DAMAGED as error:
             raise Unreadable(f"truncated or damaged: {_said(error)}") from error
-        try:
-            yield member
-        finally:
-            paper.unlink(missing_ok=True)
+        if member.error is not None:  # it has no siblings: the file as a whole cannot be read
+            raise Unreadable(member.error)
+        yield from handed_out(member)
 
 
 def _said(error: BaseException) -> str:

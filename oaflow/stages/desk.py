@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Protocol
 
 from oaflow.errors import NoRoomError, says_full
-from oaflow.stages.content import Unreadable
+from oaflow.stages.content import Member, Unreadable
 from oaflow.stages.limits import Limits
 
 _CHUNK = 1024**2
@@ -23,12 +23,6 @@ _HARMLESS = 32 * 1024**2
 
 class Readable(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
-
-
-class TooLarge(Unreadable):
-    """
-    One member is beyond the limit; its siblings can still be read.
-    """
 
 
 @dataclass(slots=True)
@@ -117,7 +111,7 @@ class Meter:
 
     def expect(self, unpacked: int) -> None:
         """
-        Raise where the archive itself says that it is a bomb. What it says may be a lie, so `keep` counts too.
+        Raise where the archive itself says that it is a bomb. What it says may be a lie, so `unpack` counts too.
         """
         self._judge(unpacked)
 
@@ -133,15 +127,16 @@ class Meter:
             )
         self._desk.check_time("unpacking")
 
-    def keep(self, source: Readable, target: Path) -> int:
+    def unpack(self, source: Readable, member: Member) -> int:
         """
-        Copy a member to a file, and return its size.
+        Copy what is read to a file of the member's, and return how many bytes that were. Of a member beyond the limit
+        of a file nothing is kept, and its error says so; its siblings can still be read.
 
         Raises:
-            TooLarge: the member is beyond the limit of a file; nothing of it is kept.
             Unreadable: the archive is a bomb, or the time is up.
+            NoRoomError: the disk is full.
         """
-        size = 0
+        size, target = 0, self._desk.paper()
         try:
             with target.open("wb") as handle:
                 while chunk := source.read(_CHUNK):
@@ -150,13 +145,18 @@ class Meter:
                     self._judge(self._written)
                     self._desk.check_time("unpacking")
                     if size > self._desk.limits.file_bytes:
-                        raise TooLarge(too_large(self._desk.limits))
+                        member.error = too_large(self._desk.limits)
+                        break
                     handle.write(chunk)
-        except BaseException as error:
+        except BaseException as error:  # nothing is left of it, whatever ended it
             target.unlink(missing_ok=True)
             if says_full(error):
                 raise NoRoomError("what a file unpacks to", str(error)) from error
             raise
+        if member.error is None:
+            member.path = target
+        else:
+            target.unlink()
         return size
 
     def _judge(self, unpacked: int) -> None:
@@ -167,6 +167,18 @@ class Meter:
             raise Unreadable(
                 f"a bomb: unpacks to more than {limits.archive_ratio} times its size (OAFLOW_ARCHIVE_RATIO)"
             )
+
+
+def handed_out(member: Member) -> Iterator[Member]:
+    """
+    The member. Its file, where it has one, is gone when the next member is asked for.
+    """
+    path = member.path
+    try:
+        yield member
+    finally:
+        if path is not None:
+            path.unlink(missing_ok=True)
 
 
 def too_large(limits: Limits) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from oaflow.stages import compound
 from oaflow.stages.archives import DAMAGED, shown, zip_members
 from oaflow.stages.content import Member, Unreadable
-from oaflow.stages.desk import Desk, Meter, TooLarge
+from oaflow.stages.desk import Desk, Meter, handed_out
 from oaflow.stages.filetypes import extension_of, file_type
 
 _FOLDERS = ("word/embeddings/", "ppt/embeddings/", "xl/embeddings/")
@@ -55,7 +55,7 @@ def _is_embedded(name: str) -> bool:
 
 def _unwrapped(path: Path, desk: Desk) -> Iterator[Member]:
     meter = Meter(desk, path.stat().st_size)
-    for member in zip_members(path, desk, meter, _is_embedded):
+    for member in zip_members(path, meter, _is_embedded):
         member.name = PurePosixPath(member.name).name
         if member.path is None or not _is_compound(member.path):
             yield member
@@ -71,7 +71,7 @@ def _unwrapped(path: Path, desk: Desk) -> Iterator[Member]:
         stem = PurePosixPath(member.name).stem
         for each in inner:
             meter.enter()
-            yield from _handed_out(each, f"{member.key}/{each.key}", stem, desk, meter)
+            yield from _object(each, f"{member.key}/{each.key}", stem, meter)
         if not inner:
             member.name = _called(member.path, stem, member.name)
             yield member
@@ -82,22 +82,14 @@ def _members(path: Path, desk: Desk, inner: Inner, stem: str) -> Iterator[Member
     with compound.opened(path) as file:
         for number, each in enumerate(inner(file), 1):
             meter.enter()
-            yield from _handed_out(each, each.key, f"{stem}-{number}", desk, meter)
+            yield from _object(each, each.key, f"{stem}-{number}", meter)
 
 
-def _handed_out(inner: compound.Inner, key: str, stem: str, desk: Desk, meter: Meter) -> Iterator[Member]:
+def _object(inner: compound.Inner, key: str, stem: str, meter: Meter) -> Iterator[Member]:
     member = Member(key=key, name=stem, mime=inner.mime)
-    paper = desk.paper()
-    try:
-        meter.keep(BytesIO(inner.data), paper)
-        member.path = paper
-    except TooLarge as error:
-        member.error = error.reason
+    meter.unpack(BytesIO(inner.data), member)
     member.name = shown(inner.name).rpartition("/")[2] if inner.name else _called(member.path, stem, stem)
-    try:
-        yield member
-    finally:
-        paper.unlink(missing_ok=True)
+    yield from handed_out(member)
 
 
 def _called(path: Path | None, stem: str, otherwise: str) -> str:

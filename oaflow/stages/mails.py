@@ -18,7 +18,7 @@ from typing import Any
 
 from oaflow.stages.archives import shown
 from oaflow.stages.content import Content, Member, Unreadable
-from oaflow.stages.desk import Desk, Meter, TooLarge
+from oaflow.stages.desk import Desk, Meter, handed_out
 from oaflow.stages.texts import cleaned, decoded
 
 # Headers that are lists of people, and the FtM property of Email for each.
@@ -177,16 +177,8 @@ def _attachments(message: Message, desk: Desk, path: Path) -> Iterator[Member]:
         mime = part.get_content_type()
         name = shown(_filename(part, number, mime))
         member = Member(key=f"{number}/{name}", name=name.rpartition("/")[2], mime=mime)
-        paper = desk.paper()
-        try:
-            meter.keep(BytesIO(data), paper)
-            member.path = paper
-        except TooLarge as error:
-            member.error = error.reason
-        try:
-            yield member
-        finally:
-            paper.unlink(missing_ok=True)
+        meter.unpack(BytesIO(data), member)
+        yield from handed_out(member)
 
 
 def _is_text(part: Message) -> bool:
@@ -214,10 +206,7 @@ def _mails(path: Path, desk: Desk) -> Iterator[Member]:
     meter = Meter(desk, path.stat().st_size)
     for number, paper in enumerate(_split(path, desk), 1):
         meter.enter()
-        try:
-            yield Member(key=str(number), name=f"{number:05}.eml", path=paper, mime="message/rfc822")
-        finally:
-            paper.unlink(missing_ok=True)
+        yield from handed_out(Member(key=str(number), name=f"{number:05}.eml", path=paper, mime="message/rfc822"))
 
 
 def _split(path: Path, desk: Desk) -> Iterator[Path]:

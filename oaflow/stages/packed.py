@@ -11,7 +11,7 @@ from typing import Any
 
 from oaflow.stages.archives import ENCRYPTED, numbered, shown
 from oaflow.stages.content import Content, Member, Unreadable
-from oaflow.stages.desk import Desk, Meter, TooLarge
+from oaflow.stages.desk import Desk, Meter, handed_out
 
 PACKED = frozenset(
     (
@@ -60,12 +60,12 @@ def _members(libarchive: Any, path: Path, desk: Desk) -> Iterator[Member]:
             for entry in archive:
                 if not entry.isdir:
                     meter.enter()
-                    yield from _member(libarchive, entry, desk, meter)
+                    yield from _member(libarchive, entry, meter)
     except libarchive.ArchiveError as error:
         raise Unreadable(_reason(error)) from error
 
 
-def _member(libarchive: Any, entry: Any, desk: Desk, meter: Meter) -> Iterator[Member]:
+def _member(libarchive: Any, entry: Any, meter: Meter) -> Iterator[Member]:
     from oaflow.jobs import encoded_name, readable_name
 
     # Bytes where they are no text in the encoding that the archive promises.
@@ -75,18 +75,11 @@ def _member(libarchive: Any, entry: Any, desk: Desk, meter: Meter) -> Iterator[M
         member.skipped = "a link inside an archive" if entry.issym or entry.islnk else "a device inside an archive"
         yield member
         return
-    paper = desk.paper()
     try:
-        meter.keep(_Data(entry), paper)
-        member.path = paper
-    except TooLarge as error:
-        member.error = error.reason
+        meter.unpack(_Data(entry), member)
     except libarchive.ArchiveError as error:
         member.error = _reason(error)
-    try:
-        yield member
-    finally:
-        paper.unlink(missing_ok=True)
+    yield from handed_out(member)
 
 
 class _Data:

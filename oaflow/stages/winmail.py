@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from oaflow.stages.archives import numbered, shown
 from oaflow.stages.content import Content, Member, Unreadable
-from oaflow.stages.desk import Desk, Meter
+from oaflow.stages.desk import Desk, Meter, handed_out
 from oaflow.stages.mails import LONGEST
 
 T = TypeVar("T")
@@ -31,10 +31,10 @@ def _members(data: bytes, parse: Any, desk: Desk) -> Iterator[Member]:
     found = _read(lambda: parse(data, do_checksum=False))
     for name, form in (("message.html", "htmlbody"), ("message.rtf", "rtfbody"), ("message.txt", "body")):
         if text := _read(lambda form=form: getattr(found, form)):
-            yield from _member(name, text, desk, meter)
+            yield from _member(name, text, meter)
             break
     for attachment in found.attachments:
-        yield from _member(*_read(lambda each=attachment: (each.long_filename(), each.data)), desk, meter)
+        yield from _member(*_read(lambda each=attachment: (each.long_filename(), each.data)), meter)
     if _is_cut(data):  # the library takes what is there for the whole
         raise Unreadable("truncated: the file ends within its last part")
 
@@ -47,16 +47,12 @@ def _is_cut(data: bytes) -> bool:
     return at > len(data) or data[at : at + 1] in (b"\x01", b"\x02")
 
 
-def _member(name: str, data: bytes | str, desk: Desk, meter: Meter) -> Iterator[Member]:
+def _member(name: str, data: bytes | str, meter: Meter) -> Iterator[Member]:
     meter.enter()
     name = shown(name.rstrip("\x00"))
-    member, paper = Member(key=name, name=name), desk.paper()
-    meter.keep(BytesIO(data.encode("utf-8", "replace") if isinstance(data, str) else data), paper)
-    member.path = paper
-    try:
-        yield member
-    finally:
-        paper.unlink(missing_ok=True)
+    member = Member(key=name, name=name)
+    meter.unpack(BytesIO(data.encode("utf-8", "replace") if isinstance(data, str) else data), member)
+    yield from handed_out(member)
 
 
 def _read(step: Callable[[], T]) -> T:
