@@ -2,7 +2,8 @@
 The process that imports what authors wrote, and says what it found. Runs no stage function.
 
 Started by `oaflow.compiler.functions`, which kills it when an import takes too long. It answers on a pipe of its own,
-a JSON array a line, so that what an import prints harms nothing.
+a JSON array a line, so that what an import prints harms nothing. `inspect_here` looks without a child, for a process
+that is going to call the functions itself.
 """
 
 import importlib
@@ -23,7 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from oaflow.compiler.checkers import annotations_of
-from oaflow.compiler.functions import InspectionError, Parameter, module_of, python, short
+from oaflow.compiler.functions import Inspected, InspectionError, Parameter, inspected, module_of, python, short
 from oaflow.compiler.lineages import returned, sent, taken, unseen
 from oaflow.compiler.outs import is_mute, outs_of
 from oaflow.errors import OaflowError
@@ -66,6 +67,14 @@ def main(request: str) -> None:
         _tell(answers, "answer", [name, asdict(found) if isinstance(found, InspectionError) else found])
     _tell(answers, "end", None)
     os._exit(0)
+
+
+def inspect_here(tasks: tuple[str, ...], /) -> Mapping[str, Inspected | InspectionError]:
+    """
+    An `Inspect` that imports the functions in this process: for one that is going to call them.
+    """
+    found = {name: look(name) for name in tasks}
+    return {name: one if isinstance(one, InspectionError) else inspected(one) for name, one in found.items()}
 
 
 def _tell(answers: int, kind: str, value: Any) -> None:

@@ -135,16 +135,6 @@ def import_folders(file: Path | None = None) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def inspect_here(tasks: tuple[str, ...], /) -> Mapping[str, Inspected | InspectionError]:
-    """
-    An `Inspect` that imports the functions in this process: for one that is going to call them.
-    """
-    from oaflow.compiler.child import look
-
-    found = {name: look(name) for name in tasks}
-    return {name: one if isinstance(one, InspectionError) else inspected(one) for name, one in found.items()}
-
-
 def inspected(answer: Mapping[str, Any]) -> Inspected | InspectionError:
     """
     An answer of the child, read.

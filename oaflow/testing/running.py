@@ -23,7 +23,8 @@ from typing import Any
 import orjson
 
 from oaflow.compiler import check_declared, check_file
-from oaflow.compiler.functions import import_folders, inspect_here
+from oaflow.compiler.child import inspect_here
+from oaflow.compiler.functions import import_folders
 from oaflow.diagnostics import errors
 from oaflow.dsl import Pipeline
 from oaflow.dsl.plain import plain

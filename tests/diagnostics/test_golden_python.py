@@ -13,7 +13,7 @@ import pytest
 
 from oaflow import Pipeline
 from oaflow.compiler import Checked, check_declared
-from oaflow.compiler.functions import inspect_here
+from oaflow.compiler.child import inspect_here
 from oaflow.rendering import render
 
 HERE = Path(__file__).parent / "python"

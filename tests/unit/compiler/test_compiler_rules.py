@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from oaflow.compiler import check_file, explain
+from oaflow.compiler.child import inspect_here
 from oaflow.compiler.explaining import files_of, reference_page
-from oaflow.compiler.functions import Inspector, inspect_here
+from oaflow.compiler.functions import Inspector
 from oaflow.compiler.rules import RULES
 from oaflow.errors import UsageError
 
