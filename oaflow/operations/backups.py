@@ -119,10 +119,10 @@ class Backup:
     A backup that was written, or restored.
 
     Attributes:
-        database: bytes of the database, as it is in the file.
-        files: how many files besides, and `size` their bytes.
-        absent: what is not in it, in sentences.
-        came_back: jobs that were in hand when it was taken; 0 where it was written.
+        database: size of the database in the file, in bytes.
+        files: how many other files there are; `size` is their size in bytes.
+        absent: what is not in the backup, in sentences.
+        came_back: jobs that were running when the backup was made, and wait again after `restore`; 0 after `backup`.
     """
 
     file: Path
@@ -156,14 +156,14 @@ class Backup:
 
 def backup(target: str | os.PathLike[str], *, settings: Settings | None = None) -> Backup:
     """
-    Writes the database, the archive of files and the reports of the data folder to one file, while runs go on. Of a
-    database server it makes no backup.
+    Writes the database, the archive of files and the reports of the data folder to one file. Runs may go on meanwhile.
+    It backs up the private server only, not a database that `OAFLOW_DB_URI` names.
 
     Args:
-        target: a new file, or a folder where one with the time is made.
+        target: a new file, or a folder, in which a file is made that has the time in its name.
 
     Raises:
-        UsageError: there is such a file, or the data are elsewhere.
+        UsageError: the file exists already, or the data are not in the data folder.
         EnvironmentProblem: it cannot be written.
     """
     known, target = or_environment(settings), Path(target)
@@ -203,15 +203,15 @@ def last_backup(home: Path) -> float | None:
 
 def restore(source: str | os.PathLike[str], *, settings: Settings | None = None) -> Backup:
     """
-    Makes the data folder from a backup; it must be empty. What was in workers' hands then waits again; no run is
+    Restores an empty data folder from a backup. Jobs that were running at the time of the backup wait again; no run is
     started.
 
     Args:
-        source: what `backup` wrote.
+        source: a file that `backup` wrote.
 
     Raises:
         UsageError: the data folder is not empty, or there is no such file.
-        EnvironmentProblem: the backup is damaged, or of a later oaflow.
+        EnvironmentProblem: the backup is damaged, or was made by a newer oaflow.
     """
     known, source = or_environment(settings), Path(source)
     if known.db_uri is not None:

@@ -53,26 +53,27 @@ def start(
     settings: Settings | None = None,
 ) -> Begun:
     """
-    Starts a run, as `oaflow run --detach` does, and leaves it to workers.
+    Starts a run and returns at once. The work is left to workers: see `workers`, or `oaflow worker`.
 
     Args:
-        pipeline: a `Pipeline`, or what stands behind `oaflow run`: a file, a name, or `module:name`. Its functions must
-            be such as workers can import.
-        dataset: what the run works on.
-        inputs: values of the pipeline's positional param; folders, mostly.
-        params: by name.
-        entities: a file of FollowTheMoney entities, one a line, to begin with.
-        at: the stage to begin at.
-        first: only so many of what the first stage sends on, or of `entities`.
-        stop_after: cancel the run after so many failures, `StopAfter(10)`, or percent of documents,
-            `StopAfter(percent=5)`.
-        unfinished: what to do where a run of this pipeline and dataset has not ended: raise, go on with it, or cancel
-            it and start another.
-        force: do again what has not changed since an earlier run, too.
-        prune: take out of the dataset what is gone from the folders.
+        pipeline: a `Pipeline`, or what `oaflow run` takes: a file, a name, or `module:name`. Workers must be able to
+            import its functions.
+        dataset: name of the dataset that the run works on.
+        inputs: values of the pipeline's positional param, usually folders.
+        params: values of the other params, by name.
+        entities: a file of FollowTheMoney entities to begin with, one JSON object per line.
+        at: the stage to begin at; None: the entries of the pipeline.
+        first: take only this many of the jobs that the first stage returns, or of `entities`; None: all.
+        stop_after: cancel the run after this many failures, `StopAfter(10)`, or when this percentage of the documents
+            has failed, `StopAfter(percent=5)`; None: never.
+        unfinished: what to do if an earlier run of this pipeline and dataset has not ended: raise, continue that run,
+            or cancel it and start a new one.
+        force: also process files that have not changed since an earlier run.
+        prune: remove from the dataset what is no longer in the folders.
 
     Returns:
-        The run that has begun: `run` is its id, `jobs` how many it begins with, `remarks` what `oaflow run` would say.
+        The run that has begun: `run` is its id, `jobs` the number of its first jobs, `remarks` what `oaflow run` would
+            print on stderr.
 
     Raises:
         UsageError: the pipeline or an argument is wrong, and nothing was started. A `PipelineMistakesError` has the
@@ -98,15 +99,15 @@ def start(
 
 def follow(run: str | None = None, *, settings: Settings | None = None) -> Stream[Event]:
     """
-    What becomes of a run, from now to its end. Some four times a second comes a `Progress`, and in between what else
-    there is to say; the last event is a `Finished`. Who follows changes nothing, and leaves when he likes. A database
-    that goes away is waited for: `Unreachable`, and later `Reachable`.
+    The events of a run, from now to its end. A `Progress` comes about four times a second, other events when something
+    happens, and a `Finished` at the end. Following a run does not change it, and can be stopped at any time. If the
+    database goes away it is waited for: an `Unreachable` comes, and later a `Reachable`.
 
     Args:
-        run: its id; the latest where there is none.
+        run: id of the run; None: the latest.
 
     Raises:
-        NoSuchRunError: there is none; when the loop begins, as all that follow raises.
+        NoSuchRunError: there is no such run, or no run at all. Raised when the loop begins, like all the rest.
         EnvironmentProblem: there is no database to use.
     """
     known = or_environment(settings)
@@ -117,7 +118,11 @@ def runs(
     *, dataset: str | None = None, pipeline: str | None = None, limit: int = 20, settings: Settings | None = None
 ) -> list[Run]:
     """
-    The latest runs, the newest first.
+    The latest runs, newest first.
+
+    Args:
+        dataset, pipeline: only runs of these.
+        limit: how many at most.
     """
     with connection(or_environment(settings)) as made:
         return recent_runs(made, dataset=dataset, pipeline=pipeline, limit=limit)
@@ -125,10 +130,10 @@ def runs(
 
 def status(run: str | None = None, *, settings: Settings | None = None) -> Details:
     """
-    How a run stands, what it is busy with, what keeps it waiting and how long it will still take.
+    The state of a run: its counts, what it is busy with, what it waits for, and how much longer it will take.
 
     Raises:
-        NoSuchRunError: there is none.
+        NoSuchRunError: there is no such run, or no run at all.
     """
     return reading.status(or_environment(settings), run)
 
@@ -144,15 +149,15 @@ def hops(
     settings: Settings | None = None,
 ) -> Stream[Hop]:
     """
-    The history of a run, a line for each attempt of each job: first what was done to the run as a whole, then job by
-    job, of each the oldest line first. It is read by pages, so that a history of any size takes the same memory.
+    The history of a run, one line per attempt at a job. First come the lines about the run as a whole, then those of
+    each job, oldest first. It is read in pages, so it takes the same memory whatever its size.
 
     Args:
-        stage, job, document, outcome: only lines of it; what `outcome` can be, `Hop` says.
-        after: the `id` of a line: only those that come after it.
+        stage, job, document, outcome: only lines with this value; `Hop` lists the outcomes.
+        after: the `id` of a line; only lines that come after it.
 
     Raises:
-        UsageError: there is no such run or stage, or no line can have this id; when the loop begins.
+        UsageError: there is no such run or stage, or `after` is not the id of a line. Raised when the loop begins.
     """
     known = or_environment(settings)
 
@@ -178,14 +183,14 @@ def failures(
     run: str | None = None, *, stage: str | None = None, cause: str | None = None, settings: Settings | None = None
 ) -> Stream[Failure]:
     """
-    The jobs of a run that failed for good and were not sent again, the oldest first.
+    The jobs of a run that failed for good and have not been retried, oldest first.
 
     Args:
         stage: only what failed there.
         cause: only what has this fingerprint.
 
     Raises:
-        UsageError: there is no such run, stage or cause; when the loop begins.
+        UsageError: there is no such run, stage or cause. Raised when the loop begins.
     """
     known = or_environment(settings)
 
@@ -202,7 +207,10 @@ def failures(
 
 def causes(run: str | None = None, *, stage: str | None = None, settings: Settings | None = None) -> list[Cluster]:
     """
-    What `failures` has, counted by stage and cause, the most frequent first.
+    The failures of a run, counted by stage and cause, the most frequent first.
+
+    Args:
+        stage: only failures of this stage.
 
     Raises:
         UsageError: there is no such run or stage.
@@ -213,10 +221,10 @@ def causes(run: str | None = None, *, stage: str | None = None, settings: Settin
 
 def receipt(run: str | None = None, *, settings: Settings | None = None) -> Receipt:
     """
-    What became of the documents of a run: each is counted once. It balances where all are accounted for.
+    What became of the documents of a run. Each document is counted once; the receipt balances if all are accounted for.
 
     Raises:
-        NoSuchRunError: there is none.
+        NoSuchRunError: there is no such run, or no run at all.
     """
     _, account, _ = reading.receipt_of(or_environment(settings), run)
     return account
@@ -231,14 +239,15 @@ def trace(
     settings: Settings | None = None,
 ) -> Traced:
     """
-    What became of a document: each stage that it went through.
+    What became of a document: every stage that it went through.
 
     Args:
-        what: its id, the hash of its bytes, its name or the end of it, or a path; or the id of an entity.
-        every: where it stands for several documents, the passports of all; else of none.
+        what: the document's id, the SHA-1 of its bytes, its name or the end of its name, or a path; or the id of an
+            entity.
+        every: if `what` matches several documents, return the passports of all of them; otherwise of none.
 
     Raises:
-        UsageError: there is no such run, or nothing is known of it.
+        UsageError: there is no such run, or nothing is known of the document.
     """
     return tracing.trace(or_environment(settings), what, dataset=dataset, run=run, every=every)
 
@@ -247,14 +256,14 @@ def retry(
     run: str | None = None, *, stage: str | None = None, cause: str | None = None, settings: Settings | None = None
 ) -> Begun:
     """
-    Sends what failed in a run again, in a new round of the same run, and leaves it to workers.
+    Retries failed jobs of a run, in a new round of the same run. The work is left to workers.
 
     Args:
         stage: only what failed there.
         cause: only what has this fingerprint.
 
     Raises:
-        UsageError: there is no such run, stage or cause, or nothing that can be sent again.
+        UsageError: there is no such run, stage or cause, or nothing can be retried.
     """
     known = or_environment(settings)
     return _begun(running.retry(known, run, stage=stage, cause=cause, crew=_nobody(known)))
@@ -262,10 +271,10 @@ def retry(
 
 def resume(run: str | None = None, *, settings: Settings | None = None) -> Begun:
     """
-    Lets a run go on that was paused or interrupted, and leaves it to workers.
+    Continues a run that was paused or interrupted. The work is left to workers.
 
     Args:
-        run: its id; the latest that has not ended where there is none.
+        run: id of the run; None: the latest that has not ended.
 
     Raises:
         UsageError: there is no such run, or it has ended.
@@ -276,20 +285,20 @@ def resume(run: str | None = None, *, settings: Settings | None = None) -> Begun
 
 def pause(run: str | None = None, *, settings: Settings | None = None) -> Run:
     """
-    Holds a run: what is in hand is handed over, and nothing more of it is begun until it is resumed.
+    Pauses a run. Jobs that are running finish and hand over; no others begin until the run is resumed.
 
     Raises:
-        UsageError: there is no such run, or it does not work.
+        UsageError: there is no such run, or it is not running.
     """
     return running.pause(or_environment(settings), run)
 
 
 def cancel(run: str | None = None, *, settings: Settings | None = None) -> tuple[Run, int]:
     """
-    Cancels a run: what waits is taken out, and what is in hand is not handed over.
+    Cancels a run. Waiting jobs are removed, and running jobs hand nothing over.
 
     Returns:
-        The run, and how many of its jobs were waiting.
+        The run, and how many waiting jobs were removed.
 
     Raises:
         UsageError: there is no such run, or it has ended.
@@ -308,20 +317,21 @@ def rerun(
     settings: Settings | None = None,
 ) -> Begun | None:
     """
-    Does a part of a run again, as a run of its own that replaces what it wrote, and leaves it to workers.
+    Repeats a part of a run, as a new run whose results replace those of the old one. The work is left to workers.
 
     Args:
-        stage: only what this stage has done, and what follows it.
-        failed: only jobs that failed, and the documents that they are about.
-        where: only jobs with an entity for which this expression holds.
-        older_than: a stage and a version of its code: only what went through another one there.
-        agreed: asked with how much it is; nothing is begun where it says no.
+        stage: only jobs of this stage, and what follows from them.
+        failed: only jobs that failed, with the documents that they are about.
+        where: only jobs with an entity for which this expression is true.
+        older_than: a stage and a version of its code; only what another version of that stage has processed.
+        agreed: called with what would be repeated; if it returns False, nothing begins.
 
     Returns:
-        The run that has begun; None where it was not agreed to.
+        The run that has begun; None if `agreed` returned False.
 
     Raises:
-        UsageError: there is no such run, stage or expression, the run goes on, or there is nothing to do.
+        UsageError: there is no such run or stage, the expression is wrong, the run has not ended, or there is nothing
+            to repeat.
     """
     known = or_environment(settings)
     choice = Choice(stage, failed, where, older_than)
@@ -340,14 +350,14 @@ def add_schedule(
     settings: Settings | None = None,
 ) -> Schedule:
     """
-    Has workers run a pipeline over a dataset by the clock, as its file is now: one run for each time, also with many
-    workers, and one for all times at which there was none.
+    Adds a schedule: workers run a pipeline over a dataset at set times, as its file is now. Each time begins one run,
+    however many workers there are. Times that pass while no worker is there begin one run together.
 
     Args:
-        pipeline, dataset, inputs, params: as of `start`.
+        pipeline, dataset, inputs, params: as in `start`.
         cron: minute, hour, day, month and weekday: `0 3 * * *`.
-        zone: what the times are of, as `Europe/Berlin`.
-        name: of the schedule; PIPELINE-DATASET where there is none.
+        zone: time zone of these times, such as `Europe/Berlin`.
+        name: of the schedule; None: PIPELINE-DATASET.
 
     Raises:
         UsageError: the pipeline, a value, the times or the name is wrong.
@@ -366,16 +376,17 @@ def limit(
     settings: Settings | None = None,
 ) -> Limited:
     """
-    What is limited of tasks, over all workers and runs; sets or clears it where something is said.
+    The limits of tasks, which hold over all workers and runs. With `concurrency`, `rate` or `clear`, changes them
+    first.
 
     Args:
-        name: QUEUE/TASK; all where there is none.
-        concurrency: so many of its jobs run at once.
-        rate: so many begin in a time, as `50/s`.
-        clear: what the plans of the runs say holds again.
+        name: QUEUE/TASK; None: all limits.
+        concurrency: how many of its jobs may run at the same time.
+        rate: how many of its jobs may begin in a span of time, such as `50/s`.
+        clear: remove what was set here, so that the limits in the plans of the runs hold again.
 
     Raises:
-        UsageError: the name or the rate cannot be read, or what is to be set has no name.
+        UsageError: the name or the rate cannot be read, or a limit is to be set and `name` is missing.
     """
     return limiting.limit(or_environment(settings), name, concurrency=concurrency, rate=rate, clear=clear)
 
@@ -388,16 +399,17 @@ def workers(
     settings: Settings | None = None,
 ) -> Workers:
     """
-    Workers of the program's own, for the time of a block: where none are elsewhere.
+    Worker processes that live as long as a `with` or `async with` block: for programs that have no workers elsewhere.
 
     Args:
-        count: worker processes.
-        executors: processes of each that run sync stages; None: what the settings say, else the cores, shared.
-        folders: where modules of stages are looked for, beside what is installed; None: in the current folder.
+        count: how many worker processes.
+        executors: how many processes each worker has for sync stages; None: as the settings say, else the cores of the
+            machine are shared among the workers.
+        folders: where modules of stages are looked for, besides installed packages; None: the current folder.
 
     Raises:
-        EnvironmentProblem: there is no database to use, or they do not start; when the block begins. What ends them
-            later is raised when it ends.
+        EnvironmentProblem: there is no database to use, or the workers do not start. Raised when the block begins; what
+            ends the workers later is raised when the block ends.
     """
     if count < 1:
         raise UsageError(f"{count} workers cannot be started: at least one is needed", help="workers(1)")

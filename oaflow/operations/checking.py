@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Checked:
     """
-    What the checks say of a pipeline. It can be run where `mistakes` is 0.
+    What the checks found in a pipeline. It can be run if `mistakes` is 0.
 
     Attributes:
-        pipeline: as it was given.
-        stages: how many it has; None where a mistake leaves that open.
-        unannotated: functions of its stages that say nothing of their types.
-        failure: what the checks themselves raised: a bug.
-        database: the one that was asked, too, and `workers` how many live workers it had; None where none was asked.
+        pipeline: what was given as the pipeline.
+        stages: how many stages it has; None if a mistake keeps that from being known.
+        unannotated: functions of its stages without type annotations.
+        failure: what the checks themselves raised, which is a bug of oaflow; None if nothing.
+        database: the database that was compared with; None without `db`. `workers` is its number of live workers.
     """
 
     pipeline: str
@@ -73,20 +73,21 @@ def check(
     settings: Settings | None = None,
 ) -> list[Checked]:
     """
-    Checks pipelines, each as `oaflow check` does.
+    Checks pipelines as `oaflow check` does. Mistakes are returned, not raised.
 
     Args:
-        pipelines: each a `Pipeline`, or what stands behind `oaflow check`: a file, a name, or `module:name`.
-        imports: whether the functions of the stages are looked at, in a process of their own.
-        db: whether the database is asked, too: its live workers, its limits, its runs that have not ended.
-        params: with `db`, of the run that is asked for; else a pipeline is checked for all values of its params.
+        pipelines: each a `Pipeline`, or what `oaflow check` takes: a file, a name, or `module:name`.
+        imports: whether the functions of the stages are imported and checked, in a process of their own.
+        db: whether to compare the pipelines with the database, too: live workers, limits, runs that have not ended.
+        params: with `db`, params of the run to check for. Without them a pipeline is checked for all values of its
+            params.
 
     Returns:
-        What there is to say of each, in their order.
+        One result for each pipeline, in the same order.
 
     Raises:
-        UsageError: there is no such pipeline, or it does not have such a param.
-        EnvironmentProblem: there is no database to ask.
+        UsageError: there is no such pipeline, or it has no such param.
+        EnvironmentProblem: with `db`, there is no database to ask.
     """
     programs = [program_of(pipeline, imports=imports) for pipeline in pipelines]
     found = list(map(_checked, programs))

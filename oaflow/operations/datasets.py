@@ -33,7 +33,7 @@ _FILES_AT_ONCE = 500
 
 class BusyDatasetError(UsageError):
     """
-    A run of the dataset has not ended: it would go on writing.
+    A run of the dataset has not ended, and would go on writing to it.
     """
 
     def __init__(self, dataset: str, run: str) -> None:
@@ -61,7 +61,12 @@ class StillAtWorkError(UsageError):
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """
-    A dataset with what there is of it; `deleting` says that taking it out has begun and is not over.
+    A dataset, with what it holds.
+
+    Attributes:
+        sizes: how much it holds.
+        last: its latest run; None if it had none.
+        deleting: whether its deletion has begun and is not finished.
     """
 
     name: str
@@ -96,9 +101,15 @@ class Dataset:
 @dataclass(frozen=True, slots=True)
 class Holdings:
     """
-    What is to be deleted. `schedules` are those that begin runs over it, by name; `others` are those who said something
-    about its entities and are no stage of oaflow's; `archive` is the archive that its files are in, and `with_files`
-    whether they go, too.
+    What would be deleted with a dataset.
+
+    Attributes:
+        sizes: how much it holds.
+        left: what its runs have left in the database.
+        schedules: names of the schedules that begin runs over it.
+        others: origins of its entities that are not stages of oaflow.
+        archive: the archive that its files are in.
+        with_files: whether its files are deleted, too.
     """
 
     dataset: str
@@ -113,8 +124,13 @@ class Holdings:
 @dataclass(frozen=True, slots=True)
 class Deleted:
     """
-    What was deleted. `files` went from the archive; `shared` are such as others use; `waiting` stay until the runs `of`
-    have ended, since nobody knows what these will ask for.
+    What was deleted.
+
+    Attributes:
+        files: how many files were deleted from the archive.
+        shared: how many stay because other datasets use them.
+        waiting: how many stay because runs that have not ended may still need them.
+        of: ids of those runs.
     """
 
     dataset: str
@@ -137,7 +153,7 @@ class Deleted:
 
 def list_datasets(*, settings: Settings | None = None) -> list[Dataset]:
     """
-    All datasets, by name, with what there is of each: those that have entities, had a run, or are being deleted.
+    All datasets that have entities, had a run or are being deleted, by name, with what each holds.
     """
     with _opened(or_environment(settings)) as (made, store):
         return _datasets(made, store)
@@ -151,15 +167,15 @@ def delete(
     settings: Settings | None = None,
 ) -> Deleted | None:
     """
-    Deletes a dataset: its entities, what is found of them, its runs with their jobs and history, and the files that no
-    other dataset has. What was interrupted is finished by doing it again.
+    Deletes a dataset: its entities, their search index, its runs with jobs and history, and the files that no other
+    dataset uses. If it was interrupted, call it again: it continues.
 
     Args:
-        agreed: asked with what is to be deleted; nothing is done where it says no.
-        with_files: whether files go from the archive; None: where it is oaflow's own.
+        agreed: called with what would be deleted; if it returns False, nothing is done.
+        with_files: whether files are deleted from the archive; None: only if the archive is oaflow's own.
 
     Returns:
-        What was done; None where it was not agreed to.
+        What was deleted; None if `agreed` returned False.
 
     Raises:
         UsageError: there is no such dataset, or it is being worked on: a `NoSuchDatasetError` or `BusyDatasetError`.
@@ -192,19 +208,19 @@ def delete_unreadable(
     settings: Settings | None = None,
 ) -> list[Unreadable] | None:
     """
-    Takes out of a dataset what keeps its entities from being read. What else was said of them stays.
+    Removes from a dataset the fragments that keep its entities from being read. Other fragments of these entities stay.
 
     Args:
-        conflicting: takes out what was said in this schema of entities of which was said, too, what cannot be merged
-            with it; None: what was said in a schema that followthemoney does not have.
-        origin: only what this one said.
-        agreed: asked with what there is of that; nothing is done where it says no.
+        conflicting: remove fragments in this schema whose entity has another fragment that cannot be merged with it;
+            None: fragments whose schema followthemoney does not have.
+        origin: only fragments of this origin; None: of all.
+        agreed: called with what would be removed; if it returns False, nothing is done.
 
     Returns:
-        The same; None where it was not agreed to.
+        What was removed; None if `agreed` returned False.
 
     Raises:
-        NoSuchDatasetError: there is none of this name.
+        NoSuchDatasetError: there is no dataset of this name.
         UsageError: there is no such schema.
     """
     table_name(dataset)

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Found:
     """
-    What a search found, best first; where it found nothing, what no document has, and words that come near. `empty`:
-    nothing of the dataset can be found, whatever the words.
+    The result of a search.
+
+    Attributes:
+        hits: what was found, best first.
+        missing: if nothing was found, the terms that no document contains, with similar words.
+        empty: whether nothing of the dataset is indexed, so that no search finds anything.
     """
 
     hits: list[Hit]
@@ -60,11 +64,11 @@ class NoWordError(UsageError):
 
 def search(dataset: str, words: str, *, limit: int = 20, settings: Settings | None = None) -> Found:
     """
-    The documents of a dataset that have all of the words.
+    The documents of a dataset that contain all of the words.
 
     Args:
-        words: words, "quoted phrases" and beginnings*.
-        limit: so many documents at most.
+        words: words, "quoted phrases" and beginnings of words*.
+        limit: how many documents at most.
 
     Raises:
         NoSuchDatasetError: there is no such dataset.
@@ -108,13 +112,14 @@ def _refuse_unwritten(made: "Connection[Any]", store: "EntityStore", dataset: st
 
 def entities(dataset: str, *, schema: str | None = None, settings: Settings | None = None) -> Stream[dict[str, Any]]:
     """
-    The merged entities of a dataset as FollowTheMoney JSON, sorted by id, and within: two exports can be compared.
+    The merged entities of a dataset as FollowTheMoney JSON, sorted by id. Properties and values are sorted too, so two
+    exports can be compared.
 
     Args:
-        schema: only those of this schema, or of one that descends from it.
+        schema: only entities of this schema or its descendants.
 
     Raises:
-        UsageError: there is no such dataset or schema; when the loop begins.
+        UsageError: there is no such dataset or schema. Raised when the loop begins.
     """
     known = or_environment(settings)
 

@@ -47,9 +47,12 @@ _MANY = 20_000
 @dataclass(frozen=True, slots=True)
 class Progress:
     """
-    How the run stands now. `exhausted` says that its source has no more to give; `estimate` is how long it will still
-    take, where there is something to say. Where nothing has ended for a while, `retries` are the stages some of whose
-    jobs wait for another attempt.
+    The state of the run now.
+
+    Attributes:
+        exhausted: whether the source of the run has given all that it has, so that a percentage can be told.
+        estimate: how much longer it will take; None where that cannot be told.
+        retries: where nothing has ended for a while, the stages with jobs that wait for another attempt.
     """
 
     status: RunStatus
@@ -61,7 +64,7 @@ class Progress:
 @dataclass(frozen=True, slots=True)
 class Waits:
     """
-    Nobody can run these.
+    Jobs wait that no live worker can run.
     """
 
     waiting: tuple[Waiting, ...]
@@ -99,7 +102,7 @@ class Reachable:
 @dataclass(frozen=True, slots=True)
 class Paused:
     """
-    The run was paused, or goes on (`reason` is None then).
+    The run was paused, or goes on again (then `reason` is None).
     """
 
     reason: str | None
@@ -117,15 +120,16 @@ class Draining:
 @dataclass(frozen=True, slots=True)
 class Settles:
     """
-    The run has ended, and what became of its many files is written down, for the next run: some minutes for a million.
+    The run has ended. What became of its files is now written down for the next run: this takes some minutes for a
+    million files.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
     """
-    The run has ended, but what it no longer says of its files could not be taken out of the dataset: the next run of
-    its pipeline tries again.
+    The run has ended, but results of earlier runs that it has outdated could not be removed from the dataset. The next
+    run of this pipeline tries again.
     """
 
     reason: str
@@ -135,8 +139,8 @@ class Unsettled:
 @dataclass(frozen=True, slots=True)
 class Finished:
     """
-    The last event: how the run stands, whether it ended or was interrupted, and what became of its documents (None
-    where the database cannot be asked any more).
+    The last event: the state of the run, whether it was interrupted before its end, and what became of its documents
+    (None if the database can no longer be asked).
     """
 
     status: RunStatus

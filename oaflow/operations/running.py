@@ -280,7 +280,7 @@ def follow_only(settings: Settings, run: str | None, stop: Stop) -> Generator[Ev
         stop: of who does not want to know more.
 
     Raises:
-        NoSuchRunError: there is none.
+        NoSuchRunError: there is no such run, or no run at all.
     """
     with database(settings) as opened:
         with opened.connect() as made:

@@ -171,7 +171,7 @@ def add(
 
 def list_schedules(*, settings: Settings | None = None) -> list[Schedule]:
     """
-    All schedules, the one that is due next first.
+    All schedules, ordered by when they are next due.
     """
     with connection(or_environment(settings)) as made:
         return ledger.schedules(made)
@@ -179,10 +179,10 @@ def list_schedules(*, settings: Settings | None = None) -> list[Schedule]:
 
 def pause_schedule(name: str, *, settings: Settings | None = None) -> Schedule:
     """
-    Keeps a schedule from beginning runs until it is resumed. A run that it has begun goes on.
+    Pauses a schedule: it begins no runs until it is resumed. A run that it has already begun goes on.
 
     Raises:
-        NoSuchScheduleError: there is none of this name.
+        NoSuchScheduleError: there is no schedule of this name.
     """
     with connection(or_environment(settings)) as made:
         ledger.pause(made, name)
@@ -191,10 +191,10 @@ def pause_schedule(name: str, *, settings: Settings | None = None) -> Schedule:
 
 def resume_schedule(name: str, *, settings: Settings | None = None) -> Schedule:
     """
-    Has a paused schedule begin runs again, from its next time on: those that passed meanwhile are left out.
+    Resumes a paused schedule, from its next time on. Times that passed while it was paused are skipped.
 
     Raises:
-        NoSuchScheduleError: there is none of this name.
+        NoSuchScheduleError: there is no schedule of this name.
     """
     with connection(or_environment(settings)) as made:
         found = _wanted(made, name)
@@ -204,10 +204,10 @@ def resume_schedule(name: str, *, settings: Settings | None = None) -> Schedule:
 
 def remove_schedule(name: str, *, settings: Settings | None = None) -> None:
     """
-    Takes a schedule out. A run that it has begun goes on.
+    Removes a schedule. A run that it has already begun goes on.
 
     Raises:
-        NoSuchScheduleError: there is none of this name.
+        NoSuchScheduleError: there is no schedule of this name.
     """
     known = or_environment(settings)
     with connection(known) as made:

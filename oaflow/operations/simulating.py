@@ -31,8 +31,13 @@ from oaflow.settings import Settings, or_environment
 @dataclass(frozen=True, slots=True)
 class Variant:
     """
-    What may be otherwise: workers of all stages, executors of each worker, workers of some stages alone, and limits.
-    None: as it was.
+    What is changed in an estimate; None and empty: as it was.
+
+    Attributes:
+        workers: worker processes for all stages.
+        executors: of each worker.
+        own: stages that get workers of their own, with how many.
+        concurrency: stages with how many of their jobs may run at the same time.
     """
 
     workers: int | None = None
@@ -55,8 +60,13 @@ class Variant:
 @dataclass(frozen=True, slots=True)
 class Simulated:
     """
-    How long a run would take in each of some ways. `took` is how long it was worked on in fact; `rest` says that it has
-    not ended, and what is left of it was simulated.
+    How long a run would take in several ways.
+
+    Attributes:
+        took: how long it was really worked on, in seconds.
+        rest: whether the run has not ended, and only what is left was simulated.
+        variants: each variant with its forecast.
+        assumes: what the forecasts assume, in a sentence.
     """
 
     run: Run
@@ -95,13 +105,14 @@ def simulate(
     run: str | None = None, variants: Sequence[Variant] = (), *, settings: Settings | None = None
 ) -> Simulated:
     """
-    How long a run would take otherwise: all of it where it has ended, else what is left.
+    Estimates how long a run would take with other workers, executors or limits: the whole run if it has ended,
+    otherwise what is left of it.
 
     Args:
-        variants: in which ways; before them it is told how it was.
+        variants: what to change, once for each estimate. The first result is always for the run as it was.
 
     Raises:
-        UsageError: there is no such run or stage, or too little of it is known.
+        UsageError: there is no such run or stage, or the run has not done enough to tell.
     """
     with connection(or_environment(settings)) as made:
         found = wanted_run(made, run)

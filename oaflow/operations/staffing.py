@@ -32,12 +32,12 @@ class _Leaving:
 
 class Workers:
     """
-    Worker processes for the time of a block, `with` or `async with`. They work on all runs. At its end they claim
-    nothing more, end what they have in hand (for 10 s at most), give back the rest, and are gone: what is not done
-    waits for others.
+    Worker processes that live as long as a `with` or `async with` block. They work on all runs. When the block ends
+    they claim no more jobs, finish those that are running (for at most 10 s), give the rest back, and end; jobs that
+    are left wait for other workers.
 
-    A thread of its own looks after them, and starts another in the place of one that ends unasked. No signal is caught.
-    After its end it may be entered again, not before.
+    A thread watches the processes and replaces one that dies. Signals are not handled. The object can be used for
+    another block after the first has ended.
     """
 
     def __init__(

@@ -187,7 +187,7 @@ def wanted_run(connection: Connection[Any], run: str | None) -> Run:
     The run of an id, or the latest.
 
     Raises:
-        NoSuchRunError: there is none.
+        NoSuchRunError: there is no such run, or no run at all.
     """
     found = latest_run(connection) if run is None else find_run(connection, run)
     if found is None:

@@ -60,12 +60,12 @@ class Stop:
 
 class Stream(Generic[Item]):
     """
-    Items, one after the other, for `for` and for `async for`. Each loop begins anew.
+    Items that come one after the other, for `for` and for `async for`. Each loop starts from the beginning.
 
-    With `async for` a thread of its own waits for the next item, and the loop of events goes on meanwhile. When the
-    loop is left, by `break`, an error, a timeout, or since its task was cancelled, the thread and its connection end.
-    After `break` that is when nothing holds the iterator any more; with `async with` it is at the end of the block;
-    it may be in one such block at a time.
+    With `async for` a separate thread waits for the next item, so the event loop is not blocked. When the loop is left,
+    by `break`, an error, a timeout or cancellation, the thread and its database connection end. After `break` this
+    happens when the iterator is garbage-collected; to have it at a definite place, use `async with`: then it is at the
+    end of the block. A stream can be in one such block at a time.
     """
 
     def __init__(self, source: Callable[[Stop], Generator[Item]]) -> None:

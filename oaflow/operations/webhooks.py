@@ -84,7 +84,11 @@ class Told:
 @dataclass(frozen=True, slots=True)
 class Tried:
     """
-    What came of an example: `problem` is None where it was accepted; `again` is how many ends of runs are sent again.
+    The result of an example message.
+
+    Attributes:
+        problem: why it was not accepted; None if it was.
+        again: how many messages about ends of runs will be sent again.
     """
 
     webhook: str
@@ -166,12 +170,12 @@ def add_webhook(
     url: str, *, name: str | None = None, pipeline: str | None = None, settings: Settings | None = None
 ) -> Webhook:
     """
-    Has an address told when a run is finished, incomplete or cancelled, from now on. Workers send it, signed with
-    `OAFLOW_WEBHOOK_SECRET`; each end comes at least once.
+    Adds a webhook: from now on an address is told when a run is finished, incomplete or cancelled. Workers send the
+    message, signed with `OAFLOW_WEBHOOK_SECRET`, at least once for each end of a run.
 
     Args:
-        name: of the webhook; the host of the address where there is none.
-        pipeline: only runs of this one.
+        name: of the webhook; None: the host of the address.
+        pipeline: tell only the ends of runs of this pipeline; None: of all.
 
     Raises:
         UsageError: the address or the name is wrong.
@@ -209,7 +213,7 @@ def _check_url(url: str) -> None:
 
 def list_webhooks(*, settings: Settings | None = None) -> list[Webhook]:
     """
-    All webhooks, by name, with what they were not told yet.
+    All webhooks, by name, with the number of messages that are still to be sent.
     """
     with connection(or_environment(settings)) as made:
         return ledger.webhooks(made)
@@ -217,10 +221,10 @@ def list_webhooks(*, settings: Settings | None = None) -> list[Webhook]:
 
 def remove_webhook(name: str, *, settings: Settings | None = None) -> None:
     """
-    Takes a webhook out, with what it was not told yet.
+    Removes a webhook, and the messages that it has not been sent yet.
 
     Raises:
-        NoSuchWebhookError: there is none of this name.
+        NoSuchWebhookError: there is no webhook of this name.
     """
     known = or_environment(settings)
     with connection(known) as made:
@@ -231,12 +235,12 @@ def remove_webhook(name: str, *, settings: Settings | None = None) -> None:
 
 def try_webhook(name: str, *, settings: Settings | None = None) -> Tried:
     """
-    Sends a webhook an example now. Where it is accepted, what it was not told yet is sent again by a worker, what was
-    given up too.
+    Sends an example message to a webhook, now. If it is accepted, workers also send what the webhook has not received
+    yet, including messages that were given up.
 
     Raises:
-        NoSuchWebhookError: there is none of this name.
-        EnvironmentProblem: there is nothing to sign with.
+        NoSuchWebhookError: there is no webhook of this name.
+        EnvironmentProblem: there is no secret to sign with.
     """
     known = or_environment(settings)
     keys = keys_of(known.webhook_secret)
