@@ -61,7 +61,7 @@ class Span(NamedTuple):
 @dataclass(frozen=True)
 class Diagnostic:
     """
-    One mistake, or one warning. `notes` are further places that belong to it, each with a few words.
+    One mistake or one warning. `notes` are other places that belong to it, each with a few words.
     """
 
     rule: Rule

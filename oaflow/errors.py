@@ -17,12 +17,12 @@ from typing import ClassVar
 
 class OaflowError(Exception):
     """
-    Base of everything oaflow raises on purpose.
+    Base of all exceptions that oaflow raises on purpose.
 
     Attributes:
-        help: the next thing to type, or None.
-        exit_code: what the command line ends with when this reaches it.
-        final: whether the attempt at a job that it ends is the last: a repetition would come to the same.
+        help: what to type next, or None.
+        exit_code: the exit code of a command that ends with this.
+        final: whether a job that fails with this is not repeated, since it would fail the same way.
     """
 
     exit_code: ClassVar[int] = 1
@@ -43,7 +43,7 @@ class Reject(OaflowError):
 
 class UsageError(OaflowError):
     """
-    The command, or the pipeline that it was to run, is wrong.
+    What was asked for is wrong: the command or call, or the pipeline that it names.
     """
 
     exit_code: ClassVar[int] = 2
@@ -51,7 +51,7 @@ class UsageError(OaflowError):
 
 class EnvironmentProblem(OaflowError):
     """
-    The database, a folder or a right that the program needs is not there.
+    The database, a folder or a permission that the program needs is missing.
     """
 
     exit_code: ClassVar[int] = 3

@@ -95,9 +95,14 @@ class Work:
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """
-    Seconds until all is done: the median, and a range that holds it four times of five. `busiest` is the pool that was
-    full for the longest, and `share` for which part of the time its places were taken. `endless`: as far as was seen,
-    more follows than is done, so that nothing is known.
+    How long work will take.
+
+    Attributes:
+        seconds: seconds until all is done, as a median.
+        low, high: a range of seconds that holds in four of five cases.
+        busiest: the pool that was full for the longest.
+        share: the part of the time for which its places were taken, from 0 to 1.
+        endless: whether more work comes than is done, so that nothing can be told.
     """
 
     seconds: float

@@ -33,17 +33,17 @@ _NEAR = 3
 @dataclass(frozen=True)
 class Hit:
     """
-    A document with all that was looked for (or another entity, where it stands in none).
+    A document that contains all that was searched for; or another entity, if that is in no document.
 
     Attributes:
-        file: the file name, or the caption of what is no file.
-        page: where the passage stands, from 1; None where the text has no pages.
-        passage: a piece of the text as it was written, white space as single blanks; where the words are in the name
-            only, the beginning of the text.
+        file: the file name, or the caption of an entity that is not a file.
+        page: the page of the passage, from 1; None if the text has no pages.
+        passage: a piece of the text, with white space as single blanks. If the words are in the name only, it is the
+            beginning of the text.
         entity: the id of the document.
         schema: its FollowTheMoney schema.
-        score: higher is better; comparable inside one answer only.
-        marks: where in `passage` the words are: (start, end) pairs, in order.
+        score: higher is better; comparable within one answer only.
+        marks: where in `passage` the words are: (start, end) pairs in characters, in order.
         file_marks: the same for `file`.
     """
 
@@ -73,7 +73,7 @@ class Hit:
 @dataclass(frozen=True)
 class Missing:
     """
-    A term that no document of the dataset has, and words like it that some have.
+    A term that no document of the dataset contains, and similar words that some do.
     """
 
     term: str

@@ -20,8 +20,16 @@ _AT_ONCE = 500
 @dataclass(frozen=True, slots=True)
 class Failure:
     """
-    A job that failed for good. `names` are those of its documents, as they were found; `again` says that it can be sent
-    again, as what lies too deep cannot.
+    A job that failed for good.
+
+    Attributes:
+        round: the round of the run in which it failed.
+        fingerprint: its cause, the same for failures of the same kind.
+        detail: what else history keeps of the attempt.
+        attempts: how many attempts it had.
+        again: whether it can be retried. What lies deeper than its edge allows cannot.
+        documents: ids of its documents.
+        names: names of its documents, as they were found.
     """
 
     job: int
@@ -63,9 +71,17 @@ class Failure:
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """
-    Failures of one stage with one cause, which is their fingerprint: where the exception came from (`place`), and of
-    which type it is; message and names are those of the first few; `again` of them can be sent again; those that are
-    `unwired` keep a plan that does not wire their port.
+    Failures of one stage that have the same cause: the same type of exception, from the same place in the code.
+
+    Attributes:
+        message: of the first of them.
+        fingerprint: names the cause.
+        place: where the exception was raised.
+        count: how many there are.
+        again: how many of them can be retried.
+        unwired: how many keep a plan that does not wire their port.
+        jobs: some of the jobs.
+        names: names of some of their documents.
     """
 
     stage: str

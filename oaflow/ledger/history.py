@@ -25,23 +25,23 @@ _LARGEST = (_LAST_JOB, _LAST_JOB, 2**32 - 1, 2**32 - 1, 2**16 - 1)
 @dataclass(frozen=True, slots=True)
 class Hop:
     """
-    A line of a run's history: what became of an attempt of a job, or, without a job, what was done to the run.
+    A line of a run's history: what became of an attempt at a job, or, without a job, what was done to the run.
 
     Attributes:
-        id: names the line; the lines after it can be asked for.
+        id: of the line; `hops(after=id)` gives the lines after it.
         at: when it was written.
-        parent: the job that this one came from; None: it entered the run, or fired as a join.
+        parent: the job that this one came from; None for a first job of the run, and for a join.
         attempt: the number of the attempt.
         outcome: how it ended: `done`, `failed`, `diverted` (failed, and sent on by `on_error`), `retried`, `crashed`,
             `cancelled`, `vanished` (somebody deleted the job), `orphaned` (its worker died, and others go on with it),
             `chunk` (a part of a stream), `collected` and `parted` (put together with others, taken apart again),
             `answered` (by a service), `reopened` (by a retry); of a run `root`, with its first jobs, and `joined`.
-        started, ended: of the attempt.
-        worker: the id of who did it.
-        version: of the stage's code.
+        started, ended: when the attempt started and ended.
+        worker: id of the worker that made it.
+        version: version of the stage's code.
         documents: ids of the documents that it was about.
         successors: the jobs that were handed over.
-        detail: what else there is, as JSON.
+        detail: further facts, as JSON.
     """
 
     id: str

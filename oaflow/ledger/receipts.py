@@ -51,9 +51,15 @@ class DocumentLine:
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """
-    What became of the documents of a run. `open` is the number of jobs that have not ended; `cancelled` are those among
-    the dropped that were on their way when the run was cancelled. `again` says of documents that ran, where others of
-    their source were known before, for which reason, and how many.
+    What became of the documents of a run.
+
+    Attributes:
+        found: how many documents were found.
+        counts: how many of them came to which line of the account.
+        unreadable: how many of the indexed could not be read.
+        cancelled: how many of the dropped were on their way when the run was cancelled.
+        open: how many jobs have not ended.
+        again: if an earlier run has crawled the same source, how many documents ran for which reason.
     """
 
     run: str

@@ -26,11 +26,21 @@ _TRIES = 5  # of ids of a new run
 @dataclass(frozen=True, slots=True)
 class Run:
     """
-    One passage of work through a plan, as the table has it. `seconds` is its age, or how long it took; `folders` are
-    where the modules of its stages lie on the machine that it was started on, `first` how many jobs are taken of what
-    its first jobs return (None: all). `unchanged` files were left out as an earlier run has done them; `gone` are those
-    that its crawl did not see any more, with some of their names; `prune` takes them out. `rerun_of` is the run of
-    which it does a part again; `places` say where the expressions of its stages are written.
+    One passage of work through a plan, as the table of runs has it.
+
+    Attributes:
+        plan: digest of its plan.
+        folders: where the modules of its stages are, on the machine that it was started on.
+        first: how many of the jobs that its first jobs return are taken; None: all.
+        reason: why it is in this state.
+        round: 1, and one more with each retry.
+        sealed: whether all of its input was read.
+        unchanged: files that it left out because an earlier run has processed them.
+        gone: files of earlier runs that its crawl did not find any more; `gone_names` are some of their names.
+        prune: whether entities of such files are removed.
+        rerun_of: the run that it repeats a part of.
+        seconds: how long it took, or its age if it has not ended.
+        places: where the expressions of its stages are written.
     """
 
     id: str
@@ -57,14 +67,15 @@ class Run:
     @property
     def open(self) -> bool:
         """
-        Whether it is to go on.
+        Whether it has not ended.
         """
         return self.state in OPEN_STATES
 
     @property
     def cut(self) -> bool:
         """
-        Whether who started it was gone before its input was read to the end: nobody can go on with the rest.
+        Whether the process that started it was gone before all of its input was read. Nobody can continue with the
+            rest.
         """
         return self.state == "interrupted" and not self.sealed
 
@@ -78,7 +89,7 @@ class Run:
 @dataclass(frozen=True, slots=True)
 class StageProgress:
     """
-    How many jobs of a stage are where.
+    How many jobs of a stage are in which state.
     """
 
     stage: str
@@ -114,7 +125,8 @@ class FirstJob:
 @dataclass(frozen=True, slots=True)
 class StopAfter:
     """
-    After how much a run is given up: so many failures, or so many percent of the documents found. One of them is None.
+    When a run is given up: after a number of failures, or when a percentage of the documents found has failed. One of
+    the two is None.
     """
 
     failures: int | None = None

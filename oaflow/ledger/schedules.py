@@ -23,12 +23,12 @@ class Schedule:
     A schedule.
 
     Attributes:
-        plan: the digest of what is run; that of the pipeline's file when it was added.
+        plan: digest of the plan that is run: that of the pipeline's file when the schedule was added.
         places: where its expressions are written, by stage.
-        due_at: the tick that nobody has taken yet.
-        last_at: the tick before, for which `last_run` was begun, or for which nothing was, because of `problem`.
-        paused_at: since when it begins no run, if it is paused.
-        asked_at: the time at the database when this was read.
+        due_at: the next time (tick) for which no run has begun.
+        last_at: the tick before that. `last_run` was begun for it, or nothing was, because of `problem`.
+        paused_at: since when it is paused; None if it is not.
+        asked_at: the time of the database when this was read.
     """
 
     name: str

@@ -19,10 +19,10 @@ class Webhook:
     A webhook.
 
     Attributes:
-        pipeline: of the runs of this one only; None: of all.
-        last_at: the last attempt, which failed because of `problem`, or was accepted.
-        waiting: how many ends of runs are still to be told; the first since `seconds`.
-        given_up: how many are not tried any more.
+        pipeline: it is told of runs of this pipeline only; None: of all.
+        last_at: when a message was last sent to it. It failed because of `problem`, or was accepted.
+        waiting: how many messages are still to be sent; the oldest has waited for `seconds`.
+        given_up: how many messages are not tried any more.
     """
 
     name: str

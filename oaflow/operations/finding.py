@@ -39,7 +39,7 @@ class Found:
 
 class NoSuchDatasetError(UsageError):
     """
-    The store has no dataset of that name. `run` is the last one over it, where there is one that wrote nothing.
+    There is no dataset of this name. `run` is the last run over it, if there was one that wrote nothing.
     """
 
     def __init__(self, dataset: str, known: list[str], run: "Run | None" = None) -> None:
@@ -55,7 +55,7 @@ class NoSuchDatasetError(UsageError):
 
 class NoWordError(UsageError):
     """
-    There is nothing in a query that a document could have.
+    There is no word in a query to search for.
     """
 
     def __init__(self, query: str) -> None:

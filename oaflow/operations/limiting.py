@@ -16,7 +16,7 @@ from oaflow.settings import Settings
 @dataclass(frozen=True, slots=True)
 class Limited:
     """
-    The limits that hold now, and what is to be said about what was asked for.
+    The limits that hold now, and remarks about the change that was asked for.
     """
 
     limits: tuple[Limit, ...]

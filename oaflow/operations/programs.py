@@ -28,7 +28,7 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 class NoSuchPipelineError(UsageError):
     """
-    Nothing was found under what was typed as a pipeline.
+    There is no pipeline of this name.
     """
 
     def __init__(self, name: str, known: Sequence[str], file: str | None = None) -> None:

@@ -67,14 +67,16 @@ class Choice:
 @dataclass(frozen=True, slots=True)
 class Rerun:
     """
-    What is to take place again of a run, in jobs by stage, as there were the last time: `first` are begun, `after` came
-    of them. `versions` are the codes that the first of them met.
+    What would be repeated of a run. Jobs are counted by stage, as they were in that run.
 
     Attributes:
-        chosen: how many jobs were asked for.
-        documents: how many of them are about.
-        newer: documents that stay as they are: a later run has had them, or they are gone.
-        lost: documents of which nothing is kept to begin with.
+        chosen: how many jobs match the choice.
+        first: jobs that would begin.
+        after: jobs that followed from these.
+        versions: versions of the code that the first jobs ran with.
+        documents: how many documents the jobs are about.
+        newer: how many documents stay as they are, because a later run has processed them or they are gone.
+        lost: how many documents cannot be repeated, because their jobs are no longer kept.
     """
 
     run: Run

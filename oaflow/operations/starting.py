@@ -48,7 +48,7 @@ Item = TypeVar("Item")
 
 class UnfinishedRunError(UsageError):
     """
-    The dataset has a run of this pipeline that has not ended, and nobody said what to do with it.
+    The dataset has a run of this pipeline that has not ended, and the call does not say what to do with it.
     """
 
     def __init__(self, run: Run) -> None:
@@ -149,7 +149,14 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Begun:
     """
-    A run that has begun, or goes on. `folders` are where its workers look for modules, beside what is installed.
+    A run that has begun, or goes on.
+
+    Attributes:
+        run: its id.
+        bound: its plan, with the values of its params.
+        jobs: how many jobs it begins with.
+        remarks: what there is to tell about it, in sentences.
+        folders: where its workers look for modules, besides installed packages.
     """
 
     run: str

@@ -139,9 +139,15 @@ class Details:
 @dataclass(frozen=True, slots=True)
 class Account:
     """
-    What the end of a run is summed up with: its receipt, the causes of its failures, and the first few documents that
-    could not be read, and of those whose jobs somebody deleted; what no edge took; what `report` wrote, where it
-    did so here; and whether a stage of it crawls.
+    The summary at the end of a run.
+
+    Attributes:
+        clusters: its failures, by cause.
+        unreadable: the first few documents that could not be read.
+        vanished: the first few documents whose jobs somebody deleted.
+        unmatched: what no edge took.
+        report: the file that the stage `report` wrote on this machine; None if there is none.
+        crawls: whether the run has a stage that crawls.
     """
 
     receipt: Receipt
@@ -155,7 +161,7 @@ class Account:
 
 class NoSuchRunError(UsageError):
     """
-    There is no run of that name, or none at all.
+    There is no run with this id, or no run at all.
     """
 
     def __init__(self, run: str | None, recent: Iterable[str] = ()) -> None:

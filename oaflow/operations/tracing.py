@@ -50,12 +50,13 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class Traced:
     """
-    What was found of what was typed.
+    What was found for what was asked.
 
     Attributes:
-        found: the documents it stands for.
-        passports: theirs, each in the latest run that had it; none where there are many and one was to be shown.
-        entity: what is said about it, where it is no document but an entity that was read in the documents.
+        found: the documents that match.
+        passports: their passports, each in the latest run that had the document; none if several match and `every` is
+            False.
+        entity: what was said about the entity, if it is one that was found in documents, and not a document itself.
     """
 
     found: tuple[Found, ...]
