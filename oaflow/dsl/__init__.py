@@ -1,8 +1,8 @@
 """
-The Python form of a pipeline: the words of the YAML form, with types.
+The Python form of a pipeline: the keys of a pipeline file, with types.
 
-Nothing is checked here beyond what `@stage` itself is told: a `Pipeline` holds plain data, and the compiler says what
-is wrong with it, all at once, in either form.
+Only the options of `@stage` are checked here. A `Pipeline` holds plain data; the compiler finds all mistakes in it, as
+it does in a file.
 """
 
 from oaflow.dsl.pipelines import Param, Pipeline

@@ -1,6 +1,6 @@
 """
-The keys of a pipeline, for a type checker: what a misspelled one is compared with in an editor. So are ports: a stage
-knows those that its function names in a tuple.
+The keys of a pipeline as types, so that a type checker finds a misspelled key while it is typed. It finds a misspelled
+port, too, where the function of the stage names its ports in a tuple.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class CollectKeys(TypedDict, total=False):
 
 class RetryKeys(TypedDict, total=False):
     """
-    `retry` written out. `max` is repetitions after the first attempt.
+    `retry` written out. `max` is the number of repetitions after the first attempt, `base` and `cap` are durations.
     """
 
     max: int | str
@@ -105,7 +105,7 @@ class StageKeys(TypedDict, Generic[Port], total=False):
 
 class ExternalKeys(TypedDict, total=False):
     """
-    The keys of a stage that lives in another service: how often and how long it tries is that service's business.
+    The keys of a stage that runs in another service. That service decides over retries, timeout and memory.
     """
 
     with_: Mapping[str, Any]
@@ -125,7 +125,7 @@ class ExternalKeys(TypedDict, total=False):
 
 class DefaultKeys(TypedDict, total=False):
     """
-    The keys of `defaults`: what holds for every stage that does not say otherwise.
+    The keys of `defaults`, which hold for every stage that does not have the key itself.
     """
 
     queue: str
@@ -143,7 +143,7 @@ class DefaultKeys(TypedDict, total=False):
 
 class EntityKeys(TypedDict, total=False):
     """
-    An entity of a test: an id only where it matters, and values as lists, or alone.
+    An entity of a test. It needs an id only if the test names it; a property has a list of values, or a single one.
     """
 
     id: str
@@ -164,7 +164,8 @@ class JobKeys(TypedDict, total=False):
 
 class CaseKeys(TypedDict, total=False):
     """
-    One of a pipeline's `tests`: the job that the function of `at` returned, and how much of it goes where.
+    One of the `tests` of a pipeline: a job that the function of the stage `at` returns, and how much of it is expected
+    at which stages.
     """
 
     at: Required[str]

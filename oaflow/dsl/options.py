@@ -1,5 +1,5 @@
 """
-What `@stage` is told, read and checked where it stands: a wrong value is an error of the author's module.
+The options of `@stage`, checked where they are written: a wrong value is an error when the author's module is imported.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -20,8 +20,19 @@ from oaflow.model import ParamType, stage_options
 
 class Param:
     """
-    A value that each run may set, as in a pipeline file. `type` is a Python type (`str`, `int`, `float`, `bool`,
-    `Path`, `list[...]` of these) or a word of the language (`"duration"`, `"size"`, `"choice"`, ...).
+    A value that each run may set.
+
+    Args:
+        type: a Python type (`str`, `int`, `float`, `bool`, `Path`, or a `list[...]` of these), or a type of the
+            pipeline file (`"duration"`, `"size"`, `"choice"`, ...).
+        of: type of the items, if `type` is `"list"`.
+        default: the value of runs that do not set it.
+        required: whether each run must set it.
+        help: what the param is for, for people.
+        choices: the values that are allowed.
+        env: name of an environment variable that gives the value where the command does not.
+        positional: whether it takes the arguments of `oaflow run` that have no name.
+        remember: whether a run that does not set it takes the value of the last run of the dataset.
     """
 
     def __init__(
@@ -58,11 +69,23 @@ class Param:
 
 class Pipeline:
     """
-    A pipeline, declared in Python. Stages are named by their keys, and wired by names, as in a pipeline file.
+    A pipeline, declared in Python.
+
+    Mistakes in it are found when it is checked or run, not here.
+
+    Args:
+        name: of the pipeline.
+        stages: stages by name, each made by `function.stage(...)` or `external(...)`. Their `next` refers to these
+            names.
+        params: params by name.
+        defaults: keys that hold for every stage that does not have them.
+        start: the stage or stages that a run begins with; None: the one that no other stage leads to.
+        description: what it is for.
+        tests: jobs, and where they are expected to go.
 
     Attributes:
-        data: the same as plain data, with the keys of a pipeline file.
-        file: that it was read from; None where it was declared in Python.
+        data: the pipeline as plain data, with the keys of a pipeline file.
+        file: the file that it was read from; None if it was declared in Python.
     """
 
     def __init__(
@@ -101,10 +124,11 @@ class Pipeline:
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str]) -> Pipeline:
         """
-        The pipeline of a file.
+        Read a pipeline file.
 
         Raises:
-            UsageError: there is no such file, or it is not YAML; what is wrong beyond that, the compiler says.
+            UsageError: there is no such file, or it is not YAML. Other mistakes are found when the pipeline is checked
+                or run.
         """
         # Loaded here: a module that declares its pipelines in Python never reads YAML.
         from oaflow.loader import load
@@ -128,7 +152,8 @@ class Pipeline:
     @property
     def spans(self) -> Spans:
         """
-        The places of all that stands in it. Of what was declared in Python the source is read for that.
+        The place of each key and value, for messages. If the pipeline was declared in Python, its source is read for
+        that.
         """
         if self._spans is None:
             from oaflow.dsl.sources import spans_of
@@ -138,10 +163,10 @@ class Pipeline:
 
     def to_yaml(self) -> str:
         """
-        The pipeline as the text of a file, which `from_yaml` reads as the same: of one plan, with the same digest.
+        The text of a pipeline file that means the same: its plan has the same digest.
 
         Raises:
-            PipelineError: the shape of something in it is wrong.
+            PipelineError: something in the pipeline has the wrong shape, such as a text where a mapping must be.
         """
         # Loaded here, as above.
         from oaflow.compiler import PipelineError, parse_pipeline

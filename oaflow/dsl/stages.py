@@ -24,7 +24,11 @@ R_co = TypeVar("R_co", covariant=True)
 @dataclass(frozen=True)
 class StageUse:
     """
-    A function in its place in a pipeline: made by `function.stage(...)` and `external(...)`, read by `Pipeline`.
+    A stage of a pipeline. `function.stage(...)` and `external(...)` make it, and `Pipeline` reads it.
+
+    Attributes:
+        data: the keys of the stage, as a pipeline file has them.
+        call: where in the source it was made.
     """
 
     data: Mapping[str, Any]
@@ -33,15 +37,18 @@ class StageUse:
 
 class StageFunction(Protocol[P, R_co, Port]):
     """
-    A function decorated with `@stage`, for a type checker, with the ports that it names. At run time it is the function
-    itself.
+    The type of a function decorated with `@stage`, with the ports that it names. At run time the function is still a
+    plain function.
     """
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
     def stage(self, **keys: Unpack[StageKeys[Port]]) -> StageUse:
         """
-        Put the function in a pipeline, with the keys that a stage has in a pipeline file (`with` is `with_`).
+        Make a stage of the function, for `Pipeline(stages=...)`.
+
+        Args:
+            keys: the keys of a stage in a pipeline file; `with` is written `with_`.
         """
         ...
 
@@ -85,22 +92,27 @@ def stage(
 
 def stage(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """
-    Let a function be a stage of pipelines. It stays the function that it was, and is called and tested as such.
+    Declare a function as a stage function. The function itself does not change: it can be called and tested as before.
 
     Args:
-        queue: procrastinate's queue, where a pipeline says nothing else.
-        ports: all names that the function emits on. Written as a tuple, a type checker knows them, too.
-        emit: `success` hands over when the function has returned, `stream` in chunks as they come; `always` is as
-            `success`, and what the last attempt had emitted before it failed goes out, too.
-        retry: repetitions after the first attempt, or `{max, backoff, base, cap}`.
-        timeout: a duration for each attempt.
-        memory: a size above which an attempt is killed.
-        priority: higher goes first.
-        accepts: FtM schemata that the function takes, descendants included.
-        emits: FtM schemata that it emits, descendants included; a mapping gives them per port.
+        queue: the queue of its jobs, unless the pipeline names another.
+        ports: names of all ports that the function emits on. If they are written as a tuple, a type checker knows them,
+            too.
+        emit: when returned jobs are handed over. `success`: all of them, when the function has returned. `stream`: in
+            chunks, while the function runs. `always`: as `success`, and if the last attempt fails, what it had emitted
+            before.
+        retry: how many times a failed job is repeated after its first attempt, or a mapping with `max`, `backoff`,
+            `base` and `cap`.
+        timeout: the longest time for one attempt, in seconds or as a duration such as `"30m"`.
+        memory: the most memory for one attempt, in bytes or as a size such as `"2GiB"`. An attempt that takes more is
+            killed.
+        priority: jobs with a higher number go first.
+        accepts: FollowTheMoney schemata that the function takes; their descendants are included.
+        emits: FollowTheMoney schemata that it emits; their descendants are included. A mapping gives them for each
+            port.
 
     Raises:
-        UsageError: an option that a stage does not have, or a value of the wrong kind.
+        UsageError: there is no such option, a value is of the wrong kind, or what is decorated is not a function.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -132,8 +144,12 @@ def stage(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
 def external(task: str, *, queue: str, **keys: Unpack[ExternalKeys]) -> StageUse:
     """
-    A stage whose function lives in another service, and is imported by nobody here. `next` maps the queues that the
-    service hands over to.
+    Make a stage whose task runs in another service. Its function is not imported here.
+
+    Args:
+        task: name of the task in the service.
+        queue: the queue that the service takes jobs from.
+        keys: the keys of a stage in a pipeline file. The keys of `next` are the queues that the service hands over to.
     """
     return _use(task, {"queue": queue, **keys, "external": True}, "external", caller())
 
@@ -148,7 +164,12 @@ def recurse(to: str, depth: int, *, port: Port) -> EdgeKeys[Port]: ...
 
 def recurse(to: str, depth: int, *, port: str | None = None) -> Any:
     """
-    An edge that closes a cycle, for jobs that have gone along it at most `depth` times.
+    Make an edge that leads back to an earlier stage.
+
+    Args:
+        to: the stage that it leads to.
+        depth: how many times a job, with those that it came from, may go along this edge.
+        port: the port that the edge leaves from; None if the edge stands under its port in `next`.
     """
     closing: ClosingKeys = {"to": to, "recurse": depth}
     return closing if port is None else {**closing, "port": port}

@@ -1,8 +1,8 @@
 """
-What travels between stages: jobs, their wire format, and what a running job can reach.
+Jobs, which travel between stages: their fields, their wire format, and what a running job has access to.
 
-Importing this loads neither followthemoney nor procrastinate nor psycopg: those come when an entity or an app is
-needed.
+Importing this loads neither followthemoney nor procrastinate nor psycopg. They are loaded when a job first needs an
+entity or an app.
 """
 
 from oaflow.jobs.bindings import (

@@ -1,8 +1,8 @@
 """
-What a job can reach while it runs: the entity store, files and the queue, behind protocols.
+What a running job has access to, behind protocols: the entity store, the archive of files, the queue.
 
-The runtime binds these for each job. Outside of a job the first use asks the registered binder, which builds them from
-the settings.
+A worker binds these for each job. Outside of a job they are built from the settings when they are first used, by the
+function that `register_binder` has named.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,8 +28,8 @@ DEFAULT_FRAGMENT = "default"
 @dataclass(frozen=True, slots=True)
 class Note:
     """
-    What a stage says about a document for the receipt of its run. `parent` is the document that it came out of, `why`
-    the reason for which it runs again.
+    What a stage says about a document, for the receipt of its run. `parent` is the document that it came out of, `why`
+    the reason for which it is processed again.
     """
 
     kind: Literal["found", "skipped", "unreadable"]
@@ -56,8 +56,11 @@ class Sighting:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """
-    Whether a file is as it was when it last came to its end; and if not, why it runs again. None: it was never seen.
-    `begun`: it runs again from later stages on, and its jobs are there already.
+    Whether a file is unchanged since a run last processed it.
+
+    Attributes:
+        why: if it is not, why it is processed again; None if no run has seen it before.
+        begun: it is processed again from later stages on, and its jobs are already there.
     """
 
     unchanged: bool = False
@@ -67,7 +70,8 @@ class Verdict:
 
 class EntityWriter(Protocol):
     """
-    Collects entities of one dataset and writes them in batches. Leaving the block writes what is left.
+    Collects entities of one dataset and writes them in batches. What is still unwritten is written at the end of the
+    block.
     """
 
     def __enter__(self) -> Self: ...
@@ -76,26 +80,33 @@ class EntityWriter(Protocol):
 
     def add(self, entity: Any) -> None:
         """
-        Write an entity under the writer's origin and fragment. Added again, it is merged with what was there.
+        Write an entity under the writer's origin and fragment. If the same entity is added again, the two are merged.
         """
         ...
 
     def put(self, entity: Any, fragment: str | None = None, origin: str | None = None) -> None:
         """
-        Write an entity under a fragment or an origin of its own.
+        Write an entity under another fragment or origin than the writer's.
+
+        Args:
+            fragment: None: the fragment of the writer.
+            origin: None: the origin of the writer.
         """
         ...
 
     def flush(self) -> None:
         """
-        Write what was collected. Raises where it could not be written.
+        Write what was collected. Raises if it cannot be written.
         """
         ...
 
     def settle(self, *, alone: bool = ...) -> None:
         """
-        Flush, and delete what earlier attempts and runs wrote under the writer's origin and fragment and this one did
-        not. Does nothing more than flush where the writer does not replace. `alone`: nobody else writes there.
+        Flush, then delete what earlier attempts and runs wrote under the writer's origin and fragment and this attempt
+        did not. A writer that does not replace only flushes.
+
+        Args:
+            alone: whether nobody else writes under this origin and fragment.
         """
         ...
 
@@ -107,32 +118,33 @@ class Entities(Protocol):
 
     def writer(self, dataset: str, origin: str, fragment: str = ..., replace: bool = ...) -> EntityWriter:
         """
-        A writer; with `replace`, what it writes stands for all that is known under this origin and fragment.
+        A writer for a dataset. With `replace`, what it writes replaces all that was written under this origin and
+        fragment before.
         """
         ...
 
     def spoke(self, dataset: str, origin: str, run: str) -> bool:
         """
-        Whether an origin had said anything about a dataset when this was first asked in a run.
+        Whether the dataset had fragments of this origin when this was first asked in a run.
         """
         ...
 
     def load(self, dataset: str, ids: Iterable[str]) -> "Iterator[EntityProxy]":
         """
-        The merged entities with these ids, in their order; what is not in the store is left out.
+        The merged entities with these ids, in the order of the ids. Ids that are not in the store are left out.
         """
         ...
 
     def index(self, dataset: str, entities: "Iterable[EntityProxy]", documents: Iterable[str] = ()) -> None:
         """
-        Make entities findable, each in place of what was indexed of it before. Of the documents named, what the store
-        does not hold any more is taken out.
+        Index entities for the search. Each replaces what was indexed of it before. What is indexed of `documents` and
+        is no longer in the store is removed from the index.
         """
         ...
 
     def schemata(self, dataset: str) -> dict[str, int]:
         """
-        How many findable entities of each schema there are, the most frequent first.
+        How many indexed entities there are of each schema, the most frequent first.
         """
         ...
 
@@ -158,13 +170,13 @@ class Files(Protocol):
         self, content_hash: str, *, name: str | None = None, temp: Path | None = None
     ) -> AbstractContextManager[Path]:
         """
-        A file of one's own with the bytes, gone after the block.
+        A copy of a file, which is deleted after the block.
         """
         ...
 
     def archive(self, path: Path) -> str:
         """
-        Keep a file, and return its content hash.
+        Copy a file into the archive, and return its content hash.
         """
         ...
 

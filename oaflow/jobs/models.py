@@ -1,5 +1,5 @@
 """
-`Job` and `DatasetJob`: the fields, the helpers and the wire format of the OpenAleph world.
+`Job` and `DatasetJob`, with the fields, helpers and wire format of OpenAleph's services.
 """
 
 import re
@@ -39,8 +39,17 @@ class Job(BaseModel):
     """
     A job that is not bound to a dataset.
 
-    A model is checked where it is built: required fields, values that Postgres cannot hold, and reserved context keys
-    are refused there, with the place.
+    It is checked when it is made: each error names the place of what is wrong.
+
+    Attributes:
+        queue: the queue that it waits in.
+        task: name of its task, that is, of the function that takes it.
+        payload: its content, as plain JSON data.
+
+    Raises:
+        InvalidJobError: a field is missing or of the wrong type.
+        ForbiddenValueError: the payload holds a value that Postgres cannot hold.
+        ReservedKeyError: the context has a key that services reserve.
     """
 
     queue: str
@@ -59,11 +68,11 @@ class Job(BaseModel):
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """
-        The job with other fields: the follow-up of this job for another payload.
+        A copy of the job with some other fields, such as a follow-up with another payload.
 
         Raises:
-            UnknownFieldError: a field that jobs do not have, such as `context`, which stands in the payload.
-            InvalidJobError: an entity of the payload is none.
+            UnknownFieldError: jobs have no such field. `context` and `entities` are keys of the payload, not fields.
+            InvalidJobError: the payload has an entity without an id or a schema.
         """
         self._refuse_unknown(update or ())
         copy = super().model_copy(update=update, deep=deep)
@@ -95,7 +104,7 @@ class Job(BaseModel):
     @property
     def context(self) -> dict[str, Any]:
         """
-        The context of the payload; empty where there is none.
+        The `context` of the payload; empty if there is none.
         """
         payload = self.payload
         context = (payload if type(payload) is dict else self._data).get("context")
@@ -104,7 +113,7 @@ class Job(BaseModel):
     @property
     def priority(self) -> int:
         """
-        What the context asks for as `priority`, as services do; else 50.
+        The `priority` of the context, where services put it; 50 if it has none. Higher goes first.
         """
         wanted = self.context.get("priority")
         return wanted if isinstance(wanted, int) else DEFAULT_PRIORITY
@@ -118,7 +127,7 @@ class Job(BaseModel):
 
     def to_wire(self) -> dict[str, Any]:
         """
-        The job as it is written to `procrastinate_jobs.args`.
+        The job in the form that is written to `procrastinate_jobs.args`.
 
         Raises:
             ForbiddenValueError: where the payload was changed since it was checked, or is no JSON.
@@ -142,7 +151,7 @@ class Job(BaseModel):
 
     def to_json(self) -> bytes:
         """
-        What `to_wire` gives, as JSON text.
+        The result of `to_wire` as JSON text.
 
         Raises:
             ForbiddenValueError: where the payload was changed since it was checked, or is no JSON.
@@ -152,11 +161,12 @@ class Job(BaseModel):
 
     def defer(self, app: Any = None, *, priority: int | None = None) -> None:
         """
-        Queue this job for its own queue and task.
+        Put this job into its queue, for its task. In a pipeline a stage returns jobs instead, and the plan says where
+        they go.
 
         Args:
-            app: a procrastinate App that is open; default: the one that is bound, else the one of the settings.
-            priority: higher runs first; default: the context's `priority`, else 50.
+            app: an open procrastinate App; None: the queue of the running worker, or of the database of the settings.
+            priority: higher goes first; None: `priority` of the job.
         """
         if app is None:
             current("queue").queue.defer(self, priority=priority)
@@ -171,8 +181,8 @@ class Job(BaseModel):
 
     def by_hand(self) -> dict[str, Any]:
         """
-        The wire form of a job that no hand-over counts: without the mark of the run whose stage made it, and without
-        its batch. With them, a worker would take it for a job of the run, which then never ends.
+        The wire form of a job that is queued by hand, outside of the hand-over. It leaves out the mark and the batch of
+        the run whose stage made it: with them a worker would count it as a job of that run, which would never end.
         """
         wire, mark = _unmarked(self.to_wire())
         if isinstance(mark, dict) and wire.get("batch") == cast("dict[str, Any]", mark).get("run"):
@@ -187,30 +197,44 @@ class Job(BaseModel):
         Count a document as found, for the receipt of the run.
 
         Args:
-            parent: the document that it came out of; default: that of the job, where it has one.
-            why: the reason for which it runs again, where it was known before.
+            document: id of the document.
+            name: its name, for people.
+            parent: id of the document that it came out of; None: the document of this job, if it has one.
+            why: if an earlier run has processed it, the reason for which it is processed again.
         """
         current().note(Note("found", document, readable_name(name), parent=parent, why=why))
 
     def skipped(self, document: str, name: str, reason: str) -> None:
         """
-        Count a document (or what might have been one: then a key that is the same in every run) as skipped.
+        Count a document as skipped, for the receipt of the run.
+
+        Args:
+            document: id of the document; if it never became one, a key that is the same in every run.
+            name: its name, for people.
+            reason: why it was skipped, for people.
         """
         current().note(Note("skipped", document, readable_name(name), reason))
 
     def unreadable(self, document: str, name: str, reason: str, *, parent: str | None = None) -> None:
         """
-        Count a document as one that could not be read.
+        Count a document as one that could not be read, for the receipt of the run.
 
         Args:
-            parent: the document that it came out of; default: that of the job, where it has one.
+            document: id of the document.
+            name: its name, for people.
+            reason: why it could not be read, for people.
+            parent: id of the document that it came out of; None: the document of this job, if it has one.
         """
         current().note(Note("unreadable", document, readable_name(name), reason, parent=parent))
 
 
 class EntityFileReference(BaseModel):
     """
-    A file in the archive, and the entity that refers to it by its `contentHash`.
+    A file in the archive, with the entity that refers to it.
+
+    Attributes:
+        content_hash: SHA-1 of the bytes of the file, in hex: a `contentHash` of the entity.
+        entity: the entity, as an `EntityProxy`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -221,7 +245,7 @@ class EntityFileReference(BaseModel):
 
     def open(self) -> AbstractContextManager[BinaryIO]:
         """
-        The bytes of the file, as a context manager. A local copy, where one was needed, is gone after the block.
+        Open the file for reading, as a context manager. If a local copy had to be made, it is deleted after the block.
 
         Raises:
             MissingBlobError: the archive does not have the file.
@@ -232,7 +256,8 @@ class EntityFileReference(BaseModel):
 
     def get_localpath(self) -> AbstractContextManager[Path]:
         """
-        The path of a copy of the file, as a context manager. The copy may be changed, and is gone after the block.
+        Make a copy of the file and give its path, as a context manager. The copy may be changed; it is deleted after
+        the block.
 
         Raises:
             MissingBlobError: the archive does not have the file.
@@ -245,7 +270,11 @@ class EntityFileReference(BaseModel):
 
 class DatasetJob(Job):
     """
-    A job bound to a dataset. Its entities are always a list under `entities` in the payload, also where it is one.
+    A job that is bound to a dataset. Its entities are a list under `entities` in the payload, even if it is only one.
+
+    Attributes:
+        dataset: name of the dataset.
+        batch: the run that the job belongs to, for services that count jobs by batch.
     """
 
     dataset: str
@@ -260,7 +289,7 @@ class DatasetJob(Job):
         cls, dataset: str, queue: str, task: str, entity: "EntityProxy | Mapping[str, Any]", **context: Any
     ) -> Self:
         """
-        A job for one entity; further keyword arguments are the context, `batch` is the job's.
+        Make a job for one entity. Arguments as in `from_entities`.
         """
         return cls.from_entities(dataset, queue, task, [entity], **context)
 
@@ -276,17 +305,25 @@ class DatasetJob(Job):
         **context: Any,
     ) -> Self:
         """
-        A job for several entities; further keyword arguments are the context, `batch` is the job's.
+        Make a job for several entities.
+
+        Args:
+            dataset: name of the dataset.
+            queue: the queue that the job waits in.
+            task: name of its task.
+            entities: each an `EntityProxy`, or a mapping as its `to_dict()` gives.
+            batch: the batch of the job.
+            context: all other keyword arguments become the context of the payload.
         """
         payload = {"entities": [_as_data(entity) for entity in entities], "context": context}
         return cls(dataset=dataset, queue=queue, task=task, batch=batch, payload=payload)
 
     def with_entities(self, entities: "Iterable[EntityProxy | Mapping[str, Any]]", **context: Any) -> "DatasetJob":
         """
-        The follow-up of this job for other entities: same dataset, queue, task and batch, its context with `context`
-        on top.
+        Make a follow-up of this job for other entities. It has the same dataset, queue, task and batch, and the context
+        of this job, updated with `context`.
 
-        Reserved keys that came in with this job's context stay behind: they may be read, but not written.
+        Keys that services reserve are left out of the context: a job may read them, but not pass them on.
         """
         carried = {key: value for key, value in self.context.items() if key not in RESERVED}
         return DatasetJob.from_entities(
@@ -296,7 +333,7 @@ class DatasetJob(Job):
     @property
     def entities(self) -> list[dict[str, Any]]:
         """
-        The payload's entities as plain data; empty where there are none.
+        The entities of the payload as plain data; empty if there are none.
         """
         payload = self.payload
         entities = (payload if type(payload) is dict else self._data).get("entities")
@@ -315,7 +352,8 @@ class DatasetJob(Job):
 
     def get_entities(self) -> "Iterator[EntityProxy]":
         """
-        The entities as they travelled in the payload.
+        The entities of the payload as they were sent. Long texts are left out of large jobs (`OAFLOW_JOB_BYTES`): only
+        `load_entities` has them.
         """
         if not (entities := self.entities):
             return
@@ -326,7 +364,7 @@ class DatasetJob(Job):
 
     def load_entities(self) -> "Iterator[EntityProxy]":
         """
-        The payload's entities as the store has them now. One that is not in the store is left out.
+        The entities of the payload as the entity store has them now. An entity that is not in the store is left out.
         """
         ids = [entity["id"] for entity in self.entities]
         # An empty list of ids must read nothing: elsewhere it reads the whole dataset.
@@ -335,10 +373,11 @@ class DatasetJob(Job):
 
     def get_writer(self, origin: str | None = None) -> EntityWriter:
         """
-        A writer to the job's dataset, as a context manager; leaving the block writes what is left.
+        A writer of entities to the job's dataset, as a context manager. What is still unwritten is written at the end
+        of the block.
 
         Args:
-            origin: signs what is written; default: the stage's.
+            origin: the origin of what is written; None: that of the stage.
         """
         return current().writer(self.dataset, origin)
 
@@ -358,14 +397,14 @@ _KINDS = frozenset((Job, DatasetJob))
 
 def is_job(value: object) -> TypeGuard[AnyJob]:
     """
-    Whether something is a job. By its class first: `isinstance` takes 0.5 µs for a model, as pydantic asks in Python.
+    Whether something is a job. Its class is looked up first: `isinstance` takes 0.5 µs for a pydantic model.
     """
     return type(value) in _KINDS or isinstance(value, Job)
 
 
 def payload_of(job: AnyJob) -> Mapping[str, Any]:
     """
-    The payload as plain data, also where a subclass has a model for it.
+    The payload as plain data, also if a subclass of the job has a model for it.
     """
     payload: Any = job.payload
     return payload if type(payload) is dict or not isinstance(payload, BaseModel) else payload.model_dump(mode="json")
@@ -373,7 +412,7 @@ def payload_of(job: AnyJob) -> Mapping[str, Any]:
 
 def carrying(job: DatasetJob, entities: list[dict[str, Any]]) -> DatasetJob:
     """
-    The job with these entities in its payload, which is plain data then.
+    A copy of the job with these entities. Its payload is plain data.
     """
     fields: dict[str, Any] = {"queue": job.queue, "task": job.task, "dataset": job.dataset, "batch": job.batch}
     return DatasetJob.model_construct(**fields, payload={**payload_of(job), "entities": entities})

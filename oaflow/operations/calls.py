@@ -53,7 +53,7 @@ def start(
     settings: Settings | None = None,
 ) -> Begun:
     """
-    Starts a run and returns at once. The work is left to workers: see `workers`, or `oaflow worker`.
+    Starts a run, and does not wait for its end. The work is left to workers: see `workers`, or `oaflow worker`.
 
     Args:
         pipeline: a `Pipeline`, or what `oaflow run` takes: a file, a name, or `module:name`. Workers must be able to

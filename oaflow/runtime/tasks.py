@@ -1,9 +1,8 @@
 """
-`@task`: a procrastinate task that gets a job and may return jobs, outside of any pipeline.
+`@task`: a procrastinate task that takes a job and may return jobs, outside of any pipeline.
 
-What it returns is deferred to the queue and the task that the returned job names, after the function has ended: one
-that fails in the middle has sent nothing. For a hand-over that happens exactly once, and retries that repeat nothing,
-there are stages.
+After the function has ended, each returned job is queued for the queue and task that it names. A function that fails
+has queued nothing. A crash at the wrong moment can queue jobs twice: stages of a pipeline hand over exactly once.
 """
 
 import functools
@@ -34,14 +33,15 @@ class ReturnedError(JobError):
 
 def task(app: "App", **options: Any) -> "Callable[[Callable[..., Any]], Task[..., Any, ...]]":
     """
-    Register a function as a task of the app.
+    Register a function as a task of an app.
 
-    The function gets the job as a model: of the class that its parameter is annotated with, else `DatasetJob` where the
-    row has a dataset and `Job` where not. Called directly with a job it is the plain function.
+    The function gets the job as an object of the class that its parameter is annotated with; without an annotation as a
+    `DatasetJob` if it has a dataset, else as a `Job`. When it is called directly with a job, it runs as a plain
+    function.
 
     Args:
         app: a procrastinate App.
-        options: those of procrastinate's own `App.task`; `retry=2` means three runs.
+        options: those of procrastinate's `App.task`. `retry=2` means up to three attempts.
     """
 
     def register(function: "Callable[..., Any]") -> "Task[..., Any, ...]":

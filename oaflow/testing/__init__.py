@@ -1,8 +1,8 @@
 """
-Pipelines among the tests of a project.
+Tests of pipelines, in a project of your own.
 
-`run` passes jobs through a pipeline in memory, with its stage functions. `pytest -p oaflow.testing` checks each
-`pipelines/*.yml`, and tries its `tests`. oaflow itself does not need pytest: only the plugin does.
+`run` passes jobs through a pipeline in memory and calls its stage functions. `pytest -p oaflow.testing` checks each
+`pipelines/*.yml` and runs its `tests`. Only this plugin needs pytest.
 """
 
 from pathlib import Path
@@ -37,7 +37,7 @@ if not TYPE_CHECKING:
 
 def pytest_collect_file(file_path: Path, parent: "pytest.Collector") -> "pytest.Collector | None":
     """
-    Take the files that hold pipelines.
+    pytest's hook: collects the files that hold pipelines.
     """
     from oaflow.testing.plugin import collector
 

@@ -1,5 +1,5 @@
 """
-What came of a run in memory, in the words of `oaflow test`, `status` and `failures`. Data, and what is read off it.
+The result of a run in memory, in the words of `oaflow test`, `status` and `failures`. Data only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,8 +21,8 @@ COUNTERS = ("done", "failed", "unmatched", "dropped", "ended", "diverted")
 @dataclass(frozen=True, slots=True)
 class Sent:
     """
-    A job that went along an edge, as it was sent: before it was put together with others. `port` is `on_error` where it
-    went to the stage for what has failed.
+    A job that went along an edge, as it was sent, before `collect` put it together with others. `port` is `on_error` if
+    it went to the `on_error` stage.
     """
 
     stage: str
@@ -34,9 +34,13 @@ class Sent:
 @dataclass(frozen=True, slots=True)
 class Attempted:
     """
-    One attempt at a job, the job as the function got it. `outcome` is a word of the history: `done`, `retried`,
-    `failed`, `diverted`, or `parted` where what was put together was taken apart; `error` is what was raised, as
-    `TYPE: MESSAGE`.
+    One attempt at a job.
+
+    Attributes:
+        job: the job as the function got it.
+        outcome: `done`, `retried`, `failed`, `diverted`, or `parted` if a job that `collect` had put together was taken
+            apart again.
+        error: what the function raised, as `TYPE: MESSAGE`; None if nothing.
     """
 
     stage: str
@@ -48,8 +52,8 @@ class Attempted:
 @dataclass(frozen=True, slots=True)
 class Failed:
     """
-    What `oaflow failures` would show: a job whose attempts were used up, or what would have lain too deep (then `job`
-    is None, as it never became one).
+    A job that failed for good, as `oaflow failures` would show it: its attempts are used up, or it would have gone
+    along a `recurse` edge too often (then `job` is None, as it was never made).
     """
 
     stage: str
@@ -65,8 +69,8 @@ class Failed:
 @dataclass(frozen=True, slots=True)
 class Lost:
     """
-    What went nowhere of one returned job, and why. `size` is what it counts for: entities where it is unmatched and has
-    some, else the job.
+    What went nowhere of one returned job, and why. `size` is the number of its entities if it is unmatched and has
+    some, else 1.
     """
 
     stage: str
@@ -80,21 +84,21 @@ class Lost:
 @dataclass(frozen=True)
 class Ran:
     """
-    A run in memory that has come to its end.
+    A run in memory that has ended.
 
     Attributes:
-        stages: what was counted of each stage, by the names of `COUNTERS`.
+        stages: the counts of each stage, by the names in `COUNTERS`.
         sent: each job that went along an edge, in order.
-        attempts: in order; the jobs as the functions got them.
-        failures: in order.
+        attempts: each attempt, in order.
+        failures: each job that failed for good, in order.
         losses: what went nowhere, in order.
-        entities: all that stands in the entity store, by id; each merged of all that was said about it.
-        findable: the ids of what was indexed, in order.
-        notes: what the functions said about documents for the receipt.
-        receipt: how many documents came to which line, as `oaflow receipt` counts.
-        documents: each with its line and the reason, in the order in which they were found.
-        deferred: jobs that functions queued by themselves (`job.defer()`). None of them ran.
-        warnings: for the author, each once a stage.
+        entities: the entities in the store, by id; each is merged from all its fragments.
+        findable: ids of the indexed entities, in order.
+        notes: what the functions said about documents, for the receipt.
+        receipt: the documents by line of the account, as `oaflow receipt` counts them.
+        documents: each document with its line and the reason, in the order in which they were found.
+        deferred: jobs that functions queued with `job.defer()`. They did not run.
+        warnings: for the author of the pipeline, each once per stage.
         disabled: the stages that were off, with the reason.
     """
 
@@ -117,14 +121,14 @@ class Ran:
     @property
     def taken(self) -> frozenset[tuple[str, str, str]]:
         """
-        The edges that something went along: stage, port, and the stage that it leads to.
+        The edges that jobs went along: stage, port, and the stage that the edge leads to.
         """
         return frozenset((sent.stage, sent.port, sent.to) for sent in self.sent)
 
     def found(self, at: str, port: str = "default") -> dict[str, int]:
         """
-        How many entities (jobs, where there are none) went from a port to which stage: what `expect` says in the tests
-        of a pipeline.
+        How many entities went from a port of the stage `at` to which stage; a job without entities counts as one.
+        `expect` in the tests of a pipeline says the same.
         """
         counts: dict[str, int] = {}
         for sent in self.sent:
@@ -134,7 +138,8 @@ class Ran:
 
     def received(self, stage: str) -> list[AnyJob]:
         """
-        The jobs that a stage was given, each once, in order; put together and cut as the stage says.
+        The jobs that the function of a stage was called with, each once, in order; put together or split as the stage
+        says.
         """
         # A job that is repeated is the same object in each of its attempts.
         return list({id(one.job): one.job for one in self.attempts if one.stage == stage}.values())

@@ -69,26 +69,29 @@ def run(
     home: Path | None = None,
 ) -> Ran:
     """
-    Pass jobs through a pipeline until nothing is left to do.
+    Pass jobs through a pipeline, in memory, until nothing is left to do.
 
-    A function runs in this process: its `timeout`, where it is not async, and its `memory` are not looked at, and what
-    kills a process kills this one. Nothing waits: what is to be repeated is repeated at once. What functions log goes
-    to Python's logging, from `info` on by their own packages; where nobody has set that up, it is printed to stderr.
+    Stage functions run in this process. So `memory` does not hold, nor does `timeout` of a function that is not async,
+    and a crash ends the test. Retries are made at once, without waiting. What functions log goes to Python's logging,
+    from `info` on if it comes from the package of a stage; if logging is not set up, it is printed to stderr.
 
     Args:
-        pipeline: a file, a name, `module:name`, or the pipeline itself.
-        jobs: the first jobs: each a job, or what `job` holds in the tests of a pipeline (`entities`, `context` and
-            `payload`), a list of entities, or one entity. None: what a run without input begins with, a job without
-            entities.
+        pipeline: a `Pipeline`, a file, a name, or `module:name`.
+        jobs: the first jobs. Each is a job, a mapping with `entities`, `context` and `payload` as under `job` in the
+            tests of a pipeline, a list of entities, or one entity. None: one job without entities, with which a run
+            without input begins.
         params: the values of the run's params, by name.
-        at: the stage that the first jobs go to, in place of the entries.
-        dataset: of the run.
-        instead: what is called in place of the functions of some stages, by the names of these: of those that live in
-            another service, or ask one.
-        home: stands for `OAFLOW_HOME` while it runs; None: a folder that is gone afterwards.
+        at: the stage that the first jobs go to; None: the entries of the pipeline.
+        dataset: name of the dataset of the run.
+        instead: functions that are called in place of those of some stages, by the name of the stage: for stages that
+            run in another service, or call one. An external stage needs one.
+        home: the value of `OAFLOW_HOME` during the run; None: a temporary folder.
+
+    Returns:
+        What became of the jobs.
 
     Raises:
-        UsageError: the pipeline has mistakes (a note says which), or it cannot be run with these params or jobs.
+        UsageError: the pipeline has mistakes (a note lists them), or cannot be run with these params or jobs.
     """
     with ExitStack() as stack:
         home = home or Path(stack.enter_context(TemporaryDirectory(prefix="oaflow-test-")))
