@@ -27,36 +27,40 @@ def read_next(
     Args:
         first: whether an entity goes along the first edge that takes it, so that two may lead to one stage.
     """
-    edges: list[Edge] = []
-    dropped: list[str] = []
     if isinstance(value, Mapping) and "to" not in value:
-        ports = cast("Mapping[Any, object]", value)
-        if not ports:
-            reader.report(
-                rules.EMPTY_NEXT, "'next' leads nowhere", path, key=True, help="leave it out: the line ends here"
-            )
-        elif not any(key in EDGE_KEYS for key in ports):
-            for key, target in ports.items():
-                port = reader.name(key, (*path, str(key)), "a port", PORT, key=True)
-                if target == DROP and port is not None:
-                    dropped.append(port)
-                else:
-                    if port is None and target is None:
-                        continue  # `{to:b}` is one mistake
-                    # A name that is wrong was told; it still tells two ports apart.
-                    edges += _edges(reader, target, (*path, str(key)), port or str(key))
-        elif any(key not in EDGE_KEYS for key in ports):
-            for key in ports:
-                if key in EDGE_KEYS:
-                    message = f"no port is named {key!r}: it is a key of an edge"
-                    reader.report(rules.RESERVED_NAME, message, (*path, key), key=True, help="an edge has a `to`")
-        else:
-            _missing_to(reader, path)
+        edges, dropped = _ports(reader, cast("Mapping[Any, object]", value), path)
     else:
-        edges += _edges(reader, value, path, None)
+        edges, dropped = _edges(reader, value, path, None), []
     if not first:
         _refuse_copies(reader, edges, path)
     return tuple(edges), tuple(dropped)
+
+
+def _ports(reader: Reader, ports: Mapping[Any, object], path: Path) -> tuple[list[Edge], list[str]]:
+    """
+    The edges of a `next` that names ports, and the ports that it drops.
+    """
+    edges: list[Edge] = []
+    dropped: list[str] = []
+    if not ports:
+        help = "leave it out: the line ends here"
+        reader.report(rules.EMPTY_NEXT, "'next' leads nowhere", path, key=True, help=help)
+    elif all(key in EDGE_KEYS for key in ports):
+        _missing_to(reader, path)
+    elif any(key in EDGE_KEYS for key in ports):
+        for key in ports:
+            if key in EDGE_KEYS:
+                message = f"no port is named {key!r}: it is a key of an edge"
+                reader.report(rules.RESERVED_NAME, message, (*path, key), key=True, help="an edge has a `to`")
+    else:
+        for key, target in ports.items():
+            port = reader.name(key, (*path, str(key)), "a port", PORT, key=True)
+            if target == DROP and port is not None:
+                dropped.append(port)
+            elif port is not None or target is not None:  # `{to:b}` is one mistake
+                # A name that is wrong was told; it still tells two ports apart.
+                edges += _edges(reader, target, (*path, str(key)), port or str(key))
+    return edges, dropped
 
 
 def _edges(reader: Reader, value: object, path: Path, port: str | None) -> list[Edge]:

@@ -9,13 +9,13 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from oaflow.errors import EnvironmentProblem
@@ -32,6 +32,9 @@ from oaflow.schemata import FOLLOWTHEMONEY
 from oaflow.settings import Settings
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from oaflow.ledger.runs import Run
     from oaflow.ledger.schedules import Schedule
     from oaflow.ledger.webhooks import Webhook
     from oaflow.ledger.workers import Connections, Worker
@@ -228,8 +231,6 @@ def _database(settings: Settings) -> Iterator[Finding]:
     from oaflow.ledger.webhooks import webhooks
     from oaflow.ledger.workers import connections, workers
     from oaflow.operations.databases import database
-    from oaflow.operations.states import bound_plan
-    from oaflow.operations.waits import presence_of, waiting_of
     from oaflow.postgres.schema import inspect
 
     try:
@@ -246,15 +247,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield from _entities(settings, opened.address)
             yield _connections(connections(made))
             live = workers(made, settings.dead_after)
-            for one in live:
-                text = f"{one.id} on {one.host}, pid {one.pid}, {len(one.tasks)} tasks, {one.doing} jobs in hand"
-                if one.stale:
-                    yield Finding("note", "worker", f"{text}; it {one.old_code}", one.restart)
-                else:
-                    yield Finding("fine", "worker", text)
-            if not live:
-                where = "`oaflow run` brings its own" if opened.embedded else "runs wait for one"
-                yield Finding("fine" if opened.embedded else "note", "workers", f"none; {where}", "oaflow worker")
+            yield from _workers(live, private=opened.embedded)
             yield from _health(live)
             yield from _scheduled(schedules(made))
             yield from _webhooks(webhooks(made), settings)
@@ -263,31 +256,52 @@ def _database(settings: Settings) -> Iterator[Finding]:
             if opened.embedded:
                 yield from _kept(settings)
             for run in recent_runs(made, states=OPEN_STATES):
-                presence = presence_of(made, run, live, private=opened.embedded)
-                if run.state == "running" and presence == "gone":
-                    yield Finding("note", "run", f"{run.id}: nobody works on it", f"oaflow resume {run.id}")
-                elif run.state == "running":
-                    yield Finding("fine", "run", f"{run.id} is running")
-                else:
-                    then = with_its_input(run) if run.cut else f"oaflow resume {run.id}"
-                    yield Finding("note", "run", f"{run.id} is {run.state}", then)
-                if opened.embedded and not any(one.run in (None, run.id) for one in live):
-                    continue
-                try:
-                    waiting = waiting_of(made, run, bound_plan(made, run), settings.dead_after)
-                except EnvironmentProblem as error:
-                    yield Finding("problem", "run", f"{run.id}: {error}", error.help)
-                    continue
-                for job in waiting:
-                    reason = f" ({job.reason})" if job.reason else ""
-                    yield Finding(
-                        "problem",
-                        "queue",
-                        f"{job.trouble} task {job.task} of queue {job.queue}: jobs of {run.id} wait{reason}",
-                        job.help,
-                    )
+                yield _run(made, run, live, private=opened.embedded)
+                if not opened.embedded or any(one.run in (None, run.id) for one in live):
+                    yield from _unserved(made, run, settings)
     except EnvironmentProblem as error:
         yield Finding("problem", "database", str(error), error.help)
+
+
+def _workers(live: "Sequence[Worker]", *, private: bool) -> Iterator[Finding]:
+    for one in live:
+        text = f"{one.id} on {one.host}, pid {one.pid}, {len(one.tasks)} tasks, {one.doing} jobs in hand"
+        if one.stale:
+            yield Finding("note", "worker", f"{text}; it {one.old_code}", one.restart)
+        else:
+            yield Finding("fine", "worker", text)
+    if not live:
+        where = "`oaflow run` brings its own" if private else "runs wait for one"
+        yield Finding("fine" if private else "note", "workers", f"none; {where}", "oaflow worker")
+
+
+def _run(made: "Connection[Any]", run: "Run", live: "Sequence[Worker]", *, private: bool) -> Finding:
+    from oaflow.operations.waits import presence_of
+
+    if run.state != "running":
+        then = with_its_input(run) if run.cut else f"oaflow resume {run.id}"
+        return Finding("note", "run", f"{run.id} is {run.state}", then)
+    if presence_of(made, run, live, private=private) == "gone":
+        return Finding("note", "run", f"{run.id}: nobody works on it", f"oaflow resume {run.id}")
+    return Finding("fine", "run", f"{run.id} is running")
+
+
+def _unserved(made: "Connection[Any]", run: "Run", settings: Settings) -> Iterator[Finding]:
+    """
+    Jobs of a run that no live worker can run.
+    """
+    from oaflow.operations.states import bound_plan
+    from oaflow.operations.waits import waiting_of
+
+    try:
+        waiting = waiting_of(made, run, bound_plan(made, run), settings.dead_after)
+    except EnvironmentProblem as error:
+        yield Finding("problem", "run", f"{run.id}: {error}", error.help)
+        return
+    for job in waiting:
+        reason = f" ({job.reason})" if job.reason else ""
+        text = f"{job.trouble} task {job.task} of queue {job.queue}: jobs of {run.id} wait{reason}"
+        yield Finding("problem", "queue", text, job.help)
 
 
 def _collector(environment: Mapping[str, str]) -> Iterator[Finding]:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, cast
 
+from pydantic import BaseModel
+
 from oaflow.errors import UsageError
 from oaflow.model import Retry
 from oaflow.plan.joins import RUN
@@ -142,25 +144,9 @@ def _bound_stage(
     plan: Plan, name: str, values: Mapping[str, Any], disabled: Collection[str], places: Mapping[str, str]
 ) -> BoundStage:
     stage = plan.stages[name]
-
-    def number(
-        key: str,
-        value: Any,
-        default: Any,
-        wanted: str,
-        fits: Callable[[Any], bool],
-        read: Callable[[Any], Any] = lambda value: value,
-    ) -> Any:
-        if references(value):
-            value = _filled(value, values, f"{key} of stage {name!r}")
-            value = default if value is None else read(value)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not fits(value)):
-            raise UsageError(f"{key} of stage {name!r} is {shown(value)}, and must be {wanted}")
-        return value
-
+    number = _Numbers(name, values)
     edges = tuple(_bound_edge(edge, values, name) for edge in stage.edges if edge.to not in disabled)
     kept = {edge.port for edge in edges}
-    retry, fresh = stage.retry, PlannedRetry()
     return BoundStage(
         name=name,
         task=stage.task,
@@ -170,47 +156,80 @@ def _bound_stage(
         dropped=stage.dropped,
         unwired=tuple(dict.fromkeys(edge.port for edge in stage.edges if edge.port not in kept)),
         options=_filled_options(stage.options, values, name),
-        retry=Retry(
-            max=number("retry.max", retry.max, fresh.max, "a whole number, 0 or more", _is_count),
-            backoff=cast("Any", retry.backoff),
-            base=number("retry.base", retry.base, fresh.base, "a duration", _is_time),
-            cap=number("retry.cap", retry.cap, fresh.cap, "a duration", _is_time),
-        ),
-        timeout=number("timeout", stage.timeout, None, "a duration above 0", lambda value: 0 < value < math.inf),
-        memory=number(
-            "memory",
-            stage.memory,
-            PlannedStage.model_fields["memory"].default,
-            "a size above 0",
-            lambda value: value > 0 and value == int(value),
-        ),
-        priority=number(
-            "priority",
-            stage.priority,
-            PlannedStage.model_fields["priority"].default,
-            "a whole number",
-            # What a column of type integer holds.
-            lambda value: isinstance(value, int) and -(2**31) <= value < 2**31,
-        ),
+        retry=_bound_retry(stage.retry, number),
+        timeout=number("timeout", stage.timeout, None, "a duration above 0", _is_above_zero),
+        memory=number("memory", stage.memory, _default(PlannedStage, "memory"), "a size above 0", _is_size),
+        priority=number("priority", stage.priority, _default(PlannedStage, "priority"), "a whole number", _is_priority),
         on_error=None if stage.on_error in disabled else stage.on_error,
         emit=stage.emit,
         external=stage.external,
         origin=stage.origin or f"{plan.pipeline}/{name}",
         split=stage.split,
-        collect=None
-        if (collect := stage.collect) is None
-        else BoundCollect(
-            size=number("collect.size", collect.size, None, "a whole number, 1 or more", _is_positive),
-            wait=number(
-                "collect.wait", collect.wait, PlannedCollect.model_fields["wait"].default, "a duration", _is_time
-            ),
-        ),
+        collect=None if stage.collect is None else _bound_collect(stage.collect, number),
         concurrency=number("concurrency", stage.concurrency, None, "a whole number, 1 or more", _is_positive),
-        rate=number("rate", stage.rate, None, "a number in a time, like 50/s", _is_often, _as_rate),
+        rate=number("rate", stage.rate, None, "a number in a time, like 50/s", _is_above_zero, _as_rate),
         join=tuple(other for other in stage.join if other not in disabled),
         lock=stage.lock,
         places=places,
     )
+
+
+class _Numbers:
+    """
+    Reads the numbers of a stage: one that names a param gets the param's value, and each must fit.
+    """
+
+    def __init__(self, stage: str, values: Mapping[str, Any]) -> None:
+        self._stage, self._values = stage, values
+
+    def __call__(
+        self,
+        key: str,
+        value: Any,
+        default: Any,
+        wanted: str,
+        fits: Callable[[Any], bool],
+        read: Callable[[Any], Any] = lambda value: value,
+    ) -> Any:
+        """
+        Args:
+            key: of the stage, for the message.
+            value: what the plan has for it.
+            default: what holds where the param has no value.
+            wanted: what it must be, for the message.
+            fits: whether it is that.
+            read: makes the number of a param's value.
+
+        Raises:
+            UsageError: it does not fit.
+        """
+        if references(value):
+            value = _filled(value, self._values, f"{key} of stage {self._stage!r}")
+            value = default if value is None else read(value)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not fits(value)):
+            raise UsageError(f"{key} of stage {self._stage!r} is {shown(value)}, and must be {wanted}")
+        return value
+
+
+def _bound_retry(retry: PlannedRetry, number: _Numbers) -> Retry:
+    fresh = PlannedRetry()
+    return Retry(
+        max=number("retry.max", retry.max, fresh.max, "a whole number, 0 or more", _is_count),
+        backoff=cast("Any", retry.backoff),
+        base=number("retry.base", retry.base, fresh.base, "a duration", _is_time),
+        cap=number("retry.cap", retry.cap, fresh.cap, "a duration", _is_time),
+    )
+
+
+def _bound_collect(collect: PlannedCollect, number: _Numbers) -> BoundCollect:
+    return BoundCollect(
+        size=number("collect.size", collect.size, None, "a whole number, 1 or more", _is_positive),
+        wait=number("collect.wait", collect.wait, _default(PlannedCollect, "wait"), "a duration", _is_time),
+    )
+
+
+def _default(model: type[BaseModel], field: str) -> Any:
+    return model.model_fields[field].default
 
 
 def _bound_edge(edge: PlannedEdge, values: Mapping[str, Any], stage: str) -> PlannedEdge:
@@ -250,6 +269,14 @@ def _texts(value: Any) -> Iterator[str]:
             yield as_text(item)
 
 
+def _is_size(value: Any) -> bool:
+    return value > 0 and value == int(value)
+
+
+def _is_priority(value: Any) -> bool:
+    return isinstance(value, int) and -(2**31) <= value < 2**31  # what a column of type integer holds
+
+
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and 0 <= value < 2**31
 
@@ -258,7 +285,7 @@ def _is_positive(value: Any) -> bool:
     return _is_count(value) and value > 0
 
 
-def _is_often(value: Any) -> bool:
+def _is_above_zero(value: Any) -> bool:
     return 0 < value < math.inf
 
 
