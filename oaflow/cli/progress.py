@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -109,6 +109,45 @@ class Pace:
         return max(0.0, (after - before) / (last - then)) if last > then else 0.0
 
 
+class _Table:
+    """
+    Progress as a table that is drawn anew in its place.
+
+    Args:
+        drawing: is left when the run is over, and takes the table away.
+    """
+
+    def __init__(self, console: Console, drawing: ExitStack) -> None:
+        self._console, self._drawing = console, drawing
+        self._live = Live(console=console, refresh_per_second=8, transient=True)
+
+    def update(self, event: Progress, line: str) -> None:
+        if not self._live.is_started:  # not before: what asks a question first would be drawn over
+            self._drawing.enter_context(self._live)
+        fit(self._console)
+        below = [piece for one in _retries(event) for piece in hanging(Text(one), self._console.width)]
+        self._live.update(picture(event.status, line, self._console.size.height, below))
+
+
+class _Lines:
+    """
+    Progress as plain lines, one every few seconds.
+    """
+
+    def __init__(self) -> None:
+        self._printed, self._told = 0.0, False
+
+    def update(self, event: Progress, line: str) -> None:
+        if time.monotonic() - self._printed < _PLAIN_SECONDS:
+            return
+        self._printed = time.monotonic()
+        remark(f"{duration(event.status.run.seconds)}: {line}{_where(event.status)}")
+        if event.retries and not self._told:
+            self._told = True
+            for one in _retries(event):
+                remark(one)
+
+
 def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
     """
     Shows a run from its first event to its last, and its summary.
@@ -116,44 +155,7 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
     Returns:
         the exit code.
     """
-    console = remarks()
-    draws = can_be_drawn_on(console) and is_text()
-    live = Live(console=console, refresh_per_second=8, transient=True) if draws else None
-    finished: Finished | None = None
-    pace = Pace()
-    printed, told = 0.0, False
-    with ExitStack() as drawing:
-        for event in events:
-            match event:
-                case Begun():
-                    for line in event.remarks:
-                        remark(clean(line))
-                    begins = f": {count(event.jobs, 'job')} to begin with" if event.jobs else ""
-                    remark(f"run {event.run}{begins}", "bold")
-                case Said():
-                    remark(clean(event.text))
-                case Progress():
-                    line = pace.look(event)
-                    if live is not None:
-                        # Not before: what asks a question first would be drawn over.
-                        if not live.is_started:
-                            drawing.enter_context(live)
-                        fit(console)
-                        below = [piece for one in _retries(event) for piece in hanging(Text(one), console.width)]
-                        live.update(picture(event.status, line, console.size.height, below))
-                    elif time.monotonic() - printed >= _PLAIN_SECONDS:
-                        printed = time.monotonic()
-                        remark(f"{duration(event.status.run.seconds)}: {line}{_where(event.status)}")
-                        if event.retries and not told:
-                            told = True
-                            for one in _retries(event):
-                                remark(one)
-                case Finished():
-                    finished = event
-                    break
-                case _:
-                    for line in sentences(event):
-                        remark(line, "yellow")
+    finished = _shown(events)
     if finished is None:
         return 1
     from oaflow.cli.summary import print_summary
@@ -169,6 +171,32 @@ def show(events: Iterator[Any], limits: Limits, json: bool) -> int:
         for _ in events:
             pass
     return exit_code(status, account.receipt.found if account is not None else 0, limits, finished.interrupted)
+
+
+def _shown(events: Iterator[Any]) -> Finished | None:
+    """
+    Shows the events up to the last one, and returns that; None where there is none.
+    """
+    console, pace = remarks(), Pace()
+    with ExitStack() as drawing:
+        progress = _Table(console, drawing) if can_be_drawn_on(console) and is_text() else _Lines()
+        for event in events:
+            match event:
+                case Begun():
+                    for line in event.remarks:
+                        remark(clean(line))
+                    begins = f": {count(event.jobs, 'job')} to begin with" if event.jobs else ""
+                    remark(f"run {event.run}{begins}", "bold")
+                case Said():
+                    remark(clean(event.text))
+                case Progress():
+                    progress.update(event, pace.look(event))
+                case Finished():
+                    return event
+                case _:
+                    for line in sentences(event):
+                        remark(line, "yellow")
+    return None
 
 
 def sentences(event: object) -> Iterator[str]:
