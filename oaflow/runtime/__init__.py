@@ -1,3 +1,3 @@
 """
-The run side: what claims jobs, runs them, and routes what they return.
+The run side: claims jobs, calls stage functions, routes what they return, and hands over. CONTRIBUTING.md has its map.
 """

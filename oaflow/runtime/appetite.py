@@ -1,5 +1,5 @@
 """
-How many jobs a worker takes: of the queue, and of what follows from those that it has ended. It decides, and sends
+Decides how many jobs a worker takes, from the queue and from the successors of jobs that it has finished. Sends
 nothing.
 """
 

@@ -1,5 +1,5 @@
 """
-When the database is asked what has become due in a run: a join, or what waits to be put together.
+Decides when to ask the database what is due in a run: a join, or jobs that `collect` puts together.
 """
 
 from collections.abc import Callable

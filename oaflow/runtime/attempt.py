@@ -1,5 +1,5 @@
 """
-The state of one attempt at a job, from reading it to the last hand-over. Whoever calls the function drives it.
+The state of one attempt at a job, from reading it to the last hand-over. `execution` drives it and calls the function.
 """
 
 import hashlib

@@ -1,5 +1,5 @@
 """
-Attempts at jobs of async stages, in the worker's own loop.
+Makes attempts at jobs of async stages, in the event loop of the worker.
 """
 
 import asyncio

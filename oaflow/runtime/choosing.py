@@ -1,5 +1,5 @@
 """
-Which entities of a returned job go along which edge, where the edges of its port do not all take all. Pure.
+Decides which entities of a returned job go along which edge of its port, if there are conditions on the edges. Pure.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """
-When a worker claims jobs, and what of: as often as there may be something, and it has room.
+Claims jobs for a worker: when there may be some and it has room for them.
 
-How much is decided in `appetite`; what comes is taken in hand by `taking`.
+`appetite` decides how many; `taking` receives what was claimed.
 """
 
 import asyncio

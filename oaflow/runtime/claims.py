@@ -1,5 +1,6 @@
 """
-Claims that are on the wire. What one of them may still bring is not lost, though nobody has it in hand yet.
+Claims that have been sent and not answered. Jobs that they may still bring are this worker's, though it does not know
+them yet.
 """
 
 import time

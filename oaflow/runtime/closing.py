@@ -1,5 +1,6 @@
 """
-Runs of which something may have become due: their end, a join, what waits to be put together, or to be given up.
+Asks the database about runs in which something may be due: their end, a join, jobs to put together, or giving up after
+too many failures.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """
-What can be wrong with what a stage returned. None of it is repeated: a repetition would return the same.
+The errors in what a stage function returned. Such an attempt is not repeated, as it would return the same again.
 
     RouteError
     |- NotAJobError            something else than a job

@@ -1,5 +1,6 @@
 """
-Sends completions in groups: whatever queued up while the last statement was on the wire, and a moment longer.
+Sends completions (ends of attempts) to the database in groups: all that came while the last statement was being
+answered, and a moment longer.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """
-What becomes of an attempt, as it is sent to the database. Pure: it decides by `policy`, and sends nothing.
+Makes the completion of an attempt, as it is sent to the database. Pure: `policy` decides, `completer` sends.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,9 @@
 """
-Continuation: a successor that this worker runs itself is inserted as claimed by it, and skips the queue.
+Continuation: a successor that this worker is going to run itself is inserted as already claimed by it, and skips the
+queue.
 
 Its id is taken from the sequence beforehand, so that after a lost answer the repeated statement finds the same job.
-Only for continued jobs: ids out of a block would break the order of those that wait.
+Other jobs get their ids when they are inserted, as ids that were taken earlier would change the order of the queue.
 """
 
 import logging

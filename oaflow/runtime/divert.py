@@ -1,5 +1,6 @@
 """
-What async stage functions print: they run in the worker itself, whose own output does not go to the log of a run.
+Catches what async stage functions print. They run in the worker itself, whose own output does not go to the log of a
+run.
 """
 
 import sys

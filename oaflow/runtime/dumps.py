@@ -1,6 +1,6 @@
 """
-What a process that crashed, or whose time was up, leaves behind: the lines that its stage printed, and where it was,
-which faulthandler writes to stderr. Pure.
+Reads what an executor left behind that crashed or ran out of time: the last lines of its stage, and the stack that
+faulthandler wrote to stderr. Pure.
 """
 
 import re

@@ -1,5 +1,5 @@
 """
-An executor as its worker sees it, and who is told of what it does.
+An executor as its worker sees it, and the protocol of the listener that is told what it does.
 """
 
 import asyncio

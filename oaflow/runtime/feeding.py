@@ -1,5 +1,5 @@
 """
-Which executor gets which job. Pure.
+Decides which executor gets which job. Pure.
 """
 
 from collections import deque

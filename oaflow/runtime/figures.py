@@ -1,6 +1,6 @@
 """
-What workers count of their work, for those who measure them: attempts by pipeline, stage and outcome, and how long they
-and their hand-overs took.
+Counts the work of workers, for metrics: attempts by pipeline, stage and outcome, and how long they and their hand-overs
+took.
 
 A worker counts in plain numbers and says once a second what has changed, over the pipe to its supervisor, which adds up
 what all its workers have said and is asked over HTTP. So a worker imports no library for it, and opens no port.

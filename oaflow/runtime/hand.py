@@ -1,5 +1,6 @@
 """
-The jobs that a worker has in hand, and where those wait that are not begun: for a slot, or for an executor.
+The jobs that a worker has in hand, that is, has claimed. Those that have not begun wait here, for a slot or an
+executor.
 """
 
 from collections import deque

@@ -1,5 +1,5 @@
 """
-Jobs that a worker owns, and the runs that they belong to. Data, and what is read off it; nothing here waits.
+A job that a worker has in hand (`Held`), and the run that it belongs to (`Passage`). Data only; nothing here waits.
 """
 
 import asyncio

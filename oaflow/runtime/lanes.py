@@ -1,8 +1,8 @@
 """
-Tasks that have a limit or locks, and which of them to ask for now. Nothing here waits.
+Lanes: tasks that have a limit or locks. Decides which of them to ask for now; nothing here waits.
 
-Their jobs are claimed apart, for places and locks that are free. What stands in the way is asked for again when the
-database said so, and when a job of it has ended here: not with every notification.
+Their jobs are claimed separately, as far as places and locks are free. A lane that was full is asked for again at the
+time that the database named, and when a job of it has ended here, but not with every notification.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """
-What is told to Python's logging: by stage functions, whose messages go to the log of their run with level and logger,
-and by workers.
+Handles messages to Python's logging. Those of stage functions go to the log of their run, with level and logger; those
+of workers do not.
 """
 
 import logging

@@ -1,7 +1,8 @@
 """
-What becomes of an attempt: what it handed over, or what went wrong, is logged, and sent.
+Takes the outcome of an attempt, a hand-over or an error: logs it, and gives it to the completer.
 
-`completions` decides. Nothing is kept: jobs in hand, and what the database answers, are the dispatcher's.
+`completions` decides what becomes of it. Nothing is kept here: the dispatcher has the jobs in hand, and hears the
+answers of the database.
 """
 
 import logging

@@ -1,5 +1,5 @@
 """
-How long jobs of a stage take, and so how many to take at once. Pure.
+Learns how long jobs of a stage take, and so how many to claim at once. Pure.
 """
 
 from collections.abc import Iterable

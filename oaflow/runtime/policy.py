@@ -1,5 +1,6 @@
 """
-What becomes of an attempt that went wrong: again, aside, or under failures. Pure.
+Decides what becomes of an attempt that went wrong: it is repeated, goes to the `on_error` stage, or is kept as a
+failure. Pure.
 """
 
 from dataclasses import dataclass, field

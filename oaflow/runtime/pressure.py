@@ -1,8 +1,9 @@
 """
-Which streams are to rest, because too much is open in what follows them. Nothing here waits.
+Decides which streams must rest because too many jobs are open in the stages that follow (backpressure). Nothing here
+waits.
 
-A stream rests as a whole: over all jobs of its stage in a run, and no more of these are begun. What was handed over
-since the last look is added to what was seen then, so that the database is asked only where it may be too much.
+A stream rests as a whole: all jobs of its stage in a run, and no more of these begin. What was handed over since the
+last look is added to what was counted then, so the database is asked only if it may be too much.
 """
 
 from collections.abc import Mapping

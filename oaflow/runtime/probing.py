@@ -1,5 +1,5 @@
 """
-What a process of its own found out about tasks: its answers, and what it was at when it ended.
+Reads the answers of a separate process that has looked at tasks, and what it was doing if it ended early.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """
-What the programs that a stage has started take of memory. Linux only: elsewhere they are not seen.
+Measures the memory of programs that a stage function has started. Linux only: elsewhere they are not seen.
 
 Looked at ten times a second for each executor, so the cheap questions come first.
 """

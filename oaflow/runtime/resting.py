@@ -1,8 +1,8 @@
 """
-Streams that wait to be told that a part of theirs is in the database, until less is open in what follows them.
+Keeps streams waiting while too many jobs are open in the stages that follow: the answer that their last part is in the
+database is held back.
 
-A stream that waits so rests: another process, or another slot, works in its place, so that it keeps nobody from what it
-waits for.
+While a stream rests, another process or slot works in its place, so that the jobs that it waits for can be done.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """
-Whether there is room left on the disks that a worker writes to.
+Finds out whether there is room on the disks that a worker writes to.
 """
 
 import shutil

@@ -1,6 +1,6 @@
 """
-What is kept in the history of what stage functions returned, so that `oaflow route --against` can ask where it would go
-in an edited pipeline. Pure.
+Samples of what stage functions returned, kept in the history, so that `oaflow route --against` can tell where they
+would go in an edited pipeline. Pure.
 """
 
 from collections.abc import Mapping, Sequence

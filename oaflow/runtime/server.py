@@ -1,5 +1,5 @@
 """
-The worker's end of a forkserver: starts it, asks it, hears what it reports, and notices when it is gone.
+The worker's end of the forkserver: starts it, sends requests, reads its reports, and notices when it is gone.
 """
 
 import asyncio

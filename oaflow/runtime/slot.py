@@ -1,5 +1,6 @@
 """
-What an executor is doing, in memory that outlives it: so a crash needs no message to be charged.
+What an executor is doing, in shared memory that outlives it. So a crash is charged to the right job without any
+message.
 """
 
 import mmap

@@ -1,5 +1,5 @@
 """
-Async stages in the worker's own loop: what waits for a slot, and what runs in one.
+Slots for jobs of async stages, which run in the event loop of the worker: what waits for one, and what runs in one.
 
 A slot is one asyncio task that takes job after job: a task for each job would cost as much as what it is for.
 """

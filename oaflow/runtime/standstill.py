@@ -1,5 +1,6 @@
 """
-Says which async stage blocks the loop of its worker, and where: all async stages of the worker stand still meanwhile.
+Reports which async stage blocks the event loop of its worker, and where. Meanwhile all async stages of the worker stand
+still.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """
-How a stream is told apart from another: the parts that were handed over, and the digest of a part. Pure.
+Tells whether a repeated stream is the same as before, by the digests of the parts that were handed over. Pure.
 """
 
 import sys

@@ -1,5 +1,5 @@
 """
-What a claim brought: into whose hands it goes, or back.
+Takes claimed jobs in hand, or gives them back.
 """
 
 import logging

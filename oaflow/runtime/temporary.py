@@ -1,5 +1,5 @@
 """
-Folders for temporary files that do not outlive the process that they belong to, even where it is killed.
+Folders for temporary files, which are deleted when the process that they belong to ends, even if it is killed.
 """
 
 import contextlib

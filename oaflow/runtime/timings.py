@@ -1,6 +1,6 @@
 """
-How long attempts take, as far as this worker has seen: kept in sums, and taken out every few seconds. Pure: the clock
-comes in as a number.
+Sums of how long attempts took in this worker, for estimates; they are sent to the database every second. Pure: the
+clock comes in as a number.
 """
 
 import re

@@ -1,5 +1,5 @@
 """
-An exception as history keeps it. Pure.
+Describes an exception as the history keeps it. Pure.
 """
 
 import hashlib

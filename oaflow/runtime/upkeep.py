@@ -1,6 +1,6 @@
 """
-What a worker does beside its jobs: takes back what dead workers held, closes what a kill left open, watches the disks,
-makes room for the history of the coming days and takes out that of days long gone.
+What a worker does besides its jobs: takes back the jobs of dead workers, finishes what a kill left unfinished, watches
+the disks, makes partitions for the history of the coming days and drops old ones.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """
-Which code a stage is: the release that it is of, and what stands in the files that it is made of.
+The version of a stage's code: the release of its package, and a hash of the files that it is made of.
 """
 
 import ast

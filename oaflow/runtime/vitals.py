@@ -1,8 +1,9 @@
 """
-Whether workers are live and ready, by what their processes last said. Pure: the clock comes in as a number.
+Decides whether workers are live and ready, from what their processes last reported. Pure: the clock comes in as a
+number.
 
-Live is what a restart would mend where it is not so: a loop that stands still, a heart that does not try. Ready is what
-a restart would not mend: the database answers, and the worker is registered and has read the plans of the runs.
+A worker that is not live needs a restart: its loop or its heartbeat stands still. One that is not ready would not
+profit from a restart: the database does not answer, or the worker has not yet registered or read the plans of the runs.
 """
 
 from collections.abc import Iterator, Sequence
