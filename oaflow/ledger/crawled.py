@@ -1,5 +1,5 @@
 """
-What crawls have seen, and what of it has come to its end: rows of `oaflow.crawled`. Synchronous.
+The files that crawls have seen, and whether a run has processed them to the end: rows of `oaflow.crawled`. Synchronous.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -1,5 +1,6 @@
 """
-What the runs of a dataset have left in the database, and taking it out: in portions, and so that it can be repeated.
+Deletes what the runs of a dataset have left in the database: in portions, and so that an interrupted deletion can be
+repeated.
 """
 
 from collections.abc import Collection, Iterable, Iterator

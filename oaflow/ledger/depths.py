@@ -1,5 +1,5 @@
 """
-How much is open in the stages of runs. Async, one statement.
+How many jobs are open in the stages of runs. Async, one statement.
 """
 
 from collections.abc import Sequence

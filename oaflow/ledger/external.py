@@ -1,5 +1,5 @@
 """
-Jobs of stages that live in services of their own.
+Services that run external stages: who takes their jobs, and of which tasks nobody would see what jobs hand over.
 """
 
 from collections.abc import Iterable

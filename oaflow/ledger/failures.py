@@ -1,5 +1,5 @@
 """
-Jobs that used up their attempts: each by itself, and in clusters of one cause.
+Jobs that failed for good: one by one, and in clusters that have the same cause.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,5 +1,5 @@
 """
-The worker's side of the ledger: claim, complete, give back, beat, recover, sweep. Async, one statement each.
+The ledger for workers: register, claim, complete, give back, recover, sweep. Async, one statement each.
 
 Every statement is fenced in the database, so each may be sent again after a lost answer.
 """

@@ -1,5 +1,5 @@
 """
-The history of a run, line by line: a page begins where the last one ended, and reads as much whatever comes before it.
+The history of a run, in pages. Each page begins where the last one ended, and costs the same wherever it is.
 """
 
 from collections.abc import Mapping, Sequence

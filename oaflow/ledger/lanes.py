@@ -1,5 +1,5 @@
 """
-The worker's side of limits and locks: which tasks have a limit, and claims of those that have either. Async, one
+Limits and locks, for workers: which tasks have a limit, and claims of tasks that have a limit or locks. Async, one
 statement each.
 """
 

@@ -1,5 +1,5 @@
 """
-Limits: what plans say, what operators say, and what of it holds.
+Limits of tasks: those of plans, those of operators, and which of them holds.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """
-The whole database in numbers, for those who measure it again and again: sums over the runs of each pipeline, and so no
-more of them than there are pipelines and stages.
+The whole database in numbers, for metrics that are read again and again. They are sums over the runs of each pipeline,
+so their number does not grow with the runs.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,5 @@
 """
-Long lists, a page at a time: each page begins where the last one ended, and reads no more than it shows, whatever comes
-before it.
+Long lists, in pages. Each page begins where the last one ended, and reads no more than it shows.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,5 +1,5 @@
 """
-Where the jobs of a run are, and along which ways they went.
+Where the jobs of a run are, and along which edges they went.
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 """
-What has ended and is old, taken out when somebody asks. Synchronous, in portions; workers have their own way.
+`oaflow db prune`: deletes old rows of what has ended. Synchronous, in portions; workers delete theirs in
+`runtime/upkeep`.
 """
 
 from dataclasses import dataclass

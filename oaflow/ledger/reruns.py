@@ -1,5 +1,5 @@
 """
-What a run leaves for another to do a part of it again: its jobs, and its documents. Synchronous.
+The jobs and documents of a run that another run is to repeat. Synchronous.
 """
 
 from collections.abc import Collection

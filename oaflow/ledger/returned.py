@@ -1,5 +1,5 @@
 """
-What stage functions returned, as far as the history keeps it.
+Samples of what stage functions returned, from the history.
 """
 
 from collections.abc import Iterator

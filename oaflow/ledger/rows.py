@@ -1,5 +1,6 @@
 """
-What goes to the hand-over and comes from the claim. Data only, without the driver: executors have no database.
+The rows of claims and hand-overs: `Claimed`, `Successor`, `Completion`. Data only, without the driver: executors have
+no database.
 """
 
 from typing import NamedTuple

@@ -1,5 +1,5 @@
 """
-Runs that are begun by the clock: which, and when next. When that is, is worked out by others.
+Schedules: which there are, and when each is next due. `operations/scheduling` computes these times.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,6 @@
 """
-What a run has taken so far, in sums: of each kind of work, and of each worker. Nothing here grows with finished work.
+How long the work of a run has taken so far, as sums for each kind of work and each worker. Nothing here grows with
+finished work.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,5 +1,5 @@
 """
-The history of single documents: where they were reported, and each job that had them. Reads only.
+The history of single documents: which runs reported them, and each job that had them. Reads only.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,5 +1,5 @@
 """
-What the server makes of a statement that it has not answered: asked, and ended, over another connection.
+Finds out over another connection whether the server still works on a statement that it has not answered, and ends it.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """
-What no edge took.
+Jobs and entities that no edge took.
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
 """
-Who is told of the end of a run, and what is still to be told. How, and what it is signed with, is for others.
+Webhooks, and the messages that are still to be sent to them. `operations/webhooks` signs and sends.
 """
 
 from dataclasses import dataclass, field

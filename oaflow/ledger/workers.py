@@ -1,5 +1,5 @@
 """
-Who works, what they can run, and what waits for somebody who can.
+Workers: which are live, what they can run, and which jobs wait for a worker that can run them.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,8 +1,8 @@
 """
-The use cases, as plain functions: they take settings and arguments, return data or yield events, and print nothing.
+The use cases, as plain functions. They take settings and arguments, return data or yield events, and print nothing.
 
-This is the one room that puts the others together. What programs may call of it has its names here, which are loaded on
-first use; what commands and pages call besides is in the modules, and may change.
+This is the one room that puts the others together. The names below are for programs to call, and are loaded on first
+use. The modules have more, which commands and pages call, and which may change.
 """
 
 from typing import TYPE_CHECKING

@@ -1,5 +1,5 @@
 """
-What is typed to do once more what a run was started for.
+The command that starts a run once more, with the input and params of an earlier one.
 """
 
 import re

@@ -1,5 +1,6 @@
 """
-What a run does again, and what not: what its crawl asks for, and what comes of its end.
+Which files a run processes again and which it leaves out as unchanged: answers its crawl, and settles the files at its
+end.
 """
 
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence

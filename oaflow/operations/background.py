@@ -1,5 +1,5 @@
 """
-What takes longer than anybody waits at a page: worked out beside the pages, once for all who ask for it, and kept.
+Values that take too long to compute while a page is waited for: computed in a thread, once for all who ask, and kept.
 """
 
 import time

@@ -1,5 +1,5 @@
 """
-The files of a new pipeline: one that can be checked, tested and run as it is, to be changed from there.
+`oaflow new`: the files of a new pipeline, which can be checked, tested and run before anything in them is changed.
 """
 
 import shlex

@@ -1,5 +1,6 @@
 """
-What a supervisor of workers does beside them, in a thread: it may wait for the database, or for a server that hangs.
+Work that a supervisor does in a thread besides watching its workers, as it may wait for the database or a server that
+hangs.
 """
 
 import threading

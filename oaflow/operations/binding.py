@@ -1,5 +1,6 @@
 """
-What jobs reach: outside of a worker built from the settings when a job first asks, in a worker for each job.
+Builds what jobs have access to (store, files, queue): in a worker for each job, elsewhere from the settings when it is
+first used.
 """
 
 import atexit

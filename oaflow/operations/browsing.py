@@ -1,6 +1,6 @@
 """
-What a page shows of runs. Each answer costs the same whatever the size of a run: it reads counters, and lists by pages.
-What only reading all of a run or of a dataset tells is worked out later, beside the pages.
+What the web pages show of runs. Each answer costs the same whatever the size of the run: it reads counters, and lists
+by pages. What can only be told by reading all of a run or dataset is computed in the background.
 """
 
 import logging

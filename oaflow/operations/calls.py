@@ -1,7 +1,7 @@
 """
-What programs call: the operations of the commands, with the settings of the environment where none are given.
+The calls for programs: the operations of the commands, with the settings of the environment as a default.
 
-Here is no work of its own. A call that answers at once blocks meanwhile; what comes bit by bit is a `Stream`.
+They only pass arguments on. A call that returns a value blocks until it has it; what comes bit by bit is a `Stream`.
 """
 
 import os

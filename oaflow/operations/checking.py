@@ -1,5 +1,5 @@
 """
-`oaflow check`: what there is to say of pipelines, and where that is asked for, of how they would run here and now.
+`oaflow check`: the mistakes in pipelines, and with `--db` also what would keep them from running here and now.
 """
 
 import os

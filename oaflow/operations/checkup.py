@@ -1,5 +1,5 @@
 """
-What `doctor` looks at: the environment and the database, one finding after the other.
+`oaflow doctor`: looks at the environment and the database, and yields one finding after the other.
 """
 
 import os

@@ -1,5 +1,5 @@
 """
-Two plans beside each other: what changed from one to the other, and whether runs in flight may go over.
+`oaflow plan --diff`: what changed from one plan to another, and whether runs that have begun may go over to it.
 """
 
 import re

@@ -1,6 +1,6 @@
 """
-Names for a shell to offer. No server is started for them, and none is waited for longer than a second: those of the
-private server, which stops with the last command, are kept in a file.
+Names that a shell offers when the tab key is pressed. No server is started for them, and none is waited for longer than
+a second. As the private server stops with the last command, its names are kept in a file.
 """
 
 import json

@@ -1,5 +1,5 @@
 """
-A connection to the database of the settings, for commands: the private server is started where it is needed.
+Connections to the database of the settings, for commands. Starts the private server if it is needed.
 """
 
 import os

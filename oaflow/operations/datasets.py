@@ -1,5 +1,5 @@
 """
-`oaflow datasets` and `oaflow delete`: what there is of each dataset, and taking one out.
+`oaflow datasets` and `oaflow delete`: what each dataset holds, and deleting one.
 """
 
 import shutil

@@ -1,6 +1,6 @@
 """
-A run that goes on when the command that started it has ended: a process of its own session follows it, with its
-workers, and keeps the private server as long as the run is not over.
+`--detach`: a run that goes on after the command that started it has ended. A background process follows it with its
+workers, and keeps the private server until the run is over.
 """
 
 import os

@@ -1,5 +1,5 @@
 """
-How long a run will still take, from what its attempts have taken so far.
+Estimates how much longer a run will take, from how long its attempts have taken so far.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

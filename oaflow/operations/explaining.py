@@ -1,5 +1,5 @@
 """
-The mistakes that the compiler knows, by code.
+`oaflow explain`: the mistakes that the compiler knows, by code.
 """
 
 from oaflow.compiler.rules import RULES

@@ -1,5 +1,5 @@
 """
-Search and entities of a dataset.
+`oaflow search` and `oaflow entities`: what is in a dataset.
 """
 
 from collections.abc import Generator

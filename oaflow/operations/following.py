@@ -1,5 +1,5 @@
 """
-Following a run to its end: what it does, who works on it, and what it waits for, as a stream of events.
+Follows a run to its end, as a stream of events: what it does, who works on it, and what it waits for.
 """
 
 import time

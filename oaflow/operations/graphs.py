@@ -1,6 +1,5 @@
 """
-The graph of a program with given params: which of its stages are off, and what each is for; and that of a run, with how
-far it has come.
+`oaflow graph`: the graph of a pipeline with given params, and of a run with its counts.
 """
 
 from collections.abc import Mapping

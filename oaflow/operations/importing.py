@@ -1,5 +1,6 @@
 """
-A pipeline file of OpenAleph's services, from the settings with which they hand over to each other today.
+`oaflow import-env`: a pipeline file of OpenAleph's services, made from the settings with which they hand over to each
+other.
 """
 
 import json

@@ -1,5 +1,5 @@
 """
-`oaflow limit`: how much of a task is done at once, as far as an operator says so.
+`oaflow limit`: limits of tasks that an operator sets.
 """
 
 from dataclasses import dataclass

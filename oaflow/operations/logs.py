@@ -1,5 +1,5 @@
 """
-What the stages of a run printed: the lines of its log, filtered, followed, or page by page.
+`oaflow logs`: what the stages of a run printed, filtered, followed, or page by page.
 """
 
 import time

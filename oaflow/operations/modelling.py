@@ -1,5 +1,5 @@
 """
-From what a run has taken so far to a model of its queues, which `oaflow.forecast` simulates. Pure.
+Makes a model of a run's queues from how long its attempts have taken; `oaflow.forecast` simulates it. Pure.
 """
 
 import math

@@ -1,5 +1,5 @@
 """
-What became of one document in one run, put together from its history. Pure: no database, no clock.
+The passport of a document: what became of it in one run, put together from the history. Pure: no database, no clock.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

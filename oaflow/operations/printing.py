@@ -1,5 +1,5 @@
 """
-What each command prints with `--json`, as JSON Schema (2020-12): made of the shapes that these objects are typed with.
+What each command prints with `--json`, as JSON Schema (2020-12), made from the types in `oaflow.printed`.
 """
 
 from collections.abc import Iterator, Mapping

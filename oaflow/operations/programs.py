@@ -1,5 +1,5 @@
 """
-From what was typed as PIPELINE to a checked plan: a file, a name, or `module:name`.
+Finds, reads and checks what was typed as PIPELINE: a file, a name, or `module:name`.
 """
 
 import os

@@ -1,5 +1,5 @@
 """
-What can be asked about a run: its status, its failures, its receipt.
+Reads about a run: its status, its failures, its receipt.
 """
 
 from collections.abc import Generator, Iterator

@@ -1,5 +1,5 @@
 """
-One failed job, run in this process: nothing is handed over, and nothing is written.
+`oaflow retry JOB --here`: runs one failed job in this process. Nothing is handed over, and nothing is written.
 """
 
 import asyncio

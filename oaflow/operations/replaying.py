@@ -1,5 +1,6 @@
 """
-Where what a past run returned would go in an edited pipeline. Runs nothing, and changes nothing.
+`oaflow route --against`: where the jobs that a past run returned would go in an edited pipeline. Runs and changes
+nothing.
 """
 
 from collections import Counter

@@ -1,5 +1,5 @@
 """
-`oaflow rerun`: a part of a run again, as a run of its own. What it wrote before is replaced.
+`oaflow rerun`: repeats a part of a run, as a new run whose results replace the old ones.
 """
 
 from collections import Counter

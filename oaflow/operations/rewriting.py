@@ -1,5 +1,5 @@
 """
-Pipeline files, written anew in their place: whole or not at all.
+Writes a changed pipeline file in place of the old one: completely or not at all.
 """
 
 import os

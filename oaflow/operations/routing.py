@@ -1,5 +1,6 @@
 """
-Where one job would go: each edge of its port, its condition, and the values that decided. Runs nothing.
+`oaflow route`: where one job would go, with each edge of its port, its condition, and the values that decided. Runs
+nothing.
 """
 
 import sys

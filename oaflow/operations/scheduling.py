@@ -1,9 +1,10 @@
 """
-`schedule`: runs that are begun by the clock. Workers see that a tick has passed, and their supervisor begins the run.
+`oaflow schedule`: runs that begin at set times. Workers notice that such a time (tick) has come, and their supervisor
+begins the run.
 
-A tick is taken in the transaction that begins its run, so of all workers one begins it, once, whatever is killed. Ticks
-that passed while no worker was there are one: the latest. One that meets an unfinished run of its pipeline and dataset
-begins nothing, and says so.
+A tick is taken in the transaction that begins its run, so exactly one run begins, whatever is killed. Of several ticks
+that pass while no worker is there, only the latest counts. A tick that meets an unfinished run of its pipeline and
+dataset begins nothing, and its schedule says so.
 """
 
 import os

@@ -1,5 +1,5 @@
 """
-The schema of a database: bringing it up to date, looking whether it is, and taking out what is old.
+`oaflow db`: migrates the schema of a database, checks it, and removes old rows.
 """
 
 from collections.abc import Callable, Generator, Sequence

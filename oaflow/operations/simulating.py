@@ -1,5 +1,5 @@
 """
-How long a run would take otherwise: with more workers, executors, or places.
+`oaflow simulate`: how long a run would take with other workers, executors, or limits.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,5 +1,5 @@
 """
-Workers for a block of a program: as `oaflow worker` has them, and the private server as long as they are there.
+Workers for a block of a Python program: the same as those of `oaflow worker`, with the private server if it is needed.
 """
 
 import asyncio

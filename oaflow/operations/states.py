@@ -1,5 +1,5 @@
 """
-How a run stands: what `run`, `status` and `resume` show.
+The state of a run, as `run`, `status` and `resume` show it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

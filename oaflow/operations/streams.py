@@ -1,5 +1,6 @@
 """
-What comes bit by bit, for code that waits for it: in a thread of its own where a loop of events waits.
+Results that come bit by bit, for `for` and `async for`. With `async for` they are read in a thread, so the event loop
+is not blocked.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """
-What systemd is told of a worker that it started with `Type=notify`: that it is ready, that it is live, that it stops.
+Tells systemd about a worker that it started with `Type=notify`: that it is ready, is live, and stops.
 
 The protocol is that of sd_notify(3): lines in a datagram, and nothing comes back.
 """

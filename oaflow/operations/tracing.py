@@ -1,5 +1,6 @@
 """
-What became of a document: found by its id, the hash of its bytes, its name or its path, in every run that had it.
+`oaflow trace`: what became of a document in every run that had it. It is found by its id, the hash of its bytes, its
+name or its path.
 """
 
 import hashlib

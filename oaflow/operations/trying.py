@@ -1,5 +1,6 @@
 """
-The tests of a pipeline: where the jobs that they name would go, held against where they say. Needs no database.
+`oaflow test`: runs the tests of a pipeline, comparing where their jobs would go with where they expect them. Needs no
+database.
 """
 
 import time

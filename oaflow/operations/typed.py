@@ -1,5 +1,5 @@
 """
-What programs give as values of params, in the form in which it would be typed. Pure.
+Turns Python values of params into the texts that would be typed for them. Pure.
 """
 
 import os

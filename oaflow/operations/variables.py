@@ -1,5 +1,5 @@
 """
-Variables that are named like settings, and are none: what they say is not heard.
+Finds environment variables that look like settings and are none, so that they have no effect.
 """
 
 import difflib

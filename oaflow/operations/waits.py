@@ -1,5 +1,5 @@
 """
-What keeps a run waiting, each with the next thing to type: for `status`, in text and as JSON.
+The reasons why a run waits, each with what to type next, for `status`.
 """
 
 from collections import Counter

@@ -1,5 +1,5 @@
 """
-Runs as they go on, for `status --watch`: how they stand, how fast they are, who works, and what waits for what.
+`oaflow status --watch`: runs while they go on, with their counts, speed, workers and waits.
 
 Counters only: what is read is as much after a million finished jobs as before.
 """

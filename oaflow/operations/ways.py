@@ -1,5 +1,5 @@
 """
-How many jobs of a run went along each way, for who looks again and again.
+How many jobs of a run went along each edge, for a page that looks again and again.
 
 The history of a small run is read each time. That of a large one is read now and then, beside the pages; what came
 since is taken from the sums that workers keep of their attempts, which do not grow with the run.

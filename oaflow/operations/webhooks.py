@@ -1,5 +1,6 @@
 """
-`webhook`: the end of a run is told over HTTP, signed as Standard Webhooks says (www.standardwebhooks.com).
+`oaflow webhook`: tells an address over HTTP that a run has ended, signed as in Standard Webhooks
+(www.standardwebhooks.com).
 
 What is to be told is written down by the database in the transaction that ends the run. A supervisor of workers takes
 one after the other, and sends it; where it is killed in between, another one does, under the same id.
