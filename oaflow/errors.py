@@ -1,5 +1,5 @@
 """
-What can go wrong, each with the facts of its case. The sentence is written once, here.
+The base classes of errors. Each error takes the facts of its case and writes its own sentence.
 
     OaflowError
     |- Reject                  raised by a stage function: this job is not worth another attempt

@@ -1,5 +1,6 @@
 """
-The annotations of a function as text: what a plan says that a stage takes and gives, and what a worker's function does.
+The annotations of a function as text: so plans say what a stage takes and returns, and workers compare that with their
+own function.
 """
 
 import inspect

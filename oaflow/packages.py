@@ -1,6 +1,6 @@
 """
-What is to be known of modules of stages without importing them: whose they are, and whether what their functions import
-only when they are called is installed.
+What can be known of a module without importing it: which package it belongs to, and whether what its functions import
+when they are called is installed.
 """
 
 from collections.abc import Mapping

@@ -1,5 +1,6 @@
 """
-Whether a value fits a parameter's annotation, where that is made of plain builtins; what is anything else is accepted.
+Decides whether a value fits the annotation of a parameter, if that consists of plain builtins; with any other
+annotation it does.
 """
 
 import ast

@@ -1,5 +1,5 @@
 """
-`tests`: jobs that stages are said to return, and where they are to go.
+The key `tests`: jobs that stages return, and where these are expected to go.
 """
 
 from collections.abc import Mapping

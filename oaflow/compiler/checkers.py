@@ -1,6 +1,6 @@
 """
-Annotations as a type checker reads them: names that a module imports for it alone (`if TYPE_CHECKING:`) are known, too.
-For the process that imported the function.
+Reads annotations as a type checker does: it also knows names that a module imports under `if TYPE_CHECKING:`. For the
+process that imported the function.
 """
 
 import ast

@@ -1,6 +1,6 @@
 """
-All phases in order: the file, the shape, the names, the graph, the functions. A phase in which something is wrong is
-the last one, so that nobody reads about the consequences of a mistake; within it every mistake is found.
+Checks a pipeline, phase by phase: the file, the shape, the names, the graph, the functions. All mistakes of a phase are
+found, and no later phase runs, so that nobody reads about the consequences of a mistake.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -1,5 +1,6 @@
 """
-Phase 5: a plan beside what lives where it is to run. Pure: others asked the database.
+Phase 5: compares a plan with the workers, limits and runs of the database where it is to run. Pure: it is given what
+was read there.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

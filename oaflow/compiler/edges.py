@@ -1,5 +1,5 @@
 """
-`next` in all its forms, written out as edges.
+The key `next`: reads all its forms as edges.
 """
 
 from collections.abc import Mapping

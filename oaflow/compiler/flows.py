@@ -1,5 +1,5 @@
 """
-Phase 4: which schemata flow along each edge, by what functions say that they emit and accept. Pure: others looked.
+Phase 4: which schemata flow along each edge, from what functions say that they emit and accept. Pure.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,5 +1,5 @@
 """
-What the compiler asks about the functions of a pipeline, and what it is told. Imports none: a child process does.
+Asks a child process about the functions of a pipeline, and has the types of its answers. Imports no function itself.
 """
 
 import json

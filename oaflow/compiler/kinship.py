@@ -1,5 +1,5 @@
 """
-Phase 4: whether the class of job that a function returns is one that the next function takes. Pure: others looked.
+Phase 4: whether the next function takes the class of job that a function returns. Pure.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
 """
-What comes out of a function, as its source and its code say: the ports that it names where it makes an `Out`, and
-whether anything does. Runs nothing.
+Reads in the source and code of a function which ports it emits on (where it makes an `Out`), and whether it returns
+anything. Runs nothing.
 """
 
 import ast

@@ -1,5 +1,5 @@
 """
-An expression that YAML has cut, since it stood without quotes, or in the wrong ones: how it was meant. Pure.
+Guesses what was meant by an expression that YAML has cut short, because its quotes are missing or wrong. Pure.
 """
 
 import re

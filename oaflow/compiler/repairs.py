@@ -1,8 +1,8 @@
 """
-The mistakes of a file that can be mended without asking: what is put in the place of what. Pure.
+`oaflow check --fix`: the mistakes of a file that can be repaired without asking, and the text that replaces them. Pure.
 
-Only where one repair is clear: a name that is close to one stage and to no other, a port that is emitted on and stands
-nowhere, an expression that YAML has cut.
+Only if a single repair is possible: a name that is close to one stage only, a port that is emitted on and not wired, an
+expression that YAML has cut short.
 """
 
 import re

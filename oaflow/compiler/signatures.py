@@ -1,5 +1,5 @@
 """
-Phase 4: what a pipeline asks of its functions, compared with what they say about themselves. Pure: others looked.
+Phase 4: compares how a pipeline uses its functions with their signatures and options. Pure.
 """
 
 import re

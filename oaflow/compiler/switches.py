@@ -1,5 +1,5 @@
 """
-Which stages can be off in one run, by the values that params can have. Pure.
+Which stages can be off together in one run, for all values that params can have. Pure.
 """
 
 from collections.abc import Collection, Iterator, Sequence

@@ -1,5 +1,6 @@
 """
-Words of other programs (GitHub Actions, Airflow, Celery, Nextflow, ...), and what is written for them here. Data only.
+Keys of other programs (GitHub Actions, Airflow, Celery, Nextflow, ...), and the keys of oaflow that mean the same. Data
+only.
 """
 
 from collections.abc import Mapping

@@ -1,5 +1,5 @@
 """
-Phase 4: what the members of a `retry` come to together, wherever each was said. Pure: others looked at the functions.
+Phase 4: checks the keys of a `retry` together, wherever each of them was written (stage, defaults, decorator). Pure.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,5 +1,6 @@
 """
-Where in Python a pipeline, a stage and a param were declared. Noted for every one, and so as little as possible.
+Notes where in Python a pipeline, a stage or a param was declared. This happens for each of them, so it does as little
+as possible.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What stands in a declaration, as plain data: what JSON holds, and nothing else.
+Turns the values of a declaration into plain data: only what JSON can hold.
 """
 
 import math

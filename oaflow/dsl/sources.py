@@ -1,5 +1,5 @@
 """
-The places of what was declared in Python, read from its source: of each key and value that is written out there.
+Finds the place of each key and value of a pipeline that was declared in Python, by reading its source.
 
 Only for messages. What is made by a loop or a function stands where the call is that made the stage. Where the source
 is not there, or is another one by now, only the keys are known that lead to it.

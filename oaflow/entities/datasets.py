@@ -1,5 +1,5 @@
 """
-Which datasets the store can hold, and what their tables are called. Pure.
+Names of datasets: which are allowed, and the table of each. Pure.
 """
 
 import re

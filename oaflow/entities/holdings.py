@@ -1,5 +1,5 @@
 """
-What a dataset holds in the entity store: how much it is, whose it is, which files it has, and taking all of it out.
+What a dataset holds in the entity store: how much, of which origins, which files. And deleting all of it.
 """
 
 from collections.abc import Iterable, Mapping

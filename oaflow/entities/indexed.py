@@ -1,5 +1,5 @@
 """
-The entity store together with the search over it, as a job reaches them.
+The entity store together with its search index, as jobs use them.
 """
 
 from collections import Counter

@@ -1,5 +1,6 @@
 """
-What is stored of an entity's text, and what is shown of it. Pure: no database; `search` moves the rows.
+Cuts the text of an entity into passages to be indexed, and finds the piece to show for a search. Pure: `search` has the
+database.
 """
 
 import re

@@ -1,5 +1,5 @@
 """
-What a searcher typed, as terms. Pure, and total: every text is a query, and none of it is syntax to the database.
+Reads a search query as terms. Pure. Every text is a valid query, and no part of it is syntax for the database.
 """
 
 import re

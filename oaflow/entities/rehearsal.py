@@ -1,5 +1,5 @@
 """
-A store that is read as it is and in which nothing is written: what would be is kept, and compared with what stands.
+A store for `oaflow retry --here`: reads come from the real store; writes are kept in memory and compared with it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

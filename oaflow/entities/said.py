@@ -1,5 +1,5 @@
 """
-Who said what about an entity, and because of which document: what stands in the store, without the texts.
+The fragments of an entity, without long texts: which origin wrote them, and because of which document.
 """
 
 from collections.abc import Iterable

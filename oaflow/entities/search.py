@@ -1,9 +1,9 @@
 """
-Finding entities by their words: what is indexed, and what a search answers. The words are `words`' business, the pieces
-of text `passages`', the query language `query`'s.
+The search index: writes it, and answers searches. `words` cuts texts into words, `passages` into pieces, and `query`
+reads what was typed.
 
-A document is found when each term is somewhere in it, in its names or on any of its pages; it is shown once, with the
-page that has most of them.
+A document is found if it contains every term, in its names or on any of its pages. It is shown once, with the page that
+has most of them.
 """
 
 import difflib

@@ -1,5 +1,5 @@
 """
-What counts as a word, and when two words are the same. Pure: texts in, words out; index and query both come here.
+Cuts a text into words, in a form in which equal words are the same. Pure. Both the index and queries use it.
 """
 
 import re

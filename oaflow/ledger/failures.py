@@ -79,7 +79,6 @@ class Cluster:
         place: where the exception was raised.
         count: how many there are.
         again: how many of them can be retried.
-        unwired: how many keep a plan that does not wire their port.
         jobs: some of the jobs.
         names: names of some of their documents.
     """

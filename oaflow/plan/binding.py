@@ -1,5 +1,5 @@
 """
-A plan and the values of one run become what the run routes by. Pure.
+Makes a bound plan from a plan and the params of one run: values filled in, disabled stages left out. Pure.
 """
 
 import math

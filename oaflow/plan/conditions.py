@@ -1,5 +1,5 @@
 """
-What the edges of a port take, ready to be asked. Pure.
+The conditions of the edges of a port, compiled. Pure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

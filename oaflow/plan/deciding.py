@@ -1,5 +1,6 @@
 """
-What of a plan decides what becomes of a document: so that a later run knows whether it would do the same. Pure.
+For each stage, a digest of what in the plan decides over a document, so that a later run knows whether it would do the
+same. Pure.
 """
 
 from collections.abc import Mapping

@@ -1,5 +1,5 @@
 """
-What is different for jobs between two plans, in words. Pure.
+What changes for jobs from one plan to another, in words. Pure.
 """
 
 import json

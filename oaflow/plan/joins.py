@@ -1,5 +1,5 @@
 """
-What a join waits for, what leads to a stage, and what follows one. Pure.
+Which stages a join waits for, which lead to a stage, and which follow one. Pure.
 """
 
 from collections.abc import Collection, Iterable, Mapping

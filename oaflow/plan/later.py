@@ -1,6 +1,6 @@
 """
-Where in its way a file is begun again, when some stages of it have changed: not before the first of them. And what of a
-run takes place again when some of its jobs are to. Pure.
+If some stages have changed since a file was processed: from which jobs on it is processed again. And if some jobs of a
+run are to be repeated: which others are repeated with them. Pure.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """
-Whether a run in flight may go over to another plan: whether each of its jobs, wherever it waits, is then where its run
-would have it. Pure.
+Decides whether a run that has begun may go over to another plan: whether each of its jobs, wherever it waits, has a
+place in that plan. Pure.
 """
 
 from collections.abc import Collection, Iterator, Mapping

@@ -1,5 +1,5 @@
 """
-From what was typed to the values of a run's params. Reads no file, no environment and no clock: they are handed in.
+Makes the values of a run's params from what was typed. Reads no file, no environment and no clock: they are arguments.
 """
 
 import math

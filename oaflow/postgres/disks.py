@@ -1,5 +1,5 @@
 """
-Disks that a database must not live on, or cannot for want of room.
+Refuses disks that a database must not be on, or that have no room for one.
 """
 
 import shutil

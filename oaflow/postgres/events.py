@@ -1,7 +1,7 @@
 """
-What procrastinate has done for each job, and nothing of oaflow needs: rows of events, as the history is in the hops; a
-look whether the job's worker has a row, as a claim looks once for all, and jobs of one without a row are taken back
-like those of one that is silent; and an index on the queue alone, as those of oaflow name the task with it.
+Leaves out what procrastinate does for each job and oaflow does not need: rows of events, as oaflow has its own history;
+a foreign key to the worker, as a claim looks once for all its jobs, and jobs of a worker without a row are taken back
+like those of a silent one; and an index on the queue alone, as the indexes of oaflow have queue and task.
 
 On oaflow's own server all are left out, since they cost about a third, a sixth and a twelfth of a hand-over; in a
 database that others use, nothing is altered.

@@ -1,5 +1,5 @@
 """
-What can be wrong with a database, each with the facts of its case. All of them end a command with exit code 3.
+The errors about a database, each with the facts of its case. All of them end a command with exit code 3.
 
     EnvironmentProblem
     |- ServerProblem           the private server cannot be made, started or stopped

@@ -1,6 +1,6 @@
 """
-`answer`: what the service of an external stage handed over goes on by the pipeline. No pipeline names it: a job of it
-takes the place of the service's own when that has come to its end.
+`answer`: routes what the service of an external stage has handed over. No pipeline names this stage: when a job of the
+service has ended, a job of `answer` takes its place.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,5 +1,5 @@
 """
-What reading a file gave. Data only: no followthemoney, no store.
+What a reader returns for a file: text, metadata and members. Data only: no followthemoney, no store.
 """
 
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
 """
-What the readers work with: the limits, a folder for what they unpack, and the time that is left.
+What readers get to work with: limits, a temporary folder, the time that is left; and unpacking a member within these.
 """
 
 import time

@@ -1,5 +1,5 @@
 """
-What a source holds, in one order, and kept so that a second look sees the same.
+Lists the files of a source in a fixed order, and keeps the list, so that a repeated crawl sees the same.
 
 A crawl that is repeated after a crash must emit the same jobs in the same order, also where the folder has changed in
 between. So the sorted listing is written down before the first job, and beside it, line by line, what became of each

@@ -1,5 +1,5 @@
 """
-What stands behind the question mark of an address.
+Reads the query of an address, which follows its question mark.
 """
 
 from starlette.requests import Request

@@ -1,6 +1,6 @@
 """
-Every request passes here: which name it was sent to, who sent it, and whether it may change anything. What answers get
-on their way out is here too.
+Every request passes here. It checks the host name that the request was sent to, who sent it, and whether it may change
+anything; it adds the headers that every answer has.
 """
 
 import asyncio

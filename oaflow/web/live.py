@@ -1,5 +1,5 @@
 """
-What changes in a run, and in the list of runs, while somebody looks.
+Server-sent events: what changes in a run, and in the list of runs, while somebody looks at the page.
 """
 
 import time

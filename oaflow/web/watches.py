@@ -1,5 +1,5 @@
 """
-What is watched while somebody looks: one look at it, as often as is worth it, for all who watch.
+Shares one look at the database among all who watch the same thing, as often as is worth it.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """
-The pages of who works: the live workers, and how much of a task is done at once.
+The pages of workers: those that are live, and the limits of tasks.
 """
 
 from starlette.requests import Request
