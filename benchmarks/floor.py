@@ -17,8 +17,9 @@ import uvloop
 from psycopg.rows import tuple_row
 
 from benchmarks.ground import args_of
-from oaflow.ledger.handover import COMPLETE, claim, completion_values, register, take_ids
+from oaflow.ledger.handover import claim, completion_values, register, take_ids
 from oaflow.ledger.rows import Completion, Successor
+from oaflow.ledger.statements import sql
 from oaflow.plan import FORMAT, Plan
 from oaflow.runtime.completer import GROUP
 
@@ -119,7 +120,7 @@ async def _send(
         while True:
             for values in await claimed.get():
                 async with connection.cursor(row_factory=tuple_row) as cursor:
-                    await cursor.execute(COMPLETE, values)
+                    await cursor.execute(sql("complete"), values)
                     _expect([], await cursor.fetchall())  # it answers what was not applied
             claimed.task_done()
 

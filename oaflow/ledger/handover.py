@@ -38,43 +38,6 @@ class OpenRun:
     stops: bool = False
 
 
-CLAIM = """
-SELECT id, queue, task, priority, args::text, coalesce(args #>> '{payload,context,oaflow}', '{}'),
-       attempts, retries, crashes, suspect, NULL
-  FROM oaflow.fetch_v3(%(worker)s, %(queues)s::text[], %(tasks)s::text[], %(runs)s::text[], %(most)s)
-"""
-
-COMPLETE = """
-SELECT job, answer FROM oaflow.complete_v1(
-    %(worker)s, %(shard)s::smallint, %(ids)s::bigint[], %(attempts)s::int[], %(outcomes)s::text[], %(runs)s::text[],
-    %(stages)s::text[], %(parents)s::bigint[], %(started)s::float8[], %(ended)s::float8[], %(delays)s::float8[],
-    %(positions)s::int[], %(digests)s::text[], %(versions)s::text[], %(details)s::jsonb,
-    %(next_ids)s::bigint[], %(next_parents)s::bigint[], %(next_queues)s::text[], %(next_tasks)s::text[],
-    %(next_stages)s::text[], %(next_priorities)s::int[], %(next_collects)s::text[],
-    %(next_locks)s::text[], %(next_args)s::jsonb)
- WHERE answer <> 'applied'
-"""
-
-CLOSE = """
-SELECT r.id, oaflow.close_v1(r.id) AS state FROM unnest(%(runs)s::text[]) AS r (id)
- WHERE (SELECT coalesce(sum(k.open), 0) FROM oaflow.counters k WHERE k.run = r.id) <= 0
-    OR EXISTS (SELECT 1 FROM oaflow.joins j JOIN oaflow.runs u ON u.id = j.run WHERE j.run = r.id AND j.fired < u.round)
-    OR EXISTS (SELECT 1 FROM oaflow.collects k WHERE k.run = r.id)
-"""
-
-OPEN_RUNS = """
-SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state, r.first, r.places,
-       (r.stop_after IS NOT NULL OR r.stop_percent IS NOT NULL) AND r.round = 1 AS stops
-  FROM oaflow.runs r JOIN oaflow.plans p ON p.digest = r.plan
- WHERE r.state IN ('running', 'paused', 'interrupted')
-"""
-
-RUN = """
-SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state, r.first, r.places,
-       (r.stop_after IS NOT NULL OR r.stop_percent IS NOT NULL) AND r.round = 1 AS stops
-  FROM oaflow.runs r JOIN oaflow.plans p ON p.digest = r.plan WHERE r.id = %(run)s
-"""
-
 # psycopg dumps lists element by element, 30 to 40 us a job over these arrays; array literals cost a tenth of it.
 
 
@@ -122,7 +85,7 @@ async def claim(
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(
-            CLAIM,
+            sql("claim"),
             {
                 "worker": worker,
                 "queues": [queue for queue, _, _ in triples],
@@ -136,7 +99,7 @@ async def claim(
 
 def completion_values(worker: int, shard: int, items: Sequence[Completion]) -> dict[str, Any]:
     """
-    What `COMPLETE` is sent with: an array for each column, the successors beside them.
+    The values of `complete.sql`: an array for each column, the successors beside them.
     """
     # All columns at once: taken out one by one, each of them cost as much as all together.
     (
@@ -176,7 +139,7 @@ def completion_values(worker: int, shard: int, items: Sequence[Completion]) -> d
 
 def answers_of(items: Iterable[Completion], rows: Iterable[tuple[int, str]]) -> dict[int, str]:
     """
-    What `COMPLETE` answers for each job. Of those that were applied it says nothing: they are nearly all.
+    What `complete.sql` answers for each job. Of those that were applied it says nothing: they are nearly all.
     """
     return dict.fromkeys([item.job for item in items], "applied") | dict(rows)
 
@@ -189,7 +152,7 @@ async def complete(connection: Connection, worker: int, shard: int, items: Seque
         For each job `applied`, `already`, `fenced` or `gone`.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(COMPLETE, completion_values(worker, shard, items))
+        await cursor.execute(sql("complete"), completion_values(worker, shard, items))
         return answers_of(items, await cursor.fetchall())
 
 
@@ -198,7 +161,7 @@ async def take_ids(connection: Connection, count: int) -> list[int]:
     Take ids of future jobs from their sequence.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute("SELECT nextval('procrastinate_jobs_id_seq') FROM generate_series(1, %s)", (count,))
+        await cursor.execute(sql("take_ids"), {"count": count})
         return [id for (id,) in await cursor.fetchall()]
 
 
@@ -221,11 +184,8 @@ async def alone(connection: Connection, worker: int, job: int, attempt: int) -> 
     Say that a suspect begins to run, and nothing else does: if this worker dies now, it was the one.
     """
     await connection.execute(
-        "INSERT INTO oaflow.charges (job, suspect, alone)"
-        " SELECT id, true, attempts FROM procrastinate_jobs"
-        " WHERE id = %s AND worker_id = %s AND attempts = %s AND status::text = 'doing'"
-        " ON CONFLICT (job) DO UPDATE SET alone = excluded.alone",
-        (job, worker, attempt),
+        sql("run_alone"),
+        {"job": job, "worker": worker, "attempt": attempt},
     )
 
 
@@ -238,7 +198,7 @@ async def close(connection: Connection, runs: Sequence[str]) -> list[tuple[str, 
         each run of which something became, with its state, or `joined`, `gathered` where new jobs came of it.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(CLOSE, {"runs": list(runs)})
+        await cursor.execute(sql("close_quiet"), {"runs": list(runs)})
         return [(run, state) for run, state in await cursor.fetchall() if state]
 
 
@@ -317,7 +277,7 @@ async def open_run_ids(connection: Connection) -> frozenset[str]:
     The ids of all runs that are not at their end.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute("SELECT id FROM oaflow.runs WHERE state IN ('running', 'paused', 'interrupted')")
+        await cursor.execute(sql("open_run_ids"))
         return frozenset(id for (id,) in await cursor.fetchall())
 
 
@@ -326,7 +286,7 @@ async def open_runs(connection: Connection) -> list[OpenRun]:
     All runs that are not at their end, with their plans.
     """
     async with connection.cursor(row_factory=class_row(OpenRun)) as cursor:
-        await cursor.execute(OPEN_RUNS)
+        await cursor.execute(sql("open_runs"))
         return await cursor.fetchall()
 
 
@@ -335,7 +295,7 @@ async def read_run(connection: Connection, run: str) -> OpenRun | None:
     One run with its plan, in whatever state it is.
     """
     async with connection.cursor(row_factory=class_row(OpenRun)) as cursor:
-        await cursor.execute(RUN, {"run": run})
+        await cursor.execute(sql("read_run"), {"run": run})
         return await cursor.fetchone()
 
 
@@ -344,9 +304,7 @@ async def chunks(connection: Connection, job: int) -> list[tuple[int, str, int]]
     The parts of a stream that earlier attempts handed over: (position, digest, size).
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(
-            "SELECT position, digest, size FROM oaflow.chunks WHERE job = %s ORDER BY position", (job,)
-        )
+        await cursor.execute(sql("chunks"), {"job": job})
         return list(await cursor.fetchall())
 
 
@@ -361,17 +319,7 @@ async def register(
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(
-            """
-            WITH made AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id),
-            kept AS (
-                INSERT INTO oaflow.worked AS k (id, host, pid, program)
-                SELECT id, %(host)s, %(pid)s, %(program)s FROM made
-                ON CONFLICT (id) DO UPDATE
-                   SET (host, pid, program, started_at) = (excluded.host, excluded.pid, excluded.program, now()))
-            INSERT INTO oaflow.workers (id, host, pid, program, formats, run)
-            SELECT id, %(host)s, %(pid)s, %(program)s, %(formats)s::int[], %(run)s FROM made
-            RETURNING id
-            """,
+            sql("register"),
             {"host": host, "pid": pid, "program": program, "formats": list(formats), "run": only},
         )
         row = await cursor.fetchone()
@@ -392,9 +340,15 @@ async def advertise(
     what is `unfit` for a run.
     """
     await connection.execute(
-        "UPDATE oaflow.workers SET tasks = %s, takes = %s::jsonb, async_tasks = %s, lacks = %s::jsonb,"
-        " unfit = %s::jsonb WHERE id = %s",
-        (sorted(takes), _json(takes), list(async_tasks), _json(lacks), _json(unfit), worker),
+        sql("advertise"),
+        {
+            "tasks": sorted(takes),
+            "takes": _json(takes),
+            "async_tasks": list(async_tasks),
+            "lacks": _json(lacks),
+            "unfit": _json(unfit),
+            "worker": worker,
+        },
     )
 
 
@@ -420,9 +374,7 @@ async def say_rests(connection: Connection, worker: int, rests: Sequence[tuple[s
     Say which streams rest at a worker: run, stage, and above how many open jobs.
     """
     said = [{"run": run, "stage": stage, "most": most} for run, stage, most in rests]
-    await connection.execute(
-        "UPDATE oaflow.workers SET rests = %s::jsonb WHERE id = %s", (orjson.dumps(said).decode(), worker)
-    )
+    await connection.execute(sql("say_rests"), {"rests": orjson.dumps(said).decode(), "worker": worker})
 
 
 async def say_stale(connection: Connection, worker: int, stale: Mapping[str, str], restart: str) -> None:
@@ -430,10 +382,7 @@ async def say_stale(connection: Connection, worker: int, stale: Mapping[str, str
     Say of which tasks the code has changed since a worker loaded it, each with the file, and how the worker is to be
     restarted.
     """
-    await connection.execute(
-        "UPDATE oaflow.workers SET stale = %s::jsonb, restart = %s WHERE id = %s",
-        (_json(stale), restart, worker),
-    )
+    await connection.execute(sql("say_stale"), {"stale": _json(stale), "restart": restart, "worker": worker})
 
 
 def _json(value: Mapping[str, Any]) -> str:
@@ -444,25 +393,18 @@ async def unregister(connection: Connection, worker: int) -> None:
     """
     Take out a worker that holds no job any more.
     """
-    await connection.execute(
-        "WITH gone AS (DELETE FROM oaflow.workers WHERE id = %(id)s)"
-        " DELETE FROM procrastinate_workers WHERE id = %(id)s",
-        {"id": worker},
-    )
+    await connection.execute(sql("unregister"), {"id": worker})
 
 
 async def pause(connection: Connection, reason: str) -> None:
     """
     Mark all running runs as paused, with the reason.
     """
-    await connection.execute("UPDATE oaflow.runs SET state = 'paused', reason = %s WHERE state = 'running'", (reason,))
+    await connection.execute(sql("pause_all"), {"reason": reason})
 
 
 async def unpause(connection: Connection, reason: str) -> None:
     """
     Let runs go on that were paused for a reason that begins so.
     """
-    await connection.execute(
-        "UPDATE oaflow.runs SET state = 'running', reason = NULL WHERE state = 'paused' AND starts_with(reason, %s)",
-        (reason,),
-    )
+    await connection.execute(sql("unpause_all"), {"reason": reason})

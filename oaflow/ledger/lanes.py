@@ -10,19 +10,13 @@ from psycopg.rows import tuple_row
 
 from oaflow.ledger.handover import Connection
 from oaflow.ledger.rows import Claimed
+from oaflow.ledger.statements import sql
 
 # What could have begun so long ago is made up for. Over a minute of 50/s that is 13 jobs of 3,000 too many, at most.
 LATE_SECONDS = 0.25
 
 # How often a worker that has room looks whether a place became free elsewhere.
 LOOK_SECONDS = 0.2
-
-CLAIM_LANE = """
-SELECT id, queue, task, priority, args::text, coalesce(args #>> '{payload,context,oaflow}', '{}'),
-       attempts, retries, crashes, suspect, lock, again
-  FROM oaflow.fetch_lane_v1(
-    %(worker)s, %(queue)s, %(task)s, %(runs)s::text[], %(most)s, %(late)s, %(look)s, %(after)s)
-"""
 
 
 class Limited(NamedTuple):
@@ -42,7 +36,7 @@ async def limited(connection: Connection) -> list[Limited]:
     What has a limit now.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute("SELECT queue, task, concurrency IS NOT NULL, every IS NOT NULL FROM oaflow.limits_now")
+        await cursor.execute(sql("limited"))
         return [Limited._make(row) for row in await cursor.fetchall()]
 
 
@@ -70,6 +64,6 @@ async def claim_lane(
         "after": after,
     }
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(CLAIM_LANE, values)
+        await cursor.execute(sql("claim_lane"), values)
         *rows, last = await cursor.fetchall()
     return [Claimed._make(row[:-1]) for row in rows], last[-1]

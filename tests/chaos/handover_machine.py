@@ -23,8 +23,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from oaflow.ledger.handover import CLAIM, CLOSE, COMPLETE, answers_of, completion_values, json_array
+from oaflow.ledger.handover import answers_of, completion_values, json_array
 from oaflow.ledger.rows import Claimed, Completion, Successor
+from oaflow.ledger.statements import sql
 from tests.integration.handovers import emptied
 
 STAGES = ("s1", "s2", "s3")
@@ -79,7 +80,7 @@ class HandoverMachine(RuleBasedStateMachine):
 
     def claim(self, worker: int, most: int) -> list[Claimed]:
         values = {"worker": worker, "queues": ["q"] * 3, "tasks": list(STAGES), "runs": [RUN] * 3, "most": most}
-        return [Claimed._make(row) for row in self.connection.execute(CLAIM, values).fetchall()]
+        return [Claimed._make(row) for row in self.connection.execute(sql("claim"), values).fetchall()]
 
     @rule(index=WORKERS, most=st.integers(1, 4))
     def fetch(self, index: int, most: int) -> None:
@@ -122,7 +123,7 @@ class HandoverMachine(RuleBasedStateMachine):
             )
         }
         chunks = set(self.sql("SELECT job, position FROM oaflow.chunks"))
-        rows = self.connection.execute(COMPLETE, completion_values(worker, worker % 64, items)).fetchall()
+        rows = self.connection.execute(sql("complete"), completion_values(worker, worker % 64, items)).fetchall()
         answers = answers_of(items, rows)
         for item in items:
             owner = before.get(item.job) == ("doing", item.attempt, worker)
@@ -237,7 +238,7 @@ class HandoverMachine(RuleBasedStateMachine):
 
     @rule()
     def close(self) -> None:
-        self.connection.execute(CLOSE, {"runs": [RUN]})
+        self.connection.execute(sql("close_quiet"), {"runs": [RUN]})
 
     @invariant()
     def laws_hold(self) -> None:
@@ -279,7 +280,7 @@ class HandoverMachine(RuleBasedStateMachine):
             if not self.held[self.workers[0]]:
                 break
             self.complete(0, 10, "done")
-        self.connection.execute(CLOSE, {"runs": [RUN]})
+        self.connection.execute(sql("close_quiet"), {"runs": [RUN]})
         ended = self.sql("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 's3' AND status = 'succeeded'")[0][
             0
         ]

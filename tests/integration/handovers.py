@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 import psycopg
 
-from oaflow.ledger.handover import CLAIM, COMPLETE, alone, answers_of, completion_values
+from oaflow.ledger.handover import alone, answers_of, completion_values
 from oaflow.ledger.rows import Claimed, Completion, Successor
+from oaflow.ledger.statements import sql
 
 RUN = "ledger-aaaaaa"
 OUTCOMES = ("done", "failed", "diverted", "cancelled")
@@ -76,7 +77,7 @@ class Book:
             "runs": [run for _, run in pairs],
             "most": most,
         }
-        return [Claimed._make(row) for row in self.connection.execute(CLAIM, values).fetchall()]
+        return [Claimed._make(row) for row in self.connection.execute(sql("claim"), values).fetchall()]
 
     def claimed(self, worker: int, most: int = 100) -> list[int]:
         return [row.id for row in self.claim(worker, most)]
@@ -99,7 +100,7 @@ class Book:
         if not items:
             return {}
         values = completion_values(worker, worker % 64, items)
-        return answers_of(items, self.connection.execute(COMPLETE, values).fetchall())
+        return answers_of(items, self.connection.execute(sql("complete"), values).fetchall())
 
     def job(self, job: int) -> tuple[Any, ...]:
         """

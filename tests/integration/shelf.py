@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 
 from oaflow.ledger import runs
-from oaflow.ledger.handover import CLOSE
 from oaflow.ledger.rows import Completion, Successor
 from oaflow.ledger.runs import FirstJob
+from oaflow.ledger.statements import sql
 from tests.integration.handovers import Book, args_of
 
 
@@ -60,7 +60,7 @@ class Shelf(Book):
         return args
 
     def close(self) -> str | None:
-        ((_, state),) = self.connection.execute(CLOSE, {"runs": [self.run]}).fetchall() or [(None, None)]
+        ((_, state),) = self.connection.execute(sql("close_quiet"), {"runs": [self.run]}).fetchall() or [(None, None)]
         return state
 
     def together(self) -> list[list[str]]:

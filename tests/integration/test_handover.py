@@ -14,10 +14,10 @@ import orjson
 import psycopg
 import pytest
 
-from oaflow.ledger.handover import COMPLETE, answers_of, completion_values
-from oaflow.ledger.lanes import CLAIM_LANE
+from oaflow.ledger.handover import answers_of, completion_values
 from oaflow.ledger.limits import limit
 from oaflow.ledger.rows import Claimed, Completion, Successor
+from oaflow.ledger.statements import sql
 from tests.integration.handovers import OUTCOMES, Book, args_of, counters, recount
 
 
@@ -258,7 +258,7 @@ def test_two_groups_that_cross_do_not_wait_for_each_other_as_long_as_rows_are_lo
         values = completion_values(worker, shard, items)
         with psycopg.connect(database, autocommit=True) as connection:
             try:
-                said.append(answers_of(items, connection.execute(COMPLETE, values).fetchall()))
+                said.append(answers_of(items, connection.execute(sql("complete"), values).fetchall()))
             except psycopg.errors.DeadlockDetected:
                 said.append("deadlock")
 
@@ -765,7 +765,7 @@ def test_of_two_transactions_that_finish_together_one_ends_the_run(book: Book, d
 
         def finish(worker: int, job: int, gate: threading.Barrier = gate, answers: list[Any] = answers) -> None:
             with psycopg.connect(database) as connection:
-                connection.execute(COMPLETE, completion_values(worker, worker % 64, [book.done(job)]))
+                connection.execute(sql("complete"), completion_values(worker, worker % 64, [book.done(job)]))
                 gate.wait(10)  # neither sees what the other did
                 connection.commit()
                 answers.append(connection.execute("SELECT oaflow.close_v1(%s)", (book.run,)).fetchone())
@@ -1057,7 +1057,9 @@ def test_so_do_claims_under_a_limit_and_what_comes_back(crowded: Book) -> None:
     }
     beat = "SELECT reclaimed, suspects FROM oaflow.heartbeat_v1(%s, %s, %s)"
     for _ in range(6):
-        leases, claim = plans_of(crowded, lambda: crowded.connection.execute(CLAIM_LANE, values | {"after": None}))
+        leases, claim = plans_of(
+            crowded, lambda: crowded.connection.execute(sql("claim_lane"), values | {"after": None})
+        )
         mine = [id for (id,) in crowded.sql("SELECT id FROM procrastinate_jobs WHERE worker_id = %s", worker)]
         assert len(mine) == 5
         by_indexes(leases)

@@ -10,8 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from oaflow.ledger.lanes import CLAIM_LANE, LATE_SECONDS, LOOK_SECONDS
+from oaflow.ledger.lanes import LATE_SECONDS, LOOK_SECONDS
 from oaflow.ledger.limits import Limit, clear, declare, is_known, limit, limits
+from oaflow.ledger.statements import sql
 from tests.integration.handovers import Book
 
 
@@ -33,7 +34,7 @@ def claim_lane(
 ) -> tuple[list[int], float | None]:
     values = {"worker": worker, "queue": "q", "task": "t.a", "runs": list(runs) or [book.run], "most": most}
     values |= {"late": late, "look": LOOK_SECONDS, "after": None}
-    *rows, last = (connection or book.connection).execute(CLAIM_LANE, values).fetchall()
+    *rows, last = (connection or book.connection).execute(sql("claim_lane"), values).fetchall()
     return [row[0] for row in rows], last[-1]
 
 

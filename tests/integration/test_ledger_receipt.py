@@ -17,6 +17,7 @@ from psycopg.pq import TransactionStatus
 from oaflow.ledger import handover, receipts, runs, traces
 from oaflow.ledger.failures import clusters, failures
 from oaflow.ledger.runs import FirstJob, find_run
+from oaflow.ledger.statements import sql
 from oaflow.operations.passports import Evidence, Passport, passport
 
 Fate = str
@@ -74,7 +75,7 @@ class Story:
             detail["error"] = {"type": "ValueError", "message": "no", "traceback": "...", "fingerprint": "f"}
         following = [] if to is None else [orjson.dumps(self._args(to))]
         answer = self.connection.execute(
-            handover.COMPLETE,
+            sql("complete"),
             {
                 "worker": None,
                 "shard": 1,

@@ -11,8 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from oaflow.ledger.lanes import CLAIM_LANE, LATE_SECONDS, LOOK_SECONDS
+from oaflow.ledger.lanes import LATE_SECONDS, LOOK_SECONDS
 from oaflow.ledger.limits import limit
+from oaflow.ledger.statements import sql
 from tests.integration.handovers import Book
 from tests.integration.test_handover import rows_read
 
@@ -50,7 +51,7 @@ def claim(
     """
     values = {"worker": worker, "queue": "q", "task": "t.a", "runs": list(runs) or [book.run], "most": most}
     values |= {"late": LATE_SECONDS, "look": LOOK_SECONDS, "after": after}
-    *rows, last = (connection or book.connection).execute(CLAIM_LANE, values).fetchall()
+    *rows, last = (connection or book.connection).execute(sql("claim_lane"), values).fetchall()
     return sorted(row[0] for row in rows), last[-1]
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from oaflow.ledger.handover import COMPLETE, completion_values
+from oaflow.ledger.handover import completion_values
 from oaflow.ledger.runs import OPEN_STATES
+from oaflow.ledger.statements import sql
 from tests.integration.handovers import Book, counters, recount
 
 
@@ -192,7 +193,7 @@ def test_a_partition_is_left_alone_while_a_hand_over_is_at_the_history(old, book
     (job,) = book.enter(1)
     book.claim(worker)
     with psycopg.connect(database) as other:
-        other.execute(COMPLETE, completion_values(worker, 0, [book.done(job)]))
+        other.execute(sql("complete"), completion_values(worker, 0, [book.done(job)]))
         assert old.forget() is None
 
     assert old.forget() == name

@@ -1,0 +1,2 @@
+-- Runs that have not ended.
+SELECT id FROM oaflow.runs WHERE state IN ('running', 'paused', 'interrupted')

@@ -1,0 +1,4 @@
+-- A run with its plan, whatever its state.
+SELECT r.id, r.plan, p.format, p.definition, r.params, r.dataset, r.state, r.first, r.places,
+       (r.stop_after IS NOT NULL OR r.stop_percent IS NOT NULL) AND r.round = 1 AS stops
+  FROM oaflow.runs r JOIN oaflow.plans p ON p.digest = r.plan WHERE r.id = %(run)s

@@ -1,0 +1,2 @@
+-- Which streams rest at a worker.
+UPDATE oaflow.workers SET rests = %(rests)s::jsonb WHERE id = %(worker)s
