@@ -21,6 +21,7 @@ from oaflow.diagnostics import Diagnostic, Span
 from oaflow.editors.completing import Offer, OfferSort, offers
 from oaflow.editors.documents import Document
 from oaflow.editors.hovering import shown_at
+from oaflow.editors.places import mapping_at
 from oaflow.editors.renaming import Ends, declaration, named_at, references, renamed
 from oaflow.editors.texts import Units, readable
 from oaflow.errors import OaflowError
@@ -109,6 +110,7 @@ def server() -> Server:
     made.feature(lsp.TEXT_DOCUMENT_HOVER)(_hover)
     made.feature(lsp.TEXT_DOCUMENT_DEFINITION)(_define)
     made.feature(lsp.TEXT_DOCUMENT_REFERENCES)(_refer)
+    made.feature(lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL)(_outline)
     made.feature(lsp.TEXT_DOCUMENT_PREPARE_RENAME)(_prepare_rename)
     made.feature(lsp.TEXT_DOCUMENT_RENAME)(_rename)
     made.feature(lsp.TEXT_DOCUMENT_FORMATTING)(_format)
@@ -182,6 +184,25 @@ def _refer(editor: Server, params: lsp.ReferenceParams) -> list[lsp.Location]:
     document, offset = _at(editor, params.text_document, params.position)
     found = references(document, offset, declared=params.context.include_declaration)
     return [lsp.Location(params.text_document.uri, _range(document, ends)) for ends in found]
+
+
+def _outline(editor: Server, params: lsp.DocumentSymbolParams) -> list[lsp.DocumentSymbol]:
+    """
+    The params and stages of a pipeline, each with all that is written of it.
+    """
+    document = editor.document(params.text_document.uri)
+    found: list[lsp.DocumentSymbol] = []
+    for named in document.named if document.is_pipeline else ():
+        if named.definition:
+            name = document.text.ends(named.span)
+            whole = (name[0], max(name[1], document.text.ends(document.spans.value(*named.path))[1]))
+            is_stage = named.kind == "stage"
+            task = mapping_at(document.stages, named.name).get("task") if is_stage else None
+            kind = lsp.SymbolKind.Function if is_stage else lsp.SymbolKind.Variable
+            detail = task if isinstance(task, str) else None
+            ranges = _range(document, whole), _range(document, name)
+            found.append(lsp.DocumentSymbol(named.name, kind, *ranges, detail=detail))
+    return found
 
 
 def _prepare_rename(editor: Server, params: lsp.PrepareRenameParams) -> lsp.Range | None:

@@ -202,6 +202,18 @@ def test_an_editor_is_told_shown_and_led(tmp_path: Path, encoding: str):
             )
             assert len(found) == 2
 
+            outline = await client.text_document_document_symbol_async(
+                types.DocumentSymbolParams(types.TextDocumentIdentifier(editor.uri))
+            )
+            assert [(one.name, one.detail) for one in outline] == [
+                ("language", None), ("read", "letters.read"), ("index", "letters.index"),
+            ]  # fmt: skip
+            lines = LETTERS.splitlines()
+            for one in outline:
+                name, whole = one.selection_range, one.range
+                assert lines[name.start.line][name.start.character : name.end.character] == one.name
+                assert (whole.start, whole.end >= name.end) == (name.start, True)
+
             # Written in one way.
             loose = LETTERS.replace("params: {language", "params:   {language")
             editor.type(loose)

@@ -63,8 +63,7 @@ async function main() {
     }),
     renamed: await ask(rpc.RenameRequest, { position: at("\n  ind"), newName: "finder" }),
     defined: await ask(rpc.DefinitionRequest, { position: at("task: letters.re") }),
-    // What VS Code asks every server, and this one does not have.
-    symbols: await editor.sendRequest("textDocument/documentSymbol", { textDocument }).catch((error) => error.code),
+    symbols: await editor.sendRequest("textDocument/documentSymbol", { textDocument }),
   };
   await editor.sendRequest(rpc.ShutdownRequest.type);
   server.on("exit", (code) => console.log(JSON.stringify({ ...found, code })));
