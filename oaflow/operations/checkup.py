@@ -18,6 +18,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from oaflow import __version__
 from oaflow.errors import EnvironmentProblem
 from oaflow.files import ArchiveUnreachableError
 from oaflow.operations.afresh import with_its_input
@@ -268,6 +269,9 @@ def _workers(live: "Sequence[Worker]", *, private: bool) -> Iterator[Finding]:
         text = f"{one.id} on {one.host}, pid {one.pid}, {len(one.tasks)} tasks, {one.doing} jobs in hand"
         if one.stale:
             yield Finding("note", "worker", f"{text}; it {one.old_code}", one.restart)
+        elif one.program != (this := f"oaflow {__version__}"):
+            help = f"kill {one.pid}   # on {one.host}; start it again with {this}"
+            yield Finding("note", "worker", f"{text}; it is {one.program}, and this is {this}", help)
         else:
             yield Finding("fine", "worker", text)
     if not live:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import oaflow
 from tests.acceptance.conftest import Command
 from tests.acceptance.test_processes import query
 
@@ -110,6 +111,11 @@ def test_whoever_looks_is_told_that_a_worker_has_old_code_and_what_is_to_be_type
     assert f"worker process {pid}: {text}\nhelp:  {types}\n" in terminal
     (log,) = (edited.folder / "home" / "logs").glob("worker-*.log")
     assert f"{text}; restart it: {types}" in log.read_text()
+
+    query(edited, "UPDATE oaflow.workers SET program = 'oaflow 9.9', stale = '{}' RETURNING id")
+    (found,) = [one for one in map(json.loads, edited("doctor", "--json").out.splitlines()) if one["what"] == "worker"]
+    assert f"; it is oaflow 9.9, and this is oaflow {oaflow.__version__}" in found["text"]
+    assert (found["level"], found["help"].partition("   # ")[0]) == ("note", f"kill {pid}")
 
     os.kill(pid, signal.SIGTERM)  # as it says
     (edited.folder / "gate").touch()
