@@ -24,7 +24,8 @@ def next_program(folder: Path) -> Path:
     # Compiled as it is: the times of the files are copied too, and what is changed below is compiled anew.
     shutil.copytree(Path(oaflow.__file__).parent, package)
     _replace(package / "__init__.py", f'__version__ = "{oaflow.__version__}"', '__version__ = "99.0.0"')
-    _replace(package / "ledger" / "handover.py", "FROM oaflow.complete_v1(", f"FROM oaflow.complete_v2('{MARK}', ")
+    complete = package / "ledger" / "queries" / "complete.sql"
+    _replace(complete, "FROM oaflow.complete_v1(", f"FROM oaflow.complete_v2('{MARK}', ")
     for name, text in _migrations().items():
         (package / "ledger" / "migrations" / name).write_text(text)
     return package.parent

@@ -242,8 +242,9 @@ def test_an_enabled_that_cannot_be_evaluated_is_the_fault_of_the_params():
 def test_a_bound_plan_is_whole_closed_and_survives_a_passage_through_json(plan, flag, many, wait):
     try:
         bound = bind(plan, {"flag": flag, "many": many, "wait": wait})
-    except UsageError:
-        assert all(plan.stages[name].enabled is not True for name in plan.start)
+    except UsageError as error:
+        asks_for_nothing = "" in many and "an empty text" in str(error)
+        assert asks_for_nothing or all(plan.stages[name].enabled is not True for name in plan.start)
         return
 
     assert BoundPlan.from_json(bound.to_json()) == bound
