@@ -270,7 +270,7 @@ def _workers(live: "Sequence[Worker]", *, private: bool) -> Iterator[Finding]:
         if one.stale:
             yield Finding("note", "worker", f"{text}; it {one.old_code}", one.restart)
         elif one.program != (this := f"oaflow {__version__}"):
-            help = f"kill {one.pid}   # on {one.host}; start it again with {this}"
+            help = f"kill {one.pid}   # on {one.host}, then start it again with {this}"
             yield Finding("note", "worker", f"{text}; it is {one.program}, and this is {this}", help)
         else:
             yield Finding("fine", "worker", text)

@@ -174,6 +174,7 @@ class Claiming:
         if self._left:
             self._left = False
             self._more.update(KINDS)
+            self._lanes.has_time()
 
     async def close_quiet(self) -> None:
         """
@@ -281,3 +282,5 @@ class Claiming:
             await self._give_back(back)
             self._left = True
             self._more.clear()
+            # For longer than others take to look: this worker would be the first to ask for what it has given back.
+            self._lanes.leave([(held.row.queue, held.row.task) for held in back], WAIT_SECONDS)

@@ -33,12 +33,13 @@ class Way(NamedTuple):
 class Lane:
     """
     One of them. `due` says that it is worth to ask; `later` is the moment from which it will be. `after` is the last
-    lock of which a job came.
+    lock of which a job came. `left` says that its jobs are left to other workers.
     """
 
     way: Way
     due: bool = True
     after: str = ""
+    left: bool = False
     later: asyncio.TimerHandle | None = field(default=None, repr=False)
 
     def ask(self) -> None:
@@ -47,7 +48,7 @@ class Lane:
         """
         if self.later is not None:
             self.later.cancel()
-        self.due, self.later = True, None
+        self.due, self.later, self.left = True, None, False
 
 
 class Lanes:
@@ -121,6 +122,23 @@ class Lanes:
         if again is not None and not lane.due and self._lanes.get((lane.way.queue, lane.way.task)) is lane:
             lane.later = asyncio.get_running_loop().call_later(max(again, SHORTEST), self._come, lane)
         lane.due |= full and again is None
+
+    def leave(self, tasks: Iterable[tuple[str, str]], seconds: float) -> None:
+        """
+        Leave the jobs of some tasks, by queue and name, to other workers for so long, or until there is time for them.
+        """
+        for lane in filter(None, map(self._lanes.get, set(tasks))):
+            lane.ask()
+            lane.due, lane.left = False, True
+            lane.later = asyncio.get_running_loop().call_later(seconds, self._come, lane)
+
+    def has_time(self) -> None:
+        """
+        An attempt has ended here: what was left to others may be asked for again.
+        """
+        for lane in self._lanes.values():
+            if lane.left:
+                lane.ask()
 
     def _come(self, lane: Lane) -> None:
         lane.ask()

@@ -129,3 +129,29 @@ def test_a_job_is_put_behind_all_that_is_more_urgent_and_before_the_rest(priorit
     assert [number for number, _ in jobs] == sorted([*priorities, priority], reverse=True)
     assert all(number > priority for number, _ in list(jobs)[:place])
     assert [job for job in jobs if job[1] >= 0] == before
+
+
+def test_what_is_left_to_others_is_not_asked_for_until_there_is_time_or_they_had_theirs():
+    way, other = (Way("q", f"t.{name}", at_once=True, in_loop=False, runs=("r",)) for name in ("left", "other"))
+    woken: list[bool] = []
+
+    async def body() -> None:
+        lanes = Lanes(lambda: woken.append(True))
+        lanes.take([way, other])
+        lane = lanes.of("q", "t.left")
+        assert lane is not None
+
+        lanes.leave([("q", "t.left"), ("q", "t.unlimited")], 60.0)
+        lanes.look()
+        assert [due.way for due in lanes.due] == [other]
+        lanes.has_time()
+        assert lane.due
+
+        lanes.leave([("q", "t.left")], 0.01)
+        lanes.look()
+        assert not lane.due
+        while not woken:
+            await asyncio.sleep(0.01)
+        assert (lane.due, lane.left) == (True, False)
+
+    asyncio.run(body())
