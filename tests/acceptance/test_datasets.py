@@ -215,15 +215,10 @@ def test_files_that_failed_before_anybody_wrote_them_down_are_named_and_go_too(c
     assert places_of(CANARY, database, cli.folder / "home") == []
 
 
-STRANGE = """
-INSERT INTO ftm_demo (id, origin, fragment, entity, timestamp)
-SELECT id, %s, 'default', %s, now() FROM ftm_demo WHERE entity::text LIKE '%%gone.txt%%'
-"""
-
-
-def test_what_others_wrote_in_an_unknown_schema_is_told_with_what_takes_it_out_and_then_runs_go_on(
-    cli: Command, database: str
-) -> None:
+def two_files(cli: Command) -> tuple[Path, tuple[str, ...]]:
+    """
+    A folder with two files that a run has indexed, and the command of that run.
+    """
     stages = {name: stage for name, stage in PIPELINE["stages"].items() if name != "picky"}
     following = {"default": "index", "children": {"to": "extract", "recurse": 4}}
     stages["extract"] = {**stages["extract"], "next": following}
@@ -233,6 +228,19 @@ def test_what_others_wrote_in_an_unknown_schema_is_told_with_what_takes_it_out_a
         (folder / name).write_text(name)
     run = ("run", "short.yml", "-d", "demo", "files", "--workers", "1", "--json")
     assert cli(*run).code == 0
+    return folder, run
+
+
+STRANGE = """
+INSERT INTO ftm_demo (id, origin, fragment, entity, timestamp)
+SELECT id, %s, 'default', %s, now() FROM ftm_demo WHERE entity::text LIKE '%%gone.txt%%'
+"""
+
+
+def test_what_others_wrote_in_an_unknown_schema_is_told_with_what_takes_it_out_and_then_runs_go_on(
+    cli: Command, database: str
+) -> None:
+    folder, run = two_files(cli)
     with psycopg.connect(database, autocommit=True) as made:
         for origin, data in (("legacy", '{"schema": "Persn"}'), ("others", '{"schema": "Persn"}'), ("none", "{}")):
             assert made.execute(STRANGE, [origin, data]).rowcount == 1
@@ -276,15 +284,7 @@ def test_what_others_wrote_in_an_unknown_schema_is_told_with_what_takes_it_out_a
 def test_what_two_origins_said_in_schemata_that_cannot_be_merged_is_told_with_what_takes_one_out(
     cli: Command, database: str
 ) -> None:
-    stages = {name: stage for name, stage in PIPELINE["stages"].items() if name != "picky"}
-    following = {"default": "index", "children": {"to": "extract", "recurse": 4}}
-    stages["extract"] = {**stages["extract"], "next": following}
-    (cli.folder / "short.yml").write_text(json.dumps({**PIPELINE, "stages": stages}))
-    (folder := cli.folder / "files").mkdir()
-    for name in ("gone.txt", "stays.txt"):
-        (folder / name).write_text(name)
-    run = ("run", "short.yml", "-d", "demo", "files", "--workers", "1")
-    assert cli(*run).code == 0
+    _, run = two_files(cli)
     before = cli("entities", "-d", "demo").out
     with psycopg.connect(database, autocommit=True) as made:
         # Of one document at once what needs both ways out: each must go on though the other is still to be done.

@@ -6,8 +6,10 @@ import contextlib
 import itertools
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +67,16 @@ def test_a_stream_after_which_only_one_job_may_be_open_comes_to_its_end(
     settled(cli)
 
 
+def killed_meanwhile(workers: Sequence[subprocess.Popen[str]], log: Path, every: int, until: Until) -> None:
+    """
+    Kill executors, a worker and executors again, each after so many more lines of a log.
+    """
+    for number, find in enumerate((executors_of, workers_of, executors_of)):
+        some = len(lines(log)) + every
+        until(lambda some=some: len(lines(log)) > some)
+        kill(find(workers[number % 2].pid))
+
+
 def test_streams_with_one_lock_run_one_after_the_other_whoever_is_killed(
     cli: Command, started: Started, until: Until
 ) -> None:
@@ -80,10 +92,7 @@ def test_streams_with_one_lock_run_one_after_the_other_whoever_is_killed(
     )
     workers = [started(cli.start("worker")) for _ in range(2)]
     running = begun(cli, started, name, *NOBODY)
-    for number, find in enumerate((executors_of, workers_of, executors_of)):
-        some = len(lines(log)) + 200
-        until(lambda some=some: len(lines(log)) > some)
-        kill(find(workers[number % 2].pid))
+    killed_meanwhile(workers, log, 200, until)
 
     result = ended(running)
 
@@ -117,10 +126,7 @@ def test_what_is_put_together_for_a_stage_with_a_rate_arrives_once_whoever_is_ki
     )
     workers = [started(cli.start("worker")) for _ in range(2)]
     running = begun(cli, started, name, *NOBODY)
-    for number, find in enumerate((executors_of, workers_of, executors_of)):
-        some = len(lines(log)) + 8
-        until(lambda some=some: len(lines(log)) > some)
-        kill(find(workers[number % 2].pid))
+    killed_meanwhile(workers, log, 8, until)
 
     result = ended(running)
 
