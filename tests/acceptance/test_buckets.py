@@ -106,3 +106,15 @@ def test_doctor_says_whether_the_archive_can_be_reached(cli: Command, bucket: Bu
     assert archive(ARCHIVE_PATH=str(tmp_path / "file" / "archive"))[0] == "problem"
     assert archive(ARCHIVE_PATH=str(tmp_path / "fresh")) == ("fine", str(tmp_path / "fresh"), None)
     assert not (tmp_path / "fresh").exists()
+
+
+def test_a_run_whose_archive_is_not_set_says_what_is_missing_and_not_that_there_are_no_documents(cli: Command) -> None:
+    crawl = {"task": "oaflow.stages.crawl", "with": {"source": ["letter.txt"]}, "retry": 0}
+    (cli.folder / "crawling.yml").write_text(json.dumps({"pipeline": "crawling", "stages": {"crawl": crawl}}))
+    (cli.folder / "letter.txt").write_text("To Anna Kuhn, about a loan.")
+
+    result = cli("run", "crawling.yml", "-d", "d", "--workers", "1", env={"ARCHIVE_TYPE": "s3", "ARCHIVE_BUCKET": ""})
+
+    assert result.code == 1
+    assert "the archive s3:// cannot be reached: ARCHIVE_BUCKET is not set" in " ".join(result.out.split())
+    assert "no documents" not in result.out
