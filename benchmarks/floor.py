@@ -1,6 +1,7 @@
 """
 The chain without its Python: the claims and hand-overs that a worker sends for it, over the same tables and rows, and
-nothing in between. A worker in one process cannot be faster.
+nothing in between. One connection sends them in a loop, one after the other; or as many as a worker has send them at
+the same time, on all cores, and no worker can be faster than that.
 
 All that is sent was written before the clock starts. Successors are continued, as a worker does it: their ids are
 taken beforehand, and they go out with the hand-over of their parents.
@@ -29,15 +30,19 @@ Connection = psycopg.AsyncConnection[Any]
 Statements = list[dict[str, Any]]  # the values of one hand-over for each stage
 
 
-def rate(address: str, plan: Plan, run: str) -> float:
+def rate(address: str, plan: Plan, run: str, *, loop: bool = False) -> float:
     """
     Bring a run of a chain that was begun to its end, and return its jobs by the second.
+
+    Args:
+        loop: whether one connection sends all, one after the other.
     """
-    return uvloop.run(_rate(address, plan, run))
+    return uvloop.run(_rate(address, plan, run, loop))
 
 
-async def _rate(address: str, plan: Plan, run: str) -> float:
-    claims, *lanes = [await psycopg.AsyncConnection.connect(address, autocommit=True) for _ in range(LANES + 1)]
+async def _rate(address: str, plan: Plan, run: str, loop: bool) -> float:
+    connections = 1 if loop else LANES + 1
+    claims, *lanes = [await psycopg.AsyncConnection.connect(address, autocommit=True) for _ in range(connections)]
     try:
         worker = await register(claims, host="bench", pid=0, program="floor", formats=[FORMAT])
         roots = await _roots(claims)
@@ -47,7 +52,10 @@ async def _rate(address: str, plan: Plan, run: str) -> float:
             _written(plan, run, worker, number, group, number * GROUP, ids) for number, group in enumerate(groups)
         ]
         began = time.monotonic()
-        await _send(claims, lanes, plan, run, worker, groups, written)
+        if loop:
+            await _loop(claims, plan, run, worker, groups, written)
+        else:
+            await _send(claims, lanes, plan, run, worker, groups, written)
         return len(roots) * len(plan.stages) / (time.monotonic() - began)
     finally:
         for connection in (claims, *lanes):
@@ -103,6 +111,21 @@ def _completion(
     )  # fmt: skip
 
 
+async def _loop(
+    connection: Connection,
+    plan: Plan,
+    run: str,
+    worker: int,
+    groups: Sequence[Sequence[int]],
+    written: Sequence[Statements],
+) -> None:
+    triples = _triples(plan, run)
+    for roots, statements in zip(groups, written, strict=True):
+        await _claim(connection, worker, triples, roots)
+        for values in statements:
+            await _hand_over(connection, values)
+
+
 async def _send(
     claims: Connection,
     lanes: Sequence[Connection],
@@ -112,27 +135,41 @@ async def _send(
     groups: Sequence[Sequence[int]],
     written: Sequence[Statements],
 ) -> None:
-    triples = [(stage.queue, stage.task, run) for stage in plan.stages.values()]
+    triples = _triples(plan, run)
     # Claimed and not handed over: no more than a worker's buffer holds beside what its lanes are at.
     claimed: asyncio.Queue[Statements] = asyncio.Queue(maxsize=LANES)
 
     async def hand_over(connection: Connection) -> None:
         while True:
             for values in await claimed.get():
-                async with connection.cursor(row_factory=tuple_row) as cursor:
-                    await cursor.execute(sql("complete"), values)
-                    _expect([], await cursor.fetchall())  # it answers what was not applied
+                await _hand_over(connection, values)
             claimed.task_done()
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(hand_over(connection)) for connection in lanes]
         for roots, statements in zip(groups, written, strict=True):
-            rows = await claim(claims, worker, triples, len(roots))
-            _expect(list(roots), [row.id for row in rows])
+            await _claim(claims, worker, triples, roots)
             await claimed.put(statements)
         await claimed.join()
         for task in tasks:
             task.cancel()
+
+
+def _triples(plan: Plan, run: str) -> list[tuple[str, str, str]]:
+    return [(stage.queue, stage.task, run) for stage in plan.stages.values()]
+
+
+async def _claim(
+    connection: Connection, worker: int, triples: Sequence[tuple[str, str, str]], roots: Sequence[int]
+) -> None:
+    rows = await claim(connection, worker, triples, len(roots))
+    _expect(list(roots), [row.id for row in rows])
+
+
+async def _hand_over(connection: Connection, values: dict[str, Any]) -> None:
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(sql("complete"), values)
+        _expect([], await cursor.fetchall())  # it answers what was not applied
 
 
 def _expect(wanted: object, found: object) -> None:

@@ -136,15 +136,16 @@ def _drained(address: str, jobs: int, alive: Callable[[], bool]) -> tuple[int, f
     return number, seconds
 
 
-def statements_alone(place: Ground, roots: int, *, events: bool = True) -> Rate:
+def statements_alone(place: Ground, roots: int, *, events: bool = True, loop: bool = False) -> Rate:
     """
-    What a worker sends for the chain, with nothing in between.
+    What a worker sends for the chain, with nothing in between: from as many connections as it has, or in a loop from
+    one.
     """
     address = place.database("floor", events=events)
     plan = chain(ASYNC)
     run = begin(address, plan, roots)
     before = processor_time(place.postmaster)
-    rate = floor.rate(address, plan, run)
+    rate = floor.rate(address, plan, run, loop=loop)
     time.sleep(0.5)
     return rate, (processor_time(place.postmaster) - before) / (3 * roots)
 
