@@ -64,7 +64,6 @@ class Pool:
     Args:
         size: how many.
         home: folder for temporary files, one folder an executor.
-        listener: who is told.
         binder: `module:function` that makes what a job can reach, see `executor.Binder`.
         settings_json: handed to the binder.
         recycle_after: jobs after which an executor is replaced.
@@ -76,13 +75,13 @@ class Pool:
         *,
         size: int,
         home: Path,
-        listener: Listener,
         binder: str,
         settings_json: str,
         recycle_after: int = 1000,
         poll: float = 0.1,
     ) -> None:
-        self._size, self._listener = size, listener
+        self._size = size
+        self._listener: Listener
         self._binder, self._settings_json = binder, settings_json
         self._recycle_after, self._poll = recycle_after, poll
         self._folder = TempFolder(home / "temp")
@@ -112,10 +111,14 @@ class Pool:
 
     # -- what the dispatcher sees ----------------------------------------------------------------------------------
 
-    async def start(self) -> None:
+    async def start(self, listener: Listener) -> None:
         """
         Start the forkserver and ask it for executors. They appear one by one, and `ready` is called for each.
+
+        Args:
+            listener: who is told.
         """
+        self._listener = listener
         self._folder.open()
         self.temp.mkdir()
         self._start_server()

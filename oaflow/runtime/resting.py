@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from oaflow.ledger import handover as ledger
 from oaflow.ledger.depths import depths
 from oaflow.ledger.wire import Refused, Wire
+from oaflow.runtime.attempts import Attempts
 from oaflow.runtime.held import Held, Passage
 from oaflow.runtime.loops import begin
 from oaflow.runtime.pressure import Pressure, Stream, Triple
@@ -35,11 +36,8 @@ class Resting:
     Args:
         wire: to the database.
         deep: jobs open in what follows a stream, above which it rests (`OAFLOW_DEEP`).
+        attempts: at streams, which rest and go on; asked again to rest as long as one does.
         passages: the runs that the worker knows.
-        acknowledge: tells a stream that the part at a position is in the database.
-        rest: makes room beside a stream that rests; answers whether it may, and is asked again as long as it does.
-        go_on: told when it goes on.
-        break_off: ends an attempt whose run was cancelled.
         changed: called where other jobs than before may be begun.
     """
 
@@ -47,17 +45,13 @@ class Resting:
         self,
         wire: Wire,
         deep: int,
+        attempts: Attempts,
         *,
         passages: Callable[[], Iterable[Passage]],
-        acknowledge: Callable[[Held, int], None],
-        rest: Callable[[Held], bool],
-        go_on: Callable[[Held], None],
-        break_off: Callable[[Held], None],
         changed: Callable[[], None],
     ) -> None:
-        self._wire, self._pressure, self._passages = wire, Pressure(deep), passages
-        self._acknowledge, self._rest, self._go_on = acknowledge, rest, go_on
-        self._break_off, self._changed = break_off, changed
+        self._wire, self._pressure, self._attempts = wire, Pressure(deep), attempts
+        self._passages, self._changed = passages, changed
         self._said: frozenset[Stream] = frozenset()
         self._waiting: dict[int, _Waiting] = {}
         self._watch: asyncio.Task[None] | None = None
@@ -70,10 +64,10 @@ class Resting:
         passage = held.passage
         look = self._pressure.handed(passage.plan, passage.id, held.stage.name, jobs)
         if not (look or passage.state == "paused"):
-            self._acknowledge(held, position)
+            self._attempts.acknowledge(held, position)
             return
         if self._stopped:
-            self._break_off(held)
+            self._attempts.break_off(held)
             return
         self._waiting.setdefault(held.row.id, _Waiting(held)).positions.append(position)
         self._begin()
@@ -134,7 +128,7 @@ class Resting:
         if self._watch is not None:
             self._watch.cancel()
         for waiting in list(self._waiting.values()):
-            self._break_off(waiting.held)
+            self._attempts.break_off(waiting.held)
         self._waiting.clear()
 
     def _begin(self) -> None:
@@ -157,12 +151,12 @@ class Resting:
         held = waiting.held
         if held.passage.cancelled:
             self.forget(held.row.id)
-            self._break_off(held)
-        elif not (self._is_to_rest(held) and self._rest(held)):
+            self._attempts.break_off(held)
+        elif not (self._is_to_rest(held) and self._attempts.rest(held)):
             self.forget(held.row.id)
-            self._go_on(held)
+            self._attempts.go_on(held)
             for position in waiting.positions:
-                self._acknowledge(held, position)
+                self._attempts.acknowledge(held, position)
 
     def _is_to_rest(self, held: Held) -> bool:
         return held.passage.state == "paused" or self._pressure.rests(held.passage.id, held.stage.name)

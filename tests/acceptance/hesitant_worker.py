@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from unittest.mock import patch
 
-from oaflow.runtime import appetite, dispatcher, slots
+from oaflow.runtime import appetite, feeder, slots
 from oaflow.runtime.options import Options
 from oaflow.runtime.worker import work
 
@@ -15,7 +15,7 @@ if __name__ == "__main__":
     settings = options.settings.model_copy(update={"heartbeat": 3600.0, "dead_after": 7200.0})
     # `patch` is an error where there is nothing of that name.
     with (
-        patch.object(dispatcher, "UNANSWERED", 1),
+        patch.object(feeder, "UNANSWERED", 1),
         patch.object(appetite, "SLOTS", 4),
         patch.object(slots, "SLOTS", 4),
     ):

@@ -119,12 +119,10 @@ async def until(condition: Callable[[], Any], *, seconds: float = HANG) -> None:
 @asynccontextmanager
 async def pool_of(home: Path, *, size: int = 1, **other: Any):
     heard = Heard()
-    pool = Pool(
-        size=size, home=home, listener=heard, binder=f"{MODULE}:for_job", settings_json="{}", poll=0.05, **other
-    )
+    pool = Pool(size=size, home=home, binder=f"{MODULE}:for_job", settings_json="{}", poll=0.05, **other)
     heard.pool = pool
     pool.know("run-1", PLAN.to_json())
-    await pool.start()
+    await pool.start(heard)
     try:
         await until(lambda: len(pool.executors) == size)
         yield pool, heard

@@ -10,7 +10,7 @@ import pytest
 
 from oaflow.ledger.rows import Completion, Successor
 from oaflow.ledger.wire import Wire
-from oaflow.runtime import dispatcher
+from oaflow.runtime import dispatcher, feeder
 from oaflow.runtime.appetite import BUFFER, Appetite
 from oaflow.runtime.lanes import Lane, Way
 from oaflow.runtime.options import Options
@@ -252,6 +252,6 @@ def test_the_database_may_owe_a_worker_500_answers(monkeypatch: pytest.MonkeyPat
     completer = SimpleNamespace(waiting=0)
     full = told(monkeypatch, "Appetite", "full", Completer=completer)
 
-    for completer.waiting, expected in ((0, False), (dispatcher.UNANSWERED, False), (dispatcher.UNANSWERED + 1, True)):
+    for completer.waiting, expected in ((0, False), (feeder.UNANSWERED, False), (feeder.UNANSWERED + 1, True)):
         assert full() is expected
-    assert dispatcher.UNANSWERED == 500
+    assert feeder.UNANSWERED == 500

@@ -24,16 +24,11 @@ def test_a_stream_that_would_rest_is_broken_off_in_a_worker_that_stops(state, jo
         passage=SimpleNamespace(id="drip-1", plan=PLAN, state=state, cancelled=False),
     )
     nothing: Any = None
-    resting = Resting(
-        nothing,
-        300,
-        passages=lambda: [held.passage],
+    attempts: Any = SimpleNamespace(
         acknowledge=lambda held, position: told.append("goes on"),
-        rest=lambda held: True,
-        go_on=nothing,
         break_off=lambda held: told.append("broken off"),
-        changed=nothing,
     )
+    resting = Resting(nothing, 300, attempts, passages=lambda: [held.passage], changed=nothing)
     resting.stop()
 
     resting.handed(held, 0, jobs)

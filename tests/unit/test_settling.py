@@ -29,7 +29,7 @@ def in_hand_after(answer: str, *, attempt: int) -> list[int]:
         passage = cast(Any, SimpleNamespace(id="run-1", plan=PLAN, held=0, cancelled=False, stops=False))
         row = Claimed(1, "queue-a", "t.a", 50, "{}", "{}", 1, 0, 0, suspect=False)
         worker._hand.take(Held(row, passage, PLAN.stages["a"], None))
-        worker._settled(
+        worker._settling.settled(
             Completion(1, attempt, "done", "run-1", "a", None, 0.0, 1.0, detail=b"{}", successors=(FOLLOWS,)), answer
         )
         return sorted(worker._hand.jobs)

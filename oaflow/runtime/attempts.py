@@ -1,0 +1,77 @@
+"""
+The attempts that run now, wherever they do: in the worker's loop or in executors.
+"""
+
+from oaflow.runtime.held import Held
+from oaflow.runtime.outcomes import Outcomes
+from oaflow.runtime.passages import Passages
+from oaflow.runtime.pool import Pool
+from oaflow.runtime.slots import Slots
+
+
+class Attempts:
+    """
+    Those of one worker.
+
+    Args:
+        slots: where async stages run.
+        pool: of the executors, where the others run.
+        passages: know which are which.
+        outcomes: take the end of one that was broken off, as its run was cancelled.
+    """
+
+    def __init__(self, slots: Slots, pool: Pool, passages: Passages, outcomes: Outcomes) -> None:
+        self._slots, self._pool, self._passages, self._outcomes = slots, pool, passages, outcomes
+
+    @property
+    def any(self) -> bool:
+        """
+        Whether there are some.
+        """
+        return bool(self._slots.running) or bool(self._pool.at_work)
+
+    def rest(self, held: Held) -> bool:
+        """
+        Let a stream wait, and something else run in its place; answers whether it does.
+        """
+        return self._place_of(held).rest(held.row.id)
+
+    def go_on(self, held: Held) -> None:
+        """
+        It waits no more.
+        """
+        self._place_of(held).go_on(held.row.id)
+
+    def acknowledge(self, held: Held, position: int) -> None:
+        """
+        Tell a stream that the database has a part of it.
+        """
+        event = held.acknowledged.pop(position, None)
+        if event is not None:
+            event.set()
+        else:
+            self._pool.acknowledge(held.row.id, position)
+
+    def break_off(self, held: Held) -> None:
+        """
+        End an attempt at a stream that would go on for nothing: its run was cancelled, or the worker stops.
+        """
+        if not self._runs_in_loop(held):
+            if (executor := self._pool.at(held.row.id)) is not None and executor.death is None:
+                self._pool.kill(executor, "its stream was broken off")
+        elif self._slots.cancel(held.row.id) and held.passage.cancelled:
+            self._outcomes.end(held, "cancelled")
+
+    def abandon(self, held: Held) -> None:
+        """
+        End an attempt at a job that is somebody else's now.
+        """
+        self._slots.cancel(held.row.id)
+        if (executor := self._pool.at(held.row.id)) is not None:
+            self._pool.kill(executor, "its job is another worker's now")
+
+    def _runs_in_loop(self, held: Held) -> bool:
+        return self._passages.probe_of(held.stage.task).is_async
+
+    def _place_of(self, held: Held) -> Slots | Pool:
+        return self._slots if self._runs_in_loop(held) else self._pool
