@@ -25,8 +25,11 @@ def as_bytes(data: dict[str, Any]) -> bytes | None:
         raw = orjson.dumps(data, option=_PLAIN_ONLY)
     except TypeError:
         return None
-    for unusual in _UNUSUAL:  # each by itself: one expression for all takes four times as long
-        if unusual in raw:
+    # Each by itself: one expression for all takes four times as long. And not with `in`, which first takes its left side
+    # for a number, and drops the exception that comes of it: that is a quarter of all this.
+    find = raw.find
+    for unusual in _UNUSUAL:
+        if find(unusual) >= 0:
             return None
     return raw
 
