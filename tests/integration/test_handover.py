@@ -1108,6 +1108,70 @@ def test_a_connection_keeps_no_plan_that_is_good_for_small_tables_only(book: Boo
     assert rows_read(book, turn) <= young + 10
 
 
+def test_nothing_that_a_worker_sends_again_and_again_reads_what_has_ended(book: Book) -> None:
+    worker = book.worker()
+    limit(book.connection, "q", "t.limited", 1000, None)
+    book.enter(100)
+    book.enter(50, stage="limited")
+    lane = {"worker": worker, "queue": "q", "task": "t.limited", "runs": [book.run], "most": 1, "after": None}
+
+    def send(name: str, **values: Any) -> None:
+        book.connection.execute(sql(name), values).fetchall()
+
+    def turn(outcome: str, **more: Any) -> None:
+        ((job, attempt),) = [(row.id, row.attempts) for row in book.claim(worker, 1)]
+        assert book.complete(worker, book.done(job, outcome, attempt=attempt, **more)) == {job: "applied"}
+
+    sent: dict[str, Callable[[], object]] = {
+        "done": lambda: turn("done", follow=1),
+        "retried": lambda: turn("retried", delay=60.0),
+        "failed": lambda: turn("failed", detail={"error": {"type": "E"}}),
+        "a part of a stream": lambda: turn("chunk", position=0, digest="1:x", follow=1),
+        "a claim under a limit": lambda: send("claim_lane", **lane, late=0.25, look=0.2),
+        "a beat": lambda: book.sql("SELECT * FROM oaflow.heartbeat_v1(%s, '{}', '{}')", worker),
+        "recovery": book.recover,
+        "what is due in a run": lambda: send("close_quiet", runs=[book.run]),
+        "open runs": lambda: send("open_runs"),
+        "limits": lambda: send("limited"),
+    }
+    for act in [*sent.values()] * 6:  # past the custom plans of a connection
+        act()
+    before = {name: rows_read(book, act) for name, act in sent.items()}
+
+    book.sql(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, priority, args, status)"
+        " SELECT 'q', CASE n %% 2 WHEN 0 THEN 't.a' ELSE 't.limited' END, 90, %s, 'succeeded'"
+        "   FROM generate_series(1, 20000) n",
+        orjson.dumps(args_of("a", book.run)).decode(),
+    )
+    book.sql(
+        "INSERT INTO oaflow.hops (run, stage, job, attempt, outcome, version, documents, successors)"
+        " SELECT %s, 'a', id, 0, 'done', '', ARRAY['d'], ARRAY[id] FROM procrastinate_jobs WHERE status = 'succeeded'",
+        book.run,
+    )
+    book.sql(
+        "INSERT INTO oaflow.documents (run, document, name, kind)"
+        " SELECT %s, n::text, 'x', 'found' FROM generate_series(1, 20000) n",
+        book.run,
+    )
+    book.sql(
+        "INSERT INTO oaflow.failures (run, stage, job, type, message)"
+        " SELECT %s, 'a', -n, 'E', 'x' FROM generate_series(1, 20000) n",
+        book.run,
+    )
+    book.sql(
+        "INSERT INTO oaflow.runs (id, pipeline, plan, dataset, state)"
+        " SELECT 'ended-' || n, 'ledger', 'd', 'x', 'finished' FROM generate_series(1, 2000) n"
+    )
+
+    for name, act in sent.items():
+        # A few more of what is in hand: each turn before left one.
+        assert rows_read(book, act) <= before[name] + 10, name
+    for table in ("hops", "counters"):  # so that the recount at the end has nothing to compare
+        book.sql(f"DELETE FROM oaflow.{table}")
+    book.sql("DELETE FROM procrastinate_jobs")
+
+
 def test_the_sweeper_goes_through_parts_of_streams_from_job_to_job(book: Book) -> None:
     worker = book.worker()
     gone, failed, goes_on = book.enter(3)
