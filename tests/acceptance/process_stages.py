@@ -134,6 +134,13 @@ async def breathes(job: DatasetJob) -> DatasetJob:
 
 
 @stage
+async def breathes_and_notes(job: DatasetJob, *, log: str) -> DatasetJob:
+    """The same, and append the document to a file."""
+    await asyncio.sleep(0.005)
+    return note(job, log=log)
+
+
+@stage
 async def kills_worker(job: DatasetJob, *, on: int, seconds: float = 1.0) -> DatasetJob:
     """End the worker itself at one document, while others rest."""
     if _number(job) == on:

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -166,6 +167,60 @@ def test_what_waits_for_answers_goes_on_when_they_have_come(cli: Command, starte
     result = cli("run", chain(cli, stage, 300, options), "-d", "demo", "--workers", "0", "--json")
 
     assert result.code == 0, result.err
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=PATIENCE)
+    balanced(cli)
+
+
+KINDS = ("breathes_and_notes", "note")  # in the worker's loop, and in an executor
+
+
+@contextmanager
+def unanswered(cli: Command) -> Iterator[None]:
+    """
+    For the time of a block no hand-over is answered: each writes counters, and these are another's.
+    """
+    with psycopg.connect(cli.environment["OAFLOW_DB_URI"]) as held:
+        held.execute("LOCK TABLE oaflow.counters IN EXCLUSIVE MODE")
+        yield
+
+
+@pytest.mark.parametrize("stage", KINDS)
+def test_a_place_is_free_for_the_next_job_before_the_database_has_answered(
+    cli: Command, started: Started, until: Until, stage: str
+) -> None:
+    cli.environment["OAFLOW_EXECUTORS"] = "1"
+    running = started(cli.start("run", chain(cli, stage, 2000, {"log": str(cli.folder / "noted")}), *RUN, "--json"))
+    until(lambda: len(noted(cli)) >= 5)
+    with unanswered(cli):
+        handed = query(cli, "SELECT count(*)::int FROM oaflow.hops")
+        before = len(noted(cli))
+        assert before < 1500
+        # Far more than there are slots.
+        until(lambda: len(noted(cli)) >= before + 200)
+        assert query(cli, "SELECT count(*)::int FROM oaflow.hops") == handed
+
+    assert ended(running).code == 0
+    assert set(noted(cli).values()) == {1}
+    balanced(cli)
+
+
+@pytest.mark.parametrize("stage", KINDS)
+def test_no_more_is_begun_while_too_many_answers_are_outstanding(
+    cli: Command, started: Started, until: Until, stage: str
+) -> None:
+    worker = started(cli.other("hesitant_worker"))
+    name = chain(cli, stage, 400, {"log": str(cli.folder / "noted")})
+    running = started(cli.start("run", name, "-d", "demo", "--workers", "0", "--json"))
+    until(lambda: len(noted(cli)) >= 5)
+    with unanswered(cli):
+        time.sleep(2.0)
+        before = len(noted(cli))
+        time.sleep(1.0)
+        assert len(noted(cli)) == before < 400
+
+    assert ended(running).code == 0
+    assert set(noted(cli).values()) == {1}
     worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=PATIENCE)
     balanced(cli)
