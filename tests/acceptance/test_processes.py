@@ -378,12 +378,12 @@ def test_no_function_of_procrastinate_finishes_defers_or_fetches_a_routed_job(cl
     assert stock == []
 
 
-def stock_worker(cli: Command, app: str = "plain_tasks.app") -> subprocess.Popen[str]:
+def stock_worker(cli: Command, *options: str, app: str = "plain_tasks.app") -> subprocess.Popen[str]:
     """
     procrastinate's own command, with an app of oaflow.
     """
     cli.environment |= {"PROCRASTINATE_APP": app, "PLAIN_NOTES": str(cli.folder / "notes")}
-    return cli.other("procrastinate", "worker")
+    return cli.other("procrastinate", "worker", *options)
 
 
 def test_the_stock_worker_drains_and_may_be_killed_and_leaves_what_is_not_ours(
@@ -440,6 +440,29 @@ def test_the_stock_worker_ends_when_it_is_told_to_though_the_database_is_away(
     assert ended(running).code == 0
     last.send_signal(signal.SIGTERM)
     assert ended(last).code == 0
+
+
+def test_the_stock_worker_works_on_a_run_and_drains_also_where_it_does_not_listen(
+    cli: Command, noting: str, started: Started, until: Until
+) -> None:
+    # Nobody notifies it, and its listener, which elsewhere is the first to hear of an end, does not run.
+    cli.environment["OAFLOW_HEARTBEAT"] = "0.5"
+    options = ("--no-listen-notify", "--queues", "plain")
+    first = started(stock_worker(cli, *options, app="oaflow.app"))
+    running = started(cli.start("run", noting, "-d", "demo", "--workers", "0", "--json"))
+    until(lambda: len(noted(cli)) >= 5)
+    first.send_signal(signal.SIGTERM)
+    assert ended(first).code == 0
+    assert query(cli, "SELECT DISTINCT attempts FROM procrastinate_jobs WHERE status = 'todo'") == [(0,)]
+    assert query(cli, "SELECT 1 FROM procrastinate_jobs WHERE status = 'doing' OR worker_id IS NOT NULL") == []
+
+    second = started(stock_worker(cli, *options, app="oaflow.app"))
+    result = ended(running)
+    second.send_signal(signal.SIGTERM)
+
+    assert ended(second).code == 0
+    assert result.code == 0, result.err
+    assert set(noted(cli).values()) == {1}
 
 
 def test_the_stock_worker_does_plain_tasks_beside_the_stages_of_a_run(
