@@ -1082,6 +1082,22 @@ def rows_read(book: Book, act: Any) -> int:
         return book.one(count) - before
 
 
+def blocks_read(book: Book, act: Any) -> int:
+    """
+    Of tables and indexes: entries of an index that a condition passes by are no rows.
+    """
+    count = "SELECT sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)::int FROM pg_statio_user_tables"
+    count += " WHERE relname LIKE 'procrastinate%%'"
+
+    def so_far() -> int:
+        book.sql("SELECT pg_stat_force_next_flush()")
+        return book.one(count)
+
+    before = so_far()
+    act()
+    return so_far() - before
+
+
 def test_a_connection_keeps_no_plan_that_is_good_for_small_tables_only(book: Book) -> None:
     worker = book.worker()
 
@@ -1170,6 +1186,28 @@ def test_nothing_that_a_worker_sends_again_and_again_reads_what_has_ended(book: 
     for table in ("hops", "counters"):  # so that the recount at the end has nothing to compare
         book.sql(f"DELETE FROM oaflow.{table}")
     book.sql("DELETE FROM procrastinate_jobs")
+
+
+@pytest.mark.parametrize("what", ["scheduled_at", "lock"])
+def test_a_claim_passes_by_what_is_scheduled_for_later_and_what_waits_for_a_lock(book: Book, what: str) -> None:
+    worker = book.worker()
+    book.enter(60)
+
+    def claim() -> None:
+        assert len(book.claim(worker, 5)) == 5
+
+    for _ in range(6):  # past the custom plans of a connection
+        claim()
+    before = blocks_read(book, claim)
+    value = {"scheduled_at": "now() + interval '1 h'", "lock": "'lock-' || n % 200"}[what].replace("%", "%%")
+    book.sql(
+        f"INSERT INTO procrastinate_jobs (queue_name, task_name, priority, args, {what})"
+        f" SELECT 'q', 't.a', 90, %s, {value} FROM generate_series(1, 20000) n",
+        orjson.dumps(args_of("a", book.run)).decode(),
+    )
+
+    assert blocks_read(book, claim) < before + 100  # 20 more, as its indexes are deeper; 2,300 without these
+    book.sql(f"DELETE FROM procrastinate_jobs WHERE {what} IS NOT NULL")
 
 
 def test_the_sweeper_goes_through_parts_of_streams_from_job_to_job(book: Book) -> None:
