@@ -1286,6 +1286,25 @@ def test_a_successor_with_an_id_is_claimed_already_and_is_inserted_once(book: Bo
     assert book.counters() == {"a": {"done": 1}, "b": {"done": 2}}
 
 
+def test_nobody_is_notified_of_a_continued_job(book: Book, database: str) -> None:
+    worker = book.worker()
+    first, second = book.enter(2)
+    book.claim(worker)
+    (id,) = book.sql("SELECT nextval('procrastinate_jobs_id_seq')")[0]
+    continues, queues = book.done(first, follow=1), book.done(second, follow=1)
+    continues = continues._replace(successors=(continues.successors[0]._replace(id=id),))
+    with psycopg.connect(database, autocommit=True) as listener:
+        listener.execute("LISTEN procrastinate_any_queue_v1")
+
+        assert book.complete(worker, continues) == {first: "applied"}
+        assert book.complete(worker, queues) == {second: "applied"}
+
+        # In the order in which these were committed.
+        heard = next(listener.notifies(timeout=30))
+    (queued,) = book.one("SELECT successors FROM oaflow.hops WHERE job = %s", second)
+    assert orjson.loads(heard.payload)["job_id"] == queued
+
+
 def test_a_continued_job_of_a_worker_that_is_gone_comes_back(book: Book) -> None:
     worker = book.worker()
     (parent,) = book.enter(1)

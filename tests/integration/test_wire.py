@@ -33,6 +33,7 @@ class Line:
         self.open = asyncio.Event()
         self.open.set()
         self.accepted = 0
+        self.asked = 0  # how often somebody said something, and waited for an answer
         self._clients: list[asyncio.StreamWriter] = []
 
     @asynccontextmanager
@@ -48,7 +49,7 @@ class Line:
             self._clients.append(answers)
             server, questions = await asyncio.open_unix_connection(str(Path(str(known["host"])) / name))
             with suppress(ConnectionError):
-                await asyncio.gather(self._pass(client, questions), self._pass(server, answers, self.open))
+                await asyncio.gather(self._ask(client, questions), self._pass(server, answers, self.open))
 
         with tempfile.TemporaryDirectory(prefix="oaflow-line-") as folder:
             listening = await asyncio.start_unix_server(connected, Path(folder) / name)
@@ -56,6 +57,12 @@ class Line:
                 yield make_conninfo(uri, host=folder)
             finally:
                 listening.close()
+
+    async def _ask(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(1 << 20):
+            self.asked += 1
+            target.write(data)
+            await target.drain()
 
     async def _pass(
         self, source: asyncio.StreamReader, target: asyncio.StreamWriter, may: asyncio.Event | None = None
@@ -155,6 +162,17 @@ def locked(database: str) -> Iterator[psycopg.Connection[Any]]:
 
 def hold(connection: psycopg.Connection[Any]) -> None:
     connection.execute("SELECT FROM procrastinate_jobs FOR UPDATE")
+
+
+def test_a_statement_is_one_round_trip(scene: Scene) -> None:
+    async def act(line: Line, sending: Sending) -> None:
+        before = line.asked
+
+        assert await sending.begin() == {sending.job: "applied"}
+
+        assert line.asked == before + 1
+
+    scene(act)
 
 
 def test_a_hand_over_that_the_server_is_at_is_waited_for_however_long_it_takes(
