@@ -101,13 +101,12 @@ class Feeder:
         """
         Give what there is room for.
         """
+        if self._passages.any_cancelled:  # at once, and not when it would be their turn: what runs may run for long
+            for held in self._hand.take_back(lambda held: held.passage.cancelled):
+                self._outcomes.end(held, "cancelled")
         self._slots.fill()
         if self.closed or self._slots.one_alone or not self._hand.buffer:
             return
-        if self._passages.any_cancelled:
-            for held in [held for held in self._hand.buffer if held.passage.cancelled]:
-                self._hand.buffer.remove(held)
-                self._outcomes.end(held, "cancelled")
         loads = {executor: executor.load for executor in self._pool.executors}
         busy = [executor for executor in loads if executor.is_long_at_it or self._pace.is_enough(executor.stages)]
         if len(busy) == len(loads):

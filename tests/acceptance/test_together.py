@@ -687,6 +687,41 @@ def test_a_worker_that_is_stopped_at_a_limit_a_lock_and_a_buffer_gives_all_back_
     settled(cli)
 
 
+@pytest.mark.parametrize("command", ["pause", "cancel"])
+@pytest.mark.parametrize("in_loop", ["", "_async"])
+def test_what_waits_in_a_worker_is_not_begun_any_more_when_its_run_is_paused_or_cancelled(
+    cli: Command, started: Started, until: Until, in_loop: str, command: str
+) -> None:
+    log, gate = cli.folder / "log", cli.folder / "gate"
+    keys = {"task": f"gated{in_loop}", "with": {"log": str(log), "gate": str(gate)}}
+    name = pipeline(cli, "waits", {"names": {"with": {"count": 150}, "next": "gated"}, "gated": keys})
+    # It looks by itself once an hour, so that nothing goes back because it has waited for 5 s.
+    worker = started(cli.other("patient_worker"))
+    running = begun(cli, started, name, *NOBODY)
+    doing = "SELECT count(*)::int FROM procrastinate_jobs WHERE status = 'doing'"
+    until(lambda: 2 <= len(lines(log)) < one(cli, doing))
+    time.sleep(0.5)
+    begins = len(lines(log))
+    assert begins < one(cli, doing)
+
+    assert cli(command).code == 0
+
+    until(lambda: one(cli, doing) == begins)
+    waits = "SELECT DISTINCT attempts FROM procrastinate_jobs WHERE status = 'todo'"
+    assert query(cli, waits) == ([(0,)] if command == "pause" else [])
+    gate.touch()
+    until(lambda: one(cli, doing) == 0)
+    assert len(noted(log, "begins")) == len(noted(log, "ends")) == begins
+    if command == "pause":
+        assert cli("resume", "--workers", "0", "--detach").code == 0
+    result = ended(running)
+    assert result.code == (0 if command == "pause" else 1), result.err
+    assert len(noted(log, "ends")) == (150 if command == "pause" else begins)
+    assert set(noted(log, "begins").values()) == {1}
+    stop(worker)
+    settled(cli)
+
+
 MOVING = """
 from oaflow import DatasetJob, stage
 
