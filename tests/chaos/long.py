@@ -1,5 +1,6 @@
 """
-One long run, and all kinds of harm to it: `python -m tests.chaos.long [--faults N] [--seconds N] [--seed N] [--write]`.
+One long run, and all kinds of harm to it: `python -m tests.chaos.long [--faults N] [--seconds N] [--seed N]
+[--only KIND] [--write]`.
 
 Counted are faults by kind; what was lost, handed over twice, stuck, and ends that came too early; and how long it took
 from a fault until the last of the jobs that were being worked on had been handed over.
@@ -143,9 +144,9 @@ def _limit(uri: str) -> None:
         connection.execute(f'ALTER DATABASE "{name}" SET lock_timeout = 500')  # pyright: ignore[reportArgumentType]
 
 
-def harm(stand: Stand, faults: int, seconds: float) -> tuple[list[Done], int]:
+def harm(stand: Stand, faults: int, seconds: float, kinds: Sequence[str]) -> tuple[list[Done], int]:
     """
-    Harm a run, once all work at it, until it has met so many faults, or for so long; then let it end.
+    Harm a run in these ways, once all work at it, until it has met so many faults, or for so long; then let it end.
 
     Returns:
         what was done, and how often the run had ended before it was to.
@@ -153,7 +154,7 @@ def harm(stand: Stand, faults: int, seconds: float) -> tuple[list[Done], int]:
     done: list[Done] = []
     early, told = _feed(stand), 0
     _wait_for_all(stand)
-    names, weights = list(KINDS), [kind.weight for kind in KINDS.values()]
+    names, weights = list(kinds), [KINDS[kind].weight for kind in kinds]
     each_once = stand.draw.sample(names, len(names))
     limit = time.monotonic() + seconds
     while len(done) + len(stand.proxy.struck) < faults and time.monotonic() < limit:
@@ -172,7 +173,8 @@ def harm(stand: Stand, faults: int, seconds: float) -> tuple[list[Done], int]:
             print(f"{told * 100} faults", flush=True)
     stand.settle()
     stand.staff()
-    stand.proxy.arm(Fault("join", "answer lost", "cut"))
+    if "statement cut" in kinds:
+        stand.proxy.arm(Fault("join", "answer lost", "cut"))
     stand.passage.seal()
     return done, early
 
@@ -239,13 +241,15 @@ def _ordered(stand: Stand, history: History) -> list[Done]:
     return by_stages + [Done(ways[fault.how], at, ALL) for fault, at in stand.proxy.struck]
 
 
-def play(faults: int, seconds: float, seed: int, pace: Pace, warm: Warm | None = None) -> Outcome:
+def play(
+    faults: int, seconds: float, seed: int, pace: Pace, warm: Warm | None = None, kinds: Sequence[str] = tuple(KINDS)
+) -> Outcome:
     """
-    One run with so many faults.
+    One run with so many faults, of these kinds only.
     """
     started = time.monotonic()
     with stand(pace, seed, warm) as made:
-        done, early = harm(made, faults, seconds)
+        done, early = harm(made, faults, seconds, kinds)
         last = ended(made.uri, made.passage.id, PATIENCE)
         history = read(made.passage, frozenset(made.deleted))
         found = findings(history)
@@ -258,7 +262,7 @@ def play(faults: int, seconds: float, seed: int, pace: Pace, warm: Warm | None =
         seed=seed,
         seconds=time.monotonic() - started,
         jobs=len({hop.number for hop in history.hops if hop.outcome in ENDS}),
-        faults={name: sum(fault.kind == name for fault in done) for name in KINDS},
+        faults={name: sum(fault.kind == name for fault in done) for name in KINDS if name in kinds},
         recovered=recoveries(history, done),
         found=tuple(found),
         stuck=history.left["live rows"] + (last not in ("finished", "incomplete")),
@@ -313,10 +317,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--faults", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=3600.0, help="at most")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--only", choices=KINDS, metavar="KIND", help="harm it in this way only, as the table names it")
     parser.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
     given = parser.parse_args(argv)
+    if given.only and given.write:
+        parser.error("the page has the table of all kinds: --write does not go with --only")
     print(f"seed {given.seed}", flush=True)
-    outcome = play(given.faults, given.seconds, given.seed, Pace())
+    kinds = (given.only,) if given.only else tuple(KINDS)
+    outcome = play(given.faults, given.seconds, given.seed, Pace(), kinds=kinds)
     print(table(outcome))
     for finding in outcome.found[:50]:
         print(f"{finding.check}: {finding.what}")
