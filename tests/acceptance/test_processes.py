@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -429,9 +430,12 @@ def test_the_stock_worker_ends_when_it_is_told_to_though_the_database_is_away(
 ) -> None:
     with Proxy(database) as proxy:
         running = started(cli.start("run", noting, "-d", "demo", "--workers", "0", "--json"))
-        worker = started(stock_worker(cli.at(OAFLOW_DB_URI=proxy.address), app="hurried_app.app"))
+        # It looks for plain tasks so often that it is at that when it is told to end.
+        options = ("--fetch-job-polling-interval", "0.1")
+        worker = started(stock_worker(cli.at(OAFLOW_DB_URI=proxy.address), *options, app="hurried_app.app"))
         until(lambda: len(noted(cli)) >= 5)
         proxy.leave()
+        time.sleep(0.5)
         worker.send_signal(signal.SIGTERM)
 
         assert ended(worker).code == 0
