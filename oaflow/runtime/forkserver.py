@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from oaflow.hints import taken
+from oaflow.model import stage_options
 from oaflow.packages import is_own, module_of
 from oaflow.runtime.executor import Setup, ignore, serve, speak
 from oaflow.runtime.frames import Frames, frame
@@ -244,7 +245,9 @@ def _look(task: str) -> tuple[Probe, int]:
     except BaseException as error:  # SystemExit, or worse
         return Probe(False, error=f"importing task {task!r} ended with {type(error).__name__}: {error}"), 0
     takes, files = taken(inspect.unwrap(loaded.function)), files_of(loaded.function)
-    probe = Probe(True, loaded.is_async, loaded.version, takes, loaded.needs, loaded.options, files=files)
+    options = stage_options(loaded.function)
+    ports = options.ports if options else None
+    probe = Probe(True, loaded.is_async, loaded.version, takes, loaded.needs, loaded.options, ports, files=files)
     return probe, _threads() - before
 
 

@@ -84,6 +84,7 @@ class Probe:
         takes: what its job is annotated with, as a plan has it.
         needs: the options that it must be given.
         options: all options that it takes; None: any.
+        ports: those that it says it emits on; None: it is not known.
         error: one sentence where it is not ok.
         files: by path, the files that the version was read from, as `versions.Seen` has them.
     """
@@ -94,6 +95,7 @@ class Probe:
     takes: str | None = None
     needs: Sequence[str] = ()
     options: Sequence[str] | None = None
+    ports: Sequence[str] | None = None
     error: str | None = None
     files: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from oaflow.ledger import handover as ledger
 from oaflow.ledger import lanes
 from oaflow.ledger.wire import Wire
-from oaflow.plan import ANSWERS, FORMAT, Plan, bind
+from oaflow.plan import ANSWERS, FORMAT, BoundStage, Plan, bind
 from oaflow.runtime.held import Passage
 from oaflow.runtime.lanes import Way
 from oaflow.runtime.messages import Probe
@@ -235,14 +235,14 @@ class Passages:
 
     def _compare(self, runs: Iterable[Passage]) -> bool:
         """
-        Find the stages of runs whose functions have other options here than the plan was made for: their jobs are left
-        to workers with the code that it was made for. Whether that is news.
+        Find the stages of runs whose functions have other options or ports here than the plan was made for: their jobs
+        are left to workers with the code that it was made for. Whether that is news.
         """
         unfit: dict[str, dict[str, str]] = {}
         for run in runs:
             for stage in run.plan.stages.values():
                 probe = self.probe_of(stage.task)
-                if probe.ok and not stage.external and (why := _misfit(probe, stage.options)):
+                if probe.ok and not stage.external and (why := _misfit(probe, stage)):
                     unfit.setdefault(run.id, {})[stage.task] = why
         for run, tasks in unfit.items():
             for task in tasks.keys() - self.unfit.get(run, {}).keys():
@@ -290,12 +290,16 @@ class Passages:
         self._plans = {digest: plan for digest, plan in self._plans.items() if digest in used}
 
 
-def _misfit(probe: Probe, options: Mapping[str, object]) -> str | None:
+def _misfit(probe: Probe, stage: BoundStage) -> str | None:
     """
-    Why a function cannot be given the options of a plan.
+    Why a function cannot be given the options of a plan, or would emit where the plan leads nowhere.
     """
+    options = stage.options
     if missing := sorted(set(probe.needs) - options.keys()):
         return f"its function needs the option {missing[0]!r}, which the plan of the run does not have"
     if probe.options is not None and (unknown := sorted(options.keys() - set(probe.options))):
         return f"its function has no option {unknown[0]!r}, which the plan of the run has"
+    # A plan wires or drops each port that there was when it was made, or none at all: then all of them are ends.
+    if not stage.end and (new := sorted(set(probe.ports or ()) - set(stage.ports))):
+        return f"its function emits on port {new[0]!r}, which the plan of the run does not have"
     return None

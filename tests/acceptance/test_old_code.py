@@ -240,6 +240,21 @@ def test_a_function_that_is_written_into_a_module_of_async_stages_alone_needs_a_
     assert noted(edited) == ["asks one old", "wonders two old"]
 
 
+def worker_with(edited: Command, stages: str) -> subprocess.Popen[str]:
+    """
+    A worker with other code than that of the run.
+    """
+    new = edited.folder / "new"
+    new.mkdir()
+    (new / "edited_stages.py").write_text(stages)
+    (new / "edited_near.py").write_text("WORD = 'new'\n")
+    worker = ("-c", f"import os, sys; os.chdir({str(new)!r}); from oaflow.cli.main import main; sys.exit(main())")
+    return subprocess.Popen(
+        [sys.executable, *worker, "worker"], env=edited.environment,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+
+
 NEEDS = ("def answers(job: Job, log: str, gate: str)", "def answers(job: Job, log: str, gate: str, lang: str)")
 
 
@@ -247,17 +262,7 @@ def test_jobs_of_a_plan_that_the_new_code_does_not_suit_are_left_to_workers_with
     edited: Command, started: Started, until: Until
 ) -> None:
     run = runs(edited, "one")
-    new = edited.folder / "new"
-    new.mkdir()
-    (new / "edited_stages.py").write_text(STAGES.replace(*NEEDS))
-    (new / "edited_near.py").write_text("WORD = 'new'\n")
-    worker = ("-c", f"import os, sys; os.chdir({str(new)!r}); from oaflow.cli.main import main; sys.exit(main())")
-    started(
-        subprocess.Popen(
-            [sys.executable, *worker, "worker"], env=edited.environment,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
-        )
-    )  # fmt: skip
+    started(worker_with(edited, STAGES.replace(*NEEDS)))
 
     def waits() -> list[dict[str, Any]]:
         return [one for one in edited("status", run, "--json").json["waits"] if one["stage"] == "answer"]
@@ -276,4 +281,33 @@ def test_jobs_of_a_plan_that_the_new_code_does_not_suit_are_left_to_workers_with
 
     until(lambda: edited("status", run, "--json").json["state"] == "finished")
     assert noted(edited) == ["asks one new", "answers one old"]
+    assert query(edited, "SELECT count(*) FROM oaflow.hops WHERE outcome IN ('failed', 'retried')") == [(0,)]
+
+
+def test_jobs_of_a_stage_that_has_got_a_new_port_are_left_to_workers_with_the_code_that_the_plan_was_made_for(
+    edited: Command, started: Started, until: Until
+) -> None:
+    run = runs(edited, "one")
+    declares = '@stage(ports=("default", "asides"))'
+    new = STAGES.replace("import Job, stage", "import Job, Out, stage").replace("@stage\nasync", f"{declares}\nasync")
+    started(worker_with(edited, new.replace("return job\n", 'return Out("asides", job)\n').replace("-> Job", "-> Out")))
+
+    def waits() -> list[dict[str, Any]]:
+        return edited("status", run, "--json").json["waits"]
+
+    (one,) = until(lambda: [one for one in waits() if one["reason"]])
+    assert (one["why"], one["stage"]) == ("unserved", "ask")
+    assert one["reason"] == "its function emits on port 'asides', which the plan of the run does not have"
+    assert one["help"].startswith("oaflow worker   # with the code that the run began with; or cancel the run")
+    found = [json.loads(line) for line in edited("doctor", "--json").out.splitlines()]
+    (found,) = [one for one in found if one["what"] == "queue"]
+    assert (found["level"], found["help"]) == ("problem", one["help"])
+    assert one["reason"] in found["text"]
+    assert noted(edited) == []
+    (edited.folder / "gate").touch()
+
+    started(edited.start("worker"))
+
+    until(lambda: edited("status", run, "--json").json["state"] == "finished")
+    assert sorted(noted(edited)) in (["answers one new", "asks one old"], ["answers one old", "asks one old"])
     assert query(edited, "SELECT count(*) FROM oaflow.hops WHERE outcome IN ('failed', 'retried')") == [(0,)]

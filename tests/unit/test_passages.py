@@ -28,9 +28,16 @@ class Wire:
     async def send(self, name: str, *_: Any) -> list[Any]:
         return list(self.runs) if name == "runs" else []
 
-    def opens(self, *names: str, options: dict[str, Any] | None = None) -> None:
+    def opens(
+        self,
+        *names: str,
+        options: dict[str, Any] | None = None,
+        stage: dict[str, Any] | None = None,
+        others: dict[str, Any] | None = None,
+    ) -> None:
         definition = orjson.loads(PLAN.canonical())
-        definition["stages"]["a"]["options"] = options or {}
+        definition["stages"]["a"] |= {"options": options or {}} | (stage or {})
+        definition["stages"] |= others or {}
         self.runs = [OpenRun(name, PLAN.digest, PLAN.format, definition, {}, "d", "running") for name in names]
 
 
@@ -156,3 +163,37 @@ def test_jobs_are_left_where_the_function_has_other_options_than_the_plan(probe:
     wire.opens()
     asyncio.run(known.refresh())
     assert known.unfit == {}
+
+
+LEADS = {"edges": [{"to": "b"}], "dropped": ["pages"]}
+OFF = {"edges": [{"to": "b"}, {"to": "off", "port": "pages"}]}
+
+
+@pytest.mark.parametrize(
+    ("stage", "ports", "says"),
+    [
+        (LEADS, ["default", "pages"], None),
+        (LEADS, ["default"], None),  # of a port that is gone, nothing comes
+        (LEADS, ["default", "pages", "sounds"], "its function emits on port 'sounds', which the plan of the run"),
+        (LEADS, None, None),  # nobody knows
+        (OFF, ["default", "pages"], None),  # wired to what is off in this run
+        (OFF, ["default", "sounds"], "its function emits on port 'sounds'"),
+        ({}, ["default", "sounds"], None),  # an end: whatever it returns has arrived
+    ],
+)
+def test_jobs_are_left_where_the_function_has_a_port_that_the_plan_has_not(
+    stage: dict[str, Any], ports: list[str] | None, says: str | None
+):
+    wire = Wire()
+    others = {"b": {"task": "t.b", "queue": "q"}, "off": {"task": "t.c", "queue": "q", "enabled": False}}
+    wire.opens("p-aaaaaa", stage=stage, others=others)
+    known = passages(wire, probes={"t.a": Probe(True, ports=ports)})
+
+    asyncio.run(known.refresh())
+
+    assert known.works_on("q", "t.a", "p-aaaaaa") == (says is None)
+    assert known.works_on("q", "t.b", "p-aaaaaa") == bool(stage)
+    if says is None:
+        assert known.unfit == {}
+    else:
+        assert says in known.unfit["p-aaaaaa"]["t.a"]
