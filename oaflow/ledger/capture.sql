@@ -16,6 +16,11 @@ DECLARE
     as_it_came procrastinate_jobs := NEW;
 BEGIN
     IF asked IS NULL THEN
+        -- Of a job that had no number yet when its service took it: nobody can say which. It goes where it would go.
+        IF NOT oaflow.is_asked_v1(NEW.args #>> '{payload,context,oaflow,run}', NEW.args #>> '{payload,context,oaflow,stage}',
+                                  NEW.queue_name, NEW.task_name) THEN
+            RETURN NEW;
+        END IF;
         NEW.args := jsonb_set(NEW.args, '{payload,context,oaflow,job}', to_jsonb(NEW.id));
         RETURN NEW;
     END IF;
@@ -28,10 +33,12 @@ EXCEPTION WHEN OTHERS THEN
     RETURN as_it_came;
 END $$;
 
--- A job of an external stage came to its end, or goes back for another attempt, which will say all of it again.
+-- A job of an external stage came to its end, or goes back for another attempt, which will say all of it again. Of one
+-- without a number nobody knows what it handed over: the sweeper finds it gone.
 CREATE OR REPLACE FUNCTION oaflow.capture_end_v1() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
+    IF NEW.args #>> '{payload,context,oaflow,job}' IS DISTINCT FROM NEW.id::text THEN RETURN NULL; END IF;
     CASE NEW.status::text
         WHEN 'succeeded' THEN PERFORM oaflow.answer_v1(NEW.id, NEW.args, NEW.priority, greatest(NEW.attempts, 1), NULL);
         WHEN 'failed', 'aborted' THEN
@@ -56,6 +63,12 @@ EXCEPTION WHEN OTHERS THEN
     RAISE WARNING 'oaflow: the deletion of job % was not taken down: %', OLD.id, SQLERRM;
     RETURN NULL;
 END $$;
+
+-- What was handed over without it is heard first, and nothing comes in between: the sweeper waits, and who writes into the
+-- table does.
+SELECT pg_advisory_xact_lock(hashtext('oaflow.sweep'));
+LOCK TABLE procrastinate_jobs IN SHARE ROW EXCLUSIVE MODE;
+SELECT oaflow.capture_begins_v1();
 
 DROP TRIGGER IF EXISTS oaflow_capture_new ON procrastinate_jobs;
 CREATE TRIGGER oaflow_capture_new BEFORE INSERT ON procrastinate_jobs FOR EACH ROW

@@ -3,6 +3,7 @@ A service of others: a plain app of procrastinate, which knows nothing of oaflow
 what it got, with all of its context, as the services of OpenAleph do; the other gives every job up.
 """
 
+import asyncio
 import os
 import time
 from typing import Any
@@ -18,6 +19,17 @@ async def translate(**job: Any) -> None:
     time.sleep(job["payload"]["context"].get("seconds", 0))
     follow = {**job, "queue": "index", "task": "service.index"}
     await app.configure_task("service.index", queue="index").defer_async(**follow)
+
+
+@app.task(name="service.gated", queue="translate")
+async def gated(**job: Any) -> None:
+    """
+    Hands over twice: at once, and when there is the file that the pipeline names.
+    """
+    await translate(**job)
+    while not os.path.exists(job["payload"]["context"]["gate"]):
+        await asyncio.sleep(0.05)
+    await translate(**job)
 
 
 @app.task(name="service.unable", queue="translate")

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.conftest import Command
+from tests.acceptance.test_processes import query
 
 SERVICE = (sys.executable, "-m", "procrastinate", "worker", "-q", "translate")
 
@@ -104,3 +107,37 @@ def test_a_job_that_a_service_gave_up_is_not_run_here_and_it_is_said_what_asks_t
     assert number.error == f"'{failed[0]['job']}' is the number of a job, and retry sends what failed in a run"
     assert number.help == f"oaflow retry {run} --stage translate   # asks the service again"
     assert cli("retry", "99999").error == "job 99999 is not among the failures"
+
+
+@pytest.mark.slow
+def test_what_a_service_hands_over_while_capture_is_away_goes_on_once_and_the_run_ends(
+    cli: Command, database: str, tmp_path: Path, until: Callable[[Callable[[], Any]], Any]
+) -> None:
+    gate = tmp_path / "gate"
+    gated = PIPELINE.replace("service.translate", "service.gated")
+    (tmp_path / "p.yml").write_text(gated.replace("external: true", f"external: true\n    with: {{gate: {gate}}}"))
+    assert cli("db", "migrate", "--capture").code == 0
+    run = cli.start("run", "p.yml", "-d", "demo", "--workers", "1", "--json")
+    environment = cli.environment | {"PROCRASTINATE_APP": "service_for_tests.app", "SERVICE_DB": database}
+    service = subprocess.Popen(SERVICE, env=environment, stderr=subprocess.DEVNULL)
+    rows = "SELECT status::text, count(*)::int FROM procrastinate_jobs WHERE queue_name = %s GROUP BY 1"
+    try:
+        until(lambda: query(cli, "SELECT 1 FROM oaflow.emitted"))  # the first has handed over, and is in work
+
+        assert cli("db", "migrate", "--no-capture").code == 0
+        gate.touch()
+        until(lambda: query(cli, rows, "translate") == [("succeeded", 3)])
+
+        _, err = run.communicate(timeout=150)
+    finally:
+        run.kill()
+        service.terminate()
+        service.wait()
+
+    assert run.returncode == 0, err
+    found = cli("status", "--json").json
+    assert (found["state"], found["stages"]["end"]["done"]) == ("finished", 6)
+    assert query(cli, rows, "index") == []
+    assert query(cli, "SELECT count(DISTINCT job)::int, count(*)::int FROM oaflow.hops WHERE outcome = 'answered'") == [
+        (3, 3)
+    ]

@@ -1,6 +1,7 @@
 """
 A state machine over the SQL of stages in services: workers of a service claim, hand over, fail, repeat, die and come
-too late, with capture or by the shim; others delete rows and send failed ones again; and oaflow takes the answers.
+too late, with capture, while it is taken away and comes back, or by the shim; others delete rows and send failed ones
+again; and oaflow takes the answers.
 
 The model: what goes on of a job is what its last attempt had handed over, once; of a stream what any attempt had, once.
 """
@@ -11,6 +12,7 @@ import psycopg
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from oaflow.postgres import migrate
 from tests.integration.handovers import emptied, recount
 from tests.integration.services import Service
 
@@ -64,12 +66,28 @@ class ExternalMachine(RuleBasedStateMachine):
         self.asked: dict[int, Asked] = {}
         self.taken: dict[int, list[str]] = {}
         self.vanished: set[int] = set()
+        # Whether the triggers are there, and whether something may have come that they did not see.
+        self.captured, self.unseen = True, False
         self.worker = self.service.worker()
 
     def some(self, which: int, *statuses: str) -> int | None:
         found = [job for job, asked in self.asked.items() if asked.status in statuses]
         return found[which % len(found)] if found else None
 
+    @rule()
+    def capture_goes_or_comes_back(self) -> None:
+        self.captured = not self.captured
+        self.unseen = True
+        migrate(self.address, own=True, capture=self.captured)
+
+    def see_all(self) -> None:
+        """
+        The sweeper comes before something that would be too late for it.
+        """
+        if self.unseen:
+            self.sweep()
+
+    @precondition(lambda self: self.captured)
     @rule(emit=EMITS)
     def ask(self, emit: str) -> None:
         # Not sealed: a run whose jobs have all come to their end would be over, and nobody would look for more.
@@ -102,6 +120,7 @@ class ExternalMachine(RuleBasedStateMachine):
         job = self.some(which, "doing")
         if job is None:
             return
+        self.see_all()
         now = self.service.job(job)[1]
         args = self.service.args(job)
         emitted = [{**args, "payload": {**args["payload"], "entities": [{"id": name}]}} for name in names]
@@ -132,12 +151,14 @@ class ExternalMachine(RuleBasedStateMachine):
     @rule(which=WHICH)
     def somebody_sends_it_again(self, which: int) -> None:
         if (job := self.some(which, "failed")) is not None:
+            self.see_all()
             self.service.again(job)
             self.asked[job].goes_back()
 
     @rule(which=WHICH)
     def somebody_deletes_it(self, which: int) -> None:
         if (job := self.some(which, "todo", "doing", "succeeded", "failed")) is not None:
+            self.see_all()
             self.service.sql("DELETE FROM procrastinate_jobs WHERE id = %s", job)
             self.asked[job].status = "gone"
             if self.asked[job].returned is None:
@@ -146,6 +167,7 @@ class ExternalMachine(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         self.service.sweep()
+        self.unseen = not self.captured
 
     @rule()
     def oaflow_takes_an_answer(self) -> None:
@@ -157,8 +179,10 @@ class ExternalMachine(RuleBasedStateMachine):
     def counters_are_a_recount(self) -> None:
         # A row that is sent again after its end waits, and is no open job any more; one that was deleted is open until
         # the sweeper has been there.
-        again = [asked for asked in getattr(self, "asked", {}).values() if asked.returned is not None]
-        if hasattr(self, "service") and not self.vanished and not any(asked.status in LIVE for asked in again):
+        if not hasattr(self, "service") or self.vanished or self.unseen:
+            return
+        again = [asked for asked in self.asked.values() if asked.returned is not None]
+        if not any(asked.status in LIVE for asked in again):
             assert self.service.counters() == recount(self.service.connection, self.service.run)
 
     def teardown(self) -> None:
@@ -168,6 +192,8 @@ class ExternalMachine(RuleBasedStateMachine):
             self.come_to_an_end()
         finally:
             self.service.connection.close()
+            if not self.captured:
+                migrate(self.address, own=True, capture=True)
 
     def come_to_an_end(self) -> None:
         while (job := self.some(0, "todo", "doing")) is not None:

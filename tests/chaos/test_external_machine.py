@@ -15,7 +15,11 @@ from tests.chaos.test_handover_machine import broken
 
 # Breaks the SQL on purpose: (function, what stands there, what is put in its place).
 MUTATIONS = {
-    "when an attempt that goes back leaves what it said": ("capture_end_v1", "WHEN 'todo' THEN", "WHEN 'nothing' THEN"),
+    "when what an attempt said before capture went goes out": ("answer_v1", "AND e.attempt >= p_attempts - 1", ""),
+    "when a late row is taken for one of the last attempt": ("attempt_of_v1", "p_last - (", "p_last - 0 * ("),
+    "when a row that was heard stays": ("hear_rest_v1", "DELETE FROM procrastinate_jobs", "DELETE FROM oaflow.emitted"),
+    "when nobody hears what came while capture was away": ("hear_rest_v1", "CONTINUE WHEN NOT FOUND", "CONTINUE"),
+    "when a late row of a stream goes on again": ("hear_rest_v1", "e.attempt < said", "false"),
     "when an end is taken twice": ("answer_v1", "'answered', 'cancelled'", "'cancelled'"),
     "when what comes late is heard": ("hear_v1", "AND j.status::text = 'doing'", ""),
     "when a stream says all of it again": ("hear_v1", "e.attempt < of.attempts", "false"),
@@ -26,12 +30,45 @@ MUTATIONS = {
 # What has to happen for each to be seen: chance finds some of them in one of hundreds of ways only.
 ONE, TWO, FAILED = {"which": 0, "name": "one"}, {"which": 0, "name": "two"}, {"which": 0, "status": "failed"}
 ANY: dict[str, Any] = {"which": 0}
+CAPTURE: tuple[str, dict[str, Any]] = ("capture_goes_or_comes_back", {})
 STEPS: dict[str, list[tuple[str, dict[str, Any]]]] = {
-    "when an attempt that goes back leaves what it said": [
+    "when what an attempt said before capture went goes out": [
         ("ask", {"emit": "success"}),
         ("fetch", {}),
         ("hands_over", ONE),
+        CAPTURE,
         ("is_repeated", ANY),
+    ],
+    "when a late row is taken for one of the last attempt": [
+        ("ask", {"emit": "success"}),
+        ("fetch", {}),
+        CAPTURE,
+        ("hands_over", ONE),
+        ("is_repeated", ANY),
+    ],
+    "when a row that was heard stays": [
+        ("ask", {"emit": "stream"}),
+        ("fetch", {}),
+        CAPTURE,
+        ("hands_over", ONE),
+        ("sweep", {}),
+        ("sweep", {}),
+    ],
+    "when nobody hears what came while capture was away": [
+        ("ask", {"emit": "success"}),
+        ("fetch", {}),
+        CAPTURE,
+        ("hands_over", ONE),
+        CAPTURE,
+    ],
+    "when a late row of a stream goes on again": [
+        ("ask", {"emit": "stream"}),
+        ("fetch", {}),
+        ("hands_over", ONE),
+        CAPTURE,
+        ("is_repeated", ANY),
+        ("fetch", {}),
+        ("hands_over", ONE),
     ],
     "when an end is taken twice": [
         ("ask", {"emit": "always"}),

@@ -178,7 +178,8 @@ def counters(connection: psycopg.Connection[Any], run: str) -> dict[str, dict[st
 
 def recount(connection: psycopg.Connection[Any], run: str) -> dict[str, dict[str, int]]:
     """
-    The same, counted from the rows that wait or run and from the history: another way to the same numbers.
+    The same, counted from the rows that wait or run and from the history: another way to the same numbers. What services
+    handed over carries the mark of the run and the number of its job, and is no job of the run.
     """
     rows = connection.execute(
         """
@@ -186,7 +187,8 @@ def recount(connection: psycopg.Connection[Any], run: str) -> dict[str, dict[str
         counted AS (
             SELECT args #>> '{payload,context,oaflow,stage}' AS stage, 'open' AS name, count(*) AS n
               FROM procrastinate_jobs
-             WHERE status IN ('todo', 'doing') AND args #>> '{payload,context,oaflow,run}' = %(run)s GROUP BY 1
+             WHERE status IN ('todo', 'doing') AND args #>> '{payload,context,oaflow,run}' = %(run)s
+               AND coalesce(args #>> '{payload,context,oaflow,job}', id::text) = id::text GROUP BY 1
             UNION ALL SELECT stage, 'open', count(*) FROM oaflow.collected
              WHERE run = %(run)s AND job IS NULL GROUP BY 1
             UNION ALL SELECT stage, outcome, count(*) FROM ended

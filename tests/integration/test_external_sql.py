@@ -3,6 +3,7 @@ What a database takes down of the jobs of services: by the very functions with w
 end them, and enter what these hand over.
 """
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from oaflow.postgres import migrate
 from oaflow.postgres.schema import inspect
 from tests.integration.handovers import recount
 from tests.integration.services import Service
+from tests.waiting import waited
 
 
 @pytest.fixture
@@ -246,9 +248,9 @@ def test_no_statement_of_a_service_fails_and_the_sweeper_finds_what_was_missed(s
     assert service.job(job)[0] == "succeeded"
     assert [f"job {row} was not captured" in notices[0], f"end of job {job} was" in notices[1]] == [True, True]
     service.sql("ALTER TABLE oaflow.gone RENAME TO emitted")
-    service.sql("DELETE FROM procrastinate_jobs WHERE id = %s", row)
     service.sweep()
-    assert [handed for _, handed in service.answers] == [[]]
+    assert [handed for _, handed in service.answers] == [["one"]]
+    assert service.sql("SELECT 1 FROM procrastinate_jobs WHERE id = %s", row) == []
 
 
 def test_a_service_needs_no_right_on_anything_of_oaflow(service: Service) -> None:
@@ -279,6 +281,175 @@ def test_jobs_of_others_and_those_of_other_stages_are_left_as_they_are(service: 
     assert service.args(row) == args
     assert service.job(row)[0] == "todo"
     service.sql("DELETE FROM procrastinate_jobs WHERE id = %s", row)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_what_is_handed_over_while_capture_is_away_goes_on_and_the_run_ends(service: Service, back: bool) -> None:
+    job = service.ask()
+    service.fetch()
+    service.hands_over(job, "before")
+    migrate(service.uri, own=True, capture=False)
+    rows = [service.hands_over(job, "one"), service.hands_over(job, "two", "geocode")]
+    if back:
+        migrate(service.uri, own=True, capture=True)
+    service.end(job)
+
+    service.sweep()
+
+    ((answer, handed),) = service.answers
+    assert handed == ["before", "one", "two"]
+    assert service.counters() == {"a": {"open": 1}}
+    assert service.sql("SELECT 1 FROM procrastinate_jobs WHERE id = ANY (%s)", rows) == []
+    service.sweep()
+    assert len(service.answers) == 1
+    worker = service.worker()
+    assert service.take(worker) == answer
+    service.complete(worker, service.done(answer))
+    service.sweep()
+    assert service.state() == "finished"
+
+
+def test_no_job_answers_before_what_it_handed_over_last_was_heard(service: Service) -> None:
+    job = service.ask()
+    service.fetch()
+    migrate(service.uri, own=True, capture=False)
+    service.hands_over(job, "one")
+    service.end(job)
+
+    # As where both came after the sweeper had looked for output.
+    assert service.one("SELECT oaflow.answer_rest_v1(%s)", service.run) == 1
+
+    assert [handed for _, handed in service.answers] == [["one"]]
+
+
+def test_what_a_service_has_claimed_itself_meanwhile_is_its_own_and_does_not_keep_the_run_open(service: Service) -> None:
+    job = service.ask()
+    service.fetch()
+    migrate(service.uri, own=True, capture=False)
+    for name in ("claimed", "waits"):
+        service.hands_over(job, name)
+    claimed = service.one("SELECT id FROM procrastinate_fetch_job_v2('{index}', %s)", service.stock_worker())
+    service.end(job)
+
+    service.sweep()
+
+    assert [handed for _, handed in service.answers] == [["waits"]]
+    assert service.job(claimed)[0] == "doing"
+    worker = service.worker()
+    service.complete(worker, service.done(service.take(worker)))
+    service.sweep()
+    assert service.state() == "finished"
+
+
+@pytest.mark.parametrize("events", [True, False])
+def test_of_attempts_while_capture_is_away_the_last_one_counts(service: Service, events: bool) -> None:
+    job = service.ask()
+    service.fetch()
+    service.hands_over(job, "of the first")
+    migrate(service.uri, own=True, capture=False)
+    service.again(job)
+    service.fetch()
+    service.hands_over(job, "of the second")
+    service.again(job)
+    if not events:  # those are taken out while the job waits, as nobody can tell later
+        service.sql("DELETE FROM procrastinate_events")
+        service.sweep()
+    service.fetch()
+    service.hands_over(job, "of the last")
+    service.end(job)
+
+    service.sweep()
+
+    assert [handed for _, handed in service.answers] == [["of the last"]]
+    assert service.sql("SELECT 1 FROM procrastinate_jobs WHERE queue_name = 'index'") == []
+
+
+def test_a_sweep_that_is_cut_off_has_heard_nothing_and_the_next_one_hears_all(service: Service) -> None:
+    job = service.ask(emit="stream")
+    service.fetch()
+    migrate(service.uri, own=True, capture=False)
+    service.hands_over(job, "one")
+    with psycopg.connect(service.uri) as other:
+        other.execute("SELECT * FROM oaflow.sweep_v2(true)")
+        assert other.execute("SELECT count(*) FROM oaflow.emitted").fetchone() == (1,)
+        service.sql("SELECT pg_terminate_backend(%s)", other.info.backend_pid)
+        with pytest.raises(psycopg.OperationalError):
+            other.execute("SELECT 1")
+    assert (service.answers, service.counters()["a"]) == ([], {"open": 1})
+
+    service.sweep()
+
+    assert ([handed for _, handed in service.answers], service.counters()["a"]) == ([["one"]], {"open": 2})
+    service.end(job)
+    service.sweep()
+    assert [handed for _, handed in service.answers] == [["one"], []]
+
+
+def test_capture_that_comes_back_waits_for_a_sweep_and_hears_what_is_handed_over_meanwhile_once(
+    service: Service,
+) -> None:
+    job = service.ask()
+    service.fetch()
+    migrate(service.uri, own=True, capture=False)
+    service.hands_over(job, "one")
+    comes_back = threading.Thread(target=migrate, args=(service.uri,), kwargs={"own": True, "capture": True})
+    with psycopg.connect(service.uri) as sweeping:
+        sweeping.execute("SELECT * FROM oaflow.sweep_v2(true)")
+        service.hands_over(job, "two")
+        comes_back.start()
+        tries = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        assert waited(lambda: service.sql(tries), 30, 0.01)
+        service.hands_over(job, "three")
+    comes_back.join(30)
+    assert inspect(service.uri).captured
+    service.hands_over(job, "four")
+
+    service.end(job)
+
+    assert [handed for _, handed in service.answers] == [["one", "two", "three", "four"]]
+
+
+def test_a_job_that_was_sent_without_capture_gets_its_number_when_capture_comes_and_one_in_work_is_named_as_gone(
+    service: Service,
+) -> None:
+    planned = {"stages": {"a": {"queue": "s", "task": "there.s"}}}
+    service.sql("UPDATE oaflow.plans SET definition = %s::jsonb", orjson.dumps(planned).decode())
+    migrate(service.uri, own=True, capture=False)
+    in_work, waits = service.ask("one"), service.ask("two")
+    service.fetch()
+    service.hands_over(in_work, "of nobody")
+
+    migrate(service.uri, own=True, capture=True)
+
+    service.hands_over(in_work, "of nobody either")
+    assert service.fetch() == waits
+    service.hands_over(waits, "heard")
+    service.end(in_work)
+    service.end(waits)
+    assert [handed for _, handed in service.answers] == [["heard"]]
+    service.sweep()
+    assert service.counters() == {"a": {"open": 1, "vanished": 1}}
+    left = "SELECT args #>> '{payload,entities,0,id}' FROM procrastinate_jobs WHERE queue_name = 'index' ORDER BY id"
+    assert service.sql(left) == [("of nobody",), ("of nobody either",)]
+    worker = service.worker()
+    service.complete(worker, service.done(service.take(worker)))
+    service.sweep()
+    assert service.state() == "incomplete"
+    service.sql("DELETE FROM procrastinate_jobs WHERE queue_name = 'index'")
+
+
+def test_a_cancelled_run_counts_no_output_of_services_as_its_jobs(service: Service) -> None:
+    job = service.ask()
+    service.fetch()
+    migrate(service.uri, own=True, capture=False)
+    row = service.hands_over(job, "one")
+
+    assert service.one("SELECT oaflow.cancel_v1(%s, 'enough')", service.run) == 0
+
+    assert service.job(row)[0] == "cancelled"
+    service.end(job)
+    service.sweep()
+    assert service.counters().get("a", {}) in ({}, {"vanished": 1})
 
 
 def test_capture_is_made_once_and_taken_away_whole(database: str) -> None:
