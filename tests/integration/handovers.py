@@ -178,8 +178,8 @@ def counters(connection: psycopg.Connection[Any], run: str) -> dict[str, dict[st
 
 def recount(connection: psycopg.Connection[Any], run: str) -> dict[str, dict[str, int]]:
     """
-    The same, counted from the rows that wait or run and from the history: another way to the same numbers. What services
-    handed over carries the mark of the run and the number of its job, and is no job of the run.
+    The same, counted from the rows that wait or run and from the history: another way to the same numbers. What
+    services handed over carries the mark of the run and the number of its job, and is no job of the run.
     """
     rows = connection.execute(
         """

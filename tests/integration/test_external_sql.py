@@ -322,7 +322,7 @@ def test_no_job_answers_before_what_it_handed_over_last_was_heard(service: Servi
     assert [handed for _, handed in service.answers] == [["one"]]
 
 
-def test_what_a_service_has_claimed_itself_meanwhile_is_its_own_and_does_not_keep_the_run_open(service: Service) -> None:
+def test_what_a_service_has_claimed_itself_meanwhile_is_its_own_and_keeps_no_run_open(service: Service) -> None:
     job = service.ask()
     service.fetch()
     migrate(service.uri, own=True, capture=False)
@@ -436,6 +436,31 @@ def test_a_job_that_was_sent_without_capture_gets_its_number_when_capture_comes_
     service.sweep()
     assert service.state() == "incomplete"
     service.sql("DELETE FROM procrastinate_jobs WHERE queue_name = 'index'")
+
+
+def test_what_has_ended_is_not_read_to_hear_what_came_late(service: Service) -> None:
+    job = service.ask()
+    service.fetch()
+    service.sql(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, status, args)"
+        " SELECT 's', 'there.s', 'succeeded', args FROM procrastinate_jobs, generate_series(1, 2000) WHERE id = %s",
+        job,
+    )
+    service.sql(
+        "INSERT INTO oaflow.hops (run, job, outcome) SELECT %s, -n, 'done' FROM generate_series(1, 2000) n", service.run
+    )
+    migrate(service.uri, own=True, capture=False)
+    service.hands_over(job, "one")
+    read = "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables WHERE relname ~ '^(procrast|hops)'"
+
+    with service.connection.transaction():
+        before = service.one(read)  # of statements whose counts were not passed on yet
+        assert service.one("SELECT oaflow.hear_rest_v1(%s)", service.run) == 1
+        assert service.one(read) - before < 50
+
+    service.sql("DELETE FROM procrastinate_jobs WHERE id <> %s", job)
+    service.end(job)
+    service.sweep()
 
 
 def test_a_cancelled_run_counts_no_output_of_services_as_its_jobs(service: Service) -> None:
