@@ -375,8 +375,11 @@ def _become(folder: str, environment: dict[str, str], places: list[str]) -> None
     os.environ.update(environment)
     time.tzset()
     sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
-    named = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
-    sys.path[:] = [*map(os.path.abspath, named), *places]
+    named = [os.path.abspath(place) for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place]
+    sys.path[:] = [*named, *places]
+    if any(Path(place, "sitecustomize.py").exists() for place in named):
+        sys.modules.pop("sitecustomize", None)  # the one that this process has found
+        importlib.import_module("sitecustomize")
     for fd, old in enumerate((sys.stdin, sys.stdout, sys.stderr)):
         unbuffered = fd > 0 and bool(environment.get("PYTHONUNBUFFERED"))
         stream = os.fdopen(fd, f"{old.mode}b", 0 if unbuffered else -1, closefd=False)

@@ -13,18 +13,19 @@ from tests.chaos.history import findings, read
 from tests.chaos.passages import begin, ended
 from tests.chaos.test_kills import workers_of
 from tests.chaos.test_statements import wait
+from tests.warm import Warm
 
 HERE = Path(__file__).parent
 HOUR = 3600.0
 
 
 def test_workers_whose_clocks_differ_by_hours_harm_nobody(
-    database: str, tmp_path: Path, clean_environment: dict[str, str]
+    database: str, tmp_path: Path, clean_environment: dict[str, str], warm: Warm
 ) -> None:
     def post(skew: float) -> Post:
         path = os.pathsep.join([str(HERE / "skewed"), clean_environment["PYTHONPATH"]])
         environment = {**clean_environment, "OAFLOW_SKEW": str(skew), "PYTHONPATH": path}
-        return Post(database, database, tmp_path, environment)
+        return Post(database, database, tmp_path, environment, warm)
 
     passage = begin(database, tmp_path, seconds=0.02, fails_every=3)
     with crew(post(HOUR), *WORKER), crew(post(-HOUR), *WORKER) as (late,), psycopg.connect(database) as connection:

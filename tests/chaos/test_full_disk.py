@@ -22,6 +22,7 @@ from tests.chaos.history import findings, read
 from tests.chaos.passages import begin, ended, state
 from tests.chaos.small_disk import SmallDisk, small_disk
 from tests.chaos.test_kills import nothing_lost_or_doubled, pipeline, workers_of
+from tests.warm import Warm
 
 Until = Callable[[Callable[[], Any]], Any]
 
@@ -78,9 +79,9 @@ def test_a_run_on_the_private_server_says_that_its_disk_is_full_and_goes_on_when
 
 
 def test_workers_of_a_server_whose_disk_is_full_wait_and_go_on(
-    disk: SmallDisk, tmp_path: Path, clean_environment: dict[str, str], until: Until
+    disk: SmallDisk, tmp_path: Path, clean_environment: dict[str, str], until: Until, warm: Warm
 ) -> None:
-    post = Post(disk.uri, disk.uri, tmp_path, clean_environment)
+    post = Post(disk.uri, disk.uri, tmp_path, clean_environment, warm)
     passage = begin(disk.uri, tmp_path, seconds=0.05, fails_every=5)
     passage.enter(40)
     passage.seal()

@@ -21,10 +21,10 @@ __all__ = ["clean_environment", "until"]
 
 
 @pytest.fixture
-def oaflow(tmp_path, database, clean_environment):
+def oaflow(tmp_path, database, clean_environment, warm):
     migrate(database, own=True, capture=True)
     places = {"OAFLOW_DB_URI": database, "OAFLOW_HOME": str(tmp_path / "home")}
-    return Command(tmp_path, clean_environment | places)
+    return Command(tmp_path, clean_environment | places, warm)
 
 
 @pytest.fixture

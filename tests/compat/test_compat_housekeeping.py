@@ -27,14 +27,14 @@ OPTIONS = {"seconds": SECONDS, "every": 0.5, "silent": 2.5}
 
 @pytest.mark.slow
 def test_housekeeping_of_openaleph_beside_a_run_with_kills_harms_nothing(
-    shared_oap, empty_database, tmp_path, clean_environment
+    shared_oap, empty_database, tmp_path, clean_environment, warm
 ):
     shared_oap("init_db", {})
     migrate(empty_database, own=False)
     answers = []
     theirs = threading.Thread(target=lambda: answers.append(shared_oap("housekeep", OPTIONS)))
     passage = begin(empty_database, tmp_path, seconds=0.05, fails_every=5)
-    post = Post(empty_database, empty_database, tmp_path, clean_environment)
+    post = Post(empty_database, empty_database, tmp_path, clean_environment, warm)
     with crew(post, *WORKER, count=2) as workers:
         theirs.start()
         until = time.monotonic() + SECONDS - 3
