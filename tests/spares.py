@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ _MODULES = (_WORKER, _FOLLOWER, "oaflow.runtime.forkserver")
 ROOM = "." * 4000
 
 _LONGEST = 1 << 20
-_MOST_DESCRIPTORS = 16
+MOST_DESCRIPTORS = 16
 _PR_SET_PDEATHSIG = 1
 
 Become = Callable[[str, dict[str, str], Callable[[], Any]], None]
@@ -90,7 +90,7 @@ def _forked(become: Become) -> tuple[int, socket.socket]:
 
 
 def _wait(link: socket.socket, become: Become) -> None:
-    told, given, _, _ = socket.recv_fds(link, _LONGEST, _MOST_DESCRIPTORS)
+    told, given, _, _ = socket.recv_fds(link, _LONGEST, MOST_DESCRIPTORS)
     if not told:
         os._exit(0)  # nobody needed it
     (flag, *command), folder, environment, numbers, ends_with_parent = json.loads(told)
@@ -98,21 +98,29 @@ def _wait(link: socket.socket, become: Become) -> None:
     if ends_with_parent:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # as its supervisor says it
     link.send(b"!")
-    free = max(*given, *numbers, link.detach()) + 1
-    kept = [fcntl.fcntl(fd, fcntl.F_DUPFD, free) for fd in given]
-    os.closerange(3, free)
-    for fd, number in zip(kept, (0, 1, 2, *numbers), strict=True):
-        os.dup2(fd, number)
-        os.close(fd)
+    link.detach()
+    place(given, numbers)
     if command[0] == _WORKER:
         keep(become)
     elif command[0] == _FOLLOWER:
         keep(become, 2 * int(command[2]))  # its workers, and those that come after some that are killed
     called(sys.executable, "-P", flag, *command)
-    become(folder, environment, lambda: _program(flag, *command))
+    become(folder, environment, lambda: run(flag, *command))
 
 
-def _program(flag: str, what: str, *arguments: str) -> Any:
+def place(given: Sequence[int], numbers: Sequence[int]) -> None:
+    """
+    Gives what was handed over its numbers, the three streams first, and closes all else.
+    """
+    free = max(*map(int, os.listdir("/proc/self/fd")), *numbers, 2) + 1
+    kept = [fcntl.fcntl(fd, fcntl.F_DUPFD, free) for fd in given]
+    os.closerange(3, free)
+    for fd, number in zip(kept, (0, 1, 2, *numbers), strict=True):
+        os.dup2(fd, number)
+        os.close(fd)
+
+
+def run(flag: str, what: str, *arguments: str) -> Any:
     sys.argv = [flag, *arguments]
     if flag == "-m":
         main = importlib.import_module(what).main

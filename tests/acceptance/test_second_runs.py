@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from oaflow import operations
+from oaflow.compiler import functions
 from oaflow.errors import UsageError
 from oaflow.ledger.receipts import documents
 from oaflow.ledger.runs import Run
@@ -275,6 +276,7 @@ def house(database: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     """
     monkeypatch.setenv("OAFLOW_DB_URI", database)
     monkeypatch.setenv("OAFLOW_EXECUTORS", "1")
+    monkeypatch.setattr(functions, "subprocess", warm.documents.looking())
     program = program_of(tmp_path)
     nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     worker = warm.documents.start(("worker",), tmp_path, os.environ, **nowhere)

@@ -1,5 +1,7 @@
 """
-Functions are looked at in a real child process: what hangs, dies or prints there is what is tested.
+Functions are looked at in a real child process: what hangs, dies or prints there is what is tested. It is a new
+interpreter as for users, but where only what it says of a module is asked: that is a fork of one that has imported the
+program, with 0.04 s of CPU in place of 0.26.
 """
 
 import os
@@ -11,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from oaflow.compiler import check_declared
+from oaflow.compiler import check_declared, functions
 from oaflow.compiler.functions import Inspected, InspectionError, Inspector, Parameter, import_folders
 from oaflow.compiler.named import load_pipeline
 from oaflow.errors import UsageError
 from oaflow.model import Retry, StageOptions
+from tests.warm import Warm
 
 DATASET_JOB = ("oaflow.jobs.models:DatasetJob", "oaflow.jobs.models:Job", "pydantic.main:BaseModel")
 
@@ -72,6 +75,14 @@ def modules(tmp_path, monkeypatch):
     return write
 
 
+@pytest.fixture
+def forks(monkeypatch: pytest.MonkeyPatch, warm: Warm) -> None:
+    monkeypatch.setattr(functions, "subprocess", warm.looking())
+
+
+forked = pytest.mark.usefixtures("forks")
+
+
 def inspect(*tasks: str, limit: float = 30.0, folders: tuple[Path, ...] | None = None):
     return Inspector(import_folders() if folders is None else folders, limit)(tasks)
 
@@ -103,6 +114,7 @@ def test_a_function_says_what_it_takes_and_gives_whatever_its_module_prints(modu
     assert capfd.readouterr() == ("", "")
 
 
+@forked
 def test_an_annotation_that_cannot_be_resolved_stands_as_written(modules):
     modules(good=GOOD)
 
@@ -116,6 +128,7 @@ def test_an_annotation_that_cannot_be_resolved_stands_as_written(modules):
     assert (found["good.index"].is_annotated, found["good.flow"].is_annotated) == (True, False)
 
 
+@forked
 @pytest.mark.parametrize(
     ("task", "problem", "detail"),
     [
@@ -137,6 +150,7 @@ def test_what_is_no_stage_function_is_told_by_kind(modules, task, problem, detai
     assert (found.problem, found.detail) == (problem, detail)
 
 
+@forked
 def test_the_names_that_are_there_are_known_decorated_functions_first(modules):
     modules(good=GOOD)
 
@@ -144,6 +158,7 @@ def test_the_names_that_are_there_are_known_decorated_functions_first(modules):
     assert "good" in inspect("goood.f")["goood.f"].known
 
 
+@forked
 @pytest.mark.parametrize(
     ("source", "detail"),
     [
@@ -166,6 +181,7 @@ def test_an_import_that_raises_is_told_in_one_line_with_its_place(modules, sourc
     assert (found.problem, found.detail) == ("import-failed", detail)
 
 
+@forked
 def test_a_module_that_the_authors_module_misses_is_told_with_where_to_install_it(modules):
     modules(bad="import nowhere_to_be_found")
 
@@ -175,18 +191,21 @@ def test_a_module_that_the_authors_module_misses_is_told_with_where_to_install_i
     assert help.endswith("python -m pip install ...")
 
 
+@forked
 def test_a_relative_import_of_a_module_in_no_package_is_told_to_be_without_its_dot(modules):
     modules(bad="from .helpers import one")
 
     assert inspect("bad.f")["bad.f"].help == "take out the dot behind `from`: 'bad' is in no package"
 
 
+@forked
 def test_a_file_that_was_named_in_place_of_a_module_is_told_by_the_modules_name(modules):
     modules(good=GOOD)
 
     assert inspect("good.py.extract")["good.py.extract"].help == "write 'good.extract'"
 
 
+@forked
 def test_what_imports_a_module_by_hand_can_be_typed_as_it_stands(modules, monkeypatch):
     folder = modules()
     place = folder / "of a module"
@@ -204,6 +223,7 @@ def test_what_imports_a_module_by_hand_can_be_typed_as_it_stands(modules, monkey
         assert "ModuleNotFoundError" not in shown.stderr
 
 
+@forked
 @pytest.mark.parametrize(
     ("place", "task", "help"),
     [
@@ -233,6 +253,7 @@ def test_what_lies_in_a_folder_below_is_told_with_what_to_type(modules, monkeypa
     assert isinstance(inspect(written)[written], Inspected) is bool(help)
 
 
+@forked
 @pytest.mark.parametrize("place", ["mine.py", "mine/__init__.py"])
 def test_what_lies_in_a_folder_src_is_told_with_what_to_type(modules, place):
     file = modules() / "src" / place
@@ -248,6 +269,7 @@ def test_what_lies_in_a_folder_src_is_told_with_what_to_type(modules, place):
     assert "it lies in src:" in inspect("mine.inner.f", folders=folders)["mine.inner.f"].help
 
 
+@forked
 def test_a_wrong_declaration_says_what_to_write_and_not_to_import_it_again(modules):
     modules(bad="from oaflow import Pipeline, stage\n@stage\ndef f(job): ...\np = Pipeline('p', stages={'f': f})")
 
@@ -338,6 +360,7 @@ def test_threads_and_exit_hooks_of_a_module_are_not_waited_for(modules):
     assert isinstance(inspect("slow.f", limit=20)["slow.f"], Inspected)
 
 
+@forked
 def test_a_task_of_procrastinate_is_no_stage(modules):
     modules(
         tasks="""
@@ -408,6 +431,7 @@ PIPELINE = """
 """
 
 
+@forked
 def test_a_pipeline_in_python_is_handed_over_as_the_data_of_a_file(modules):
     folder = modules(good=GOOD, flows=PIPELINE)
 
@@ -423,6 +447,7 @@ def test_a_pipeline_in_python_is_handed_over_as_the_data_of_a_file(modules):
     ]
 
 
+@forked
 @pytest.mark.parametrize(
     ("name", "sentence", "help"),
     [
@@ -444,6 +469,7 @@ def test_a_pipeline_that_is_not_there_says_what_is(modules, name, sentence, help
     assert caught.value.help == help
 
 
+@forked
 def test_a_pipeline_that_a_module_reads_from_a_file_has_the_places_of_the_file(modules):
     folder = modules(read="from oaflow import Pipeline\n\nletters = Pipeline.from_yaml('letters.yml')\n")
     (folder / "letters.yml").write_text("pipeline: letters\nstages:\n  read: {task: m.read, next: nobody}\n")
@@ -454,6 +480,7 @@ def test_a_pipeline_that_a_module_reads_from_a_file_has_the_places_of_the_file(m
     assert (one.code, one.span.file, one.span.line, one.span.column) == ("OAF201", "letters.yml", 3, 30)
 
 
+@forked
 def test_the_ports_that_a_function_names_are_read_from_its_source(modules):
     source = """
         from oaflow import Job, stage
@@ -496,6 +523,7 @@ def test_the_ports_that_a_function_names_are_read_from_its_source(modules):
     assert (span.file, span.line, span.source[span.column - 1 : span.end_column - 1]) == ("outs.py", 11, '"é"')
 
 
+@forked
 def test_a_function_in_a_class_is_told_as_such_and_not_as_a_module_that_is_missing(modules):
     modules(
         held="""
@@ -526,6 +554,7 @@ def test_a_file_that_a_module_of_python_hides_is_told_as_such(modules):
     assert found["letters.read"].help == ""
 
 
+@forked
 def test_a_module_whose_names_are_made_up_when_they_are_asked_for_costs_only_itself(modules):
     modules(
         raises="def __getattr__(name): raise ValueError('no ' + name)",
