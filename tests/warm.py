@@ -166,6 +166,15 @@ class Warm:
 
         return _Replaced(start)
 
+    def script(self, folder: Path) -> Path:
+        """
+        A program `oaflow` in a folder, which asks for a fork: for shells, that call it by its name.
+        """
+        script = folder / "oaflow"
+        script.write_text(_SCRIPT.format(python=sys.executable, program=PROGRAM, address=str(self.address)))
+        script.chmod(0o755)
+        return script
+
     def leave(self) -> None:
         """
         It is not needed here any more.
@@ -174,6 +183,19 @@ class Warm:
             self.documents.leave()
         if self._staying is not None:
             self._staying.close()
+
+
+# What it imports takes a tenth of what the program does.
+_SCRIPT = """\
+#!{python} -IS
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+    connection.connect({address!r})
+    asked = [{program!r}, sys.argv[1:], os.getcwd(), dict(os.environ), False, "", []]
+    socket.send_fds(connection, [json.dumps(asked).encode()], [0, 1, 2])
+    connection.recv(16)
+    sys.exit(int(connection.recv(16)))
+"""
 
 
 class _Replaced:

@@ -30,8 +30,13 @@ def with_the_command(cli: Command) -> dict[str, str]:
 
 def offered(cli: Command, *lines: str) -> list[list[str]]:
     """
-    What is offered at the end of each line, all in one shell.
+    What is offered at the end of each line, all in one shell. The command that it asks is a fork; zsh and fish ask the
+    one that is installed.
     """
+    assert cli.warm is not None
+    called = cli.folder / "called"
+    called.mkdir(exist_ok=True)
+    cli.warm.script(called)
     script = ['eval "$(oaflow --show-completion bash)"']
     for line in lines:
         words = [*shlex.split(line), *([""] if line.endswith(" ") else [])]
@@ -43,7 +48,7 @@ def offered(cli: Command, *lines: str) -> list[list[str]]:
     done = subprocess.run(
         ["bash", "--norc", "-c", "\n".join(script)],
         cwd=cli.folder,
-        env=with_the_command(cli),
+        env={**cli.environment, "PATH": f"{called}:{cli.environment['PATH']}"},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
