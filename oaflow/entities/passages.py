@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from oaflow.entities.query import Term
-from oaflow.entities.words import Folded, Word, fold, is_pair_begun, words
+from oaflow.entities.words import Folded, Word, fold, is_pair_begun, lexemes, words
 
 if TYPE_CHECKING:
     from followthemoney.property import Property
@@ -81,9 +81,10 @@ def rows(entity: "EntityProxy") -> Iterator[Row]:
         # A file's name is shown beside the passage; in it, there is room for more.
         shown = name if schema.is_a("Document") else None
         about = " · ".join(value for value in _short_values(entity) if value != shown)
-        yield Row(entity.id, 0, entity.id, schema.name, name, None, _vector(_names(entity), words(fold(about))), about)
+        vector = _vector(_names(entity), lexemes(fold(about)))
+        yield Row(entity.id, 0, entity.id, schema.name, name, None, vector, about)
     for part, block in enumerate(_blocks(_long_values(entity)), start=1):
-        vector = _vector((), block.words)
+        vector = _vector((), block.lexemes)
         yield Row(entity.id, part, owner or entity.id, schema.name, None, page, vector, block.text)
 
 
@@ -258,7 +259,7 @@ def _long_values(entity: "EntityProxy") -> Iterator[str]:
 
 class _Block(NamedTuple):
     text: str
-    words: list[Word]
+    lexemes: list[str]
 
 
 def _blocks(texts: Iterable[str]) -> Iterator[_Block]:
@@ -268,7 +269,7 @@ def _blocks(texts: Iterable[str]) -> Iterator[_Block]:
         while start < len(text):
             # A size that did not fit will not fit the next block of the same kind of text either.
             block, size = _fit(text, start, min(_BLOCK, 2 * size))
-            if block.words:
+            if block.lexemes:
                 yield block
             end = start + len(block.text)
             if end >= len(text):
@@ -282,9 +283,9 @@ def _fit(text: str, start: int, size: int) -> tuple[_Block, int]:
         end = min(len(text), start + size)
         if end < len(text):
             end = _cut(text, end, start + size // 2)
-        block = _Block(text[start:end], list(words(fold(text[start:end]))))
-        most = max(Counter(word.lexeme for word in block.words).values(), default=0)
-        if (len(block.words) <= _BLOCK_WORDS and most <= _WORD_PLACES) or size <= 2 * _OVERLAP:
+        block = _Block(text[start:end], lexemes(fold(text[start:end])))
+        most = max(Counter(block.lexemes).values(), default=0)
+        if (len(block.lexemes) <= _BLOCK_WORDS and most <= _WORD_PLACES) or size <= 2 * _OVERLAP:
             return block, size
         size //= 2
 
@@ -297,18 +298,17 @@ def _cut(text: str, wanted: int, lowest: int) -> int:
     return wanted
 
 
-def _vector(names: Iterable[str], body: Iterable[Word]) -> str:
+def _vector(names: Iterable[str], body: Sequence[str]) -> str:
     places: dict[str, list[str]] = {}
     position = 1
     for name in names:
         last = 0
-        for word in words(fold(name)):
-            last = word.position
+        for last, lexeme in enumerate(lexemes(fold(name))):
             if position + last < _NAME_WORDS:
-                places.setdefault(word.lexeme, []).append(f"{position + last}A")
+                places.setdefault(lexeme, []).append(f"{position + last}A")
         position += last + _GAP
     position = min(position, _NAME_WORDS + _GAP)
-    for word in body:
-        places.setdefault(word.lexeme, []).append(str(position + word.position))
+    for at, lexeme in enumerate(body, position):
+        places.setdefault(lexeme, []).append(str(at))
     # A lexeme is letters and digits only, so that quotes are all the quoting there is.
     return " ".join(f"'{lexeme}':{','.join(at)}" for lexeme, at in places.items())

@@ -171,6 +171,16 @@ def words(folded: str) -> Iterator[Word]:
             position += 1
 
 
+def lexemes(folded: str) -> list[str]:
+    """
+    The lexemes of the words of a folded text, each at its position in the list: all that is indexed of them.
+    """
+    if not folded.isascii():
+        return [word.lexeme for word in words(folded)]
+    found = _ASCII_WORD.findall(folded)
+    return found if max(map(len, found), default=0) <= LONGEST else [word[:LONGEST] for word in found]
+
+
 def is_pair_begun(lexeme: str) -> bool:
     """
     Whether a lexeme is one character of a script whose words are found as pairs of characters.
