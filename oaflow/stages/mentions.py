@@ -20,10 +20,11 @@ _EMAIL = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@[\w-]{1,63}(?:\.[\w-]
 _URL = re.compile(
     r"\bhttps?://[^\s<>\"'`{}|\\^\[\]]{3,2000}|\bwww\.[\w-]+(?:\.[\w-]+)+[^\s<>\"'`{}|\\^\[\]]{0,500}", re.I
 )
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[  -]?[A-Z0-9]){11,30}(?![A-Za-z0-9])")
-_IPV4 = re.compile(r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
+# What stands before is looked at after the first letter: all places without such a letter are passed over at once.
+_IBAN = re.compile(r"[A-Z](?<![A-Za-z0-9].)[A-Z]\d{2}(?:[  -]?[A-Z0-9]){11,30}(?![A-Za-z0-9])")
+_IPV4 = re.compile(r"\d(?<![\w.-].)\d{0,2}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.])(?=[0-9A-Fa-f:]*::?[0-9A-Fa-f])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
-_PHONE = re.compile(r"(?<![\w+])(?:\+|00)[  ]?[1-9](?:[  ()./\u2010-\u2015-]{0,3}\d){6,16}(?!\d)")
+_PHONE = re.compile(r"(?:\+(?<![\w+].)|00(?<![\w+]..))[  ]?[1-9](?:[  ()./\u2010-\u2015-]{0,3}\d){6,16}(?!\d)")
 _WORD = re.compile(r"[^\W\d_]+(?:['’.-][^\W\d_]+)*")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u9fff]")
 
@@ -64,8 +65,11 @@ def frequent(found: Iterable[str], read: Callable[[str], str | None] = str) -> l
         found: what was found, as often as it was found.
         read: what each of them means, or None where it is not what it looks like; asked once for what occurs often.
     """
+    occurred = Counter(found)
+    if not occurred:  # as of most kinds in most documents
+        return []
     counts: Counter[str] = Counter()
-    for value, count in Counter(found).items():
+    for value, count in occurred.items():
         if (meant := read(value)) is not None:
             counts[meant] += count
     return [value for value, _ in counts.most_common(MOST)]
@@ -75,6 +79,8 @@ def emails(text: str) -> list[str]:
     """
     E-mail addresses.
     """
+    if "@" not in text:
+        return []
     return frequent((match[0].rstrip(".-_").lower() for match in _EMAIL.finditer(text)), _email)
 
 
@@ -89,7 +95,14 @@ def urls(text: str) -> list[str]:
     """
     Addresses of web pages.
     """
+    if not _may_have_urls(text):
+        return []
     return frequent((match[0] for match in _URL.finditer(text)), _whole)
+
+
+def _may_have_urls(text: str) -> bool:
+    # Two plain searches take a thirtieth of the time of the pattern, which begins with letters in any case.
+    return "://" in text or "www." in text.lower()
 
 
 def _whole(url: str) -> str:
