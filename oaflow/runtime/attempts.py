@@ -30,6 +30,13 @@ class Attempts:
         """
         return bool(self._slots.running) or bool(self._pool.at_work)
 
+    @property
+    def idle(self) -> bool:
+        """
+        Whether an executor has nothing to do.
+        """
+        return any(executor.load == 0 for executor in self._pool.executors)
+
     def rest(self, held: Held) -> bool:
         """
         Let a stream wait, and something else run in its place; answers whether it does.

@@ -67,6 +67,16 @@ class Settling:
         self._resting, self._closing, self._figures = resting, closing, figures
         self.spans: Spans | None = None
 
+    def is_awaited(self, completion: Completion) -> bool:
+        """
+        Whether somebody waits for the answer: a stream, others for the place or lock that the job holds, or an
+        executor, which could have a successor.
+        """
+        held = self._hand.get(completion.job)
+        if held is None or completion.outcome == "chunk" or self._lanes.of(held.row.queue, held.row.task) is not None:
+            return True
+        return not self._hand.buffer and self._attempts.idle
+
     def settled(self, completion: Completion, answer: str) -> None:
         """
         The database answered `applied`, `already`, `fenced`, `gone`, or `refused`.

@@ -67,6 +67,41 @@ def test_what_a_busy_channel_gets_soon_after_a_statement_goes_out_together_with_
     assert groups(book) == [first, [second, third]]
 
 
+def test_a_busy_channel_waits_for_longer_until_an_answer_is_awaited(book: Book) -> None:
+    worker = book.worker()
+    *first, second, third = book.enter(BUSY + 2)
+    book.claim(worker)
+
+    async def act(completer: Completer, answers: Answers) -> None:
+        for job in first:
+            completer.put(book.done(job))
+        assert [await answers.get() for _ in first] == [(job, "applied") for job in first]
+        completer.put(book.done(second))
+        await asyncio.sleep(0.2)  # in which it would go alone
+        completer.put(book.done(third))
+        assert [await answers.get(), await answers.get()] == [(second, "applied"), (third, "applied")]
+
+    awaited = third.__eq__
+    asyncio.run(sending(book, worker, act, awaited=lambda item: awaited(item.job), long_pause=10 * HANG))
+
+    assert groups(book) == [first, [second, third]]
+
+
+def test_an_answer_that_is_awaited_comes_after_the_short_pause(book: Book) -> None:
+    worker = book.worker()
+    *first, last = book.enter(BUSY + 1)
+    book.claim(worker)
+
+    async def act(completer: Completer, answers: Answers) -> None:
+        for job in first:
+            completer.put(book.done(job))
+        assert [await answers.get() for _ in first] == [(job, "applied") for job in first]
+        completer.put(book.done(last))  # the channel rests
+        assert await answers.get() == (last, "applied")
+
+    asyncio.run(sending(book, worker, act, pause=0.2, long_pause=10 * HANG))
+
+
 def test_a_busy_channel_waits_no_longer_than_until_a_group_is_full(book: Book) -> None:
     worker = book.worker()
     jobs = book.enter(BUSY + GROUP)
