@@ -10,7 +10,7 @@ from functools import lru_cache
 from mimetypes import MimeTypes
 from pathlib import Path
 
-from oaflow.stages.texts import is_text
+from oaflow.stages.texts import is_text, kept_text
 
 UNKNOWN = "application/octet-stream"
 
@@ -132,10 +132,12 @@ def clean_type(mime: str) -> str | None:
     """
     A type as FtM writes it, or None where it says nothing.
     """
-    # Kept, as there are few: FtM reads each as the header of a mail, which takes as long as archiving a small file.
-    from followthemoney.types import registry
+    # Kept, as there are few: each is read as the header of a mail, which takes as long as archiving a small file. Read
+    # by what FtM asks itself: to load FtM takes half a second, and what crawls needs nothing else of it.
+    from rigour.mime import DEFAULT, normalize_mimetype
 
-    return registry.mimetype.clean(mime)
+    found = normalize_mimetype(kept_text(mime))
+    return None if found == DEFAULT else found
 
 
 def extension_of(mime: str) -> str | None:

@@ -32,6 +32,17 @@ def cleaned(text: str) -> str:
     return _UNWANTED.sub("", text) if _UNWANTED.search(text) else text
 
 
+def kept_text(text: str) -> str | None:
+    """
+    A text as followthemoney keeps it.
+    """
+    if text.isascii() and text.isprintable() and text == text.strip():  # as most names: then as it is
+        return text or None
+    from followthemoney.types import registry
+
+    return registry.string.clean(text)
+
+
 def decoded(data: bytes, declared: str | None = None) -> tuple[str, str]:
     """
     The text of some bytes, and the encoding it was read as.

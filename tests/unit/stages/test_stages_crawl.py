@@ -4,12 +4,20 @@
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from followthemoney.proxy import EntityProxy
+from followthemoney.types import registry
+from hypothesis import given
+from hypothesis import strategies as st
 
 from oaflow.errors import Reject
 from oaflow.stages import crawl, listing
+from oaflow.stages.filetypes import clean_type
+from oaflow.stages.texts import kept_text
 
 
 def crawled(job, *sources):
@@ -269,3 +277,55 @@ def test_a_file_that_was_named_itself_is_taken_whatever_its_name(bindings, job, 
     (source / ".DS_Store").write_text("x")
 
     assert names(crawled(job, source / ".DS_Store")) == [".DS_Store"]
+
+
+@given(st.text(max_size=20) | st.text(st.characters(max_codepoint=127), max_size=20))
+def test_a_text_is_as_followthemoney_keeps_it(text):
+    assert kept_text(text) == registry.string.clean(text)
+
+
+@given(
+    st.sampled_from(["text/html; charset=utf-8", "TEXT/Plain", "application/octet-stream", "a/b/c", " x", "\u00e9/x"])
+    | st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
+)
+def test_a_type_is_as_followthemoney_keeps_it(mime):
+    assert clean_type(mime) == registry.mimetype.clean(mime)
+
+
+@pytest.mark.parametrize("modified", [-2_000_000_000, 0, 1_700_000_000, 1_704_067_200, 32_503_680_000])
+@pytest.mark.parametrize("name", ["a.TXT", " b  c .pdf", "'d'", "é\u0301.docx", "none", "e.", ".f", "\t.html"])
+def test_what_crawl_says_of_a_file_is_an_entity_that_followthemoney_would_not_change(
+    bindings, job, source, name, modified
+):
+    (source / "sub").mkdir()
+    (source / "sub" / name).write_text("x")
+    os.utime(source / "sub" / name, (modified, modified))
+
+    (entity,) = crawled(job, source)
+
+    assert EntityProxy.from_dict(entity, cleaned=False).to_dict() == entity
+    assert entity["properties"]["ancestors"][-1:] == entity["properties"]["parent"]
+
+
+def test_a_crawl_does_not_load_followthemoney(source, tmp_path):
+    (source / "a.txt").write_text("x")
+    code = (
+        "import sys; from pathlib import Path; from oaflow.files import Archive, ArchiveOptions; "
+        "from oaflow.entities.store import row_of; from oaflow.jobs import Bindings, DatasetJob, bind; "
+        "from oaflow.stages import crawl\n"
+        "class Store:\n"
+        "    def writer(self, *arguments): return self\n"
+        "    def __enter__(self): return self\n"
+        "    def __exit__(self, *error): pass\n"
+        "    def put(self, entity, fragment): row_of(entity, 'o', fragment)\n"
+        "job = DatasetJob(queue='q', task='t', dataset='d', payload={})\n"
+        "with bind(Bindings(entities=Store(), files=Archive(ArchiveOptions(path=Path(sys.argv[2]))), queue=None)):\n"
+        "    print(len(list(crawl(job, source=[sys.argv[1]]))), 'followthemoney' in sys.modules)"
+    )
+
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(source), str(tmp_path / "kept")],
+        capture_output=True, text=True, timeout=60, env={**os.environ, "OAFLOW_HOME": str(tmp_path / "home")},
+    )  # fmt: skip
+
+    assert said.stdout.split() == ["1", "False"], said.stderr
