@@ -325,8 +325,7 @@ def _clear_archive(settings: Settings, made: Connection[Any], store: EntityStore
             if not group or now.open:
                 return Deleted(dataset, files, shared, _count(made), tuple(now.open or ()))
             if now == looked:
-                for content_hash in group:
-                    archive.remove(content_hash)
+                archive.remove(group)
                 ledger.drop_orphans(made, group)
                 files += len(group)
                 continue

@@ -272,3 +272,84 @@ def test_a_full_disk_leaves_nothing_behind_and_says_that_it_is_full(small_disk, 
     content_hash = archive.archive(small)
     with archive.open(content_hash) as handle:
         assert handle.read() == b"small"
+
+
+# --- taken out
+
+
+def kept(archive, tmp_path, *contents):
+    hashes = []
+    for content in contents:
+        (tmp_path / "kept").write_bytes(content)
+        hashes.append(archive.archive(tmp_path / "kept"))
+    return hashes
+
+
+def test_what_is_taken_out_is_gone_with_its_folders_and_others_stay(archive, tmp_path):
+    # So many have neighbours in the first two levels of folders.
+    hashes = kept(archive, tmp_path, *(str(number).encode() for number in range(600)))
+    staying = set(hashes[::3])
+
+    archive.remove(["f" * 40, *(hash for hash in hashes if hash not in staying)])
+
+    assert {path.parent.name for path in stored(archive)} == staying
+    folders = {path for path in archive.options.path.rglob("*") if path.is_dir() and path.name != ".incoming"}
+    assert folders == {parent for path in stored(archive) for parent in path.parents[:4]}
+    archive.remove(staying)
+    assert [path.name for path in archive.options.path.iterdir()] == [".incoming"]
+
+
+def test_what_other_programs_called_it_is_taken_out_too(archive, tmp_path):
+    (content_hash,) = kept(archive, tmp_path, b"some bytes")
+    stored(archive)[0].rename(stored(archive)[0].with_name("source.pdf"))
+    kept(archive, tmp_path, b"some bytes and more")
+    (other,) = (path for path in stored(archive) if path.name == "data")
+    (other.parent / "also.pdf").write_bytes(b"some bytes and more")
+
+    archive.remove([content_hash, other.parent.name])
+
+    assert stored(archive) == []
+    assert [path.name for path in archive.options.path.iterdir()] == [".incoming"]
+
+
+@pytest.mark.parametrize("gone", [1, 2, 3], ids=["the file", "and its folder", "and the one above"])
+def test_what_was_cut_off_is_finished(archive, tmp_path, gone):
+    (content_hash,) = kept(archive, tmp_path, b"some bytes")
+    (file,) = stored(archive)
+    file.unlink()
+    for place in file.parents[: gone - 1]:
+        place.rmdir()
+
+    archive.remove([content_hash])
+
+    assert [path.name for path in archive.options.path.iterdir()] == [".incoming"]
+
+
+def test_several_are_taken_out_at_once_so_that_a_slow_disk_is_waited_for_together(archive, tmp_path, monkeypatch):
+    hashes = kept(archive, tmp_path, *(str(number).encode() for number in range(8)))
+    unlink, met = os.unlink, threading.Barrier(4, timeout=30)
+
+    def waits(path, **options):
+        met.wait()  # until others are here, too
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", waits)
+    archive.remove(hashes)
+
+    assert stored(archive) == []
+
+
+def test_a_file_that_cannot_be_taken_out_is_told_and_can_be_taken_out_later(archive, tmp_path, monkeypatch):
+    hashes = kept(archive, tmp_path, *(str(number).encode() for number in range(200)))
+
+    def refuses(path, **options):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(os, "unlink", refuses)
+    with pytest.raises(ArchiveUnreachableError, match="Permission denied"):
+        archive.remove(hashes)
+    monkeypatch.undo()
+
+    assert len(stored(archive)) == 200
+    archive.remove(hashes)
+    assert stored(archive) == []
