@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from oaflow import __version__
 from oaflow.ledger import handover as ledger
 from oaflow.ledger.heart import Heart
+from oaflow.ledger.rows import Completion
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.plan import FORMAT
 from oaflow.runtime.appetite import Appetite
@@ -94,7 +95,7 @@ class Dispatcher:
         self._continuation = Continuation(wire, lambda: self._appetite.places())
         self._completer = Completer(
             wire,
-            lambda item, answer: self._settling.settled(item, answer),
+            self._settled,
             begin=self._continuation.begin,
             awaited=lambda item: self._settling.is_awaited(item),
         )
@@ -478,6 +479,9 @@ class Dispatcher:
         The connection that hears notifications was lost: what came meanwhile is looked for, at short intervals again.
         """
         self._claiming.missed()
+
+    def _settled(self, completion: Completion, answer: str) -> None:
+        self._settling.settled(completion, answer)
 
     def _told(self, alive: bool) -> None:
         """
