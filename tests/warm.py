@@ -28,6 +28,7 @@ import pkgutil
 import runpy
 import select
 import selectors
+import shlex
 import signal
 import socket
 import subprocess
@@ -41,7 +42,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from tests import spares
+from tests import spares, typist
 
 ROOT = Path(__file__).parents[1]
 
@@ -171,7 +172,8 @@ class Warm:
         A program `oaflow` in a folder, which asks for a fork: for shells, that call it by its name.
         """
         script = folder / "oaflow"
-        script.write_text(_SCRIPT.format(python=sys.executable, program=PROGRAM, address=str(self.address)))
+        asks = shlex.join([sys.executable, "-IS", typist.__file__, str(self.address)])
+        script.write_text(f'#!/bin/sh\nexec {asks} "$@"\n')
         script.chmod(0o755)
         return script
 
@@ -183,19 +185,6 @@ class Warm:
             self.documents.leave()
         if self._staying is not None:
             self._staying.close()
-
-
-# What it imports takes a tenth of what the program does.
-_SCRIPT = """\
-#!{python} -IS
-import json, os, socket, sys
-with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-    connection.connect({address!r})
-    asked = [{program!r}, sys.argv[1:], os.getcwd(), dict(os.environ), False, "", []]
-    socket.send_fds(connection, [json.dumps(asked).encode()], [0, 1, 2])
-    connection.recv(16)
-    sys.exit(int(connection.recv(16)))
-"""
 
 
 class _Replaced:

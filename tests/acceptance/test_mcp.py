@@ -23,8 +23,8 @@ from psycopg.conninfo import make_conninfo
 from oaflow.cli import assisting
 from oaflow.entities.search import index
 from oaflow.errors import EnvironmentProblem, UsageError
+from tests import typist
 from tests.acceptance.conftest import MODULE, PATIENCE, Command
-from tests.docs import typist
 
 if TYPE_CHECKING:
     from mcp import ClientSession

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from oaflow.postgres.server import Server
-from tests.docs import typist
+from tests import typist
 from tests.warm import Warm
 
 ROOT = Path(__file__).parents[2]
