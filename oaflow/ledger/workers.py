@@ -101,7 +101,7 @@ class Waiting:
         if self.external:
             return f"start a worker of that service, on queue {self.queue} of this database"
         if self.unfit:
-            return "oaflow worker   # with the code that the run began with; or cancel the run, and begin another"
+            return "oaflow worker   # with the code that the run began with, or cancel the run and begin another"
         return "oaflow worker   # where the module of that task is installed"
 
 
