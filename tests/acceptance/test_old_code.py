@@ -298,7 +298,7 @@ def test_jobs_of_a_stage_that_has_got_a_new_port_are_left_to_workers_with_the_co
     (one,) = until(lambda: [one for one in waits() if one["reason"]])
     assert (one["why"], one["stage"]) == ("unserved", "ask")
     assert one["reason"] == "its function emits on port 'asides', which the plan of the run does not have"
-    assert one["help"].startswith("oaflow worker   # with the code that the run began with; or cancel the run")
+    assert one["help"].startswith("oaflow worker   # with the code that the run began with, or cancel the run")
     found = [json.loads(line) for line in edited("doctor", "--json").out.splitlines()]
     (found,) = [one for one in found if one["what"] == "queue"]
     assert (found["level"], found["help"]) == ("problem", one["help"])
