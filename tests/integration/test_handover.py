@@ -824,6 +824,38 @@ def test_of_two_who_decide_at_once_one_fires_the_join_and_puts_together_what_wai
     assert book.counters() == {"a": {"done": 1}, what[0]: {"open": 1}}
 
 
+def test_a_join_fires_also_where_the_last_job_ends_while_it_is_looked_at(book: Book, database: str) -> None:
+    args = orjson.dumps(args_of("j", book.run)).decode()
+    book.sql("INSERT INTO oaflow.joins VALUES (%s, 'j', '{a}', 'q', 't.j', 50, %s)", book.run, args)
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+    # The look at the joins, and after it a wait for the hand-over of the job.
+    book.sql("ALTER FUNCTION oaflow.fire_v1(text) RENAME TO look_v1")
+    book.sql(
+        "CREATE FUNCTION oaflow.fire_v1(p_run text) RETURNS integer LANGUAGE plpgsql AS $$"
+        " DECLARE n integer := oaflow.look_v1(p_run);"
+        " BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN n; END $$"
+    )
+    answers: list[Any] = []
+
+    def decide() -> None:
+        with psycopg.connect(database, autocommit=True) as connection:
+            answers.append(connection.execute("SELECT oaflow.close_v1(%s)", (book.run,)).fetchone())
+
+    second = threading.Thread(target=decide)
+    with psycopg.connect(database, autocommit=True) as beside, book.connection.transaction():
+        book.sql("SELECT pg_advisory_xact_lock(7)")
+        assert book.complete(worker, book.done(job)) == {job: "applied"}
+        second.start()
+        wait_until(lambda: answers or beside.execute(BLOCKED).fetchall() != [(0,)])
+    second.join()
+
+    assert answers == [("joined",)]
+    assert book.one("SELECT state FROM oaflow.runs") == "running"
+    assert book.counters() == {"a": {"done": 1}, "j": {"open": 1}}
+
+
 def test_the_sweeper_ends_what_a_kill_left_open(book: Book) -> None:
     worker = book.worker()
     (job,) = book.enter()
