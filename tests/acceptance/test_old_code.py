@@ -43,6 +43,9 @@ def answers(job: Job, log: str, gate: str) -> None:
         time.sleep(0.05)
 """
 
+# Of another size: within one second Python takes what it has compiled of a file of the same size for that of this one.
+NEW = "WORD = 'new'  # edited\n"
+
 
 @pytest.fixture
 def edited(cli: Command) -> Command:
@@ -87,7 +90,7 @@ def test_whoever_looks_is_told_that_a_worker_has_old_code_and_what_is_to_be_type
     until(lambda: noted(edited) == ["asks one old", "answers one old"])
     assert edited("status", run, "--json").json["old_code"] == []
     near = edited.folder / "edited_near.py"
-    near.write_text("WORD = 'new'\n")
+    near.write_text(NEW)
 
     status = until(lambda: found if (found := edited("status", run, "--json").json["old_code"]) else None)
     (one,) = status
