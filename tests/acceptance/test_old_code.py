@@ -145,7 +145,7 @@ def test_procrastinates_own_worker_says_it_in_its_log(edited: Command, started: 
         )  # fmt: skip
     run = runs(edited, "one")
     until(lambda: len(noted(edited)) == 2)
-    (edited.folder / "edited_near.py").write_text("WORD = 'new'\n")
+    (edited.folder / "edited_near.py").write_text(NEW)
 
     until(lambda: edited("status", run, "--json").json["old_code"])
 
@@ -160,7 +160,7 @@ def test_what_follows_a_detached_run_says_it_in_its_log_and_another_worker_takes
 ) -> None:
     said = edited("run", "edited.yml", "-d", "one", "-i", "in.json", "--workers", "1", "--detach", "--json").json
     until(lambda: len(noted(edited)) == 2)
-    (edited.folder / "edited_near.py").write_text("WORD = 'new'\n")
+    (edited.folder / "edited_near.py").write_text(NEW)
 
     log = Path(said["log"])
     found = until(
