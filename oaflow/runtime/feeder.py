@@ -65,7 +65,7 @@ class Feeder:
         """
         Whether no attempt is to be begun now.
         """
-        return self._claiming.stopping or self._completer.waiting > UNANSWERED
+        return self._claiming.stopping or self.full
 
     @property
     def full(self) -> bool:

@@ -3,7 +3,7 @@ Completions go to a real database in groups.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import orjson
@@ -48,15 +48,22 @@ async def sending(
         completer.stop()
 
 
+async def keep_busy(book: Book, completer: Completer, answers: Answers, jobs: Sequence[int]) -> None:
+    """
+    Hand over so many jobs that their channel is busy afterwards.
+    """
+    for job in jobs:
+        completer.put(book.done(job))
+    assert [await answers.get() for _ in jobs] == [(job, "applied") for job in jobs]
+
+
 def test_what_a_busy_channel_gets_soon_after_a_statement_goes_out_together_with_what_follows(book: Book) -> None:
     worker = book.worker()
     *first, second, third = book.enter(BUSY + 2)
     book.claim(worker)
 
     async def act(completer: Completer, answers: Answers) -> None:
-        for job in first:
-            completer.put(book.done(job))
-        assert [await answers.get() for _ in first] == [(job, "applied") for job in first]
+        await keep_busy(book, completer, answers, first)
         completer.put(book.done(second))
         await asyncio.sleep(0.1)  # in which it would go alone
         completer.put(book.done(third))
@@ -73,9 +80,7 @@ def test_a_busy_channel_waits_for_longer_until_an_answer_is_awaited(book: Book) 
     book.claim(worker)
 
     async def act(completer: Completer, answers: Answers) -> None:
-        for job in first:
-            completer.put(book.done(job))
-        assert [await answers.get() for _ in first] == [(job, "applied") for job in first]
+        await keep_busy(book, completer, answers, first)
         completer.put(book.done(second))
         await asyncio.sleep(0.2)  # in which it would go alone
         completer.put(book.done(third))
@@ -93,9 +98,7 @@ def test_an_answer_that_is_awaited_comes_after_the_short_pause(book: Book) -> No
     book.claim(worker)
 
     async def act(completer: Completer, answers: Answers) -> None:
-        for job in first:
-            completer.put(book.done(job))
-        assert [await answers.get() for _ in first] == [(job, "applied") for job in first]
+        await keep_busy(book, completer, answers, first)
         completer.put(book.done(last))  # the channel rests
         assert await answers.get() == (last, "applied")
 
