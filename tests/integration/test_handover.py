@@ -1220,6 +1220,25 @@ def test_nothing_that_a_worker_sends_again_and_again_reads_what_has_ended(book: 
     book.sql("DELETE FROM procrastinate_jobs")
 
 
+def test_a_sweep_reads_no_run_that_has_ended(book: Book) -> None:
+    book.enter(5)
+
+    def look() -> None:
+        assert book.sql("SELECT * FROM oaflow.sweep_v2(true)") == []
+
+    for _ in range(8):  # past the custom plans of a connection
+        look()
+    before = rows_read(book, look)
+    book.sql(
+        "INSERT INTO oaflow.runs (id, pipeline, plan, dataset, state, sealed, finished_at)"
+        " SELECT 'ended-' || n, 'ledger', 'd', 'x', CASE n % 2 WHEN 0 THEN 'finished' ELSE 'cancelled' END, true,"
+        "        now() - interval '2 days' FROM generate_series(1, 5000) n"
+    )
+    book.sql("ANALYZE oaflow.runs")  # as autovacuum does where a table has grown
+
+    assert rows_read(book, look) <= before + 10
+
+
 @pytest.mark.parametrize("what", ["scheduled_at", "lock"])
 def test_a_claim_passes_by_what_is_scheduled_for_later_and_what_waits_for_a_lock(book: Book, what: str) -> None:
     worker = book.worker()
