@@ -1,8 +1,8 @@
 """
-Ask a test that failed among others three times more, alone: `python tools/second_look.py`, after a run of the tests.
+Run the tests that failed three more times, alone: `python tools/second_look.py`, after a test run.
 
-Of five thousand tests that start processes on two cores, one is now and then red for the sake of the machine. Nothing
-is hidden: what failed is named, a test that fails once in the three is red, and so are more than three tests.
+Of thousands of tests that start processes on two cores, one sometimes fails only because the machine is busy. Nothing
+is hidden: the failed tests are named, one that fails once more fails the run, and so do more than three tests.
 """
 
 import json
@@ -17,7 +17,7 @@ MOST, TIMES = 3, 3
 
 def failed() -> list[str]:
     """
-    The tests that the last run left red; a file that could not be collected is one.
+    The tests that failed in the last run; a file that could not be collected counts as one.
     """
     try:
         return sorted(json.loads(FAILED.read_text(encoding="utf-8")))
@@ -28,18 +28,18 @@ def failed() -> list[str]:
 def main() -> int:
     """
     Returns:
-        0 if there are few and each of them passes each time, else 1.
+        0 if there are few of them and each passes every time, else 1.
     """
     tests = failed()
     if not 0 < len(tests) <= MOST:
-        print(f"{len(tests)} tests are red: no second look at none, or at more than {MOST}.", flush=True)
+        print(f"{len(tests)} tests failed: only 1 to {MOST} are run again.", flush=True)
         return 1
-    print(f"A second look, {TIMES} times alone, at what failed among others:", *tests, sep="\n  ", flush=True)
+    print(f"Running what failed {TIMES} more times, alone:", *tests, sep="\n  ", flush=True)
     alone = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-p", "no:cacheprovider", *tests]
     for _ in range(TIMES):
         if subprocess.run(alone, cwd=ROOT, check=False).returncode != 0:
             return 1
-    print("Each passed alone. To be mended all the same:", *tests, sep="\n  ", flush=True)
+    print("Each passed alone. Fix them all the same:", *tests, sep="\n  ", flush=True)
     return 0
 
 
