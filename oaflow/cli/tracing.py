@@ -201,8 +201,9 @@ def _print_children(passport: Passport) -> None:
     console = screen()
     console.print()
     console.print(f"[bold]in it[/] {count(len(passport.children), 'document')} found:")
+    within = f"{passport.name.rpartition('/')[2]}/"  # named above already
     for id, name in passport.children[:_CHILDREN]:
-        say_hanging(Text.assemble(shortened(name, _LONGEST), (f"  {clean(id)}", "dim")), 2, 6)
+        say_hanging(Text.assemble(shortened(name.removeprefix(within), _LONGEST), (f"  {clean(id)}", "dim")), 2, 6)
     if len(passport.children) > _CHILDREN:
         console.print(f"  [dim]and {len(passport.children) - _CHILDREN:,} more, which --json has[/]")
 

@@ -1,5 +1,5 @@
 """
-Where in folders, archives and mails a document lies, as one line: `archives/evidence.zip › old_laptop.zip › notes.txt`.
+Where in folders, archives and mails a document lies, as one line: `documents/archives/evidence.zip › old_laptop.zip › notes.txt`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -39,19 +39,16 @@ class Ways:
         self._store, self._dataset = store, dataset
         self._above: dict[str, Step] = {}
 
-    def to(self, documents: Iterable[str], *, root: bool = False) -> dict[str, str]:
+    def to(self, documents: Iterable[str]) -> dict[str, str]:
         """
         What stands before the name of each document; documents of which nothing is known are left out.
-
-        Args:
-            root: with the folder that was crawled, in which every document is.
         """
         found = self._read(set(documents))
         ahead = {parent for step in found.values() for parent in step.parents}
         while fresh := ahead - self._above.keys():
             self._above |= dict.fromkeys(fresh, Step(None, False)) | self._read(fresh)
             ahead = {parent for one in fresh for parent in self._above[one].parents}
-        return {document: shown(self._way(step), root=root) for document, step in found.items()}
+        return {document: shown(self._way(step)) for document, step in found.items()}
 
     def within(self, names: Mapping[str, str]) -> dict[str, str]:
         """
@@ -60,7 +57,7 @@ class Ways:
         Args:
             names: what each is called; the last part of it is.
         """
-        before = self.to(names, root=True)
+        before = self.to(names)
         return {id: f"{way}{names[id].rpartition('/')[2]}" for id, way in before.items() if ARROW in way}
 
     def _way(self, step: Step) -> list[Step]:
@@ -84,15 +81,11 @@ class Ways:
         }
 
 
-def shown(steps: Sequence[Step], *, root: bool = False) -> str:
+def shown(steps: Sequence[Step]) -> str:
     """
-    The way as it is shown, without the document: a folder is followed by a slash, all else by an arrow.
+    The way as it is shown, without the document: a folder is followed by a slash, everything else by an arrow.
 
     Args:
-        steps: from the outermost on, the document being the last.
-        root: with the folder that was crawled, in which every document is.
+        steps: from the outermost to the document itself.
     """
-    above = [step for step in steps[:-1] if step.name]
-    if above and above[0].folder and not root:
-        above = above[1:]
-    return "".join(f"{step.name}{'/' if step.folder else ARROW}" for step in above)
+    return "".join(f"{step.name}{'/' if step.folder else ARROW}" for step in steps[:-1] if step.name)

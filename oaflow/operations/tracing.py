@@ -205,7 +205,7 @@ class _Search:
         before: dict[str, str] = {}
         for dataset in {one.dataset for one in found}:
             here = {one.document for one in found if one.dataset == dataset}
-            before |= Ways(self._store, dataset).to(here, root=True)
+            before |= Ways(self._store, dataset).to(here)
         last = name.rpartition("/")[2]
         same = [one for one in found if _path(f"/{before.get(one.document, '')}{last}").endswith(_path(f"/{typed}"))]
         return same or (found if ARROW in typed else [])

@@ -103,9 +103,9 @@ def test_a_pdf_and_a_file_in_latin_1_among_good_ones_are_found_by_name_and_again
     assert balanced(cli)["indexed"] == 3
     nightjar = cli("search", "nightjar", "-d", "demo")
     harmless(run, nightjar)
-    assert nightjar.out.splitlines()[0] == "report[/red].pdf  page 1  Pages"
-    assert files_with(cli, "größe") == files_with(cli, "quagga") == ["Büro/Größe.txt"]
-    assert files_with(cli, "okapi") == ["two\nlines.csv"]
+    assert nightjar.out.splitlines()[0] == "source/report[/red].pdf  page 1  Pages"
+    assert files_with(cli, "größe") == files_with(cli, "quagga") == ["source/Büro/Größe.txt"]
+    assert files_with(cli, "okapi") == ["source/two\nlines.csv"]
     (entity,) = map(json.loads, cli("entities", "-d", "demo", "--schema", "PlainText").out.splitlines())
     (url,) = entity["properties"]["sourceUrl"]
     assert unquote_to_bytes(url.removeprefix("file://")) == os.path.join(os.fsencode(source), latin)
@@ -186,7 +186,7 @@ def test_a_document_that_vanishes_between_crawl_and_extract_was_kept(cli: Comman
     assert run.code == 0, run.err
     assert not source.exists()
     assert balanced(cli)["indexed"] == 1
-    assert files_with(cli, "marmot") == ["here.txt"]
+    assert files_with(cli, "marmot") == ["source/here.txt"]
 
 
 def test_bytes_that_vanish_from_the_archive_are_a_failure_with_the_name(cli: Command, source: Path) -> None:
@@ -224,8 +224,8 @@ def test_bombs_and_what_climbs_out_of_its_archive(cli: Command, source: Path) ->
     assert (receipt["indexed"], receipt["unreadable"]) == (5, 2)
     assert not (cli.folder / "slipped.txt").exists()
     assert sorted(files_with(cli, "tapir")) == [
-        "slip.zip › ok.txt",
-        f"slip.zip › {str(cli.folder)[1:]}/slipped.txt",
+        "source/slip.zip › ok.txt",
+        f"source/slip.zip › {str(cli.folder)[1:]}/slipped.txt",
     ]
     assert all(str(reason).startswith("a bomb") for reason in listed(cli, "unreadable").values())
 
@@ -265,7 +265,7 @@ def test_the_last_word_of_a_text_of_20_megabytes_is_found(cli: Command, source: 
     run = cli("run", "ingest", str(source), *RUN)
 
     assert run.code == 0, run.err
-    assert files_with(cli, "finallastwordomega") == ["big.txt"]
+    assert files_with(cli, "finallastwordomega") == ["source/big.txt"]
 
 
 def test_entities_that_were_given_can_be_loaded_by_the_first_stage(cli: Command) -> None:

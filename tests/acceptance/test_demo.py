@@ -13,9 +13,9 @@ from tests.acceptance.conftest import PATIENCE, ROOT
 
 # By word, where it is found. The first is in a scanned page only.
 HITS = {
-    "marmalade": "money/invoice_0119_scan.pdf",
-    "sextant": "mail/2024-02-03_agreement.eml › agreement.docx",
-    "peregrine": "archives/evidence.zip › laptop/old_laptop.zip › desktop/notes.txt",
+    "marmalade": "documents/money/invoice_0119_scan.pdf",
+    "sextant": "documents/mail/2024-02-03_agreement.eml › agreement.docx",
+    "peregrine": "documents/archives/evidence.zip › laptop/old_laptop.zip › desktop/notes.txt",
 }
 
 

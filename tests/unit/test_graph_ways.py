@@ -10,14 +10,9 @@ def steps(*names: tuple[str, bool]) -> list[Step]:
 
 
 def test_a_folder_is_followed_by_a_slash_and_an_archive_by_an_arrow():
-    way = steps(("root", True), ("archives", True), ("evidence.zip", False), ("old_laptop.zip", False))
+    way = steps(("documents", True), ("archives", True), ("evidence.zip", False), ("old_laptop.zip", False))
 
-    assert shown(way) == "archives/evidence.zip › old_laptop.zip › "
-
-
-def test_the_folder_that_was_crawled_is_not_named():
-    assert shown(steps(("root", True))) == ""
-    assert shown(steps(("root", True)), root=True) == "root/"
+    assert shown(way) == "documents/archives/evidence.zip › old_laptop.zip › "
 
 
 def test_a_file_that_was_crawled_alone_is_named():
