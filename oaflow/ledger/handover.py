@@ -144,6 +144,14 @@ def answers_of(items: Iterable[Completion], rows: Iterable[tuple[int, str]]) -> 
     return dict.fromkeys([item.job for item in items], "applied") | dict(rows)
 
 
+def shard_of(lane: int) -> int:
+    """
+    In which shard of the counters a lane of hand-overs counts. Not in 0, where what is decided under the lock of a run
+    counts, in an order of its own: the two would wait for each other in a circle.
+    """
+    return lane % 64 + 1
+
+
 async def complete(connection: Connection, worker: int, shard: int, items: Sequence[Completion]) -> dict[int, str]:
     """
     Finish attempts and hand over what they returned, all in one statement.
@@ -198,7 +206,7 @@ async def close(connection: Connection, runs: Sequence[str]) -> list[tuple[str, 
         each run of which something became, with its state, or `joined`, `gathered` where new jobs came of it.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(sql("close_quiet"), {"runs": list(runs)})
+        await cursor.execute(sql("close_quiet"), {"runs": sorted(runs)})
         return [(run, state) for run, state in await cursor.fetchall() if state]
 
 

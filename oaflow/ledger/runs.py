@@ -181,6 +181,14 @@ def new_run_id(pipeline: str) -> str:
     return f"{pipeline}-{''.join(secrets.choice(_LETTERS) for _ in range(6))}"
 
 
+def take_turn(connection: Connection[Any], pipeline: str, dataset: str) -> None:
+    """
+    Waits for who else starts a run of a pipeline and dataset. Holds to the end of the transaction: two that look at the
+    same time whether there is one see none, and both start.
+    """
+    connection.execute(sql("take_turn"), {"pipeline": pipeline, "dataset": dataset})
+
+
 def start_run(
     connection: Connection[Any],
     pipeline: str,

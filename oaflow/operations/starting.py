@@ -332,6 +332,7 @@ def begin(
 
     Raises:
         UsageError: the entities cannot be read; the run is cancelled then.
+        UnfinishedRunError: somebody else has just started one of this pipeline and dataset.
     """
     ledger.store_plan(connection, plan.digest, plan.format, plan.pipeline, plan.canonical())
     stages = (request.at,) if request.at is not None else bound.start
@@ -356,8 +357,27 @@ def open_run(
     rerun_of: str | None = None,
 ) -> str:
     """
-    Makes a run that has no jobs yet, with what its joins, limits and stages that collect need.
+    Makes a run that has no jobs yet, with what its joins, limits and stages that collect need: all of it, or nothing.
+
+    Raises:
+        UnfinishedRunError: somebody else has just started one of this pipeline and dataset.
     """
+    with connection.transaction():
+        ledger.take_turn(connection, plan.pipeline, request.dataset)
+        if (other := unfinished(connection, plan.pipeline, request.dataset)) is not None:
+            raise UnfinishedRunError(other)
+        return _opened(connection, plan, bound, request, values, job_bytes, rerun_of)
+
+
+def _opened(
+    connection: Connection[Any],
+    plan: Plan,
+    bound: BoundPlan,
+    request: Request,
+    values: Mapping[str, Any],
+    job_bytes: int,
+    rerun_of: str | None,
+) -> str:
     run = ledger.start_run(
         connection,
         plan.pipeline,

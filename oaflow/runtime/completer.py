@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
 
-from oaflow.ledger.handover import complete
+from oaflow.ledger.handover import complete, shard_of
 from oaflow.ledger.rows import Completion
 from oaflow.ledger.wire import Refused, Wire
 from oaflow.runtime.loops import begin
@@ -193,7 +193,7 @@ class Completer:
 
     async def _send(self, number: int, group: list[Completion]) -> None:
         worker = self._wire.worker
-        shard = (worker * len(self._queues) + number) % 64
+        shard = shard_of(worker * len(self._queues) + number)
         try:
             answers = await self._wire.send("complete", complete, worker, shard, group)
         except Refused as refused:

@@ -20,9 +20,11 @@ from oaflow.ledger.statements import sql
 from oaflow.operations import scheduling
 from oaflow.operations.databases import Database
 from oaflow.operations.programs import load, locate
-from oaflow.operations.starting import Request
+from oaflow.operations.starting import Request, begin, bound_for_run
 from oaflow.postgres import Address
 from oaflow.settings import Settings
+from tests.integration.test_races import WAITS
+from tests.waiting import waited
 
 PIPELINE = """
 pipeline: ticks
@@ -175,6 +177,23 @@ def test_a_tick_that_meets_an_unfinished_run_begins_none_and_says_so(opened: Dat
     assert only(opened).problem == second.problem
     assert len(runs(opened)) == 1
     assert list(scheduling.begin_due(opened)) == []
+
+
+def test_of_two_who_start_a_run_at_the_same_time_one_does(opened: Database, hourly: str, tmp_path: Path) -> None:
+    program = load(locate(str(tmp_path / "ticks.yml")))
+    plan = program.checked()
+    bound = bound_for_run(plan, {}, places=program.places())
+
+    with ThreadPoolExecutor(1) as pool, opened.connect() as first:
+        with first.transaction():
+            begun = begin(opened, first, plan, bound, Request("demo"), {})
+            second = pool.submit(lambda: list(scheduling.begin_due(opened)))
+            with opened.connect() as beside:
+                assert waited(lambda: second.done() or beside.execute(WAITS).fetchall() != [(0,)], 30, 0.01)
+        (ticked,) = second.result(60)
+
+    assert runs(opened) == [(begun.run, "running")]
+    assert (ticked.run, str(begun.run) in str(ticked.problem)) == (None, True)
 
 
 def test_one_whose_zone_is_not_known_where_it_is_due_is_noted_and_keeps_nothing_from_going_on(

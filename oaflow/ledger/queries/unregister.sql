@@ -1,3 +1,2 @@
--- Deletes the rows of a worker that holds no job.
-WITH gone AS (DELETE FROM oaflow.workers WHERE id = %(id)s)
-DELETE FROM procrastinate_workers WHERE id = %(id)s
+-- Takes out a worker that has let go of its jobs.
+SELECT oaflow.unregister_v1(%(id)s)
