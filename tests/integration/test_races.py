@@ -91,7 +91,31 @@ def plain(book: Book) -> int:
     return book.one(insert)
 
 
-def test_a_plain_job_that_a_silent_worker_claims_while_it_is_declared_dead_comes_back(book: Book) -> None:
+@pytest.fixture
+def without_key(book: Book) -> Book:
+    """
+    As on our own server.
+    """
+    book.sql("ALTER TABLE procrastinate_jobs DROP CONSTRAINT procrastinate_jobs_worker_id_fkey")
+    return book
+
+
+def test_a_worker_that_was_declared_dead_claims_no_plain_job(without_key: Book) -> None:
+    job = plain(without_key)
+    worker = without_key.worker(silent=60)
+    without_key.recover()
+
+    claim = {"worker": worker, "queues": None, "tasks": ["plain.task"]}
+    assert without_key.connection.execute(sql("claim_plain"), claim).fetchall() == []
+    assert without_key.job(job)[0] == "todo"
+
+
+@pytest.mark.parametrize("key", [True, False], ids=["foreign key", "none"])
+def test_a_plain_job_that_a_silent_worker_claims_while_it_is_declared_dead_comes_back(
+    book: Book, key: bool, request: pytest.FixtureRequest
+) -> None:
+    if not key:
+        request.getfixturevalue("without_key")
     worker = book.worker(silent=60)
     job = plain(book)
 

@@ -1,5 +1,7 @@
 -- As procrastinate_fetch_job_v2, and by task as well: procrastinate's takes whatever stands in a queue, stages included.
-UPDATE procrastinate_jobs SET status = 'doing', worker_id = %(worker)s WHERE id = (
+-- A worker without a row, one that was declared dead, claims nothing; no foreign key says so on our own server.
+UPDATE procrastinate_jobs t SET status = 'doing', worker_id = me.id
+  FROM (SELECT w.id FROM procrastinate_workers w WHERE w.id = %(worker)s FOR KEY SHARE) me WHERE t.id = (
     SELECT j.id FROM procrastinate_jobs j
      WHERE j.status = 'todo' AND j.task_name = ANY (%(tasks)s)
        AND (%(queues)s::text[] IS NULL OR j.queue_name = ANY (%(queues)s))
@@ -9,4 +11,4 @@ UPDATE procrastinate_jobs SET status = 'doing', worker_id = %(worker)s WHERE id 
               AND (o.status = 'doing' OR (o.status = 'todo'
                    AND (o.priority > j.priority OR (o.priority = j.priority AND o.id < j.id)))))
      ORDER BY j.priority DESC, j.id LIMIT 1 FOR UPDATE OF j SKIP LOCKED)
-RETURNING *
+RETURNING t.*
