@@ -384,7 +384,7 @@ class Dispatcher:
         By task, what code is loaded: of async stages here, of all others in executors.
         """
         found = {
-            task: self._attempting.code_of(task) if probe.is_async else self._pool.code_of(task, probe)
+            task: self._attempting.code_of(task) if probe.is_async else self._pool.preloads.code_of(task, probe)
             for task, probe in self._passages.probes.items()
             if probe.ok
         }
@@ -394,10 +394,10 @@ class Dispatcher:
         """
         What there is of tasks for this worker: where it loaded a module before a task was written into it, nothing.
         """
-        found = await self._pool.probe(tasks)
+        found = await self._pool.prober.probe(tasks)
         for task, probe in found.items():
             error = self._attempting.problem_with(task) if probe.ok and probe.is_async else probe.error
-            if error and (probe.ok or self._pool.has_old(task)):
+            if error and (probe.ok or self._pool.preloads.has_old(task)):
                 text = f"{error}; this worker loaded the module before it changed, restart it: {self._options.restart}"
                 found[task] = Probe(False, error=text)
         return found

@@ -23,12 +23,16 @@ from oaflow.runtime.slot import Slot
 
 Stream = Literal["stdout", "stderr"]
 Printed = deque[tuple[int | None, Stream, str]]
+Kill = Literal["timeout", "memory", "killed"]
 
 # Of jobs that came to their end so many are remembered, for lines that are read after it.
 OVER = 50
 
 # Bytes of the arguments of such a job that are kept: a job of many entities has megabytes.
 _KEPT = 64_000
+
+# That an executor whose job is out of time has to say where it is.
+WHERE_SECONDS = 0.1
 
 
 @dataclass(eq=False)
@@ -182,6 +186,21 @@ class Executor:
         reaped = self.status.done() and self.status.result() is not None  # its number may be another's
         if self.pid and not self.closed and not reaped:
             kill_group(self.pid)
+
+    def kill_for(self, kind: Kill, *, because: str | None = None, rss: int | None = None) -> None:
+        """
+        End it now, with all that it runs, for a reason that its death will have. The job that it is at is told apart
+        from one that begins before it is dead.
+        """
+        running = self.running
+        self.death = Death(kind, rss=rss, because=because)
+        self.doomed = running[0] if running is not None else None
+        self.retiring = True
+        if kind == "timeout":
+            self.ask_where()
+            asyncio.get_running_loop().call_later(WHERE_SECONDS, self.kill)
+        else:
+            self.kill()
 
     def verdict(self, culprit: Assignment | None) -> Death:
         """

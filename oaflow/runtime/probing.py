@@ -1,18 +1,24 @@
 """
-Reads the answers of a separate process that has looked at tasks, and what it was doing if it ended early.
+Finds out about tasks in processes of their own: reads what such a process answers, and what it was doing if it ended
+early.
 """
 
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
+from oaflow.packages import is_own, module_of
 from oaflow.runtime.messages import Probe
+from oaflow.runtime.preloads import Preloads
 from oaflow.runtime.processes import kill_group
 
 # An import that says nothing for so long is given up.
 SILENCE = 60.0
+
+# Fruitless attempts to get an answer about a task, a tenth of a second apart.
+MOST_TRIES = 50
 
 
 @dataclass(slots=True)
@@ -44,6 +50,46 @@ class Answers:
         self.trying = None
         if probe.ok and not probe.is_async and threads == 0:
             self.harmless.append(task)
+
+
+class Prober:
+    """
+    That of one pool.
+
+    Args:
+        preloads: given what may be loaded for all executors.
+        ask: has a process of its own look at tasks, see `Spawner.probe`.
+    """
+
+    def __init__(self, preloads: Preloads, ask: Callable[[list[str]], Awaitable[Answers]]) -> None:
+        self._preloads, self._ask = preloads, ask
+
+    async def probe(self, tasks: Iterable[str]) -> dict[str, Probe]:
+        """
+        Import the modules of tasks in a process of its own, and say what is there. What is there is preloaded, so that
+        executors started from now on have it already, and executors that lack it are replaced when they are idle. What
+        oaflow's own modules load late is loaded beside the first work: a crawl needs none of it.
+        """
+        wanted = list(dict.fromkeys(tasks))
+        # oaflow's own modules do no harm when imported, so there is no need to import them twice.
+        self._preloads.add((module for module in map(module_of, wanted) if is_own(module)), late=False)
+        found: dict[str, Probe] = {}
+        harmless: list[str] = []
+        tries = 0
+        while missing := [task for task in wanted if task not in found]:
+            said = await self._ask(missing)
+            if said.trying is not None:
+                problem = f"importing {module_of(said.trying)!r} {said.ending}"
+                said.probes.setdefault(said.trying, Probe(False, error=problem))
+            tries = 0 if said.probes else tries + 1
+            if tries == MOST_TRIES:
+                problem = "no process could be started to look at it"
+                said.probes |= {task: Probe(False, error=problem) for task in missing}
+            found |= said.probes
+            harmless += said.harmless
+        self._preloads.add(map(module_of, harmless))
+        self._preloads.leave_out(module_of(task) for task, probe in found.items() if probe.ok and not probe.is_async)
+        return {task: found[task] for task in wanted}
 
 
 async def listen(answers: int, pid: Callable[[], int]) -> Answers:

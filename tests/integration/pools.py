@@ -14,8 +14,9 @@ import orjson
 from oaflow.jobs import DatasetJob
 from oaflow.model import Retry
 from oaflow.plan import BoundPlan, BoundStage, PlannedEdge
+from oaflow.runtime.executors import Executor
 from oaflow.runtime.messages import Assignment, Death, Handover
-from oaflow.runtime.pool import Executor, Pool
+from oaflow.runtime.pool import Pool
 
 HANG = 30.0  # a hang guard, ten times what is expected
 MODULE = "tests.integration.pool_stages"
