@@ -10,8 +10,9 @@ from psycopg import Connection
 from psycopg.errors import InsufficientPrivilege, UndefinedTable
 
 from oaflow.entities.datasets import table_name
+from oaflow.entities.fragments import known_schemata, not_merged_with
 from oaflow.entities.statements import for_table
-from oaflow.entities.store import EntityStore, known_schemata, not_merged_with
+from oaflow.entities.store import EntityStore
 from oaflow.schemata import SCHEMATA, is_a
 
 # A folder is how documents lie, and none itself.

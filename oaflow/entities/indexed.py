@@ -14,8 +14,9 @@ from psycopg.errors import UndefinedTable
 
 from oaflow.entities import search
 from oaflow.entities.datasets import table_name
+from oaflow.entities.errors import UnreadableEntityError
 from oaflow.entities.statements import for_table, text
-from oaflow.entities.store import BATCH, EntityStore, UnreadableEntityError
+from oaflow.entities.store import BATCH, EntityStore
 
 if TYPE_CHECKING:
     from followthemoney.proxy import EntityProxy

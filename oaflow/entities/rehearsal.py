@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from oaflow.entities.datasets import table_name
+from oaflow.entities.fragments import Key, merged_data
 from oaflow.entities.statements import for_table
-from oaflow.entities.store import EntityStore, FragmentWriter, Key, merged_data
+from oaflow.entities.store import EntityStore, FragmentWriter
 from oaflow.jobs.bindings import DEFAULT_FRAGMENT
 
 if TYPE_CHECKING:

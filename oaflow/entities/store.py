@@ -4,7 +4,6 @@ The entity store: reads and writes the tables that ftmq and followthemoney-store
 A row is what one origin says about one entity, under a fragment; the same triple overwrites, reading merges.
 """
 
-import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -17,20 +16,16 @@ from psycopg.errors import DeadlockDetected, DuplicateTable, SerializationFailur
 from psycopg.pq import TransactionStatus
 
 from oaflow.entities.datasets import table_name
+from oaflow.entities.errors import ConflictingSchemaError, EntityStoreError, StoredConflictError
+from oaflow.entities.fragments import Key, merged_data, merged_entity, proxy_of, row_of
 from oaflow.entities.statements import for_table, text
 from oaflow.errors import OaflowError
 from oaflow.jobs.bindings import DEFAULT_FRAGMENT
-from oaflow.jobs.values import refuse_forbidden
-from oaflow.schemata import SCHEMATA
-from oaflow.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from followthemoney.proxy import EntityProxy
 
 T = TypeVar("T")
-
-# Entity, origin, fragment: what is said again under these takes the place of what was.
-Key = tuple[str, str, str]
 
 # A flush at so many fragments or bytes, whichever comes first; a read in groups of so many ids.
 BATCH = 1000
@@ -44,99 +39,6 @@ _MAKING_TABLES = 0x6F61_666C_6F77_0001
 
 # Where the statement may or may not have been done; every statement here can be sent again.
 _PASSING = (psycopg.OperationalError, psycopg.InterfaceError, DeadlockDetected, SerializationFailure)
-
-
-class EntityStoreError(OaflowError):
-    """
-    The store could not be read or written.
-    """
-
-    def __init__(self, dataset: str, doing: str, reason: str) -> None:
-        self.dataset, self.doing, self.reason = dataset, doing, reason
-        super().__init__(f"could not {doing} dataset {dataset!r}: {reason}")
-
-
-class UnreadableEntityError(EntityStoreError):
-    """
-    No entity can be made of what was said of it; nor can anything be read of the dataset that comes to it.
-    """
-
-    final = True
-    id: str
-
-
-class StrangeEntityError(UnreadableEntityError):
-    """
-    What somebody has said of an entity is of no schema, or of one that does not exist.
-    """
-
-    def __init__(self, dataset: str, id: str, origin: str, schema: object) -> None:
-        self.id, self.origin, self.schema = id, origin, schema
-        super().__init__(
-            dataset,
-            "read",
-            f"what {origin!r} said of entity {id!r} is of schema {schema!r}, which followthemoney does not have",
-        )
-        self.help = f"oaflow delete -d {dataset} --unknown-schema   # takes such out, and shows it before"
-
-
-class ConflictingSchemaError(UnreadableEntityError):
-    """
-    What was said of an entity is of two schemata of which none descends from the other.
-    """
-
-    def __init__(self, dataset: str, id: str, schemata: tuple[str, str], doing: str = "read") -> None:
-        self.id, self.schemata = id, schemata
-        one, other = schemata
-        super().__init__(
-            dataset, doing, f"entity {id!r} was said to be of schema {one!r} and of {other!r}, which cannot be merged"
-        )
-
-
-class StoredConflictError(ConflictingSchemaError):
-    """
-    The same, as it stands in the store: by whom each was said, and what takes one of them out.
-    """
-
-    def __init__(self, dataset: str, id: str, schemata: tuple[str, str], origins: tuple[str, str]) -> None:
-        super().__init__(dataset, id, schemata)
-        self.origins = origins
-        (one, other), (who, whom) = schemata, origins
-        self.args = (
-            f"could not read dataset {dataset!r}: entity {id!r} was said to be of schema {one!r} by {who!r} and of"
-            f" {other!r} by {whom!r}, which cannot be merged",
-        )
-        # Who is wrong, nobody knows. What a stage of a pipeline said (`pipeline/stage`) is the last to be proposed.
-        (schema, origin), other_side = sorted(zip(schemata, origins, strict=True), key=lambda side: "/" in side[1])
-        self.help = f"oaflow delete -d {dataset} --conflicting-schema {schema} --origin {shlex.quote(origin)}"
-        self.help += f"   # shows it, and asks, the other side is {' by '.join(map(shlex.quote, other_side))}"
-
-
-class MissingIdError(OaflowError):
-    """
-    An entity without an id, which the store has no row for.
-    """
-
-    final = True
-
-    def __init__(self, schema: str) -> None:
-        self.schema = schema
-        super().__init__(f"an entity of schema {schema} has no id", help="set it, or use entity.make_id(...)")
-
-
-class UnknownSchemaError(OaflowError):
-    """
-    An entity of a schema that does not exist: nobody could read the dataset any more.
-    """
-
-    final = True
-
-    def __init__(self, id: str, schema: object) -> None:
-        self.id, self.schema = id, schema
-        super().__init__(
-            f"entity {id!r} is of schema {schema!r}, which followthemoney does not have",
-            help=did_you_mean(str(schema), SCHEMATA) or "ftm dump-model   # what it has",
-        )
 
 
 class EntityStore:
@@ -492,105 +394,6 @@ def _make(connection: "psycopg.Connection[Any]", table: str) -> None:
 def _quoted(table: str) -> str:
     # The names of datasets need no escaping (see `table_name`), and folding them changes nothing.
     return f'"{table}"'
-
-
-def row_of(entity: "EntityProxy | Mapping[str, Any]", origin: str, fragment: str) -> tuple[Key, dict[str, Any]]:
-    """
-    What is said about an entity, without its id, and under which key.
-
-    Raises:
-        MissingIdError: the entity has no id.
-        UnknownSchemaError: there is no such schema.
-        ForbiddenValueError: a value that Postgres cannot hold, with its place.
-    """
-    data = dict(entity) if isinstance(entity, Mapping) else entity.to_dict()
-    id = data.pop("id", None)
-    schema = data.get("schema")
-    if not id:
-        raise MissingIdError(str(schema))
-    if not _is_known(schema):
-        raise UnknownSchemaError(str(id), schema)
-    refuse_forbidden((id, origin, fragment), f"the key of entity {id!r}")
-    refuse_forbidden(data, f"entity {id}")
-    return (str(id), origin, str(fragment)), data
-
-
-def _is_known(schema: object) -> bool:
-    """
-    Whether there is such a schema, also one that followthemoney has from elsewhere (FTM_MODEL_PATH).
-    """
-    return isinstance(schema, str) and (schema in SCHEMATA or schema in known_schemata())
-
-
-def known_schemata() -> list[str]:
-    """
-    All schemata that an entity can have.
-    """
-    from followthemoney import model
-
-    return list(model.schemata)
-
-
-def not_merged_with(schema: str) -> list[str]:
-    """
-    The schemata of which nothing can be that is of this one, too.
-    """
-    from followthemoney import model
-
-    asked = model.schemata[schema]
-    return [name for name, one in model.schemata.items() if not (one.is_a(asked) or asked.is_a(one))]
-
-
-def proxy_of(dataset: str, id: str, origin: str, data: Mapping[str, Any] | None) -> "EntityProxy":
-    """
-    What an origin says about an entity.
-
-    Raises:
-        StrangeEntityError: there is no such schema.
-        EntityStoreError: it is no entity.
-    """
-    from followthemoney.exc import InvalidData
-    from followthemoney.proxy import EntityProxy
-
-    try:
-        return EntityProxy.from_dict({"datasets": [dataset], **(data or {}), "id": id}, cleaned=True)
-    except InvalidData as error:
-        if not _is_known(schema := (data or {}).get("schema")):
-            raise StrangeEntityError(dataset, id, origin, schema) from error
-        raise EntityStoreError(dataset, "read", f"entity {id!r} of origin {origin!r}: {error}") from error
-
-
-def merged_entity(dataset: str, one: "EntityProxy", other: "EntityProxy", doing: str = "read") -> "EntityProxy":
-    """
-    An entity with what else is said about it; a caption that was given is kept.
-
-    Raises:
-        ConflictingSchemaError: their schemata do not go together.
-    """
-    from followthemoney.exc import InvalidData
-
-    caption = one.context.get("caption") or other.context.get("caption")
-    try:
-        merged = one.merge(other)
-    except InvalidData as error:
-        schemata = one.schema.name, other.schema.name
-        raise ConflictingSchemaError(dataset, str(one.id), schemata, doing) from error
-    if caption:
-        merged.context["caption"] = caption
-    return merged
-
-
-def merged_data(dataset: str, id: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    The same as plain data without the id, as a fragment holds it.
-    """
-    merged = merged_entity(
-        dataset, proxy_of(dataset, id, "", one), proxy_of(dataset, id, "", other), "write to"
-    ).to_dict()
-    del merged["id"]
-    if "datasets" not in one and "datasets" not in other:
-        del merged["datasets"]
-    return merged
 
 
 def _size(data: Mapping[str, Any]) -> int:

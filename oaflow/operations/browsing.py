@@ -16,8 +16,9 @@ from psycopg import Connection, OperationalError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from oaflow.entities.errors import EntityStoreError
 from oaflow.entities.holdings import Sizes, sizes
-from oaflow.entities.store import EntityStore, EntityStoreError
+from oaflow.entities.store import EntityStore
 from oaflow.entities.ways import Ways
 from oaflow.errors import EnvironmentProblem, OaflowError, UsageError
 from oaflow.ledger.deletions import LastRun, crawled_files, last_runs

@@ -12,8 +12,9 @@ from psycopg import Connection
 
 from oaflow.entities import holdings
 from oaflow.entities.datasets import table_name
+from oaflow.entities.fragments import known_schemata
 from oaflow.entities.holdings import Sizes, Unreadable
-from oaflow.entities.store import EntityStore, known_schemata
+from oaflow.entities.store import EntityStore
 from oaflow.errors import UsageError
 from oaflow.ledger import deletions as ledger
 from oaflow.ledger.deletions import Change, LastRun, LeftBehind

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import psycopg
 from psycopg import Connection
 
-from oaflow.entities.store import EntityStoreError
+from oaflow.entities.errors import EntityStoreError
 from oaflow.ledger.runs import find_run, mark, stop
 from oaflow.ledger.workers import Waiting, recover, session_of, workers
 from oaflow.operations.again import has_files, settle

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from oaflow.entities.datasets import table_name
-from oaflow.entities.store import EntityStore, EntityStoreError
+from oaflow.entities.errors import EntityStoreError
+from oaflow.entities.store import EntityStore
 from oaflow.errors import EnvironmentProblem
 from oaflow.ledger.pruning import Pruned, prune
 from oaflow.operations.databases import database

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from oaflow.entities.datasets import table_name
-from oaflow.entities.store import Key, merged_data, merged_entity, proxy_of, row_of
+from oaflow.entities.fragments import Key, merged_data, merged_entity, proxy_of, row_of
 from oaflow.jobs.bindings import DEFAULT_FRAGMENT
 
 if TYPE_CHECKING:

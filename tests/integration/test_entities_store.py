@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oaflow.entities.datasets import LONGEST, DatasetNameError, table_name
+from oaflow.entities.errors import EntityStoreError, MissingIdError, UnknownSchemaError
 from oaflow.entities.statements import for_table
-from oaflow.entities.store import BATCH, EntityStore, EntityStoreError, MissingIdError, UnknownSchemaError
+from oaflow.entities.store import BATCH, EntityStore
 from oaflow.entities.ways import Ways
 from oaflow.jobs import ForbiddenValueError
 

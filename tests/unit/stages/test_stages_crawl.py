@@ -311,7 +311,7 @@ def test_a_crawl_does_not_load_followthemoney(source, tmp_path):
     (source / "a.txt").write_text("x")
     code = (
         "import sys; from pathlib import Path; from oaflow.files import Archive, ArchiveOptions; "
-        "from oaflow.entities.store import row_of; from oaflow.jobs import Bindings, DatasetJob, bind; "
+        "from oaflow.entities.fragments import row_of; from oaflow.jobs import Bindings, DatasetJob, bind; "
         "from oaflow.stages import crawl\n"
         "class Store:\n"
         "    def writer(self, *arguments): return self\n"
