@@ -378,7 +378,9 @@ def test_a_collected_job_of_which_a_part_was_handed_over_is_not_taken_apart():
 
     assert _tries == [1101]
     assert [one.outcome for one in ran.attempts if one.stage == "breaks_off"] == ["failed"]
-    assert sorted(ids(ran.received("keep"))) == sorted([f"n{number}"] for number in range(1000))
+    received = ids(ran.received("keep"))
+    assert 1000 <= len(received) <= 1100  # parts are handed over at 500 jobs, and by the clock
+    assert sorted(received) == sorted([f"n{number}"] for number in range(len(received)))
 
 
 def test_something_may_stand_in_for_a_stage():
