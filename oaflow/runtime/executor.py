@@ -1,8 +1,8 @@
 """
 A process that runs sync stage functions, one job at a time. Forked by the forkserver, fed by the pool of its worker.
 
-It has a socket to the worker, a slot in shared memory that says what it is doing, and two pipes as descriptors 1 and 2.
-It holds no job that its worker does not know of, and ends at once when its worker is gone.
+It has a socket to the worker, a scoreboard in shared memory, which says what it is doing, and two pipes as descriptors
+1 and 2. It holds no job that its worker does not know of, and ends at once when its worker is gone.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ from oaflow.runtime.lines import MARK
 from oaflow.runtime.logged import Logged, LogHandler, let_inform, packed
 from oaflow.runtime.messages import Assignment, Handover
 from oaflow.runtime.processes import WHERE_SIGNAL
-from oaflow.runtime.slot import Slot
+from oaflow.runtime.scoreboard import Scoreboard
 
 # Results of fast jobs go out together; those of a slow one at once.
 GROUP_SECONDS = 0.005
@@ -66,12 +66,12 @@ class Setup:
     temp: str
 
 
-def serve(link: socket.socket, slot: Slot, setup: Setup) -> NoReturn:
+def serve(link: socket.socket, scoreboard: Scoreboard, setup: Setup) -> NoReturn:
     """
     Work until the worker says that it is enough, or is gone.
     """
     _become(setup)
-    executor = _Executor(link, slot, setup)
+    executor = _Executor(link, scoreboard, setup)
     threading.Thread(target=executor.watch, name="oaflow watch", daemon=True).start()
     try:
         executor.work()
@@ -120,8 +120,8 @@ class _WorkerGone(BaseException):
 
 
 class _Executor:
-    def __init__(self, link: socket.socket, slot: Slot, setup: Setup) -> None:
-        self._link, self._slot, self._setup = link, slot, setup
+    def __init__(self, link: socket.socket, scoreboard: Scoreboard, setup: Setup) -> None:
+        self._link, self._scoreboard, self._setup = link, scoreboard, setup
         self._temp = Path(setup.temp)
         self._frames = Frames()
         self._inbox: deque[Assignment] = deque()
@@ -195,7 +195,7 @@ class _Executor:
         """
         Give back what was to be done after a job that takes longer than others of its stage did.
         """
-        running = self._slot.read()
+        running = self._scoreboard.read()
         if running is None or time.monotonic() - running[1] < LONG:
             return
         if self._reading.acquire(blocking=False):  # else it is a stream that waits, and reads itself
@@ -255,7 +255,7 @@ class _Executor:
         since = time.monotonic()
         self._out.job = self._err.job = assignment.job
         sys.stdout, sys.stderr = self._out.text, self._err.text  # whatever the job before has put there
-        self._slot.begin(assignment.job, since)
+        self._scoreboard.begin(assignment.job, since)
         try:
             # In a context of its own: what a stage leaves bound does not reach the next job.
             contextvars.copy_context().run(self._execute, assignment)
@@ -263,7 +263,7 @@ class _Executor:
             self._attempt = None
             self._out.rest()
             self._err.rest()
-            self._slot.clear()
+            self._scoreboard.clear()
         self._tidy()
         now = time.monotonic()
         self._recent[key] = max(now - since, self._recent.get(key, 0.0) / 2)

@@ -19,7 +19,7 @@ from oaflow.runtime.held import documents_of
 from oaflow.runtime.logged import Logged
 from oaflow.runtime.messages import Assignment, Death, Handover
 from oaflow.runtime.processes import WHERE_SIGNAL, kill_group, signal_name
-from oaflow.runtime.slot import Slot
+from oaflow.runtime.scoreboard import Scoreboard
 
 Stream = Literal["stdout", "stderr"]
 Printed = deque[tuple[int | None, Stream, str]]
@@ -58,7 +58,7 @@ class Executor:
     """
 
     number: int
-    slot: Slot
+    scoreboard: Scoreboard
     temp: Path
     generation: int
     status: "asyncio.Future[int | None]"
@@ -126,7 +126,7 @@ class Executor:
         """
         The job that it is at, and since when on the monotonic clock.
         """
-        now = None if self.closed else self.slot.read()
+        now = None if self.closed else self.scoreboard.read()
         return now if now is not None and now[0] in self.in_hand else None
 
     @property

@@ -31,7 +31,7 @@ from oaflow.runtime.executor import Setup, ignore, serve, speak
 from oaflow.runtime.frames import Frames, frame
 from oaflow.runtime.functions import TaskError, load
 from oaflow.runtime.messages import Probe
-from oaflow.runtime.slot import Slot
+from oaflow.runtime.scoreboard import Scoreboard
 from oaflow.runtime.versions import files_of, note_versions
 
 MOST_DESCRIPTORS = 4
@@ -109,9 +109,11 @@ class _Forkserver:
                 self._tell("preloaded", [_preload(name) for name in modules])
                 gc.collect()
             case ("fork", token, binder, settings_json, temp):
-                link, slot, out, err = self._taken(4)
+                link, scoreboard, out, err = self._taken(4)
                 setup = Setup(binder, settings_json, temp)
-                self._fork(token, (link, slot, out, err), lambda: _become_executor(link, slot, out, err, setup))
+                self._fork(
+                    token, (link, scoreboard, out, err), lambda: _become_executor(link, scoreboard, out, err, setup)
+                )
             case ("probe", token, tasks):
                 (answers,) = self._taken(1)
                 self._fork(token, (answers,), lambda: _probe(answers, tasks))
@@ -204,15 +206,15 @@ def _load_late(module: ModuleType | None) -> None:
                 getattr(loaded, function)()
 
 
-def _become_executor(link: int, slot: int, out: int, err: int, setup: Setup) -> NoReturn:
+def _become_executor(link: int, scoreboard: int, out: int, err: int, setup: Setup) -> NoReturn:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(out, 1)
     os.dup2(err, 2)
     for descriptor in (null, out, err):
         os.close(descriptor)
-    memory = Slot(slot)
-    os.close(slot)
+    memory = Scoreboard(scoreboard)
+    os.close(scoreboard)
     serve(socket.socket(fileno=link), memory, setup)
 
 

@@ -22,8 +22,8 @@ from oaflow.runtime.loops import begin
 from oaflow.runtime.messages import Assignment, Handover
 from oaflow.runtime.preloads import Preloads
 from oaflow.runtime.probing import Prober
+from oaflow.runtime.scoreboard import Scoreboard, new_scoreboard
 from oaflow.runtime.server import Server
-from oaflow.runtime.slot import Slot, new_slot
 from oaflow.runtime.spawner import Spawner
 from oaflow.runtime.temporary import TempFolder
 from oaflow.runtime.watchdog import Watchdog
@@ -325,15 +325,15 @@ class Pool:
     def _start_executor(self) -> None:
         number = next(self._numbers)
         ours, theirs = new_link()
-        slot = new_slot()
+        scoreboard = new_scoreboard()
         ended = asyncio.get_running_loop().create_future()
-        executor = Executor(number, Slot(slot), self._folder.path / str(number), self._generation, ended)
+        executor = Executor(number, Scoreboard(scoreboard), self._folder.path / str(number), self._generation, ended)
         link, out, err = theirs.descriptors
         self._spawner.fork(
-            executor, self._binder, self._settings_json, str(executor.temp), descriptors=(link, slot, out, err)
+            executor, self._binder, self._settings_json, str(executor.temp), descriptors=(link, scoreboard, out, err)
         )
         theirs.close()
-        os.close(slot)
+        os.close(scoreboard)
         self._spawn(self._connect(executor, ours))
 
     async def _connect(self, executor: Executor, end: End) -> None:
@@ -409,9 +409,9 @@ class Pool:
         else:  # what cannot live must not eat the machine
             asyncio.get_running_loop().call_later(YOUNG, self._fill)
         await asyncio.wait([*executor.pipes, executor.status], timeout=LAST_WORDS)
-        running = executor.slot.read()
+        running = executor.scoreboard.read()
         executor.closed = True
-        executor.slot.close()
+        executor.scoreboard.close()
         if executor in self._executors:
             self._executors.remove(executor)
         await asyncio.to_thread(shutil.rmtree, executor.temp, True)

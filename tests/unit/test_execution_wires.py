@@ -21,7 +21,7 @@ from oaflow.runtime.frames import (
 from oaflow.runtime.lines import LONGEST_LINE, MARK, Lines
 from oaflow.runtime.logged import Logged, packed, unpacked
 from oaflow.runtime.messages import Assignment, Handover
-from oaflow.runtime.slot import Slot, new_slot
+from oaflow.runtime.scoreboard import Scoreboard, new_scoreboard
 
 scalars = (
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text() | st.binary()
@@ -144,8 +144,8 @@ def test_a_line_without_end_is_cut_and_not_kept():
 
 
 def test_a_slot_says_in_another_mapping_what_runs():
-    descriptor = new_slot()
-    mine, other = Slot(descriptor), Slot(descriptor)
+    descriptor = new_scoreboard()
+    mine, other = Scoreboard(descriptor), Scoreboard(descriptor)
     os.close(descriptor)
     assert other.read() is None
     mine.begin(2**62, 12.5)

@@ -14,12 +14,12 @@ _JOB = struct.Struct("<q")
 _SINCE = struct.Struct("<d")
 
 
-def new_slot() -> int:
+def new_scoreboard() -> int:
     """
-    A descriptor of shared memory for one slot.
+    A descriptor of shared memory for one.
     """
     if hasattr(os, "memfd_create"):
-        fd = os.memfd_create("oaflow-slot")
+        fd = os.memfd_create("oaflow-scoreboard")
     else:  # macOS
         with tempfile.TemporaryFile() as file:
             fd = os.dup(file.fileno())
@@ -27,7 +27,7 @@ def new_slot() -> int:
     return fd
 
 
-class Slot:
+class Scoreboard:
     """
     The job that is running, and since when on the monotonic clock, which all processes of a machine share.
 
