@@ -11,6 +11,9 @@ from types import ModuleType
 # The attribute of a module that says so: by function, what to install, and the modules that are then there.
 NEEDS_ATTRIBUTE = "__needs__"
 
+# One that says which of its functions need nothing of what it loads late.
+EARLY_ATTRIBUTE = "__early__"
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -51,6 +54,13 @@ def is_own(module: str) -> bool:
     Whether a module is one of oaflow's own, which do no harm when they are imported.
     """
     return module.startswith("oaflow.")
+
+
+def is_early(module: ModuleType, function: str) -> bool:
+    """
+    Whether a function needs nothing of what its module loads late, and says so.
+    """
+    return function in vars(module).get(EARLY_ATTRIBUTE, ())
 
 
 def missing(module: ModuleType, function: str) -> Missing | None:

@@ -3,7 +3,7 @@ Runs `oaflow` as a new process does, in a fork of one that has imported the prog
 environment, streams and end, without the 0.25 s of CPU that importing takes. What only a new interpreter can show (what
 is imported, and how it is found; another encoding) is not for it.
 
-It has followthemoney too, which the executor of every small run would read anew: 0.5 of its 0.86 s of CPU.
+It has followthemoney too, which the forkserver of every small run would read anew: 0.5 of its 0.86 s of CPU.
 
 Commands that run the ready-made pipeline are forks of a second such process, which has loaded what the ready-made
 stages need, as a forkserver does for each run: 1.2 s of CPU. All others would be slower for its size, by 0.02 s each.

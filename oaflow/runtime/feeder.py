@@ -130,6 +130,8 @@ class Feeder:
         self.feed_and_claim()
 
     def _ahead(self, held: Held) -> int:
+        if self._pool.preloads.waits(held.row.task):
+            return 0
         lane = self._lanes.of(held.row.queue, held.row.task)
         if lane is not None and lane.way.at_once:
             return 1  # what waits in an executor's hands holds a place, too

@@ -29,7 +29,8 @@ def share(
     Args:
         jobs: what waits; what finds no place stays, in order.
         loads: how much each place has in hand; counted up here.
-        ahead: how many jobs like this one a place may have in hand. Where that is 1, nothing is put behind it.
+        ahead: how many jobs like this one a place may have in hand. Where that is 1, nothing is put behind it; where it
+            is 0, the job waits.
         most: what `ahead` answers at most. Where every place has as much, the rest of the jobs is not looked at: there
             are hundreds, and this is asked at each message of an executor.
         busy: places that get nothing, because something slow runs there.

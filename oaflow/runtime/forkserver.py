@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 from oaflow.hints import taken
 from oaflow.model import stage_options
-from oaflow.packages import is_own, module_of
+from oaflow.packages import is_early, is_own, module_of
 from oaflow.runtime.executor import Setup, ignore, serve, speak
 from oaflow.runtime.frames import Frames, frame
 from oaflow.runtime.functions import TaskError, load
@@ -249,7 +249,10 @@ def _look(task: str) -> tuple[Probe, int]:
     takes, files = taken(inspect.unwrap(loaded.function)), files_of(loaded.function)
     options = stage_options(loaded.function)
     ports = options.ports if options else None
-    probe = Probe(True, loaded.is_async, loaded.version, takes, loaded.needs, loaded.options, ports, files=files)
+    early = is_early(sys.modules[module_of(task)], task.rpartition(".")[2])
+    probe = Probe(
+        True, loaded.is_async, loaded.version, takes, loaded.needs, loaded.options, ports, files=files, early=early
+    )
     return probe, _threads() - before
 
 

@@ -87,6 +87,7 @@ class Probe:
         ports: those that it says it emits on; None: it is not known.
         error: one sentence where it is not ok.
         files: by path, the files that the version was read from, as `versions.Seen` has them.
+        early: it needs nothing of what its module loads late.
     """
 
     ok: bool
@@ -98,6 +99,7 @@ class Probe:
     ports: Sequence[str] | None = None
     error: str | None = None
     files: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)

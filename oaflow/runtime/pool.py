@@ -179,7 +179,7 @@ class Pool:
             and executor.rests is None
             and executor.generation == self._generation
         ]
-        # One until all is loaded: what it needs of that, it loads for itself, and others need not.
+        # One until all is loaded: the others then have it from the beginning.
         return found[:1] if self.preloads.bare or self.preloads.loading else found
 
     @property
@@ -278,6 +278,7 @@ class Pool:
         self._fill()
 
     def _be_on_their_own(self) -> None:
+        self.preloads.lost()
         # Nobody can tell any more how these will end; what they have in hand they finish.
         for executor in list(self._executors):
             executor.ended(None)

@@ -31,6 +31,9 @@ class Preloads:
         self._modules = list(modules)
         self.bare: list[str] = []
         self.loading: list[str] = []
+        # Tasks that need nothing of it; the others wait for it, unless a forkserver has died of loading it.
+        self._early: set[str] = set()
+        self._in_vain = False
         # By module, what the forkserver has loaded, and all that are forked from it.
         self._shared: dict[str, Files] = {}
         # Those that each executor imports for itself.
@@ -63,6 +66,30 @@ class Preloads:
         if not late:
             self.bare += new
         self._renew()
+
+    def spare(self, tasks: Iterable[str]) -> None:
+        """
+        These tasks need nothing of what their modules load late.
+        """
+        self._early |= {*tasks}
+
+    def waits(self, task: str) -> bool:
+        """
+        Whether a task must not be sent yet, because what it needs is not loaded; loading begins now. Otherwise an executor
+        would load the same for itself, beside the forkserver.
+        """
+        if not self.bare and not self.loading:  # most of the time, and this is asked for each job
+            return False
+        if self._in_vain or task in self._early or module_of(task) not in (*self.bare, *self.loading):
+            return False
+        self.load_late()
+        return True
+
+    def lost(self) -> None:
+        """
+        The forkserver has died. If it was loading something late, nobody waits for that any more.
+        """
+        self._in_vain |= bool(self.loading)
 
     def load_late(self) -> None:
         """

@@ -87,6 +87,7 @@ class Prober:
                 said.probes |= {task: Probe(False, error=problem) for task in missing}
             found |= said.probes
             harmless += said.harmless
+        self._preloads.spare(task for task, probe in found.items() if probe.early)
         self._preloads.add(map(module_of, harmless))
         self._preloads.leave_out(module_of(task) for task, probe in found.items() if probe.ok and not probe.is_async)
         return {task: found[task] for task in wanted}

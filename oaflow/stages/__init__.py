@@ -25,6 +25,9 @@ __preload__ = (
     "oaflow.stages.mentions:country_names",
 )
 
+# These need nothing of it, and begin before it is loaded.
+__early__ = ("crawl", "report")
+
 # Said before a run begins, and not by each of its documents.
 __needs__ = {
     "extract": ("oaflow[documents]", ("kreuzberg", "libarchive", "olefile", "tnefparse", "chardet")),

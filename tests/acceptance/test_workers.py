@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.acceptance.conftest import PATIENCE, Command
+from tests.acceptance.conftest import MODULE, PATIENCE, Command
 from tests.acceptance.test_processes import RUN, balanced, chain, ended, noted, query, tree
 
 Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
@@ -330,6 +330,46 @@ def test_who_follows_a_long_run_is_told_what_its_end_still_takes(cli: Command, s
     assert "the run has ended; what became of its files is written down" in result.err
     worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=PATIENCE)
+
+
+# Notes who imports followthemoney, from when the forkserver has imported this.
+LISTENING = """
+import os, sys
+from pathlib import Path
+from oaflow import DatasetJob, stage
+
+def hear(event, arguments):
+    if event == "import" and arguments[0] == "followthemoney.dataset":
+        with Path(__file__).with_name("heard").open("a") as out:
+            print(os.getpid(), os.getppid(), file=out)
+
+sys.addaudithook(hear)
+
+@stage
+def listening(job: DatasetJob) -> None:
+    Path(__file__).with_name("forkserver").write_text(str(os.getppid()))
+    list(job.get_entities())
+"""
+
+
+def test_what_stages_load_late_is_loaded_by_no_executor(cli: Command) -> None:
+    (cli.folder / "hearing.py").write_text(LISTENING)
+    source = cli.folder / "source"
+    source.mkdir()
+    for number in range(20):
+        (source / f"{number}.txt").write_text(f"the letter {number}")
+    stages = {
+        "crawl": {"task": "oaflow.stages.crawl", "with": {"source": [str(source)]}, "next": "extract"},
+        "extract": {"task": "oaflow.stages.extract", "next": {"default": "listening", "children": "drop"}},
+        "listening": {"task": "hearing.listening"},
+    }
+    (cli.folder / "hear.yml").write_text(json.dumps({"oaflow": 1, "pipeline": "hear", "stages": stages}))
+
+    result = cli("run", "hear.yml", "-d", "demo", "--workers", "1", program=MODULE)
+
+    assert result.code == 0, result.err
+    (heard,) = (cli.folder / "heard").read_text().splitlines()
+    assert heard.split()[0] == (cli.folder / "forkserver").read_text()
 
 
 def test_the_stock_worker_runs_periodic_tasks_beside_the_stages_of_a_run(

@@ -824,6 +824,39 @@ def test_who_did_the_first_work_does_more_until_all_is_loaded_and_then_others_do
     run(body())
 
 
+def test_what_needs_what_our_own_stages_load_late_waits_and_has_that_loaded(tmp_path):
+    async def body():
+        async with pool_of(tmp_path / "home", size=2) as (pool, _):
+            tasks = [f"oaflow.stages.{name}" for name in ("crawl", "report", "extract")]
+            await pool.prober.probe([f"{MODULE}.act", *tasks])
+            await until(lambda: pool.executors)
+            assert not any(map(pool.preloads.waits, [f"{MODULE}.act", "oaflow.stages.crawl", "oaflow.stages.report"]))
+            os.kill(pool.forkserver, signal.SIGSTOP)
+            assert pool.preloads.waits("oaflow.stages.extract")
+            assert pool.preloads.waits("oaflow.stages.extract")
+            os.kill(pool.forkserver, signal.SIGCONT)
+            await until(lambda: len(pool.executors) == 2)
+            assert all(has_loaded_late(executor.pid) for executor in pool.executors)
+            assert not pool.preloads.waits("oaflow.stages.extract")
+
+    run(body())
+
+
+def test_nobody_waits_for_what_a_forkserver_has_died_of(tmp_path):
+    async def body():
+        async with pool_of(tmp_path / "home", size=2) as (pool, _):
+            await pool.prober.probe([f"{MODULE}.act", "oaflow.stages.extract"])
+            await until(lambda: pool.executors)
+            server = pool.forkserver
+            os.kill(server, signal.SIGSTOP)
+            assert pool.preloads.waits("oaflow.stages.extract")
+            os.kill(server, signal.SIGKILL)
+            await until(lambda: pool.forkserver not in (None, server) and pool.executors)
+            assert not pool.preloads.waits("oaflow.stages.extract")
+
+    run(body())
+
+
 def test_an_end_does_not_wait_for_what_is_being_loaded(tmp_path):
     async def body():
         async with pool_of(tmp_path / "home", size=2) as (pool, heard):
