@@ -147,6 +147,13 @@ def _runs() -> re.Pattern[str]:
     return re.compile(rf"(?P<unspaced>[{_UNSPACED}](?:(?<=[{_HAN}])\s+(?=[{_HAN}])|[{_UNSPACED}])*)|{spaced}")
 
 
+def prepare() -> None:
+    """
+    Make what the first text that is not plain ASCII would make: a process that forks others does it once for all.
+    """
+    _runs()
+
+
 def words(folded: str) -> Iterator[Word]:
     """
     The words of a folded text, each at the position that phrases are measured by.

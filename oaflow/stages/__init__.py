@@ -23,6 +23,7 @@ __preload__ = (
     "kreuzberg",
     "oaflow.stages.languages:identifier",
     "oaflow.stages.mentions:country_names",
+    "oaflow.entities.words:prepare",
 )
 
 # These need nothing of it, and begin before it is loaded.

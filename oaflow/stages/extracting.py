@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # Jobs of one attempt are at most 10,000: the files of a larger container travel several in a job.
 _CHILDREN_JOBS = 9_000
 
+# Types of properties whose values do not travel with a job.
+_LONG = ("text", "html", "json")
+
 
 @stage(queue="ingest", ports=("default", "children"), accepts=["Document"])
 def extract(job: DatasetJob, *, ocr: bool = True, skip: list[str] | None = None) -> Iterator[DatasetJob | Out]:
@@ -149,8 +152,8 @@ def _light(entity: "EntityProxy") -> dict[str, Any]:
     An entity without its long texts, which were written to the store and do not travel.
     """
     data = entity.to_dict()
-    heavy = {prop.name for prop in entity.schema.properties.values() if prop.type.name in ("text", "html", "json")}
-    kept = {name: values for name, values in data["properties"].items() if name not in heavy}
+    known = entity.schema.properties
+    kept = {name: values for name, values in data["properties"].items() if known[name].type.name not in _LONG}
     return {**data, "properties": kept}
 
 

@@ -5,6 +5,7 @@ What is left out by its name: what file managers and office programs write besid
 import re
 from collections.abc import Callable, Iterable
 from fnmatch import translate
+from functools import lru_cache
 
 # Of macOS, of Windows, and the locks of documents that are open. They are no documents, and each would count as one
 # that cannot be read.
@@ -21,10 +22,13 @@ def skipping(patterns: Iterable[str] | None) -> Skip:
     Args:
         patterns: of names, as a shell has them, in any case; None: `LITTER`.
     """
-    each = [
-        (pattern, re.compile(translate(pattern), re.IGNORECASE))
-        for pattern in (LITTER if patterns is None else patterns)
-    ]
+    return _skipping(LITTER if patterns is None else tuple(patterns))
+
+
+# Asked for each document, with the patterns of its run.
+@lru_cache(maxsize=16)
+def _skipping(patterns: tuple[str, ...]) -> Skip:
+    each = [(pattern, re.compile(translate(pattern), re.IGNORECASE)) for pattern in patterns]
     whole = re.compile("|".join(compiled.pattern for _, compiled in each) or r"(?!)", re.IGNORECASE)
 
     def skip(name: str) -> str | None:
