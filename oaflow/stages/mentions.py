@@ -10,13 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache
 
+from oaflow.stages.patterns import Pattern
+
 # The most of one kind that a document may carry along; the most frequent are kept.
 MOST = 1_000
 
 # What was read lately and need not be read again: documents that lie together mention the same.
 _LATELY = 4_096
 
-_EMAIL = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+_EMAIL = Pattern(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _URL = re.compile(
     r"\bhttps?://[^\s<>\"'`{}|\\^\[\]]{3,2000}|\bwww\.[\w-]+(?:\.[\w-]+)+[^\s<>\"'`{}|\\^\[\]]{0,500}", re.I
 )
@@ -25,7 +27,7 @@ _IBAN = re.compile(r"[A-Z](?<![A-Za-z0-9].)[A-Z]\d{2}(?:[  -]?[A-Z0-9]){11,30}(?
 _IPV4 = re.compile(r"\d(?<![\w.-].)\d{0,2}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.])(?=[0-9A-Fa-f:]*::?[0-9A-Fa-f])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
 _PHONE = re.compile(r"(?:\+(?<![\w+].)|00(?<![\w+]..))[  ]?[1-9](?:[  ()./\u2010-\u2015-]{0,3}\d){6,16}(?!\d)")
-_WORD = re.compile(r"[^\W\d_]+(?:['’.-][^\W\d_]+)*")
+_WORD = Pattern(r"[^\W\d_]+(?:['’.-][^\W\d_]+)*")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u9fff]")
 
 # What people write and CLDR does not, or writes otherwise.
@@ -81,7 +83,7 @@ def emails(text: str) -> list[str]:
     """
     if "@" not in text:
         return []
-    return frequent((match[0].rstrip(".-_").lower() for match in _EMAIL.finditer(text)), _email)
+    return frequent((match[0].rstrip(".-_").lower() for match in _EMAIL.of(text).finditer(text)), _email)
 
 
 @lru_cache(_LATELY)
@@ -206,10 +208,13 @@ def _named(text: str, language: str | None) -> Iterator[str]:
     for name in _written_without_blanks(language):
         yield from [names[name]] * text.count(name)
     starts = _first_words(language)
-    words = list(_WORD.finditer(text))
+    # A name is written large, in a script that has large letters: turkey and china are not countries.
+    begin = {word for word in set(_WORD.of(text).findall(text)) if not word[0].islower() and word.casefold() in starts}
+    if not begin:
+        return
+    words = list(_WORD.of(text).finditer(text))
     for at, word in enumerate(words):
-        # A name is written large, in a script that has large letters: turkey and china are not countries.
-        if word[0][0].islower() or word[0].casefold() not in starts:
+        if word[0] not in begin:
             continue
         for length in range(min(_LONGEST_NAME, len(words) - at), 0, -1):
             phrase = " ".join(text[word.start() : words[at + length - 1].end()].split())

@@ -11,19 +11,20 @@ from dataclasses import dataclass, field
 from email.utils import getaddresses
 
 from oaflow.stages.mentions import frequent
+from oaflow.stages.patterns import NO_SPACE, Pattern
 
 # Long documents repeat their names.
 _LONGEST = 1_000_000
 
 # Mail and web addresses: what is written small in them is no word of the language.
-_ADDRESS = re.compile(r"https?://\S+|www\.\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w.-]{1,255}")
+_ADDRESS = Pattern(rf"https?://{NO_SPACE}+|www\.{NO_SPACE}+|(?<![\w.+-])[\w.+-]{{1,64}}@[\w.-]{{1,255}}")
 
 _WORD = r"[^\W\d_][\w'’&.-]*"
-_TOKEN = re.compile(rf"{_WORD}|\S")
+_TOKEN = Pattern(rf"{_WORD}|{NO_SPACE}")
 # The letters before a full stop are looked at after it: as nothing else can begin there, all places without a mark are
 # passed over at once.
 _ENDS = re.compile(r"[\n\r\t;:!?|(){}\[\]<>„“”\"«»•,،。，、；：！？（）]+|\.(?<=[^\W\d_]{3}.)\s+")
-_SMALL = re.compile(r"\b[^\W\d_A-Z][^\W\d_]+\b")
+_SMALL = Pattern(r"\b[^\W\d_A-Z][^\W\d_]+\b")
 
 
 def _set(words: str) -> frozenset[str]:
@@ -76,7 +77,7 @@ def names_in(text: str) -> Names:
     """
     text = text[:_LONGEST]
     if "@" in text or "://" in text or "www." in text:
-        text = _ADDRESS.sub(" ; ", text)
+        text = _ADDRESS.of(text).sub(" ; ", text)
     small = _small_words(text)
     companies: list[str] = []
     people: list[str] = []
@@ -118,7 +119,7 @@ def _parts(name: str) -> Iterator[str]:
 
 def _small_words(text: str) -> frozenset[str]:
     # What is also written small in this text is a word, not a name, where it stands at the start of a sentence.
-    return frozenset(filter(str.islower, set(_SMALL.findall(text))))
+    return frozenset(filter(str.islower, set(_SMALL.of(text).findall(text))))
 
 
 def _sentences(text: str) -> Iterator[str]:
@@ -130,12 +131,15 @@ def _runs(line: str) -> Iterator[list[str]]:
     Words written large, one after the other; small joiners between them belong to the run.
     """
     run: list[str] = []
-    for token in _TOKEN.findall(line):
-        if token[:1].isupper() or (run and (token.isdigit() or token.lower() in _JOINERS)):
+    for token in _TOKEN.of(line).findall(line):
+        if token[0].isupper():
             run.append(token)
-        else:
-            yield from _ended(run)
-            run = []
+        elif run:  # most words are small, and follow a small one
+            if token.isdigit() or token.lower() in _JOINERS:
+                run.append(token)
+            else:
+                yield from _ended(run)
+                run = []
     yield from _ended(run)
 
 
