@@ -21,6 +21,7 @@ from oaflow.entities.fragments import Key, merged_data, merged_entity, proxy_of,
 from oaflow.entities.statements import for_table, text
 from oaflow.errors import OaflowError
 from oaflow.jobs.bindings import DEFAULT_FRAGMENT
+from oaflow.postgres.sessions import WITHOUT_JIT
 
 if TYPE_CHECKING:
     from followthemoney.proxy import EntityProxy
@@ -224,7 +225,7 @@ class EntityStore:
             )
             # A plan that was made while a dataset was small is kept while it grows: what finds rows by their keys must
             # not have learnt to read the whole table.
-            self._connection.execute("SET enable_seqscan = off")
+            self._connection.execute(f"SET enable_seqscan = off; {WITHOUT_JIT}")
         return self._connection
 
     def _merged(self, dataset: str, table: str, ids: list[str]) -> "dict[str, EntityProxy]":

@@ -17,6 +17,7 @@ import psycopg.errors
 import psycopg_pool
 
 from oaflow.ledger.unanswered import Statement, end, is_worked_on
+from oaflow.postgres.sessions import WITHOUT_JIT
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -57,9 +58,26 @@ def autocommit(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any
     return connection.set_autocommit(True)
 
 
+def direct(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any]) -> Awaitable[None] | None:
+    """
+    The same, where each connection has a session to itself.
+    """
+    if isinstance(connection, psycopg.Connection):
+        autocommit(connection)
+        connection.execute(WITHOUT_JIT)
+        return None
+    return _direct(connection)
+
+
+async def _direct(connection: psycopg.AsyncConnection[Any]) -> None:
+    await connection.set_autocommit(True)
+    await connection.execute(WITHOUT_JIT)
+
+
 def unprepared(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any]) -> Awaitable[None] | None:
     """
-    The same, where a pooler gives each statement to whichever session is free: it does not know what another prepared.
+    As `autocommit`, where a pooler gives each statement to whichever session is free: it does not know what another
+    prepared, and what is set there is set for whoever comes next.
     """
     connection.prepare_threshold = None
     return autocommit(connection)

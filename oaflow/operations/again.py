@@ -21,6 +21,7 @@ from oaflow.operations.states import bound_plan, index_stages, wanted_run
 from oaflow.plan import BoundPlan
 from oaflow.plan.deciding import changed, difference
 from oaflow.plan.later import Later, Step, arrivals, following, later
+from oaflow.postgres.sessions import WITHOUT_JIT
 from oaflow.runtime.functions import TaskError, load
 from oaflow.runtime.router import Route, enter
 
@@ -250,6 +251,7 @@ def past_of(address: str, store: IndexedStore, run: str) -> Generator[KnownFiles
     What was known before a run of the files that its crawl sees, for the time of a block; None: there is no such run.
     """
     with psycopg.connect(address, autocommit=True, application_name="oaflow crawl") as connection:
+        connection.execute(WITHOUT_JIT)
         found = ledger.crawling(connection, run)
         if found is None:
             yield None

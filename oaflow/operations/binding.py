@@ -15,6 +15,7 @@ from oaflow.files import Archive, ArchiveOptions
 from oaflow.jobs import Bindings, Past, Tally
 from oaflow.operations.databases import Database
 from oaflow.plan import BoundPlan
+from oaflow.postgres.sessions import WITHOUT_JIT
 from oaflow.runtime.queue import ProgramQueue
 from oaflow.settings import Settings
 
@@ -107,6 +108,7 @@ class Accounts:
         from oaflow.operations.states import bound_plan, index_stages, wanted_run
 
         with psycopg.connect(self._address(), autocommit=True, application_name="oaflow account") as connection:
+            connection.execute(WITHOUT_JIT)
             found = wanted_run(connection, run)
             return tallies(connection, found.id, index_stages(bound_plan(connection, found)))
 

@@ -67,10 +67,10 @@ _CONNECTIONS = 6
 _PATIENCE = 5.0
 
 # What a page asks for is given up after so long: somebody else is busy with the database then, or there is no index.
-_LONGEST = "-c statement_timeout=10s"
+_LONGEST = "-c statement_timeout=10s -c jit=off"
 
 # What is worked out beside the pages may take this long.
-_LONGEST_LATER = "-c statement_timeout=10min"
+_LONGEST_LATER = "-c statement_timeout=10min -c jit=off"
 
 # Seconds that a page waits for what is worked out beside it: what is small is there by then.
 _GLANCE = 0.1

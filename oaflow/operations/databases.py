@@ -15,6 +15,7 @@ from psycopg import Connection
 
 from oaflow.errors import EnvironmentProblem, UsageError, says_full
 from oaflow.postgres import Address, open_database
+from oaflow.postgres.sessions import WITHOUT_JIT
 from oaflow.runtime.room import full
 from oaflow.settings import Settings
 
@@ -43,7 +44,11 @@ class Database:
             EnvironmentProblem: it cannot be reached any more.
         """
         try:
-            return psycopg.connect(self.address.uri, autocommit=True, application_name=program, connect_timeout=10)
+            connection = psycopg.connect(
+                self.address.uri, autocommit=True, application_name=program, connect_timeout=10
+            )
+            connection.execute(WITHOUT_JIT)
+            return connection
         except psycopg.OperationalError as error:
             reason = str(error).strip().splitlines()[-1:] or ["no reason given"]
             raise EnvironmentProblem(f"{self.address} cannot be reached: {reason[0]}", help="oaflow doctor") from error
@@ -72,7 +77,7 @@ class Link:
             self._connection = psycopg.connect(
                 self._database.address.uri, autocommit=True, application_name=self._program, connect_timeout=5
             )
-            self._connection.execute("LISTEN oaflow")
+            self._connection.execute(f"LISTEN oaflow; {WITHOUT_JIT}")
         return self._connection
 
     def wait(self, seconds: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import procrastinate
 
-from oaflow.ledger.wire import autocommit, lean_pool, unprepared
+from oaflow.ledger.wire import direct, lean_pool, unprepared
 from oaflow.runtime.manager import FlowJobManager
 from oaflow.settings import Settings
 
@@ -67,7 +67,7 @@ def make_app(conninfo: str | Callable[[], str] = statements_address) -> FlowApp:
 
 
 def _configure(connection: Any) -> Awaitable[None] | None:
-    return (unprepared if Settings().pool_uri else autocommit)(connection)
+    return (unprepared if Settings().pool_uri else direct)(connection)
 
 
 def _listening_address(conninfo: str | Callable[[], str]) -> str:
