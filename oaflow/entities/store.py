@@ -21,7 +21,7 @@ from oaflow.entities.fragments import Key, merged_data, merged_entity, proxy_of,
 from oaflow.entities.statements import for_table, text
 from oaflow.errors import OaflowError
 from oaflow.jobs.bindings import DEFAULT_FRAGMENT
-from oaflow.postgres.sessions import WITHOUT_JIT
+from oaflow.sessions import WITHOUT_JIT
 
 if TYPE_CHECKING:
     from followthemoney.proxy import EntityProxy

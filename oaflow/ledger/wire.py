@@ -17,7 +17,7 @@ import psycopg.errors
 import psycopg_pool
 
 from oaflow.ledger.unanswered import Statement, end, is_worked_on
-from oaflow.postgres.sessions import WITHOUT_JIT
+from oaflow.sessions import WITHOUT_JIT
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

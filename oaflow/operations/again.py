@@ -21,9 +21,9 @@ from oaflow.operations.states import bound_plan, index_stages, wanted_run
 from oaflow.plan import BoundPlan
 from oaflow.plan.deciding import changed, difference
 from oaflow.plan.later import Later, Step, arrivals, following, later
-from oaflow.postgres.sessions import WITHOUT_JIT
 from oaflow.runtime.functions import TaskError, load
 from oaflow.runtime.router import Route, enter
+from oaflow.sessions import WITHOUT_JIT
 
 # Files that are looked at together at the end of a run.
 _FILES_AT_ONCE = 500

@@ -15,8 +15,8 @@ from oaflow.files import Archive, ArchiveOptions
 from oaflow.jobs import Bindings, Past, Tally
 from oaflow.operations.databases import Database
 from oaflow.plan import BoundPlan
-from oaflow.postgres.sessions import WITHOUT_JIT
 from oaflow.runtime.queue import ProgramQueue
+from oaflow.sessions import WITHOUT_JIT
 from oaflow.settings import Settings
 
 # Loaded by the forkserver before a run begins, and so once for all executors: a crawl asks for it at once.

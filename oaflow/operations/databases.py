@@ -15,8 +15,8 @@ from psycopg import Connection
 
 from oaflow.errors import EnvironmentProblem, UsageError, says_full
 from oaflow.postgres import Address, open_database
-from oaflow.postgres.sessions import WITHOUT_JIT
 from oaflow.runtime.room import full
+from oaflow.sessions import WITHOUT_JIT
 from oaflow.settings import Settings
 
 
