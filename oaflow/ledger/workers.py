@@ -102,6 +102,10 @@ class Waiting:
             return f"start a worker of that service, on queue {self.queue} of this database"
         if self.unfit:
             return "oaflow worker   # with the code that the run began with, or cancel the run and begin another"
+        module, reason = self.task.rpartition(".")[0], self.reason or ""
+        if f"importing {module!r} failed" in reason and f"No module named {module!r}" not in reason:
+            then = "where the workers run: they try again by themselves, and go on once this works"
+            return f"python -c 'import {module}'   # {then}"
         return "oaflow worker   # where the module of that task is installed"
 
 

@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 from oaflow import __version__
 from oaflow.errors import EnvironmentProblem
 from oaflow.files import ArchiveUnreachableError
-from oaflow.operations.afresh import with_its_input
 from oaflow.operations.backups import last_backup
 from oaflow.operations.binding import archive_of
 from oaflow.operations.variables import unheard
@@ -152,15 +151,17 @@ def _folders(settings: Settings) -> Iterator[Finding]:
             variable = "OAFLOW_HOME" if what == "data folder" else "TMPDIR"
             yield Finding("problem", what, f"{path}: {error.strerror}", f"export {variable}=FOLDER")
             continue
-        shown = home if what == "data folder" else path
-        free = f"{shown}, {usage.free / 1024**3:,.1f} GiB free"
-        least = min(_LEAST_FREE, usage.total * _LEAST_SHARE)
-        if usage.free < least:
-            yield Finding("problem", what, f"{free}: runs pause", f"free space on the disk of {shown}")
-        elif usage.free < _LITTLE:
-            yield Finding("note", what, f"{free}: runs pause below {data_size(int(least))}", "df -h")
-        else:
-            yield Finding("fine", what, free)
+        yield _room(what, home if what == "data folder" else path, usage.total, usage.free)
+
+
+def _room(what: str, shown: Path, total: int, free: int) -> Finding:
+    text = f"{shown}, {free / 1024**3:,.1f} GiB free"
+    least = min(_LEAST_FREE, total * _LEAST_SHARE)
+    if free < least:
+        return Finding("problem", what, f"{text}: runs pause", f"free space on the disk of {shown}")
+    if free < _LITTLE:
+        return Finding("note", what, f"{text}: runs pause below {data_size(int(least))}", "df -h")
+    return Finding("fine", what, text)
 
 
 def _ocr() -> Iterator[Finding]:
@@ -198,7 +199,12 @@ def _archive(settings: Settings) -> Iterator[Finding]:
     elif problems:
         yield Finding("problem", "archive", f"{where}: {problems[0].reason}", problems[0].help)
     else:
-        yield Finding("fine", "archive", where)
+        folder = settings.archive_path if settings.archive_type == "file" else None
+        if folder is not None and folder.exists():
+            total, _, free = shutil.disk_usage(folder)
+            yield _room("archive", folder, total, free)
+        else:
+            yield Finding("fine", "archive", where)
 
 
 def _unpacking() -> Iterator[Finding]:
@@ -280,11 +286,11 @@ def _workers(live: "Sequence[Worker]", *, private: bool) -> Iterator[Finding]:
 
 
 def _run(made: "Connection[Any]", run: "Run", live: "Sequence[Worker]", *, private: bool) -> Finding:
-    from oaflow.operations.waits import presence_of
+    from oaflow.operations.waits import held, presence_of
 
     if run.state != "running":
-        then = with_its_input(run) if run.cut else f"oaflow resume {run.id}"
-        return Finding("note", "run", f"{run.id} is {run.state}", then)
+        reason = f": {run.reason}" if run.reason else ""
+        return Finding("note", "run", f"{run.id} is {run.state}{reason}", held(run).help)
     if presence_of(made, run, live, private=private) == "gone":
         return Finding("note", "run", f"{run.id}: nobody works on it", f"oaflow resume {run.id}")
     return Finding("fine", "run", f"{run.id} is running")

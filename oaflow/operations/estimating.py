@@ -90,6 +90,10 @@ def estimate_of(
     executors = sum(one.executors or 0 for one in here)
     if not executors:
         return Estimate(why="no worker has said yet that it works on it")
+    able = {task for one in here for task in one.tasks}
+    for name in open_stages:
+        if not (stage := bound.stages[name]).external and stage.task not in able:
+            return Estimate(why=f"no live worker can run stage {name}")
     held = limits_of(connection, bound)
     now = Capacity(executors, len(here), limits=held)
     lanes = {name: bound.stages[name].lane for name in open_stages}

@@ -109,7 +109,7 @@ def waits_of(
         presence: whether anybody works on it, or will.
     """
     if run.open and (presence == "gone" or run.state != "running"):
-        yield _held(run, abandoned=presence == "gone")
+        yield held(run, abandoned=presence == "gone")
         return
     if not run.open or presence == "starts":
         return
@@ -232,7 +232,13 @@ def limited_of(
     ]
 
 
-def _held(run: Run, *, abandoned: bool) -> Wait:
+def held(run: Run, *, abandoned: bool = False) -> Wait:
+    """
+    Why nothing of a run begins that is not running.
+
+    Args:
+        abandoned: whether it is running, and nobody works on it.
+    """
     resume = f"oaflow resume {run.id}"
     if run.cut:
         return Wait("interrupted", "it is interrupted:", run.reason or "", help=with_its_input(run))

@@ -1,15 +1,18 @@
 """
-`doctor` where all is well, where an index is not there, where connections are few, and where followthemoney is
-another than oaflow was made for.
+`doctor` where all is well, an index is not there, connections are few, a run is paused, or the disk of the archive is
+full, and where followthemoney is another than oaflow was made for.
 """
 
 import contextlib
 import json
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from subprocess import run
 
 import psycopg
+import pytest
 
 from oaflow.postgres.server import Server
 from oaflow.schemata import FOLLOWTHEMONEY
@@ -117,3 +120,45 @@ def test_a_server_with_few_connections_left_is_named(cli: Command, shared_folder
     assert found["level"] == "note"
     assert "of 20 that the server allows" in found["text"]  # three are for superusers
     assert "OAFLOW_POOL_URI" in found["help"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "help"),
+    [
+        ("by oaflow pause", "oaflow resume paused"),
+        ("vm: the disk of /archive is full; the run goes on by itself when there is room (df -h)", "df -h"),
+    ],
+)
+def test_a_paused_run_is_named_with_the_reason_and_what_ends_the_pause(
+    cli: Command, database: str, reason: str, help: str
+) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("INSERT INTO oaflow.plans (digest, format, pipeline, definition) VALUES ('d', 1, 'p', '{}')")
+        connection.execute(
+            "INSERT INTO oaflow.runs (id, pipeline, plan, dataset, state, reason, sealed) VALUES"
+            " ('paused', 'p', 'd', 'x', 'paused', %s, true)",
+            [reason],
+        )
+
+    said = map(json.loads, cli("doctor", "--json").out.splitlines())
+    found = next(one for one in said if one["what"] == "run")  # before what is said of its plan, which is none here
+    assert (found["text"], found["help"]) == (f"paused is paused: {reason}", help)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_an_archive_on_a_full_disk_of_its_own_is_named(cli: Command) -> None:
+    archive = cli.folder / "archive"
+    archive.mkdir()
+    if run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", archive], check=False).returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        (archive / "file").write_bytes(b"x" * 1_040_000)
+
+        result = cli("doctor", "--json", env={"ARCHIVE_PATH": str(archive)})
+    finally:
+        run(["umount", archive], check=True)
+
+    found = {one["what"]: one for one in map(json.loads, result.out.splitlines())}
+    assert result.code == 3
+    assert found["archive"]["level"] == "problem"
+    assert found["archive"]["text"] == f"{archive}, 0.0 GiB free: runs pause"

@@ -41,7 +41,8 @@ class Rows:
         self.run = runs.start_run(connection, "p", PLAN.digest, "d", {})
         row = connection.execute(
             "WITH made AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id)"
-            " INSERT INTO oaflow.workers (id, host, pid, program, formats) SELECT id, 'h', 1, 'p', '{1}' FROM made"
+            " INSERT INTO oaflow.workers (id, host, pid, program, formats, tasks)"
+            " SELECT id, 'h', 1, 'p', '{1}', '{t.a,t.b}' FROM made"
             " RETURNING id"
         ).fetchone()
         assert row is not None
@@ -165,6 +166,19 @@ def test_nothing_is_said_before_there_is_enough_to_say(rows: Rows) -> None:
     assert rows.estimate().why == "of application/pdf at stage a much waits, and none is done"
     rows.connection.execute("UPDATE oaflow.runs SET state = 'paused' WHERE id = %s", [rows.run])
     assert rows.estimate() is None
+
+
+def test_a_run_that_nobody_can_go_on_with_has_no_time_left(rows: Rows) -> None:
+    rows.waiting("a", 100)
+    rows.seal()
+    rows.done("a", 10, 1.0)
+    rows.keep(shifts=({"began": 0.0, "ended": 2.5, "seconds": 2.5},))
+    assert rows.estimate().seconds is not None
+
+    # As where the new code of `a` cannot be imported.
+    rows.connection.execute("UPDATE oaflow.workers SET tasks = '{t.b}'")
+
+    assert rows.estimate().why == "no live worker can run stage a"
 
 
 def test_a_run_does_not_end_before_the_last_job_that_waits_for_another_attempt(rows: Rows, database: str) -> None:

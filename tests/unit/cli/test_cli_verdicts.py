@@ -17,6 +17,7 @@ from oaflow.ledger.workers import Waiting
 from oaflow.operations.following import Paused, Progress, Settles, Unreachable, Unsettled, Waits, WorkerDied
 from oaflow.operations.states import RunStatus
 
+IMPORT = "task 'm.f': importing 'm' failed: ModuleNotFoundError: No module named 'x'"
 LOG = Path("/a/w.log")
 
 
@@ -124,6 +125,8 @@ def test_jobs_that_are_put_together_make_neither_what_there_was_nor_what_is_done
     [
         (Waits((Waiting("q", "m.f", 3.0),)), ("m.f", "queue q", "oaflow worker")),
         (Waits((Waiting("q", "m.f", 3.0, "it has no\x1b[31m f"),)), ("m.f", "it has no\\x1b[31m f", "oaflow worker")),
+        (Waits((Waiting("q", "m.f", 3.0, IMPORT),)), ("No module named 'x'", "python -c 'import m' ")),
+        (Waits((Waiting("q", "x.f", 3.0, IMPORT.replace("'m'", "'x'")),)), ("No module named 'x'", "oaflow worker")),
         (WorkerDied(7, -9, LOG), ("process 7", "signal 9", "another takes its place")),
         (WorkerDied(7, -9, LOG, 4.0), ("process 7", "signal 9", "another is started in 4.0 s", "OAFLOW_EXECUTORS")),
         (WorkerDied(7, 1, LOG, 4.0), ("process 7", "exit code 1", "another is started in 4.0 s", "less /a/w.log")),
