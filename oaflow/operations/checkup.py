@@ -236,7 +236,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     from oaflow.ledger.runs import OPEN_STATES, recent_runs
     from oaflow.ledger.schedules import schedules
     from oaflow.ledger.webhooks import webhooks
-    from oaflow.ledger.workers import connections, workers
+    from oaflow.ledger.workers import able, connections, workers
     from oaflow.operations.databases import database
     from oaflow.postgres.schema import inspect
 
@@ -254,7 +254,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield from _entities(settings, opened.address)
             yield _connections(connections(made))
             live = workers(made, settings.dead_after)
-            yield from _workers(live, private=opened.embedded)
+            lacks = {one.id: one.lacks for one in able(made, settings.dead_after)}
+            yield from _workers(live, lacks, private=opened.embedded)
             yield from _health(live)
             yield from _scheduled(schedules(made))
             yield from _webhooks(webhooks(made), settings)
@@ -270,7 +271,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding("problem", "database", str(error), error.help)
 
 
-def _workers(live: "Sequence[Worker]", *, private: bool) -> Iterator[Finding]:
+def _workers(live: "Sequence[Worker]", lacks: Mapping[int, Mapping[str, str]], *, private: bool) -> Iterator[Finding]:
     for one in live:
         text = f"{one.id} on {one.host}, pid {one.pid}, {len(one.tasks)} tasks, {one.doing} jobs in hand"
         if one.stale:
@@ -278,6 +279,10 @@ def _workers(live: "Sequence[Worker]", *, private: bool) -> Iterator[Finding]:
         elif one.program != (this := f"oaflow {__version__}"):
             help = f"kill {one.pid}   # on {one.host}, then start it again with {this}"
             yield Finding("note", "worker", f"{text}; it is {one.program}, and this is {this}", help)
+        elif not one.tasks and (lacking := lacks.get(one.id)):
+            task, why = min(lacking.items())
+            help = f"mend that on {one.host}, where it tries again by itself, or kill {one.pid} there"
+            yield Finding("note", "worker", f"{text}; it can run nothing that it met: {task}: {why}", help)
         else:
             yield Finding("fine", "worker", text)
     if not live:

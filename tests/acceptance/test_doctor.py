@@ -162,3 +162,21 @@ def test_an_archive_on_a_full_disk_of_its_own_is_named(cli: Command) -> None:
     assert result.code == 3
     assert found["archive"]["level"] == "problem"
     assert found["archive"]["text"] == f"{archive}, 0.0 GiB free: runs pause"
+
+
+def test_a_worker_that_can_import_nothing_is_named_with_what_it_lacks(cli: Command, database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "WITH made AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id)"
+            " INSERT INTO oaflow.workers (id, host, pid, program, formats, tasks, lacks)"
+            """ SELECT id, 'far', 7, %s, '{1}', '{}', '{"m.f": "no module m"}' FROM made""",
+            [f"oaflow {version('oaflow')}"],
+        )
+
+    said = map(json.loads, cli("doctor", "--json").out.splitlines())
+
+    found = next(one for one in said if one["what"] == "worker")
+    assert found["level"] == "note"
+    assert found["text"].endswith(
+        "on far, pid 7, 0 tasks, 0 jobs in hand; it can run nothing that it met: m.f: no module m"
+    )
