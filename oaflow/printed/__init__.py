@@ -1,4 +1,4 @@
 """
-The shapes of what commands print with `--json`, one module a subject: closed typed dictionaries whose keys say what
-they are. Data only; whoever makes such an object names its shape, and the type checker holds it to that.
+The types of what commands print with `--json`, one module per subject: closed typed dictionaries with a description
+of each key. Data only: a function that makes such an object is annotated with its type, and the type checker checks it.
 """

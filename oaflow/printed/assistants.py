@@ -1,5 +1,5 @@
 """
-What assistants are answered by `oaflow mcp`: the shapes of the commands, in pages and bounded.
+The answers of `oaflow mcp` to assistants: the types of the commands, split into pages and bounded in size.
 """
 
 from typing import Annotated
@@ -17,15 +17,17 @@ class Bounded(TypedDict):
     An answer of bounded size.
     """
 
-    left_out: Annotated[dict[str, int], Says("by key, how many items or letters were left out as too many")]
+    left_out: Annotated[
+        dict[str, int], Says("by key, how many items or characters were left out because there were too many")
+    ]
 
 
 class Paged(Bounded):
     """
-    A part of a list.
+    One page of a list.
     """
 
-    next_cursor: Annotated[str | None, Says("what to give as `cursor` for the next part; null: this is the last")]
+    next_cursor: Annotated[str | None, Says("the `cursor` of the next page; null on the last page")]
 
 
 @closed
@@ -34,15 +36,15 @@ class ListedRun(RecentRun):
     A run in a list.
     """
 
-    rerun_of: Annotated[str | None, Says("the run of which it does a part again")]
-    began: Annotated[str, Says("when it began, in ISO 8601")]
-    seconds: Annotated[float, Says("its age, or how long it took")]
+    rerun_of: Annotated[str | None, Says("the run that it repeats in part")]
+    began: Annotated[str, Says("when it started, in ISO 8601")]
+    seconds: Annotated[float, Says("its age in seconds, or how long it took")]
 
 
 @closed
 class Runs(Paged):
     """
-    Runs, the newest first.
+    Runs, newest first.
     """
 
     runs: Annotated[list[ListedRun], Says("the runs")]
@@ -62,26 +64,26 @@ class Waiting(Bounded):
     """
 
     run: Annotated[str, Says("the id of the run")]
-    state: Annotated[State, Says("how it stands; one that has ended waits for nothing")]
-    waits: Annotated[list[Wait], Says("what keeps it waiting; none: it goes on, or has ended")]
+    state: Annotated[State, Says("the state of the run; one that has ended waits for nothing")]
+    waits: Annotated[list[Wait], Says("what it waits for; empty if it is progressing or has ended")]
 
 
 @closed
 class Cause(TypedDict):
     """
-    Failures of one stage with one cause.
+    Failures of one stage that have the same cause.
     """
 
-    stage: Annotated[str, Says("the stage that they failed at")]
+    stage: Annotated[str, Says("the stage at which they failed")]
     type: Annotated[str | None, Says("the type of the exception, or one of oaflow's own")]
-    message: Annotated[str | None, Says("what the first of them says")]
-    fingerprint: Annotated[str, Says("the cause, to be given as `cause`")]
-    place: Annotated[str | None, Says("where in the code of the stage it came from")]
-    count: Annotated[int, Says("how many jobs failed so")]
-    again: Annotated[int, Says("how many of them `oaflow retry` can send again")]
+    message: Annotated[str | None, Says("the message of the first")]
+    fingerprint: Annotated[str, Says("identifies the cause; pass it as `cause`")]
+    place: Annotated[str | None, Says("where in the stage's code it was raised")]
+    count: Annotated[int, Says("how many jobs failed with this cause")]
+    again: Annotated[int, Says("how many of them `oaflow retry` can retry")]
     first: Annotated[str, Says("when the first failed, in ISO 8601")]
     last: Annotated[str, Says("when the last failed, in ISO 8601")]
-    jobs: Annotated[list[int], Says("the numbers of the first ten")]
+    jobs: Annotated[list[int], Says("the ids of the first ten jobs")]
     names: Annotated[list[str], Says("names of some of their documents")]
     traceback: Annotated[str | None, Says("the traceback of the first")]
 
@@ -89,18 +91,18 @@ class Cause(TypedDict):
 @closed
 class Causes(Paged):
     """
-    What failed in a run, by cause, the most frequent first.
+    The failures of a run by cause, most frequent first.
     """
 
     run: Annotated[str, Says("the id of the run")]
-    state: Annotated[State, Says("how the run stands")]
+    state: Annotated[State, Says("the state of the run")]
     causes: Annotated[list[Cause], Says("the causes")]
 
 
 @closed
 class FailedJobs(Paged):
     """
-    Jobs that failed, the oldest first.
+    Failed jobs, oldest first.
     """
 
     run: Annotated[str, Says("the id of the run")]
@@ -117,12 +119,12 @@ class RunReceipt(Receipt, Bounded):
 @closed
 class FoundDocument(TypedDict):
     """
-    A document that what was asked for stands for.
+    A document that matches what was asked for.
     """
 
     document: Annotated[str, Says("its id")]
     name: Annotated[str, Says("its name")]
-    dataset: Annotated[str, Says("the dataset that it is in")]
+    dataset: Annotated[str, Says("the dataset that contains it")]
     run: Annotated[str, Says("the latest run that had it")]
     others: Annotated[list[str], Says("other runs that had it")]
 
@@ -133,36 +135,38 @@ class Trace(Bounded):
     What became of a document.
     """
 
-    found: Annotated[list[FoundDocument], Says("the documents that it stands for")]
-    passports: Annotated[list[Passport], Says("what became of it; none where it stands for several: ask for one")]
-    entity: Annotated[list[Said], Says("what is said about it, where it is an entity that was read in documents")]
+    found: Annotated[list[FoundDocument], Says("the matching documents")]
+    passports: Annotated[
+        list[Passport], Says("what became of the document; empty if several match: ask for one of them")
+    ]
+    entity: Annotated[list[Said], Says("the statements about it, if it is an entity found in documents")]
 
 
 @closed
 class MissingWord(TypedDict):
     """
-    A word that no document of the dataset has.
+    A word that no document of the dataset contains.
     """
 
-    word: Annotated[str, Says("the word, or what else was looked for")]
-    near: Annotated[list[str], Says("words like it that some have")]
+    word: Annotated[str, Says("the word, phrase or prefix that was searched for")]
+    near: Annotated[list[str], Says("similar words that do occur")]
 
 
 @closed
 class Searched(Bounded):
     """
-    Documents that have all of the words, the best first.
+    Documents that contain all of the words, best first.
     """
 
     dataset: Annotated[str, Says("the dataset that was searched")]
     hits: Annotated[list[Hit], Says("the documents")]
-    missing: Annotated[list[MissingWord], Says("where there is none: words that no document has")]
+    missing: Annotated[list[MissingWord], Says("if nothing was found: the words that no document contains")]
 
 
 @closed
 class Explanation(Rule, Bounded):
     """
-    What a mistake means, with an example and its repair.
+    What a mistake means, with an example and how to fix it.
     """
 
 

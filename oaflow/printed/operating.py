@@ -1,5 +1,5 @@
 """
-What is printed for who keeps it running.
+What commands print for those who operate oaflow.
 """
 
 from typing import Annotated, Literal
@@ -12,30 +12,30 @@ from oaflow.printed.shapes import Says, closed
 @closed
 class Limit(TypedDict):
     """
-    How much of a task is done at once. What is null is not limited.
+    The limits of a task. Null means unlimited.
     """
 
-    name: Annotated[str, Says("QUEUE/TASK, as it is typed")]
+    name: Annotated[str, Says("QUEUE/TASK, as you type it")]
     queue: Annotated[str, Says("the queue")]
     task: Annotated[str, Says("the task")]
-    concurrency: Annotated[int | None, Says("how many jobs run at once")]
-    rate: Annotated[float | None, Says("how many jobs begin in a second")]
-    said_concurrency: Annotated[int | None, Says("what `oaflow limit` said, which holds before the plans")]
-    said_rate: Annotated[float | None, Says("what `oaflow limit` said, which holds before the plans")]
-    running: Annotated[int, Says("jobs that run, of all runs")]
-    waiting: Annotated[int, Says("jobs that wait, of all runs; counted up to 1,000")]
+    concurrency: Annotated[int | None, Says("how many jobs may run at once")]
+    rate: Annotated[float | None, Says("how many jobs may start per second")]
+    said_concurrency: Annotated[int | None, Says("the value set by `oaflow limit`, which overrides the plans")]
+    said_rate: Annotated[float | None, Says("the value set by `oaflow limit`, which overrides the plans")]
+    running: Annotated[int, Says("running jobs of all runs")]
+    waiting: Annotated[int, Says("waiting jobs of all runs, counted up to 1,000")]
 
 
 @closed
 class Finding(TypedDict):
     """
-    What `doctor` found.
+    One finding of `doctor`.
     """
 
-    level: Annotated[Literal["fine", "note", "problem"], Says("with a `problem` the exit code is 3")]
-    what: Annotated[str, Says("what was looked at")]
-    text: Annotated[str, Says("how it is")]
-    help: Annotated[str | None, Says("what can be done")]
+    level: Annotated[Literal["fine", "note", "problem"], Says("with a `problem`, the exit code is 3")]
+    what: Annotated[str, Says("what was checked")]
+    text: Annotated[str, Says("the result")]
+    help: Annotated[str | None, Says("what to do about it")]
 
 
 @closed
@@ -46,31 +46,33 @@ class Migrated(TypedDict):
 
     steps: Annotated[list[str], Says("each step, in words")]
     done: Annotated[bool, Says("false with `--dry-run`")]
-    entity_indexes_missing: Annotated[list[str], Says("entity tables of others without an index on origin, fragment")]
+    entity_indexes_missing: Annotated[
+        list[str], Says("entity tables of other programs that lack an index on origin and fragment")
+    ]
 
 
 @closed
 class Pruned(TypedDict):
     """
-    What old was taken out.
+    What was removed because of its age.
     """
 
-    older_than: Annotated[float, Says("days")]
-    jobs: Annotated[int, Says("jobs that had ended")]
-    history: Annotated[list[str], Says("the tables of history that went")]
+    older_than: Annotated[float, Says("the age limit, in days")]
+    jobs: Annotated[int, Says("how many ended jobs were removed")]
+    history: Annotated[list[str], Says("the tables of history that were dropped")]
     done: Annotated[bool, Says("false with `--dry-run`")]
 
 
 @closed
 class Upgraded(TypedDict):
     """
-    The private database, on another PostgreSQL.
+    The private database after an upgrade of PostgreSQL.
     """
 
-    before: Annotated[str, Says("the version that it was on")]
-    now: Annotated[str, Says("the version that it is on")]
+    before: Annotated[str, Says("the version before")]
+    now: Annotated[str, Says("the version now")]
     kept: Annotated[str, Says("the folder with the old data")]
-    bytes: Annotated[int, Says("bytes of the old data")]
+    bytes: Annotated[int, Says("the size of the old data in bytes")]
 
 
 @closed
@@ -81,50 +83,52 @@ class Checked(TypedDict):
 
     postgres: Annotated[str, Says("the version of the server")]
     migrations: Annotated[list[str], Says("the migrations that were applied")]
-    indexes_missing: Annotated[list[str], Says("indexes that are not there")]
-    captured: Annotated[bool, Says("whether triggers take down what services hand over")]
-    entity_indexes_missing: Annotated[list[str], Says("entity tables of others without an index on origin, fragment")]
+    indexes_missing: Annotated[list[str], Says("indexes that are missing")]
+    captured: Annotated[bool, Says("whether triggers capture what services hand over")]
+    entity_indexes_missing: Annotated[
+        list[str], Says("entity tables of other programs that lack an index on origin and fragment")
+    ]
 
 
 @closed
 class Webhook(TypedDict):
     """
-    An address that is told of the end of runs.
+    An address that is notified when runs end.
     """
 
-    name: Annotated[str, Says("of the webhook")]
-    url: Annotated[str, Says("the address, without what stands behind the host, as that may be a secret")]
-    pipeline: Annotated[str | None, Says("of the runs of this one only; null: of all")]
+    name: Annotated[str, Says("the name of the webhook")]
+    url: Annotated[str, Says("the address up to the host; the rest may be secret and is left out")]
+    pipeline: Annotated[str | None, Says("the only pipeline whose runs it reports; null: all pipelines")]
     created_at: Annotated[str, Says("when it was added, in ISO 8601")]
     last_at: Annotated[str | None, Says("when it was last tried, in ISO 8601")]
-    problem: Annotated[str | None, Says("why that failed; null: it was accepted")]
-    waiting: Annotated[int, Says("how many ends are still to be told")]
-    given_up: Annotated[int, Says("how many are not tried any more")]
-    seconds: Annotated[float | None, Says("since when the first of them waits")]
+    problem: Annotated[str | None, Says("why that attempt failed; null if it was accepted")]
+    waiting: Annotated[int, Says("how many notifications are still to be sent")]
+    given_up: Annotated[int, Says("how many notifications were given up")]
+    seconds: Annotated[float | None, Says("how many seconds the oldest has been waiting")]
 
 
 @closed
 class WebhookTried(TypedDict):
     """
-    What came of an example that was sent.
+    The result of a test message.
     """
 
     webhook: Annotated[str, Says("the name of the webhook")]
-    problem: Annotated[str | None, Says("why it failed; null: it was accepted")]
-    again: Annotated[int, Says("how many ends that it was not told are sent again")]
+    problem: Annotated[str | None, Says("why it failed; null if it was accepted")]
+    again: Annotated[int, Says("how many notifications that were given up are being sent again")]
 
 
 @closed
 class BackupFacts(TypedDict):
     """
-    What a backup says of itself.
+    The metadata of a backup.
     """
 
-    format: Annotated[int, Says("the form of the file")]
-    oaflow: Annotated[str, Says("the version that wrote it")]
-    taken: Annotated[float, Says("when, in seconds since 1970")]
-    settings: Annotated[dict[str, object], Says("the settings of then that are no addresses")]
-    archive: Annotated[bool, Says("whether the files of the archive are in it")]
+    format: Annotated[int, Says("the version of the file format")]
+    oaflow: Annotated[str, Says("the version of oaflow that wrote it")]
+    taken: Annotated[float, Says("when it was taken, in seconds since 1970-01-01 UTC")]
+    settings: Annotated[dict[str, object], Says("the settings at that time, except addresses")]
+    archive: Annotated[bool, Says("whether it contains the files of the archive")]
 
 
 @closed
@@ -133,10 +137,12 @@ class Backup(TypedDict):
     A backup that was written, or restored.
     """
 
-    file: Annotated[str, Says("its file")]
-    facts: Annotated[BackupFacts, Says("what it says of itself")]
-    database: Annotated[int, Says("bytes of the database in it")]
-    files: Annotated[int, Says("how many files besides")]
-    size: Annotated[int, Says("bytes of these files")]
-    absent: Annotated[list[str], Says("what is not in it, in sentences")]
-    came_back: Annotated[int, Says("jobs that were in hand when it was taken, and run again; 0 where it was written")]
+    file: Annotated[str, Says("the file of the backup")]
+    facts: Annotated[BackupFacts, Says("its metadata")]
+    database: Annotated[int, Says("the size of its database dump in bytes")]
+    files: Annotated[int, Says("how many other files it contains")]
+    size: Annotated[int, Says("the size of these files in bytes")]
+    absent: Annotated[list[str], Says("what it does not contain, in sentences")]
+    came_back: Annotated[
+        int, Says("jobs that were running when it was taken and will run again; 0 when a backup is written")
+    ]

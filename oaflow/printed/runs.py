@@ -1,5 +1,5 @@
 """
-What is printed of runs: how they stand, what they wait for, what becomes of them.
+What commands print about runs: how they stand, what they wait for, and how they could go.
 """
 
 from typing import Annotated, Literal
@@ -29,33 +29,33 @@ Why = Literal[
 @closed
 class Counts(TypedDict):
     """
-    How many jobs of a stage are where.
+    How many jobs of a stage are in which state.
     """
 
     open: Annotated[int, Says("jobs that have not ended")]
     done: Annotated[int, Says("jobs that are done")]
     failed: Annotated[int, Says("jobs that failed for good")]
     unmatched: Annotated[int, Says("entities that no edge took; a job without entities counts as one")]
-    dropped: Annotated[int, Says("jobs that the pipeline drops, and those of a cancelled run")]
-    ended: Annotated[int, Says("jobs that a stage returned which no other follows")]
-    diverted: Annotated[int, Says("jobs that failed for good and went along `on_error`")]
-    vanished: Annotated[int, Says("jobs whose rows others deleted")]
+    dropped: Annotated[int, Says("jobs that the pipeline dropped, and those of a cancelled run")]
+    ended: Annotated[int, Says("jobs returned by a stage that no other stage follows")]
+    diverted: Annotated[int, Says("jobs that failed for good and followed an `on_error` edge")]
+    vanished: Annotated[int, Says("jobs whose rows were deleted by another program")]
 
 
 class RunHead(TypedDict):
     """
-    Which run it is, and how it stands.
+    A run and its state.
     """
 
     run: Annotated[str, Says("the id of the run")]
     pipeline: Annotated[str, Says("the name of its pipeline")]
     plan: Annotated[str, Says("the digest of its plan")]
-    dataset: Annotated[str, Says("the dataset that it is over")]
-    rerun_of: Annotated[str | None, Says("the run of which it does a part again")]
-    state: Annotated[State, Says("how it stands; `running`, `paused` and `interrupted` have not ended")]
-    seconds: Annotated[float, Says("its age, or how long it took")]
-    unchanged: Annotated[int, Says("files that were left out, as an earlier run has done them")]
-    gone: Annotated[int, Says("files of the dataset that its crawl did not see any more")]
+    dataset: Annotated[str, Says("the dataset that it processes")]
+    rerun_of: Annotated[str | None, Says("the run that it repeats in part")]
+    state: Annotated[State, Says("its state; `running`, `paused` and `interrupted` runs have not ended")]
+    seconds: Annotated[float, Says("its age in seconds, or how long it took")]
+    unchanged: Annotated[int, Says("files that were left out because an earlier run processed them")]
+    gone: Annotated[int, Says("files of the dataset that its crawl no longer found")]
 
 
 @closed
@@ -64,68 +64,70 @@ class Status(RunHead):
     How a run stands.
     """
 
-    stages: Annotated[dict[str, Counts], Says("by the name of the stage, in the order of the plan")]
+    stages: Annotated[dict[str, Counts], Says("by stage, in the order of the plan")]
 
 
 class WaitFacts(TypedDict, total=False):
     """
-    The numbers in the text of a `Wait`; which there are depends on `why`.
+    The numbers in the text of a `Wait`; `why` determines which are present.
     """
 
-    jobs: Annotated[int, Says("`limit`, `retry`, `collect`, `lock`: how many wait; of a limit counted up to 1,000")]
+    jobs: Annotated[
+        int, Says("`limit`, `retry`, `collect`, `lock`: how many jobs wait; for a limit, counted up to 1,000")
+    ]
     seconds: Annotated[
         float | None,
-        Says(
-            "`retry`, `collect`: for how long at most; `unserved`, `priority`, `turn`: since when, null where not known"
-        ),
+        Says("`retry`, `collect`: the longest wait ahead; `unserved`, `priority`, `turn`: the wait so far, or null"),
     ]
-    entities: Annotated[int, Says("`collect`: how many entities are in these jobs")]
+    entities: Annotated[int, Says("`collect`: how many entities these jobs carry")]
     locks: Annotated[int, Says("`lock`: for how many locks they wait")]
-    queue: Annotated[str, Says("`unserved`: the queue that nobody serves")]
-    task: Annotated[str, Says("`unserved`: the task that nobody can run")]
-    concurrency: Annotated[int | None, Says("`limit`: how many run at once")]
-    rate: Annotated[float | None, Says("`limit`: how many begin in a second")]
-    open: Annotated[int, Says("`rests`: how many jobs are open behind the stage; `join`: before it")]
-    most: Annotated[int, Says("`rests`: how many are open at most")]
+    queue: Annotated[str, Says("`unserved`: the queue that no worker serves")]
+    task: Annotated[str, Says("`unserved`: the task that no worker can run")]
+    concurrency: Annotated[int | None, Says("`limit`: how many jobs may run at once")]
+    rate: Annotated[float | None, Says("`limit`: how many jobs may start per second")]
+    open: Annotated[
+        int, Says("`rests`: how many jobs are open in the stages after it; `join`: in the stages before it")
+    ]
+    most: Annotated[int, Says("`rests`: the largest number of open jobs allowed")]
     after: Annotated[
-        dict[str, int], Says("`rests`: how many are open in each of the stages behind it; `join`: before it")
+        dict[str, int], Says("`rests`: the open jobs of each stage after it; `join`: of each stage before it")
     ]
 
 
 @closed
 class Wait(WaitFacts):
     """
-    What keeps a run waiting. The numbers in its text stand beside it; which there are depends on `why`.
+    Something that a run waits for. The numbers in its text are also keys; `why` determines which are present.
     """
 
     why: Annotated[Why, Says("the kind of the reason")]
-    stage: Annotated[str | None, Says("the stage that waits; null: the whole run, or several")]
+    stage: Annotated[str | None, Says("the stage that waits; null if it is the whole run, or several stages")]
     text: Annotated[str, Says("what it waits for, in words")]
-    reason: Annotated[str | None, Says("why that is so, as a worker or another program says it")]
+    reason: Annotated[str | None, Says("the cause, as reported by a worker or another program")]
     help: Annotated[str | None, Says("what to type")]
 
 
 @closed
 class Estimate(TypedDict):
     """
-    How long a run will still take; all three numbers are null where there is nothing to say.
+    How long a run will still take. All three numbers are null if there is no estimate.
     """
 
     seconds: Annotated[float | None, Says("the median")]
-    low: Annotated[float | None, Says("the lower end of a range that holds it four times of five")]
+    low: Annotated[float | None, Says("the lower end of a range that is right four times out of five")]
     high: Annotated[float | None, Says("the upper end of that range")]
-    why: Annotated[str | None, Says("why there is nothing to say")]
-    assumes: Annotated[str | None, Says("what it takes for granted")]
+    why: Annotated[str | None, Says("why there is no estimate")]
+    assumes: Annotated[str | None, Says("the assumptions it makes")]
 
 
 @closed
 class Unmatched(TypedDict):
     """
-    What a stage returned on a port and no edge took, for one reason.
+    What a stage returned on a port but no edge took, for one reason.
     """
 
     stage: Annotated[str, Says("the stage that returned it")]
-    port: Annotated[str, Says("the port that it was returned on")]
+    port: Annotated[str, Says("the port on which it was returned")]
     reason: Annotated[str, Says("why no edge took it")]
     count: Annotated[int, Says("how many entities; a job without entities counts as one")]
 
@@ -133,14 +135,14 @@ class Unmatched(TypedDict):
 @closed
 class OldCode(TypedDict):
     """
-    A worker that runs on with code that has changed since it loaded it.
+    A worker that still runs code that has changed since it loaded it.
     """
 
-    worker: Annotated[int, Says("the number of the worker")]
-    host: Annotated[str, Says("the machine that it is on")]
-    pid: Annotated[int, Says("its process there")]
-    text: Annotated[str, Says("which code, and which file has changed, in words")]
-    help: Annotated[str | None, Says("what to type there, so that it loads the new code")]
+    worker: Annotated[int, Says("the id of the worker")]
+    host: Annotated[str, Says("the host that it runs on")]
+    pid: Annotated[int, Says("its process id")]
+    text: Annotated[str, Says("which code is old and which file has changed, in words")]
+    help: Annotated[str | None, Says("what to type on that host to load the new code")]
 
 
 @closed
@@ -149,43 +151,43 @@ class Details(Status):
     How a run stands, and what it waits for.
     """
 
-    waits: Annotated[list[Wait], Says("what keeps it waiting")]
-    unmatched: Annotated[list[Unmatched], Says("what no edge took, the most first")]
-    estimate: Annotated[Estimate | None, Says("how long it will still take; null where it does not go on")]
-    old_code: Annotated[list[OldCode], Says("the workers that run an old code of its stages, while it is open")]
+    waits: Annotated[list[Wait], Says("what it waits for")]
+    unmatched: Annotated[list[Unmatched], Says("what no edge took, most frequent first")]
+    estimate: Annotated[Estimate | None, Says("how long it will still take; null if it is not progressing")]
+    old_code: Annotated[list[OldCode], Says("the workers that still run old code of its stages, while the run is open")]
 
 
 @closed
 class WatchedCounts(Counts):
     """
-    How many jobs of a stage are where, and how fast it goes.
+    How many jobs of a stage are in which state, and how fast it works.
     """
 
-    rate: Annotated[float, Says("jobs a second, of the last ten seconds")]
-    running: Annotated[int, Says("jobs that are in hand")]
-    waits_for: Annotated[float | None, Says("seconds for which the next job has waited; null where none waits")]
+    rate: Annotated[float, Says("jobs per second over the last ten seconds")]
+    running: Annotated[int, Says("jobs that workers hold")]
+    waits_for: Annotated[float | None, Says("how many seconds the next job has waited; null if none waits")]
 
 
 @closed
 class WatchedRun(RunHead):
     """
-    A run as it goes on.
+    A run that is being watched.
     """
 
-    stages: Annotated[dict[str, WatchedCounts], Says("by the name of the stage, in the order of the plan")]
-    waits: Annotated[list[Wait], Says("what keeps it waiting")]
-    estimate: Annotated[Estimate | None, Says("how long it will still take; null where it does not go on")]
+    stages: Annotated[dict[str, WatchedCounts], Says("by stage, in the order of the plan")]
+    waits: Annotated[list[Wait], Says("what it waits for")]
+    estimate: Annotated[Estimate | None, Says("how long it will still take; null if it is not progressing")]
 
 
 @closed
 class Hand(TypedDict):
     """
-    What a worker has in hand of a stage.
+    The jobs of a stage that a worker holds.
     """
 
     run: Annotated[str, Says("the run of the jobs")]
     stage: Annotated[str, Says("the stage of the jobs")]
-    jobs: Annotated[int, Says("how many")]
+    jobs: Annotated[int, Says("how many jobs")]
 
 
 @closed
@@ -194,28 +196,29 @@ class Worker(TypedDict):
     A live worker.
     """
 
-    worker: Annotated[int, Says("the number of the worker")]
-    host: Annotated[str, Says("the machine that it is on")]
-    pid: Annotated[int, Says("its process there")]
-    program: Annotated[str, Says("its version of oaflow")]
+    worker: Annotated[int, Says("the id of the worker")]
+    host: Annotated[str, Says("the host that it runs on")]
+    pid: Annotated[int, Says("its process id")]
+    program: Annotated[str, Says("the version of oaflow that it runs")]
     executors: Annotated[int | None, Says("how many processes run its sync stages")]
-    memory: Annotated[int | None, Says("bytes of it and its executors")]
-    tasks: Annotated[list[str], Says("what it can run")]
-    only: Annotated[str | None, Says("the run that it works on alone; null: all")]
+    memory: Annotated[int | None, Says("the memory of it and its executors, in bytes")]
+    tasks: Annotated[list[str], Says("the tasks that it can run")]
+    only: Annotated[str | None, Says("the only run that it works on; null: all runs")]
     stale: Annotated[
-        dict[str, str], Says("the tasks of which the code has changed since it loaded it, each with a file that has")
+        dict[str, str],
+        Says("the tasks whose code has changed since the worker loaded it, each with a file that has changed"),
     ]
-    restart: Annotated[str | None, Says("what to type there, so that it loads the new code")]
-    hands: Annotated[list[Hand], Says("what it has in hand")]
+    restart: Annotated[str | None, Says("what to type on that host to load the new code")]
+    hands: Annotated[list[Hand], Says("the jobs that it holds")]
 
 
 @closed
 class View(TypedDict):
     """
-    What goes on at one moment.
+    All runs and workers at one moment.
     """
 
-    runs: Annotated[list[WatchedRun], Says("the runs that go on, and the last that ended")]
+    runs: Annotated[list[WatchedRun], Says("the unfinished runs, and the last one that ended")]
     workers: Annotated[list[Worker], Says("the live workers")]
 
 
@@ -227,29 +230,29 @@ class RecentRun(TypedDict):
 
     run: Annotated[str, Says("the id of the run")]
     pipeline: Annotated[str, Says("the name of its pipeline")]
-    dataset: Annotated[str, Says("the dataset that it is over")]
-    state: Annotated[State, Says("how it stands")]
+    dataset: Annotated[str, Says("the dataset that it processes")]
+    state: Annotated[State, Says("its state")]
 
 
 @closed
 class Detached(TypedDict):
     """
-    A run that was begun and left to a process in the background.
+    A run that was started and left to a background process.
     """
 
     run: Annotated[str, Says("the id of the run")]
-    process: Annotated[int | None, Says("the process that follows it; null where the workers are elsewhere")]
-    log: Annotated[str | None, Says("the file that it writes to; null where the workers are elsewhere")]
+    process: Annotated[int | None, Says("the background process that follows it; null if its workers are elsewhere")]
+    log: Annotated[str | None, Says("the log file of that process; null if its workers are elsewhere")]
 
 
 @closed
 class Paused(TypedDict):
     """
-    A run that is held.
+    A run that was paused.
     """
 
     run: Annotated[str, Says("the id of the run")]
-    state: Annotated[State, Says("how it stands now")]
+    state: Annotated[State, Says("its state now")]
 
 
 @closed
@@ -258,42 +261,44 @@ class Cancelled(Paused):
     A run that was cancelled.
     """
 
-    waiting: Annotated[int, Says("how many waiting jobs were taken out")]
+    waiting: Annotated[int, Says("how many waiting jobs were removed")]
 
 
 @closed
 class Rerun(TypedDict):
     """
-    What `rerun` would do again, in jobs as there were the last time.
+    What `rerun` would repeat, counted in the jobs of that run.
     """
 
-    run: Annotated[str, Says("the run of which it is a part")]
+    run: Annotated[str, Says("the run that it would repeat in part")]
     dataset: Annotated[str, Says("the dataset of that run")]
-    asked: Annotated[str, Says("what was asked for, as it is typed; empty: all of it")]
-    chosen: Annotated[int, Says("how many jobs were asked for")]
-    documents: Annotated[int, Says("how many documents these are about")]
-    first: Annotated[dict[str, int], Says("by stage, the jobs to begin with")]
-    after: Annotated[dict[str, int], Says("by stage, the jobs that came of them")]
-    versions: Annotated[dict[str, int], Says("the versions of code that they met, with how many jobs met each")]
-    newer: Annotated[int, Says("documents that stay as they are: a later run has had them, or they are gone")]
-    lost: Annotated[int, Says("documents of which nothing is kept to begin with")]
+    asked: Annotated[str, Says("the options that select the jobs, as you type them; empty for the whole run")]
+    chosen: Annotated[int, Says("how many jobs were selected")]
+    documents: Annotated[int, Says("how many documents these jobs are about")]
+    first: Annotated[dict[str, int], Says("by stage, the jobs that would start")]
+    after: Annotated[dict[str, int], Says("by stage, the jobs that followed from them in that run")]
+    versions: Annotated[dict[str, int], Says("the versions of code that ran them, with how many jobs each ran")]
+    newer: Annotated[
+        int, Says("documents that stay as they are because a later run processed them or their file is gone")
+    ]
+    lost: Annotated[int, Says("documents that cannot start again because nothing of their jobs was kept")]
 
 
 @closed
 class Variant(TypedDict):
     """
-    How long a run would take in one way. What is null is as it was.
+    How long a run would take with other workers or limits. Null means as it was.
     """
 
-    workers: Annotated[int | None, Says("so many workers of all stages")]
-    executors: Annotated[int | None, Says("so many executors of each worker")]
-    own: Annotated[dict[str, int], Says("by stage, so many workers of its own")]
-    concurrency: Annotated[dict[str, int], Says("by stage, so many jobs at once")]
-    seconds: Annotated[float, Says("how long it would take: the median")]
-    low: Annotated[float, Says("the lower end of a range that holds it four times of five")]
+    workers: Annotated[int | None, Says("the number of workers for all stages")]
+    executors: Annotated[int | None, Says("the number of executors per worker")]
+    own: Annotated[dict[str, int], Says("by stage, the number of workers for this stage alone")]
+    concurrency: Annotated[dict[str, int], Says("by stage, how many jobs run at once")]
+    seconds: Annotated[float, Says("how many seconds it would take: the median")]
+    low: Annotated[float, Says("the lower end of a range that is right four times out of five")]
     high: Annotated[float, Says("the upper end of that range")]
-    busiest: Annotated[str, Says("what was full for longest: a stage, or the executors")]
-    share: Annotated[float, Says("the share of the time for which that was full")]
+    busiest: Annotated[str, Says("what was busy longest: a stage, or the executors")]
+    share: Annotated[float, Says("the share of the time for which that was busy")]
 
 
 @closed
@@ -303,28 +308,28 @@ class Simulated(TypedDict):
     """
 
     run: Annotated[str, Says("the id of the run")]
-    took: Annotated[float, Says("seconds for which it was worked on in fact")]
-    rest: Annotated[bool, Says("whether it has not ended, and only what is left of it is told")]
-    assumes: Annotated[str, Says("what it takes for granted")]
-    variants: Annotated[list[Variant], Says("what was asked for; the first is as it was")]
+    took: Annotated[float, Says("how many seconds workers actually spent on it")]
+    rest: Annotated[bool, Says("whether the run has not ended and the numbers are for the rest of it")]
+    assumes: Annotated[str, Says("the assumptions it makes")]
+    variants: Annotated[list[Variant], Says("the variants; the first is the run as it was")]
 
 
 @closed
 class Schedule(TypedDict):
     """
-    Runs that are begun by the clock.
+    A schedule by which runs start.
     """
 
-    name: Annotated[str, Says("of the schedule")]
+    name: Annotated[str, Says("the name of the schedule")]
     pipeline: Annotated[str, Says("the name of the pipeline")]
-    plan: Annotated[str, Says("the digest of what is run")]
-    dataset: Annotated[str, Says("the dataset that it is run over")]
+    plan: Annotated[str, Says("the digest of the plan that it runs")]
+    dataset: Annotated[str, Says("the dataset that it runs over")]
     params: Annotated[dict[str, object], Says("the params of the runs, by name")]
-    folders: Annotated[list[str], Says("where the modules of its stages lie")]
+    folders: Annotated[list[str], Says("the folders with the modules of its stages")]
     cron: Annotated[str, Says("minute, hour, day, month, weekday")]
-    zone: Annotated[str, Says("the time zone of the times")]
+    zone: Annotated[str, Says("the time zone of `cron`")]
     due_at: Annotated[str, Says("when the next run is due, in ISO 8601")]
     last_at: Annotated[str | None, Says("when the last one was due, in ISO 8601")]
-    last_run: Annotated[str | None, Says("the run that was begun then")]
-    problem: Annotated[str | None, Says("why none was begun then")]
-    paused_at: Annotated[str | None, Says("since when it is paused, and begins no run, in ISO 8601")]
+    last_run: Annotated[str | None, Says("the run that was started then")]
+    problem: Annotated[str | None, Says("why no run was started then")]
+    paused_at: Annotated[str | None, Says("when it was paused, in ISO 8601; a paused schedule starts no runs")]

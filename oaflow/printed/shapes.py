@@ -1,6 +1,6 @@
 """
-What makes a typed dictionary the shape of something that is printed: it is closed, and its keys say what they are.
-Needs nothing, so that every room may name what it answers; `operations.printing` makes JSON Schema of the shapes.
+Turns a typed dictionary into the type of something that is printed: closed, with a description of each key. Imports
+no other room, so every room can use these types; `operations.printing` makes JSON Schema of them.
 """
 
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ Shape = TypeVar("Shape", bound=type)
 
 class Says:
     """
-    What a key is for, as `Annotated[int, Says("jobs that are done")]`: the description in the JSON Schema.
+    The description of a key in the JSON Schema, as in `Annotated[int, Says("jobs that are done")]`.
     """
 
     __slots__ = ("text",)
@@ -24,7 +24,7 @@ class Says:
 
 def closed(shape: Shape) -> Shape:
     """
-    A shape that has no other keys.
+    Forbid other keys.
     """
     shape.__pydantic_config__ = {"extra": "forbid"}  # pyright: ignore[reportAttributeAccessIssue]  # pydantic reads it
     return shape
@@ -32,7 +32,7 @@ def closed(shape: Shape) -> Shape:
 
 def growing(shape: Shape) -> Shape:
     """
-    A shape that may have more keys: what was written down by another version of the program.
+    Allow more keys, because another version of the program may have written them.
     """
     shape.__pydantic_config__ = {"extra": "allow"}  # pyright: ignore[reportAttributeAccessIssue]  # pydantic reads it
     return shape
