@@ -144,7 +144,7 @@ class Archive:
 
     def archive(self, path: Path) -> str:
         """
-        Keep a file, and return the SHA-1 of the bytes that were kept. A file that is there already is not written.
+        Keep a file, and return the SHA-1 of the bytes that were kept. A file that already exists is not written.
 
         Raises:
             ArchiveUnreachableError: the archive cannot be written to.
@@ -175,7 +175,7 @@ class Archive:
         path = (self.options.path or Path()).absolute()
         there = next((place for place in (path, *path.parents) if place.exists()), path)
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            raise ArchiveUnreachableError(self.options.where, f"{there}: no right to write, or no folder")
+            raise ArchiveUnreachableError(self.options.where, f"{there}: no permission to write, or no folder")
 
     def remove(self, content_hashes: Collection[str]) -> None:
         """

@@ -187,7 +187,7 @@ def receipt(
                 rows.append([Text("    of these unreadable", "dim"), Text(f"{number:,}", "dim")])
         console = screen()
         if not account.found and not sum(account.counts.values()):
-            remark(f"run {clean(found.id)} has no documents to account for: none of its stages found one")
+            remark(f"run {clean(found.id)} has no documents to account for: none of its stages found any")
             print_unmatched(unmatched)
             return 0 if account.balanced else 1
         console.print(table([(f"documents of {clean(found.id)}", False), ("", True)], rows))
@@ -294,6 +294,6 @@ def logs(
             for text in said.splitlines() or [""]:
                 write(f"{clean(where)}: {clean(text)}\n")
     if not at_all:
-        what = "nothing of that" if wanted != logs.LogFilter() else "nothing"
+        what = "nothing that matches" if wanted != logs.LogFilter() else "nothing"
         remark(f"the stages of run {clean(found)} printed {what} ({clean(file)})")
     return 0

@@ -63,9 +63,11 @@ def check(
 
     form = form_of(format, json, (*FORMATS, "summary"))
     if db and no_import:
-        raise UsageError("--db asks workers for the functions, and --no-import leaves them out", help="leave one out")
+        raise UsageError(
+            "--db asks workers about the functions, but --no-import skips the functions", help="leave out one of them"
+        )
     if param and not db:
-        raise UsageError("check looks at a pipeline for all values of its params; -p is for --db", help="leave -p out")
+        raise UsageError("-p needs --db: without it, check covers all values of the params", help="leave -p out")
     if fix:
         _mend(pipelines, no_import)
     # What a check finds out of a pipeline stays to its end: to look through it again and again takes 0.6 s of 1,000.
@@ -85,7 +87,7 @@ def check(
         if one.mistakes:
             remark(f"{clean(one.pipeline)}: {count(one.mistakes, 'mistake')}{warned}{where}")
         else:
-            unseen = " (its functions were not looked at)" if no_import else ""
+            unseen = " (its functions were not checked)" if no_import else ""
             if one.unannotated:
                 unseen = f" ({count(len(one.unannotated), 'function')} without annotations)"
             stages = count(one.stages, "stage") if one.stages is not None else ""
@@ -151,7 +153,7 @@ def graph(
         if pipeline is not None or param:
             what = "PIPELINE" if pipeline is not None else "--param"
             raise UsageError(
-                f"a run has its own plan and params, so {what} is not said with --run", help="leave it out"
+                f"a run has its own plan and params, so {what} cannot be combined with --run", help="leave it out"
             )
         picture = graph_of_run(settings(), None if run == "latest" else run)
     elif pipeline is None:
@@ -204,7 +206,7 @@ def plan(
         return 0
     made = _plan_of(pipeline, no_import)
     say(made.canonical().decode())
-    remark(f"sha256:{made.digest}" + (" (made without the functions: it cannot be run)" if no_import else ""))
+    remark(f"sha256:{made.digest}" + (" (made without the functions: it cannot run)" if no_import else ""))
     return 0
 
 
@@ -218,7 +220,7 @@ def _compared(old: str, new: str, no_import: bool) -> "Comparison":
     except NoSuchPipelineError as problem:
         found = kept_run(settings(), old)
         if found is None:
-            raise UsageError(f"no pipeline and no run is named {old!r}", help=problem.help) from None
+            raise UsageError(f"there is no pipeline or run {old!r}", help=problem.help) from None
         run, before = found
     return compare(before, _plan_of(new, no_import), run)
 
@@ -269,10 +271,12 @@ def route(
     from oaflow.operations.routing import read_example, routing_of
 
     if against is None and at is None:
-        problem = "it is not said which stage the job comes from, or of which run the jobs are"
+        problem = "name the stage that the job comes from, or the run whose jobs to replay"
         raise UsageError(problem, help=f"oaflow route {pipeline} --at STAGE, or --against RUN")
     if against is not None and job is not None:
-        raise UsageError("--against takes the jobs of a run, and --job one of your own", help="leave one of them out")
+        raise UsageError(
+            "--against takes the jobs of a run, but --job gives one of your own", help="leave out one of them"
+        )
     program = load(locate(pipeline), imports=False)
     show_mistakes(program)
     params = params_of(param or ())

@@ -23,27 +23,25 @@ def web(
         typer.Option(
             "--host",
             metavar="ADDRESS",
-            help="Where to listen; to be reached from other machines it needs OAFLOW_WEB_PASSWORD.",
+            help="The address to listen at; one that other machines can reach needs OAFLOW_WEB_PASSWORD.",
         ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="PORT", help="0: any free port.")] = 8080,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Nothing can be changed from the page.")] = False,
-    open_it: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Do not allow any changes from the page.")] = False,
+    open_it: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     name: Annotated[
         list[str] | None,
-        typer.Option(
-            "--name", metavar="NAME", help="A name of this machine, under which browsers reach the page; repeatable."
-        ),
+        typer.Option("--name", metavar="NAME", help="A host name under which browsers reach the page; repeatable."),
     ] = None,
     prefix: Annotated[
-        str, typer.Option("--prefix", metavar="PATH", help="The path under which a reverse proxy shows the page.")
+        str, typer.Option("--prefix", metavar="PATH", help="The path under which a reverse proxy serves the page.")
     ] = "",
     trust_header: Annotated[
         str | None,
         typer.Option(
             "--trust-header",
             metavar="HEADER",
-            help="Trust this header, in which a reverse proxy says who has logged in.",
+            help="Trust this header, in which a reverse proxy names the user who has logged in.",
         ),
     ] = None,
 ) -> int:

@@ -19,7 +19,7 @@ def print_comparison(comparison: Comparison) -> None:
 
     old, new = comparison.old.digest, comparison.new.digest
     if comparison.same:
-        say_hanging(Text(f"nothing changes for jobs: both are sha256:{new}"))
+        say_hanging(Text(f"the plans do not differ for jobs: both are sha256:{new}"))
         return
     say_hanging(Text(f"sha256:{old[:12]} became sha256:{new[:12]}"))
     for about, group in groupby(_gathered(comparison), lambda pair: pair[0]):

@@ -22,11 +22,13 @@ def register(app: typer.Typer) -> None:
 def schema(
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="COMMAND...", help="With --json-output: only what this command prints, as `db check`."),
+        typer.Argument(
+            metavar="COMMAND...", help="With --json-output: only what this command prints, such as `db check`."
+        ),
     ] = None,
     json_output: Annotated[
         bool,
-        typer.Option("--json-output", help="The schema of what --json prints, in place of that of pipeline files."),
+        typer.Option("--json-output", help="The schema of what --json prints, instead of that of pipeline files."),
     ] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")] = None,
 ) -> int:

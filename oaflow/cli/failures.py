@@ -48,7 +48,7 @@ def print_clusters(run: Run, jobs: Iterable[Failure], clusters: Sequence[Cluster
     if unwired := [cluster for cluster in clusters if cluster.unwired]:
         # Of several causes each has its own line. One that sends all again would send these, too.
         if len(unwired) == len(clusters):
-            remark(f"begin anew, once the pipeline is mended: {typable(clean(once_more(run)))}")
+            remark(f"start again, once the pipeline is fixed: {typable(clean(once_more(run)))}")
     elif run.state != "cancelled" and any(cluster.again for cluster in clusters):
         all = "all of them" if len(clusters) > 1 else "them"
         remark(f"send {all} again: {typable(f'oaflow retry {run.id}')}")

@@ -38,7 +38,7 @@ def search(
     # One more than is shown tells whether there are more.
     found = operations.search(dataset, query, limit=limit + 1, settings=settings())
     if operators := sorted({"AND", "OR", "NOT"} & set(words)):
-        remark(f"{' and '.join(operators)} in capitals is a word like any other: all words must be there")
+        remark(f"{' and '.join(operators)} in capitals is a word like any other: all words must occur")
     console = screen()
     for hit in found.hits[:limit]:
         if json:
@@ -52,15 +52,15 @@ def search(
         if hit.passage:
             say_indented(_marked(hit.passage, hit.marks, ""))
     if len(found.hits) > limit:
-        remark(f"these are the best {limit:,}, and there are more: --limit {limit * 5}")
+        remark(f"these are the best {limit:,}; there are more: --limit {limit * 5}")
     if found.hits:
         return 0
-    remark(f"no document of dataset {clean(dataset)} has all of: {clean(query)}")
+    remark(f"no document in dataset {clean(dataset)} contains all of: {clean(query)}")
     if found.empty:
-        remark("  nothing of it can be found yet: what comes to a stage with `task: oaflow.stages.index` can")
+        remark("  nothing in it is searchable yet: only what reaches a stage with `task: oaflow.stages.index` is")
     for missing in found.missing:
         near = f"; near it: {', '.join(map(clean, missing.near))}" if missing.near else ""
-        remark(f"  none has {clean(missing.term)}{near}")
+        remark(f"  none contains {clean(missing.term)}{near}")
     return 1
 
 
@@ -68,7 +68,7 @@ def entities(
     dataset: Dataset,
     schema: Annotated[
         str | None,
-        typer.Option("--schema", "-s", metavar="SCHEMA", help="Only this schema, and those that descend from it."),
+        typer.Option("--schema", "-s", metavar="SCHEMA", help="Only this schema and its descendants."),
     ] = None,
 ) -> int:
     """

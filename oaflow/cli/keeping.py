@@ -63,7 +63,10 @@ def datasets(json: Json = False) -> int:
     print_table(columns, rows)
     for one in found:
         if one.deleting:
-            remark(f"{clean(one.name)} is half deleted: oaflow delete -d {clean(one.name)}   # finishes that", "yellow")
+            remark(
+                f"{clean(one.name)} is half deleted: oaflow delete -d {clean(one.name)}   # finishes the deletion",
+                "yellow",
+            )
     return 0
 
 
@@ -74,7 +77,7 @@ def delete(
         bool | None,
         typer.Option(
             "--files/--keep-files",
-            help="Whether to delete from the archive the files that no other dataset has; default: yes in oaflow's own"
+            help="Whether to also delete archived files that no other dataset has; default: yes in oaflow's own"
             " archive, no in one that ARCHIVE_* names.",
         ),
     ] = None,
@@ -82,8 +85,7 @@ def delete(
         bool,
         typer.Option(
             "--unknown-schema",
-            help="Only what was written in a schema that FollowTheMoney does not have, and keeps its entity from being"
-            " read.",
+            help="Only fragments in a schema that FollowTheMoney does not have, which make their entity unreadable.",
         ),
     ] = False,
     conflicting: Annotated[
@@ -91,12 +93,14 @@ def delete(
         typer.Option(
             "--conflicting-schema",
             metavar="SCHEMA",
-            help="Only what was written in this schema of entities of which others wrote one that conflicts.",
+            help="Only fragments in this schema of entities that others wrote in a conflicting schema.",
         ),
     ] = None,
     origin: Annotated[
         str | None,
-        typer.Option(metavar="ORIGIN", help="With --unknown-schema or --conflicting-schema: only what this one wrote."),
+        typer.Option(
+            metavar="ORIGIN", help="With --unknown-schema or --conflicting-schema: only fragments with this origin."
+        ),
     ] = None,
     json: Json = False,
 ) -> int:
@@ -108,15 +112,17 @@ def delete(
 
     if strange or conflicting is not None:
         if strange and conflicting is not None:
-            raise UsageError("--unknown-schema and --conflicting-schema are two commands", help="one after the other")
+            raise UsageError(
+                "--unknown-schema and --conflicting-schema exclude each other", help="use one after the other"
+            )
         if files is not None:
             option = "--unknown-schema" if strange else "--conflicting-schema"
             raise UsageError(f"{option} deletes no files", help="leave out --files and --keep-files")
         return _delete_unreadable(dataset, conflicting, origin, yes, json)
     if origin is not None:
         raise UsageError(
-            "--origin goes with --unknown-schema or --conflicting-schema: without them, all of the dataset is deleted",
-            help=f"oaflow delete -d {dataset}   # deletes all of it, and shows it before",
+            "--origin needs --unknown-schema or --conflicting-schema: without them, the whole dataset is deleted",
+            help=f"oaflow delete -d {dataset}   # shows the whole dataset, and deletes it",
         )
     begun = False
 
@@ -126,7 +132,7 @@ def delete(
             remark(clean(line))
         if not yes and not interactive():
             raise UsageError(
-                "nothing was deleted: there is no terminal to ask in", help=f"oaflow delete -d {dataset} --yes"
+                "nothing was deleted: there is no terminal to confirm in", help=f"oaflow delete -d {dataset} --yes"
             )
         begun = yes or typer.confirm("delete all of it?", default=False, err=True)
         return begun
@@ -158,16 +164,16 @@ def _delete_unreadable(dataset: str, conflicting: str | None, origin: str | None
 
     def agreed(found: "Sequence[Unreadable]") -> bool:
         what = (
-            "of schemata that FollowTheMoney does not have"
+            "in schemata that FollowTheMoney does not have"
             if conflicting is None
-            else f"of schema {conflicting}, where others said what cannot be merged with that"
+            else f"of schema {conflicting}, where others wrote a schema that cannot be merged with it"
         )
         remark(f"dataset {clean(dataset)} has, {what}:")
         for one in found:
             remark(f"  {count(one.fragments, 'fragment')} of {clean(one.schema) or 'no schema'} by {clean(one.origin)}")
         if not yes and not interactive():
             help = f"oaflow delete -d {dataset} {options} --yes"
-            raise UsageError("nothing was deleted: there is no terminal to ask in", help=help)
+            raise UsageError("nothing was deleted: there is no terminal to confirm in", help=help)
         return yes or typer.confirm("delete them?", default=False, err=True)
 
     done = operations.delete_unreadable(
@@ -181,7 +187,7 @@ def _delete_unreadable(dataset: str, conflicting: str | None, origin: str | None
     if json:
         deleted: printed.DeletedUnreadable = {"dataset": dataset, "fragments": dict(fragments)}
         say_json(deleted)
-    what = f"{count(fragments.total(), 'fragment')} deleted" if done else "there is nothing of that"
+    what = f"{count(fragments.total(), 'fragment')} deleted" if done else "no such fragments"
     remark(f"dataset {clean(dataset)}: {what}")
     return 0
 
@@ -192,31 +198,31 @@ def _of(found: "Holdings") -> Iterator[str]:
 
     sizes, left = found.sizes, found.left
     yield f"dataset {found.dataset}:"
-    yield f"  {count(sizes.entities, 'entity', 'entities')}, of these {count(sizes.documents, 'document')}"
+    yield f"  {count(sizes.entities, 'entity', 'entities')}, {count(sizes.documents, 'document')} among them"
     if found.others:
-        yield f"    what these wrote, too, who are none of its runs: {', '.join(found.others)}"
-    yield f"  {count(left.passages, 'row')} of the search"
+        yield f"    also what these wrote, which are not its runs: {', '.join(found.others)}"
+    yield f"  {count(left.passages, 'row')} of the search index"
     yield f"  {count(left.runs, 'run')}, with {count(left.jobs, 'job')} ({left.waiting:,} waiting),"
     history = f"{count(left.history, 'row')} of history ({count(left.samples, 'sample')})"
     yield f"    {history}, {count(left.failures, 'failure')}"
     if found.schedules:
         names = ", ".join(found.schedules)
-        yield f"  {count(len(found.schedules), 'schedule')} that would begin runs over it again: {names}"
+        yield f"  {count(len(found.schedules), 'schedule')} that would start runs over it again: {names}"
     them = f"{count(sizes.files, 'file')} of {data_size(sizes.bytes)}"
     if found.with_files:
-        yield f"  {them} in the archive, as far as no other dataset has them"
+        yield f"  {them} in the archive, except those that other datasets have"
     elif sizes.files:
-        yield f"  not its {them}: others may use the archive {found.archive}"
-        yield "    --files takes out what no dataset here has"
+        yield f"  not its {them}: other programs may use the archive {found.archive}"
+        yield "    --files deletes those that no dataset here has"
 
 
 def _left(done: "Deleted") -> Iterator[str]:
     from oaflow.cli.output import count
 
-    yield f"dataset {done.dataset} is deleted; {count(done.files, 'file')} taken out of the archive"
+    yield f"dataset {done.dataset} is deleted; {count(done.files, 'file')} deleted from the archive"
     if done.shared:
-        yield f"left there: {count(done.shared, 'file')} that other datasets have"
+        yield f"kept: {count(done.shared, 'file')} that other datasets have"
     if done.waiting:
         runs = ", ".join(done.of)
-        yield f"left there: {count(done.waiting, 'file')} that may be asked for by what has not ended: {runs}"
+        yield f"kept: {count(done.waiting, 'file')} that unfinished runs may need: {runs}"
         yield f"after that: oaflow delete -d {done.dataset}"

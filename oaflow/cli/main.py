@@ -152,7 +152,7 @@ def _unexpected(error: Exception, arguments: list[str]) -> int:
         complain(wrong(error))  # pyright: ignore[reportArgumentType]  # pydantic's, not imported here
         return 3
     if says_full(error):
-        problem = NoRoomError("what is to be written", str(error).partition("\n")[0])
+        problem = NoRoomError("the output", str(error).partition("\n")[0])
         complain(problem)
         return problem.exit_code
     if isinstance(error, OSError) and error.filename is not None and error.strerror:

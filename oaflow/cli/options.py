@@ -108,5 +108,5 @@ def settings(log_format: str | None = None, *, aloud: bool = True) -> "Settings"
         tell_of_server()
     for one in unheard(os.environ) if aloud else ():
         if one.meant is not None:
-            remark(f"{one.name} is no setting of oaflow, and says nothing: did you mean {one.meant}?", "yellow")
+            remark(f"{one.name} is not a setting of oaflow and has no effect: did you mean {one.meant}?", "yellow")
     return known

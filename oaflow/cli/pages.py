@@ -51,8 +51,8 @@ class Page(TyperCommand):
 
 # Typer's own words know of the current shell only.
 _COMPLETION = {
-    "install_completion": "Install completion for this shell, or for the one that is named behind it.",
-    "show_completion": "Print what completion needs, for this shell or the one that is named behind it.",
+    "install_completion": "Install completion for this shell, or for the one named after the option.",
+    "show_completion": "Print the completion script for this shell, or for the one named after the option.",
 }
 
 

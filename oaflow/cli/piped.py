@@ -29,6 +29,6 @@ def refuse_alone(command: str, library: str, *, server: str, caller: str, page: 
         )
     if sys.stdin.isatty():
         raise UsageError(
-            f"`oaflow {command}` speaks to an {caller} over stdin, and this is a terminal",
-            help=f"let the {caller} start it: {page} says how",
+            f"`oaflow {command}` talks to an {caller} over stdin, but stdin is a terminal",
+            help=f"let the {caller} start it: see {page}",
         )

@@ -215,19 +215,19 @@ def sentences(event: object) -> Iterator[str]:
         case Stale(pid=pid, text=text, help=help):
             yield from of_old_code(pid, text, help)
         case Unreachable(reason=reason):
-            yield f"the database is away ({shortened(reason)}); the run waits for it"
+            yield f"the database does not answer ({shortened(reason)}); the run waits for it"
         case Reachable():
-            yield "the database is back"
+            yield "the database answers again"
         case Paused(reason=None):
-            yield "the run goes on"
+            yield "the run continues"
         case Paused(reason=reason):
-            yield f"the run is paused: {clean(reason or 'by somebody')}"
+            yield f"the run is paused: {clean(reason or 'by a user')}"
         case Draining(signal=signal):
             yield f"{signal}: no new jobs are started, and running ones get 10 s to finish; Ctrl-C again stops at once"
         case Settles():
-            yield "the run has ended; what became of its files is written down, for the next one"
+            yield "the run has ended; recording what became of its files, for the next run"
         case Unsettled(reason=reason, help=help):
-            yield f"what this run found gone or changed is not taken out yet; the next run does it: {shortened(reason)}"
+            yield f"what this run found gone or changed is not removed yet; the next run does that: {shortened(reason)}"
             if help:
                 yield f"help:  {clean(typable(help))}"
         case _:
@@ -249,11 +249,11 @@ def of_a_death(pid: int, code: int, pause: float, log: Path) -> Iterator[str]:
     """
     how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
     if not pause:
-        yield f"worker process {pid} ended {how}; its jobs come back, and another takes its place"
+        yield f"worker process {pid} ended {how}; its jobs go back to the queue, and another process replaces it"
         return
-    yield f"worker process {pid} ended {how}, as the one before it; another is started in {duration(pause)}"
+    yield f"worker process {pid} ended {how}, like the one before it; another starts in {duration(pause)}"
     if -code == signal.SIGKILL:
-        yield "help:  where memory is short, fewer processes: OAFLOW_EXECUTORS=1"
+        yield "help:  if memory is short, use fewer processes: OAFLOW_EXECUTORS=1"
     else:
         yield f"help:  less {clean(str(log))}"
 

@@ -35,7 +35,7 @@ def print_prepared(prepared: Prepared) -> None:
         else:
             say_hanging(Text.assemble(("file: ", "bold"), clean(path)), 0, 6)
     if prepared.crashed:
-        remark("what ended its process then may end this command now", "yellow")
+        remark("what killed its process may also kill this command", "yellow")
     screen().print()
 
 
@@ -69,11 +69,11 @@ def print_rehearsed(rehearsed: Rehearsed) -> None:
     for reason in rehearsed.lost:
         say_hanging(Text(shortened(reason, _LONGEST), "dim"))
     if rehearsed.indexed:
-        console.print(f"would make {count(rehearsed.indexed, 'entity', 'entities')} findable")
+        console.print(f"would make {count(rehearsed.indexed, 'entity', 'entities')} searchable")
     if rehearsed.deferred:
         console.print(f"would queue {count(rehearsed.deferred, 'job')} of other tasks")
     _print_changes(rehearsed.changes)
-    remark("nothing was handed over, and nothing written")
+    remark("nothing was handed over or written")
 
 
 def _print_changes(changes: tuple[Change, ...]) -> None:

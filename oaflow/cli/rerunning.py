@@ -31,13 +31,11 @@ def rerun(
         typer.Option(
             "--stage",
             metavar="STAGE",
-            help="Only what this stage did, and what follows from it.",
+            help="Only the jobs of this stage, and those that follow from them.",
             autocompletion=completing.stages,
         ),
     ] = None,
-    failed: Annotated[
-        bool, typer.Option("--failed", help="Only jobs that failed, and the documents that they are about.")
-    ] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only failed jobs, with their documents.")] = False,
     where: Annotated[
         str | None,
         typer.Option(
@@ -51,7 +49,7 @@ def rerun(
         typer.Option(
             "--older-than",
             metavar="STAGE=VERSION",
-            help="Only what went through other code at this stage; code of later releases counts as the same.",
+            help="Only what ran with another version of the code at this stage; later releases count as the same.",
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -82,8 +80,8 @@ def rerun(
         if dry_run or yes:
             return not dry_run
         if not interactive():
-            raise UsageError("nothing was started: there is no terminal to ask in", help="add --yes, or --dry-run")
-        refused = not typer.confirm("do it again?", default=True, err=True)
+            raise UsageError("nothing was started: there is no terminal to confirm in", help="add --yes, or --dry-run")
+        refused = not typer.confirm("start it?", default=True, err=True)
         return not refused
 
     with crew_of(known, 0 if dry_run or detach else workers) as crew:
@@ -114,8 +112,8 @@ def _choice(stage: str | None, failed: bool, where: str | None, older_than: str 
     at, equals, version = (older_than or "").partition("=")
     if older_than is not None and not (at and equals and version):
         raise UsageError(
-            f"a version is given as STAGE=VERSION, and {older_than!r} is not",
-            help="oaflow trace DOCUMENT   # shows the versions that it met",
+            f"--older-than takes STAGE=VERSION, not {older_than!r}",
+            help="oaflow trace DOCUMENT   # shows the versions of code that ran",
         )
     return Choice(stage, failed, where, (at, version) if older_than is not None else None)
 
@@ -126,17 +124,17 @@ def _of(found: "Rerun") -> Iterator[str]:
     asked = f" ({found.choice})" if str(found.choice) else ""
     yield f"of run {found.run.id}, dataset {found.run.dataset}{asked}:"
     about = f", about {count(found.documents, 'document')}" if found.documents else ""
-    yield f"  {count(sum(found.first.values()), 'job')} to begin with{about}"
+    yield f"  {count(sum(found.first.values()), 'job')} to start with{about}"
     for stage, jobs in found.first.items():
         yield f"    {stage}  {jobs:,}"
     if found.after:
-        yield f"  what came of them the last time: {count(sum(found.after.values()), 'job')}"
+        yield f"  which led to the last time: {count(sum(found.after.values()), 'job')}"
         for stage, jobs in found.after.items():
             yield f"    {stage}  {jobs:,}"
     if found.versions:
         met = ", ".join(f"{version} ({jobs:,})" for version, jobs in found.versions.items())
-        yield f"  the code that they met then: {met}"
+        yield f"  the code that ran them then: {met}"
     if found.newer:
-        yield f"  as they are stay {count(found.newer, 'document')}: a later run has had them, or they are gone"
+        yield f"  {count(found.newer, 'document')} left as is: processed by a later run, or gone"
     if found.lost:
-        yield f"  as they are stay {count(found.lost, 'document')}: nothing of them is kept to begin with"
+        yield f"  {count(found.lost, 'document')} left as is: their jobs are no longer kept"

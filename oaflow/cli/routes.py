@@ -38,12 +38,12 @@ def print_routing(routing: Routing) -> None:
     for way in routing.ways[:_NAMED]:
         _print_way(way)
     if len(routing.ways) > _NAMED:
-        console.print(f"\n[dim]and {len(routing.ways) - _NAMED:,} more, which --json has[/]")
+        console.print(f"\n[dim]and {len(routing.ways) - _NAMED:,} more, see --json[/]")
     if routing.reason is not None:
         console.print()
         say_hanging(Text(clean(routing.reason), "yellow"))
     for stage in routing.loads:
-        remark(f"the edge to {clean(stage)} reads the entities from the store; here it saw only what was given")
+        remark(f"the edge to {clean(stage)} reads the entities from the store; here it saw only the given job")
     for stage, reason in routing.disabled.items():
         remark(f"{clean(stage)} is off: {clean(reason)}")
 
@@ -76,7 +76,7 @@ def print_replay(replay: Replay) -> None:
     console = screen()
     routed = sum(replay.routed.values())
     what = f"all {routed:,} jobs" if replay.whole else f"a sample of {count(routed, 'job')}"
-    console.print(Text.assemble((clean(replay.run.id), "bold"), f": {what} that its stages returned, routed anew"))
+    console.print(Text.assemble((clean(replay.run.id), "bold"), f": {what} that its stages returned, routed again"))
     if replay.edges:
         console.print()
         names = ("stage", False), ("port", False), ("to", False), ("takes", False), ("before", True), ("after", True)
@@ -103,9 +103,9 @@ def print_replay(replay: Replay) -> None:
             Text(f"{count(troubled.jobs, 'job')} of {clean(troubled.stage)} failed, went {was}, and would go {would}")
         )
     for stage, reason in replay.absent.items():
-        remark(f"{clean(stage)} is not asked: {clean(reason)}")
+        remark(f"{clean(stage)} is left out: {clean(reason)}")
     for stage in replay.loads:
-        remark(f"the edge to {clean(stage)} reads the entities from the store: here as they are there now")
+        remark(f"the edge to {clean(stage)} reads the entities from the store as it is now")
     if not replay.whole:
         for name, of in replay.stages.items():
             jobs = f"{replay.routed.get(name, 0):,} of {of.jobs:,} jobs"
@@ -114,7 +114,7 @@ def print_replay(replay: Replay) -> None:
 
 def _flow(flow: EdgeFlow) -> list[object]:
     to = Text("nothing", "yellow") if flow.to is None else flow.to
-    takes = flow.takes if flow.takes is not None else ("" if flow.to is None else "no such edge any more")
+    takes = flow.takes if flow.takes is not None else ("" if flow.to is None else "the edge is gone")
     style = "" if flow.before == flow.after else "bold yellow"
     before, after = Text(f"{flow.before:,}"), Text(f"{flow.after:,}", style)
     return [flow.stage, flow.port, to, shortened(takes, _LONGEST), before, after]

@@ -91,14 +91,14 @@ def run(
     if detach and limits != Limits():
         raise UsageError(
             f"{'--strict' if strict else '--max-failed'} decides the exit code, and --detach does not wait for the end",
-            help="leave out one of them; oaflow receipt RUN exits with 1 where a run does not balance",
+            help="leave out one of them; oaflow receipt RUN exits with 1 if a run does not balance",
         )
     if resume and new:
         raise UsageError("--resume and --new exclude each other")
     if resume and (force or prune):
         raise UsageError(
-            f"{'--force' if force else '--prune'} is said when a run begins, and --resume goes on with one",
-            help="leave out --resume, or add --new in its place",
+            f"{'--force' if force else '--prune'} applies when a run starts, but --resume continues one",
+            help="leave out --resume, or use --new instead",
         )
     known = settings(log_format)
     source, given = locate(pipeline), params_of(param or ())
@@ -155,7 +155,7 @@ def retry(
     stage: Annotated[
         str | None,
         typer.Option(
-            "--stage", metavar="STAGE", help="Only what failed at this stage.", autocompletion=completing.stages
+            "--stage", metavar="STAGE", help="Only jobs that failed at this stage.", autocompletion=completing.stages
         ),
     ] = None,
     cause: Annotated[
@@ -163,7 +163,7 @@ def retry(
         typer.Option(
             "--cause",
             metavar="CAUSE",
-            help="Only what failed for this cause, as `oaflow failures` names it.",
+            help="Only jobs that failed for this cause, as named by `oaflow failures`.",
             autocompletion=completing.causes,
         ),
     ] = None,
@@ -173,7 +173,7 @@ def retry(
     debugger: Annotated[
         bool | None,
         typer.Option(
-            "--pdb/--no-pdb", help="With --here: open the debugger where it raises; the default in a terminal."
+            "--pdb/--no-pdb", help="With --here: open the debugger where the error is raised; default in a terminal."
         ),
     ] = None,
     workers: Workers = None,
@@ -187,7 +187,7 @@ def retry(
         if detach:
             from oaflow.errors import UsageError
 
-            problem = "--here runs a job in this process, and --detach leaves a run to another one"
+            problem = "--here runs a job in this process, but --detach leaves a run to another one"
             raise UsageError(problem, help="leave out one of them")
         return _rehearse(run, debugger)
     if run is not None and run.isdecimal():
@@ -214,8 +214,8 @@ def _rehearse(job: str | None, debugger: bool | None) -> int:
     from oaflow.operations.rehearsing import rehearse
 
     if job is None or not job.isdecimal():
-        problem = "--here runs one job" if job is None else f"--here runs one job, and {job!r} is no number of one"
-        raise UsageError(problem, help="oaflow failures --json   # names the jobs")
+        problem = "--here runs one job" if job is None else f"--here runs one job, but {job!r} is not a job id"
+        raise UsageError(problem, help="oaflow failures --json   # shows the job ids")
     wanted = interactive() if debugger is None else debugger
     faulthandler.enable()  # a stage that crashes ends this process, and says where
     rehearsed = rehearse(
@@ -252,7 +252,7 @@ def cancel(run: RunId = None, json: Json = False) -> int:
         cancelled: printed.Cancelled = {"run": found.id, "state": found.state, "waiting": waiting}
         say_json(cancelled)
     else:
-        remark(f"run {found.id} is cancelled; {count(waiting, 'waiting job')} taken out")
+        remark(f"run {found.id} is cancelled; {count(waiting, 'waiting job')} removed")
     return 0
 
 
@@ -263,7 +263,7 @@ def params_of(given: "list[str] | tuple[()]") -> dict[str, tuple[str, ...]]:
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise UsageError(f"a param is given as KEY=VALUE, and {text!r} is not", help=f"-p {name or 'key'}=VALUE")
+            raise UsageError(f"a param is given as KEY=VALUE, not {text!r}", help=f"-p {name or 'key'}=VALUE")
         params[name] = (*params.get(name, ()), value)
     return params
 
@@ -277,7 +277,7 @@ def _choose(run: "Run") -> Literal["resume", "new"] | None:
     remark(f"run {clean(run.id)} of this pipeline and dataset has not ended: {run.state}, {duration(run.seconds)} old")
     if run.cut:
         remark(clean(run.reason))
-        return "new" if typer.confirm("cancel it, and start anew?", default=True, err=True) else None
+        return "new" if typer.confirm("cancel it and start a new run?", default=True, err=True) else None
     answer = typer.prompt("continue it? [Y]es, [n]ew run instead, [q]uit", default="y", show_default=False, err=True)
     match answer.strip().lower()[:1]:
         case "y":

@@ -23,9 +23,7 @@ def register(app: typer.Typer) -> None:
 def backup(
     target: Annotated[
         Path,
-        typer.Argument(
-            metavar="FILE|FOLDER", help="A new file; or a folder, in which a file named by the time is made."
-        ),
+        typer.Argument(metavar="FILE|FOLDER", help="A new file, or a folder for a file named after the time."),
     ],
     json: Json = False,
 ) -> int:
@@ -70,10 +68,10 @@ def restore(
     taken = datetime.fromtimestamp(done.facts.taken).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
     remark(f"{clean(str(known.home))} is as it was at {taken}: the database, and {count(done.files, 'file')}")
     if done.came_back:
-        remark(f"{count(done.came_back, 'job')} that a worker had in hand then will run again")
+        remark(f"{count(done.came_back, 'job')} that a worker held at that time will run again")
     for change in differing_settings(known, done.facts.settings):
         remark(f"it was taken with {clean(change)}", "yellow")
     if not done.facts.archive:
-        remark("the files of the archive are not in it", "yellow")
+        remark("it does not contain the files of the archive", "yellow")
     remark("help:  oaflow status --all")
     return 0

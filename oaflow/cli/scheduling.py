@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     """
     Adds the commands of this group.
     """
-    schedule = group("Schedule runs, which a worker starts at set times.", _ADD)
+    schedule = group("Schedule runs; a worker starts them at set times.", _ADD)
     add_command(schedule, "add", add, _ADD)
     add_command(schedule, "list", list_, "oaflow schedule list")
     add_command(schedule, "pause", pause, "oaflow schedule pause ingest-mails")
@@ -68,7 +68,7 @@ def add(
     if json:
         say_json(scheduling.as_json(made))
     remark(_due(made))
-    remark(f"it is begun by a worker: {typable('oaflow worker')}")
+    remark(f"a worker starts it: {typable('oaflow worker')}")
     return 0
 
 

@@ -43,8 +43,8 @@ def worker(
         typer.Option(
             "--health",
             metavar="[ADDRESS:]PORT",
-            help="Answer GET /live and /ready here: 200, or 503 with the reasons; and /metrics to Prometheus; to this"
-            " machine alone, by default.",
+            help="Serve /live and /ready (200, or 503 with the reasons) and /metrics for Prometheus here; by default"
+            " only to this machine.",
         ),
     ] = None,
     log_format: LogFormat = None,
@@ -88,7 +88,7 @@ def worker(
                     remark(
                         f"worker process {event.pid} is drained"
                         if event.code == 0
-                        else f"worker process {event.pid} was ended"
+                        else f"worker process {event.pid} has ended"
                     )
                 case running.Awaited(problem):
                     remark(f"{clean(str(problem))}; waiting for it", "yellow")
@@ -97,7 +97,10 @@ def worker(
                     began = f"run {run} has begun" if run else f"no run: {clean(problem or '')}"
                     remark(f"schedule {clean(schedule)}: {began}", "" if run else "yellow")
                 case Told(problem=str(problem)):
-                    remark(f"webhook {clean(event.webhook)} was not told of {clean(event.run)}: {problem}", "yellow")
+                    remark(
+                        f"webhook {clean(event.webhook)} could not be notified of {clean(event.run)}: {problem}",
+                        "yellow",
+                    )
                 case _:
                     pass
     return 0
@@ -112,9 +115,11 @@ def limit(
         int | None, typer.Option("--concurrency", min=1, metavar="N", help="How many jobs run at once.")
     ] = None,
     rate: Annotated[
-        str | None, typer.Option("--rate", metavar="N/TIME", help="How many jobs start in a time: 50/s, 1000/m.")
+        str | None, typer.Option("--rate", metavar="N/TIME", help="How many jobs start per period: 50/s, 1000/m.")
     ] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Go back to what the plans of the runs say.")] = False,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Remove the limit, so that the plans of the runs apply.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """
@@ -186,14 +191,14 @@ def migrate(
         bool | None,
         typer.Option(
             "--entity-indexes/--no-entity-indexes",
-            help="Whether to add the missing index to entity tables that others made; in a terminal you are asked.",
+            help="Whether to add the missing index to entity tables of other programs; in a terminal you are asked.",
         ),
     ] = None,
     capture: Annotated[
         bool | None,
         typer.Option(
             "--capture/--no-capture",
-            help="Create, or remove, triggers that record what services hand over; for `external` stages.",
+            help="Create or remove the triggers that record what services hand over, for `external` stages.",
         ),
     ] = None,
     json: Json = False,
@@ -231,13 +236,13 @@ def migrate(
         if done.left.names:
             remark("help:  oaflow db migrate --entity-indexes")
     if done.left.problem:
-        remark(f"the entity store could not be looked at: {clean(done.left.problem)}", "yellow")
+        remark(f"the entity store could not be checked: {clean(done.left.problem)}", "yellow")
     return 0
 
 
 def lacking(tables: Sequence[str]) -> Iterator[str]:
     for table in tables:
-        yield f"{table} has no index on (origin, fragment): to replace what was said about a document all of it is read"
+        yield f"{table} has no index on (origin, fragment): replacing a document's fragments reads the whole table"
 
 
 def prune(
@@ -266,7 +271,7 @@ def prune(
         say_json(taken)
     what = count(pruned.jobs, "job that has ended", "jobs that have ended")
     tables = f", and history from {', '.join(map(clean, pruned.history))}" if pruned.history else ""
-    verb = "would be taken out" if dry_run else "taken out"
+    verb = "would be removed" if dry_run else "taken out"
     remark(f"{clean(address)}: {what}, older than {days:g} days{tables}: {verb}")
     return 0
 
@@ -277,7 +282,7 @@ def upgrade(
         typer.Option(
             "--programs",
             metavar="FOLDER",
-            help="Where postgres and pg_ctl of the PostgreSQL that made the data are; default: as on Debian.",
+            help="Folder with postgres and pg_ctl of the PostgreSQL that made the data; default: Debian's.",
         ),
     ] = None,
     json: Json = False,
@@ -300,9 +305,9 @@ def upgrade(
             "bytes": done.size,
         }
         say_json(upgraded)
-    remark(f"the database is on PostgreSQL {done.now} now, and was on {done.before}")
+    remark(f"the database is now on PostgreSQL {done.now} (before: {done.before})")
     remark(f"the old data are in {clean(str(done.kept))} ({data_size(done.size)})")
-    remark(f"help:  when all is well: rm -r {clean(quote(str(done.kept)))}")
+    remark(f"help:  when everything works: rm -r {clean(quote(str(done.kept)))}")
     return 0
 
 
@@ -330,10 +335,10 @@ def check(json: Json = False) -> int:
     if state.captured:
         say("capture\ttriggers on procrastinate_jobs")
     for name in state.indexes:
-        remark(f"index {clean(name)} is not there; claims are slower", "yellow")
+        remark(f"index {clean(name)} is missing; claims are slower", "yellow")
     for line in lacking(tables.names):
         remark(line, "yellow")
     if tables.problem:
-        remark(f"the entity store could not be looked at: {clean(tables.problem)}", "yellow")
+        remark(f"the entity store could not be checked: {clean(tables.problem)}", "yellow")
     remark(f"{clean(address)}: fine")
     return 0

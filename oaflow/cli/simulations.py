@@ -16,7 +16,7 @@ def print_simulated(found: Simulated) -> None:
     """
     console = screen()
     what = f"what is left of run {clean(found.run.id)}" if found.rest else f"all of run {clean(found.run.id)}"
-    worked = f"; it was worked on for {duration(found.took)}" + (" so far" if found.rest else "")
+    worked = f"; workers spent {duration(found.took)}" + (" so far" if found.rest else "")
     console.print(Text.assemble((what, "bold"), (worked, "dim")))
     console.print()
     rows: list[list[object]] = []

@@ -179,7 +179,7 @@ def print_again(receipt: Receipt) -> None:
     # Reasons are those of files; what they hold ran with them.
     rest = receipt.found - sum(receipt.again.values()) - receipt.counts["unchanged"] - receipt.counts["skipped"]
     if receipt.again and rest > 0:
-        say_hanging(Text(f"{rest:,} ran: inside of archives and mails that ran"), 2, 4)
+        say_hanging(Text(f"{rest:,} ran: inside archives and mails that ran"), 2, 4)
 
 
 def _print_gone(status: RunStatus) -> None:
@@ -190,9 +190,9 @@ def _print_gone(status: RunStatus) -> None:
     them = "it" if run.gone == 1 else "them"
     console = screen()
     if run.prune:
-        console.print(f"[yellow]{what}[/], and taken out of the dataset:")
+        console.print(f"[yellow]{what}[/], and removed from the dataset:")
     else:
-        console.print(f"[yellow]{what}[/] and still in the dataset; the next run with --prune takes {them} out:")
+        console.print(f"[yellow]{what}[/] and still in the dataset; the next run with --prune removes {them}:")
     for name in run.gone_names:
         say_hanging(Text(shortened(name, _LONGEST_NAME)), 2, 6)
     if run.gone > len(run.gone_names):
@@ -205,8 +205,8 @@ def _print_vanished(status: RunStatus, account: Account) -> None:
         if stage.vanished:
             jobs, them = count(stage.vanished, "job"), "it" if stage.vanished == 1 else "them"
             what = (
-                f"somebody deleted or cancelled {them} in the database,"
-                f" or a worker of another program, on the same queue, took {them}"
+                f"a user deleted or cancelled {them} in the database,"
+                f" or a worker of another program took {them} from the same queue"
             )
             console.print(f"[red]{jobs} of {escape(name)} vanished[/]: {what}")
     for document in account.vanished[:_NAMED]:
@@ -221,7 +221,7 @@ def _print_unreadable(account: Account) -> None:
     console = screen()
     if not account.unreadable:
         return
-    console.print("[yellow]unreadable[/] (indexed with their names, no failure of the run):")
+    console.print("[yellow]unreadable[/] (indexed by name only; not counted as failures):")
     for document in account.unreadable[:_NAMED]:
         line = Text(shortened(document.name, _LONGEST_NAME))
         if document.reason:
@@ -297,7 +297,7 @@ def print_details(details: Details) -> None:
     # Of a run that is to go on, what keeps it waiting is told below.
     console.print(headline(details.status, reason=not details.status.run.open))
     if details.status.run.rerun_of is not None:
-        console.print(f"a part of run {escape(details.status.run.rerun_of)} again")
+        console.print(f"repeats part of run {escape(details.status.run.rerun_of)} again")
     if details.estimate is not None:
         say_hanging(estimate_line(details.estimate))
     console.print()
@@ -313,7 +313,7 @@ def print_details(details: Details) -> None:
     _print_waits(details.waits)
     for stage, versions in details.mixed.items():
         met = ", ".join(f"{escape(version.version)} ({count(version.attempts, 'attempt')})" for version in versions)
-        console.print(f"[yellow]stage {escape(stage)} met {len(versions)} versions of its code:[/] {met}")
+        console.print(f"[yellow]stage {escape(stage)} ran {len(versions)} versions of its code:[/] {met}")
     for line in old_code(details.old_code):
         say_hanging(line)
     print_unmatched(details.unmatched)

@@ -63,16 +63,16 @@ def _print_found(found: Iterable[Found]) -> None:
     columns = [("document", False), ("name", False), ("dataset", False), ("latest run", False)]
     print_table(columns, rows)
     if len(rows) < MOST:
-        remark(f"it stands for {count(len(rows), 'document')}")
+        remark(f"this matches {count(len(rows), 'document')}")
     else:
-        remark(f"it stands for these {len(rows)} documents, and maybe for more: with a folder before it, for fewer")
+        remark(f"this matches {len(rows)} documents, and maybe more; name a folder before it to match fewer")
     remark(f"help:  {typable(f'oaflow trace {rows[0][0]}')}")
 
 
 def _print_entity(told: Iterable[Said]) -> None:
     for one in told:
         what = _named(one)
-        text = Text.assemble((what, "bold"), f", said by {clean(one.origin)}")
+        text = Text.assemble((what, "bold"), f", written by {clean(one.origin)}")
         if one.fragment != "default":
             text.append(f" because of {clean(one.fragment)}", "dim")
         say_hanging(text)
@@ -89,7 +89,7 @@ def _print_passport(passport: Passport) -> None:
         text.append(f": {shortened(passport.reason, _LONGEST)}")
     say_hanging(text)
     say_hanging(Text(f"document {clean(passport.document)}  dataset {clean(run.dataset)}", "dim"))
-    say_hanging(Text(f"run {clean(run.id)}, {run.state}, begun {run.created_at.astimezone():%Y-%m-%d %H:%M}", "dim"))
+    say_hanging(Text(f"run {clean(run.id)}, {run.state}, started {run.created_at.astimezone():%Y-%m-%d %H:%M}", "dim"))
     console.print()
     tree = Tree(_root(passport), guide_style="dim")
     _grow(tree, passport.steps, passport.line)
@@ -99,7 +99,9 @@ def _print_passport(passport: Passport) -> None:
         for line in console.render_lines(tree, console.options.update(width=_ENDLESS), pad=False):
             say("".join(segment.text for segment in line).rstrip())
     if not passport.steps:
-        remark(f"the history of run {clean(run.id)} says nothing of it (OAFLOW_KEEP: for how many days it is kept)")
+        remark(
+            f"the history of run {clean(run.id)} does not mention it (OAFLOW_KEEP says for how many days it is kept)"
+        )
     if passport.line == "failed" and (failed := _last_failed(passport)) is not None:
         if not failed.external:
             remark(f"look at it: {typable(f'oaflow retry {failed.job} --here')}")
@@ -205,7 +207,7 @@ def _print_children(passport: Passport) -> None:
     for id, name in passport.children[:_CHILDREN]:
         say_hanging(Text.assemble(shortened(name.removeprefix(within), _LONGEST), (f"  {clean(id)}", "dim")), 2, 6)
     if len(passport.children) > _CHILDREN:
-        console.print(f"  [dim]and {len(passport.children) - _CHILDREN:,} more, which --json has[/]")
+        console.print(f"  [dim]and {len(passport.children) - _CHILDREN:,} more, see --json[/]")
 
 
 def _print_said(passport: Passport) -> None:
@@ -216,7 +218,7 @@ def _print_said(passport: Passport) -> None:
         return
     console = screen()
     console.print()
-    console.print("[bold]said of it elsewhere:[/]")
+    console.print("[bold]other stages wrote about it:[/]")
     for origin, some in origins.items():
         say_hanging(Text(f"{clean(origin)}: {_written(some)}"), 2, 6)
 

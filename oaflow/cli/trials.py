@@ -33,7 +33,7 @@ def print_trial(trial: Trial) -> None:
             console.print(Text(f"  no test goes from {_edge_text(edge, trial)}", "dim"))
     plain = [_edge_text(edge, trial) for edge in trial.untaken if edge not in trial.decided]
     if plain:
-        say_hanging(Text(f"no test goes from {', nor from '.join(plain)}: nothing is decided there", "dim"), 2, 4)
+        say_hanging(Text(f"no test goes from {', nor from '.join(plain)}: no condition is decided there", "dim"), 2, 4)
 
 
 def _edge_text(edge: EdgeName, trial: Trial) -> str:

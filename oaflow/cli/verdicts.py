@@ -47,7 +47,7 @@ def read_stop_after(text: str | None) -> tuple[int | None, float | None] | None:
         return None
     failures, percent = _read("--stop-after", text)
     if not failures and not percent:
-        raise UsageError(f"--stop-after is {text!r}, and must be above 0", help="--stop-after 1  stops at the first")
+        raise UsageError(f"--stop-after is {text!r}, but must be above 0", help="--stop-after 1  stops at the first")
     return failures, percent
 
 
@@ -62,7 +62,7 @@ def _read(option: str, text: str) -> tuple[int | None, float | None]:
             return int(number), None
     except ValueError:
         pass
-    raise UsageError(f"{option} is {text!r}, and must be a number or a percentage", help=f"{option} 10, or 2%")
+    raise UsageError(f"{option} is {text!r}, but must be a number or a percentage", help=f"{option} 10, or 2%")
 
 
 def exit_code(status: Any, documents: int, limits: Limits, interrupted: bool) -> int:

@@ -95,12 +95,12 @@ def print_lines(views: Iterator[View | Away], *, json: bool) -> None:
     for view in views:
         if isinstance(view, Away):
             if not away:
-                remark(f"the database is away ({shortened(view.reason)}); this waits for it", "yellow")
+                remark(f"the database does not answer ({shortened(view.reason)}); waiting for it", "yellow")
             away = True
             continue
         if away:
             away = False
-            remark("the database is back", "yellow")
+            remark("the database answers again", "yellow")
         due = printed is None or view.last or time.monotonic() - printed >= _PLAIN_SECONDS
         for one in view.runs if not json else ():
             pace = paces.setdefault(one.status.run.id, Pace())
@@ -198,7 +198,7 @@ class _Screen:
         """
         width, height = console.size
         if self._view is None:
-            body = [[Segment("the database is asked …" if self._away is None else "")]]
+            body = [[Segment("reading the database …" if self._away is None else "")]]
         else:
             whole = picture(self._view, width, height)
             body = console.render_lines(whole, console.options.update_width(width), pad=False)
@@ -212,7 +212,7 @@ class _Screen:
 
     def _foot(self, console: Console, width: int, total: int, room: int) -> list[Segment]:
         if self._away is not None:
-            said = Text(shortened(f"the database is away: {self._away.reason}", width - 1), "bold yellow")
+            said = Text(shortened(f"the database does not answer: {self._away.reason}", width - 1), "bold yellow")
         else:
             rest = f" · {self._top + 1}-{min(self._top + room, total)} of {total} lines, ↑ ↓" if total > room else ""
             said = Text(shortened(f"q leaves{rest}", width - 1), "dim")
@@ -296,7 +296,7 @@ def _stages(one: Watched, shown: Iterable[str], width: int) -> RenderableType:
 
 def _workers(view: View, width: int) -> RenderableType:
     if not view.workers:
-        return Text("no worker is there", "yellow")
+        return Text("no worker is running", "yellow")
     wide = width >= 100
     columns = [("worker", False), ("executors", True), ("memory", True), ("can run", not wide), ("in hand", False)]
     rows: list[list[Text]] = []

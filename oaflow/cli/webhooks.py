@@ -47,11 +47,11 @@ def add(
     made = operations.add_webhook(url, name=name, pipeline=pipeline, settings=known)
     if json:
         say_json(webhooks.as_json(made))
-    remark(f"webhook {clean(made.name)} is told of runs that end from now on")
+    remark(f"webhook {clean(made.name)} will be notified of runs that end from now on")
     if known.webhook_secret is None:
-        remark("nothing is sent without a secret: set it where `oaflow worker` runs, and at the receiver", "yellow")
+        remark("nothing is sent without a secret: set it where `oaflow worker` runs and at the receiver", "yellow")
         new = f"export OAFLOW_WEBHOOK_SECRET={webhooks.new_secret()}"
-        remark(f"help:  {new}   # for all webhooks, a new one that is shown this once")
+        remark(f"help:  {new}   # a new secret, for all webhooks, shown only once")
     else:
         remark(f"try it: oaflow webhook test {clean(made.name)}")
     return 0
@@ -95,7 +95,7 @@ def list_(json: Json = False) -> int:
     print_table(columns, rows)
     for one in found:
         if one.problem:
-            remark(f"help:  oaflow webhook test {clean(one.name)}   # and sends what it was not told, where that works")
+            remark(f"help:  oaflow webhook test {clean(one.name)}   # if that succeeds, sends what was given up")
     return 0
 
 
@@ -112,8 +112,8 @@ def try_(name: Name, json: Json = False) -> int:
     elif tried.problem:
         remark(f"webhook {clean(name)}: {tried.problem}", "yellow")
     else:
-        left = f"; {count(tried.again, 'end')} of runs that it was not told: sent again by a worker"
-        remark(f"webhook {clean(name)} has accepted it{left if tried.again else ''}")
+        left = f"; {count(tried.again, 'end')} of runs that were given up: a worker sends them again"
+        remark(f"webhook {clean(name)} accepted the message{left if tried.again else ''}")
     return 1 if tried.problem else 0
 
 

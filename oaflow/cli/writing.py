@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def new(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The pipeline's name, with a folder before it if you like.")
+        str, typer.Argument(metavar="NAME", help="The pipeline's name, optionally with a folder before it.")
     ],
 ) -> int:
     """

@@ -221,7 +221,7 @@ def _changed(known: Known, seen: Sighting, run: str) -> str | None:
     if known.done is not None:
         return None
     # Why an attempt that was cut off had it for changed is not kept.
-    return "seen by a crawl that was cut off" if known.ran == run else f"did not come to its end in {known.ran}"
+    return "seen by a crawl that was interrupted" if known.ran == run else f"was not finished in {known.ran}"
 
 
 def other_code(before: Sequence[str], now: Mapping[str, str]) -> str | None:

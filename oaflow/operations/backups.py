@@ -69,7 +69,7 @@ class TargetExistsError(UsageError):
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        super().__init__(f"{str(target)!r} is there already, and is not overwritten", help="oaflow backup NEW.tar")
+        super().__init__(f"{str(target)!r} already exists, and is not overwritten", help="oaflow backup NEW.tar")
 
 
 class NotEmptyError(UsageError):
@@ -224,7 +224,7 @@ def restore(source: str | os.PathLike[str], *, settings: Settings | None = None)
     except IsADirectoryError as error:
         raise UsageError(f"{str(source)!r} is a folder, not a backup", help="oaflow restore FILE") from error
     except tarfile.TarError as error:
-        raise DamagedBackupError(source, f"it is no whole tar file ({error})") from error
+        raise DamagedBackupError(source, f"it is not a complete tar file ({error})") from error
     except OSError as error:
         if says_full(error):
             raise NoRoomError(f"what is restored into {known.home}", str(error.strerror)) from error
@@ -283,7 +283,7 @@ def _absent(settings: Settings) -> tuple[str, ...]:
     if settings.archive_type != "file":
         sentences.append(f"the files of the archive ({settings.archive_type}) are not in it")
     if settings.entities_uri is not None:
-        sentences.append("the entities are in a database of their own, and not in it")
+        sentences.append("the entities are in a database of their own, which is not in it")
     return tuple(sentences)
 
 
@@ -370,7 +370,7 @@ def _facts(source: Path, tar: tarfile.TarFile, first: tarfile.TarInfo | None) ->
     try:
         said = json.loads(cast(IO[bytes], tar.extractfile(first)).read())
         if said["format"] > FORMAT:
-            raise DamagedBackupError(source, f"oaflow {said['oaflow']} wrote it, and this is {__version__}")
+            raise DamagedBackupError(source, f"oaflow {said['oaflow']} wrote it, but this is {__version__}")
         return Facts(**said)
     except (ValueError, TypeError, KeyError) as error:
         raise DamagedBackupError(source, f"{_FACTS} cannot be read") from error
@@ -392,14 +392,14 @@ def _place(settings: Settings, source: Path, name: str) -> Path:
     """
     first, *rest = name.split("/")
     if first not in ("archive", *_BESIDE) or not rest or any(part in ("", ".", "..") for part in rest):
-        raise DamagedBackupError(source, f"it holds a file {name!r} that no backup has")
+        raise DamagedBackupError(source, f"it contains a file {name!r} that does not belong in a backup")
     folder = _archive(settings) if first == "archive" else settings.home.absolute() / first
     return folder.joinpath(*rest)
 
 
 def _extract(source: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
     if not member.isreg():
-        raise DamagedBackupError(source, f"{member.name!r} in it is no file")
+        raise DamagedBackupError(source, f"{member.name!r} in it is not a file")
     target.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha1(usedforsecurity=False)
     with cast(IO[bytes], tar.extractfile(member)) as file, target.open("wb") as output:
@@ -408,4 +408,4 @@ def _extract(source: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, target
             output.write(block)
     # In the archive a file lies in a folder that is named by its content.
     if member.name.startswith("archive/") and target.parent.name != digest.hexdigest():
-        raise DamagedBackupError(source, f"the bytes of {member.name!r} are not those that it is named by")
+        raise DamagedBackupError(source, f"the content of {member.name!r} does not match the digest in its name")

@@ -102,12 +102,12 @@ def begin(typed: str) -> list[Path]:
         The three files.
 
     Raises:
-        UsageError: the name cannot be one of a pipeline, or a file is there already. Then nothing is written.
+        UsageError: the name cannot be one of a pipeline, or a file already exists. Then nothing is written.
     """
     path = Path(typed.removesuffix(".yml").removesuffix(".yaml"))
     name, folder = path.name, path.parent
     if not NAME.fullmatch(name) or len(name) > NAME_LENGTH:
-        raise UsageError(f"{name!r} is no name of a pipeline: {_RULE}", help=_suggested(folder, name))
+        raise UsageError(f"{name!r} is not a valid name for a pipeline: {_RULE}", help=_suggested(folder, name))
     if not folder.is_dir():
         raise UsageError(f"there is no folder {str(folder)!r}", help=f"mkdir -p {shlex.quote(str(folder))}")
     plain = name.replace("-", "_")
@@ -120,7 +120,7 @@ def begin(typed: str) -> list[Path]:
     }
     for file in texts:
         if file.exists():
-            raise UsageError(f"{str(file)!r} is there already", help="choose another name, or move it away")
+            raise UsageError(f"{str(file)!r} already exists", help="choose another name, or move it away")
     filled = {"<name>": name, "<module>": module, "<file>": f"{name}.yml", "<test>": test}
     for file, text in texts.items():
         for mark, value in filled.items():

@@ -118,7 +118,7 @@ class Desk:
             min_size=1,
             max_size=_CONNECTIONS,
             timeout=_PATIENCE,
-            # Longer, it would be tried again less and less often, and not for minutes after the database is back.
+            # Longer, it would be tried again less and less often, and not for minutes after the database answers again.
             reconnect_timeout=_PATIENCE,
             check=ConnectionPool.check_connection,
             open=False,

@@ -351,7 +351,7 @@ def add_schedule(
 ) -> Schedule:
     """
     Adds a schedule: workers run a pipeline over a dataset at set times, as its file is now. Each time begins one run,
-    however many workers there are. Times that pass while no worker is there begin one run together.
+    however many workers there are. Times that pass while no worker is running begin one run together.
 
     Args:
         pipeline, dataset, inputs, params: as in `start`.

@@ -117,7 +117,7 @@ def _program() -> Iterator[Finding]:
 def _variables(environment: Mapping[str, str]) -> Iterator[Finding]:
     for one in unheard(environment):
         then = f"unset {one.name}" if one.meant is None else f'export {one.meant}="${one.name}"; unset {one.name}'
-        yield Finding("note", "variable", f"{one.name} is set, and oaflow has no setting of that name", then)
+        yield Finding("note", "variable", f"{one.name} is set, but oaflow has no setting of that name", then)
 
 
 def _schemata() -> Iterator[Finding]:
@@ -140,10 +140,10 @@ def _folders(settings: Settings) -> Iterator[Finding]:
     home = settings.home
     existing = next((path for path in (home, *home.absolute().parents) if path.exists()), Path("/"))
     if not os.access(existing, os.W_OK | os.X_OK):
-        yield Finding("problem", "data folder", f"{home}: no right to write", "export OAFLOW_HOME=FOLDER")
+        yield Finding("problem", "data folder", f"{home}: no permission to write", "export OAFLOW_HOME=FOLDER")
         return
     if (home / UNFINISHED).exists():
-        yield Finding("problem", "data folder", f"{home}: a restore of it did not end", "oaflow restore FILE")
+        yield Finding("problem", "data folder", f"{home}: a restore into it was interrupted", "oaflow restore FILE")
     for what, path in (("data folder", existing), ("temp folder", Path(os.environ.get("TMPDIR", "/tmp")))):
         try:
             usage = shutil.disk_usage(path)
@@ -176,7 +176,7 @@ def _ocr() -> Iterator[Finding]:
         if languages:
             yield Finding("fine", "OCR languages", ", ".join(name for name in languages if name != "osd"))
             return
-    yield Finding("note", "OCR languages", "none: scanned pages are not read", "apt install tesseract-ocr")
+    yield Finding("note", "OCR languages", "none: the text of scanned pages is not read", "apt install tesseract-ocr")
 
 
 def _archive(settings: Settings) -> Iterator[Finding]:
@@ -211,9 +211,11 @@ def _unpacking() -> Iterator[Finding]:
     from oaflow.stages.packed import library
 
     if library() is None:
-        yield Finding("note", "unpacking", "no libarchive: RAR and 7Z are not unpacked", "apt install libarchive13")
+        yield Finding(
+            "note", "unpacking", "libarchive is not installed: RAR and 7Z are not unpacked", "apt install libarchive13"
+        )
     else:
-        yield Finding("fine", "unpacking", "RAR and 7Z are unpacked, too")
+        yield Finding("fine", "unpacking", "RAR and 7Z are unpacked")
 
 
 def _entities(settings: Settings, address: "Address") -> Iterator[Finding]:
@@ -221,13 +223,13 @@ def _entities(settings: Settings, address: "Address") -> Iterator[Finding]:
 
     tables = tables_without_index(settings, address)
     if tables.problem:
-        problem = f"the entity store could not be looked at: {tables.problem}"
+        problem = f"the entity store could not be checked: {tables.problem}"
         yield Finding("problem", "entities", problem, "export FTM_FRAGMENTS_URI=postgresql://...")
     for table in tables.names:
         yield Finding(
             "note",
             "entities",
-            f"{table} has no index on (origin, fragment): replacing reads all of it",
+            f"{table} has no index on (origin, fragment): replacing a document reads the whole table",
             "oaflow db migrate --entity-indexes",
         )
 
@@ -246,10 +248,10 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield Finding("fine", "database", f"{opened.address}, PostgreSQL {state.release}")
             yield Finding("fine", "schema", f"{len(state.applied)} migrations applied, none pending")
             if state.captured:
-                yield Finding("fine", "capture", "what services hand over is taken down, for external stages")
+                yield Finding("fine", "capture", "triggers record what services hand over, for external stages")
             if state.indexes:
                 yield Finding(
-                    "note", "indexes", f"not there: {', '.join(state.indexes)}; claims are slower", "oaflow db migrate"
+                    "note", "indexes", f"missing: {', '.join(state.indexes)}; claims are slower", "oaflow db migrate"
                 )
             yield from _entities(settings, opened.address)
             yield _connections(connections(made))
@@ -286,7 +288,7 @@ def _workers(live: "Sequence[Worker]", lacks: Mapping[int, Mapping[str, str]], *
         else:
             yield Finding("fine", "worker", text)
     if not live:
-        where = "`oaflow run` brings its own" if private else "runs wait for one"
+        where = "`oaflow run` starts its own" if private else "runs wait for one"
         yield Finding("fine" if private else "note", "workers", f"none; {where}", "oaflow worker")
 
 
@@ -297,7 +299,7 @@ def _run(made: "Connection[Any]", run: "Run", live: "Sequence[Worker]", *, priva
         reason = f": {run.reason}" if run.reason else ""
         return Finding("note", "run", f"{run.id} is {run.state}{reason}", held(run).help)
     if presence_of(made, run, live, private=private) == "gone":
-        return Finding("note", "run", f"{run.id}: nobody works on it", f"oaflow resume {run.id}")
+        return Finding("note", "run", f"{run.id}: no worker works on it", f"oaflow resume {run.id}")
     return Finding("fine", "run", f"{run.id} is running")
 
 
@@ -325,7 +327,7 @@ def _collector(environment: Mapping[str, str]) -> Iterator[Finding]:
     if not wants_traces(environment):
         return
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
-        text = "a collector is named, and the library for traces is not installed: none are sent"
+        text = "a collector is set, but the library for traces is not installed: none are sent"
         yield Finding("problem", "traces", text, "pip install 'oaflow[telemetry]'")
         return
     names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -338,13 +340,13 @@ def _collector(environment: Mapping[str, str]) -> Iterator[Finding]:
         host, port = "", 0
     # Not the address itself, here or below, which may have a password in it.
     if not host:
-        yield Finding("problem", "traces", f"{name} is not written as an address", help)
+        yield Finding("problem", "traces", f"{name} is not an address", help)
         return
     try:
         with socket.create_connection((host, port), _CONNECT):
             yield Finding("fine", "traces", f"the collector at {host}:{port} can be reached")
     except OSError as error:
-        yield Finding("problem", "traces", f"the collector that {name} names cannot be reached: {error}", help)
+        yield Finding("problem", "traces", f"the collector in {name} cannot be reached: {error}", help)
 
 
 def _scheduled(schedules: "Iterable[Schedule]") -> Iterator[Finding]:
@@ -353,13 +355,13 @@ def _scheduled(schedules: "Iterable[Schedule]") -> Iterator[Finding]:
 
     for one in schedules:
         if (waits := late(one).total_seconds()) > LATE:
-            text = f"{one.name} waits since {waits / 60:.0f} min: a worker begins its run, and none is there"
+            text = f"{one.name} waits since {waits / 60:.0f} min: only a worker starts its runs, and none is running"
             yield Finding("problem", "schedule", text, "oaflow worker")
         if one.paused_at:
-            text = f"{one.name} begins no runs: it is paused since {one.paused_at:%Y-%m-%d %H:%M} UTC"
+            text = f"{one.name} starts no runs: paused since {one.paused_at:%Y-%m-%d %H:%M} UTC"
             yield Finding("note", "schedule", text, f"oaflow schedule resume {shlex.quote(one.name)}")
         if one.problem and one.last_at:
-            text = f"{one.name} began no run at {one.last_at:%Y-%m-%d %H:%M} UTC: {one.problem}"
+            text = f"{one.name} started no run at {one.last_at:%Y-%m-%d %H:%M} UTC: {one.problem}"
             yield Finding(
                 "note", "schedule", text, f"oaflow status   # or oaflow schedule remove {shlex.quote(one.name)}"
             )
@@ -369,14 +371,16 @@ def _webhooks(webhooks: "Iterable[Webhook]", settings: Settings) -> Iterator[Fin
     from oaflow.ledger.schedules import LATE
 
     for one in webhooks:
-        told = f"{one.waiting} ends of runs wait, {one.given_up} were given up"
+        told = f"{one.waiting} notifications wait, {one.given_up} were given up"
         if one.problem:
             yield Finding("problem", "webhook", f"{one.name}: {one.problem}; {told}", f"oaflow webhook test {one.name}")
         elif one.seconds is not None and one.seconds > LATE:
-            text = f"{one.name}: nobody sends, for {one.seconds / 60:.0f} min; {told}"
+            text = f"{one.name}: nothing has been sent for {one.seconds / 60:.0f} min; {told}"
             yield Finding("problem", "webhook", text, "OAFLOW_WEBHOOK_SECRET=whsec_... oaflow worker")
         else:
-            yield Finding("fine", "webhook", f"{one.name}: {'accepted' if one.last_at else 'nothing was sent yet'}")
+            yield Finding(
+                "fine", "webhook", f"{one.name}: {'accepted' if one.last_at else 'nothing has been sent yet'}"
+            )
     if settings.webhook_secret is not None:
         from oaflow.operations.webhooks import WebhookSecretError, keys_of
 
@@ -390,14 +394,14 @@ def _connections(found: "Connections") -> Finding:
     text = f"{found.used} of {found.most} that the server allows"
     if found.used <= _MANY_CONNECTIONS * found.most:
         return Finding("fine", "connections", text)
-    help = "raise max_connections of the server, or put a pooler before it   (OAFLOW_POOL_URI)"
-    return Finding("note", "connections", f"{text}; when there are no more, workers wait and commands fail", help)
+    help = "raise max_connections of the server, or put a pooler in front of it (OAFLOW_POOL_URI)"
+    return Finding("note", "connections", f"{text}; when none are left, workers wait and commands fail", help)
 
 
 def _backup(settings: Settings, now: float) -> Finding:
     last = last_backup(settings.home)
     if last is None:
-        return Finding("note", "backup", f"none was taken of {settings.home}", "oaflow backup FOLDER")
+        return Finding("note", "backup", f"there is none of {settings.home}", "oaflow backup FOLDER")
     days = (now - last) / 86400
     text = f"the last was taken {days:.0f} days ago" if days >= 1 else "the last was taken today"
     return Finding("note" if days > _OLD_BACKUP else "fine", "backup", text, "oaflow backup FOLDER")
@@ -409,7 +413,7 @@ def _kept(settings: Settings) -> Iterator[Finding]:
     """
     for kept in sorted(layout(settings.home).root.glob("data.[0-9]*")):
         text = f"the data of PostgreSQL {kept.suffix[1:]}, from before an upgrade, are still in {kept}"
-        yield Finding("note", "old data", text, f"when all is well: rm -r {shlex.quote(str(kept))}")
+        yield Finding("note", "old data", text, f"when everything works: rm -r {shlex.quote(str(kept))}")
 
 
 def _health(live: "Iterable[Worker]") -> Iterator[Finding]:
@@ -422,7 +426,7 @@ def _health(live: "Iterable[Worker]") -> Iterator[Finding]:
 
         url, problem = ask(given)
         if problem is None:
-            yield Finding("fine", "health", f"{url} says that it is ready")
+            yield Finding("fine", "health", f"{url} reports that it is ready")
         else:
             yield Finding("problem", "health", f"{url}: {problem}", f"curl {url}")
 

@@ -126,7 +126,7 @@ class NulError(UsageError):
 
     def __init__(self) -> None:
         super().__init__(
-            "a NUL character (\\0) is in a name or text, and the database cannot store it", help="leave it out"
+            "a name or text contains a NUL character (\\0), which the database cannot store", help="leave it out"
         )
 
 
@@ -163,8 +163,12 @@ def database(settings: Settings) -> Generator[Database]:
         except psycopg.OperationalError as error:
             reason = str(error).strip().splitlines()[:1] or ["no reason given"]
             if says_full(error):
-                raise EnvironmentProblem(f"{address} has no room: {reason[0]}", help="df -h   # where it is") from error
-            raise EnvironmentProblem(f"{address} was lost on the way: {reason[0]}", help="oaflow doctor") from error
+                raise EnvironmentProblem(
+                    f"{address} has no room: {reason[0]}", help="df -h   # on its machine"
+                ) from error
+            raise EnvironmentProblem(
+                f"{address}: the connection was lost: {reason[0]}", help="oaflow doctor"
+            ) from error
 
 
 @contextmanager

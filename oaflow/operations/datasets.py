@@ -28,7 +28,7 @@ from oaflow.printed.documents import Deleted as DeletedJson
 from oaflow.settings import Settings, or_environment
 from oaflow.spelling import did_you_mean
 
-# Files that are taken out of the archive while runs that begin wait for it.
+# Files that are deleted from the archive while runs that begin wait for it.
 _FILES_AT_ONCE = 500
 
 
@@ -55,7 +55,7 @@ class StillAtWorkError(UsageError):
         what = "1 job of a cancelled run is" if jobs == 1 else f"{jobs:,} jobs of a cancelled run are"
         super().__init__(
             f"dataset {dataset!r}: {what} still being worked on",
-            help=f"wait a moment, then again: oaflow delete -d {dataset}",
+            help=f"wait a moment, then type again: oaflow delete -d {dataset}",
         )
 
 

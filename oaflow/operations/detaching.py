@@ -45,7 +45,9 @@ class NotDetachedError(EnvironmentProblem):
         self.run, self.log, self.tail = run, log, tail
         said = [line for line in tail.strip().splitlines() if line] or ["it printed nothing"]
         error = next((line for line in said if line.startswith("error:")), said[-1]).removeprefix("error:").strip()
-        super().__init__(f"what is to follow run {run!r} does not start: {error}", help=f"oaflow resume {run}")
+        super().__init__(
+            f"the process that should follow run {run!r} does not start: {error}", help=f"oaflow resume {run}"
+        )
 
 
 def follower_log(settings: Settings, run: str) -> Path:
@@ -103,7 +105,7 @@ def said_to(descriptor: int) -> Callable[[], None]:
 
     def tell() -> None:
         if left:
-            # Who asked may have been killed meanwhile; the run goes on all the same.
+            # Who asked may have been killed meanwhile; the run continues all the same.
             with suppress(BrokenPipeError):
                 os.write(left[0], b"1")
             os.close(left.pop())

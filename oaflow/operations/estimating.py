@@ -28,7 +28,7 @@ _EARLIER = 3
 _STRETCH = (0.5, 20.0)
 
 # Where archives come first, each job is followed by more than one of its own stage.
-ENDLESS = "more follows so far than is done, as where archives come first"
+ENDLESS = "more work is found than is done so far, as when archives come first"
 
 _ENDED = ("finished", "incomplete")
 
@@ -89,7 +89,7 @@ def estimate_of(
     here = [one for one in live if one.run in (None, run.id)]
     executors = sum(one.executors or 0 for one in here)
     if not executors:
-        return Estimate(why="no worker has said yet that it works on it")
+        return Estimate(why="no worker has reported yet that it works on it")
     able = {task for one in here for task in one.tasks}
     for name in open_stages:
         if not (stage := bound.stages[name]).external and stage.task not in able:
@@ -149,20 +149,20 @@ def unknown_rest(run: Run, bound: BoundPlan, stages: Mapping[str, StageProgress]
     Why nobody knows how much is left, or None.
     """
     if not run.sealed:
-        return "its input is still read"
+        return "its input is still being read"
     for name in bound.start:
         if bound.stages[name].emit == "stream" and name in stages and stages[name].open:
-            return f"stage {name} still finds more"
+            return f"stage {name} is still finding more"
     return None
 
 
 def _too_little(model: Model, own: Model, waiting: Mapping[str, float]) -> str | None:
     for name in waiting:
         if model.jobs(name) < min(_ENOUGH_OF_A_STAGE, waiting[name]):
-            return f"too little of stage {name} is done"
+            return f"too few jobs of stage {name} are done"
     # What an earlier run took says nothing of what is lost between the jobs of this one.
     if sum(own.jobs(name) for name in own.stages) < ENOUGH:
-        return "too little of it is done"
+        return "too few of its jobs are done"
     return None
 
 
@@ -252,9 +252,9 @@ def crew_text(count: int, executors: int) -> str:
 def _assumption(
     count: int, executors: int, model: Model, bound: BoundPlan, borrowed: frozenset[str], *, again: bool
 ) -> str:
-    text = f"what is left is like what this run has done, and {crew_text(count, executors)} work on at its pace"
+    text = f"the rest is like what this run has done, and {crew_text(count, executors)} keep the pace"
     if borrowed:
         text += f"; {' and '.join(sorted(borrowed))} as in an earlier run"
     if again:
-        text += "; what waits for another attempt needs no further one"
+        text += "; jobs that wait for another attempt succeed with it"
     return text + unseen_joins(model, bound)

@@ -45,7 +45,7 @@ class NoSuchDatasetError(UsageError):
     def __init__(self, dataset: str, known: list[str], run: "Run | None" = None) -> None:
         self.dataset, self.known = dataset, tuple(known)
         if run is not None:
-            nothing = f"there is nothing in dataset {dataset!r}: no stage has written an entity"
+            nothing = f"dataset {dataset!r} is empty: no stage has written an entity"
             super().__init__(nothing, help=f"oaflow status {run.id}")
             return
         first = f"there is none yet: oaflow run ingest -d {dataset} SOURCE..."
@@ -59,7 +59,9 @@ class NoWordError(UsageError):
     """
 
     def __init__(self, query: str) -> None:
-        super().__init__(f"there is no word in {query!r} to search for", help="a word, or the beginning of one: invoi*")
+        super().__init__(
+            f"there is no word in {query!r} to search for", help="type a word, or the beginning of one: invoi*"
+        )
 
 
 def search(dataset: str, words: str, *, limit: int = 20, settings: Settings | None = None) -> Found:
@@ -137,7 +139,7 @@ def _entities(settings: Settings, dataset: str, schema: str | None) -> Generator
     if schema is not None and schema not in SCHEMATA:
         raise UsageError(
             f"FollowTheMoney has no schema {schema!r}",
-            help=did_you_mean(schema, SCHEMATA) or "such as Document or Person",
+            help=did_you_mean(schema, SCHEMATA) or "name one such as Document or Person",
         )
     with database(settings) as opened, opened_store(settings, opened.address.uri) as store:
         with opened.connect() as made:

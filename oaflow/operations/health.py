@@ -33,7 +33,7 @@ LOOPBACK = "127.0.0.1"
 # A line of a request is one packet: who has not sent it by then holds a thread for nothing.
 _REQUEST_SECONDS = 5.0
 
-_NO_METRICS = "there are no metrics without a library: pip install 'oaflow[telemetry]'\n"
+_NO_METRICS = "metrics need a library that is not installed: pip install 'oaflow[telemetry]'\n"
 
 _TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
 
@@ -45,7 +45,9 @@ class HealthAddressError(UsageError):
 
     def __init__(self, given: str) -> None:
         self.given = given
-        super().__init__(f"--health {given!r} is not a port, as 8080, or an address and a port, as 0.0.0.0:8080")
+        super().__init__(
+            f"--health {given!r} is neither a port, such as 8080, nor an address and a port, such as 0.0.0.0:8080"
+        )
 
 
 class HealthPortError(EnvironmentProblem):
@@ -56,7 +58,7 @@ class HealthPortError(EnvironmentProblem):
     def __init__(self, host: str, port: int, reason: str) -> None:
         self.host, self.port, self.reason = host, port, reason
         super().__init__(
-            f"--health: port {port} of {host} cannot be listened at: {reason}", help="oaflow worker --health PORT"
+            f"--health: port {port} of {host} cannot be used: {reason}", help="oaflow worker --health PORT"
         )
 
 
@@ -251,7 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "/metrics" | "/metrics/database":
                 self._send_metrics(path)
             case _:
-                self._send(404, _TEXT, "there are /live, /ready, /metrics and /metrics/database\n")
+                self._send(404, _TEXT, "not found; there are /live, /ready, /metrics and /metrics/database\n")
 
     do_HEAD = do_GET
 

@@ -79,7 +79,7 @@ def import_environment(name: str, environment: Mapping[str, str]) -> tuple[str, 
             [UsageError(f"the settings make no pipeline: {one.message}", help=one.help) for one in found]
         )
     if not any(service.said for service in settings.services.values()):
-        return text, ("no setting of the hand-over is set: these are the defaults", *settings.remarks)
+        return text, ("no hand-over setting is set: these are the defaults", *settings.remarks)
     return text, settings.remarks
 
 
@@ -102,10 +102,10 @@ def read_environment(file: str | None) -> Mapping[str, str]:
     except OSError as error:
         raise UsageError(f"{file!r} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError:
-        raise UsageError(f"{file!r} is no text in UTF-8") from None
+        raise UsageError(f"{file!r} is not text in UTF-8") from None
     if (wrong := next((line.original for line in parse_stream(StringIO(text)) if line.error), None)) is not None:
         where = "stdin" if file == "-" else file
-        raise UsageError(f"{where}:{wrong.line}: this is no NAME=value", help="look at its quotes")
+        raise UsageError(f"{where}:{wrong.line}: this is not NAME=value", help="check its quotes")
     return {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
 
 
@@ -144,12 +144,12 @@ def _wrong_services(services: Mapping[str, Service]) -> Iterator[UsageError]:
         queue, task, said = services[name].queue, services[name].task, services[name].said
         if not PORT.fullmatch(queue) or len(queue) > QUEUE_LENGTH or queue in EDGE_KEYS:
             yield UsageError(
-                f"{said.get('queue')} is {queue!r}, and a pipeline could not name a port like it: {_RULE}",
-                help=f"let the services have another one: {PREFIX}{name.upper()}_QUEUE=NAME",
+                f"{said.get('queue')} is {queue!r}, which cannot be the name of a port: {_RULE}",
+                help=f"give the services another one: {PREFIX}{name.upper()}_QUEUE=NAME",
             )
         if not task or not task.isprintable() or " " in task or "${" in task:
             yield UsageError(
-                f"{said.get('task')} is {task!r}, and no name of a task: no spaces, no control characters",
+                f"{said.get('task')} is {task!r}, which cannot be the name of a task: no spaces, no control characters",
                 help=f"{PREFIX}{name.upper()}_TASK={DEFAULTS[name].task}",
             )
     told: set[tuple[str, ...]] = set()
@@ -228,11 +228,11 @@ def _absent(services: Mapping[str, Service], reached: Collection[str]) -> Iterat
         if name not in HANDS_OVER:
             if services[name].said:
                 settings = ", ".join(sorted(set(services[name].said.values())))
-                yield f"{name} is not here, as no service hands over documents to it: {settings}"
+                yield f"{name} is left out because no service hands over documents to it: {settings}"
         elif not services[name].defer:
-            yield f"{name} is not here: {_off(name, services[name])}"
+            yield f"{name} is left out: {_off(name, services[name])}"
         else:
-            yield f"{name} is not here, as nothing that is here hands over to it"
+            yield f"{name} is left out because no stage here hands over to it"
 
 
 def _off(name: str, service: Service) -> str:

@@ -42,22 +42,22 @@ def limit(
     """
     often = per_second(rate)
     if rate is not None and often is None:
-        raise UsageError(f"{rate!r} is no rate", help="rates are written like 50/s, 1000/m, 1/10s")
+        raise UsageError(f"{rate!r} is not a rate", help="rates are written like 50/s, 1000/m, 1/10s")
     wanted = concurrency is not None or rate is not None
     if clear and wanted:
-        raise UsageError("--clear goes with neither --concurrency nor --rate")
+        raise UsageError("--clear excludes --concurrency and --rate")
     if name is None and (clear or wanted):
         raise UsageError("limits are set by queue and task", help="oaflow limit QUEUE/TASK")
     # A task has no slash in it, a queue may.
     queue, slash, task = (name or "").rpartition("/")
     if name is not None and not (slash and queue and task):
-        raise UsageError(f"{name!r} is no QUEUE/TASK", help="oaflow limit  shows what is limited")
+        raise UsageError(f"{name!r} is not QUEUE/TASK", help="oaflow limit  shows what is limited")
     remarks: list[str] = []
     with connection(settings) as made:
         if wanted:
             ledger.limit(made, queue, task, concurrency, often)
             if not ledger.is_known(made, queue, task):
-                remarks.append(f"no run has had a task {task!r} on a queue {queue!r} so far")
+                remarks.append(f"no run has had task {task!r} on queue {queue!r} so far")
         elif clear:
             ledger.clear(made, queue, task)
         if wanted or clear:

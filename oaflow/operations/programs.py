@@ -293,7 +293,8 @@ def _folder(typed: str, path: Path) -> UsageError:
 def _no_file(typed: str, path: Path) -> UsageError:
     if os.path.islink(path):
         return UsageError(
-            f"{typed!r} is a link that leads to no file", help=f"ls -l {shlex.quote(typed)}   # shows where it leads"
+            f"{typed!r} is a link to a file that does not exist",
+            help=f"ls -l {shlex.quote(typed)}   # shows where it leads",
         )
     near = [str(Path(typed).parent / found.name) for found in pipeline_files(path.parent)]
     there = f"there are: {', '.join(near[:5])}" if near else None

@@ -163,7 +163,7 @@ def refuse_number(settings: Settings, job: int) -> Never:
         run = wanted_run(made, failed.run)
         external = bound_plan(made, run).stages[failed.stage].external
     raise UsageError(
-        f"'{job}' is the number of a job, and retry sends what failed in a run",
+        f"'{job}' is the id of a job, but retry takes the id of a run",
         help=_asks_its_service(run, failed.stage)
         if external
         else f"oaflow retry {job} --here   # runs it in the foreground",
@@ -191,9 +191,9 @@ def _folder() -> Generator[Path]:
 def _wanted(connection: Connection[Any], job: int) -> tuple[FailedJob, Mapping[str, Any]]:
     failed = failed_job(connection, job)
     if failed is None:
-        raise UsageError(f"job {job} is not among the failures", help="oaflow failures --json   # names the jobs")
+        raise UsageError(f"job {job} is not among the failures", help="oaflow failures --json   # shows the job ids")
     if failed.args is None:
-        raise UsageError(f"what failed as {job} was never a job: {failed.message}")
+        raise UsageError(f"failure {job} was never a job: {failed.message}")
     return failed, failed.args
 
 

@@ -208,14 +208,14 @@ def replay(
         stages = {name: of[name] for name in in_order(old) if name in of and stage in (None, name)}
         if not any(one.kept for one in stages.values()):
             who = f"run {found.id!r}" if stage is None else f"stage {stage!r} of run {found.id!r}"
-            raise UsageError(f"nothing is kept of what {who} returned", help=_WHY)
+            raise UsageError(f"nothing that {who} returned is kept", help=_WHY)
         tally = _Tally(found, old, new, lambda job: with_stored(store, found.dataset, entities_of(job)))
         for one in returned(made, found.id, stage=stage, limit=limit):
             tally.take(one)
     return tally.result(stages)
 
 
-_WHY = "OAFLOW_SAMPLES of its workers says of how many jobs it is kept, and OAFLOW_KEEP for how many days"
+_WHY = "for its workers, OAFLOW_SAMPLES sets how many jobs are sampled, and OAFLOW_KEEP for how many days"
 
 
 @dataclass

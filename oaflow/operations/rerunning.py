@@ -117,7 +117,7 @@ def rerun(
         agreed: asked with what is to take place; nothing does where it says no.
 
     Raises:
-        UsageError: there is no such run, stage or expression, the run goes on, or there is nothing to do.
+        UsageError: there is no such run, stage or expression, the run continues, or there is nothing to do.
     """
     with database(settings) as opened:
         with opened.connect() as made, store_of(settings, opened.address.uri) as store:
@@ -169,7 +169,7 @@ def _taken(made: Connection[Any], found: Run, bound: BoundPlan, choice: Choice) 
         len(taken.lost),
     )
     if not taken.first:
-        raise UsageError(f"there is nothing of run {found.id!r} to do again{_because(told)}", help=_instead(told))
+        raise UsageError(f"nothing of run {found.id!r} can be repeated{_because(told)}", help=_instead(told))
     return taken, told
 
 
@@ -191,9 +191,9 @@ def _is_source(bound: BoundPlan, step: Ended) -> bool:
 
 def _because(told: Rerun) -> str:
     if told.newer:
-        return f": {told.newer:,} documents have been in a later run, or are gone"
+        return f": {told.newer:,} documents were processed by a later run, or are gone"
     if told.lost or told.chosen:
-        return ": its jobs are not kept any more"
+        return ": its jobs are no longer kept"
     return f": no job matches {told.choice}" if str(told.choice) else ""
 
 
@@ -201,8 +201,8 @@ def _instead(told: Rerun) -> str:
     run = told.run
     again = once_more(run)
     if run.state == "cancelled" and not told.newer:
-        return f"{again}   does what the cancelled run had not come to"
-    return f"{again} --force   does all again, from the beginning on"
+        return f"{again}   does what the cancelled run had left"
+    return f"{again} --force   does everything again, from the beginning"
 
 
 def chosen(steps: Sequence[Ended], choice: Choice) -> list[Ended]:

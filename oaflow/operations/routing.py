@@ -117,7 +117,7 @@ def routing_of(program: Program, stage: str, port: str, given: Any, params: Mapp
         given: the job as an author writes it: `entities` and `context`, or a list of entities.
 
     Raises:
-        UsageError: the program has mistakes, no such stage or port; or what was given is no job, or one that a
+        UsageError: the program has mistakes, no such stage or port; or what was given is not a job, or one that a
             condition cannot be asked about.
     """
     plan = without_required(program.checked())
@@ -245,7 +245,7 @@ def example_job(given: Any, stage: BoundStage, dataset: str = "example") -> AnyJ
             body = {key: members[key] for key in members if key == "dataset"}
             body["payload"] = {key: members[key] for key in members if key != "dataset"}
         case _:
-            raise UsageError("what was given is no job", help=_EXAMPLE)
+            raise UsageError("what was given is not a job", help=_EXAMPLE)
     payload = body.get("payload")
     if isinstance(payload, dict) and isinstance(entities := payload.get("entities"), list):
         body["payload"] = {**payload, "entities": [_named(entity, number) for number, entity in enumerate(entities, 1)]}

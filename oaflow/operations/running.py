@@ -218,13 +218,13 @@ def send_again(made: Connection[Any], run: Run, *, stage: str | None = None, cau
     if number == 0:
         where = f" at stage {stage!r}" if stage is not None else ""
         why = f" for cause {cause!r}" if cause is not None else ""
-        problem = f"nothing failed{where}{why} in run {run.id!r} that could be sent again"
+        problem = f"nothing failed{where}{why} in run {run.id!r} that can be retried"
         if halted and all:
             raise UsageError(f"{problem}; it is {run.state}", help=f"oaflow resume {run.id}")
-        raise UsageError(problem, help=f"oaflow failures {run.id}   # names causes and stages")
+        raise UsageError(problem, help=f"oaflow failures {run.id}   # shows causes and stages")
     again = f"sent {number} failed job{'' if number == 1 else 's'} again"
     remarks = (
-        (again, f"it was {run.state}: {run.reason or 'by somebody'}; now all of it goes on") if halted else (again,)
+        (again, f"it was {run.state}: {run.reason or 'by a user'}; now all of it continues") if halted else (again,)
     )
     return Begun(run.id, bound, number, remarks, folders_from_here(run))
 
@@ -375,7 +375,7 @@ def go_on(made: Connection[Any], run: Run, folders: tuple[Path, ...]) -> Begun:
     bound = bound_plan(made, run)
     refuse_unseen(made, bound)
     ledger.mark(made, run.id, "running")
-    return Begun(run.id, bound, 0, (f"going on with run {run.id}",), folders)
+    return Begun(run.id, bound, 0, (f"continuing run {run.id}",), folders)
 
 
 def _refuse_unsealed(run: Run) -> None:

@@ -3,7 +3,7 @@
 begins the run.
 
 A tick is taken in the transaction that begins its run, so exactly one run begins, whatever is killed. Of several ticks
-that pass while no worker is there, only the latest counts. A tick that meets an unfinished run of its pipeline and
+that pass while no worker is running, only the latest counts. A tick that meets an unfinished run of its pipeline and
 dataset begins nothing, and its schedule says so.
 """
 
@@ -42,7 +42,7 @@ _AGAIN = timedelta(hours=1)
 # What croniter knows besides times: a number by hash, or by chance.
 _DRAWN = re.compile(r"\b[hr]\b", re.IGNORECASE)
 
-_EXAMPLE = '"0 3 * * *" is each night at three'
+_EXAMPLE = '"0 3 * * *" is every night at three'
 
 
 class CronError(UsageError):
@@ -63,7 +63,7 @@ class ScheduleExistsError(UsageError):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(
-            f"there is a schedule {name!r} already",
+            f"schedule {name!r} already exists",
             help=f"oaflow schedule remove {name}, or another name with --name",
         )
 
@@ -115,7 +115,7 @@ def next_tick(cron: str, zone: str, after: datetime) -> datetime:
     elif len(fields) != 5:
         raise CronError(cron, "it has five fields: minute, hour, day, month, weekday")
     elif drawn := _DRAWN.search(cron):
-        raise CronError(cron, f"{drawn[0]!r} names no time, but one that is drawn")
+        raise CronError(cron, f"{drawn[0]!r} is random, and a schedule needs fixed times")
     each_hour = cron.lower() == "@hourly" or any(field.startswith("*") for field in fields[:2])
     try:
         ticks = croniter(cron, after.astimezone(there))

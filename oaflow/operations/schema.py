@@ -54,7 +54,7 @@ class IndexNotMadeError(EnvironmentProblem):
 
     def __init__(self, table: str, reason: str) -> None:
         self.table, self.reason = table, reason
-        super().__init__(f"{table} got no index: {reason}", help="as who owns it: oaflow db migrate --entity-indexes")
+        super().__init__(f"{table} got no index: {reason}", help="as its owner: oaflow db migrate --entity-indexes")
 
 
 @contextmanager

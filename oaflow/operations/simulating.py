@@ -127,12 +127,12 @@ def simulate(
     model = Model(bound, seen, seconds)
     if sum(model.jobs(name) for name in bound.stages) < ENOUGH:
         raise UsageError(
-            f"run {found.id!r} has done too little to tell how long it would take otherwise",
+            f"run {found.id!r} has done too little to estimate how long it would take otherwise",
             help="oaflow status --all   # names other runs",
         )
     rest = found.open
     if rest and (why := unknown_rest(found, bound, status.stages)):
-        raise UsageError(f"of run {found.id!r} it is not known how much is left: {why}", help="wait for it")
+        raise UsageError(f"run {found.id!r}: it is not known how much is left: {why}", help="wait for it")
     there, executors = crew(worked)
     each = max(1, round(executors / there))
     before = Capacity(executors, there, limits=held)
@@ -148,12 +148,12 @@ def simulate(
         work = model.work(begun, capacity, pause=losses.pause, held=losses.held, begun=rest)
         told = forecast(work, stretch=losses.stretch, known=not rest)
         if rest and told.endless:
-            raise UsageError(f"of run {found.id!r} it is not known how much is left: {ENDLESS}", help="wait for it")
+            raise UsageError(f"run {found.id!r}: it is not known how much is left: {ENDLESS}", help="wait for it")
         answers.append((variant, told.not_before(due)))
     joins = unseen_joins(model, bound)
     assumes = (
-        "each executor is as fast as those of this run were, however many there are, and what is lost between jobs"
-        f" stays the same part; as it was: {crew_text(there, executors)}{joins}"
+        "each executor is as fast as those of this run, however many there are, and the share of time lost between"
+        f" jobs stays the same; as it was: {crew_text(there, executors)}{joins}"
     )
     return Simulated(found, seconds, rest, tuple(answers), assumes)
 
@@ -174,7 +174,7 @@ def variants_of(workers: Iterable[str], executors: str | None, concurrency: Iter
         of_a_stage = {"workers": bool(equals), "executors": False, "concurrency": True}[option]
         if of_a_stage != bool(stage) or of_a_stage != bool(equals):
             form = "STAGE=N" if of_a_stage else "N"
-            raise UsageError(f"--{option} is given as {form}, and {text!r} is not", help=f"--{option} {form}")
+            raise UsageError(f"--{option} is given as {form}, not {text!r}", help=f"--{option} {form}")
         axes.append([(option, stage, _count(option, number)) for number in numbers.split(",")])
     found: list[Variant] = []
     for chosen in product(*axes):
@@ -195,7 +195,7 @@ def variants_of(workers: Iterable[str], executors: str | None, concurrency: Iter
 
 def _count(option: str, text: str) -> int:
     if not text.strip().isdecimal() or not int(text):
-        raise UsageError(f"--{option} takes numbers from 1 on, and {text!r} is none", help=f"--{option} 1,2,4")
+        raise UsageError(f"--{option} takes numbers from 1, not {text!r}", help=f"--{option} 1,2,4")
     return int(text)
 
 

@@ -55,9 +55,9 @@ class UnfinishedRunError(UsageError):
         self.run = run
         super().__init__(
             f"run {run.id!r} of this pipeline and dataset has not ended (it is {run.state})",
-            help="add --new to cancel it and start afresh; its input is gone, so there is no going on with it"
+            help="add --new to cancel it and start a new run; its input is gone, so it cannot continue"
             if run.cut
-            else "add --resume to go on with it, or --new to cancel it and start afresh",
+            else "add --resume to continue it, or --new to cancel it and start a new run",
         )
 
 
@@ -82,7 +82,7 @@ class UnsealedRunError(UsageError):
     def __init__(self, run: Run) -> None:
         self.run = run
         super().__init__(
-            f"the input of run {run.id!r} was not read to the end, so there is no going on with it",
+            f"the input of run {run.id!r} was not read to the end, so it cannot continue",
             help=with_its_input(run),
         )
 
@@ -95,7 +95,7 @@ class EnteringRunError(UsageError):
     def __init__(self, run: Run) -> None:
         self.run = run
         super().__init__(
-            f"the command that started run {run.id!r} still reads its input, and follows it",
+            f"the command that started run {run.id!r} is still reading its input, and follows it",
             help=f"oaflow status {run.id}",
         )
 
@@ -110,7 +110,7 @@ class UnseenServiceError(UsageError):
         names = ", ".join(map(repr, stages))
         where = f"stage {names} lives in another service" if len(stages) == 1 else f"stages {names} live in services"
         super().__init__(
-            f"{where}, and this database does not see what {'it hands' if len(stages) == 1 else 'these hand'} over",
+            f"{where}, but this database does not see what {'it hands' if len(stages) == 1 else 'these hand'} over",
             help="oaflow db migrate --capture   # or start its workers with python -m oaflow.shim",
         )
 
@@ -183,16 +183,16 @@ def precheck(plan: Plan, request: Request) -> None:
         )
     if request.at is not None and plan.stages[request.at].join:
         raise UsageError(
-            f"no run starts at {request.at!r}: it is a join, and fires by itself",
-            help="--at STAGE names a stage that is none",
+            f"no run starts at {request.at!r}: it is a join, which starts by itself",
+            help="name a stage that is not a join: --at STAGE",
         )
     if request.first is not None and request.first < 1:
-        raise UsageError(f"first={request.first}: a run sends on one job at least")
+        raise UsageError(f"first={request.first}: a run needs at least one job")
     if (most := request.stop_after) is not None:
         numbers = [number for number in (most.failures, most.percent) if number is not None]
         if len(numbers) != 1 or numbers[0] <= 0:
             raise UsageError(
-                f"{most} is neither a number of failures nor a percent of documents",
+                f"{most} is neither a number of failures nor a percentage of documents",
                 help="StopAfter(10), or StopAfter(percent=5)",
             )
     if request.entities not in (None, "-"):
@@ -223,15 +223,15 @@ def settle(plan: Plan, source: Source, request: Request, last: Run | None) -> tu
         if before:
             if not_there := _not_there(plan.params[positional], before):
                 raise UsageError(
-                    f"{positional}: there is no {_shown(not_there)} any more, which the dataset's last run had",
-                    help=f"put it back, or name what is to be read: {command} {positional.upper()}...",
+                    f"{positional}: {_shown(not_there)}, which the dataset's last run had, no longer exists",
+                    help=f"put it back, or name what to read: {command} {positional.upper()}...",
                 )
             remarks.append(f"{positional}: {_shown(before)}, as in the dataset's last run")
         elif last is None and _is_own_ingest(source) and request.entities is None and request.at is None:
             samples = sample_documents()
             if samples is not None:
                 given[positional] = [str(samples)]
-                remarks.append(f"no {positional} was given: taking oaflow's own sample documents ({samples})")
+                remarks.append(f"no {positional} was given: using oaflow's own sample documents ({samples})")
     elif positional is not None and plan.params[positional].remember:
         remarks.extend(_moved(_not_there(plan.params[positional], remembered.get(positional))))
     values = check_params(
@@ -280,14 +280,14 @@ def idle_options(bound: BoundPlan, request: Request) -> Iterator[str]:
     elif not any(name in crawls or not after[name].isdisjoint(crawls) for name in begins):
         why = f"a run at {request.at!r} crawls nothing"
     elif request.first is not None and request.prune:
-        yield "--prune takes nothing out: with --first the folders are not gone through to their end"
+        yield "--prune removes nothing: with --first, not all folders are read"
         return
     else:
         return
     if request.prune:
-        yield f"--prune takes nothing out: {why}"
+        yield f"--prune removes nothing: {why}"
     if request.force:
-        yield f"--force changes nothing: {why}, and so all is done anyway"
+        yield f"--force changes nothing: {why}, so everything is processed anyway"
 
 
 def refuse_unseen(connection: Connection[Any], bound: BoundPlan) -> None:
@@ -476,17 +476,17 @@ def _entities(lines: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
             raise UsageError(f"line {number} of {name} is not JSON: {error}", help="one FtM entity a line") from None
         if not isinstance(entity, dict) or not all(isinstance(entity.get(key), str) for key in ("id", "schema")):
             raise UsageError(
-                f"line {number} of {name} is no FtM entity: it needs id and schema", help="one FtM entity a line"
+                f"line {number} of {name} is not an FtM entity: it needs id and schema", help="one FtM entity a line"
             )
         if not is_a(entity["schema"], entity["schema"]):
             raise UsageError(
-                f"line {number} of {name} is no FtM entity: no schema is named {entity['schema']!r}",
+                f"line {number} of {name} is not an FtM entity: no schema is named {entity['schema']!r}",
                 help=did_you_mean(entity["schema"], SCHEMATA) or "one FtM entity a line",
             )
         try:
             DatasetJob(dataset="check", queue="check", task="check", payload={"entities": [entity]})
         except JobError as error:
-            raise UsageError(f"line {number} of {name} cannot travel: {error}") from None
+            raise UsageError(f"line {number} of {name} cannot be sent: {error}") from None
         yield entity
 
 
@@ -509,8 +509,8 @@ def _given(plan: Plan, request: Request) -> dict[str, Any]:
         positional = next((name for name, param in plan.params.items() if param.positional), None)
         if positional is None:
             raise UsageError(
-                f"pipeline {plan.pipeline!r} takes no inputs, and {request.inputs[0]!r} was given",
-                help="values of its params are given by name: -p NAME=VALUE",
+                f"pipeline {plan.pipeline!r} takes no inputs, but {request.inputs[0]!r} was given",
+                help="set its params by name: -p NAME=VALUE",
             )
         given[positional] = [*given.get(positional, []), *request.inputs]
     return given
@@ -532,7 +532,9 @@ def _check_paths(plan: Plan, values: Mapping[str, Any]) -> None:
                 kind = "file or folder" if param.positional else "folder"
                 raise UsageError(f"{name}: there is no {kind} {str(wanted)!r}", help=_instead_of(wanted))
             if param.positional and not os.access(wanted, os.R_OK):
-                raise UsageError(f"{name}: {text!r} may not be read", help=f"ls -ld {shlex.quote(text)}")
+                raise UsageError(
+                    f"{name}: {text!r} cannot be read: permission denied", help=f"ls -ld {shlex.quote(text)}"
+                )
 
 
 def _instead_of(path: Path) -> str:
@@ -566,9 +568,9 @@ def _moved(gone: Sequence[str]) -> Iterator[str]:
         verb, its = ("is", "its") if len(gone) == 1 else ("are", "their")
         yield (
             f"{_shown(gone)}, which the dataset's last run had, {verb} not there any more; {its} documents stay in the"
-            " dataset, and what was moved is found twice"
+            " dataset, so files that were moved are found twice"
         )
-        yield f"help:  to take {its} documents out, make an empty folder there, and run it with --prune"
+        yield f"help:  to remove {its} documents, make an empty folder there and run with --prune"
 
 
 def _is_own_ingest(source: Source) -> bool:

@@ -233,7 +233,7 @@ def check_cause(connection: Connection[Any], run: Run, cause: str) -> None:
     known = {cluster.fingerprint for cluster in clusters(connection, run.id)}
     raise UsageError(
         f"nothing failed for cause {cause!r} in run {run.id!r}",
-        help=did_you_mean(cause, known) or f"oaflow failures {run.id}   # names the causes",
+        help=did_you_mean(cause, known) or f"oaflow failures {run.id}   # shows the causes",
     )
 
 

@@ -81,7 +81,7 @@ class Stream(Generic[Item]):
 
     async def __aenter__(self) -> AsyncGenerator[Item]:
         if self._entered is not None:
-            raise UsageError("this stream is already in use in a block", help="ask for another one for each block")
+            raise UsageError("this stream is already in use in a block", help="make a new one for each block")
         self._entered = self.__aiter__()
         return self._entered
 

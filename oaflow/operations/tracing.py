@@ -79,7 +79,7 @@ class UntracedError(UsageError):
             help = f"oaflow search WORDS -d DATASET, or oaflow receipt {runs[0]} --list all   # documents"
         else:
             help = "oaflow run PIPELINE -d DATASET   # there is no run yet"
-        super().__init__(f"nothing is known of {typed!r} in {place}", help=help)
+        super().__init__(f"nothing is known about {typed!r} in {place}", help=help)
 
 
 class NoDocumentError(UsageError):
@@ -91,7 +91,7 @@ class NoDocumentError(UsageError):
         self.typed, self.said, self.dataset = typed, said, dataset
         super().__init__(
             f"no run has {typed!r} as a document: it is a {said.schema or 'entity'} in dataset {dataset!r}",
-            help=f"it was said by {said.origin}, because of {said.fragment!r}: oaflow entities -d {dataset}",
+            help=f"{said.origin} wrote it, because of {said.fragment!r}: oaflow entities -d {dataset}",
         )
 
 

@@ -198,9 +198,9 @@ def _behind(
         yield Wait(
             "priority" if urgent else "turn",
             f"stage {name} waits {'behind a higher priority' if urgent else 'for its turn'}:",
-            f"its next job for {duration(seconds)}, and all who can run it are at {first}",
+            f"its next job for {duration(seconds)}; all workers that can run it are busy with {first}",
             name,
-            help=None if urgent else "oaflow worker   # more of them",
+            help=None if urgent else "oaflow worker   # start more of them",
             facts={"seconds": round(seconds, 3)},
         )
 
@@ -243,8 +243,8 @@ def held(run: Run, *, abandoned: bool = False) -> Wait:
     if run.cut:
         return Wait("interrupted", "it is interrupted:", run.reason or "", help=with_its_input(run))
     if abandoned:
-        text = "its workers have ended with the command that started them"
-        return Wait("abandoned", "nobody works on it:", text, help=resume)
+        text = "its workers ended with the command that started them"
+        return Wait("abandoned", "no worker works on it:", text, help=resume)
     reason = run.reason or ""
     if run.state == "paused" and GOES_ON in reason:
         return Wait("disk" if DISK in reason else "paused", "it is paused:", reason, help="df -h")
@@ -258,8 +258,8 @@ def _gathering(waits: Gathering, collect: BoundCollect) -> Wait:
     rest = max(collect.wait - waits.seconds, 0.0)
     return Wait(
         "collect",
-        f"stage {waits.stage} waits for more to put together:",
-        f"{most} in {jobs}, {duration(rest)} more, or until nothing can come",
+        f"stage {waits.stage} waits for more to collect:",
+        f"{most} in {jobs}, {duration(rest)} more, or until no more can come",
         waits.stage,
         facts={"jobs": waits.jobs, "entities": waits.entities, "seconds": round(rest, 3)},
     )
@@ -303,7 +303,7 @@ def _limited(name: str, limit: Limit) -> Wait:
         f"stage {name} waits for its limit:",
         f"{most}; {limit.running} run and {limit.waiting_text} wait, of all runs",
         name,
-        help=f"oaflow limit {limit.name} --concurrency N --rate N/s   # holds at once",
+        help=f"oaflow limit {limit.name} --concurrency N --rate N/s   # takes effect at once",
         facts={"concurrency": limit.concurrency, "rate": limit.rate, "jobs": limit.waiting},
     )
 
@@ -315,7 +315,7 @@ def _resting(stage: str, most: int, opened: Mapping[str, int]) -> Wait:
         f"stage {stage} rests:",
         f"{_deepest(opened) or 'what follows it has none'} open, and it goes on at {most // 2:,} (OAFLOW_DEEP)",
         stage,
-        help="oaflow worker   # more of them, or a larger OAFLOW_DEEP for each",
+        help="oaflow worker   # start more of them, or a larger OAFLOW_DEEP for each",
         facts={"open": total, "most": most, "after": dict(opened)},
     )
 
@@ -323,7 +323,7 @@ def _resting(stage: str, most: int, opened: Mapping[str, int]) -> Wait:
 def _joining(stage: str, opened: Mapping[str, int]) -> Wait:
     return Wait(
         "join",
-        f"stage {stage} has not begun:",
+        f"stage {stage} has not started:",
         f"it is a join, and {_deepest(opened)} open",
         stage,
         facts={"open": sum(opened.values()), "after": dict(opened)},
@@ -335,4 +335,4 @@ def _deepest(opened: Mapping[str, int]) -> str:
     In which stages most is open.
     """
     deep = [f"{name} has {number:,}" for name, number in sorted(opened.items(), key=lambda one: -one[1]) if number]
-    return ", ".join(deep[:_NAMED]) + (f" and {len(deep) - _NAMED} more stages have some" if deep[_NAMED:] else "")
+    return ", ".join(deep[:_NAMED]) + (f" and {len(deep) - _NAMED} more stages have open jobs" if deep[_NAMED:] else "")

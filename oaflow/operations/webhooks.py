@@ -118,7 +118,7 @@ def keys_of(secret: SecretStr | None) -> tuple[bytes, ...]:
         WebhookSecretError: there is none, or it is not written as one.
     """
     if secret is None or not secret.get_secret_value().split():
-        raise WebhookSecretError("is not set: who receives a message could not tell that it comes from oaflow")
+        raise WebhookSecretError("is not set: receivers could not tell that a message comes from oaflow")
     return tuple(map(_key_of, secret.get_secret_value().split()))
 
 
@@ -184,12 +184,12 @@ def add_webhook(
     _check_url(url)
     wanted = name or (urlsplit(url).hostname or "").lower()
     if not _NAME.fullmatch(wanted):
-        raise UsageError(f"{wanted!r} is no name of a webhook", help="--name my-hook")
+        raise UsageError(f"{wanted!r} is not a valid name for a webhook", help="--name my-hook")
     known = or_environment(settings)
     with connection(known) as made:
         if not ledger.add(made, wanted, url, pipeline):
             raise UsageError(
-                f"there is a webhook {wanted!r} already",
+                f"webhook {wanted!r} already exists",
                 help=f"oaflow webhook remove {wanted}, or another name with --name",
             )
         remember(known, made)
@@ -204,11 +204,13 @@ def _check_url(url: str) -> None:
         good = False
         parts = urlsplit("")
     if not good or any(ord(letter) <= 32 for letter in url):
-        raise UsageError("a webhook is an address as https://example.org/hook", help="oaflow webhook add https://...")
+        raise UsageError(
+            "a webhook is an address such as https://example.org/hook", help="oaflow webhook add https://..."
+        )
     if parts.username is not None or parts.password is not None:
         # It would be shown by `list`, and stand in the database; and what is sent is signed.
         raise UsageError(
-            "the address of a webhook has a user or password in it", help="leave it out: what is sent is signed"
+            "the address of a webhook has a user or password in it", help="leave it out: messages are signed"
         )
 
 
@@ -306,7 +308,7 @@ def send(keys: tuple[bytes, ...], url: str, id: str, body: str) -> tuple[str | N
         case [int(status)] if 200 <= status < 300:
             return None, status
         case [int(status)] if 300 <= status < 400:
-            return f"answered {status}, a redirect, and none is followed", status
+            return f"answered {status}, a redirect, which is not followed", status
         case [int(status)]:
             return f"answered {status}", status
         case [str(reason)]:
@@ -321,13 +323,13 @@ def _reason(problem: Exception) -> str:
 
     match problem:
         case SSLError():
-            return "its certificate is not good"
+            return "its certificate is not valid"
         case Timeout():
             return f"no answer within {TIME_LIMIT:g} s"
         case ConnectionError():
-            return "it cannot be connected to, or hung up"
+            return "it refused or closed the connection"
         case _:
-            return f"it cannot be sent to ({type(problem).__name__})"
+            return f"sending failed ({type(problem).__name__})"
 
 
 def deliver(opened: Database, *, until: float = float("inf")) -> Iterator[Told]:

@@ -113,13 +113,13 @@ class Cluster:
         if not version.exists():
             if self.layout.upgraded.exists():
                 raise ServerProblem(
-                    f"{self.layout.root} was being brought to PostgreSQL {MAJOR}, and that was interrupted",
+                    f"{self.layout.root} was being upgraded to PostgreSQL {MAJOR}, but that was interrupted",
                     help="oaflow db upgrade",
                 )
             self._initialise(account)
         elif self.programs is None and (found := version.read_text().strip()) != MAJOR:
             raise ServerProblem(
-                f"{self.layout.data} was made by PostgreSQL {found}, and this oaflow brings {MAJOR}",
+                f"{self.layout.data} was made by PostgreSQL {found}, but this oaflow brings {MAJOR}",
                 help="oaflow db upgrade",
             )
         self._write_access()
@@ -264,7 +264,7 @@ class Cluster:
         made = self._run("initdb", "-D", making.name, *_NEW)
         if made.returncode != 0:
             shutil.rmtree(making, ignore_errors=True)
-            raise ServerProblem(f"no database could be made in {self.layout.root}: {_last_line(made.stdout)}")
+            raise ServerProblem(f"no database could be created in {self.layout.root}: {_last_line(made.stdout)}")
         making.rename(self.layout.data)
 
     def _write_access(self) -> None:
@@ -285,9 +285,11 @@ class Cluster:
                 os.chown(path, account.uid, account.gid)
                 found = path.lstat()
         except OSError as error:
-            raise ServerProblem(f"{path} cannot be made for the account {account.name!r}: {error.strerror}") from error
+            raise ServerProblem(
+                f"{path} cannot be created for the account {account.name!r}: {error.strerror}"
+            ) from error
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != account.uid:
-            raise ServerProblem(f"{path} is not a folder of the account {account.name!r}, which runs the server")
+            raise ServerProblem(f"{path} does not belong to the account {account.name!r}, which runs the server")
         if stat.S_IMODE(found.st_mode) != mode:
             path.chmod(mode)
 
@@ -361,7 +363,7 @@ class Cluster:
         except OSError:
             lines = []
         grave = [line for line in lines if "FATAL:" in line or "PANIC:" in line]
-        return (grave or lines or ["it wrote no reason"])[0].strip()
+        return (grave or lines or ["it gave no reason"])[0].strip()
 
 
 def reachable(path: Path, account: SystemAccount) -> bool:
@@ -395,4 +397,4 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 def _last_line(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     wrong = [line for line in lines if "error" in line.lower() or "could not" in line]
-    return (wrong or lines or ["it wrote no reason"])[-1]
+    return (wrong or lines or ["it gave no reason"])[-1]

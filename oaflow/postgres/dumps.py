@@ -71,5 +71,5 @@ def _run(name: str, *arguments: str) -> None:
     done = Programs(programs_in(installed()), me).run(name, arguments)
     if done.returncode != 0:
         lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-        grave = [line for line in lines if "error:" in line] or lines or ["it wrote no reason"]
+        grave = [line for line in lines if "error:" in line] or lines or ["it gave no reason"]
         raise ServerProblem(grave[0], help="oaflow doctor")

@@ -45,8 +45,8 @@ class HalfRestored(ServerProblem):
     def __init__(self, home: Path) -> None:
         self.home = home
         super().__init__(
-            f"the data folder {str(home)!r} is not whole: a restore into it has not ended",
-            help="oaflow restore FILE   # again, where it was interrupted",
+            f"the data folder {str(home)!r} is incomplete: a restore into it was interrupted",
+            help="oaflow restore FILE   # again, to finish it",
         )
 
 
@@ -70,7 +70,7 @@ class Unreachable(DatabaseProblem):
 
     def __init__(self, address: "Address", reason: str) -> None:
         self.reason = reason
-        super().__init__(address, f"no answer ({reason})", help=f"check that it runs, and {address.origin}")
+        super().__init__(address, f"no answer ({reason})", help=f"check that it runs, and check {address.origin}")
 
 
 class WrongPassword(DatabaseProblem):
@@ -82,7 +82,7 @@ class WrongPassword(DatabaseProblem):
         self.user, self.reason = user, reason
         super().__init__(
             address,
-            f"it does not let in the user {user!r} ({reason})",
+            f"it rejects the user {user!r} ({reason})",
             help=f"correct user or password in {address.origin}",
         )
 
@@ -106,7 +106,7 @@ class PostgresTooOld(DatabaseProblem):
     def __init__(self, address: "Address", version: str, needed: str) -> None:
         self.version, self.needed = version, needed
         super().__init__(
-            address, f"PostgreSQL {version} is too old, oaflow needs {needed} or newer", help="upgrade that server"
+            address, f"PostgreSQL {version} is too old: oaflow needs {needed} or newer", help="upgrade that server"
         )
 
 
@@ -119,7 +119,7 @@ class ProcrastinateTooOld(DatabaseProblem):
         self.missing = missing
         super().__init__(
             address,
-            f"procrastinate's schema is too old, it has no {', '.join(missing)}",
+            f"procrastinate's schema is too old: it lacks {', '.join(missing)}",
             help="apply procrastinate's migrations up to 3.4 (see its documentation), then: oaflow db migrate",
         )
 
@@ -131,7 +131,7 @@ class NotMigrated(DatabaseProblem):
 
     def __init__(self, address: "Address") -> None:
         super().__init__(
-            address, "it has no schema of oaflow yet", help="oaflow db migrate (--dry-run shows what it would do)"
+            address, "it does not have oaflow's schema yet", help="oaflow db migrate (--dry-run shows what it would do)"
         )
 
 
@@ -144,7 +144,7 @@ class SchemaOlder(DatabaseProblem):
         self.pending = pending
         super().__init__(
             address,
-            f"oaflow's schema is older than this program, it lacks {', '.join(pending)}",
+            f"oaflow's schema is older than this program: it lacks {', '.join(pending)}",
             help="oaflow db migrate (--dry-run shows what it would do)",
         )
 
@@ -200,6 +200,6 @@ class NotAllowed(DatabaseProblem):
         self.reason = reason
         super().__init__(
             address,
-            f"the user {address.user!r} may not make oaflow's schema ({reason})",
+            f"the user {address.user!r} may not create oaflow's schema ({reason})",
             help=f"run oaflow db migrate as the owner of database {address.database!r}",
         )

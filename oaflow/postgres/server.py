@@ -185,8 +185,8 @@ def _look_ahead(home: Path, account: SystemAccount) -> None:
     if account.foreign and parents and not reachable(parents[0], account):
         closed = [path for path in reversed(parents) if not reachable(path, account)]
         raise ServerProblem(
-            f"PostgreSQL runs as {account.name!r} when you are root, and {account.name!r} cannot enter {closed[0]}",
-            help="set OAFLOW_HOME to a folder below one that everybody may enter, as /var/lib/oaflow",
+            f"PostgreSQL runs as {account.name!r} when you are root, but {account.name!r} cannot enter {closed[0]}",
+            help="set OAFLOW_HOME to a folder that all users may enter, such as /var/lib/oaflow",
         )
 
 

@@ -41,7 +41,7 @@ class NoOldProgramsError(UsageError):
     def __init__(self, found: str, looked: str) -> None:
         self.found = found
         super().__init__(
-            f"the data are of PostgreSQL {found}, and its programs are not in {looked}",
+            f"the data are of PostgreSQL {found}, but its programs are not in {looked}",
             help=f"oaflow db upgrade --programs FOLDER   # where postgres and pg_ctl of PostgreSQL {found} are",
         )
 
@@ -86,7 +86,7 @@ def upgrade(home: Path, programs: Path | None) -> Upgraded:
             kept = old.root / f"data.{before}"
             if kept.exists():
                 raise UsageError(
-                    f"{kept} is there already, of an upgrade before", help=f"mv {shlex.quote(str(kept))} SOMEWHERE"
+                    f"{kept} already exists, from an earlier upgrade", help=f"mv {shlex.quote(str(kept))} SOMEWHERE"
                 )
             _move(old, new, before, programs)
             old.data.rename(kept)
@@ -108,10 +108,10 @@ def _version(old: Layout) -> str:
 
 def _refuse_newer(found: str) -> None:
     if found == MAJOR:
-        raise NothingToUpgradeError(f"the data are of PostgreSQL {MAJOR}, as this oaflow: there is nothing to do")
+        raise NothingToUpgradeError(f"the data are already of PostgreSQL {MAJOR}: there is nothing to do")
     if not found.isdigit() or int(found) > int(MAJOR):
         raise ServerProblem(
-            f"the data are of PostgreSQL {found}, and this oaflow brings {MAJOR}", help="install a later oaflow"
+            f"the data are of PostgreSQL {found}, but this oaflow brings {MAJOR}", help="install a later oaflow"
         )
 
 
@@ -126,7 +126,7 @@ def _move(old: Layout, new: Layout, before: str, programs: Path | None) -> None:
         target.stop()
         shutil.rmtree(new.root)
     if shutil.disk_usage(old.root).free < 2 * _size(old.data):
-        raise NoRoomError(f"a second copy of {old.data}", "it takes as much room again, and some for the way")
+        raise NoRoomError(f"a second copy of {old.data}", "it needs the same space again, and some more while it runs")
     try:
         _copy(Cluster(old, programs=folder), target)
     except BaseException:
@@ -183,7 +183,7 @@ def _programs_of(found: str, old: Layout, programs: Path | None) -> Path:
             if re.search(rf"\b{found}(\.|\b)", said):
                 return place
             raise UsageError(
-                f"in {place} is {said.strip() or 'no PostgreSQL that can be run'}, and the data are of {found}",
+                f"in {place} is {said.strip() or 'no PostgreSQL that can run'}, but the data are of {found}",
                 help="oaflow db upgrade --programs FOLDER",
             )
     raise NoOldProgramsError(found, " or ".join(map(str, places)))

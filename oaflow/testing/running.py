@@ -298,7 +298,7 @@ class _Machine:
         if name not in self._plan.stages:
             raise UsageError(f"no stage is named {name!r}", help=did_you_mean(name, self._plan.stages))
         if self._plan.stages[name].join:
-            raise UsageError(f"no run starts at {name!r}: it is a join, and fires by itself")
+            raise UsageError(f"no run starts at {name!r}: it is a join, which starts by itself")
         return self._plan.stages[name]
 
     def _bindings(self, origin: str, temp: Path | None) -> Bindings:

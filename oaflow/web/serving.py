@@ -47,7 +47,7 @@ class TakenAddressError(EnvironmentProblem):
 
     def __init__(self, host: str, port: int, reason: str) -> None:
         self.host, self.port, self.reason = host, port, reason
-        super().__init__(f"port {port} of {host} cannot be listened at: {reason}", help="oaflow web --port PORT")
+        super().__init__(f"port {port} of {host} cannot be used: {reason}", help="oaflow web --port PORT")
 
 
 @dataclass(frozen=True, slots=True)

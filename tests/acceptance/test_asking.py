@@ -48,7 +48,7 @@ def test_logs_are_followed_through_a_retry_and_failures_are_listed_by_stage(cli:
         assert [json.loads(cli("logs", "-n", "1", "--json", *wanted).out)] == chosen[-1:]
     assert {line["stage"] for line in chosen} == {"speaks", "fails"}
     none, unknown = cli("logs", "--document", "doc-9"), cli("logs", "--stage", "speak")
-    assert none.err.startswith(f"the stages of run {run} printed nothing of that (")
+    assert none.err.startswith(f"the stages of run {run} printed nothing that matches (")
     assert (unknown.code, unknown.help) == (2, "did you mean 'speaks'?")
     assert {line["job"] for line in spoken} == {job["job"] for job in failed if job["stage"] == "speaks"}
 
@@ -115,7 +115,7 @@ def test_what_came_on_a_port_that_the_plan_does_not_wire_is_not_told_to_be_sent_
     assert all.out.count("  again: oaflow retry ") == 1
     assert "send all of them again" not in all.err
     look = f"look at one of them: oaflow retry {astray['job']} --here\n"
-    assert one.err == f"begin anew, once the pipeline is mended: oaflow run ports.yml -d demo\n{look}"
+    assert one.err == f"start again, once the pipeline is fixed: oaflow run ports.yml -d demo\n{look}"
     assert f"  oaflow failures {run}\n  oaflow retry {run}\n  oaflow run ports.yml -d demo\n" in ran.out
 
 

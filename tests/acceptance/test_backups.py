@@ -129,7 +129,7 @@ def test_what_is_no_whole_backup_is_not_restored_and_leaves_room_for_one_that_is
     refused = private("status", env=there)
     assert (refused.code, refused.error) == (
         3,
-        f"the data folder '{again}' is not whole: a restore into it has not ended",
+        f"the data folder '{again}' is incomplete: a restore into it was interrupted",
     )
 
     assert private("restore", whole.name, env=there).code == 0

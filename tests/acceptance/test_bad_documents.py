@@ -291,7 +291,7 @@ def test_a_schema_that_followthemoney_does_not_know_is_named_with_its_line(cli: 
     run = cli("run", name, *RUN, "-i", "-", stdin='{"id": "a", "schema": "Persn", "properties": {}}\n')
 
     assert run.code == 2
-    assert run.error == "line 1 of stdin is no FtM entity: no schema is named 'Persn'"
+    assert run.error == "line 1 of stdin is not an FtM entity: no schema is named 'Persn'"
     assert run.help == "did you mean 'Person'?"
 
 
@@ -372,7 +372,7 @@ def test_a_run_waits_for_room_on_a_full_disk_and_loses_nothing(
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert "the run is paused: " in err
-    assert "the run goes on" in err
+    assert "the run continues" in err
     receipt = balanced(cli)
     assert (receipt["failed"], receipt["unreadable"]) == (0, 0), out
     assert receipt["indexed"] == len(texts) + (disk == "temp")

@@ -102,6 +102,9 @@ def test_what_check_cannot_ask_is_a_sentence(offline: Command, cli: Command) -> 
     refused = offline("check", name, "--db", "--no-import")
     away = offline("check", name, "--db")
 
-    assert (refused.code, refused.error) == (2, "--db asks workers for the functions, and --no-import leaves them out")
+    assert (refused.code, refused.error) == (
+        2,
+        "--db asks workers about the functions, but --no-import skips the functions",
+    )
     assert away.code == 3
     assert "cannot be reached" in away.error or "refused" in away.error, away.err

@@ -132,7 +132,7 @@ def test_of_a_folder_only_the_first_documents_are_taken_and_the_receipt_says_so(
     result = cli("run", "try.yml", *RUN, "--first", "3", "--prune")
 
     assert result.code == 0, result.err
-    assert "--prune takes nothing out: with --first the folders are not gone through to their end\n" in result.err
+    assert "--prune removes nothing: with --first, not all folders are read\n" in result.err
     assert "the first 3 only" in result.out
     receipt = cli("receipt", "--json").json
     assert {key: receipt[key] for key in ("found", "indexed", "skipped", "balanced")} == {
@@ -270,7 +270,7 @@ def test_in_a_terminal_a_job_that_is_run_here_stops_in_the_debugger(cli: Command
     assert ended == 1
     assert "the debugger stopped where the error was raised" in seen
     assert "'doc-0!'" in seen
-    assert "nothing was handed over, and nothing written" in seen
+    assert "nothing was handed over or written" in seen
 
 
 def test_a_worker_does_the_runs_of_others_and_leaves_in_order(cli: Command, started: Keep) -> None:

@@ -157,7 +157,7 @@ def test_a_run_without_work_has_its_join_and_a_cancelled_one_has_none(cli: Comma
     empty = cli.folder / "nobody.jsonl"
     empty.write_text("")
     refused = cli("run", cli.pipeline("empty", stages), *RUN, "--at", "report")
-    assert (refused.code, refused.error) == (2, "no run starts at 'report': it is a join, and fires by itself")
+    assert (refused.code, refused.error) == (2, "no run starts at 'report': it is a join, which starts by itself")
     assert cli("run", cli.pipeline("empty", stages), *RUN, "-i", str(empty)).code == 0
     assert len(lines(joined)) == 1
 
@@ -410,11 +410,11 @@ def test_retry_says_that_a_run_was_paused_and_that_all_of_it_goes_on_or_what_res
 
     run = cli("status", "--json").json["run"]
     assert (nothing.code, nothing.help) == (2, f"oaflow resume {run}")
-    assert nothing.error == f"nothing failed in run {run!r} that could be sent again; it is paused"
-    assert cli("retry", "--stage", "waits").help == f"oaflow failures {run}   # names causes and stages"
+    assert nothing.error == f"nothing failed in run {run!r} that can be retried; it is paused"
+    assert cli("retry", "--stage", "waits").help == f"oaflow failures {run}   # shows causes and stages"
     gate.touch()
     _, told = retried.communicate(timeout=60)
-    assert "sent 1 failed job again\nit was paused: by oaflow pause; now all of it goes on\n" in told
+    assert "sent 1 failed job again\nit was paused: by oaflow pause; now all of it continues\n" in told
     process.communicate(timeout=60)
 
 

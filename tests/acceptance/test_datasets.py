@@ -103,7 +103,7 @@ def test_what_is_deleted_has_left_nothing_and_others_have_lost_nothing(sorted_ou
     assert (nobody.code, nobody.help) == (2, "oaflow delete -d doomed --yes")
     assert "5 documents" in nobody.err
     assert "1 failure" in nobody.err
-    assert "1 schedule that would begin runs over it again: sorting-doomed" in nobody.err
+    assert "1 schedule that would start runs over it again: sorting-doomed" in nobody.err
     # A file that another run may be asking for stays until that has ended.
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("UPDATE oaflow.runs SET state = 'paused' WHERE dataset = 'kept'")
@@ -252,7 +252,7 @@ def test_what_others_wrote_in_an_unknown_schema_is_told_with_what_takes_it_out_a
 
     way = "help:  oaflow delete -d demo --unknown-schema   # takes such out, and shows it before"
     assert pruned.code == 0
-    assert "what this run found gone or changed is not taken out yet; the next run does it: could not" in pruned.err
+    assert "what this run found gone or changed is not removed yet; the next run does that: could not" in pruned.err
     assert way in pruned.err
     for failed in (read, again):
         assert failed.code == 1
@@ -276,7 +276,7 @@ def test_what_others_wrote_in_an_unknown_schema_is_told_with_what_takes_it_out_a
     assert cli("search", "gone", "-d", "demo").code == 1
     assert len(cli("entities", "-d", "demo").out.splitlines()) == 2
     nothing = cli(*delete)
-    assert (nothing.code, nothing.err) == (0, "dataset demo: there is nothing of that\n")
+    assert (nothing.code, nothing.err) == (0, "dataset demo: no such fragments\n")
     unknown = cli("delete", "-d", "other", "--unknown-schema")
     assert (unknown.code, unknown.error) == (2, "there is no dataset 'other'")
 
@@ -313,7 +313,7 @@ def test_what_two_origins_said_in_schemata_that_cannot_be_merged_is_told_with_wh
     assert typed == "oaflow delete -d demo --conflicting-schema Vessel --origin more"
     assert otherwise.endswith(", the other side is PlainText by sorting/extract")
     refused = cli(*delete, "--origin", "other names")
-    assert (refused.code, refused.error) == (2, "nothing was deleted: there is no terminal to ask in")
+    assert (refused.code, refused.error) == (2, "nothing was deleted: there is no terminal to confirm in")
     assert refused.help == "oaflow delete -d demo --conflicting-schema Vessel --origin 'other names' --yes"
     assert "  1 fragment of Vessel by other names\n" in refused.err
 
@@ -331,7 +331,7 @@ def test_what_two_origins_said_in_schemata_that_cannot_be_merged_is_told_with_wh
     }
     assert "gone.txt" in cli("search", "gone", "-d", "demo").out
     assert cli(*run).code == 0
-    assert cli(*delete).err == "dataset demo: there is nothing of that\n"
+    assert cli(*delete).err == "dataset demo: no such fragments\n"
     wrong = cli("delete", "-d", "demo", "--conflicting-schema", "Vesel")
     assert (wrong.code, wrong.error) == (2, "followthemoney has no schema 'Vesel'")
     assert wrong.help == "did you mean 'Vessel'?"

@@ -119,7 +119,7 @@ def test_a_detached_run_goes_on_alone_is_held_and_ended_and_survives_the_kill_of
         (found,) = [
             one for one in map(json.loads, private("doctor", "--json").out.splitlines()) if one["what"] == "run"
         ]
-        assert (found["level"], found["text"]) == ("note", f"{first['run']}: nobody works on it")
+        assert (found["level"], found["text"]) == ("note", f"{first['run']}: no worker works on it")
         resumed = left(private, followers, first["run"], command="resume")
         assert (resumed["run"], resumed["log"], resumed["process"] != pid) == (first["run"], first["log"], True)
         go.touch()
@@ -226,7 +226,7 @@ def test_what_is_to_be_typed_next_can_be_typed_where_the_program_was_called_by_i
     left = said("run", file, "-d", "one", "--detach")
     assert f"its workers are elsewhere: {program} worker\nsee:  {program} status quick-" in left
     added = said("schedule", "add", file, "-d", "one", "--cron", "0 3 * * *")
-    assert added.endswith(f"it is begun by a worker: {program} worker\n")
+    assert added.endswith(f"a worker starts it: {program} worker\n")
     failing = cli.pipeline("failing", {"source": {"with": {"count": 1}, "next": "fails"}, "fails": {}})
     assert cli("run", failing, "-d", "one", "--workers", "1").code == 1
     assert f"again: {program} retry failing-" in (failures := said("failures"))

@@ -49,7 +49,7 @@ def test_where_all_is_well_every_line_says_so_and_the_exit_code_is_0(cli: Comman
     assert text["temp folder"].startswith(f"{cli.folder}, ")
     assert text["temp folder"].endswith(" GiB free")
     assert text["OCR languages"] == "deu, eng"
-    assert text["unpacking"] == "RAR and 7Z are unpacked, too"
+    assert text["unpacking"] == "RAR and 7Z are unpacked"
     assert "PostgreSQL" in text["database"]
     assert "(from OAFLOW_DB_URI)" in text["database"]
     assert text["schema"].endswith("migrations applied, none pending")
@@ -72,8 +72,8 @@ def test_a_variable_that_is_no_setting_is_named_with_the_one_that_was_meant(cli:
     ]
     assert (result.code, asked.code) == (0, 0)
     assert [line for line in asked.err.splitlines() if "no setting" in line] == [
-        "OAFLOW_DATABASE is no setting of oaflow, and says nothing: did you mean OAFLOW_DB_URI?",
-        "OAFLOW_EXECUTER is no setting of oaflow, and says nothing: did you mean OAFLOW_EXECUTORS?",
+        "OAFLOW_DATABASE is not a setting of oaflow and has no effect: did you mean OAFLOW_DB_URI?",
+        "OAFLOW_EXECUTER is not a setting of oaflow and has no effect: did you mean OAFLOW_EXECUTORS?",
     ]
     assert "no setting" not in result.err
 

@@ -104,7 +104,7 @@ def test_a_job_that_a_service_gave_up_is_not_run_here_and_it_is_said_what_asks_t
     assert "error: stage 'translate' lives in another service, whose code is not run here" in here.err
     assert f"oaflow retry {run} --stage translate" in here.err
     number = cli("retry", str(failed[0]["job"]))
-    assert number.error == f"'{failed[0]['job']}' is the number of a job, and retry sends what failed in a run"
+    assert number.error == f"'{failed[0]['job']}' is the id of a job, but retry takes the id of a run"
     assert number.help == f"oaflow retry {run} --stage translate   # asks the service again"
     assert cli("retry", "99999").error == "job 99999 is not among the failures"
 

@@ -105,5 +105,5 @@ def test_who_may_not_make_it_is_told_which_table(cli: Command, store: EntityStor
 
     assert result.code == 3, result.err
     assert "ftm_theirs got no index" in result.error
-    assert result.help == "as who owns it: oaflow db migrate --entity-indexes"
+    assert result.help == "as its owner: oaflow db migrate --entity-indexes"
     assert not store.has_index("theirs")

@@ -43,9 +43,9 @@ def test_stages_that_are_not_in_the_pipeline_stand_below_it_with_the_reason(offl
     assert [line for line in made.out.splitlines() if line.startswith("#") and "is not here" in line] == [
         "# analyze is not here: OPENALEPH_ANALYZE_DEFER is off",
         "# transcribe is not here: OPENALEPH_TRANSCRIBE_DEFER is off by default",
-        "# translate is not here, as nothing that is here hands over to it",
+        "# translate is left out because no stage here hands over to it",
         "# geocode is not here: OPENALEPH_GEOCODE_DEFER is off by default",
-        "# load_mapping is not here, as no service hands over documents to it: OPENALEPH_LOAD_MAPPING_QUEUE",
+        "# load_mapping is left out because no service hands over documents to it: OPENALEPH_LOAD_MAPPING_QUEUE",
     ]
 
 
@@ -58,9 +58,9 @@ def test_without_a_file_the_environment_counts_and_what_is_wrong_is_told(offline
 
     assert (mine.code, mine.err) == (0, "")
     assert "queue: mine  # OPENALEPH_INGEST_QUEUE" in mine.out
-    assert (none.code, none.err) == (0, "no setting of the hand-over is set: these are the defaults\n")
+    assert (none.code, none.err) == (0, "no hand-over setting is set: these are the defaults\n")
     assert (wrong.code, wrong.out, len(wrong.err.splitlines())) == (2, "", 4)
     assert "error: OPENALEPH_INDEX_DEFER is 'maybe', neither true nor false\nhelp:  OPENALEPH_INDEX" in wrong.err
     assert (gone.code, gone.error) == (2, "'nothing.env' cannot be read: No such file or directory")
-    assert (open_ended.code, open_ended.out, open_ended.help) == (2, "", "look at its quotes")
-    assert open_ended.error == "stdin:2: this is no NAME=value"
+    assert (open_ended.code, open_ended.out, open_ended.help) == (2, "", "check its quotes")
+    assert open_ended.error == "stdin:2: this is not NAME=value"

@@ -45,7 +45,7 @@ def test_ingest_takes_the_folders_of_the_last_run_and_the_samples_for_a_new_data
     assert "sample documents" not in again.err
     assert receipt["found"] == 1
     assert fresh.code == 0, fresh.err
-    assert "no source was given: taking oaflow's own sample documents" in fresh.err
+    assert "no source was given: using oaflow's own sample documents" in fresh.err
     assert "examples/documents" in fresh.err or "samples" in fresh.err
 
 
@@ -91,7 +91,7 @@ def test_the_reasons_for_which_documents_ran_add_up_to_those_that_ran(cli: Comma
     assert "6 documents: 4 indexed, 1 unchanged, 1 skipped  ✓ balanced" in lines
     assert [line for line in lines if " ran: " in line] == [
         "2 ran: content changed",
-        "2 ran: inside of archives and mails that ran",
+        "2 ran: inside archives and mails that ran",
     ]
 
 
@@ -186,5 +186,5 @@ def test_what_is_to_be_typed_for_a_pipeline_or_a_folder_with_a_blank_in_its_name
     wrong = cli("run", "my own.yml", "-d", "demo")
 
     assert nothing.help == "oaflow run 'my own.yml' -d demo SOURCE..."
-    assert gone.help == "put it back, or name what is to be read: oaflow run 'my own.yml' -d demo SOURCE..."
+    assert gone.help == "put it back, or name what to read: oaflow run 'my own.yml' -d demo SOURCE..."
     assert wrong.help == "oaflow check 'my own.yml'"

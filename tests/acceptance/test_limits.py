@@ -90,8 +90,8 @@ def test_an_operator_changes_a_limit_while_it_holds(
 
 
 def test_what_cannot_be_limited_is_refused_and_what_nobody_knows_is_said(cli: Command) -> None:
-    assert cli("limit", "nothing").error == "'nothing' is no QUEUE/TASK"
-    assert cli("limit", TASK, "--rate", "often").error == "'often' is no rate"
+    assert cli("limit", "nothing").error == "'nothing' is not QUEUE/TASK"
+    assert cli("limit", TASK, "--rate", "often").error == "'often' is not a rate"
     assert cli("limit", "--clear").error == "limits are set by queue and task"
     assert cli("limit", TASK, "--clear", "--rate", "5/s").code == 2
     assert cli("limit").err.strip() == "nothing is limited"

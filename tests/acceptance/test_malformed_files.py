@@ -156,7 +156,7 @@ def test_links_that_lead_nowhere_are_named_as_such(offline: Command) -> None:
             told_well(result, file)
             assert result.code, name
             if name != "fmt":
-                assert result.error == f"'{file}' is a link that leads to no file"
+                assert result.error == f"'{file}' is a link to a file that does not exist"
                 assert result.help.startswith(f"ls -l {file}")
 
 

@@ -73,7 +73,7 @@ def test_nothing_that_is_there_is_written_over(offline: Command) -> None:
 
     refused = offline("new", "letters")
 
-    assert (refused.code, refused.error) == (2, "'test_letters.py' is there already")
+    assert (refused.code, refused.error) == (2, "'test_letters.py' already exists")
     assert [path.name for path in offline.folder.iterdir()] == ["test_letters.py"]
     assert (offline.folder / "test_letters.py").read_text() == "mine"
 

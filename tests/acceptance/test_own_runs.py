@@ -137,7 +137,7 @@ def test_a_run_that_is_killed_while_it_reads_its_input_cannot_be_resumed_but_beg
     running.stdin.write(ENTITY)
     running.stdin.flush()
     (cut,) = until(lambda: runs(database))
-    # While it reads, the run goes on, and is nobody else's.
+    # While it reads, the run continues, and is nobody else's.
     assert there("status", "--json").json["state"] == "running"
     other = there("resume", cut[0])
     assert (other.code, other.help) == (2, f"oaflow status {cut[0]}")

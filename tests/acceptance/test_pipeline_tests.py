@@ -113,7 +113,7 @@ def test_edges_at_which_nothing_is_decided_are_covered_too(offline: Command) -> 
 
     assert told.out.splitlines()[2:] == [
         "  no test goes from source to first",
-        "  no test goes from first to end: nothing is decided there",
+        "  no test goes from first to end: no condition is decided there",
     ]
     assert json.loads(listed.out.splitlines()[-1]) == {
         "pipeline": "ways.yml",
@@ -142,7 +142,7 @@ def test_an_edge_of_one_port_is_not_covered_by_a_test_of_another(offline: Comman
 
     assert result.out.splitlines()[1:] == [
         "  ✓ 1 at source, port two",
-        "  no test goes from source, port one to end: nothing is decided there",
+        "  no test goes from source, port one to end: no condition is decided there",
     ]
 
 

@@ -58,7 +58,7 @@ def test_a_failed_job_is_run_here_with_its_file_and_the_debugger_and_leaves_noth
         ["+", "Person"],
         ["-", "Person"],
     ]
-    assert well.err == "nothing was handed over, and nothing written\n"
+    assert well.err == "nothing was handed over or written\n"
     assert re.search(r"\(Pdb\) \('[0-9a-f]{40}', False\)\n", debugged.out)
     assert debugged.code == plain.code == 1
     assert "(Pdb)" not in plain.out
@@ -66,10 +66,10 @@ def test_a_failed_job_is_run_here_with_its_file_and_the_debugger_and_leaves_noth
     assert everything(cli) == before
     for arguments, problem in (
         (("retry", "99999", "--here"), "job 99999 is not among the failures"),
-        (("retry", job), f"'{job}' is the number of a job, and retry sends what failed in a run"),
+        (("retry", job), f"'{job}' is the id of a job, but retry takes the id of a run"),
         (
             ("retry", "--cause", cause, "--stage", "end"),
-            f"nothing failed at stage 'end' for cause {cause!r} in run {run!r} that could be sent again",
+            f"nothing failed at stage 'end' for cause {cause!r} in run {run!r} that can be retried",
         ),
         (("retry", "--here"), "--here runs one job"),
         (("retry", "one-aaaaaa", "--here"), "--here runs one job, and 'one-aaaaaa' is no number of one"),
@@ -106,7 +106,7 @@ def test_a_job_that_ends_this_process_says_where_it_was_and_leaves_no_copy_of_it
     crashed = cli("retry", job, "--here")
 
     assert crashed.code not in (0, 1)
-    assert "what ended its process then may end this command now\n" in crashed.err
+    assert "what killed its process may also kill this command\n" in crashed.err
     assert re.search(r"Segmentation fault\n.*, line \d+ in crashes\n", crashed.err, re.DOTALL)
     (path,) = re.findall(r"^file: (.*/letter\.txt)$", crashed.out, re.MULTILINE)
     folder = next(one for one in Path(path).parents if one.name.startswith("oaflow-here-"))
@@ -141,7 +141,7 @@ def test_what_a_function_logs_is_shown_with_level_and_logger_or_goes_where_its_m
     (cli.folder / "one.yml").write_text(json.dumps({"pipeline": "one", "stages": stages}))
     assert cli("run", "one.yml", "-d", "demo", "--workers", "1").code == 1
     here = ("retry", str(json.loads(cli("failures", "--json").out)["job"]), "--here")
-    last = "nothing was handed over, and nothing written"
+    last = "nothing was handed over or written"
 
     told = cli(*here).err.splitlines()
     lines = [json.loads(line) for line in cli(*here, env={"OAFLOW_LOG_FORMAT": "json"}).err.splitlines()]

@@ -66,7 +66,7 @@ def test_a_past_run_is_routed_anew_and_may_go_over_or_not(cli: Command) -> None:
     assert f"run {run} may not move to it:\n  stage 'end' puts no jobs together any more" in changed.out
     # What is not known is said.
     for arguments, problem in (
-        ((new,), "it is not said which stage the job comes from, or of which run the jobs are"),
+        ((new,), "name the stage that the job comes from, or the run whose jobs to replay"),
         ((new, "--against", run, "--at", "end"), f"nothing is kept of what stage 'end' of run {run!r} returned"),
         ((new, "--against", "languages-aaaaaa"), "there is no run 'languages-aaaaaa'"),
     ):
@@ -103,7 +103,7 @@ def test_what_did_not_travel_is_read_from_the_store(cli: Command) -> None:
     other = cli("route", pipeline("others", "nowhere", "eng"), "--against", run, "--json").json
 
     assert "nothing would go elsewhere" in same.out, same.out
-    assert "the edge to dear reads the entities from the store: here as they are there now" in same.err
+    assert "the edge to dear reads the entities from the store as it is now" in same.err
     flows = {one["to"]: (one["before"], one["after"]) for one in other["edges"] if one["stage"] == "mixes"}
     assert (flows["dear"], flows["spoken"][0]) == ((1, 0), 1)
     assert flows["spoken"][1] > 0

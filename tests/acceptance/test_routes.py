@@ -39,7 +39,7 @@ def test_each_entity_is_shown_with_what_each_edge_was_asked(offline: Command) ->
     assert '✗ people     e.schema is "Person", e.name is ["[red]Ada' in shown.out
     assert "\x1b" not in shown.out
     assert "port 'default' of stage 'source' has no edge for such entities" in shown.out
-    assert "the edge to rich reads the entities from the store; here it saw only what was given" in shown.err
+    assert "the edge to rich reads the entities from the store; here it saw only the given job" in shown.err
 
 
 @pytest.mark.parametrize(("target", "to"), [("eng", ["translate"]), ("rus", [])])
@@ -145,7 +145,7 @@ def test_a_condition_that_fails_says_where_it_is_written(offline: Command) -> No
         ),
         (("--at", "source", "--job", "-"), "{", "stdin is not JSON", '{"entities"'),
         (("--at", "source", "--job", "-"), '{"entites": []}', "a job has no key 'entites'", "did you mean 'entities'?"),
-        (("--at", "source", "--job", "-"), "3", "what was given is no job", '{"entities"'),
+        (("--at", "source", "--job", "-"), "3", "what was given is not a job", '{"entities"'),
         (("--at", "source", "--job", "-"), "[3]", "payload.entities[0]", '{"entities"'),
         (("--at", "source", "--job", "away.json"), "", "'away.json' cannot be read", ""),
     ],

@@ -22,7 +22,7 @@ from tests.acceptance.test_processes import query
 KEY = b"canary-canary-canary-canary-canary"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
 
-REDIRECTED = "here: answered 307, a redirect, and none is followed; 1 ends of runs wait, 0 were given up"
+REDIRECTED = "here: answered 307, a redirect, which is not followed; 1 ends of runs wait, 0 were given up"
 
 Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
 Until = Callable[[Callable[[], Any]], Any]
@@ -126,7 +126,7 @@ def test_the_end_of_each_run_is_told_whatever_happens(cli: Command, started: Sta
         assert webhook["level"] == "problem"
         assert webhook["text"] == REDIRECTED
         assert webhook["help"] == "oaflow webhook test here"
-        assert health["text"] == f"http://127.0.0.1:{port}/ready says that it is ready"
+        assert health["text"] == f"http://127.0.0.1:{port}/ready reports that it is ready"
         assert not trap.came
         assert {headers["webhook-id"] for headers, _ in there.came} == {there.came[0][0]["webhook-id"]}
         assert len(there.came) >= 2

@@ -2,7 +2,7 @@
 As much of Postgres' protocol (version 3) as is needed to know which statement passes. Pure.
 
 A session's messages come in requests: all that a client sends until it waits for an answer. An answer ends when the
-server says that it is ready, and then what was sent in autocommit has taken effect.
+server reports that it is ready, and then what was sent in autocommit has taken effect.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """
-A pipeline that is changed while a run of it is in flight: the run goes on with the plan that it began with.
+A pipeline that is changed while a run of it is in flight: the run continues with the plan that it began with.
 """
 
 import json

@@ -73,7 +73,7 @@ def test_percent_are_counted_when_all_documents_are_found(book):
     assert not runs.stop(book.connection, book.run)  # one of its sources is still at work
 
     book.sql("UPDATE oaflow.runs SET sources = '{b}', sealed = false")
-    assert not runs.stop(book.connection, book.run)  # and here its input is still read
+    assert not runs.stop(book.connection, book.run)  # and here its input is still being read
 
     book.sql("UPDATE oaflow.runs SET sealed = true")
     assert runs.stop(book.connection, book.run)

@@ -150,11 +150,11 @@ def test_media_types_of_what_waits_are_those_of_a_sample_that_is_spread_over_it(
 
 def test_nothing_is_said_before_there_is_enough_to_say(rows: Rows) -> None:
     rows.waiting("a", 100)
-    assert rows.estimate().why == "its input is still read"
+    assert rows.estimate().why == "its input is still being read"
     rows.seal()
     assert rows.estimate().why == "too little of stage a is done"
     rows.done("a", 9, 1.0)
-    assert rows.estimate().why == "too little of it is done"
+    assert rows.estimate().why == "too few of its jobs are done"
     rows.done("a", 1, 1.0)
     rows.keep(shifts=({"began": 0.0, "ended": 2.5, "seconds": 2.5},))
     told = rows.estimate()
@@ -194,7 +194,7 @@ def test_a_run_does_not_end_before_the_last_job_that_waits_for_another_attempt(r
 
     told = rows.estimate()
     assert last - 60 < told.low <= told.seconds <= told.high <= last
-    assert told.assumes.endswith("; what waits for another attempt needs no further one")
+    assert told.assumes.endswith("; jobs that wait for another attempt succeed with it")
     (_, same), (_, more) = simulate(rows.run, [Variant(workers=9)], settings=Settings(db_uri=database)).variants
     assert last - 60 < same.low <= same.high <= last
     assert last - 60 < more.seconds <= last

@@ -155,7 +155,7 @@ def test_what_waits_for_its_turn_is_told_with_what_came_first(rows: Rows) -> Non
 
     first = f"its next job for 1 min 30 s, and all who can run it are at sips of {other.run}"
     assert told([wait]) == [("turn", "sips", f"stage sips waits for its turn: {first}")]
-    assert wait.help == "oaflow worker   # more of them"
+    assert wait.help == "oaflow worker   # start more of them"
     assert other.waits() == []  # it goes on
     # Its limit is reason enough, and another worker would not help.
     limit(rows.connection, "a", "t.sips", 1, None)
@@ -178,7 +178,7 @@ def test_a_join_that_has_not_begun_is_told_with_what_is_before_it(
     (wait,) = rows.waits()
 
     assert told([wait]) == [
-        ("join", "sums", "stage sums has not begun: it is a join, and keeps has 5, sips has 3 open")
+        ("join", "sums", "stage sums has not started: it is a join, and keeps has 5, sips has 3 open")
     ]
     assert (wait.as_json()["open"], wait.as_json()["after"]) == (8, {"keeps": 5, "sips": 3})
     views = watch(Settings(db_uri=database, home=tmp_path), rows.run, now=lambda: 0.0)
@@ -228,7 +228,7 @@ def test_what_nobody_serves_and_what_is_at_its_limit_is_told(rows: Rows) -> None
         "stage": "sips",
         "text": "stage sips waits for its limit: 1/m; 0 run and 2 wait, of all runs",
         "reason": None,
-        "help": "oaflow limit a/t.sips --concurrency N --rate N/s   # holds at once",
+        "help": "oaflow limit a/t.sips --concurrency N --rate N/s   # takes effect at once",
         "concurrency": None,
         "rate": pytest.approx(1 / 60),
         "jobs": 2,
@@ -293,7 +293,7 @@ def test_what_waits_to_be_put_together_and_for_a_lock_is_told(rows: Rows, monkey
     ]
     assert (gathered.why, gathered.stage) == ("collect", "keeps")
     assert gathered.text in (
-        f"4 of 5 entities in 2 jobs, {left} more, or until nothing can come"
+        f"4 of 5 entities in 2 jobs, {left} more, or until no more can come"
         for left in ("1 h", "59 min 59 s", "59 min 58 s", "60 min")
     )
     assert gathered.as_json()["entities"] == 4

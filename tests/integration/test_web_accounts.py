@@ -191,7 +191,7 @@ def test_a_log_is_shown_by_pages_of_a_stage_a_job_or_a_document(page: Page) -> N
     # By its name, too.
     found = re.findall(r"line (\d+)\.", client.get(f"/runs/{run}/log?document={quote(f'a{NASTY}.txt')}").text)
     assert found == [str(n) for n in range(450) if n % 3 == 0][-200:]
-    assert "printed nothing of that" in client.get(f"/runs/{run}/log?stage=keeps").text
+    assert "printed nothing that matches" in client.get(f"/runs/{run}/log?stage=keeps").text
     for wrong in ("stage=nothing", "job=x", "before=-1", f"before={'9' * 30}", "job=1e3"):
         assert client.get(f"/runs/{run}/log?{wrong}").status_code == 404, wrong
     assert client.get(f"/runs/{run}/log?before=1").status_code == 200

@@ -144,7 +144,7 @@ BAD_SIZE = rule(
 BAD_RATE = rule(
     "OAF130",
     "bad-rate",
-    "a value is no rate",
+    "a value is not a rate",
     """
     Rates are a number in a time: `50/s`, `1000/m`, `1/10s`. A number alone does not say in what time.
     """,

@@ -38,5 +38,5 @@ def test_a_full_disk_is_no_bug_wherever_it_is_met(
 
     assert run([]) == 1
     assert capsys.readouterr().err == (
-        'error: no room for what is to be written: could not write to file "x": No space left on device\nhelp:  df -h\n'
+        'error: no room for the output: could not write to file "x": No space left on device\nhelp:  df -h\n'
     )

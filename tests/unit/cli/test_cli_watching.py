@@ -154,13 +154,13 @@ def test_a_run_that_has_ended_takes_two_lines_and_nobody_there_is_said() -> None
     ended = view_of("finished")
 
     assert "89,013 jobs done, 3 failed" in drawn(ended, 80)
-    assert "no worker is there" in drawn(View(ended.runs, (), ()), 80)
+    assert "no worker is running" in drawn(View(ended.runs, (), ()), 80)
 
 
 def test_why_there_is_no_estimate_is_said() -> None:
-    why = Estimate(why="its input is still read")
+    why = Estimate(why="its input is still being read")
 
-    assert "no estimate yet: its input is still read" in drawn(view_of(estimate=why), 80)
+    assert "no estimate yet: its input is still being read" in drawn(view_of(estimate=why), 80)
     assert time_left(why) is None
     # One that should be over by now is not below nothing.
     assert time_left(Estimate(5.0, 4.0, 6.0), 60.0) == "about 0.0 s left"
@@ -185,7 +185,7 @@ def test_lines_are_printed_where_there_is_no_terminal_and_a_database_that_is_awa
     assert first["runs"][0]["stages"]["extract"]["running"] == 7
     assert last["runs"][0]["state"] == "finished"
     assert last["workers"][0]["hands"] == [{"run": "ingest-k3m7qa", "stage": "extract", "jobs": 7}]
-    assert err.count("the database is away (gone") == err.count("the database is back") == 2
+    assert err.count("the database is away (gone") == err.count("the database answers again") == 2
     assert "\x1b[2J" not in err
 
 

@@ -55,7 +55,7 @@ def test_what_an_upgrade_has_kept_is_named_with_what_takes_it_out(tmp_path: Path
 
     (found,) = checkup._kept(Settings(home=home))
 
-    assert (found.level, found.help) == ("note", f"when all is well: rm -r '{home}/postgres/data.15'")
+    assert (found.level, found.help) == ("note", f"when everything works: rm -r '{home}/postgres/data.15'")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_folder_that_cannot_be_used_is_a_problem_and_its_own_variable_names_an
 
     text = f"{tmp_path / 'gone'}: No such file or directory"
     assert temp == checkup.Finding("problem", "temp folder", text, "export TMPDIR=FOLDER")
-    text = f"{tmp_path}: no right to write"
+    text = f"{tmp_path}: no permission to write"
     assert home == checkup.Finding("problem", "data folder", text, "export OAFLOW_HOME=FOLDER")
 
 
@@ -122,7 +122,7 @@ def test_a_schedule_that_waits_and_one_that_began_nothing_are_named() -> None:
     assert list(checkup._scheduled([SCHEDULE])) == []
     assert [(found.level, found.help) for found in checkup._scheduled([waits])] == [("problem", "oaflow worker")]
     (held,) = checkup._scheduled([replace(waits, paused_at=NOW)])
-    assert held.text == "nightly begins no runs: it is paused since 2026-11-27 03:00 UTC"
+    assert held.text == "nightly starts no runs: paused since 2026-11-27 03:00 UTC"
     assert (held.level, held.help) == ("note", "oaflow schedule resume nightly")
     (found,) = checkup._scheduled([began_nothing])
     assert found.text == "nightly began no run at 2026-11-27 03:00 UTC: run p-abc234 had not ended (paused)"
@@ -155,7 +155,7 @@ def test_a_collector_that_cannot_be_reached_is_a_problem_and_none_is_no_news() -
     assert "canary" not in f"{away}"
     for awry in ("http://u:can/ary@127.0.0.1:1", "http://u:can?ary@h", "http://[canary]/", "u:canary@h:1"):
         (problem,) = checkup._collector({"OTEL_EXPORTER_OTLP_ENDPOINT": awry})
-        assert problem.text == "OTEL_EXPORTER_OTLP_ENDPOINT is not written as an address"
+        assert problem.text == "OTEL_EXPORTER_OTLP_ENDPOINT is not an address"
     assert list(checkup._collector({})) == []
     named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
     assert list(checkup._collector(named | {"OTEL_SDK_DISABLED": "true"})) == []

@@ -90,11 +90,11 @@ def test_all_that_is_wrong_is_told_each_with_what_to_type():
         ("OPENALEPH_INDEX_DEFER is 'maybe', neither true nor false", "OPENALEPH_INDEX_DEFER=0, or =1"),
         (
             "OPENALEPH_INGEST_QUEUE is 'to', and a pipeline could not name a port like it",
-            "let the services have another one: OPENALEPH_INGEST_QUEUE=NAME",
+            "give the services another one: OPENALEPH_INGEST_QUEUE=NAME",
         ),
         (
             "OPENALEPH_ANALYZE is 'a b', and a pipeline could not name a port like it",
-            "let the services have another one: OPENALEPH_ANALYZE_QUEUE=NAME",
+            "give the services another one: OPENALEPH_ANALYZE_QUEUE=NAME",
         ),
         (
             "OPENALEPH_TRANSLATE_TASK is 'a b', and no name of a task",

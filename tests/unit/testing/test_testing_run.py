@@ -461,7 +461,7 @@ def test_mistakes_of_a_pipeline_are_shown_as_check_shows_them():
         ({"at": "end"}, "no run starts at 'end': it is a join"),
         ({"params": {"x": 1}}, "the pipeline has no param 'x'"),
         ({"jobs": [DatasetJob(dataset="other", queue="q", task="t")]}, "a job of dataset 'other' was given"),
-        ({"jobs": [3]}, "what was given is no job"),
+        ({"jobs": [3]}, "what was given is not a job"),
         ({"jobs": {"id": "a", "schema": "Email"}}, "`jobs` is no list of jobs"),
         ({"jobs": "a"}, "`jobs` is no list of jobs"),
         ({"jobs": 3}, "`jobs` is no list of jobs"),
