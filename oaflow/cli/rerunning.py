@@ -128,12 +128,12 @@ def _of(found: "Rerun") -> Iterator[str]:
     for stage, jobs in found.first.items():
         yield f"    {stage}  {jobs:,}"
     if found.after:
-        yield f"  which led to the last time: {count(sum(found.after.values()), 'job')}"
+        yield f"  followed last time by: {count(sum(found.after.values()), 'job')}"
         for stage, jobs in found.after.items():
             yield f"    {stage}  {jobs:,}"
     if found.versions:
         met = ", ".join(f"{version} ({jobs:,})" for version, jobs in found.versions.items())
-        yield f"  the code that ran them then: {met}"
+        yield f"  code that ran them: {met}"
     if found.newer:
         yield f"  {count(found.newer, 'document')} left as is: processed by a later run, or gone"
     if found.lost:

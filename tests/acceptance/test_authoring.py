@@ -52,7 +52,7 @@ def test_a_graph_is_written_to_a_file_and_shows_what_a_param_switches_off(offlin
         ([], "there is nothing to draw", "oaflow graph PIPELINE, or oaflow graph --run RUN"),
         (
             [name, "--run", "latest"],
-            "a run has its own plan and params, so PIPELINE is not said with --run",
+            "a run has its own plan and params, so PIPELINE cannot be combined with --run",
             "leave it out",
         ),
     ):

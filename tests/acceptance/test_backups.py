@@ -117,7 +117,7 @@ def test_what_is_no_whole_backup_is_not_restored_and_leaves_room_for_one_that_is
     assert "oaflow backup did not write it" in restored({"backup.json": None})
     assert not again.exists()
     assert restored({"end": None}).endswith("it ends too early")
-    assert "it holds a file 'archive/../../x'" in restored({"end": None, "archive/../../x": None})
+    assert "it contains a file 'archive/../../x'" in restored({"end": None, "archive/../../x": None})
     assert "are not those that it is named by" in restored({"end": None, "archive/aa/bb/cc/aabbcc/data": None})
     assert "'other.tar' cannot be restored: pg_restore: error:" in restored({"database.dump": b"no dump"})
     cut = private.folder / "cut.tar"

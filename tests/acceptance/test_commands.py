@@ -113,8 +113,8 @@ def test_entities_from_stdin_and_only_the_first_of_them(cli: Command) -> None:
     result = cli("run", name, *RUN, "-i", "-", "--first", "4", "--force", "--prune", stdin=text)
 
     assert result.code == 0, result.err
-    assert "--prune takes nothing out: no stage of pipeline 'keep' crawls\n" in result.err
-    assert "--force changes nothing: no stage of pipeline 'keep' crawls, and so all is done anyway\n" in result.err
+    assert "--prune removes nothing: no stage of pipeline 'keep' crawls\n" in result.err
+    assert "--force changes nothing: no stage of pipeline 'keep' crawls, so everything is processed anyway\n" in result.err
     assert len(cli("entities", "-d", "demo", "--schema", "Person").out.splitlines()) == 4
 
 

@@ -85,4 +85,4 @@ def test_a_pipeline_with_a_mistake_is_not_compared(offline: Command) -> None:
         assert result.error == "pipeline 'wrong.yml' has 1 mistake"
         assert "OAF201" in result.err
     nothing = offline("plan", "--diff", "nothing.json", right)
-    assert (nothing.code, nothing.error) == (2, "no pipeline and no run is named 'nothing.json'")
+    assert (nothing.code, nothing.error) == (2, "there is no pipeline or run 'nothing.json'")

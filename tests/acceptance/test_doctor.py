@@ -86,7 +86,7 @@ def test_an_index_that_others_dropped_is_named_until_it_is_made_anew(cli: Comman
     assert missed.code == 0, missed.err
     (line,) = [line for line in missed.out.splitlines() if " indexes " in line]
     assert line.startswith("!")
-    assert line.endswith("not there: oaflow_run_due; claims are slower")
+    assert line.endswith("missing: oaflow_run_due; claims are slower")
     assert "help: oaflow db migrate\n" in missed.out
     assert cli("db", "check", "--json").json["indexes_missing"] == ["oaflow_run_due"]
 

@@ -122,7 +122,7 @@ def test_a_server_that_is_too_old_is_said_by_every_command_that_needs_it(offline
 
         refused(result)
         assert "PostgreSQL 12" in result.error
-        assert "is too old, oaflow needs 13 or newer" in result.error
+        assert "is too old: oaflow needs 13 or newer" in result.error
         assert result.help == "upgrade that server"
     examined = offline("doctor", env={"OAFLOW_DB_URI": older})
     assert examined.code == 3

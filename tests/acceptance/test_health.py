@@ -100,7 +100,7 @@ def test_where_it_cannot_be_asked_is_said_before_anything_starts(cli: Command) -
         busy = cli("worker", "--health", str(port))
     assert (busy.code, busy.error) == (
         3,
-        f"--health: port {port} of 127.0.0.1 cannot be listened at: Address already in use",
+        f"--health: port {port} of 127.0.0.1 cannot be used: Address already in use",
     )
 
 

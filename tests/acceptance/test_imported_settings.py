@@ -41,10 +41,10 @@ def test_stages_that_are_not_in_the_pipeline_stand_below_it_with_the_reason(offl
     made = offline("import-env", "-", "--name", "openaleph", stdin=said)
 
     assert [line for line in made.out.splitlines() if line.startswith("#") and "is not here" in line] == [
-        "# analyze is not here: OPENALEPH_ANALYZE_DEFER is off",
-        "# transcribe is not here: OPENALEPH_TRANSCRIBE_DEFER is off by default",
+        "# analyze is left out: OPENALEPH_ANALYZE_DEFER is off",
+        "# transcribe is left out: OPENALEPH_TRANSCRIBE_DEFER is off by default",
         "# translate is left out because no stage here hands over to it",
-        "# geocode is not here: OPENALEPH_GEOCODE_DEFER is off by default",
+        "# geocode is left out: OPENALEPH_GEOCODE_DEFER is off by default",
         "# load_mapping is left out because no service hands over documents to it: OPENALEPH_LOAD_MAPPING_QUEUE",
     ]
 

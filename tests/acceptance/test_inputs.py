@@ -64,7 +64,7 @@ def test_a_folder_that_was_moved_is_told_and_what_lay_in_the_former_place_can_be
     once = cli("search", "heron", "-d", "papers", "--json").out.splitlines()
 
     assert forgotten.code == 2
-    assert forgotten.error == f"source: there is no {before} any more, which the dataset's last run had"
+    assert forgotten.error == f"source: {before}, which the dataset's last run had, no longer exists"
     assert forgotten.help.endswith("oaflow run ingest -d papers SOURCE...")
     assert f"{before}, which the dataset's last run had, is not there any more; its documents stay" in moved.err
     assert "make an empty folder there, and run it with --prune" in moved.err

@@ -100,4 +100,4 @@ def test_what_cannot_be_limited_is_refused_and_what_nobody_knows_is_said(cli: Co
     said = cli("limit", TASK, "--concurrency", "3")
 
     assert said.code == 0
-    assert "no run has had a task 'limited_stages.asks' on a queue 'service' so far" in said.err
+    assert "no run has had task 'limited_stages.asks' on queue 'service' so far" in said.err

@@ -23,7 +23,7 @@ def test_there_is_no_pipeline_of_such_a_name(offline: Command, typed: tuple[str,
 def test_nothing_is_known_of_a_document_of_such_a_name(cli: Command) -> None:
     said = cli("trace", LONG)
 
-    assert (said.code, said.error) == (2, f"nothing is known of {LONG!r} in any run")
+    assert (said.code, said.error) == (2, f"nothing is known about {LONG!r} in any run")
 
 
 def test_the_name_of_a_stage_is_not_broken_where_a_terminal_is_narrow(cli: Command) -> None:

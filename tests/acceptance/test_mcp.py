@@ -137,7 +137,7 @@ def test_every_tool_answers_about_a_run_and_what_it_answers_is_as_it_says(cli: C
     assert said["explain"]["code"] == "OAF201"
     assert all(found.is_error for found in wrong)
     sentences = [found.content[0].text for found in wrong]
-    assert sentences[0].splitlines()[0] == "nothing is known of 'nobody.txt' in any run"
+    assert sentences[0].splitlines()[0] == "nothing is known about 'nobody.txt' in any run"
     assert sentences[1].startswith("there is no run 'nothing-aaaaaa'\nhelp: the latest are: ")
     assert sentences[2] == "list_runs cannot be asked so: limit: input should be less than or equal to 100"
     assert sentences[3].startswith("there is no tool 'delete'\nhelp: one of: list_runs, ")

@@ -529,7 +529,7 @@ def test_runs_are_scheduled_with_the_values_of_a_program(known, tmp_path):
 
     assert operations.list_schedules(settings=known) == [replace(made, asked_at=ANY)]
     assert (made.name, made.dataset, made.cron, made.zone) == ("nightly", "d", "0 3 * * *", "Europe/Berlin")
-    with pytest.raises(UsageError, match="there is a schedule 'nightly' already"):
+    with pytest.raises(UsageError, match="schedule 'nightly' already exists"):
         operations.add_schedule(path, "d", cron="0 3 * * *", name="nightly", settings=known)
     operations.remove_schedule("nightly", settings=known)
     with pytest.raises(operations.NoSuchScheduleError):

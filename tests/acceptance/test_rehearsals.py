@@ -72,7 +72,7 @@ def test_a_failed_job_is_run_here_with_its_file_and_the_debugger_and_leaves_noth
             f"nothing failed at stage 'end' for cause {cause!r} in run {run!r} that can be retried",
         ),
         (("retry", "--here"), "--here runs one job"),
-        (("retry", "one-aaaaaa", "--here"), "--here runs one job, and 'one-aaaaaa' is no number of one"),
+        (("retry", "one-aaaaaa", "--here"), "--here runs one job, but 'one-aaaaaa' is not a job id"),
     ):
         refused = cli(*arguments)
         assert (refused.code, refused.error) == (2, problem)

@@ -67,12 +67,12 @@ def test_a_past_run_is_routed_anew_and_may_go_over_or_not(cli: Command) -> None:
     # What is not known is said.
     for arguments, problem in (
         ((new,), "name the stage that the job comes from, or the run whose jobs to replay"),
-        ((new, "--against", run, "--at", "end"), f"nothing is kept of what stage 'end' of run {run!r} returned"),
+        ((new, "--against", run, "--at", "end"), f"nothing that stage 'end' of run {run!r} returned is kept"),
         ((new, "--against", "languages-aaaaaa"), "there is no run 'languages-aaaaaa'"),
     ):
         refused = cli("route", *arguments)
         assert (refused.code, refused.error) == (2, problem)
-    assert cli("plan", "--diff", "languages-aaaaaa", new).error == "no pipeline and no run is named 'languages-aaaaaa'"
+    assert cli("plan", "--diff", "languages-aaaaaa", new).error == "there is no pipeline or run 'languages-aaaaaa'"
 
 
 def test_what_did_not_travel_is_read_from_the_store(cli: Command) -> None:

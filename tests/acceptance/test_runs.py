@@ -341,7 +341,7 @@ def test_workers_give_a_run_up_with_the_failure_that_is_one_too_many(
     stages = {"source": {"with": {"count": 400}, "next": "middle"}, "middle": {"task": "rejects"}}
     following = started(cli.start("run", cli.pipeline("quick", stages), *RUN, "--workers", "0", "--stop-after", "3"))
     assert following.stderr is not None
-    assert any("1 job to begin with" in line for line in following.stderr)
+    assert any("1 job to start with" in line for line in following.stderr)
     following.kill()
     started(cli.start("worker"))
 

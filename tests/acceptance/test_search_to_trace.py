@@ -20,7 +20,7 @@ def test_a_search_says_that_there_are_more_than_it_shows(cli: Command) -> None:
     every = cli("search", "harbour", "-d", "letters", "-n", "3")
 
     assert (some.out.count(".txt"), every.out.count(".txt"), len(json_of_some.out.splitlines())) == (2, 3, 2)
-    assert "these are the best 2, and there are more: --limit 10" in some.err
+    assert "these are the best 2; there are more: --limit 10" in some.err
     assert "these are the best 2" in json_of_some.err
     assert "more" not in every.err
 
@@ -44,12 +44,12 @@ def test_why_nothing_of_a_dataset_is_found_whatever_the_words_is_said(cli: Comma
     for command in (["search", "harbour"], ["entities"]):
         unwritten = cli(*command, "-d", "letters")
         assert (unwritten.code, unwritten.help) == (2, f"oaflow status {run}")
-        assert unwritten.error == "there is nothing in dataset 'letters': no stage has written an entity"
+        assert unwritten.error == "dataset 'letters' is empty: no stage has written an entity"
     assert cli("run", "crawls.yml", "-d", "letters", "--workers", "1").code == 0
     unindexed = cli("search", "harbour", "-d", "letters")
 
     assert unindexed.code == 1
-    assert "no document of dataset letters has all of: harbour\n  nothing of it can be found yet:" in unindexed.err
+    assert "no document in dataset letters contains all of: harbour\n  nothing in it is searchable yet:" in unindexed.err
     assert "none has harbour" not in unindexed.err
     assert cli("run", "ingest", "-d", "letters", "letters", "--workers", "1").code == 0
     assert "nothing of it" not in cli("search", "harbor", "-d", "letters").err
@@ -94,6 +94,6 @@ def test_what_a_search_shows_is_traced_as_it_stands(cli: Command) -> None:
     for typed in (r"two\nlines \u202egpj.txt", "two\nlines \u202egpj.txt"):
         assert cli("trace", typed, "-d", "leak").code == 0
     # What is behind the arrow alone stands for each of them, and what lies in nothing is not found.
-    assert "it stands for 3 documents" in cli("trace", "papers (final).zip › a folder/letter to Kühn.txt").err
+    assert "this matches 3 documents" in cli("trace", "papers (final).zip › a folder/letter to Kühn.txt").err
     assert cli("trace", "other.zip › letter.txt").code == 2
     assert cli("trace", "three/papers (final).zip/a folder/letter to Kühn.txt").code == 2

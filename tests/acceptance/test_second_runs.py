@@ -603,7 +603,7 @@ def test_what_failed_changed_its_stage_or_is_forced_runs_again_and_says_why(hous
     (tmp_path / "refused").unlink()
 
     second = house.run()
-    never = f"did not come to its end in {first.id}"
+    never = f"was not finished in {first.id}"
     assert (second.unchanged, house.why(second)) == (1, {"b.txt": never, "c.zip": never})
     assert house.run().unchanged == 3
     # Of a run that nobody followed to its end the next one finds out.
@@ -626,7 +626,7 @@ def test_what_failed_changed_its_stage_or_is_forced_runs_again_and_says_why(hous
     forced = house.run(force=True)
     assert set(house.why(forced).values()) == {"--force"}
     (tmp_path / "refused").unlink()
-    assert house.why(house.run()) == {"b.txt": f"did not come to its end in {forced.id}"}
+    assert house.why(house.run()) == {"b.txt": f"was not finished in {forced.id}"}
 
     marked = house.run(params={"mark": ("seen",)})
     assert set(house.why(marked).values()) == {"pipeline: lines changed"}

@@ -180,8 +180,8 @@ def test_a_document_is_traced_through_all_that_became_of_it_and_without_procrast
     assert passport_of(settings, "doc-1", run=run.id) == passports["doc-1"]
     assert f"in other runs too: {run.id}" in cli("trace", "doc-1").err
     for arguments, problem in (
-        (("doc-1", "-d", "other"), "nothing is known of 'doc-1' in dataset 'other'"),
-        (("doc-9", "--run", run.id), f"nothing is known of 'doc-9' in run '{run.id}'"),
+        (("doc-1", "-d", "other"), "nothing is known about 'doc-1' in dataset 'other'"),
+        (("doc-9", "--run", run.id), f"nothing is known about 'doc-9' in run '{run.id}'"),
         (("doc-1", "--run", "way-aaaaaa"), "there is no run 'way-aaaaaa'"),
     ):
         assert (cli("trace", *arguments).code, cli("trace", *arguments).error) == (2, problem)

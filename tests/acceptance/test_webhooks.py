@@ -22,7 +22,7 @@ from tests.acceptance.test_processes import query
 KEY = b"canary-canary-canary-canary-canary"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
 
-REDIRECTED = "here: answered 307, a redirect, which is not followed; 1 ends of runs wait, 0 were given up"
+REDIRECTED = "here: answered 307, a redirect, which is not followed; 1 notifications wait, 0 were given up"
 
 Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
 Until = Callable[[Callable[[], Any]], Any]

@@ -64,7 +64,7 @@ def test_a_run_on_the_private_server_says_that_its_disk_is_full_and_goes_on_when
         until(lambda: done(disk.uri) > JOBS / 4)
         disk.fill()
         disk.exhaust()
-        until(lambda: f"the database is away (the disk of {disk.home} is full" in said.read_text())
+        until(lambda: f"the database does not answer (the disk of {disk.home} is full" in said.read_text())
         asked = subprocess.run(
             disk.inside(private.folder, *oaflow, "status"), env=private.environment, capture_output=True, text=True
         )

@@ -152,7 +152,7 @@ def test_nothing_is_said_before_there_is_enough_to_say(rows: Rows) -> None:
     rows.waiting("a", 100)
     assert rows.estimate().why == "its input is still being read"
     rows.seal()
-    assert rows.estimate().why == "too little of stage a is done"
+    assert rows.estimate().why == "too few jobs of stage a are done"
     rows.done("a", 9, 1.0)
     assert rows.estimate().why == "too few of its jobs are done"
     rows.done("a", 1, 1.0)
@@ -161,7 +161,7 @@ def test_nothing_is_said_before_there_is_enough_to_say(rows: Rows) -> None:
     # 100 of one second on four executors; of `b` nothing is known yet.
     assert told.seconds == pytest.approx(25, rel=0.3)
     assert told.low <= told.seconds <= told.high
-    assert told.assumes.startswith("what is left is like what this run has done, and 1 worker with 4 executors")
+    assert told.assumes.startswith("the rest is like what this run has done, and 1 worker with 4 executors")
     rows.waiting("a", 100, "application/pdf")
     assert rows.estimate().why == "of application/pdf at stage a much waits, and none is done"
     rows.connection.execute("UPDATE oaflow.runs SET state = 'paused' WHERE id = %s", [rows.run])

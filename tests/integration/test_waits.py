@@ -153,7 +153,7 @@ def test_what_waits_for_its_turn_is_told_with_what_came_first(rows: Rows) -> Non
 
     (wait,) = rows.waits()
 
-    first = f"its next job for 1 min 30 s, and all who can run it are at sips of {other.run}"
+    first = f"its next job for 1 min 30 s; all workers that can run it are busy with sips of {other.run}"
     assert told([wait]) == [("turn", "sips", f"stage sips waits for its turn: {first}")]
     assert wait.help == "oaflow worker   # start more of them"
     assert other.waits() == []  # it goes on

@@ -11,8 +11,8 @@ from oaflow.operations.tracing import MOST, Found, Traced
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        (MOST - 1, f"it stands for {MOST - 1} documents\n"),
-        (MOST, f"it stands for these {MOST} documents, and maybe for more: with a folder before it, for fewer\n"),
+        (MOST - 1, f"this matches {MOST - 1} documents\n"),
+        (MOST, f"this matches {MOST} documents, and maybe more; name a folder before it to match fewer\n"),
     ],
 )
 def test_of_as_many_documents_as_are_looked_for_it_is_said_that_there_may_be_more(capsys, number, said):

@@ -185,7 +185,7 @@ def test_lines_are_printed_where_there_is_no_terminal_and_a_database_that_is_awa
     assert first["runs"][0]["stages"]["extract"]["running"] == 7
     assert last["runs"][0]["state"] == "finished"
     assert last["workers"][0]["hands"] == [{"run": "ingest-k3m7qa", "stage": "extract", "jobs": 7}]
-    assert err.count("the database is away (gone") == err.count("the database answers again") == 2
+    assert err.count("the database does not answer (gone") == err.count("the database answers again") == 2
     assert "\x1b[2J" not in err
 
 

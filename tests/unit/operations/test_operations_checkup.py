@@ -125,7 +125,7 @@ def test_a_schedule_that_waits_and_one_that_began_nothing_are_named() -> None:
     assert held.text == "nightly starts no runs: paused since 2026-11-27 03:00 UTC"
     assert (held.level, held.help) == ("note", "oaflow schedule resume nightly")
     (found,) = checkup._scheduled([began_nothing])
-    assert found.text == "nightly began no run at 2026-11-27 03:00 UTC: run p-abc234 had not ended (paused)"
+    assert found.text == "nightly started no run at 2026-11-27 03:00 UTC: run p-abc234 had not ended (paused)"
     assert (found.level, found.help) == ("note", "oaflow status   # or oaflow schedule remove nightly")
 
 

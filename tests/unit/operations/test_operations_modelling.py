@@ -152,11 +152,11 @@ def test_each_number_that_is_asked_for_is_a_variant():
 @pytest.mark.parametrize(
     ("workers", "executors", "concurrency", "said"),
     [
-        (["x"], None, [], "--workers takes numbers from 1 on, and 'x' is none"),
+        (["x"], None, [], "--workers takes numbers from 1, not 'x'"),
         (["0"], None, [], "'0' is none"),
-        (["=2"], None, [], "--workers is given as STAGE=N, and '=2' is not"),
-        ([], "read=2", [], "--executors is given as N, and 'read=2' is not"),
-        ([], None, ["3"], "--concurrency is given as STAGE=N, and '3' is not"),
+        (["=2"], None, [], "--workers is given as STAGE=N, not '=2'"),
+        ([], "read=2", [], "--executors is given as N, not 'read=2'"),
+        ([], None, ["3"], "--concurrency is given as STAGE=N, not '3'"),
         (["1,"], None, [], "'' is none"),
     ],
 )
