@@ -46,7 +46,7 @@ TABLES = {
     "Retries": keys.RETRY,
     "Conditions": keys.EDGE,
     "Tests": keys.CASE,
-    "Jobs put together": keys.COLLECT,
+    "Collected jobs": keys.COLLECT,
 }
 
 # The pages of keys, by the place of the key in a file.

@@ -36,7 +36,7 @@ def _case(reader: Reader, value: object, path: Path) -> Case | None:
     said: dict[str, Any] = {}
     for key, what in (("at", "the stage that returned the job"), ("expect", "where the job is to go")):
         if key not in members and (*path, key) not in reader.meant:
-            help = "at: STAGE" if key == "at" else "expect: {STAGE: 1}; {} where nothing takes it"
+            help = "at: STAGE" if key == "at" else "expect: {STAGE: 1}; {} if no edge takes it"
             reader.report(rules.MISSING_KEY, f"a test needs `{key}`, {what}", path, help=help)
     if "at" in members:
         said["at"] = reader.name(members["at"], (*path, "at"), "a stage")

@@ -98,8 +98,8 @@ def look(name: str, folders: tuple[Path, ...] = ()) -> dict[str, Any] | Inspecti
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             if inspect.isclass(_there(error.name)):
-                detail = f"{error.name!r} is a class, and workers look for functions in modules"
-                return InspectionError("no-module", detail, help="move the function to the top of its module")
+                detail = f"{error.name!r} is a class, but workers look for functions in modules"
+                return InspectionError("no-module", detail, help="move the function to the top level of its module")
             beside, help = _modules_beside(error.name), _elsewhere(name, error.name) or _below(name, folders)
             return InspectionError("no-module", f"no module is named {error.name!r}", beside, help)
         return InspectionError("import-failed", _raised(error), help=_to_install(module_name, error.name))
@@ -147,7 +147,7 @@ def _elsewhere(task: str, module: str) -> str:
     for folder in dict.fromkeys(each for path in sys.path for each in (Path(path), Path(path).parent)):
         if (folder / "src" / top).is_dir() or (folder / "src" / f"{top}.py").is_file():
             place, project = (shlex.quote(short(str(one))) for one in (folder / "src", folder))
-            return f"it lies in {place}: export PYTHONPATH={place}, or {python()} -m pip install -e {project}"
+            return f"it is in {place}: export PYTHONPATH={place}, or {python()} -m pip install -e {project}"
     return ""
 
 
@@ -164,10 +164,10 @@ def _below(task: str, folders: Iterable[Path]) -> str:
                 parts = below.relative_to(folder).parts
                 place = shlex.quote(short(str(below)))
                 if all(part.isidentifier() for part in parts):
-                    return f"it lies in {place}: write '{'.'.join((*parts, name))}{mark}{function}'"
+                    return f"it is in {place}: write '{'.'.join((*parts, name))}{mark}{function}'"
                 plain = f"{name}{mark}{function}"
                 then = "" if plain == task else f", and write {plain!r}"
-                return f"it lies in {place}: export PYTHONPATH={place}{then}"
+                return f"it is in {place}: export PYTHONPATH={place}{then}"
     return ""
 
 
@@ -198,13 +198,13 @@ def _to_install(module: str, absent: str | None) -> str:
     """
     if not absent:
         return ""
-    return f"put {absent!r} beside {module!r}, or install what has it where oaflow is: {python()} -m pip install ..."
+    return f"put {absent!r} beside {module!r}, or install it where oaflow is installed: {python()} -m pip install ..."
 
 
 def _without_dots(error: ImportError, module: str) -> str:
     if "no known parent package" not in str(error):
         return ""
-    return f"take out the dot behind `from`: {module!r} is in no package"
+    return f"remove the dot after `from`: {module!r} is not in a package"
 
 
 def _hidden(name: str, module: ModuleType) -> str:
@@ -216,7 +216,7 @@ def _hidden(name: str, module: ModuleType) -> str:
         file = Path(folder, *name.split(".")).with_suffix(".py")
         if file.is_file():
             hides = here is None or not os.path.samefile(file, here)
-            return f"{short(str(file))} is hidden by a module of that name: give the file another one" if hides else ""
+            return f"{short(str(file))} is hidden by a module of that name: rename the file" if hides else ""
     return ""
 
 

@@ -32,11 +32,11 @@ def read_condition(reader: Reader, members: Mapping[str, Any], path: Path) -> di
     if said.get("rest"):
         for key in ("when", "where", "load"):
             if key in members:
-                message = f"an edge with `else` takes what no other edge of its port took: it has no {key!r}"
-                help = f"take `{key}` out; or take `else` out, and the edge takes what `{key}` says"
+                message = f"an edge with `else` takes what no other edge of its port took, so it cannot have {key!r}"
+                help = f"remove `{key}`; or remove `else`, and the edge takes what `{key}` selects"
                 reader.report(rules.ELSE_CONFLICT, message, (*path, key), key=True, help=help)
     elif said.get("load") and "where" not in members:
-        message = "`load` reads the entities for a `where`, and this edge has none"
+        message = "`load` reads the entities for a `where`, but this edge has none"
         reader.report(rules.IDLE_LOAD, message, (*path, "load"), key=True, help="take `load` out")
     return said
 
@@ -57,7 +57,7 @@ def read_expression(reader: Reader, value: object, path: Path) -> str | None:
     An expression, of which only its names and its grammar are not looked at.
     """
     if not isinstance(value, str):
-        help = quoted_expression(reader.spans.value(*path).source) or "an expression stands in quotes"
+        help = quoted_expression(reader.spans.value(*path).source) or "an expression must be in quotes"
         reader.wrong_type(value, path, "an expression", help)
         return None
     if not value.strip():
@@ -82,7 +82,7 @@ def _mapping(reader: Reader, value: Mapping[Any, object], path: Path, *, inside:
         if not isinstance(key, str):
             reader.wrong_type(key, place, "the name of a property", "put it in quotes")
         elif key == NOT and inside:
-            message = "`not` does not stand in another `not`"
+            message = "`not` cannot contain another `not`"
             reader.report(rules.UNKNOWN_KEY, message, place, key=True, help="write the condition as an expression")
         elif key == NOT:
             if isinstance(item, Mapping):

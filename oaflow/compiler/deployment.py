@@ -105,7 +105,7 @@ def check_live(plan: Plan, live: Live, params: Mapping[str, Any], spans: Spans =
     elif not live.brings:
         yield Diagnostic(
             rules.NO_WORKER,
-            "no worker lives there: a run would wait for one",
+            "no worker is running there: a run would wait for one",
             spans.value("pipeline"),
             "oaflow worker   # where the modules of the stages are installed",
         )
@@ -155,7 +155,9 @@ def _served(
     for worker in workers:
         if task not in worker.takes and task not in worker.lacks:
             message = f"{worker} has not said whether it can run task {task!r}"
-            yield Diagnostic(rules.SILENT_WORKER, message, place, "oaflow doctor   # says who lives, and what runs")
+            yield Diagnostic(
+                rules.SILENT_WORKER, message, place, "oaflow doctor   # lists the workers and what they can run"
+            )
     if not able and all(task in worker.lacks for worker in workers):
         notes = tuple((f"{worker}: {worker.lacks[task]}", Span()) for worker in workers)
         help = "oaflow worker   # where the module of that task is installed"
@@ -163,13 +165,13 @@ def _served(
     knowing = [worker for worker in able if plan.format in worker.formats]
     if able and not knowing:
         notes = tuple((f"{worker} knows {_formats(worker)}", Span()) for worker in able)
-        message = f"no live worker that can run {what} knows plans of format {plan.format}"
+        message = f"no live worker that can run {what} reads plans of format {plan.format}"
         yield Diagnostic(rules.OTHER_FORMAT, message, place, "pip install --upgrade oaflow   # there", notes)
     for worker in knowing:
         taken = worker.takes[task]
         if None not in (taken, stage.takes) and taken != stage.takes:
             message = f"{task!r} takes {stage.takes} here, and {taken} at {worker}"
-            yield Diagnostic(rules.OTHER_INPUT, message, place, "install there what is installed here")
+            yield Diagnostic(rules.OTHER_INPUT, message, place, "install the same version there as here")
 
 
 def _formats(worker: LiveWorker) -> str:
@@ -181,13 +183,15 @@ def _heard(name: str, service: LiveService, spans: Spans) -> Iterator[Diagnostic
     if not service.seen:
         rule = rules.UNSEEN_SERVICE if service.others else rules.NO_SERVICE
         message = f"no worker was seen that takes jobs of queue {service.queue!r}, where stage {name!r} waits"
-        live = "1 worker lives of which" if service.others == 1 else f"{service.others} workers live of which"
-        note = f"{live} no row says what they take, as none does before the first such job"
+        live = "1 other worker is" if service.others == 1 else f"{service.others} other workers are"
+        note = f"{live} connected, and may take them: their first job will show it"
         notes = ((note, Span()),) if service.others else ()
         help = f"start a worker of that service, on queue {service.queue} of this database"
         yield Diagnostic(rule, message, place, help, notes)
     if not service.heard:
-        message = f"what stage {name!r} hands over would be lost: nothing in this database sees what its service does"
+        message = (
+            f"what stage {name!r} hands over would be lost: nothing in this database records what its service does"
+        )
         help = "oaflow db migrate --capture   # or start the workers of that service with python -m oaflow.shim"
         yield Diagnostic(rules.UNHEARD_SERVICE, message, place, help)
 
@@ -227,7 +231,7 @@ def _older(plan: Plan, run: LiveRun, spans: Spans) -> Diagnostic:
     notes = [*held[:_NAMED], *([f"and {len(held) - _NAMED} more"] if len(held) > _NAMED else [])]
     return Diagnostic(
         rules.OLDER_RUN,
-        f"run {run.id} goes on by an older plan, and {'may not' if held else 'may'} move to this one",
+        f"run {run.id} continues with an older plan, and {'may not' if held else 'may'} move to this one",
         spans.value("pipeline"),
         f"oaflow plan --diff {run.id} {spans.file or 'PIPELINE'}",
         tuple((note, Span()) for note in notes),

@@ -43,7 +43,7 @@ def _ports(reader: Reader, ports: Mapping[Any, object], path: Path) -> tuple[lis
     edges: list[Edge] = []
     dropped: list[str] = []
     if not ports:
-        help = "leave it out: the line ends here"
+        help = "leave it out: without it, nothing follows"
         reader.report(rules.EMPTY_NEXT, "'next' leads nowhere", path, key=True, help=help)
     elif all(key in EDGE_KEYS for key in ports):
         _missing_to(reader, path)
@@ -67,7 +67,7 @@ def _edges(reader: Reader, value: object, path: Path, port: str | None) -> list[
     if isinstance(value, list | tuple):
         items = cast("list[object]", value)
         if not items:
-            help = "name a stage, or `drop`" if port else "leave `next` out: the line ends here"
+            help = "name a stage, or `drop`" if port else "leave out `next`: without it, nothing follows"
             reader.report(rules.EMPTY_NEXT, "an empty list leads nowhere", path, help=help)
         found = [_edge(reader, item, (*path, index), port) for index, item in enumerate(items)]
     else:
@@ -78,13 +78,13 @@ def _edges(reader: Reader, value: object, path: Path, port: str | None) -> list[
 def _edge(reader: Reader, value: object, path: Path, port: str | None) -> Edge | None:
     if value == DROP:
         help = "next: {default: drop}" if port is None else f"next: {{{port}: drop}}, and nothing else on that port"
-        reader.report(rules.DROP_MISPLACED, "`drop` can only be all that a port leads to", path, help=help)
+        reader.report(rules.DROP_MISPLACED, "`drop` must be the only target of its port", path, help=help)
         return None
     if isinstance(value, str):
         target = reader.name(value, path, "a stage")
         return None if target is None else Edge(to=target, port=port or "default", place=path[2:])
     if not isinstance(value, Mapping):
-        nothing = f"`{port}: drop` if nothing is to follow" if value is None and port is not None else None
+        nothing = f"`{port}: drop` if nothing should follow" if value is None and port is not None else None
         reader.wrong_type(value, path, "a stage's name, or an edge with `to`", nothing)
         return None
     if "to" not in value:
@@ -98,7 +98,7 @@ def _edge(reader: Reader, value: object, path: Path, port: str | None) -> Edge |
     if members["to"] == DROP:
         reader.report(
             rules.DROP_MISPLACED,
-            "`drop` can only be all that a port leads to",
+            "`drop` must be the only target of its port",
             (*path, "to"),
             help=f"next: {{{port or 'default'}: drop}}",
         )
@@ -106,7 +106,7 @@ def _edge(reader: Reader, value: object, path: Path, port: str | None) -> Edge |
         target = reader.name(members["to"], (*path, "to"), "a stage")
     if "port" in members:
         if port is not None:
-            message = f"this edge already stands under port {port!r}"
+            message = f"this edge is already under port {port!r}"
             reader.report(rules.PORT_TWICE, message, (*path, "port"), key=True, help="take `port` out")
         else:
             port = reader.name(members["port"], (*path, "port"), "a port", PORT, reserved=EDGE_KEYS)
@@ -135,6 +135,6 @@ def _refuse_copies(reader: Reader, edges: list[Edge], path: Path) -> None:
                 rules.EDGE_TWICE,
                 f"port {edge.port!r} leads to stage {edge.to!r} twice",
                 (*path[:2], *edge.place),
-                help="take one of the two out",
+                help="remove one of the two",
                 notes=(("the first is here", reader.spans.value(*path[:2], *first.place)),),
             )

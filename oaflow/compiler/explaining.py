@@ -25,7 +25,7 @@ PHASES = {
     "2": "Names",
     "3": "The graph",
     "4": "The functions",
-    "5": "Where it is to run",
+    "5": "Where it will run",
     "9": "oaflow itself",
 }
 

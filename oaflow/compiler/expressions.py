@@ -149,13 +149,13 @@ def _left_behind(asked: _Asked, edge: Edge, external: bool) -> Iterator[Diagnost
         if edge.load and read.loadable:
             continue
         if not travels(name):
-            message = f"property {name!r} does not travel: it is a long text, which stays in the store"
+            message = f"property {name!r} is not in the job: long texts stay in the store"
         elif external and name not in STUB:
-            message = f"property {name!r} does not travel: an external stage hands over stubs"
+            message = f"property {name!r} is not in the job: an external stage hands over stubs"
         else:
             continue
         if read.loadable:
-            help = "add `load: true`, and the edge reads it from the store"
+            help = "add `load: true`, so that the edge reads it from the store"
         else:
-            help = f"ask each entity, as only these are read from the store: `where` with e.{name}, and `load: true`"
+            help = f"only entities are read from the store: use `where` with e.{name}, and `load: true`"
         yield Diagnostic(rules.NEEDS_LOAD, message, read.place(), help)

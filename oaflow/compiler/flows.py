@@ -73,11 +73,11 @@ def _told(name: str, edge: Edge, flow: Flow, spans: Spans) -> Iterator[Diagnosti
         help = f"it emits {in_words(flow.emitted or ())}"
         yield Diagnostic(rules.NOTHING_FLOWS, message, spans.key(*place[:-1], "where"), help)
     elif accepted is not None and not passed & accepted:
-        message = f"stage {edge.to!r} accepts nothing of what comes along this edge"
-        help = f"what comes is {in_words(passed)}, and it accepts {in_words(accepted)}"
+        message = f"stage {edge.to!r} accepts nothing that this edge brings"
+        help = f"the edge brings {in_words(passed)}, but the stage accepts {in_words(accepted)}"
         yield Diagnostic(rules.NOTHING_FLOWS, message, spans.value(*place), help)
     elif accepted is not None and passed - accepted:
-        message = f"stage {edge.to!r} does not accept all of what comes along this edge: {in_words(passed - accepted)}"
+        message = f"stage {edge.to!r} does not accept everything that this edge brings: {in_words(passed - accepted)}"
         help = "where: {schema: ...} lets through what it accepts, and `else` takes the rest"
         yield Diagnostic(rules.PARTLY_ACCEPTED, message, spans.value(*place), help)
 

@@ -279,7 +279,7 @@ def _death(child: subprocess.Popen[bytes], stderr: IO[bytes]) -> str:
     try:
         status = child.wait(timeout=1)
     except subprocess.TimeoutExpired:
-        return "its import closed the process's files"
+        return "its import closed the files of the process"
     stderr.seek(0)
     last = stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
     how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"

@@ -157,12 +157,12 @@ def edges_to_joins(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     """
     What would send jobs to a join.
     """
-    help = "take the edge out: it waits for {}, and gets one job when that is quiet"
+    help = "remove the edge: the join waits for {}, and gets one job when that is done"
     for index, name in enumerate(pipeline.start):
         if pipeline.stages[name].join:
             path: Path = ("start", index) if ("start", index) in spans.values else ("start",)
             message = f"no run starts at {name!r}: it is a join"
-            yield Diagnostic(rules.EDGE_TO_JOIN, message, spans.value(*path), "name a stage that is none")
+            yield Diagnostic(rules.EDGE_TO_JOIN, message, spans.value(*path), "name a stage that is not a join")
     for name, stage in pipeline.stages.items():
         places = [(edge.to, _place(name, edge)) for edge in stage.next]
         places += [(stage.on_error, ("stages", name, "on_error"))] if stage.on_error is not None else []
@@ -203,21 +203,21 @@ def start_of_run(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
     found = entries(pipeline)
     if len(found) == 0:
         first = next(iter(pipeline.stages))
-        message = "every stage is led to by another one, so no run can start"
+        message = "some edge leads to every stage, so no run can start"
         yield Diagnostic(rules.NO_ENTRY, message, spans.key("stages"), f"say where a run starts: `start: {first}`")
     elif len(found) > 1 and not pipeline.start:
         names = ", ".join(found)
         yield Diagnostic(
             rules.SEVERAL_ENTRIES,
-            f"nothing leads to {' nor to '.join(repr(name) for name in found)}, so a run could start at each",
+            f"no edge leads to {' nor to '.join(repr(name) for name in found)}, so a run could start at any of them",
             spans.key("stages", found[1]),
-            f"add the edge that is missing; or `start: [{names}]`, and each of them gets the first job",
+            f"add the missing edge; or write `start: [{names}]`, so that each of them gets the first job",
             tuple((f"nothing leads to {name!r}", spans.key("stages", name)) for name in found if name != found[1]),
         )
     elif found and all(pipeline.stages[name].enabled is False for name in found):
         yield Diagnostic(
             rules.START_DISABLED,
-            f"a run starts at {found[0]!r}, which is disabled, so nothing of this pipeline would run",
+            f"a run starts at {found[0]!r}, which is disabled, so no stage of this pipeline would run",
             spans.value("stages", found[0], "enabled"),
             "enable it, or name another `start`",
         )
@@ -235,7 +235,7 @@ def cycles(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
             continue
         told |= {other for other in reached_from(graph, [name]) if name in reached_from(graph, [other])}
         closing = _edge(pipeline.stages[way[-2]], name)
-        help = f"if that is meant, the edge says how deep: {{to: {name}, recurse: 16}}"
+        help = f"if that is intended, set a depth on the edge: {{to: {name}, recurse: 16}}"
         yield Diagnostic(
             rules.CYCLE, _goes_round(way), spans.value(*_place(way[-2], closing)), help, _steps(pipeline, way, spans)
         )
@@ -253,9 +253,9 @@ def idle_recursion(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
             if edge.recurse is not None and round_[name] != round_[edge.to]:
                 yield Diagnostic(
                     rules.IDLE_RECURSE,
-                    f"stage {edge.to!r} never leads back to {name!r}, so there is nothing for `recurse` to limit",
+                    f"stage {edge.to!r} never leads back to {name!r}, so `recurse` has nothing to limit",
                     spans.key(*_place(name, edge)[:-1], "recurse"),
-                    "take `recurse` out, or add the edge that leads back",
+                    "remove `recurse`, or add the edge that leads back",
                 )
 
 
@@ -278,9 +278,9 @@ def error_cycles(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
         told.add(frozenset(way))
         yield Diagnostic(
             rules.ERROR_CYCLE,
-            f"a job that keeps failing would go round for ever: {' -> '.join(way)}",
+            f"a job that keeps failing would cycle for ever: {' -> '.join(way)}",
             spans.value("stages", name, "on_error"),
-            "let it lead to a stage that does not lead back, or leave it out: failed jobs are kept for `oaflow retry`",
+            "name a stage that does not lead back, or leave it out: failed jobs are kept for `oaflow retry`",
             _steps(pipeline, way[1:], spans),
         )
 
@@ -298,7 +298,7 @@ def unreachable(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
                 rules.UNREACHABLE,
                 f"no run reaches stage {name!r}",
                 spans.key("stages", name),
-                f"lead to it from a stage that is reached ({', '.join(sorted(reached))}), or take it out",
+                f"add an edge to it from a stage that is reached ({', '.join(sorted(reached))}), or remove it",
             )
 
 
@@ -359,10 +359,10 @@ def unneeded_conditions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic
                     message = (
                         f"nothing is left for the `else` to {edge.to!r}: {taker.to!r} takes everything on port {port!r}"
                     )
-                    help = f"give the edge to {taker.to!r} a condition, or take the `else` out"
+                    help = f"give the edge to {taker.to!r} a condition, or remove the `else`"
                     yield Diagnostic(rules.IDLE_ELSE, message, spans.key(*_place(name, edge)[:-1], "else"), help, notes)
                 elif first and behind:
-                    message = f"nothing is left for {edge.to!r}: {taker.to!r} stands before it and takes everything"
+                    message = f"nothing is left for {edge.to!r}: {taker.to!r} comes before it and takes everything"
                     help = f"put the edge to {taker.to!r} last, or give it a condition"
                     yield Diagnostic(rules.NEVER_TAKEN, message, spans.value(*_place(name, edge)), help, notes)
                 behind = behind or edge is taker
@@ -370,7 +370,7 @@ def unneeded_conditions(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic
             edge.when or edge.where for edges in ports.values() if len(edges) > 1 for edge in edges
         ):
             message = f"stage {name!r} has nothing to choose from: no port has several edges and a condition"
-            help = "take `choose` out, or give edges a `where` or a `when`"
+            help = "remove `choose`, or give edges a `where` or a `when`"
             yield Diagnostic(rules.IDLE_CHOOSE, message, spans.key("stages", name, "choose"), help)
 
 
@@ -391,14 +391,14 @@ def _impossible(name: str, stage: Stage, spans: Spans) -> Iterator[Diagnostic]:
         if isinstance(edge.where, Mapping) and not admitted(edge.where):
             asked = mapping_text(edge.where)
             message = f"no entity passes this `where`: no schema of FollowTheMoney is all of {asked}"
-            help = "take a key out, or let two edges lead there"
+            help = "remove a key, or add a second edge to that stage"
             yield Diagnostic(rules.NO_SCHEMA, message, spans.key(*_place(name, edge)[:-1], "where"), help)
         elif not possible([formula(edge.when, edge.where)]):
             keys = [key for key in ("when", "where") if not possible([formula(**{key: getattr(edge, key)})])]
             key, also = (keys[0], "") if keys else ("where", " where its `when` does")
             message = f"nothing goes to {edge.to!r}: this `{key}` never holds{also}"
             both = ": `and` means both at once" if " and " in str(getattr(edge, key)) else ""
-            help = f"take the edge out, or change its condition{both}"
+            help = f"remove the edge, or change its condition{both}"
             yield Diagnostic(NEVER_HOLDS, message, spans.value(*_place(name, edge)[:-1], key), help)
 
 
@@ -433,12 +433,12 @@ def _taken_before(
             who = f"{takers[0].to!r} takes" if alone else "the edges before it take"
             message = f"nothing is left for {edge.to!r}: {who} all that it would"
             help = "put the narrower condition first"
-            notes = tuple((f"{other.to!r} stands before it", spans.value(*_place(name, other))) for other in takers)
+            notes = tuple((f"{other.to!r} comes before it", spans.value(*_place(name, other))) for other in takers)
             yield Diagnostic(rules.NEVER_TAKEN, message, spans.value(*_place(name, edge)), help, notes)
     whens = [asked[id(edge)] for edge in asking if edge.where is None and id(edge) in stays]
     for edge in rest if whens and not possible([], whens) else ():
         message = f"nothing is left for the `else` to {edge.to!r}: each job on port {port!r} is taken by a `when`"
-        help = "take the `else` out, or change a `when`"
+        help = "remove the `else`, or change a `when`"
         yield Diagnostic(rules.IDLE_ELSE, message, spans.key(*_place(name, edge)[:-1], "else"), help)
 
 
@@ -447,7 +447,7 @@ def _several_else(name: str, port: str, edges: list[Edge], spans: Spans) -> Iter
     for place in places[1:]:
         message = f"port {port!r} of stage {name!r} has a second `else`"
         notes = (("the first is here", places[0]),)
-        yield Diagnostic(rules.SEVERAL_ELSE, message, place, "take one of them out", notes)
+        yield Diagnostic(rules.SEVERAL_ELSE, message, place, "remove one of them", notes)
 
 
 def alive(pipeline: Pipeline, off: Collection[str]) -> set[str]:
@@ -466,9 +466,7 @@ def alive(pipeline: Pipeline, off: Collection[str]) -> set[str]:
 
 
 def _goes_round(way: list[str]) -> str:
-    return (
-        f"stage {way[0]!r} leads to itself" if len(way) == 2 else f"stages lead round in a circle: {' -> '.join(way)}"
-    )
+    return f"stage {way[0]!r} leads to itself" if len(way) == 2 else f"stages form a cycle: {' -> '.join(way)}"
 
 
 def _edge(stage: Stage, to: str) -> Edge | None:

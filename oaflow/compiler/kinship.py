@@ -69,11 +69,11 @@ def _told(
     comes, takes = _in_words(given), _in_words(taken)
     if comes == takes:
         comes, takes = _in_words(given, whole=True), _in_words(taken, whole=True)
-    message = f"stage {to!r} takes {takes}, and what comes along this edge is {comes}"
+    message = f"stage {to!r} takes {takes}, but this edge brings {comes}"
     common = next((base for base in given[0] if all(base in one and _JOB in one for one in (*given, *taken))), None)
     help = f"{says} {comes}; "
     if common is None:
-        help += "a job is a Job, a DatasetJob, or of a class derived from one"
+        help += "a job is a Job, a DatasetJob, or an instance of a subclass"
     else:
         help += f"a function that takes both is annotated `job: {_shown(common)}`"
     return Diagnostic(rules.OTHER_JOB, message, spans.value(*place), help)

@@ -53,15 +53,15 @@ def load_pipeline(name: str) -> NamedPipeline:
     known: Sequence[str] = answer["known"]
     match answer["problem"]:
         case "no-module":
-            help = answer["help"] or did_you_mean(module, known) or "run oaflow in the folder that the module stands in"
+            help = answer["help"] or did_you_mean(module, known) or "run oaflow in the folder of the module"
             raise UsageError(f"pipeline {name!r} cannot be found: {answer['detail']}", help=help)
         case "no-function":
-            pipelines = f"its pipelines are: {', '.join(known)}" if known else f"module {module!r} holds no pipeline"
+            pipelines = f"its pipelines are: {', '.join(known)}" if known else f"module {module!r} has no pipeline"
             raise UsageError(
                 f"module {module!r} has no {attribute!r}", help=did_you_mean(attribute, known) or pipelines
             )
         case "not-callable":
             help = f"its pipelines are: {', '.join(known)}" if known else f"write {attribute} = Pipeline(...)"
-            raise UsageError(f"{name!r} is no pipeline: {answer['detail']}", help=help)
+            raise UsageError(f"{name!r} is not a pipeline: {answer['detail']}", help=help)
         case _:
             raise UsageError(f"module {module!r} cannot be imported: {answer['detail']}", help=answer["help"])

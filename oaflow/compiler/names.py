@@ -207,7 +207,7 @@ def _positional(params: Mapping[str, Param], spans: Spans) -> Iterator[Diagnosti
             rules.TWO_POSITIONAL,
             f"params {names[0]!r} and {name!r} cannot both take the arguments after the pipeline's name",
             spans.key("params", name, "positional"),
-            "let one of them be given with -p",
+            "set one of them with -p instead",
             (("the first is here", spans.key("params", names[0], "positional")),),
         )
 
@@ -226,7 +226,7 @@ def duplicate_origins(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
                 rules.DUPLICATE_ORIGIN,
                 f"stage {name!r} signs with origin {origin!r}, as {ours[origin]}",
                 spans.value("stages", name, "origin"),
-                "give it another origin, or leave `origin` out",
+                "give it another origin, or leave out `origin`",
             )
         other = first.setdefault(origin, name)
         if other != name:
@@ -234,6 +234,6 @@ def duplicate_origins(pipeline: Pipeline, spans: Spans) -> Iterator[Diagnostic]:
                 rules.DUPLICATE_ORIGIN,
                 f"stages {other!r} and {name!r} both sign with origin {origin!r}",
                 spans.value("stages", name, "origin"),
-                "give each an origin of its own, or leave `origin` out",
+                "give each an origin of its own, or leave out `origin`",
                 ((f"stage {other!r} is here", spans.key("stages", other)),),
             )

@@ -42,7 +42,7 @@ def read_params(reader: Reader, value: object, path: Path) -> dict[str, Param]:
                 message,
                 place,
                 key=True,
-                help="let the function read a secret from its worker's environment; or choose another name",
+                help="let the function read a secret from its worker's environment; otherwise rename the param",
             )
     return params
 
@@ -58,7 +58,7 @@ def _param(reader: Reader, data: object, path: Path) -> Param | None:
         scalars = tuple(name for name in get_args(ParamType) if name != "list")
         said["of"] = reader.choice(members["of"], (*path, "of"), scalars, synonyms.TYPES)
         if kind != "list":
-            message = f"only a list is of something, and this param is of type {kind}"
+            message = f"`of` is only for lists, but this param is of type {kind}"
             reader.report(rules.PARAM_CONFLICT, message, (*path, "of"), key=True, help=f"type: list, of: {kind}")
     item = (said.get("of") or "string") if kind == "list" else kind
     for key in ("required", "positional", "remember"):
@@ -75,8 +75,8 @@ def _param(reader: Reader, data: object, path: Path) -> Param | None:
     if len(reader.found) == before and members.get("default") is not None:
         said["default"] = _default(reader, members["default"], (*path, "default"), kind, item, said.get("choices"))
         if said.get("required"):
-            message = "a param with a default always has a value, and need not be `required`"
-            reader.report(rules.PARAM_CONFLICT, message, (*path, "required"), key=True, help="take one of the two out")
+            message = "a param with a default always has a value, so `required` has no effect"
+            reader.report(rules.PARAM_CONFLICT, message, (*path, "required"), key=True, help="remove one of the two")
     return Param(**said) if len(reader.found) == before else None
 
 
@@ -116,7 +116,7 @@ def _chosen(reader: Reader, value: object, path: Path, kind: str, choices: tuple
     found = as_text(value) if kind == "choice" else scalar(reader, value, path, kind)
     if found is not None and choices and found not in choices:
         shown = ", ".join(as_text(choice) for choice in choices)
-        message = f"the default is {as_text(value)!r}, which is none of the choices: {shown}"
+        message = f"the default is {as_text(value)!r}, which is not one of the choices: {shown}"
         reader.report(rules.BAD_DEFAULT, message, path)
     return found
 
@@ -126,16 +126,18 @@ def scalar(reader: Reader, value: object, path: Path, kind: str) -> object | Non
     One value of a param's type, as the run would read it; a path stays as written, until it is known relative to what.
     """
     if isinstance(value, str) and "${" in value:
-        message = "a default is a value, and nothing is filled in there"
+        message = "a default is a plain value, and nothing is filled in there"
         reader.report(rules.BAD_REFERENCE, message, path, help="write the value itself")
         return None
     if kind == "path" and isinstance(value, os.PathLike):
         value = str(cast("os.PathLike[str]", value))
     found = READERS[kind](value, FilePath("/"))
     if found is None:
-        message = f"a value of type {kind} must be {wanted_of(kind, value)}, and is {kind_of(value)}"
+        message = f"a value of type {kind} must be {wanted_of(kind, value)}, but is {kind_of(value)}"
         is_plain = kind in ("string", "path") and isinstance(value, int | float)
-        help = "put it in quotes, or give the param its `type`" if is_plain else "mend the value, or the param's `type`"
+        help = (
+            "put it in quotes, or give the param its `type`" if is_plain else "correct the value, or the param's `type`"
+        )
         reader.report(rules.BAD_DEFAULT, message, path, help=help)
         return None
     return value if kind == "path" else found

@@ -27,7 +27,7 @@ def quoted_expression(line: str, *, comment: bool = True) -> str | None:
     for found in _EXPRESSION.finditer(line):
         meant = _meant(_COMMENT.sub("", found[2]) if comment else found[2])
         if meant is not None:
-            return f"an expression stands in quotes: {found[1]}: {_in_quotes(meant)}"
+            return f"an expression must be in quotes: {found[1]}: {_in_quotes(meant)}"
     return None
 
 

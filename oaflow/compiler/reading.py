@@ -99,10 +99,10 @@ class Reader:
 
     def wrong_type(self, value: object, path: Path, wanted: str, help: str | None = None) -> None:
         if value is None:
-            message = f"{_called(path)} is empty, and must be {wanted}"
-            self.report(rules.WRONG_TYPE, message, path, key=True, help=help or "give it a value, or take the key out")
+            message = f"{_called(path)} is empty, but must be {wanted}"
+            self.report(rules.WRONG_TYPE, message, path, key=True, help=help or "give it a value, or remove the key")
         else:
-            self.report(rules.WRONG_TYPE, f"{_called(path)} must be {wanted}, and is {kind_of(value)}", path, help=help)
+            self.report(rules.WRONG_TYPE, f"{_called(path)} must be {wanted}, but is {kind_of(value)}", path, help=help)
 
     def mapping(
         self,
@@ -128,7 +128,7 @@ class Reader:
         for key, member in cast("Mapping[Any, Any]", value).items():
             place = (*path, key)
             if not isinstance(key, str):
-                self.report(rules.WRONG_TYPE, f"a key of {what} must be a word, and is {kind_of(key)}", place, key=True)
+                self.report(rules.WRONG_TYPE, f"a key of {what} must be a word, but is {kind_of(key)}", place, key=True)
             elif key in known:
                 members[key] = member
             else:
@@ -151,8 +151,8 @@ class Reader:
     def lookalike(self, text: str, path: Path, *, key: bool = False) -> None:
         twin = spelled(text)
         if twin is not None:
-            message = f"{shortened(text)!r} has a letter that only looks like the one meant: {twin[1]}"
-            self.report(rules.LOOKALIKE, message, path, key=key, help=f"type it anew: {twin[0]}")
+            message = f"{shortened(text)!r} has a letter that only looks like the intended one: {twin[1]}"
+            self.report(rules.LOOKALIKE, message, path, key=key, help=f"type it again: {twin[0]}")
 
     def text(self, value: object, path: Path) -> str | None:
         if not isinstance(value, str):
@@ -187,17 +187,17 @@ class Reader:
         if not isinstance(value, str):
             self.wrong_type(value, path, "a name", "put it in quotes" if isinstance(value, int | float) else None)
         elif "${" in value:
-            message = f"the name of {what} is part of the plan, and cannot depend on a param"
+            message = f"the name of {what} is part of the plan, so it cannot depend on a param"
             self.report(rules.REFERENCE_IN_NAME, message, path, key=key, help="write the name itself")
         elif spelled(value) is not None:
             self.lookalike(value, path, key=key)
         elif not pattern.fullmatch(value) or len(value) > NAME_LENGTH:
-            message = f"{shortened(value)!r} is no name of {what}: {RULES_OF[pattern]}"
+            message = f"{shortened(value)!r} is not a valid name for {what}: {RULES_OF[pattern]}"
             self.report(rules.BAD_NAME, message, path, key=key, help=_suggested(value, pattern))
         elif value in reserved:
             self.report(
                 rules.RESERVED_NAME,
-                f"{value!r} is a word of the language, and no name of {what}",
+                f"{value!r} is a reserved word, so it cannot be the name of {what}",
                 path,
                 key=key,
                 help="choose another name",
@@ -211,7 +211,7 @@ class Reader:
         if text is None:
             return None
         if "${" in text:
-            message = "the name of a queue is part of the plan, and cannot depend on a param"
+            message = "the name of a queue is part of the plan, so it cannot depend on a param"
             self.report(rules.REFERENCE_IN_NAME, message, path, help="write the name itself")
         elif len(text) > QUEUE_LENGTH:
             message = f"the name of a queue has at most {QUEUE_LENGTH} characters, and this one has {len(text)}"
@@ -219,7 +219,7 @@ class Reader:
         elif spelled(text) is not None:
             self.lookalike(text, path)
         elif not text.strip() or text != text.strip() or not text.isprintable():
-            message = f"{shortened(text)!r} is no name of a queue: no spaces around it, no control characters"
+            message = f"{shortened(text)!r} is not a valid name for a queue: no spaces around it, no control characters"
             self.report(rules.BAD_NAME, message, path)
         else:
             return text
@@ -237,7 +237,7 @@ class Reader:
         else:
             meant = (synonyms or {}).get(value.lower())
             help = did_you_mean(value, known) if meant is None else f"did you mean {meant!r}?"
-            message = f"{_last(path)!r} must be one of {', '.join(known)}, and is {shortened(value)!r}"
+            message = f"{_last(path)!r} must be one of {', '.join(known)}, but is {shortened(value)!r}"
             self.report(rules.BAD_CHOICE, message, path, help=help)
         return None
 
@@ -251,11 +251,11 @@ class Reader:
         if found is None or math.isinf(found):
             meant = _duration_meant(value)
             help = f"write {meant}" if meant else "durations are written like 500ms, 2s, 30m, 1h30m"
-            message = f"{_last(path)!r} must be a duration, and is {kind_of(value)}"
+            message = f"{_last(path)!r} must be a duration, but is {kind_of(value)}"
             self.report(rules.BAD_DURATION, message, path, help=help)
             return None
         if above_zero and found == 0:
-            self.report(rules.OUT_OF_RANGE, f"{_last(path)!r} must be longer than nothing", path)
+            self.report(rules.OUT_OF_RANGE, f"{_last(path)!r} must be longer than 0", path)
             return None
         return found
 
@@ -267,11 +267,11 @@ class Reader:
             return reference or None
         found = size(value)
         if found is None:
-            message = f"{_last(path)!r} must be a size, and is {kind_of(value)}"
+            message = f"{_last(path)!r} must be a size, but is {kind_of(value)}"
             self.report(rules.BAD_SIZE, message, path, help="sizes are written like 512MiB, 2GiB, 16kB")
             return None
         if not 0 < found < 2**63:
-            self.report(rules.OUT_OF_RANGE, f"{_last(path)!r} must be more than nothing and below 8 EiB", path)
+            self.report(rules.OUT_OF_RANGE, f"{_last(path)!r} must be above 0 and below 8 EiB", path)
             return None
         return found
 
@@ -283,7 +283,7 @@ class Reader:
             return reference or None
         found = per_second(value)
         if found is None:
-            message = f"{_last(path)!r} must be a number in a time, and is {kind_of(value)}"
+            message = f"{_last(path)!r} must be a number per period, but is {kind_of(value)}"
             help = "rates are written like 50/s, 1000/m, 1/10s"
             if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
                 help = f"write {value}/s, or {value}/m"
@@ -301,7 +301,7 @@ class Reader:
             return None
         if not least <= value <= greatest:
             bounds = f"{least} or more" if greatest == GREATEST and value < least else f"from {least} to {greatest}"
-            message = f"{_last(path)!r} must be {bounds}, and is {value}"
+            message = f"{_last(path)!r} must be {bounds}, but is {value}"
             self.report(rules.OUT_OF_RANGE, message, path)
             return None
         return value
@@ -311,7 +311,7 @@ class Reader:
         A whole number within bounds that is part of the plan: no param may decide it.
         """
         if isinstance(value, str) and "${" in value:
-            message = f"`{_last(path)}` is part of the plan, and cannot depend on a param"
+            message = f"`{_last(path)}` is part of the plan, so it cannot depend on a param"
             self.report(rules.REFERENCE_IN_NAME, message, path, help="write the number itself")
             return None
         found = self.whole(value, path, least, greatest)
@@ -326,8 +326,8 @@ class Reader:
         if not self.references(value, path):
             return ""
         if not REFERENCE.fullmatch(value):
-            message = f"{_last(path)!r} is a number, and {shortened(value)!r} would be a text"
-            self.report(rules.BAD_REFERENCE, message, path, help="let ${params.NAME} be the whole value")
+            message = f"{_last(path)!r} is a number, but {shortened(value)!r} would be a text"
+            self.report(rules.BAD_REFERENCE, message, path, help="make ${params.NAME} the whole value")
             return ""
         return value
 
@@ -370,7 +370,7 @@ class Reader:
                 return value
             case float():
                 if not math.isfinite(value):
-                    message = f"{value} is no number that JSON can hold"
+                    message = f"{value} is not a number that JSON can hold"
                     self.report(rules.NOT_PLAIN, message, path, help="write it as a text, in quotes")
                 return value
             case list() | tuple():
@@ -380,7 +380,7 @@ class Reader:
                 members = cast("Mapping[object, object]", value)
                 for key in members:
                     if not isinstance(key, str):
-                        message = f"a key here must be a text, and is {kind_of(key)}"
+                        message = f"a key here must be a text, but is {kind_of(key)}"
                         self.report(rules.NOT_PLAIN, message, (*path, str(key)), key=True, help="put it in quotes")
                 return {str(key): self.plain(item, (*path, str(key))) for key, item in members.items()}
             case _:
@@ -390,9 +390,9 @@ class Reader:
 
 
 RULES_OF: Mapping[re.Pattern[str], str] = {
-    NAME: f"a lower-case letter, then lower-case letters, digits, '_' and '-', at most {NAME_LENGTH}",
-    PARAM: "letters, digits and '_', not first a digit",
-    PORT: "letters, digits, '_', '-' and '.', first a letter",
+    NAME: f"a lower-case letter, then lower-case letters, digits, '_' and '-'; at most {NAME_LENGTH} characters",
+    PARAM: "letters, digits and '_', not starting with a digit",
+    PORT: "letters, digits, '_', '-' and '.', starting with a letter",
     TASK: "a dotted path of a module and a function in it, like 'package.module.function'",
 }
 
@@ -402,14 +402,14 @@ def _with_a_blank(value: object) -> str | None:
     What is missing in a text that was meant to be a key with its value.
     """
     found = _GLUED.match(value) if isinstance(value, str) else None
-    return None if found is None else f"a blank is missing behind `{found[0]}`"
+    return None if found is None else f"a space is missing after `{found[0]}`"
 
 
 def _suggested(value: str, pattern: re.Pattern[str]) -> str | None:
     if pattern is not TASK and (missing := _with_a_blank(value)) is not None:
         return missing
     if pattern is NAME and all(NAME.fullmatch(part.strip()) for part in value.split(",")) and "," in value:
-        return f"several are a list: [{value}]"
+        return f"write several as a list: [{value}]"
     if pattern is TASK:
         dotted = re.sub(r"\.py(?=[:.]|$)", "", value).replace(":", ".").replace("/", ".")
         return f"write {dotted!r}" if dotted != value and TASK.fullmatch(dotted) else None
@@ -441,7 +441,7 @@ def _mended_reference(wrong: str) -> str:
         variable = re.sub(r"^env[.:]", "", inner)
         return f"declare a param that has `env: {variable}`, and write ${{params.NAME}}"
     return (
-        f"write ${{params.{name}}}" if PARAM.fullmatch(name) else "write ${params.NAME}; a default belongs to the param"
+        f"write ${{params.{name}}}" if PARAM.fullmatch(name) else "write ${params.NAME}; a default belongs in the param"
     )
 
 

@@ -64,7 +64,7 @@ def mended(text: str, found: Sequence[Repair]) -> str:
 
 
 def _repairs_of(one: Diagnostic, lines: Sequence[str], checked: Checked, spans: Spans) -> Iterator[Repair]:
-    if one.help is not None and one.help.startswith("an expression stands in quotes: "):
+    if one.help is not None and one.help.startswith("an expression must be in quotes: "):
         yield from _quotes(one, lines)
     elif one.rule is UNKNOWN_STAGE and checked.pipeline is not None:
         yield from _other_name(one, lines, tuple(checked.pipeline.stages))
@@ -78,7 +78,7 @@ def _quotes(one: Diagnostic, lines: Sequence[str]) -> Iterator[Repair]:
         for comment in (True, False):
             if quoted_expression(line, comment=comment) == one.help:
                 new = quoted_line(line, comment=comment)
-                yield Repair(one, number, 1, len(line) + 1, new, "the expression stands in quotes")
+                yield Repair(one, number, 1, len(line) + 1, new, "the expression is in quotes")
                 return
 
 

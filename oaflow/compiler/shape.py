@@ -111,7 +111,7 @@ def _start(reader: Reader, value: object) -> tuple[str, ...]:
 def _defaults(reader: Reader, value: object) -> Defaults:
     path: Path = ("defaults",)
     elsewhere: dict[str, str] = dict.fromkeys(
-        STAGE_KEYS, "this cannot be the same for all stages: write it at each stage that needs it"
+        STAGE_KEYS, "this cannot be a default for all stages: set it on each stage that needs it"
     )
     members = reader.mapping(value, path, "defaults", DEFAULTS_KEYS, elsewhere=elsewhere, synonyms=synonyms.DEFAULTS)
     said = _common(reader, members, path)
@@ -155,11 +155,11 @@ def _stage(reader: Reader, name: str, data: object, path: Path, choose: Choose |
         for key in NOT_EXTERNAL:
             if key in members:
                 message = f"stage {name!r} is external, so its service decides about {key!r}"
-                help = "take it out, and set it in the service"
+                help = "remove it, and set it in the service"
                 reader.report(rules.EXTERNAL_KEY, message, (*path, key), key=True, help=help)
                 del members[key]
         if "queue" not in members and (*path, "queue") not in reader.meant:
-            message = f"stage {name!r} is external, and needs the queue that its service works"
+            message = f"stage {name!r} is external, so it needs the queue of its service"
             reader.missing(rules.EXTERNAL_QUEUE, message, path, "queue: NAME")
     if "task" in members:
         said["task"] = _task(reader, members["task"], (*path, "task"), external)
@@ -183,8 +183,8 @@ def _stage(reader: Reader, name: str, data: object, path: Path, choose: Choose |
     if "split" in members:
         said["split"] = reader.fixed(members["split"], (*path, "split"), 1)
     if "split" in members and members.get("collect", False) is not False:
-        message = f"stage {name!r} cannot put jobs together and cut them as well"
-        help = "take one of them out: `collect` cuts what is larger than its size, too"
+        message = f"stage {name!r} cannot both collect and split jobs"
+        help = "remove one of them: `collect` cuts what is larger than its size, too"
         reader.report(rules.COLLECT_CONFLICT, message, (*path, "split"), key=True, help=help)
     if "join" in members:
         said["join"] = _join(reader, members["join"], (*path, "join"))
@@ -197,7 +197,7 @@ def _stage(reader: Reader, name: str, data: object, path: Path, choose: Choose |
     if "queue" not in said and "queue" not in members and len(name) > 40:
         reader.report(
             rules.LONG_QUEUE,
-            f"the name of a queue has at most 40 characters, and that of stage {name!r} has {len(name)}",
+            f"the name of a queue has at most 40 characters, but that of stage {name!r} has {len(name)}",
             path,
             key=True,
             help="give the stage a `queue`, or a shorter name",
@@ -264,7 +264,7 @@ def _task(reader: Reader, value: object, path: Path, external: bool) -> str | No
     if text is None:
         return None
     if "${" in text:
-        message = "the name of a task is part of the plan, and cannot depend on a param"
+        message = "the name of a task is part of the plan, so it cannot depend on a param"
         reader.report(rules.REFERENCE_IN_NAME, message, path, help="write the name itself")
         return None
     if spelled(text) is not None:
@@ -272,7 +272,9 @@ def _task(reader: Reader, value: object, path: Path, external: bool) -> str | No
         return None
     if not text or not text.isprintable() or " " in text:
         reader.report(
-            rules.BAD_NAME, f"{shortened(text)!r} is no name of a task: no spaces, no control characters", path
+            rules.BAD_NAME,
+            f"{shortened(text)!r} is not a valid name for a task: no spaces, no control characters",
+            path,
         )
         return None
     return text
@@ -357,11 +359,11 @@ def _origin(reader: Reader, value: object, path: Path) -> str | None:
     if text is None:
         return None
     if "${" in text:
-        message = "an origin is part of the plan, and cannot depend on a param"
+        message = "an origin is part of the plan, so it cannot depend on a param"
         reader.report(rules.REFERENCE_IN_NAME, message, path, help="write the origin itself")
         return None
     if not text.strip() or not text.isprintable() or len(text) > 200:
-        message = f"{shortened(text)!r} is no origin: 1 to 200 characters that can be printed"
+        message = f"{shortened(text)!r} is not a valid origin: 1 to 200 printable characters"
         reader.report(rules.BAD_NAME, message, path)
         return None
     return text

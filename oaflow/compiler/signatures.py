@@ -79,14 +79,14 @@ def unusable(name: str, stage: Stage, error: InspectionError, spans: Spans) -> D
             known = f"it has: {', '.join(error.known[:8])}" if error.known else "the module has no functions"
             help = error.help or did_you_mean(function, error.known) or known
         case "not-callable":
-            rule, message = rules.NOT_CALLABLE, f"{stage.task!r} is no function: {error.detail}"
+            rule, message = rules.NOT_CALLABLE, f"{stage.task!r} is not a function: {error.detail}"
             help = "a stage is a function with @stage above it"
         case "undecorated":
             rule, message = rules.UNDECORATED, f"{stage.task!r} is not decorated with @stage"
             help = f"from oaflow import stage, and @stage above `def {function}`"
         case "task":
-            rule, message = rules.UNDECORATED, f"{stage.task!r} is a @task function, and that is no stage"
-            help = f"@stage instead of @task above `def {function}`: where its jobs go is the pipeline's business"
+            rule, message = rules.UNDECORATED, f"{stage.task!r} is a @task function, which is not a stage"
+            help = f"write @stage instead of @task above `def {function}`: the pipeline decides where its jobs go"
         case "not-installed":
             rule, message, help = rules.NOT_INSTALLED, f"stage {name!r} {error.detail}", error.help
     return Diagnostic(rule, message, spans.value("stages", name, "task"), help)
@@ -100,11 +100,11 @@ def _signature(pipeline: Pipeline, name: str, stage: Stage, found: Inspected, sp
         yield Diagnostic(rules.BAD_SIGNATURE, message, spans.value("stages", name, "task"), help)
         return
     if (other := _other_than_a_job(found)) is not None:
-        message = f"{stage.task!r} cannot be a stage: its {job!r} is annotated `{other}`, and it is given a job"
+        message = f"{stage.task!r} cannot be a stage: its {job!r} is annotated `{other}`, but it gets a job"
         help = f"from oaflow import DatasetJob, and `{job}: DatasetJob`; what it carries is in {job}.payload"
         yield Diagnostic(rules.BAD_SIGNATURE, message, spans.value("stages", name, "task"), help)
     if found.unseen is not None:
-        message = f"{found.unseen!r}, which the job of {stage.task!r} is to be, is imported for type checkers only"
+        message = f"{found.unseen!r}, the class of the job of {stage.task!r}, is imported for type checkers only"
         help = f"import {found.unseen} outside of `if TYPE_CHECKING:`: a worker must find it"
         yield Diagnostic(rules.UNSEEN_CLASS, message, spans.value("stages", name, "task"), help)
     any_option = any(parameter.kind == "**" for parameter in found.parameters)
@@ -118,7 +118,7 @@ def _signature(pipeline: Pipeline, name: str, stage: Stage, found: Inspected, sp
             help = did_you_mean(option, options) or known
             message = f"{stage.task!r} has no option {option!r}"
             if option == job:
-                message, help = f"{option!r} is the job that {stage.task!r} is given", known
+                message, help = f"{option!r} is the job that {stage.task!r} gets", known
             else:
                 meant.add(closest(option, options))
             yield Diagnostic(rules.UNKNOWN_OPTION, message, spans.key("stages", name, "with", option), help)
@@ -141,7 +141,7 @@ def _taken(parameters: tuple[Parameter, ...]) -> tuple[str | None, dict[str, Par
             return (
                 first.name,
                 options,
-                f"{parameter.name!r} can only be given by position, and options are given by name",
+                f"{parameter.name!r} is positional only, but options are passed by name",
             )
     # What takes all positions takes no name.
     return None if first.kind == "*" else first.name, options, None
@@ -168,7 +168,7 @@ def _missing(pipeline: Pipeline, name: str, stage: Stage, option: str, spans: Sp
             continue
         # What a run works on is never left out: without a value for the positional param no run begins.
         if not declared.required and not declared.positional and declared.default is None:
-            message = f"{stage.task!r} needs option {option!r}, and param {param!r} may be without a value"
+            message = f"{stage.task!r} needs option {option!r}, but param {param!r} may have no value"
             help = f"give param {param!r} a default, or say `required: true`"
             yield Diagnostic(rules.MISSING_OPTION, message, spans.value("stages", name, "with", option), help)
 
@@ -181,20 +181,20 @@ def _option_type(
     shape = shape_of(value, pipeline.params)
     help = f"it is annotated `{parameter.annotation}`"
     if shape.startswith("str") and "Path" in (parameter.annotation or ""):
-        help = f"import Path for more than type checkers, or annotate {parameter.name!r} with `str`"
+        help = f"import Path outside of `if TYPE_CHECKING:`, or annotate {parameter.name!r} with `str`"
     # Where single values are named, the type says nothing.
     given = repr(value) if isinstance(value, str | int) and "Literal" in (parameter.annotation or "") else shape
-    message = f"option {parameter.name!r} of {stage.task!r} is given {given}, and takes {parameter.annotation}"
+    message = f"option {parameter.name!r} of {stage.task!r} is given {given}, but takes {parameter.annotation}"
     yield Diagnostic(rules.OPTION_TYPE, message, spans.value("stages", name, "with", parameter.name), help)
 
 
 def _returns(name: str, stage: Stage, found: Inspected, spans: Spans) -> Iterator[Diagnostic]:
     if stage.next and found.returns == "None":
-        message = f"{stage.task!r} is annotated to return nothing, and stage {name!r} hands on to {stage.next[0].to!r}"
-        help = "annotate what it returns, as `-> DatasetJob`; or take `next` out"
+        message = f"{stage.task!r} is annotated to return nothing, but stage {name!r} hands on to {stage.next[0].to!r}"
+        help = "annotate what it returns, as in `-> DatasetJob`; or remove `next`"
     elif stage.next and found.is_mute:
-        message = f"{stage.task!r} returns nothing, and stage {name!r} hands on to {stage.next[0].to!r}"
-        help = "return a job at its end, or yield it; or take `next` out"
+        message = f"{stage.task!r} returns nothing, but stage {name!r} hands on to {stage.next[0].to!r}"
+        help = "return or yield a job; or remove `next`"
     else:
         return
     yield Diagnostic(rules.RETURNS_NOTHING, message, spans.key("stages", name, "next"), help)
@@ -207,8 +207,8 @@ def _ports(name: str, stage: Stage, found: Inspected, spans: Spans) -> Iterator[
     meant = {closest(port, declared) for port in wired if port not in declared}
     for port in declared:
         if port not in wired and port not in meant:
-            message = f"{stage.task!r} emits on port {port!r}, and stage {name!r} does not wire it"
-            help = f"next: {{..., {port}: STAGE}}, or `{port}: drop` if nothing is to follow"
+            message = f"{stage.task!r} emits on port {port!r}, but stage {name!r} does not wire it"
+            help = f"next: {{..., {port}: STAGE}}, or `{port}: drop` if nothing should follow"
             yield Diagnostic(rules.UNWIRED_PORT, message, spans.key("stages", name, "next"), help)
     for port in wired:
         if port not in declared:
@@ -242,12 +242,12 @@ def _decorator(name: str, stage: Stage, found: Inspected, spans: Spans) -> Itera
     per_port = options.emits if isinstance(options.emits, Mapping) else {}
     for port in per_port:
         if port not in options.ports:
-            message = f"@stage of {stage.task!r} says what it emits on port {port!r}, and does not declare that port"
+            message = f"@stage of {stage.task!r} says what it emits on port {port!r}, but does not declare that port"
             help = did_you_mean(port, options.ports) or f"ports={(*options.ports, port)!r}"
             yield Diagnostic(rules.UNDECLARED_PORT, message, task, help)
     if stage.emit == "stream" and not found.is_generator and not (found.returns or "").startswith(_STREAMS):
         message = f"{stage.task!r} returns all its jobs at once, so there is nothing to stream"
-        help = "let it yield its jobs, or take `emit` out"
+        help = "let it yield its jobs, or remove `emit`"
         yield Diagnostic(rules.NOTHING_TO_STREAM, message, spans.value("stages", name, "emit"), help)
 
 

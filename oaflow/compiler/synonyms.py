@@ -42,18 +42,20 @@ PIPELINE = Synonyms(
         ("summary doc doc_md", "description"),
     ),
     helps=_each(
-        ("name", "the name of a pipeline stands under `pipeline`"),
+        ("name", "the name of a pipeline goes under `pipeline`"),
         ("on schedule schedule_interval cron triggers start_date", _CLOCK),
-        ("env", "functions read the environment of their worker; a param can be read from it: `env` under `params`"),
-        ("broker backend database db redis", "where the database is, each process is told by OAFLOW_DB_URI"),
-        ("include extends import imports", "what stages share stands under `defaults`; Python can share more"),
+        ("env", "functions read the environment of their worker; a param can read it with `env` under `params`"),
+        ("broker backend database db redis", "OAFLOW_DB_URI tells each process where the database is"),
+        ("include extends import imports", "what stages share goes under `defaults`; Python can share more"),
     ),
 )  # fmt: skip
 
 _BEFORE = "data flows forward: write `next` at the stage before"
-_AFTER = "where output goes stands under `next`"
-_CONDITION = "a condition stands at the edge that leads here: `next: {to: STAGE, when: ...}`; `enabled` asks the params"
-_EACH = "there is no need: a function returns any number of jobs, and each runs on its own"
+_AFTER = "where output goes is under `next`"
+_CONDITION = (
+    "a condition belongs on the edge that leads here: `next: {to: STAGE, when: ...}`; `enabled` depends on params"
+)
+_EACH = "it is not needed: a function returns any number of jobs, and each runs on its own"
 
 STAGE = Synonyms(
     keys=_each(
@@ -73,21 +75,21 @@ STAGE = Synonyms(
         ("doc doc_md summary", "description"),
     ),
     helps=_each(
-        ("name id task_id label", "the name of a stage is the key that it stands under"),
+        ("name id task_id label", "the name of a stage is its key under `stages`"),
         ("needs depends_on after from inputs upstream", _BEFORE),
         ("ports edges to outputs downstream link then on_success", _AFTER),
-        ("options args kwargs config params arguments op_kwargs", "options stand under `with`"),
+        ("options args kwargs config params arguments op_kwargs", "options go under `with`"),
         ("when where filter", _CONDITION),
         ("matrix strategy foreach for_each map loop group", _EACH),
-        ("trigger_rule", "a stage that waits until others are quiet is a `join`"),
+        ("trigger_rule", "a stage that waits until others are done is a `join`"),
         ("retry_delay default_retry_delay retry_backoff", "retry: {max: 5, base: 10s, cap: 10m}"),
-        ("continue-on-error ignore_errors", "a job that fails holds back no other; `on_error` says who gets it"),
-        ("pool", "how many of its jobs run at once says `concurrency`; where they run, `queue`"),
+        ("continue-on-error ignore_errors", "a failed job holds back no other; `on_error` names who gets it"),
+        ("pool", "`concurrency` sets how many of its jobs run at once, and `queue` where they run"),
         ("runs-on container image docker executor", "the workers of a `queue` run it, wherever they were started"),
-        ("acks_late", "there is no need: a job whose worker dies runs again"),
-        ("env", "a function reads the environment of its worker; a param can be read from it: `env` under `params`"),
+        ("acks_late", "it is not needed: a job whose worker dies runs again"),
+        ("env", "a function reads the environment of its worker; a param can read it with `env` under `params`"),
     ),
-    otherwise="options of the function stand under `with`; ",
+    otherwise="options of the function go under `with`; ",
 )  # fmt: skip
 
 DEFAULTS = replace(STAGE, otherwise="")
@@ -123,7 +125,7 @@ EDGE = Synonyms(
         ("otherwise", "else"),
         ("depth max_depth recursion", "recurse"),
     ),
-    helps=_each(("condition", "`when` asks about the whole job, `where` about each entity")),
+    helps=_each(("condition", "`when` is a condition on the whole job, `where` on each entity")),
 )
 
 CASE = Synonyms(
@@ -138,7 +140,7 @@ CASE = Synonyms(
 
 ENTITY = Synonyms(
     keys=_each(("type", "schema"), ("props attributes", "properties")),
-    otherwise="properties of FollowTheMoney stand under `properties`; ",
+    otherwise="properties of FollowTheMoney go under `properties`; ",
 )
 
 # The types of params.

@@ -19,13 +19,13 @@ def read_options(name: str, options: Mapping[str, Any]) -> StageOptions:
         raise UsageError(
             f"@stage of {name} has no option {unknown[0]!r}; its options are: {', '.join(_OPTIONS)}",
             help=did_you_mean(unknown[0], _OPTIONS)
-            or "what belongs to one pipeline stands in .stage(...) or in the pipeline file",
+            or "what belongs to one pipeline goes in .stage(...) or in the pipeline file",
         )
     return StageOptions(**{key: _OPTIONS[key](value, f"{key!r} of @stage of {name}") for key, value in said.items()})
 
 
 def _wrong(value: object, place: str, wanted: str) -> UsageError:
-    return UsageError(f"{place} is {value!r}, and must be {wanted}")
+    return UsageError(f"{place} is {value!r}, but must be {wanted}")
 
 
 def _queue(value: Any, place: str) -> str:
@@ -51,7 +51,7 @@ def _ports(value: Any, place: str) -> tuple[str, ...]:
             raise UsageError(f"{place} names {name!r}, which is a key of an edge", help="choose another name")
         if not PORT.fullmatch(name):
             wanted = "a letter or '_', then letters, digits, '_', '-' and '.'"
-            raise UsageError(f"{place} names {name!r}, which is no name of a port: {wanted}")
+            raise UsageError(f"{place} names {name!r}, which is not a valid name for a port: {wanted}")
     return names
 
 

@@ -28,7 +28,7 @@ class Param:
         of: type of the items, if `type` is `"list"`.
         default: the value of runs that do not set it.
         required: whether each run must set it.
-        help: what the param is for, for people.
+        help: a description for people.
         choices: the values that are allowed.
         env: name of an environment variable that gives the value where the command does not.
         positional: whether it takes the arguments of `oaflow run` that have no name.
@@ -184,7 +184,7 @@ class Pipeline:
 
 def _unread(path: str, diagnostics: Sequence[Diagnostic]) -> UsageError:
     if not diagnostics:
-        return UsageError(f"{path} holds no pipeline: its top is no mapping", help="begin with `pipeline: NAME`")
+        return UsageError(f"{path} has no pipeline: its top level is not a mapping", help="begin with `pipeline: NAME`")
     first = diagnostics[0]
     place = f"{path}:{first.span.line}:{first.span.column}: " if first.span.line else ""
     return UsageError(f"{place}{first.message}", help=first.help)
@@ -195,7 +195,7 @@ _Declared = TypeVar("_Declared")
 
 def _named(what: str, value: object, example: str) -> None:
     if not isinstance(value, Mapping):
-        said = f"{what!r} of the pipeline is of type {type(value).__name__}, and must be a mapping from names"
+        said = f"{what!r} of the pipeline is of type {type(value).__name__}, but must be a mapping from names"
         raise UsageError(said, help=f"{what}={example}")
 
 
@@ -221,6 +221,6 @@ def _param_type(given: Any) -> tuple[str, str | None]:
     if given in _TYPES:
         return _TYPES[given], None
     raise UsageError(
-        f"{getattr(given, '__name__', given)} is no type of a param",
+        f"{getattr(given, '__name__', given)} is not a type for a param",
         help=f"one of {', '.join(kind.__name__ for kind in _TYPES)}, or a word: {', '.join(get_args(ParamType))}",
     )

@@ -118,11 +118,11 @@ def stage(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         name = _dotted(function)
         if isinstance(function, str):
-            raise UsageError(f"@stage is given {function!r}, and takes its options by name", help="@stage(queue=...)")
+            raise UsageError(f"@stage is given {function!r}, but takes its options by name", help="@stage(queue=...)")
         if not inspect.isroutine(function):
             raise UsageError(
-                f"@stage needs a function, and {name} is of type {type(function).__name__}",
-                help="a @task function is no stage: take @task away" if type(function).__name__ == "Task" else None,
+                f"@stage needs a function, but {name} is of type {type(function).__name__}",
+                help="a @task function is not a stage: remove @task" if type(function).__name__ == "Task" else None,
             )
         attached = read_options(name, options)
 
@@ -133,7 +133,7 @@ def stage(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
             setattr(function, STAGE_ATTRIBUTE, attached)
         except AttributeError as error:  # one written in C, or the method of an object
             raise UsageError(
-                f"@stage needs a function of Python, and {name} is of type {type(function).__name__}",
+                f"@stage needs a Python function, but {name} is of type {type(function).__name__}",
                 help="write a function that calls it",
             ) from error
         setattr(function, "stage", use)  # noqa: B010 - a function has no such attribute for the type checker
@@ -177,7 +177,11 @@ def recurse(to: str, depth: int, *, port: str | None = None) -> Any:
 
 def _use(task: str, keys: Mapping[str, Any], method: str, call: Call | None) -> StageUse:
     if method == "stage" and (foreign := [key for key in ("task", "external", "with") if key in keys]):
-        known = "`with` is written `with_`" if foreign == ["with"] else "use external(...) for a function elsewhere"
+        known = (
+            "`with` is written `with_`"
+            if foreign == ["with"]
+            else "use external(...) for a function of another service"
+        )
         raise UsageError(f"function.stage() takes no {foreign[0]!r}", help=known)
     said = {"with" if key == "with_" else key: value for key, value in keys.items() if value is not None}
     plainly = {key: plain(value, f"{key!r} of stage {task}") for key, value in said.items()}
@@ -191,13 +195,14 @@ def _dotted(function: Any) -> str:
 def _importable(function: Callable[..., Any]) -> str:
     name = _dotted(function)
     if name.endswith("<lambda>"):
-        raise UsageError(f"{name} has no name that a worker could import", help="write it with `def` at the top")
+        raise UsageError(f"{name} has no name that a worker could import", help="write it with `def` at the top level")
     if "<locals>" in name:
         raise UsageError(
-            f"{name} is made inside a function, and no worker can import it", help="move it to the top of its module"
+            f"{name} is defined inside a function, so no worker can import it",
+            help="move it to the top level of its module",
         )
     if "." in getattr(function, "__qualname__", ""):
         raise UsageError(
-            f"{name} stands in a class, and no worker can import it", help="move it to the top of its module"
+            f"{name} is defined in a class, so no worker can import it", help="move it to the top level of its module"
         )
     return name

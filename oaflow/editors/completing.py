@@ -37,7 +37,7 @@ _VALUES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("external", "else", "load", "required", "positional", "remember", "enabled"), _BOOLEANS),
 }
 
-# The name that is being typed at the end of an expression, with what stands before its last dot.
+# The name that is being typed at the end of an expression, with what comes before its last dot.
 _TYPED = re.compile(r"(?:([A-Za-z_][\w.]*)\.)?([A-Za-z_]\w*|)$", re.ASCII)
 # The same where it is the key in brackets.
 _KEY = re.compile(r"(?:^|(?<=[^\w.]))([A-Za-z_][\w.]*)\[\s*[\"']([A-Za-z_]\w*|)$", re.ASCII)

@@ -149,7 +149,7 @@ def _duration(*, above_zero: bool = False) -> Json:
 
 _BOOL: Json = {"type": "boolean", "errorMessage": "true or false, in lower case and without quotes"}
 _TEXT: Json = {"type": "string"}
-_EXPRESSION: Json = {"type": "string", "pattern": r"\S", "errorMessage": "an expression stands in quotes"}
+_EXPRESSION: Json = {"type": "string", "pattern": r"\S", "errorMessage": "an expression must be in quotes"}
 _SIZE = _open({"minimum": 1}, kinds=["integer"], pattern=SIZE_PATTERN, said="sizes are written like 512MiB, 2GiB, 16kB")
 _RATE = _text(rf"(?:{RATE_PATTERN}|{_REFERENCE})", "rates are written like 50/s, 1000/m, 1/10s")
 _STAGE_NAME_RULE = f"the name of a stage: {RULES_OF[NAME]}"
@@ -195,7 +195,7 @@ def _param() -> Json:
             "properties": {
                 "required": {
                     "enum": [False],
-                    "errorMessage": "a param with a default always has a value, and need not be `required`",
+                    "errorMessage": "a param with a default always has a value, so `required` has no effect",
                 }
             }
         },
@@ -274,7 +274,7 @@ def _targets(*, under_port: bool) -> Json:
 def _edge(*, under_port: bool) -> Json:
     found = _mapping(keys.EDGE, _EDGE)
     rest = _refused(["when", "where", "load"], "an edge with `else` takes what no other edge of its port took")
-    idle = _refused(["load"], "`load` reads the entities for a `where`, and this edge has none")
+    idle = _refused(["load"], "`load` reads the entities for a `where`, but this edge has none")
     found["allOf"] += [
         {"if": _is("else", True), "then": rest, "else": {"if": {"required": ["where"]}, "else": _when_loaded(idle)}},
     ]

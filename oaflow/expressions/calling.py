@@ -33,8 +33,8 @@ def call(translation: Translation, node: ast.Call) -> Typed:
         return translation.wrong(node)
     if function not in FUNCTIONS or function in translation.scope:
         return _unknown(translation, node, function)
-    refused = [("arguments have no names here", keyword.value) for keyword in node.keywords]
-    refused += [("nothing is unpacked", argument) for argument in node.args if isinstance(argument, ast.Starred)]
+    refused = [("arguments are passed by position here", keyword.value) for keyword in node.keywords]
+    refused += [("unpacking is not supported", argument) for argument in node.args if isinstance(argument, ast.Starred)]
     if refused:
         for message, argument in refused:
             translation.mistake("not-allowed", message, argument, USAGE[function])
@@ -44,7 +44,7 @@ def call(translation: Translation, node: ast.Call) -> Typed:
     least, most = ARITY[function]
     if not least <= len(node.args) <= most:
         count = len(node.args)
-        message = f"{function!r} cannot do with {count} argument{'' if count == 1 else 's'}"
+        message = f"{function!r} does not take {count} argument{'' if count == 1 else 's'}"
         return translation.mistake("wrong-argument", message, node, USAGE[function])
     return _CALLS[function](translation, node, function)
 
@@ -60,7 +60,7 @@ def _unknown(translation: Translation, node: ast.Call, function: str) -> Typed:
 
 def _method(translation: Translation, node: ast.Call) -> Typed:
     if not isinstance(node.func, ast.Attribute):
-        return translation.mistake("not-allowed", "only a function that has a name can be called", node.func)
+        return translation.mistake("not-allowed", "only named functions can be called", node.func)
     base = translation.text.segment(node.func.value)
     arguments = [translation.text.segment(argument) for argument in node.args]
     function = FUNCTIONS_MEANT.get(node.func.attr, node.func.attr)
@@ -95,7 +95,7 @@ def _aggregate(translation: Translation, node: ast.Call, function: str) -> Typed
     if function == "len" and shape.sort is Sort.TEXT:
         return Typed(nodes.call("length", [typed.node], node), shapes.NUMBER)
     if not shape.has_members and not (function == "len" and _may_be_long(shape)):
-        message = f"{function!r} takes a list, and this is {described(shape)}"
+        message = f"{function!r} takes a list, but this is {described(shape)}"
         return translation.mistake("wrong-argument", message, argument)
     member = joined(one.member for one in shape.alternatives)
     if function in ("min", "max") and not can_be_ordered(member, member):
@@ -137,7 +137,7 @@ def _generator(translation: Translation, node: ast.GeneratorExp) -> Typed:
     called, iterated = first.target.id, translation.value(first.iter)
     shape = iterated.shape
     if not shape.has_members and shape.sort is not Sort.WRONG:
-        message = f"{described(shape)} has nothing in it to go through"
+        message = f"{described(shape)} cannot be iterated"
         iterated = translation.mistake("wrong-argument", message, first.iter)
     translation.scope[called] = (
         shapes.WRONG if iterated.shape.sort is Sort.WRONG else joined(one.member for one in shape.alternatives)
@@ -159,16 +159,16 @@ def _generator(translation: Translation, node: ast.GeneratorExp) -> Typed:
 def _refused(translation: Translation, node: ast.GeneratorExp) -> tuple[str, ast.expr] | None:
     first = node.generators[0]
     if translation.scope:
-        return "generators do not stand in each other", node
+        return "generators cannot be nested", node
     if len(node.generators) > 1:
         return "a generator has one `for`", node.generators[1].target
     if first.is_async or not isinstance(first.target, ast.Name):
-        return "a generator gives its values one name", first.target
+        return "a generator has one loop variable", first.target
     called = first.target.id
     if called in NAMES["where"] or called in FUNCTIONS or called.startswith("_"):
-        return f"{called!r} cannot be the name in a generator", first.target
+        return f"{called!r} cannot be the loop variable of a generator", first.target
     if not translation.text.segment(first.target).isascii():
-        return "the name in a generator has letters that names here do not have", first.target
+        return "the loop variable of a generator has letters that names here cannot have", first.target
     return None
 
 
@@ -178,7 +178,7 @@ def _refused(translation: Translation, node: ast.GeneratorExp) -> tuple[str, ast
 def _is_a(translation: Translation, node: ast.Call, function: str) -> Typed:
     entity = translation.any(node.args[0])
     if entity.shape.sort not in (Sort.ENTITY, Sort.ANY, Sort.WRONG):
-        message = f"{function!r} is about an entity, and this is {described(entity.shape)}"
+        message = f"{function!r} takes an entity, but this is {described(entity.shape)}"
         translation.mistake("wrong-argument", message, node.args[0], USAGE[function])
     if isinstance(node.args[0], ast.Name) and node.args[0].id == "e":
         translation.pieces["e.schema"] = None  # what it is asked about is shown by its schema
@@ -242,16 +242,16 @@ def _matches(translation: Translation, node: ast.Call, function: str) -> Typed:
     [value] = _texts(translation, node.args[:1], function)
     pattern = node.args[1]
     if not isinstance(pattern, ast.Constant) or not isinstance(pattern.value, str):
-        message = "a pattern is written out, so that it is checked before anything runs"
+        message = "a pattern must be a literal, so that it is checked before anything runs"
         return translation.mistake("bad-pattern", message, pattern, 'matches(e.fileName, r"...")')
     if any(letter < " " or "\ud800" <= letter <= "\udfff" for letter in pattern.value):
-        message = "the pattern holds a control character: in a text a backslash is written twice"
-        help = f"with an r before the quotes: r{translation.text.segment(pattern)}"
+        message = "the pattern contains a control character: in a text, write backslashes twice"
+        help = f"put an r before the quotes: r{translation.text.segment(pattern)}"
         return translation.mistake("bad-pattern", message, pattern, help)
     try:
         found = search(pattern.value)
     except PatternError as error:
-        message = f"{pattern.value!r} is no pattern: {error}"
+        message = f"{pattern.value!r} is not a pattern: {error}"
         return translation.mistake("bad-pattern", message, pattern, error.help)
     called = f"_pattern{len(translation.patterns)}"
     translation.patterns[called] = found
@@ -268,7 +268,7 @@ def _texts(translation: Translation, written: Sequence[ast.expr], function: str)
 def _must_be_text(translation: Translation, written: ast.expr, typed: Typed, function: str) -> None:
     members = joined(_alone(one) for one in typed.shape.alternatives)
     if any(one.sort not in (Sort.TEXT, Sort.ANY, Sort.WRONG) for one in members.alternatives):
-        message = f"{function!r} takes texts, and this is {described(typed.shape)}"
+        message = f"{function!r} takes texts, but this is {described(typed.shape)}"
         translation.mistake("wrong-argument", message, written, in_quotes(written))
 
 

@@ -72,7 +72,7 @@ def _pair(
             if Sort.NONE in (one.shape.sort, other.shape.sort):
                 return _equal(translation, node, meant, one, other, written)
             help = f"compare with {SIGNS[type(meant)]}"
-            return translation.mistake("not-allowed", "`is` asks about None only", node, help).node
+            return translation.mistake("not-allowed", "`is` compares with None only", node, help).node
         case _:
             return _ordered(translation, node, op, one, other, written)
 
@@ -83,7 +83,7 @@ def _equal(
     if Sort.VALUES in (one.shape.sort, other.shape.sort):
         return _list_compared(translation, node, op, one, other, written)
     if Sort.SET in (one.shape.sort, other.shape.sort):
-        message = "a set is only for `in`: no value is one"
+        message = "a set is only for `in`: no value is a set"
         return translation.mistake("never", message, node, "write a list: [...]").node
     fits = beside_choices(translation, written[1], one.shape, written[0])
     if not (beside_choices(translation, written[0], other.shape, written[1]) and fits):
@@ -116,11 +116,11 @@ def _in(
     left, right = one.shape, other.shape
     if left.sort is Sort.VALUES and right.sort is not Sort.ANY:
         values = translation.text.segment(written[0])
-        message = f"{values} is a list of texts, which as a whole is in nothing"
+        message = f"{values} is a list of texts, which as a whole is never in anything"
         help = f"{'has' if isinstance(op, ast.In) else 'lacks'}({values}, {_members(translation, written[1])})"
         return translation.mistake("list-compared", message, node, help).node
     if right.sort is Sort.TEXT and isinstance(written[1], ast.Constant) and _is_schema_of(translation, written[0]):
-        message = f"this looks for a schema within the text {translation.text.segment(written[1])}, letter by letter"
+        message = f"this looks for a schema as part of the text {translation.text.segment(written[1])}"
         help = f"{translation.text.segment(written[0])} {_EQUAL[type(op)]} {translation.text.segment(written[1])}"
         return translation.mistake("wrong-argument", message, node, help).node
     if any(one.sort in (Sort.NUMBER, Sort.BOOL, Sort.NONE) for one in right.alternatives):
@@ -183,7 +183,7 @@ def _list_compared(
     else:
         sign = sign if first else _TURNED[sign]
         help = f"{'min' if sign.startswith('<') else 'max'}({called}) {sign} {piece}"
-    message = f"{called} is a list of texts, and `{SIGNS[type(op)]}` compares it as a whole"
+    message = f"{called} is a list of texts, but `{SIGNS[type(op)]}` compares it as a whole"
     return translation.mistake("list-compared", message, node, help).node
 
 
@@ -235,7 +235,7 @@ def beside_choices(translation: Translation, value: ast.expr, shape: Shape, besi
     known = [str(choice) for choice in shape.choices]
     quoted = in_quotes(value) if str(value.value) in shape.choices else None
     help = quoted or did_you_mean(str(value.value), known) or f"its choices are: {', '.join(known)}"
-    message = f"{value.value!r} is none of the choices of {translation.text.segment(beside)}"
+    message = f"{value.value!r} is not one of the choices of {translation.text.segment(beside)}"
     translation.mistake("never", message, value, help)
     return False
 
@@ -248,7 +248,7 @@ def beside_schema(translation: Translation, text: ast.expr, beside: ast.expr) ->
     if entity is None or not isinstance(text, ast.Constant) or not isinstance(text.value, str):
         return
     if is_schema(translation, text, text.value) and text.value in ABSTRACT:
-        message = f"no entity has schema {text.value!r} itself, only what descends from it"
+        message = f"no entity has schema {text.value!r} itself, only its descendants"
         translation.mistake("never", message, text, f'is_a({entity}, "{text.value}")')
 
 

@@ -172,7 +172,7 @@ class Expression:
         try:
             return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
         except TypeError as error:
-            reason = f"this is no value that JSON holds: {error}"
+            reason = f"this is not a value that JSON can hold: {error}"
             raise EvaluationError(self.source, 0, len(self.source), reason, None) from error
 
     def values(

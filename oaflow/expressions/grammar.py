@@ -73,8 +73,8 @@ SIGNS: Mapping[type[ast.cmpop], str] = {
     ast.NotIn: "not in", ast.Is: "is", ast.IsNot: "is not",
 }  # fmt: skip
 
-_CALCULATE = ("there is no arithmetic", "calculate it in a stage, and put it into the context")
-_FILL_IN = ("there are no texts with values in them", "compare the values themselves")
+_CALCULATE = ("there is no arithmetic", "calculate it in a stage, and put the result into the context")
+_FILL_IN = ("there are no f-strings", "compare the values themselves")
 _COMPREHEND = ("there is no comprehension", USAGE["any"])
 
 # What Python has and expressions have not, in a few words, and the way out.
@@ -82,18 +82,18 @@ REFUSED: Mapping[type[ast.expr], tuple[str, str | None]] = {
     ast.BinOp: _CALCULATE,
     ast.UnaryOp: _CALCULATE,
     ast.JoinedStr: _FILL_IN,
-    ast.Lambda: ("there are no functions of one's own", None),
-    ast.NamedExpr: ("nothing is given a name", "`==` compares"),
+    ast.Lambda: ("functions cannot be defined", None),
+    ast.NamedExpr: ("assignment is not supported", "`==` compares"),
     ast.ListComp: _COMPREHEND,
     ast.SetComp: _COMPREHEND,
     ast.DictComp: _COMPREHEND,
-    ast.GeneratorExp: ("a generator stands in `any`, `all`, `len`, `min` or `max`", USAGE["any"]),
-    ast.Dict: ("there are no mappings", "name a field: job.context.NAME"),
-    ast.Slice: ("there are no parts of lists", None),
-    ast.Starred: ("nothing is unpacked", "a list stands for its members"),
-    ast.Await: ("nothing is waited for", None),
-    ast.Yield: ("nothing is yielded", None),
-    ast.YieldFrom: ("nothing is yielded", None),
+    ast.GeneratorExp: ("a generator is allowed only in `any`, `all`, `len`, `min` and `max`", USAGE["any"]),
+    ast.Dict: ("mappings are not supported", "name a field: job.context.NAME"),
+    ast.Slice: ("slices are not supported", None),
+    ast.Starred: ("unpacking is not supported", "a list matches any of its members"),
+    ast.Await: ("`await` is not supported", None),
+    ast.Yield: ("`yield` is not supported", None),
+    ast.YieldFrom: ("`yield` is not supported", None),
 }
 
 # Names that are something else here.

@@ -77,7 +77,7 @@ def reads(mapping: Mapping[str, Any]) -> frozenset[str]:
 
 def _mistakes(mapping: Mapping[str, Any], path: Path) -> Iterator[Mistake]:
     if not mapping and path:
-        yield Mistake("bad-value", "`not` is empty, and excludes nothing", "not: {KEY: VALUE}", path=path)
+        yield Mistake("bad-value", "`not` is empty and excludes nothing", "not: {KEY: VALUE}", path=path)
     for key, value in mapping.items():
         here = (*path, key)
         if key == NOT:
@@ -97,7 +97,7 @@ def _mistakes(mapping: Mapping[str, Any], path: Path) -> Iterator[Mistake]:
 
 def _negated(value: Any, path: Path) -> Iterator[Mistake]:
     if len(path) > 1:
-        yield Mistake("bad-value", "`not` does not stand in `not`", "take both out", path=path, key=True)
+        yield Mistake("bad-value", "`not` cannot contain `not`", "remove both", path=path, key=True)
     elif isinstance(value, Mapping):
         yield from _mistakes(cast("Mapping[str, Any]", value), path)
     else:
@@ -106,7 +106,7 @@ def _negated(value: Any, path: Path) -> Iterator[Mistake]:
 
 def _texts(value: Any, path: Path) -> Iterator[Mistake]:
     if isinstance(value, list | tuple) and not value:
-        yield Mistake("bad-value", "the list is empty, and nothing is in it", "take the key out", path=path, key=True)
+        yield Mistake("bad-value", "the list is empty", "remove the key", path=path, key=True)
     for item, place in _places(value, path):
         match item:
             case str() if item:
@@ -115,7 +115,7 @@ def _texts(value: Any, path: Path) -> Iterator[Mistake]:
                 yield Mistake("bad-value", "no value of an entity is an empty text", "take it out", path=place)
             case bool() | int() | float():
                 text = str(item).lower() if isinstance(item, bool) else str(item)
-                message = f"the values of an entity are texts, and this is {text}"
+                message = f"the values of an entity are texts, but this is {text}"
                 yield Mistake("bad-value", message, f"put it in quotes: '{text}'", path=place)
             case _:
                 message = "a value here is a text, or a list of texts"

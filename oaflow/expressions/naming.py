@@ -28,22 +28,22 @@ def name(translation: Translation, node: ast.Name) -> Typed:
             translation.uses.add(called)
         return Typed(nodes.name(called, node), names[called])
     if called.startswith("_"):
-        return translation.mistake("not-allowed", "no name begins with '_'", node)
+        return translation.mistake("not-allowed", "names cannot start with '_'", node)
     if called in FUNCTIONS:
         return translation.mistake("unknown-name", f"{called!r} is a function", node, f"{called}(...)")
     if called in NAMES["where"]:
         message, help = _elsewhere(translation, called)
         return translation.mistake("unknown-name", message, node, help)
-    message = f"nothing is named {called!r} here"
+    message = f"there is no name {called!r} here"
     return translation.mistake("unknown-name", message, node, _meant(translation, called))
 
 
 def _elsewhere(translation: Translation, called: str) -> tuple[str, str]:
     known = f"the names are: {', '.join(translation.names)}"
     if translation.kind == "enabled":
-        return f"{called!r} is not known in `enabled`, which is decided when a run starts", known
+        return f"{called!r} cannot be used in `enabled`, which is evaluated when a run starts", known
     help = "write it as `where`" if translation.kind == "when" else known
-    return f"{called!r} is known only in `where`, which looks at each entity", help
+    return f"{called!r} is known only in `where`, which is evaluated for each entity", help
 
 
 def _meant(translation: Translation, called: str) -> str:
@@ -52,7 +52,7 @@ def _meant(translation: Translation, called: str) -> str:
     if translation.params is not None and called in translation.params:
         return f"write params.{called}"
     if called in SCHEMATA:
-        return f'a text is in quotes: "{called}"'
+        return f'put a text in quotes: "{called}"'
     if translation.kind == "where" and (called in FIELDS[Sort.ENTITY] or called in property_names()):
         return f"write e.{called}"
     names = tuple(translation.names)
@@ -71,7 +71,7 @@ def attribute(translation: Translation, node: ast.Attribute) -> Typed:
     if node.attr.startswith("_"):
         help = f'as the key of a mapping: {translation.text.segment(node.value)}["{node.attr}"]'
         open = base.shape.sort in (Sort.ANY, Sort.PAYLOAD, Sort.MAPPING) and not node.attr.startswith("__")
-        message = "nothing behind a dot begins with '_'"
+        message = "names after a dot cannot start with '_'"
         translation.at("not-allowed", message, behind(translation, node), help if open else None)
         return translation.wrong(node)
     return _field(translation, node, base, node.attr)
@@ -85,7 +85,7 @@ def subscript(translation: Translation, node: ast.Subscript) -> Typed:
     if base.shape.sort is not Sort.WRONG and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
         return _field(translation, node, base, node.slice.value)
     if base.shape.is_namespace and not isinstance(node.slice, ast.Slice):
-        message = f"a field of {described(base.shape)} is written out"
+        message = f"write the name of a field of {described(base.shape)} as a literal"
         return translation.mistake("not-allowed", message, node.slice, f"{translation.text.segment(node.value)}.NAME")
     key = translation.value(node.slice)
     if Sort.WRONG in (base.shape.sort, key.shape.sort):
@@ -97,7 +97,7 @@ def subscript(translation: Translation, node: ast.Subscript) -> Typed:
     if base.shape.sort is Sort.MAPPING:
         return _under(translation, node, base, key)
     if base.shape.sort not in (Sort.LIST, Sort.ANY):
-        return translation.mistake("wrong-argument", f"{described(base.shape)} has nothing at a position", node.slice)
+        return translation.mistake("wrong-argument", f"{described(base.shape)} cannot be indexed", node.slice)
     translation.note(node)
     # What is not there is missing. An entity is looked into as such.
     shape = base.shape.member if base.shape.member.is_namespace else replace(base.shape.member, optional=True)
@@ -109,7 +109,7 @@ def _under(translation: Translation, node: ast.Subscript, base: Typed, key: Type
     What a mapping has under a key that only a run knows.
     """
     if not can_be_equal(key.shape, shapes.TEXT):
-        message = f"the keys of a mapping are texts, and this is {described(key.shape)}"
+        message = f"the keys of a mapping are texts, but this is {described(key.shape)}"
         return translation.mistake("wrong-argument", message, node.slice)
     translation.note(node)
     return Typed(nodes.call("item", [base.node, key.node], node), shapes.ANY)

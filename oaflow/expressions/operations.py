@@ -77,7 +77,7 @@ def each(value: Any) -> Iterable[Any]:
         return ()
     if isinstance(value, list | tuple | frozenset | dict):
         return cast("Iterable[Any]", value)
-    raise Unfit(f"{_named(value)} has nothing in it to go through")
+    raise Unfit(f"{_named(value)} cannot be iterated")
 
 
 def length(value: Any) -> int:
@@ -188,7 +188,7 @@ def startswith(value: Any, *beginnings: Any) -> bool:
     """
     Whether a text, or one of a list of texts, begins with one of some others.
     """
-    wanted = tuple(_members(beginnings, "no text to begin with"))
+    wanted = tuple(_members(beginnings, "an empty text to start with"))
     return any(text.startswith(wanted) for text in _texts(value))
 
 
@@ -287,7 +287,7 @@ def _all(value: Any) -> list[Any]:
 
 def _flat(given: Iterable[Any]) -> Iterator[Any]:
     """
-    Arguments, of which a list stands for its members and what is missing for nothing.
+    Arguments, of which a list matches any of its members and what is missing for nothing.
     """
     for value in given:
         yield from _all(value)

@@ -13,7 +13,7 @@ class PatternError(ValueError):
 
     def __init__(self, pattern: str, reason: str) -> None:
         looks = "(?" in pattern or "\\" in pattern
-        self.help = "patterns do not look ahead or back, and refer to no group" if looks else None
+        self.help = "patterns have no lookahead, lookbehind or backreferences" if looks else None
         super().__init__(reason)
 
 

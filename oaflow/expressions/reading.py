@@ -103,7 +103,7 @@ def read(source: str, *, written: bool = True) -> tuple[ast.expr, Text]:
     # A tuple without brackets, or brackets that close ours and open others: then the whole begins with our bracket.
     if (tree.lineno, tree.col_offset) == (1, 0) and not (isinstance(tree, ast.GeneratorExp) and _balanced(source)):
         if isinstance(tree, ast.Tuple) and tree.elts and _balanced(source):
-            message, help = "values with commas between them are a list", f"[{source.strip()}]"
+            message, help = "put values with commas between them in a list", f"[{source.strip()}]"
         elif isinstance(tree, ast.Tuple) and not tree.elts:
             message, help = "there is no expression", None
         else:
@@ -116,15 +116,15 @@ def read(source: str, *, written: bool = True) -> tuple[ast.expr, Text]:
 
 def _unreadable(source: str, written: bool) -> Mistake | None:
     if not source.strip():
-        return Mistake("syntax", "there is no expression", "leave the key out, or write one")
+        return Mistake("syntax", "there is no expression", "leave out the key, or write an expression")
     if written and len(source) > LENGTH:
-        message = f"an expression is at most {LENGTH:,} characters long, and this one is {len(source):,}"
-        return Mistake("too-large", message, "decide it in a stage, and emit on two ports", 0, len(source))
+        message = f"an expression is at most {LENGTH:,} characters long, but this one is {len(source):,}"
+        return Mistake("too-large", message, "decide it in a stage that emits on two ports", 0, len(source))
     if found := _CONTROL.search(source):
         return Mistake("syntax", f"there is a control character (U+{ord(found[0]):04X})", None, found.start(), 1)
     if written and (found := _INTERPOLATION.search(source)):
         meant = _PARAM.fullmatch(found[0])
-        message = f"{found[0]!r} is not filled in inside of an expression"
+        message = f"{found[0]!r} is not filled in inside an expression"
         help = f"write {meant[1] if meant else 'params.NAME'}"
         return Mistake("interpolation", message, help, found.start(), len(found[0]))
     return None
@@ -150,7 +150,7 @@ def _misread(source: str, error: Exception) -> Mistake:
             message = f"this cannot be read: there is no {found[0]!r} here"
             return Mistake("syntax", message, f"write {meant!r}", found.start(), len(found[0]))
     if found := _WORD_BEHIND_DOT.search(bare):
-        message = f"this cannot be read: {found[2]!r} is a word of Python, and so does not stand behind a dot"
+        message = f"this cannot be read: {found[2]!r} is a keyword of Python, so it cannot follow a dot"
         return Mistake("syntax", message, f'in brackets: {found[1]}["{found[2]}"]', found.start(2), len(found[2]))
     # Once more without our brackets, since they would be told as the author's.
     flat = " ".join(source.split("\n"))
@@ -162,7 +162,7 @@ def _misread(source: str, error: Exception) -> Mistake:
     except (ValueError, MemoryError, RecursionError):
         pass
     if not error.offset:
-        return Mistake("syntax", "this cannot be read: it is not finished", None, len(source.rstrip()) - 1, 1)
+        return Mistake("syntax", "this cannot be read: it is incomplete", None, len(source.rstrip()) - 1, 1)
     offset = len(flat) - len(stripped) + error.offset - 1
     if "forgot a comma" in error.msg:
         length = max(1, (error.end_offset or 0) - error.offset)
@@ -197,4 +197,4 @@ def _too_deep(tree: ast.expr, text: Text) -> Mistake | None:
     if deepest is None:
         return None
     message = f"this is nested deeper than {DEPTH}"
-    return Mistake("too-large", message, "decide it in a stage, and emit on two ports", *text.of(deepest))
+    return Mistake("too-large", message, "decide it in a stage that emits on two ports", *text.of(deepest))

@@ -37,7 +37,7 @@ def translate(
         _must_decide(translation, tree)
     elif _may_be_set(typed.shape):
         what = "this is" if typed.shape.sort is Sort.SET else "in this is"
-        translation.mistake("wrong-argument", f"a lock is a text, a number or a list, and {what} a set", tree)
+        translation.mistake("wrong-argument", f"a lock is a text, a number or a list, but {what} a set", tree)
     return typed.node, translation
 
 
@@ -50,17 +50,17 @@ def _constant(translation: Translation, node: ast.Constant) -> Typed:
         case int() if not _LEAST <= node.value <= _GREATEST:
             return translation.mistake("not-allowed", "the number does not fit in 64 bits", node)
         case float() if abs(node.value) == float("inf"):
-            return translation.mistake("not-allowed", "the number is larger than any that JSON holds", node)
+            return translation.mistake("not-allowed", "the number is too large for JSON", node)
         case int() | float():
             return Typed(node, shapes.NUMBER)
         case str() if found := _UNHEARD_OF.search(node.value):
-            message = f"no text of a job has U+{ord(found[0]):04X} in it, as PostgreSQL does not take it"
+            message = f"no text of a job can contain U+{ord(found[0]):04X}, because PostgreSQL does not accept it"
             return translation.mistake("not-allowed", message, node)
         case str():
             return Typed(node, shapes.TEXT)
         case _:
             what = translation.text.segment(node)
-            return translation.mistake("not-allowed", f"{what} is no value that JSON holds", node)
+            return translation.mistake("not-allowed", f"{what} is not a value that JSON can hold", node)
 
 
 def _unary(translation: Translation, node: ast.UnaryOp) -> Typed:
@@ -126,9 +126,9 @@ def _must_decide(translation: Translation, node: ast.expr) -> None:
             for part in (node.test, node.body, node.orelse):
                 _must_decide(translation, part)
         case ast.Constant() if isinstance(node.value, str | int | float) and not isinstance(node.value, bool):
-            translation.mistake("always", f"{translation.text.segment(node)} alone decides nothing", node)
+            translation.mistake("always", f"{translation.text.segment(node)} alone is not a condition", node)
         case ast.List() | ast.Tuple() | ast.Set():
-            translation.mistake("always", "a list that is written out decides nothing", node)
+            translation.mistake("always", "a literal list is not a condition", node)
         case _:
             pass
 

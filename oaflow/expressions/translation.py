@@ -95,7 +95,7 @@ class Translation:
         if not typed.shape.is_namespace:
             return typed
         help = f"name a field: {self.text.segment(node)}.NAME"
-        return self.mistake("wrong-argument", f"{described(typed.shape)} cannot stand alone", node, help)
+        return self.mistake("wrong-argument", f"{described(typed.shape)} is not a condition by itself", node, help)
 
     def mistake(self, kind: MistakeKind, message: str, node: ast.expr, help: str | None = None) -> Typed:
         """
@@ -129,7 +129,7 @@ class Translation:
             return False
         twin = spelled(written)
         plain = twin[0] if twin else name
-        what = f"has a {twin[1]}" if twin else "has letters that names here do not have"
+        what = f"has a {twin[1]}" if twin else "has letters that names here cannot have"
         place = end - len(written), len(written)
         self.at("lookalike", f"{written!r} {what}", place, f"write {plain}" if plain.isascii() else None)
         return True

@@ -17,7 +17,7 @@ _COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 @dataclass(frozen=True)
 class Comment:
     """
-    A comment, with its place counted from 0. It is alone where nothing stands before it on its line.
+    A comment, with its place counted from 0. It is alone where nothing comes before it on its line.
     """
 
     line: int

@@ -72,7 +72,7 @@ def load(path: FilePath) -> Loaded:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             return _refused(
-                rules.FOLDER, f"{name!r} is a folder, and a pipeline is one file", name, _pipelines_in(path)
+                rules.FOLDER, f"{name!r} is a folder, but a pipeline is one file", name, _pipelines_in(path)
             )
         if not stat.S_ISREG(mode):
             return _refused(rules.UNREADABLE, f"{name!r} is not a regular file", name)
@@ -82,7 +82,7 @@ def load(path: FilePath) -> Loaded:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return _refused(rules.UNREADABLE, f"{name!r} cannot be read: {reason.lower()}", name)
     if len(raw) > LARGEST:
-        help = "put data in files of its own, and their paths in params"
+        help = "put data in separate files, and their paths in params"
         return _refused(rules.TOO_LARGE, f"{name!r} is larger than 1 MiB", name, help)
     return load_bytes(raw, name)
 
@@ -192,7 +192,7 @@ class _Composer:
                 if isinstance(event, yaml.DocumentStartEvent):
                     documents += 1
                     if documents > 1:
-                        help = "one file is one pipeline: put the other one in a file of its own"
+                        help = "one file is one pipeline: put the other one in a separate file"
                         message = "the file holds more than one YAML document"
                         raise self._stop(rules.SEVERAL_DOCUMENTS, message, self._span((), event), help)
                     data = self._value(next(read), read, ())
@@ -220,7 +220,7 @@ class _Composer:
             message = f"tag {self._tag(event)!r} has no meaning in a pipeline"
             # Before what is in quotes it is a tag, and before anything else it may be an expression with `!`.
             cut = None if getattr(event, "style", None) else quoted_expression(span.source)
-            help = cut or "take it out: write the value alone, in quotes for text"
+            help = cut or "remove it: write only the value, in quotes if it is text"
             self._note(rules.TAG, message, span, help)
         anchor = cast("str | None", getattr(event, "anchor", None))
         marked = _Anchored()
@@ -257,7 +257,7 @@ class _Composer:
             key, place = self._key(event, span), span.path
             if key in members:
                 first = self.keys[place]
-                help = "take one of the two out, or give it another name"
+                help = "remove one of the two, or rename it"
                 self._note(rules.DUPLICATE_KEY, f"key {key!r} is given twice", span, help, ("the first is here", first))
                 # Read like any other, and put aside.
                 self._value(next(events), events, place)
@@ -270,7 +270,7 @@ class _Composer:
     def _key(self, event: yaml.Event, span: Span) -> str:
         match event:
             case yaml.ScalarEvent(value="<<") if not event.style:
-                help = "what all stages share stands under `defaults`; the rest is written out"
+                help = "what all stages share goes under `defaults`; write out the rest"
                 self._note(rules.MERGE_KEY, "merge keys (`<<`) are not part of the language", span, help)
                 return "<<"
             case yaml.ScalarEvent():
@@ -285,17 +285,17 @@ class _Composer:
                 raise self._stop(rules.BAD_KEY, "an alias cannot be a key", span, "write the key itself")
             case _:
                 kind = "list" if isinstance(event, yaml.SequenceStartEvent) else "mapping"
-                help = "was a text meant? then put it in quotes"
+                help = "if it is a text, put it in quotes"
                 raise self._stop(rules.BAD_KEY, f"a {kind} cannot be a key", span, help)
 
     def _alias(self, event: yaml.AliasEvent, path: Path, span: Span) -> Any:
         marked = self._anchors.get(event.anchor)
         if marked is None:
             message = f"no value above is marked with `&{event.anchor}`"
-            raise self._stop(rules.SYNTAX, message, span, f"was the text meant? then in quotes: '*{event.anchor}'")
+            raise self._stop(rules.SYNTAX, message, span, f"if it is a text, put it in quotes: '*{event.anchor}'")
         if marked.size is None:
-            message = f"alias `*{event.anchor}` stands inside of what it repeats"
-            raise self._stop(rules.ALIASES, message, span, "write out what is meant")
+            message = f"alias `*{event.anchor}` is inside what it repeats"
+            raise self._stop(rules.ALIASES, message, span, "write the value itself")
         self._repeated += marked.size
         self._size += marked.size
         if self._repeated > REPEATED:
@@ -342,9 +342,9 @@ class _Composer:
         return _Stop()
 
     def _empty(self) -> None:
-        only = "comments only" if all(line.lstrip()[:1] in ("", "#") for line in self.lines) else "marks and no value"
+        only = "comments only" if all(line.lstrip()[:1] in ("", "#") for line in self.lines) else "markers but no value"
         message = "there is nothing in the file" if not self._text.strip() else f"the file holds {only}"
-        help = "a pipeline begins with `pipeline: NAME` and `stages:`"
+        help = "a pipeline starts with `pipeline: NAME` and `stages:`"
         self._note(rules.EMPTY, message, Span(file=self.name), help)
 
     def _syntax(self, error: yaml.MarkedYAMLError) -> None:
@@ -363,7 +363,7 @@ class _Composer:
         opened = error.context_mark
         if opened is not None and (opened.line, opened.column) != (line, column):
             at = Span((), self.name, opened.line + 1, opened.column + 1, opened.line + 1, 0, self._line(opened.line))
-            notes = ((error.context or "it begins here", at),)
+            notes = ((error.context or "it starts here", at),)
         if line >= len(self.lines) or (line == len(self.lines) - 1 and not self.lines[line]):
             # The parser missed something until the very end: shown behind the last line that has text.
             line = max((number for number, text in enumerate(self.lines) if text.strip()), default=0)
@@ -392,16 +392,16 @@ class _Composer:
         above = [number for number in range(line - 1, -1, -1) if self._line(number).strip(" ")[:1] not in ("", "#")]
         if "mapping values are not allowed" in problem and above:
             if self._indent(above[0]) < indent:
-                return "the value that goes on there begins here", self._whole(above[0])
+                return "the value that continues there starts here", self._whole(above[0])
             if not _KEYED.search(self._line(above[0])):
-                return "`: ` is missing here, behind a key", self._whole(above[0])
+                return "`: ` is missing here, after a key", self._whole(above[0])
         if "did not find expected key" not in problem and "expected <block end>" not in problem:
             return None
         further = list(itertools.takewhile(lambda number: self._indent(number) > indent, above))
         outer = above[len(further) : len(further) + 1]
         if not further or (outer and self._indent(outer[0]) == indent):
             return None
-        return "from here on it is indented further", self._whole(further[-1])
+        return "from here on, it is indented further", self._whole(further[-1])
 
     def _indent(self, number: int) -> int:
         text = self._line(number)
@@ -429,7 +429,7 @@ _KEYED = re.compile(r":(\s|$)|^\s*-\s")
 # What libyaml says in words of its grammar.
 _UNCLOSED = ("found unexpected end of stream", "found unexpected document indicator")
 _PROBLEMS = {
-    **dict.fromkeys(_UNCLOSED, "the quote that stands here has no other one behind its text"),
+    **dict.fromkeys(_UNCLOSED, "the quote here is never closed"),
     "did not find expected <document start>": "the text above ends before this line",
     "did not find expected node content": "a value is missing here",
 }
@@ -450,34 +450,34 @@ def _guess(line: str, problem: str) -> str | None:
     The most likely repair of a syntax error, from the line that it was noticed in.
     """
     if "unknown escape character" in problem:
-        return f"in double quotes `\\` begins an escape; in single ones it stands for itself{_in_single_quotes(line)}"
+        return f"in double quotes `\\` starts an escape; in single quotes it stands for itself{_in_single_quotes(line)}"
     if problem == _PROBLEMS[_UNCLOSED[0]]:
-        return "write the same quote behind the last letter of the text"
+        return "write the same quote after the text"
     if reference := _BARE_REFERENCE.search(line):
         return f'between brackets `${{}}` stands in quotes: "{reference[1]}"'
     value = line.partition(": ")[2].strip()
     if value[:1] in ("@", "`", "%", "*", "&"):
         return f"put the value in quotes: '{value}'"
     if value[:1] in _QUOTED and value.count(value[0]) > 1:
-        return f"inside of a quoted text a quote is written {_QUOTED[value[0]]}"
+        return f"inside a quoted text, write a quote as {_QUOTED[value[0]]}"
     if "mapping values are not allowed" in problem:
-        return "a value with `: ` in it stands in quotes; or the line is indented too far"
+        return "put a value that contains `: ` in quotes; or the line is indented too far"
     if "expected ',' or" in problem:
         return "is a bracket or a comma missing, here or above?"
     if "could not find expected ':'" in problem:
-        return "is `: ` missing behind the key?"
+        return "is `: ` missing after the key?"
     if "expected <block end>" in problem or "did not find expected key" in problem:
         return "is the line indented like its neighbours?"
     if "alphabetic or numeric character" in problem and (alias := re.search(r"(?<![\w'\"])[*&][^\s,\]}]*", line)):
         return f"put the value in quotes: '{alias[0]}'"
     if "cannot start any token" in problem:
-        return "a value that begins with `%`, `@` or a backtick stands in quotes"
+        return "put a value that starts with `%`, `@` or a backtick in quotes"
     if "are not allowed in this context" in problem:
-        return "put the value in quotes, or begin it on a line of its own"
+        return "put the value in quotes, or start it on a line of its own"
     if problem == _PROBLEMS["did not find expected <document start>"]:
-        return "write nothing before the first key: is there a mark like `%`, `...` or a bracket too many above?"
+        return "write nothing before the first key: is there a stray `%`, `...` or bracket above?"
     if problem == _PROBLEMS["did not find expected node content"]:
-        return "write it, in quotes where it is to be empty; or take the comma or the bracket out"
+        return "write it, as quotes if it should be empty; or remove the comma or the bracket"
     return None
 
 

@@ -132,7 +132,7 @@ def begin(typed: str) -> list[Path]:
     return list(texts)
 
 
-_RULE = f"a lower-case letter, then lower-case letters, digits, '_' and '-', at most {NAME_LENGTH}"
+_RULE = f"a lower-case letter, then lower-case letters, digits, '_' and '-'; at most {NAME_LENGTH} characters"
 
 
 def _suggested(folder: Path, name: str) -> str | None:

@@ -165,7 +165,10 @@ def _wrong_services(services: Mapping[str, Service]) -> Iterator[UsageError]:
                 )
 
 
-_RULE = f"letters, digits, '_', '-' and '.', first a letter, at most {QUEUE_LENGTH}, and none of {', '.join(EDGE_KEYS)}"
+_RULE = (
+    f"letters, digits, '_', '-' and '.', starting with a letter; at most {QUEUE_LENGTH} characters, and none of"
+    f" {', '.join(EDGE_KEYS)}"
+)
 
 
 def _stage(name: str, services: Mapping[str, Service]) -> Iterator[str]:

@@ -90,7 +90,7 @@ _PLANNED: Mapping[str, Mapping[str, str]] = {
         "format": "the form of the plan",
         "pipeline": "the name of the pipeline",
         "start": "the stages in which a run begins",
-        "params": "what each run may set, by name",
+        "params": "the values that each run may set, by name",
         "stages": "the stages, by name",
     },
     "PlannedParam": {},

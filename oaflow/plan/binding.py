@@ -56,7 +56,7 @@ def bind(
     start = tuple(name for name in plan.start if name not in disabled)
     if not start:
         reasons = "; ".join(f"stage {name!r}: {disabled[name]}" for name in plan.start)
-        raise UsageError(f"nothing of pipeline {plan.pipeline!r} is left to run: {reasons}")
+        raise UsageError(f"no stage of pipeline {plan.pipeline!r} is left to run: {reasons}")
     return BoundPlan(
         digest=plan.digest,
         pipeline=plan.pipeline,
@@ -135,9 +135,9 @@ def still_reached(plan: Plan, off: Collection[str]) -> set[str]:
 
 def _fallen(plan: Plan, name: str) -> str:
     if join := plan.stages[name].join:
-        return f"nothing that runs is left for it to wait for (only {', '.join(join)})"
+        return f"no stage that runs is left for it to wait for (only {', '.join(join)})"
     before = [other for other, stage in plan.stages.items() if other != name and name in stage.targets]
-    return f"nothing that runs leads to it (only {', '.join(before)})" if before else "nothing leads to it"
+    return f"no stage that runs leads to it (only {', '.join(before)})" if before else "no edge leads to it"
 
 
 def _bound_stage(
@@ -167,7 +167,7 @@ def _bound_stage(
         split=stage.split,
         collect=None if stage.collect is None else _bound_collect(stage.collect, number),
         concurrency=number("concurrency", stage.concurrency, None, "a whole number, 1 or more", _is_positive),
-        rate=number("rate", stage.rate, None, "a number in a time, like 50/s", _is_above_zero, _as_rate),
+        rate=number("rate", stage.rate, None, "a number per period, like 50/s", _is_above_zero, _as_rate),
         join=tuple(other for other in stage.join if other not in disabled),
         lock=stage.lock,
         places=places,
@@ -207,7 +207,7 @@ class _Numbers:
             value = _filled(value, self._values, f"{key} of stage {self._stage!r}")
             value = default if value is None else read(value)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not fits(value)):
-            raise UsageError(f"{key} of stage {self._stage!r} is {shown(value)}, and must be {wanted}")
+            raise UsageError(f"{key} of stage {self._stage!r} is {shown(value)}, but must be {wanted}")
         return value
 
 
@@ -341,7 +341,7 @@ def _inserted(name: str, values: Mapping[str, Any], place: str) -> str:
         raise UsageError(f"{place} needs param {name!r}, which has no value", help=f"-p {name}=VALUE")
     if isinstance(value, list | dict):
         raise UsageError(
-            f"{place} inserts param {name!r} in a longer text, and its value is a list",
+            f"{place} inserts param {name!r} in a longer text, but its value is a list",
             help=f"write only ${{params.{name}}} there, which keeps it a list",
         )
     return as_text(value)

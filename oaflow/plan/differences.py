@@ -114,7 +114,7 @@ def _of_port(stage: str, port: str, old: Sequence[PlannedEdge], new: Sequence[Pl
         gone.remove(before)
         stay.append(edge)
         stayed.append(before)
-        way = f"the way to {edge.to!r}{on}"
+        way = f"the edge to {edge.to!r}{on}"
         if edge.condition != before.condition:
             taken, took = edge.condition or "all", before.condition or "all"
             yield Change("condition", f"{way} takes {taken}, took {took}", stage=stage)
@@ -128,7 +128,7 @@ def _of_port(stage: str, port: str, old: Sequence[PlannedEdge], new: Sequence[Pl
         yield Change("route", f"no longer leads to {edge.to!r}{on}", stage=stage)
     was, now = ([edge.to for edge in edges if edge in kept] for edges, kept in ((old, stayed), (new, stay)))
     if was != now:
-        yield Change("route", f"asks its ways{on} in the order {_names(now)}, was {_names(was)}", stage=stage)
+        yield Change("route", f"tries its edges{on} in the order {_names(now)}, was {_names(was)}", stage=stage)
 
 
 def _without(edges: Sequence[PlannedEdge], others: Sequence[PlannedEdge]) -> list[PlannedEdge]:
@@ -224,7 +224,7 @@ _KEYS: Mapping[str, tuple[Kind, str, Callable[[Any], str]]] = {
     "accepts": ("function", "what its function accepts", _listed),
     "emits": ("function", "what its function emits", _or_none(_value)),
     "takes": ("function", "the type that its function takes", _or_none(str)),
-    "gives": ("function", "the type that its function gives", _or_none(str)),
+    "gives": ("function", "the type that its function returns", _or_none(str)),
 }
 
 _RETRY: Mapping[str, Callable[[Any], str]] = {

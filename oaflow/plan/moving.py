@@ -38,7 +38,7 @@ def obstacles(old: Plan, new: Plan, values: Mapping[str, Any] | None = None) -> 
 
 def _of_pipeline(old: Plan, new: Plan) -> Iterator[str]:
     if old.pipeline != new.pipeline:
-        yield f"it is a run of pipeline {old.pipeline!r}, and signs what it writes with that name"
+        yield f"it is a run of pipeline {old.pipeline!r}, whose name signs what it writes"
     for name in new.start:
         if name not in old.start:
             yield f"it has started, and stage {name!r} would get no first job"
@@ -51,7 +51,7 @@ def _of_params(old: Plan, new: Plan) -> Iterator[str]:
             if param.required:
                 yield f"param {name!r} is required, and the run has no value for it"
         elif not _takes(param, before):
-            yield f"the run's value of param {name!r} may be none that it takes now"
+            yield f"the run's value of param {name!r} may no longer be allowed"
 
 
 def _takes(param: PlannedParam, before: PlannedParam) -> bool:
@@ -79,28 +79,28 @@ def _of_stages(old: Plan, new: Plan, lost: Collection[str]) -> Iterator[str]:
     for name, before in old.stages.items():
         after = new.stages.get(name)
         if after is None:
-            yield f"stage {name!r} is gone, and jobs may wait at it"
+            yield f"stage {name!r} is gone, but jobs may wait at it"
             continue
         yield from (f"stage {name!r} {reason}" for reason in _of_stage(before, after))
         if name in lost:
-            yield f"stage {name!r} may be off, and jobs may wait at it"
+            yield f"stage {name!r} may be off, but jobs may wait at it"
 
 
 def _of_stage(old: PlannedStage, new: PlannedStage) -> Iterator[str]:
     if (old.task, old.queue, old.external) != (new.task, new.queue, new.external):
-        yield f"is another task, and jobs may wait on queue {old.queue!r} for {old.task}"
+        yield f"is another task, but jobs may wait on queue {old.queue!r} for {old.task}"
     if not _accepted(old.takes, new.takes):
-        yield f"takes {new.takes} now, and the jobs that wait may be {f'of type {old.takes}' if old.takes else 'any'}"
+        yield f"takes {new.takes} now, but the waiting jobs may be {f'of type {old.takes}' if old.takes else 'any'}"
     if bool(old.join) != bool(new.join):
-        yield "becomes a join, and jobs may wait at it" if new.join else "is no join any more, and may have fired"
+        yield "becomes a join, but jobs may wait at it" if new.join else "is no longer a join, but may have started"
     if old.collect is not None and new.collect is None:
-        yield "puts no jobs together any more, and some may wait to be"
+        yield "no longer collects jobs, but some may wait to be collected"
     if old.emit == "stream" and new.emit != "stream":
-        yield f"hands over with `emit: {new.emit}`, and a job may have handed over a part, which it would repeat"
+        yield f"hands over with `emit: {new.emit}`, but a job may have handed over chunks, which it would repeat"
     if new.lock is not None and old.lock != new.lock:
-        yield "keeps other jobs apart than before, and those that wait are kept apart as before"
+        yield "has another lock, but the waiting jobs keep the old one"
     if old.origin != new.origin:
-        yield "signs what it writes with another origin, and what it wrote stays under the old one"
+        yield "writes under another origin, but what it wrote stays under the old one"
 
 
 def _accepted(old: str | None, new: str | None) -> bool:

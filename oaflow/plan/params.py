@@ -86,7 +86,7 @@ def read_param(name: str, param: PlannedParam, value: Any, source: str, folder: 
     if isinstance(value, list | tuple):
         several = cast("list[Any]", value)
         if len(several) != 1:
-            raise UsageError(f"{source} is given {len(several)} times, and takes one value", help=f"-p {name}=VALUE")
+            raise UsageError(f"{source} is given {len(several)} times, but takes one value", help=f"-p {name}=VALUE")
         value = several[0]
     return _read_scalar(name, param, param.type, value, source, folder)
 
@@ -99,11 +99,11 @@ def _read_scalar(name: str, param: PlannedParam, kind: str, value: Any, source: 
     if found is None:
         wanted = _listed(param.choices or ()) if kind == "choice" else wanted_of(kind, value)
         raise UsageError(
-            f"{source} is {shown(value)}, and must be {wanted}", help=_close_to(value, param.choices or ())
+            f"{source} is {shown(value)}, but must be {wanted}", help=_close_to(value, param.choices or ())
         )
     if param.choices and found not in param.choices:
         raise UsageError(
-            f"{source} is {shown(value)}, and must be {_listed(param.choices)}", help=_close_to(value, param.choices)
+            f"{source} is {shown(value)}, but must be {_listed(param.choices)}", help=_close_to(value, param.choices)
         )
     return found
 

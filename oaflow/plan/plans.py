@@ -115,7 +115,7 @@ class PlannedStage(_Frozen):
     `split` is the most entities of one of its jobs, `collect` what several are put together to. `join` are the stages
     that it waits for, or `run`.
     Of the jobs for which `lock`, an expression, has the same value, one at a time runs.
-    `concurrency` is how many of its jobs run at once, `rate` how many begin in a second, over all runs.
+    `concurrency` is how many of its jobs may run at once, `rate` how many begin in a second, over all runs.
     """
 
     task: str
@@ -198,7 +198,7 @@ class Plan(_Frozen):
             raise EnvironmentProblem(
                 f"the plan of pipeline {body.get('pipeline')!r} has format {found}, and this program "
                 f"knows format {FORMAT}",
-                help="install the version of oaflow here that made the plan",
+                help="install the version of oaflow that made the plan",
             )
         return cls.model_validate(body)
 

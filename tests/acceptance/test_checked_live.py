@@ -58,7 +58,7 @@ def test_check_asks_live_workers_and_what_is_in_flight(cli: Command, started: St
     with psycopg.connect(cli.environment["OAFLOW_DB_URI"], autocommit=True) as connection:
         until(lambda: connection.execute("SELECT FROM oaflow.workers WHERE tasks <> '{}'").fetchall())
         result, said = check(cli, good)
-        assert (result.code, said) == (1, [("OAF501", "no worker lives there: a run would wait for one")])
+        assert (result.code, said) == (1, [("OAF501", "no worker is running there: a run would wait for one")])
         stop(own)
 
         # No run has told the worker of these tasks: for each it finds out what it can when it is asked.
@@ -84,14 +84,14 @@ def test_check_asks_live_workers_and_what_is_in_flight(cli: Command, started: St
         assert said[1][0] == "OAF504"
         assert said[1][1].startswith("'typed.read' takes typed.Letter here, and typed.OldLetter at worker ")
         assert [code for code, _ in said[2:]] == ["OAF506", "OAF502"]
-        assert said[2][1].endswith(" goes on by an older plan, and may move to this one")
+        assert said[2][1].endswith(" continues with an older plan, and may move to this one")
         ((run,),) = connection.execute("SELECT id FROM oaflow.runs WHERE pipeline = 'far'").fetchall()
         (cli.folder / "far.yml").write_text("pipeline: far\nstages: {go: {task: far.come}}\n")
 
         shown = cli("check", "far.yml", "--db").out
 
-        assert f"run {run} goes on by an older plan, and may not move to this one" in shown
-        assert "note: stage 'go' is another task, and jobs may wait on queue 'go' for far.go" in shown
+        assert f"run {run} continues with an older plan, and may not move to this one" in shown
+        assert "note: stage 'go' is another task, but jobs may wait on queue 'go' for far.go" in shown
         assert f"help: oaflow plan --diff {run} far.yml" in shown
         stop(waits)
 

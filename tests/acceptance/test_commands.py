@@ -114,7 +114,9 @@ def test_entities_from_stdin_and_only_the_first_of_them(cli: Command) -> None:
 
     assert result.code == 0, result.err
     assert "--prune removes nothing: no stage of pipeline 'keep' crawls\n" in result.err
-    assert "--force changes nothing: no stage of pipeline 'keep' crawls, so everything is processed anyway\n" in result.err
+    assert (
+        "--force changes nothing: no stage of pipeline 'keep' crawls, so everything is processed anyway\n" in result.err
+    )
     assert len(cli("entities", "-d", "demo", "--schema", "Person").out.splitlines()) == 4
 
 
@@ -141,7 +143,7 @@ def test_of_a_folder_only_the_first_documents_are_taken_and_the_receipt_says_so(
     names = {line.split("\t")[0] for line in cli("receipt", "--list", "all").out.splitlines()}
     assert names == {f"source/below/{name}" for name in ("0.txt", "1.txt", "2.link", "2.txt")}
     wrong = cli("rerun", "--where", "e.id ==", "--dry-run")
-    assert (wrong.code, wrong.error) == (2, "--where 'e.id ==': this cannot be read: it is not finished")
+    assert (wrong.code, wrong.error) == (2, "--where 'e.id ==': this cannot be read: it is incomplete")
     mapping = cli("rerun", "--where", "{schema: Email}", "--dry-run")
     assert (mapping.code, mapping.help) == (2, "--where \"is_a(e, 'Email')\"")
 

@@ -59,7 +59,7 @@ def test_what_holds_for_every_stage_is_said_once_and_what_keeps_runs_is_named(of
         "stage 'source'\n  leads to 'labour'\n  no longer leads to 'work'",
         "stage 'work'\n  is gone: stages_for_tests.work on queue 'work'",
         "stage 'labour'\n  is new: stages_for_tests.work on queue 'labour', leads to 'end'",
-        "runs in flight may not move to it:\n  stage 'work' is gone, and jobs may wait at it\n",
+        "runs in flight may not move to it:\n  stage 'work' is gone, but jobs may wait at it\n",
     ]
 
 

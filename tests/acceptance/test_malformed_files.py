@@ -115,14 +115,14 @@ LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] 
 
 
 INSTEAD = {
-    "nothing": ("null\n", "the file holds marks and no value"),
+    "nothing": ("null\n", "the file holds markers but no value"),
     "a word": ("stages\n", "a pipeline must be a mapping"),
     "two values": ("{}\npipeline: p\n", "the text above ends before this line"),
     "a missing value": (HEAD + "  a: {task: {, next: b}\n", "a value is missing here"),
     "a star": (HEAD + "  a: {task: *.txt}\n", "put the value in quotes: '*.txt'"),
     "an at": (HEAD + "  a: {task: a.b, queue: @x}\n", "stands in quotes"),
-    "a list": (HEAD + "  a: - b\n", "put the value in quotes, or begin it on a line of its own"),
-    "a mapping": (HEAD + "  a: {task: {}}\n", "'task' must be a name, and is a mapping"),
+    "a list": (HEAD + "  a: - b\n", "put the value in quotes, or start it on a line of its own"),
+    "a mapping": (HEAD + "  a: {task: {}}\n", "'task' must be a name, but is a mapping"),
     "one stage twice": (HEAD + "  a: {task: a.b}\n" * 2, "key 'a' is given twice"),
     "depth": ("pipeline: p\nstages: " + "[" * 5000, "nested more than 64 deep"),
     "aliases of aliases": (LAUGHS, "the aliases of this file repeat more than 1000 values"),

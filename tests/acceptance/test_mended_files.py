@@ -62,7 +62,7 @@ def test_what_is_clear_is_mended_and_said_and_all_else_stays_as_it_is(letters: C
     assert (letters.folder / "letters.yml").read_text() == MENDED
     assert (result.code, result.out) == (0, "")
     assert result.err.splitlines() == [
-        "letters.yml:8: mended OAF007: the expression stands in quotes",
+        "letters.yml:8: mended OAF007: the expression is in quotes",
         "letters.yml:8: mended OAF201: 'scna' became 'scan'",
         "letters.yml:9: mended OAF201: 'indx' became 'index'",
         "letters.yml:8: mended OAF407: what is emitted on 'media' and 'other' is dropped",

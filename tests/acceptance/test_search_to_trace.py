@@ -49,7 +49,9 @@ def test_why_nothing_of_a_dataset_is_found_whatever_the_words_is_said(cli: Comma
     unindexed = cli("search", "harbour", "-d", "letters")
 
     assert unindexed.code == 1
-    assert "no document in dataset letters contains all of: harbour\n  nothing in it is searchable yet:" in unindexed.err
+    assert (
+        "no document in dataset letters contains all of: harbour\n  nothing in it is searchable yet:" in unindexed.err
+    )
     assert "none has harbour" not in unindexed.err
     assert cli("run", "ingest", "-d", "letters", "letters", "--workers", "1").code == 0
     assert "nothing of it" not in cli("search", "harbor", "-d", "letters").err

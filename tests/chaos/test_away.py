@@ -31,7 +31,8 @@ def test_workers_wait_for_the_database_at_the_beginning_and_when_one_dies_while_
         (supervisor,) = stack.enter_context(crew(Post(proxy.address, database, tmp_path, patient, warm), *WORKER))
         said = tmp_path / "workers.log"
         wait(
-            lambda: "; waiting for it\nhelp:  check that it runs, and check OAFLOW_DB_URI" in said.read_text(), said.read_text
+            lambda: "; waiting for it\nhelp:  check that it runs, and check OAFLOW_DB_URI" in said.read_text(),
+            said.read_text,
         )
         proxy.away = False
         wait(registered, registered)

@@ -139,8 +139,8 @@ def test_jobs_of_a_plan_of_a_later_format_are_left_to_who_knows_it(
             assert connection.execute(left, (later.id,)).fetchall() == [("todo", 0, 5)]
             asked = Command(tmp_path, {**post.environment, "OAFLOW_DB_URI": database}, warm)
             status, doctor = asked("status", later.id), asked("doctor")
-            assert "has format 2, and this program knows format 1" in status.error
-            assert status.help == "install the version of oaflow here that made the plan"
+            assert "has format 2, but this program reads format 1" in status.error
+            assert status.help == "install the version of oaflow that made the plan"
             assert f"{later.id}: the plan of pipeline 'chaos' has format 2" in doctor.out
 
             connection.execute(written.format(1))  # pyright: ignore[reportArgumentType]

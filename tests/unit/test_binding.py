@@ -104,12 +104,12 @@ def test_a_param_without_a_value_leaves_the_default():
 @pytest.mark.parametrize(
     ("keys", "value", "sentence"),
     [
-        ({"timeout": "${params.x}"}, 0, "timeout of stage 'a' is 0, and must be a duration above 0"),
-        ({"timeout": "${params.x}"}, "1h", "timeout of stage 'a' is '1h', and must be a duration above 0"),
-        ({"memory": "${params.x}"}, 0, "memory of stage 'a' is 0, and must be a size above 0"),
-        ({"concurrency": "${params.x}"}, 0, "concurrency of stage 'a' is 0, and must be a whole number, 1 or more"),
-        ({"rate": "${params.x}"}, "often", "rate of stage 'a' is 'often', and must be a number in a time, like 50/s"),
-        ({"priority": "${params.x}"}, 1.5, "priority of stage 'a' is 1.5, and must be a whole number"),
+        ({"timeout": "${params.x}"}, 0, "timeout of stage 'a' is 0, but must be a duration above 0"),
+        ({"timeout": "${params.x}"}, "1h", "timeout of stage 'a' is '1h', but must be a duration above 0"),
+        ({"memory": "${params.x}"}, 0, "memory of stage 'a' is 0, but must be a size above 0"),
+        ({"concurrency": "${params.x}"}, 0, "concurrency of stage 'a' is 0, but must be a whole number, 1 or more"),
+        ({"rate": "${params.x}"}, "often", "rate of stage 'a' is 'often', but must be a number per period, like 50/s"),
+        ({"priority": "${params.x}"}, 1.5, "priority of stage 'a' is 1.5, but must be a whole number"),
         ({"priority": "${params.x}"}, 2**31, "must be a whole number"),
         ({"retry": PlannedRetry(max="${params.x}")}, -1, "retry.max of stage 'a' is -1"),
         ({"retry": PlannedRetry(max="${params.x}")}, True, "retry.max of stage 'a' is true"),
@@ -134,7 +134,7 @@ def test_a_disabled_stage_takes_those_with_it_that_only_it_leads_to():
     bound = bind(plan, {"on": False})
 
     assert list(bound.stages) == ["a", "c", "e"]
-    assert bound.disabled == {"b": "param 'on' is false", "d": "nothing that runs leads to it (only b)"}
+    assert bound.disabled == {"b": "param 'on' is false", "d": "no stage that runs leads to it (only b)"}
     assert [edge.to for edge in bound.stages["a"].edges] == ["c"]
     assert list(bind(plan, {"on": True}).stages) == ["a", "b", "c", "d", "e"]
 
@@ -144,7 +144,7 @@ def test_an_on_error_to_a_disabled_stage_counts_as_not_written_and_one_to_a_live
     kept = plan_of(a=stage("a", on_error="q"), q=stage("q", "r"), r=stage("r"))
 
     assert bind(plan, {}).stages["a"].on_error is None
-    assert bind(plan, {}).disabled == {"q": "enabled is false", "r": "nothing that runs leads to it (only q)"}
+    assert bind(plan, {}).disabled == {"q": "enabled is false", "r": "no stage that runs leads to it (only q)"}
     assert list(bind(kept, {}).stages) == ["a", "q", "r"]
 
 
@@ -180,7 +180,7 @@ def test_a_run_can_leave_out_further_stages():
 
 
 def test_a_run_of_which_nothing_is_left_is_refused_with_the_reason():
-    with pytest.raises(UsageError, match="nothing of pipeline 'p' is left to run: stage 'a': param 'on' is false"):
+    with pytest.raises(UsageError, match="no stage of pipeline 'p' is left to run: stage 'a': param 'on' is false"):
         bind(plan_of(a=stage("a", enabled="params.on")), {"on": False})
 
 

@@ -85,13 +85,13 @@ def test_only_what_was_said_of_a_retry_is_kept():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"timeout": "soon"}, "'timeout' of @stage of .* is 'soon', and must be a duration above 0"),
+        ({"timeout": "soon"}, "'timeout' of @stage of .* is 'soon', but must be a duration above 0"),
         ({"timeout": 0}, "must be a duration above 0"),
-        ({"memory": "big"}, "'memory' of @stage of .* is 'big', and must be a size above 0"),
-        ({"ports": "default"}, "'ports' of @stage of .* is 'default', and must be a list of names"),
+        ({"memory": "big"}, "'memory' of @stage of .* is 'big', but must be a size above 0"),
+        ({"ports": "default"}, "'ports' of @stage of .* is 'default', but must be a list of names"),
         ({"ports": []}, "must be a list of names"),
         ({"ports": ["default", "to"]}, "'ports' of @stage of .* names 'to', which is a key of an edge"),
-        ({"ports": ["a b"]}, "names 'a b', which is no name of a port: a letter or '_', then letters"),
+        ({"ports": ["a b"]}, "names 'a b', which is not a valid name for a port: a letter or '_', then letters"),
         ({"emits": {"default": "Page"}}, "must be a list of names"),
         ({"retry": -1}, "must be a whole number, 0 or more"),
         ({"retry": True}, "must be a whole number"),
@@ -109,12 +109,12 @@ def test_a_wrong_option_of_stage_is_an_error_where_it_stands(options, sentence):
 
 
 def test_stage_needs_a_function():
-    with pytest.raises(UsageError, match=r"@stage needs a function, and .* is of type type"):
+    with pytest.raises(UsageError, match=r"@stage needs a function, but .* is of type type"):
         stage(type("Klass", (), {}))
 
 
 def test_what_stage_is_given_by_position_is_told_to_be_given_by_name():
-    with pytest.raises(UsageError, match="@stage is given 'ingest', and takes its options by name") as caught:
+    with pytest.raises(UsageError, match="@stage is given 'ingest', but takes its options by name") as caught:
         stage("ingest")  # type: ignore[call-overload]  it is the mistake
 
     assert caught.value.help == "@stage(queue=...)"
@@ -131,7 +131,7 @@ def test_a_function_that_no_worker_could_import_cannot_stand_in_a_pipeline():
     with pytest.raises(UsageError, match="no worker can import it") as caught:
         local.stage(next="index")
 
-    assert caught.value.help == "move it to the top of its module"
+    assert caught.value.help == "move it to the top level of its module"
 
 
 class Holder:
@@ -143,7 +143,7 @@ class Holder:
     ("use", "said", "help"),
     [
         (lambda: stage(lambda job: job).stage(), "has no name that a worker could import", "write it with `def`"),
-        (lambda: Holder.held.stage(), "Holder.held stands in a class, and no worker can import it", "move it"),
+        (lambda: Holder.held.stage(), "Holder.held is defined in a class, so no worker can import it", "move it"),
         (lambda: stage(print), "builtins.print is of type builtin_function", "write a function that calls it"),
         (lambda: stage("job".upper), "str.upper is of type builtin_function", "write a function that calls it"),
         (lambda: stage(Holder().held), "Holder.held is of type method", "write a function that calls it"),
@@ -193,12 +193,12 @@ def test_a_param_is_written_with_types_of_python_or_words_of_the_language(param,
 
 
 def test_a_type_that_no_param_has_is_named():
-    with pytest.raises(UsageError, match="dict is no type of a param"):
+    with pytest.raises(UsageError, match="dict is not a type for a param"):
         Param(dict)
 
 
 def test_stages_and_params_are_mappings_from_names():
-    with pytest.raises(UsageError, match="'stages' of the pipeline is of type list, and must be a mapping") as caught:
+    with pytest.raises(UsageError, match="'stages' of the pipeline is of type list, but must be a mapping") as caught:
         Pipeline("p", stages=[bare.stage()])  # type: ignore[arg-type]  it is the mistake
     with pytest.raises(UsageError, match="'params' of the pipeline is of type tuple"):
         Pipeline("p", stages={"bare": bare.stage()}, params=(Param(),))  # type: ignore[arg-type]  as above

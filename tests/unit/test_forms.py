@@ -475,5 +475,5 @@ def test_the_order_of_writing_has_every_key_of_a_stage():
 
 
 def test_a_pipeline_of_a_wrong_shape_is_not_written():
-    with pytest.raises(PipelineError, match=r"'timeout' must be a duration, and is the text 'soon' \(OAF106\)"):
+    with pytest.raises(PipelineError, match=r"'timeout' must be a duration, but is the text 'soon' \(OAF106\)"):
         Pipeline("p", stages={"a": bare.stage(timeout="soon")}).to_yaml()

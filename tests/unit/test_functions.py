@@ -169,7 +169,7 @@ def test_the_names_that_are_there_are_known_decorated_functions_first(modules):
         ("raise KeyboardInterrupt", "KeyboardInterrupt (bad.py:1)"),
         (
             "from oaflow import stage\n@stage(timeout='soon')\ndef f(job): ...",
-            "'timeout' of @stage of bad.f is 'soon', and must be a duration above 0, like 30m or 1.5s (bad.py:2)",
+            "'timeout' of @stage of bad.f is 'soon', but must be a duration above 0, like 30m or 1.5s (bad.py:2)",
         ),
     ],
 )
@@ -187,7 +187,9 @@ def test_a_module_that_the_authors_module_misses_is_told_with_where_to_install_i
 
     help = inspect("bad.f")["bad.f"].help
 
-    assert help.startswith("put 'nowhere_to_be_found' beside 'bad', or install what has it where oaflow is: ")
+    assert help.startswith(
+        "put 'nowhere_to_be_found' beside 'bad', or install the package that has it where oaflow is installed: "
+    )
     assert help.endswith("python -m pip install ...")
 
 
@@ -195,7 +197,7 @@ def test_a_module_that_the_authors_module_misses_is_told_with_where_to_install_i
 def test_a_relative_import_of_a_module_in_no_package_is_told_to_be_without_its_dot(modules):
     modules(bad="from .helpers import one")
 
-    assert inspect("bad.f")["bad.f"].help == "take out the dot behind `from`: 'bad' is in no package"
+    assert inspect("bad.f")["bad.f"].help == "remove the dot after `from`: 'bad' is not in a package"
 
 
 @forked
@@ -227,15 +229,15 @@ def test_what_imports_a_module_by_hand_can_be_typed_as_it_stands(modules, monkey
 @pytest.mark.parametrize(
     ("place", "task", "help"),
     [
-        ("text/mine.py", "mine.extract", "it lies in text: write 'text.mine.extract'"),
-        ("a/b/mine.py", "mine.extract", "it lies in a/b: write 'a.b.mine.extract'"),
-        ("a/b/mine.py", "a.mine.extract", "it lies in a/b: write 'a.b.mine.extract'"),
-        ("a/b/mine/__init__.py", "mine.extract", "it lies in a/b: write 'a.b.mine.extract'"),
-        ("my stages/mine.py", "mine.extract", "it lies in 'my stages': export PYTHONPATH='my stages'"),
+        ("text/mine.py", "mine.extract", "it is in text: write 'text.mine.extract'"),
+        ("a/b/mine.py", "mine.extract", "it is in a/b: write 'a.b.mine.extract'"),
+        ("a/b/mine.py", "a.mine.extract", "it is in a/b: write 'a.b.mine.extract'"),
+        ("a/b/mine/__init__.py", "mine.extract", "it is in a/b: write 'a.b.mine.extract'"),
+        ("my stages/mine.py", "mine.extract", "it is in 'my stages': export PYTHONPATH='my stages'"),
         (
             "my stages/mine.py",
             "a.mine.extract",
-            "it lies in 'my stages': export PYTHONPATH='my stages', and write 'mine.extract'",
+            "it is in 'my stages': export PYTHONPATH='my stages', and write 'mine.extract'",
         ),
         (".hidden/mine.py", "mine.extract", ""),
         ("a/b/c/d/mine.py", "mine.extract", ""),
@@ -261,7 +263,7 @@ def test_what_lies_in_a_folder_src_is_told_with_what_to_type(modules, place):
     file.write_text(GOOD)
 
     assert inspect("mine.extract")["mine.extract"].help == (
-        "it lies in src: export PYTHONPATH=src, or python -m pip install -e ."
+        "it is in src: export PYTHONPATH=src, or python -m pip install -e ."
     )
     # Also from a pipeline in a folder of its own.
     (Path.cwd() / "pipelines").mkdir()
@@ -453,7 +455,7 @@ def test_a_pipeline_in_python_is_handed_over_as_the_data_of_a_file(modules):
     [
         ("flows:ingst", "module 'flows' has no 'ingst'", "did you mean 'ingest'?"),
         ("flows:other", "module 'flows' has no 'other'", "its pipelines are: ingest"),
-        ("flows:extract", "'flows:extract' is no pipeline: it is of type function", "its pipelines are: ingest"),
+        ("flows:extract", "'flows:extract' is not a pipeline: it is of type function", "its pipelines are: ingest"),
         ("flow:ingest", "pipeline 'flow:ingest' cannot be found: no module is named 'flow'", "did you mean 'flows'?"),
         ("flows:", "'flows:' names no pipeline in Python", "write module:name, as in examples.words:pipeline"),
         ("bad:p", r"module 'bad' cannot be imported: ValueError: no \(bad.py:1\)", "python -c 'import bad'"),
@@ -540,8 +542,8 @@ def test_a_function_in_a_class_is_told_as_such_and_not_as_a_module_that_is_missi
     inside, nowhere = found["held.Keeper.keep"], found["held.Nobody.keep"]
     assert isinstance(inside, InspectionError)
     assert isinstance(nowhere, InspectionError)
-    assert inside.detail == "'held.Keeper' is a class, and workers look for functions in modules"
-    assert inside.help == "move the function to the top of its module"
+    assert inside.detail == "'held.Keeper' is a class, but workers look for functions in modules"
+    assert inside.help == "move the function to the top level of its module"
     assert nowhere.detail == "no module is named 'held.Nobody'"
 
 
@@ -550,7 +552,7 @@ def test_a_file_that_a_module_of_python_hides_is_told_as_such(modules):
 
     found = inspect("json.read", "letters.read")
 
-    assert found["json.read"].help == "json.py is hidden by a module of that name: give the file another one"
+    assert found["json.read"].help == "json.py is hidden by a module of that name: rename the file"
     assert found["letters.read"].help == ""
 
 

@@ -43,19 +43,19 @@ def test_a_value_is_read_from_a_text_or_taken_as_it_is(kind, typed, expected):
 @pytest.mark.parametrize(
     ("kind", "typed", "sentence"),
     [
-        ("int", "five", "param 'x' is 'five', and must be a whole number"),
-        ("int", True, "param 'x' is true, and must be a whole number"),
-        ("int", "99999999999999999999", "param 'x' is '99999999999999999999', and must be a whole number"),
-        ("float", "nan", "param 'x' is 'nan', and must be a number"),
-        ("bool", "maybe", "param 'x' is 'maybe', and must be true or false"),
-        ("duration", "soon", "param 'x' is 'soon', and must be a duration like 500ms, 2s or 1h30m"),
-        ("size", "big", "param 'x' is 'big', and must be a size like 16kB or 2GiB"),
+        ("int", "five", "param 'x' is 'five', but must be a whole number"),
+        ("int", True, "param 'x' is true, but must be a whole number"),
+        ("int", "99999999999999999999", "param 'x' is '99999999999999999999', but must be a whole number"),
+        ("float", "nan", "param 'x' is 'nan', but must be a number"),
+        ("bool", "maybe", "param 'x' is 'maybe', but must be true or false"),
+        ("duration", "soon", "param 'x' is 'soon', but must be a duration like 500ms, 2s or 1h30m"),
+        ("size", "big", "param 'x' is 'big', but must be a size like 16kB or 2GiB"),
         ("string", "a\0b", "must be a text in UTF-8 without NUL"),
-        ("string", 5, "param 'x' is 5, and must be a text"),
-        ("string", True, "param 'x' is true, and must be a text"),
-        ("int", 2**63, "param 'x' is 9223372036854775808, and must be a whole number of 64 bits"),
+        ("string", 5, "param 'x' is 5, but must be a text"),
+        ("string", True, "param 'x' is true, but must be a text"),
+        ("int", 2**63, "param 'x' is 9223372036854775808, but must be a whole number of 64 bits"),
         ("path", "caf\udce9", "must be a path in UTF-8"),
-        ("path", "", "param 'x' is '', and must be a path in UTF-8"),
+        ("path", "", "param 'x' is '', but must be a path in UTF-8"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_named_with_what_it_must_be(kind, typed, sentence):
@@ -79,7 +79,7 @@ def test_repeating_a_param_gives_a_list_and_a_comma_is_a_comma():
 
 
 def test_what_takes_one_value_refuses_two():
-    with pytest.raises(UsageError, match="param 'x' is given 2 times, and takes one value"):
+    with pytest.raises(UsageError, match="param 'x' is given 2 times, but takes one value"):
         check(PlannedParam(type="string"), "a", "b")
 
 
@@ -108,8 +108,8 @@ def test_all_that_is_wrong_with_params_is_told_at_once():
 
     assert str(caught.value).splitlines() == [
         "the pipeline has no param 'nn'; its params are: n, d, x",
-        "param 'n' is 'a', and must be a whole number",
-        "param 'd' is 'soon', and must be a duration like 500ms, 2s or 1h30m",
+        "param 'n' is 'a', but must be a whole number",
+        "param 'd' is 'soon', but must be a duration like 500ms, 2s or 1h30m",
         "param 'x' of pipeline 'p' needs a value",
     ]
     assert caught.value.help == "did you mean 'n'?"
@@ -119,7 +119,7 @@ def test_a_choice_is_one_of_its_choices():
     param = PlannedParam(type="choice", choices=("fast", "exact"))
 
     assert check(param, "fast") == "fast"
-    with pytest.raises(UsageError, match="param 'x' is 'fsat', and must be one of: fast, exact") as caught:
+    with pytest.raises(UsageError, match="param 'x' is 'fsat', but must be one of: fast, exact") as caught:
         check(param, "fsat")
     assert caught.value.help == "did you mean 'fast'?"
 
@@ -128,7 +128,7 @@ def test_choices_bind_the_items_of_a_list():
     param = PlannedParam(type="list", of="int", choices=(1, 2))
 
     assert check(param, "1", "2") == [1, 2]
-    with pytest.raises(UsageError, match="is '3', and must be one of: 1, 2"):
+    with pytest.raises(UsageError, match="is '3', but must be one of: 1, 2"):
         check(param, "1", "3")
 
 
@@ -147,7 +147,7 @@ def test_only_a_param_that_remembers_looks_at_the_last_run():
 
 
 def test_a_bad_value_from_the_environment_names_the_variable():
-    with pytest.raises(UsageError, match=r"param 'x' \(from WORKERS\) is 'many', and must be a whole number"):
+    with pytest.raises(UsageError, match=r"param 'x' \(from WORKERS\) is 'many', but must be a whole number"):
         check(PlannedParam(type="int", env="WORKERS"), env={"WORKERS": "many"})
 
 

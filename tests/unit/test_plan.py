@@ -99,10 +99,10 @@ def test_the_order_of_edges_on_one_port_is_part_of_a_plan():
 def test_a_plan_of_a_later_format_is_refused_with_what_to_do():
     body = orjson.loads(plan_of(a=PlannedStage(task="m.a", queue="a")).canonical()) | {"format": 2}
 
-    with pytest.raises(EnvironmentProblem, match="has format 2, and this program knows format 1") as caught:
+    with pytest.raises(EnvironmentProblem, match="has format 2, but this program reads format 1") as caught:
         Plan.read(orjson.dumps(body))
 
-    assert caught.value.help == "install the version of oaflow here that made the plan"
+    assert caught.value.help == "install the version of oaflow that made the plan"
 
 
 def golden_plans() -> dict[str, Plan]:

@@ -79,7 +79,7 @@ def test_edges_are_told_by_what_became_of_them():
         "a the way to 'c' takes where is_a(e, 'Company'), took where is_a(e, 'Person')",
         "a the way to 'c' reads the entities from the store before it decides",
         "a leads to 'e' (else)",
-        "a asks its ways in the order 'c', 'b', was 'b', 'c'",
+        "a tries its edges in the order 'c', 'b', was 'b', 'c'",
         "a no longer leads to 'd' on port 'media'",
         "a leads to 'a' on port 'again' (at most 3 deep)",
         "a what is emitted on port 'media' is dropped",
@@ -155,7 +155,7 @@ def test_a_stage_that_could_be_off_before_and_is_never_reached_now_holds_runs_ba
     on = {f"p{number}": PlannedParam(type="bool") for number in range(9)}
     alone = {"enabled": "params.p0"}
     many = {"enabled": " and ".join(f"params.{name}" for name in on)}
-    lost = ["stage 'b' may be off, and jobs may wait at it"]
+    lost = ["stage 'b' may be off, but jobs may wait at it"]
 
     for enabled in (alone, many):
         before = plan_of(a=A, b=B.model_copy(update=enabled), declared=on)
@@ -175,25 +175,25 @@ def test_what_keeps_a_run_from_going_over_is_said_with_its_reason():
     assert becomes() == []
     assert becomes(c=B, b=B.model_copy(update={"timeout": 1.0, "retry": PlannedRetry(max=0)})) == []
     assert becomes(b=B.model_copy(update={"queue": "other"})) == [
-        "stage 'b' is another task, and jobs may wait on queue 'b' for m.b"
+        "stage 'b' is another task, but jobs may wait on queue 'b' for m.b"
     ]
     assert becomes(b=B.model_copy(update={"origin": "x"})) == [
-        "stage 'b' signs what it writes with another origin, and what it wrote stays under the old one"
+        "stage 'b' writes under another origin, but what it wrote stays under the old one"
     ]
-    assert becomes(b=B.model_copy(update={"enabled": "params.on"})) == ["stage 'b' may be off, and jobs may wait at it"]
-    assert becomes(a=A.model_copy(update={"edges": ()})) == ["stage 'b' may be off, and jobs may wait at it"]
+    assert becomes(b=B.model_copy(update={"enabled": "params.on"})) == ["stage 'b' may be off, but jobs may wait at it"]
+    assert becomes(a=A.model_copy(update={"edges": ()})) == ["stage 'b' may be off, but jobs may wait at it"]
     # A copy would have the digest of what it is copied from.
     other = Plan(pipeline="q", start=base.start, params=base.params, stages=base.stages)
-    assert obstacles(base, other) == ["it is a run of pipeline 'p', and signs what it writes with that name"]
+    assert obstacles(base, other) == ["it is a run of pipeline 'p', whose name signs what it writes"]
     assert becomes(start=("a", "b")) == ["it has started, and stage 'b' would get no first job"]
     assert becomes(declared=on | {"must": PlannedParam(type="int", required=True)}) == [
         "param 'must' is required, and the run has no value for it"
     ]
     assert becomes(declared={"on": PlannedParam(type="string")}) == [
-        "the run's value of param 'on' may be none that it takes now"
+        "the run's value of param 'on' may no longer be allowed"
     ]
     assert obstacles(base, plan_of(a=A.model_copy(update={"edges": ()}))) == [
-        "stage 'b' is gone, and jobs may wait at it"
+        "stage 'b' is gone, but jobs may wait at it"
     ]
 
 
@@ -202,10 +202,10 @@ def test_a_function_that_takes_another_type_keeps_a_run_where_it_is():
         old, new = (B.model_copy(update={"takes": takes}) for takes in (before, after))
         return obstacles(plan_of(a=A, b=old), plan_of(a=A, b=new))
 
-    assert from_to("m.Page", "m.Sound") == ["stage 'b' takes m.Sound now, and the jobs that wait may be of type m.Page"]
+    assert from_to("m.Page", "m.Sound") == ["stage 'b' takes m.Sound now, but the waiting jobs may be of type m.Page"]
     assert from_to("m.Page | m.Sound", "m.Page") != []
     assert from_to("Job", "DatasetJob") != []
-    assert from_to(None, "m.Page") == ["stage 'b' takes m.Page now, and the jobs that wait may be any"]
+    assert from_to(None, "m.Page") == ["stage 'b' takes m.Page now, but the waiting jobs may be any"]
     wider = [("m.Page", "Job"), ("m.Page", None), ("m.Page", "m.Sound | m.Page"), (None, None), (None, "Job")]
     assert [pair for pair in wider if from_to(*pair)] == []
 
@@ -216,17 +216,15 @@ def test_what_a_stage_holds_between_two_jobs_keeps_a_run_where_it_is():
 
     collecting = {"collect": PlannedCollect(size=10)}
     assert from_to({}, collecting) == []
-    assert from_to(collecting, {}) == ["stage 'b' puts no jobs together any more, and some may wait to be"]
+    assert from_to(collecting, {}) == ["stage 'b' no longer collects jobs, but some may wait to be collected"]
     assert from_to({}, {"emit": "stream"}) == []
     assert from_to({"emit": "stream"}, {}) == [
-        "stage 'b' hands over with `emit: success`, and a job may have handed over a part, which it would repeat"
+        "stage 'b' hands over with `emit: success`, but a job may have handed over chunks, which it would repeat"
     ]
     assert from_to({"lock": "job.dataset"}, {}) == []
-    assert from_to({}, {"lock": "job.dataset"}) == [
-        "stage 'b' keeps other jobs apart than before, and those that wait are kept apart as before"
-    ]
-    assert from_to({}, {"join": ("a",)}) == ["stage 'b' becomes a join, and jobs may wait at it"]
-    assert from_to({"join": ("a",)}, {}) == ["stage 'b' is no join any more, and may have fired"]
+    assert from_to({}, {"lock": "job.dataset"}) == ["stage 'b' has another lock, but the waiting jobs keep the old one"]
+    assert from_to({}, {"join": ("a",)}) == ["stage 'b' becomes a join, but jobs may wait at it"]
+    assert from_to({"join": ("a",)}, {}) == ["stage 'b' is no longer a join, but may have started"]
 
 
 @given(rewired(), st.booleans())
@@ -237,7 +235,7 @@ def test_what_is_known_of_a_run_holds_it_back_exactly_where_it_would_lose_a_stag
         before, after = bind(old, values), bind(new, values)
     except OaflowError:
         return
-    lost = [f"stage {name!r} may be off, and jobs may wait at it" for name in before.stages if name not in after.stages]
+    lost = [f"stage {name!r} may be off, but jobs may wait at it" for name in before.stages if name not in after.stages]
 
     assert [one for one in obstacles(old, new, values) if "may be off" in one] == lost
     assert not lost or obstacles(old, new)
@@ -251,14 +249,14 @@ def test_the_values_of_a_run_decide_in_place_of_what_one_might_have():
     must = plan_of(a=A, b=B, declared=on | {"must": PlannedParam(type="string", required=True)})
 
     assert (obstacles(base, held, {"on": True}), obstacles(base, number, {"many": "3"})) == ([], [])
-    assert obstacles(base, held, {"on": False}) == ["stage 'b' may be off, and jobs may wait at it"]
+    assert obstacles(base, held, {"on": False}) == ["stage 'b' may be off, but jobs may wait at it"]
     assert obstacles(base, number, {"many": "few"}) == [
-        "the run's value does not fit: param 'many' is 'few', and must be a whole number"
+        "the run's value does not fit: param 'many' is 'few', but must be a whole number"
     ]
     assert obstacles(base, must, {"on": None}) == ["param 'must' is required, and the run has no value for it"]
     nothing = plan_of(a=A.model_copy(update={"enabled": "params.on"}), b=B, declared=on)
     assert obstacles(base, nothing, {"on": False}) == [
-        "nothing of pipeline 'p' is left to run: stage 'a': param 'on' is false"
+        "no stage of pipeline 'p' is left to run: stage 'a': param 'on' is false"
     ]
 
 

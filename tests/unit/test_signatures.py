@@ -84,7 +84,7 @@ def test_a_stage_that_fits_its_function_is_left_in_peace():
         ),
         (
             InspectionError("not-callable", "it is of type int"),
-            "OAF411 3:13 'm.a' is no function: it is of type int | a stage is a function with @stage above it",
+            "OAF411 3:13 'm.a' is not a function: it is of type int | a stage is a function with @stage above it",
         ),
         (
             InspectionError("undecorated"),
@@ -92,7 +92,7 @@ def test_a_stage_that_fits_its_function_is_left_in_peace():
         ),
         (
             InspectionError("task"),
-            "OAF404 3:13 'm.a' is a @task function, and that is no stage | @stage instead of @task above `def a`: "
+            "OAF404 3:13 'm.a' is a @task function, which is not a stage | @stage instead of @task above `def a`: "
             "where its jobs go is the pipeline's business",
         ),
     ],
@@ -121,7 +121,7 @@ def test_functions_of_external_stages_are_nobodys_business():
             ["OAF405 3:25 'm.a' has no option 'langage' | did you mean 'language'?"],
         ),
         ((), "x: 1", ["OAF405 3:25 'm.a' has no option 'x' | it takes no options"]),
-        ((), "job: 1", ["OAF405 3:25 'job' is the job that 'm.a' is given | it takes no options"]),
+        ((), "job: 1", ["OAF405 3:25 'job' is the job that 'm.a' gets | it takes no options"]),
         ((Parameter("more", kind="**"),), "anything: 1", []),
         ((Parameter("x", required=True),), "x: 1", []),
         (
@@ -140,13 +140,13 @@ def test_functions_of_external_stages_are_nobodys_business():
         (
             (Parameter("x", annotation="int"),),
             "x: one",
-            ["OAF413 3:28 option 'x' of 'm.a' is given str, and takes int | it is annotated `int`"],
+            ["OAF413 3:28 option 'x' of 'm.a' is given str, but takes int | it is annotated `int`"],
         ),
         (
             (Parameter("x", annotation="Path"),),
             "x: /tmp",
             [
-                "OAF413 3:28 option 'x' of 'm.a' is given str, and takes Path | import Path for more than type "
+                "OAF413 3:28 option 'x' of 'm.a' is given str, but takes Path | import Path for more than type "
                 "checkers, or annotate 'x' with `str`"
             ],
         ),
@@ -155,7 +155,7 @@ def test_functions_of_external_stages_are_nobodys_business():
         (
             (Parameter("x", annotation="pathlib.Path"),),
             "x: 5",
-            ["OAF413 3:28 option 'x' of 'm.a' is given int, and takes pathlib.Path | it is annotated `pathlib.Path`"],
+            ["OAF413 3:28 option 'x' of 'm.a' is given int, but takes pathlib.Path | it is annotated `pathlib.Path`"],
         ),
     ],
 )
@@ -168,7 +168,7 @@ def test_an_option_that_must_be_given_cannot_come_from_a_param_without_a_value()
     needs = function(Parameter("x", required=True))
 
     assert told(text % "{}", needs) == [
-        "OAF406 3:28 'm.a' needs option 'x', and param 'x' may be without a value | give param 'x' a default, or say "
+        "OAF406 3:28 'm.a' needs option 'x', but param 'x' may have no value | give param 'x' a default, or say "
         "`required: true`"
     ]
     assert told(text % "{required: true}", needs) == []
@@ -183,7 +183,7 @@ def test_an_option_that_must_be_given_cannot_come_from_a_param_without_a_value()
         ((Parameter("job", required=True, kind="keyword"),), "it takes no job"),
         (
             (JOB, Parameter("x", required=True, kind="positional")),
-            "'x' can only be given by position, and options are given by name",
+            "'x' is positional only, but options are passed by name",
         ),
     ],
 )
@@ -202,7 +202,7 @@ def test_a_function_that_takes_anything_takes_a_job():
 @pytest.mark.parametrize(
     ("next", "lines"),
     [
-        ("b", ["OAF407 3:18 'm.a' emits on port 'media', and stage 'a' does not wire it"]),
+        ("b", ["OAF407 3:18 'm.a' emits on port 'media', but stage 'a' does not wire it"]),
         (
             "{default: b, media: b, medai: b}",
             ["OAF408 3:47 'm.a' does not emit on port 'medai' | did you mean 'media'?"],
@@ -240,7 +240,7 @@ def test_what_a_decorator_promises_is_checked_too():
         "did you mean 'Document'?"
     ]
     assert told("  a: {task: m.a}", function(emits={"media": ("Page",)})) == [
-        "OAF408 3:13 @stage of 'm.a' says what it emits on port 'media', and does not declare that port | "
+        "OAF408 3:13 @stage of 'm.a' says what it emits on port 'media', but does not declare that port | "
         "ports=('default', 'media')"
     ]
 

@@ -9,9 +9,9 @@ BUG = rule(
     "bug",
     "the mistake is in oaflow itself",
     """
-    The checks stopped where they should not, whatever stands in the pipeline. A command that says so without a place
-    in a pipeline means the same. With `--debug` it shows where in the program that was; with this, and the pipeline,
-    it can be mended.
+    A check failed with an internal error, which no pipeline should cause. The same holds for a command that reports
+    this without a place in a pipeline. Run it with `--debug` and report the traceback with the pipeline, so that it
+    can be fixed.
     """,
     """
     $ oaflow check letters.yml

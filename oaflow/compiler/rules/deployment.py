@@ -8,15 +8,15 @@ from oaflow.compiler.rules.declare import rule
 NO_WORKER = rule(
     "OAF501",
     "no-worker",
-    "no worker lives in the database",
+    "no worker is connected to the database",
     """
-    A run that is started there waits until one comes: `oaflow worker` on a machine where the modules of the stages
-    are installed. Workers that `oaflow run` brings along work on its own run only, and do not count. On the private
-    server of a machine this is not told: there each run brings its workers.
+    A run that starts there waits for a worker: type `oaflow worker` on a machine where the modules of the stages are
+    installed. Workers that `oaflow run` starts work only on its own run, and do not count. The private server of a
+    machine is not checked for this, because each run there starts its own workers.
     """,
     """
     $ oaflow check letters.yml --db
-    error[OAF501] no-worker: no worker lives there: a run would wait for one
+    error[OAF501] no-worker: no worker is running there: a run would wait for one
     """,
     """
     $ oaflow worker
@@ -27,9 +27,8 @@ UNSERVED_TASK = rule(
     "unserved-task",
     "no live worker can run the task of a stage",
     """
-    Each live worker was asked, and tried to import the function. The notes say what each found. Jobs of the stage
-    would wait until a worker comes that can. A worker that could not import a module tries it again only when it is
-    started anew.
+    Each live worker was asked to import the function; the notes say what each found. Jobs of the stage would wait for
+    a worker that can run them. A worker that could not import a module tries again only after a restart.
     """,
     """
     $ oaflow check letters.yml --db
@@ -43,10 +42,10 @@ UNSERVED_TASK = rule(
 OTHER_FORMAT = rule(
     "OAF503",
     "other-format",
-    "the workers that can run a task know other formats of plans",
+    "the workers that can run a task read other formats of plans",
     """
-    A worker takes only jobs of runs whose plan is of a format that it knows. These come with an earlier or a later
-    version of oaflow: the one that checks and the workers are to be of one version.
+    A worker takes only jobs of runs whose plan has a format that it can read. These workers have an earlier or a later
+    version of oaflow: use one version for checking and for the workers.
     """,
     """
     $ oaflow check letters.yml --db
@@ -64,7 +63,7 @@ OTHER_INPUT = rule(
     """
     The first parameter of the function is annotated with another type there than here, so the code there is older
     or newer. Any worker that can run the task may claim the job, and one that takes another type fails it.
-    Annotations are compared as they are written, with their modules.
+    Annotations are compared as written, with their modules.
     """,
     """
     $ oaflow check letters.yml --db
@@ -77,11 +76,11 @@ OTHER_INPUT = rule(
 LOWER_LIMIT = rule(
     "OAF505",
     "lower-limit",
-    "less of a task is done at once than the plan says",
+    "a limit is lower than the plan says",
     """
-    What an operator said with `oaflow limit` holds before what a plan says; without that, the smallest of what the
-    plans of the open runs say. So `concurrency` or `rate` of this stage would have no effect there. A limit that
-    is a param is compared with its default, or with what `-p` gives it.
+    A limit that an operator set with `oaflow limit` overrides the plans; without one, the smallest limit in the plans
+    of open runs applies. So `concurrency` or `rate` of this stage would have no effect there. A limit that is a param
+    is compared by its default, or by the value that `-p` gives it.
     """,
     """
     $ oaflow check letters.yml --db
@@ -95,16 +94,16 @@ LOWER_LIMIT = rule(
 OLDER_RUN = rule(
     "OAF506",
     "older-run",
-    "a run in flight goes on by an older plan of the pipeline",
+    "a run in flight uses an older plan of the pipeline",
     """
-    A run keeps the plan it started with. `oaflow plan --diff RUN PIPELINE` says in words what changed since. The
-    run may go over to the new plan where each of its jobs, wherever it waits, is then where the run would have it;
-    what stands in the way of that is in the notes.
+    A run keeps the plan it started with. `oaflow plan --diff RUN PIPELINE` shows what has changed since. The run could
+    switch to the new plan if each of its jobs, wherever it waits, would also wait there under the new plan; the notes
+    say what prevents that.
     """,
     """
     $ oaflow check letters.yml --db
-    warning[OAF506] older-run: run letters-abc234 goes on by an older plan, and may not move to this one
-      note: stage 'index' is another task, and jobs may wait on queue 'index' for letters.search
+    warning[OAF506] older-run: run letters-abc234 continues with an older plan, and may not move to this one
+      note: stage 'index' is another task, but jobs may wait on queue 'index' for letters.search
     """,
     """
     $ oaflow plan --diff letters-abc234 letters.yml
@@ -116,9 +115,8 @@ SILENT_WORKER = rule(
     "silent-worker",
     "a live worker did not say whether it can run a task",
     """
-    Workers are asked by a notification of the database, and answer when they have imported the function, which is
-    waited for 15 seconds. One that is busy with a long import, or of an earlier version of oaflow, may not answer
-    in time.
+    Workers are asked by a notification of the database, and have 15 seconds to import the function and answer. A
+    worker that is busy with a long import, or that has an earlier version of oaflow, may not answer in time.
     """,
     """
     $ oaflow check letters.yml --db
@@ -132,11 +130,11 @@ SILENT_WORKER = rule(
 NO_SERVICE = rule(
     "OAF508",
     "no-service",
-    "no worker of a service lives that could take the jobs of an external stage",
+    "no worker of a service could take the jobs of an external stage",
     """
-    An external stage leaves its jobs on a queue to a service of others. No worker lives in the database that has its
-    task, that has a job of the queue in hand or has had one, or of which it is not known what it takes. A run would
-    wait there until one comes. A stage that the params of the run switch off is not asked for: `-p` gives them values.
+    An external stage leaves its jobs on a queue for a service. No connected worker has its task, holds or has held a
+    job of the queue, or could take anything. A run would wait there for one. Stages that the params switch off are
+    not checked: `-p` sets params.
     """,
     """
     $ oaflow check letters.yml --db
@@ -149,16 +147,16 @@ NO_SERVICE = rule(
 UNSEEN_SERVICE = rule(
     "OAF509",
     "unseen-service",
-    "no row says that a worker takes the jobs of an external stage",
+    "it is not known whether a worker takes the jobs of an external stage",
     """
-    Workers of services do not say which queues they work on. That one takes the jobs of a queue is known where it was
-    started with `python -m oaflow.shim`, has such a job in hand, or has had one that is still in the table. Others
-    live, and whether they take these jobs shows with the first one.
+    Workers of services do not report which queues they work on. It is known only if a worker was started with
+    `python -m oaflow.shim`, holds such a job, or has had one that is still in the table. Other workers are connected;
+    whether they take these jobs will show with the first one.
     """,
     """
     $ oaflow check letters.yml --db
     warning[OAF509] unseen-service: no worker was seen that takes jobs of queue 'translate', where ...
-      note: 2 workers live of which no row says what they take, as none does before the first such job
+      note: 2 other workers are connected, and may take them: their first job will show it
     """,
     """
     $ PROCRASTINATE_APP=service.tasks.app procrastinate worker -q translate
@@ -168,10 +166,10 @@ UNSEEN_SERVICE = rule(
 UNHEARD_SERVICE = rule(
     "OAF510",
     "unheard-service",
-    "nothing sees what a service hands over",
+    "nothing records what a service hands over",
     """
-    What the jobs of an external stage hand over, and when they end, is taken down by triggers in the database, or by
-    their service's workers themselves. Here is neither, so `oaflow run` would refuse to begin.
+    Triggers in the database, or the workers of the service themselves, record what the jobs of an external stage hand
+    over and when they end. Here there is neither, so `oaflow run` would refuse to start.
     """,
     """
     $ oaflow check letters.yml --db

@@ -31,12 +31,12 @@ BAD_EXPRESSION = rule(
 NEEDS_LOAD = rule(
     "OAF207",
     "needs-load",
-    "a condition reads what does not travel",
+    "a condition reads what is not in the job",
     """
     Entities travel between stages without their long texts (properties of FollowTheMoney's types text, html and json),
     and external stages hand over stubs. With `load: true` an edge reads the entities from the store before it decides;
-    that takes a query for each job, so it is said and not done unasked. Only `where` sees what was read, as properties
-    of `e`: `when` and `job.entities` see what travelled.
+    that costs a query for each job, so you have to ask for it. Only `where` sees what was read, as properties of `e`:
+    `when` and `job.entities` see what the job carries.
     """,
     """
     pipeline: letters
@@ -56,7 +56,7 @@ NEEDS_LOAD = rule(
 INTERPOLATION = rule(
     "OAF208",
     "reference-in-expression",
-    "`${params.NAME}` stands in an expression",
+    "`${params.NAME}` is used in an expression",
     """
     An expression is checked before the values of params are known, so nothing is filled in. It reads a param itself:
     `params.NAME`, without `${}` and without quotes around it.
@@ -81,11 +81,11 @@ INTERPOLATION = rule(
 NOT_IN_EXPRESSIONS = rule(
     "OAF209",
     "not-in-expressions",
-    "Python that is no part of expressions",
+    "Python that expressions do not have",
     """
     An expression compares and asks; it does not calculate, build texts, call methods, or define anything. There is one
-    generator, in `any`, `all`, `len`, `min` and `max`. What needs more is decided in a stage, which emits on two ports
-    or puts a value into the context of the job.
+    generator, in `any`, `all`, `len`, `min` and `max`. Anything more belongs in a stage, which emits on two ports or
+    puts a value into the context of the job.
     """,
     """
     pipeline: letters
@@ -105,7 +105,7 @@ NOT_IN_EXPRESSIONS = rule(
 UNKNOWN_NAME = rule(
     "OAF210",
     "unknown-name",
-    "an expression names what is not known there",
+    "an expression uses an unknown name",
     """
     The names are `job`, `params` and `run`, and in `where` the entity `e`; `enabled` knows only `params`, as it is
     decided when a run starts. A property is `e.NAME`, a param `params.NAME`, and a text is in quotes.
@@ -154,7 +154,7 @@ UNKNOWN_FIELD = rule(
     "an expression reads a field that the job or the run does not have",
     """
     A job has `queue`, `task`, `dataset`, `batch`, `payload`, `context` and `entities`; a run has `id`, `pipeline` and
-    `dataset`. What stages put into the context is behind `job.context`; what is not there is empty, and no mistake.
+    `dataset`. What stages put into the context is read as `job.context.NAME`; a missing key is empty, not a mistake.
     """,
     """
     pipeline: letters
@@ -176,8 +176,8 @@ UNKNOWN_PROPERTY = rule(
     "unknown-property",
     "a condition or a test names a property that FollowTheMoney does not have",
     """
-    Behind `e.`, and as keys of a `where` that is a mapping, stand properties of FollowTheMoney, beside `e.id`,
-    `e.schema` and `e.caption`; in a test, under `properties` of an entity.
+    After `e.`, as keys of a `where` that is a mapping, and under `properties` of an entity in a test, use properties
+    of FollowTheMoney. `e.id`, `e.schema` and `e.caption` exist, too.
     """,
     """
     pipeline: letters
@@ -199,8 +199,8 @@ UNKNOWN_SCHEMA = rule(
     "unknown-schema",
     "a condition names a schema that FollowTheMoney does not have",
     """
-    Schemata are written as FollowTheMoney does. `is_a`, and `schema` in a mapping, mean a schema with all that descend
-    from it; `e.schema ==` means that one alone.
+    Names of schemata are those of FollowTheMoney. `is_a`, and `schema` in a mapping, match a schema and its
+    descendants; `e.schema ==` matches only that schema.
     """,
     """
     pipeline: letters
@@ -270,10 +270,9 @@ NEVER_HOLDS = rule(
 DECIDES_NOTHING = rule(
     "OAF217",
     "decides-nothing",
-    "a value that is written out stands where something is to be decided",
+    "a literal value is used as a condition",
     """
-    A text that is written out is always true. Mostly it was to be compared, as the one before it; or the expression is
-    in quotes twice.
+    A literal text is always true. Usually a comparison is missing, or the expression is in quotes twice.
     """,
     """
     pipeline: letters
@@ -293,10 +292,10 @@ DECIDES_NOTHING = rule(
 WRONG_ARGUMENT = rule(
     "OAF218",
     "wrong-argument",
-    "a function, or a place in a list, is given what it cannot do with",
+    "a function, or a position in a list, gets an argument that it cannot use",
     """
-    The help shows how the function is used. `len`, `any`, `all`, `min` and `max` take one list or one generator. The
-    entity, the job, the params and the run are no values themselves: their fields are.
+    The help shows how to use the function. `len`, `any`, `all`, `min` and `max` take one list or one generator. The
+    entity, the job, the params and the run are not values themselves; their fields are.
     """,
     """
     pipeline: letters
@@ -316,11 +315,11 @@ WRONG_ARGUMENT = rule(
 BAD_PATTERN = rule(
     "OAF219",
     "bad-pattern",
-    "a regular expression that cannot be used",
+    "a regular expression is not valid",
     """
-    `matches` finds a pattern anywhere in a text; `^` and `$` hold it to the ends. Patterns are those of RE2, whose
-    time grows with the text only: nothing looks ahead or back, and nothing refers to a group. A pattern is written
-    out, best as `r'...'`, in which a backslash stays one.
+    `matches` finds a pattern anywhere in a text; `^` and `$` anchor it at the ends. Patterns are those of RE2, which
+    runs in linear time and so has no lookahead, lookbehind or backreferences. A pattern must be a literal, best
+    written as `r'...'`, which keeps backslashes.
     """,
     """
     pipeline: letters
@@ -342,8 +341,8 @@ BAD_CONDITION_VALUE = rule(
     "bad-condition-value",
     "a `where` that is a mapping has a value that no entity has",
     """
-    The values of entities are texts, so a number or a truth value stands in quotes. A list needs a member, and a text
-    a letter. `not` is a mapping, and stands in no other.
+    The values of entities are texts, so put numbers and booleans in quotes. Lists and texts must not be empty. `not`
+    is a mapping, and cannot contain another `not`.
     """,
     """
     pipeline: letters
@@ -365,8 +364,8 @@ LARGE_EXPRESSION = rule(
     "large-expression",
     "an expression is too long, or nested too deep",
     """
-    An expression has at most 2,000 characters, and at most 32 levels. What is longer is a program, and belongs in a
-    stage, which emits on two ports; a long list of values belongs in a param: `has(e.country, params.countries)`.
+    An expression has at most 2,000 characters and 32 levels. Anything longer is a program and belongs in a stage, which
+    emits on two ports; a long list of values belongs in a param: `has(e.country, params.countries)`.
     """,
     """
     pipeline: letters
@@ -396,7 +395,7 @@ LARGE_EXPRESSION = rule(
 LOOKALIKE_NAME = rule(
     "OAF222",
     "lookalike-name",
-    "a letter in an expression only looks like the one that is meant",
+    "a letter in an expression only looks like the intended one",
     """
     As with OAF127: some letters of other scripts look the same as Latin ones in most fonts. The names in an expression
     are ASCII; texts in quotes may hold any letter.

@@ -9,8 +9,7 @@ UNREADABLE = rule(
     "unreadable-file",
     "the file cannot be read",
     """
-    There is no such file, or the rights to read it are missing. A relative path is relative to the current
-    folder.
+    There is no such file, or you have no permission to read it. A relative path is relative to the current folder.
     """,
     """
     $ oaflow check leters.yml
@@ -22,9 +21,9 @@ UNREADABLE = rule(
 FOLDER = rule(
     "OAF002",
     "folder",
-    "the path is a folder, and a pipeline is one file",
+    "the path is a folder, but a pipeline is one file",
     """
-    A pipeline is one YAML file. Where the folder holds several, name the one that is meant.
+    A pipeline is one YAML file. If the folder has several, name one of them.
     """,
     """
     $ oaflow check pipelines/
@@ -38,7 +37,7 @@ BINARY = rule(
     "binary-file",
     "the file is not text",
     """
-    The file holds NUL bytes or control characters, as programs, archives and images do. YAML in UTF-16 has NUL
+    The file contains NUL bytes or control characters, like programs, archives and images. YAML in UTF-16 has NUL
     bytes too: save it as UTF-8.
     """,
     """
@@ -86,7 +85,7 @@ TOO_LARGE = rule(
     "large-file",
     "the file is larger than 1 MiB",
     """
-    A pipeline is a few hundred lines. What is larger is data: put it in a file of its own, and its path in a
+    A pipeline has a few hundred lines. Anything larger is data: put it in a file of its own, and its path in a
     param.
     """,
     """
@@ -133,8 +132,7 @@ TAB = rule(
     "tab",
     "a line is indented with a tab",
     """
-    YAML knows only spaces for indentation: how wide a tab is depends on the editor, and with it what belongs to
-    what.
+    YAML allows only spaces for indentation, because the width of a tab depends on the editor.
     """,
     """
     pipeline: notes
@@ -172,8 +170,8 @@ DUPLICATE_KEY = rule(
     "duplicate-key",
     "a key is given twice",
     """
-    Most YAML readers keep the last of two equal keys and say nothing, so that half of what was written has no
-    effect. Here it is an error; both places are shown.
+    Most YAML readers silently keep the last of two equal keys, so the other has no effect. Here it is an error; both
+    places are shown.
     """,
     """
     pipeline: notes
@@ -196,8 +194,8 @@ TAG = rule(
     "tag",
     "a value has a YAML tag",
     """
-    Tags like `!!python/object` make some readers run code, and others mean something of one program only. Nothing
-    in a pipeline needs one.
+    Tags like `!!python/object` make some readers run code, and others have a meaning in one program only. No pipeline
+    needs one.
     """,
     """
     pipeline: notes
@@ -215,7 +213,7 @@ MERGE_KEY = rule(
     "merge-key",
     "a mapping is merged with `<<`",
     """
-    Merge keys are not part of YAML 1.2, and hide what a stage consists of. What all stages share stands under
+    Merge keys are not part of YAML 1.2, and hide what a stage consists of. What all stages share belongs under
     `defaults`.
     """,
     """
@@ -240,8 +238,8 @@ ALIASES = rule(
     "aliases repeat too much, or an alias contains itself",
     """
     `*name` repeats what `&name` marked. Aliases of aliases grow without bound (a file of ten lines can mean a
-    billion values), so all that a file's aliases repeat is limited to 1,000 values, and none may stand inside of
-    what it repeats.
+    billion values), so all that a file's aliases repeat is limited to 1,000 values, and no alias may be inside what
+    it repeats.
     """,
     """
     pipeline: notes
@@ -285,8 +283,8 @@ BAD_KEY = rule(
     "odd-key",
     "a key is not a text",
     """
-    The keys of a mapping are words. A number, `true` or nothing as a key can be put in quotes; a list or a
-    mapping cannot be a key at all (often a `?`, or braces that were meant for text).
+    The keys of a mapping are words. Put a number, `true` or an empty key in quotes; a list or a mapping cannot be a
+    key (often it comes from a `?`, or from braces that were meant as text).
     """,
     """
     pipeline: notes

@@ -66,8 +66,8 @@ NO_MODULE = rule(
     "no-module",
     "the module of a task cannot be found",
     """
-    The part of `task` before the last dot is imported, from the current folder and from what is installed where
-    oaflow runs. A task that lives in a service of its own says `external: true`.
+    The part of `task` before the last dot is imported, from the current folder and from the packages installed where
+    oaflow runs. A task of another service needs `external: true`.
     """,
     beside(
         _FUNCTIONS,
@@ -85,7 +85,7 @@ IMPORT_FAILED = rule(
     "import-failed",
     "the module of a task raises when it is imported",
     """
-    The module is there, and importing it ends with an exception. `python -c 'import MODULE'` shows all of it.
+    The module exists, but importing it raises an exception. `python -c 'import MODULE'` shows the full traceback.
     """,
     beside(
         """
@@ -135,9 +135,9 @@ UNDECORATED = rule(
     "undecorated",
     "the function of a task is not decorated with `@stage`",
     """
-    Only functions that were written as stages are run by a pipeline: `from oaflow import stage`, and `@stage`
-    above the function. A decorated function stays a plain callable. A function with `@task` is a task of
-    procrastinate, whose returned job goes where the job says: that is no stage.
+    A pipeline runs only functions that are marked as stages: `from oaflow import stage`, and `@stage` above the
+    function. A decorated function stays a plain callable. A function with `@task` is a task of procrastinate, whose
+    returned job goes where the job says, so it is not a stage.
     """,
     beside(
         """
@@ -157,9 +157,9 @@ UNDECORATED = rule(
 UNKNOWN_OPTION = rule(
     "OAF405",
     "unknown-option",
-    "the function of a stage does not take an option that stands in `with`",
+    "the function of a stage does not take an option in `with`",
     """
-    The members of `with` are given to the function as keyword arguments, after the job.
+    The members of `with` are passed to the function as keyword arguments, after the job.
     """,
     beside(
         _WITH_LANGUAGE,
@@ -183,8 +183,8 @@ MISSING_OPTION = rule(
     "missing-option",
     "the function of a stage needs an option that `with` does not give",
     """
-    A parameter without a default must be given. A param that may be without a value (no `default`, not
-    `required`) leaves its option out, and then the function's own default counts.
+    A parameter without a default needs a value. If a param has no value (no `default`, not `required`), its option is
+    left out and the function's own default applies.
     """,
     beside(
         """
@@ -216,8 +216,8 @@ UNWIRED_PORT = rule(
     "unwired-port",
     "a port that the function declares is not wired",
     """
-    `@stage(ports=...)` names what the function may emit on, `default` where it says nothing. With `next`, each of
-    them leads to a stage or to `drop`, so that nothing gets lost unseen.
+    `@stage(ports=...)` names the ports on which the function may emit; without it there is only `default`. Under
+    `next`, each of them must lead to a stage or to `drop`, so that nothing gets lost unnoticed.
     """,
     beside(
         _WITH_IMAGES,
@@ -284,8 +284,8 @@ NO_ANSWER = rule(
     "no-answer",
     "importing the module of a task did not end, or ended the process",
     """
-    Functions are looked at in a process of its own, with a time limit. A module that waits for a network, starts
-    a server or calls `os._exit` when it is imported cannot be a stage: do these things in the function.
+    Functions are inspected in a separate process with a time limit. A module that waits for a network, starts a server
+    or calls `os._exit` when it is imported cannot hold a stage: do these things in the function.
     """,
     beside(
         """
@@ -321,7 +321,7 @@ NOT_CALLABLE = rule(
     "not-a-function",
     "what a task names is not a function",
     """
-    The name exists in the module, and is a class, a module or a value. A stage is a function (sync, async, or a
+    The name exists in the module, but is a class, a module or a value. A stage is a function (sync, async, or a
     generator).
     """,
     beside(
@@ -346,11 +346,11 @@ OPTION_TYPE = rule(
     "option-type",
     "an option has a value of another type than the function takes",
     """
-    Where a parameter is annotated with plain types (`str`, `int`, `float`, `bool`, `list`, `dict`, `None`, a
+    If a parameter is annotated with plain types (`str`, `int`, `float`, `bool`, `list`, `dict`, `None`, a
     `Literal`, and unions of these), the value in `with` is compared with it, and so is the type of a param that
     fills it in.
-    Options travel as JSON: a duration arrives as seconds (`float`), a size as bytes (`int`), and a path as a text, of
-    which the annotation `Path` makes one.
+    Options are sent as JSON: a duration arrives as seconds (`float`), a size as bytes (`int`), and a path as a text,
+    which the annotation `Path` converts.
     """,
     beside(
         _WITH_LANGUAGE,
@@ -374,8 +374,8 @@ NOTHING_TO_STREAM = rule(
     "nothing-to-stream",
     "`emit: stream` on a function that returns its jobs at once",
     """
-    A stream is handed over in chunks while the function runs: it has to yield its jobs one by one, or to be
-    annotated as returning an iterator. What returns a list has made all of it before the first chunk could go.
+    A stream is handed over in chunks while the function runs, so the function must yield its jobs one by one, or be
+    annotated as returning an iterator. A function that returns a list makes all jobs before the first chunk can go.
     """,
     beside(
         """
@@ -458,10 +458,10 @@ UNKNOWN_SCHEMA = rule(
 NOT_INSTALLED = rule(
     "OAF416",
     "not-installed",
-    "what the function of a stage imports when it runs is not installed",
+    "a package that the function of a stage imports when it runs is not installed",
     """
-    A module that imports something only when it is needed says so in `__needs__`: by function, the package to install
-    and the modules that come with it. The ready-made stages `extract` and `analyze` need the extra `documents`.
+    A module that imports something only when needed declares it in `__needs__`: for each function, the package to
+    install and the modules in it. The ready-made stages `extract` and `analyze` need the extra `documents`.
     """,
     beside(
         """
@@ -484,11 +484,11 @@ NOT_INSTALLED = rule(
 NOTHING_FLOWS = rule(
     "OAF417",
     "nothing-flows",
-    "nothing can go along an edge, by what its stages emit and accept",
+    "nothing can take an edge, given what its stages emit and accept",
     """
-    `@stage(emits=..., accepts=...)` name schemata of FollowTheMoney, each with all its descendants. What comes along an
-    edge is what the one emits on the port, as far as a `where` lets it through; and of that the other accepts
-    nothing. Either the edge leads to the wrong stage, or one of the three says too little.
+    `@stage(emits=..., accepts=...)` name schemata of FollowTheMoney, each with all its descendants. An edge brings what
+    the first stage emits on the port and the `where` lets through; the second stage accepts none of it. Either the
+    edge leads to the wrong stage, or `emits`, `where` or `accepts` is too narrow.
     """,
     beside(
         """
@@ -523,10 +523,10 @@ NOTHING_FLOWS = rule(
 PARTLY_ACCEPTED = rule(
     "OAF418",
     "partly-accepted",
-    "a stage does not accept all that comes along an edge",
+    "a stage does not accept everything that an edge brings",
     """
-    `@stage(accepts=...)` names what a function can do something with. Some of what its edge brings is nothing of that:
-    a `where` on the edge lets through only what is meant for it, and `else` takes the rest elsewhere.
+    `@stage(accepts=...)` names what a function can process. The edge brings other entities, too: add a `where` to let
+    only the right ones through, and an `else` to send the rest elsewhere.
     """,
     beside(
         _WITH_PEOPLE,
@@ -555,8 +555,8 @@ UNDECLARED_OUT = rule(
     "undeclared-out",
     "a function returns a job on a port that its `@stage` does not declare",
     """
-    `Out("large", job)` sends a job to a port, and `@stage(ports=...)` says which there are: what goes to another one
-    fails, where the stage has a `next`. Seen are ports that are written out in the function itself.
+    `Out("large", job)` sends a job to a port, and `@stage(ports=...)` declares the ports. If the stage has a `next`, a
+    job for an undeclared port fails. Only ports that are literals in the function itself are checked.
     """,
     beside(
         """
@@ -669,9 +669,9 @@ RETURNS_NOTHING = rule(
     "returns-nothing",
     "a function returns nothing, and its stage has a `next`",
     """
-    `-> None` says that no job comes out, and so does code without a `return` of a value and without a `yield`. The
-    stages after this one would never have anything to do. Either the annotation is wrong, or the `return` was
-    forgotten, or the stage is the end of the line.
+    `-> None` means that no job comes out, and so does code that neither returns a value nor yields. The stages after
+    this one would never have anything to do. Either the annotation is wrong, or a `return` is missing, or nothing
+    should follow the stage.
     """,
     beside(
         """
@@ -697,9 +697,9 @@ CAP_BELOW_BASE = rule(
     "cap-below-base",
     "no repetition waits as long as `base` says",
     """
-    Repetition n waits `base * 2 ** (n - 1)`, at most `cap`: where that is less than `base`, each waits for `cap`, and
-    none longer than the one before. `cap` is 10 minutes where nobody says it. What the stage, `defaults` and the
-    function's `@stage` say is taken together; values that are params are not compared.
+    Repetition n waits `base * 2 ** (n - 1)`, but at most `cap`. If `cap` is less than `base`, every repetition waits
+    for `cap`. The default of `cap` is 10 minutes. The values of the stage, of `defaults` and of the function's `@stage`
+    are combined; values that are params are not compared.
     """,
     """
     pipeline: letters
@@ -718,8 +718,8 @@ UNSEEN_CLASS = rule(
     "unseen-class",
     "the class of a function's job is imported for type checkers only",
     """
-    A worker reads the annotation of the first argument to know which class the job is to be. What stands under
-    `if TYPE_CHECKING:` is not there then: the job would come as a DatasetJob, its payload as a dict, and without what
+    A worker reads the annotation of the first argument to find the class of the job. At run time, imports under
+    `if TYPE_CHECKING:` do not exist: the job would arrive as a DatasetJob, with a dict as its payload and without what
     the class adds.
     """,
     beside(

@@ -9,9 +9,8 @@ CYCLE = rule(
     "cycle",
     "stages lead back to themselves without a limit",
     """
-    Jobs would go round for ever. Where going round is meant (archives in archives, the attachments of mails), one
-    edge of the cycle says how deep: `{to: STAGE, recurse: 16}`. What would go deeper is not sent, and kept under
-    failures.
+    Jobs would cycle for ever. If a cycle is intended (archives in archives, attachments of mails), set a depth on one
+    of its edges: `{to: STAGE, recurse: 16}`. A job that would go deeper fails instead.
     """,
     """
     pipeline: letters
@@ -31,10 +30,10 @@ CYCLE = rule(
 IDLE_RECURSE = rule(
     "OAF302",
     "recurse-without-cycle",
-    "an edge says `recurse`, and closes no cycle",
+    "an edge has `recurse`, but closes no cycle",
     """
-    `recurse` limits how often jobs go round. The stage that this edge leads to never leads back, so there is
-    nothing to limit: either the edge that leads back is missing, or `recurse` is too much.
+    `recurse` limits how often jobs go round a cycle. The stage that this edge leads to never leads back, so there is
+    nothing to limit: either the edge that leads back is missing, or `recurse` should go.
     """,
     """
     pipeline: letters
@@ -54,8 +53,8 @@ UNREACHABLE = rule(
     "unreachable-stage",
     "no run reaches a stage",
     """
-    From the start of the pipeline no `next` and no `on_error` leads here. An edge is missing, or the stage is
-    left over.
+    No chain of `next` and `on_error` leads here from the start of the pipeline. Either an edge is missing, or the stage
+    is left over.
     """,
     """
     pipeline: letters
@@ -80,7 +79,7 @@ SEVERAL_ENTRIES = rule(
     "a run could start at several stages",
     """
     Without `start`, a run starts at the one stage to which no `next` and no `on_error` leads. Here there are
-    several: either an edge is missing, or each of them is to get the first job, which `start: [A, B]` says.
+    several: either an edge is missing, or each of them should get the first job: write `start: [A, B]`.
     """,
     """
     pipeline: letters
@@ -101,10 +100,9 @@ SEVERAL_ENTRIES = rule(
 NO_ENTRY = rule(
     "OAF305",
     "no-entry",
-    "every stage is led to by another one, so no run can start",
+    "some edge leads to every stage, so no run can start",
     """
-    Without `start`, a run starts at the one stage to which no other stage leads. Here each is led to, so that
-    there is none.
+    Without `start`, a run starts at the one stage that no other stage leads to. Here there is none.
     """,
     """
     pipeline: letters
@@ -125,8 +123,8 @@ ERROR_CYCLE = rule(
     "error-cycle",
     "an `on_error` leads back to the stage that failed",
     """
-    A job that fails again and again would go round for ever, and `recurse` does not count failures. A stage that
-    gets failed jobs leads on to something that does not lead back.
+    A job that keeps failing would cycle for ever, because `recurse` does not count failures. A stage that gets failed
+    jobs must not lead back.
     """,
     """
     pipeline: letters
@@ -149,7 +147,7 @@ ONLY_DISABLED = rule(
     "a port leads only to stages that can be disabled",
     """
     When these stages are disabled, what is emitted on this port has nowhere to go. Add an edge with `else`, or one that
-    gets a copy in any case, to a stage that is always on; or, where losing it is meant, let the port be `drop`.
+    always gets a copy, to a stage that is always on; or, if losing it is fine, write `drop` for the port.
     """,
     """
     pipeline: letters
@@ -173,8 +171,7 @@ START_DISABLED = rule(
     "start-disabled",
     "every stage that a run starts at is disabled",
     """
-    `enabled: false` takes a stage, and what only it leads to, out of every run. Nothing of this pipeline would be
-    left.
+    `enabled: false` removes a stage, and what only it leads to, from every run. Here no stage would be left.
     """,
     """
     pipeline: letters
@@ -194,8 +191,8 @@ EDGE_TO_JOIN = rule(
     "edge-to-join",
     "something leads to a join",
     """
-    A join waits for stages, and does not receive their jobs: it is called once, when nothing is open in what it
-    waits for. No `next`, no `on_error` and no `start` leads to it.
+    A join waits for stages and does not receive their jobs: it runs once, when no job is open in the stages that it
+    waits for. No `next`, `on_error` or `start` may lead to it.
     """,
     """
     pipeline: letters
@@ -215,8 +212,8 @@ JOIN_OF_ITSELF = rule(
     "join-of-itself",
     "a join waits for what comes after it",
     """
-    A join waits for the stages that it names and for all that lead to them. One that stands before them, or two that
-    wait for each other, would wait for ever.
+    A join waits for the stages that it names and for all that lead to them. A join that leads to one of them, or two
+    joins that wait for each other, would wait for ever.
     """,
     """
     pipeline: letters
@@ -236,10 +233,10 @@ JOIN_OF_ITSELF = rule(
 IDLE_ELSE = rule(
     "OAF311",
     "idle-else",
-    "an `else` that nothing is left for",
+    "an `else` has nothing left to take",
     """
-    `else` takes what no other edge of its port took. Beside an edge without a condition, which takes everything, that
-    is nothing; unless that edge leads to a stage that can be disabled.
+    `else` takes what no other edge of its port took. An edge without a condition takes everything, so nothing is left,
+    unless that edge leads to a stage that can be disabled.
     """,
     """
     pipeline: letters
@@ -261,8 +258,8 @@ SEVERAL_ELSE = rule(
     "several-else",
     "a port has several edges with `else`",
     """
-    `else` takes what no other edge of its port took, so that there is one at most. To send a copy of the rest to a
-    second stage, let the stage that gets it hand it on.
+    `else` takes what no other edge of its port took, so a port has at most one. To send the rest to a second stage as
+    well, let the first stage hand it on.
     """,
     """
     pipeline: letters
@@ -286,10 +283,10 @@ SEVERAL_ELSE = rule(
 NEVER_TAKEN = rule(
     "OAF313",
     "edge-never-taken",
-    "an edge stands behind others that take all that it would",
+    "an edge comes after others that take everything it could take",
     """
-    With `choose: first` an entity goes along the first edge that takes it. Behind an edge without a condition, or
-    with a wider one, there is nothing left; unless that edge leads to a stage that can be disabled.
+    With `choose: first`, an entity takes the first edge that matches. After an edge without a condition, or with a
+    wider one, nothing is left, unless that edge leads to a stage that can be disabled.
     """,
     """
     pipeline: letters
@@ -332,8 +329,8 @@ NO_SCHEMA = rule(
     "no-such-entity",
     "a `where` that no entity can pass",
     """
-    All keys of a mapping must hold. Here no schema of FollowTheMoney has all the properties, or is all of what is asked
-    for at once.
+    All keys of a mapping must hold. Here no schema of FollowTheMoney has all the properties, or is all of the schemata
+    at once.
     """,
     """
     pipeline: letters

@@ -9,7 +9,7 @@ UNKNOWN_STAGE = rule(
     "unknown-stage",
     "an edge leads to a stage that does not exist",
     """
-    `next`, `on_error`, `join` and `start` name stages of this pipeline, as they stand under `stages`.
+    `next`, `on_error`, `join` and `start` name stages of this pipeline, by their keys under `stages`.
     """,
     """
     pipeline: letters
@@ -27,9 +27,9 @@ UNKNOWN_STAGE = rule(
 UNKNOWN_PARAM = rule(
     "OAF202",
     "unknown-param",
-    "a param is mentioned that the pipeline does not declare",
+    "the pipeline does not declare a param that it uses",
     """
-    `${params.NAME}` and `params.NAME` mean a param that stands under `params`.
+    `${params.NAME}` and `params.NAME` refer to a param under `params`.
     """,
     """
     pipeline: letters
@@ -47,11 +47,11 @@ UNKNOWN_PARAM = rule(
 PARAM_TYPE = rule(
     "OAF204",
     "param-type",
-    "a param stands where a value of its type cannot",
+    "a param is used where a value of its type does not fit",
     """
     A `timeout` takes a param of type duration, int or float, `memory` one of type size or int, `priority` and
-    `retry.max` one of type int, `enabled` one of type bool. In a longer text any param is inserted, but for a
-    list.
+    `retry.max` one of type int, `enabled` one of type bool. Any param but a list can be inserted
+    into a longer text.
     """,
     """
     pipeline: letters
@@ -69,7 +69,7 @@ PARAM_TYPE = rule(
 DUPLICATE_ORIGIN = rule(
     "OAF205",
     "duplicate-origin",
-    "two stages sign what they write with the same origin",
+    "two stages write under the same origin",
     """
     What a stage writes for a document replaces what was written before under the same origin. Two stages with one
     origin would delete each other's work. So would a stage with origin `oaflow`, as jobs outside of pipelines have, or
@@ -91,10 +91,10 @@ DUPLICATE_ORIGIN = rule(
 UNKNOWN_PORT = rule(
     "OAF230",
     "unknown-port",
-    "a test is about a port that its stage does not wire",
+    "a test names a port that its stage does not wire",
     """
-    `port` of a test is the port on which the function of `at` has returned the job: one of those under its `next`.
-    Without it, `default` is meant.
+    `port` of a test is the port on which the function of `at` returned the job: one of those under its `next`. The
+    default is `default`.
     """,
     """
     pipeline: letters
@@ -118,7 +118,7 @@ TWO_POSITIONAL = rule(
     "two-positional",
     "two params are positional",
     """
-    `oaflow run PIPELINE -d DATASET A B C`: what stands behind goes to one param.
+    In `oaflow run PIPELINE -d DATASET A B C`, the arguments at the end go to one param.
     """,
     """
     pipeline: notes

@@ -9,8 +9,8 @@ UNKNOWN_KEY = rule(
     "unknown-key",
     "a key that the language does not have",
     """
-    Nothing is ignored: a key that has no meaning at its place is an error, so that a misspelled `retry` is not
-    found out in production.
+    Nothing is ignored: a key that has no meaning in its place is an error, so that a misspelled `retry` is found before
+    it is in production.
     """,
     """
     pipeline: notes
@@ -45,11 +45,11 @@ MISSING_KEY = rule(
 WRONG_TYPE = rule(
     "OAF103",
     "wrong-type",
-    "a value is of another kind than its key takes",
+    "a value has the wrong type for its key",
     """
-    A list where a text is meant, a text where a number is meant, nothing where something is meant. Only `true`
-    and `false` are booleans here, as in YAML 1.2: `yes`, `no`, `on` and `off` are words. A number or a word like
-    `null` that is meant as a text stands in quotes.
+    For example, a list in place of a text, a text in place of a number, or no value at all. Only `true` and `false`
+    are booleans here, as in YAML 1.2: `yes`, `no`, `on` and `off` are words. Put a number, or a word like `null`, in
+    quotes if it is meant as text.
     """,
     """
     pipeline: notes
@@ -84,7 +84,7 @@ BAD_NAME = rule(
 RESERVED_NAME = rule(
     "OAF105",
     "reserved-name",
-    "a name is a word of the language",
+    "a name is a reserved word",
     """
     No stage is named `drop`, `run` or `default`; no port like a key of an edge (`to port when where recurse else
     load`); and the context of an external stage's job has no key `batch queue task dataset entities app cls
@@ -106,9 +106,9 @@ RESERVED_NAME = rule(
 BAD_DURATION = rule(
     "OAF106",
     "bad-duration",
-    "a value is no duration",
+    "a value is not a duration",
     """
-    Durations are numbers with a unit, which can be put together: `500ms`, `2s`, `30m`, `1h30m`, `2d`. A number
+    Durations are numbers with a unit, which can be combined: `500ms`, `2s`, `30m`, `1h30m`, `2d`. A number
     alone is seconds.
     """,
     """
@@ -125,7 +125,7 @@ BAD_DURATION = rule(
 BAD_SIZE = rule(
     "OAF107",
     "bad-size",
-    "a value is no size",
+    "a value is not a size",
     """
     Sizes are a number with a unit: `512MiB`, `2GiB`, `16kB`. A whole number alone is bytes. `MB` is a million
     bytes, `MiB` is 1024 times 1024.
@@ -146,7 +146,7 @@ BAD_RATE = rule(
     "bad-rate",
     "a value is not a rate",
     """
-    Rates are a number in a time: `50/s`, `1000/m`, `1/10s`. A number alone does not say in what time.
+    Rates are a number per period: `50/s`, `1000/m`, `1/10s`. A number alone does not name the period.
     """,
     """
     pipeline: notes
@@ -165,7 +165,7 @@ OUT_OF_RANGE = rule(
     "a number is too small or too large for its key",
     """
     `retry.max` is 0 or more, `split`, `collect` and `concurrency` 1 or more, `recurse` 1 to 1,000, `timeout`,
-    `memory` and `rate` more than nothing, `priority` what an integer column holds.
+    `memory` and `rate` more than 0, `priority` any 32-bit integer.
     """,
     """
     pipeline: notes
@@ -183,8 +183,8 @@ LONG_QUEUE = rule(
     "long-queue",
     "the name of a queue has more than 40 characters",
     """
-    Queues are announced over channels of Postgres, whose names are short. Without `queue`, a stage's queue is
-    named like the stage.
+    Queues are announced over Postgres channels, whose names are short. Without `queue`, the queue of a stage has the
+    name of the stage.
     """,
     """
     pipeline: notes
@@ -200,7 +200,7 @@ LONG_QUEUE = rule(
 BAD_CHOICE = rule(
     "OAF110",
     "bad-choice",
-    "a value is none of those that its key takes",
+    "a value is not one of the choices of its key",
     """
     `emit` is success, stream or always; `retry.backoff` is none or exponential; `enabled` is true, false or
     `params.NAME`; the types of params are string, int, float, bool, path, list, duration, size and choice.
@@ -223,7 +223,7 @@ NO_STAGES = rule(
     "no-stages",
     "the pipeline has no stages",
     """
-    `stages` is a mapping from names to stages, and holds at least one.
+    `stages` is a mapping from names to stages, with at least one stage.
     """,
     """
     pipeline: notes
@@ -240,8 +240,8 @@ EXTERNAL_KEY = rule(
     "external-key",
     "a key has no effect on an external stage",
     """
-    An external stage runs in a service of its own, which decides about `retry`, `timeout`, `memory`,
-    `concurrency` and `rate`.
+    An external stage runs in another service, which decides about `retry`, `timeout`, `memory`, `concurrency` and
+    `rate`.
     """,
     """
     pipeline: notes
@@ -257,9 +257,9 @@ EXTERNAL_KEY = rule(
 EXTERNAL_QUEUE = rule(
     "OAF114",
     "external-queue",
-    "an external stage does not say its queue",
+    "an external stage does not name its queue",
     """
-    The service works one queue, whose name cannot be known from here.
+    The service works on a queue whose name cannot be known here.
     """,
     """
     pipeline: notes
@@ -275,10 +275,10 @@ EXTERNAL_QUEUE = rule(
 REFERENCE_IN_NAME = rule(
     "OAF115",
     "reference-in-name",
-    "`${}` stands where nothing is filled in",
+    "`${}` is used where nothing is filled in",
     """
     The wiring of a plan is fixed: stages, tasks, queues, ports, `to`, `on_error`, `join`, `start`, `origin`, `split`
-    and `recurse` cannot depend on a param. A stage that is only sometimes there says `enabled: params.NAME`, without
+    and `recurse` cannot depend on a param. To switch a stage on and off, write `enabled: params.NAME`, without
     `${}`.
     """,
     """
@@ -296,11 +296,11 @@ REFERENCE_IN_NAME = rule(
 BAD_REFERENCE = rule(
     "OAF116",
     "bad-reference",
-    "something in `${}` that cannot be filled in",
+    "`${}` contains something that cannot be filled in",
     """
     Only `${params.NAME}` is filled in: no environment, no code, no defaults inside. A param can take its value
-    from the environment (`env`) and have a `default`. Where a number is meant, the reference is the whole value. A
-    text that has `${` in it for others, as a shell, is written with `$${`.
+    from the environment (`env`) and have a `default`. For a number, the reference must be the whole value. To
+    write a literal `${`, for example for a shell, use `$${`.
     """,
     """
     pipeline: notes
@@ -319,7 +319,7 @@ PARAM_CONFLICT = rule(
     "param-conflict",
     "two keys of a param contradict each other",
     """
-    `of` belongs to lists; a param with a `default` is never without a value, so `required` says nothing.
+    `of` belongs to lists; a param with a `default` always has a value, so `required` has no effect.
     """,
     """
     pipeline: notes
@@ -337,7 +337,7 @@ PARAM_CONFLICT = rule(
 SECRET_PARAM = rule(
     "OAF119",
     "secret-param",
-    "a param is named like a secret",
+    "the name of a param looks like a secret",
     """
     The values of params are stored with every run and shown by `oaflow status` and the web page. A function reads
     a secret from the environment of its worker. This is a warning: the name ends in key, token, secret or
@@ -361,7 +361,7 @@ BAD_DEFAULT = rule(
     "bad-default",
     "a default, a choice or a test's value is not one of the param's type",
     """
-    A default is checked like a value that somebody types, and so is what a test says under `params`.
+    A default is checked like a value that a user types, and so are the values under `params` of a test.
     """,
     """
     pipeline: notes
@@ -381,7 +381,7 @@ LANGUAGE_VERSION = rule(
     "language-version",
     "the file is written in a version of the language that this program does not read",
     """
-    `oaflow: 1` at the top names the language; it is meant where it is missing.
+    `oaflow: 1` at the top names the version of the language; it is also the default.
     """,
     """
     oaflow: 2
@@ -399,10 +399,10 @@ LANGUAGE_VERSION = rule(
 DROP_MISPLACED = rule(
     "OAF122",
     "drop-misplaced",
-    "`drop` stands where it means nothing",
+    "`drop` is used where it has no meaning",
     """
-    `drop` says that what comes out of a port is deliberately thrown away, and counted so. It is all that the port
-    leads to: `next: {media: drop}`.
+    `drop` means that what comes out of a port is deliberately thrown away, and counted as dropped. It must be the only
+    target of the port: `next: {media: drop}`.
     """,
     """
     pipeline: notes
@@ -422,7 +422,7 @@ EMPTY_NEXT = rule(
     "empty-next",
     "`next` leads nowhere",
     """
-    A stage at the end of the line has no `next`. A port whose output is not wanted says `drop`.
+    A stage that nothing follows has no `next`. A port whose output is not wanted gets `drop`.
     """,
     """
     pipeline: notes
@@ -440,7 +440,7 @@ PORT_TWICE = rule(
     "port-twice",
     "an edge under a port names a port",
     """
-    An edge has its port from where it stands (`next: {media: {to: transcribe}}`) or from its own key (`next:
+    An edge gets its port either from its place (`next: {media: {to: transcribe}}`) or from its own key (`next:
     [{to: transcribe, port: media}]`), not from both.
     """,
     """
@@ -498,11 +498,10 @@ NOT_PLAIN = rule(
 LOOKALIKE = rule(
     "OAF127",
     "lookalike-letter",
-    "a letter only looks like the one that is meant",
+    "a letter only looks like the intended one",
     """
     Some letters of other scripts look the same as Latin ones in most fonts: a Cyrillic а, a Greek ο. Names and
-    keys of the language are ASCII. They come in with text that was copied from elsewhere, or from a keyboard
-    layout.
+    keys of the language are ASCII. They come from copied text, or from a keyboard layout.
     """,
     """
     pipeline: notes
@@ -520,8 +519,8 @@ COLLECT_CONFLICT = rule(
     "collect-conflict",
     "a stage collects and splits",
     """
-    `collect` puts the entities of several jobs into one of at most its size, and cuts larger ones to it. `split` only
-    cuts: beside `collect` there is nothing left for it to do.
+    `collect` puts the entities of several jobs into one job of at most its size, and splits larger ones. So `split` has
+    nothing left to do.
     """,
     """
     pipeline: notes
@@ -541,7 +540,7 @@ JOIN_CONFLICT = rule(
     "join-conflict",
     "a key has no effect on a join",
     """
-    A join is called once, with one job that has no entities: there is nothing to `split` or to `collect`.
+    A join runs once, with one job that has no entities: there is nothing to `split` or to `collect`.
     """,
     """
     pipeline: notes
@@ -582,10 +581,10 @@ ELSE_CONFLICT = rule(
 IDLE_LOAD = rule(
     "OAF132",
     "idle-load",
-    "an edge says `load`, and has no `where`",
+    "an edge has `load`, but no `where`",
     """
     `load: true` reads the entities of a job from the store before a `where` looks at them. It does nothing for the
-    stage that the edge leads to: that reads for itself, with `job.load_entities()`.
+    stage that the edge leads to, which reads for itself with `job.load_entities()`.
     """,
     """
     pipeline: notes

@@ -75,9 +75,9 @@ def test_a_test_that_cannot_be_meant_so_is_refused(test: Any, code: str):
 @pytest.mark.parametrize(
     ("declared", "value", "message"),
     [
-        ({"type": "int"}, "many", "param 'n' is 'many', and must be a whole number"),
-        ({"choices": ["a", "b"]}, "c", "param 'n' is 'c', and must be one of: a, b"),
-        ({"type": "list", "of": "int"}, [1, "x"], "param 'n' is 'x', and must be a whole number"),
+        ({"type": "int"}, "many", "param 'n' is 'many', but must be a whole number"),
+        ({"choices": ["a", "b"]}, "c", "param 'n' is 'c', but must be one of: a, b"),
+        ({"type": "list", "of": "int"}, [1, "x"], "param 'n' is 'x', but must be a whole number"),
         ({"type": "int"}, "3", None),
         ({"type": "int", "default": 1}, None, None),
         ({"type": "path"}, "letters", None),

@@ -118,7 +118,7 @@ def test_a_key_that_is_missing_in_what_aliases_repeat_is_told_once_where_it_is_n
     assert [(one.span.path, one.message) for one in check_data(loaded.data, loaded.spans).diagnostics] == [
         (("params", "one"), "a param of type choice needs `choices`"),
         (("stages", "a"), "stage 'a' has no task"),
-        (("stages", "c"), "stage 'c' is external, and needs the queue that its service works"),
+        (("stages", "c"), "stage 'c' is external, so it needs the queue of its service"),
         (("stages", "f", "collect"), "`collect` needs a size: how many entities"),
         # What is written twice is told twice.
         (("stages", "h", "next", 0), "an edge needs `to`, the stage it leads to"),
@@ -347,4 +347,4 @@ def test_a_param_without_any_choice_is_told_that_its_list_is_empty():
         {"pipeline": "p", "params": {"n": {"choices": []}}, "stages": {"a": {"task": "m.a"}}}
     ).diagnostics
 
-    assert one.message == "'choices' must be a list of at least one value, and is an empty list"
+    assert one.message == "'choices' must be a list of at least one value, but is an empty list"

@@ -1,5 +1,5 @@
 """
-Where a condition reads what does not travel, and the way out that there is.
+Where a condition reads what is not in the job, and the way out that there is.
 """
 
 import pytest
@@ -10,8 +10,8 @@ from oaflow.compiler.shape import parse_pipeline
 from oaflow.expressions import compile_expression
 from oaflow.loader import load_text
 
-LOAD = "add `load: true`, and the edge reads it from the store"
-ASK = "ask each entity, as only these are read from the store: `where` with e.bodyText, and `load: true`"
+LOAD = "add `load: true`, so that the edge reads it from the store"
+ASK = "ask each entity, because only entities are read from the store: `where` with e.bodyText, and `load: true`"
 
 
 def told(edge: str) -> list[tuple[int, str | None]]:

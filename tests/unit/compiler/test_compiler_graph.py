@@ -353,7 +353,7 @@ def test_a_join_that_has_nothing_left_to_wait_for_falls_away_with_what_follows_i
     off, on = (bind(plan, {"p": value}) for value in (False, True))
     assert off.disabled == {
         "b": "param 'p' is false",
-        "d": "nothing that runs is left for it to wait for (only b)",
-        "e": "nothing that runs leads to it (only d)",
+        "d": "no stage that runs is left for it to wait for (only b)",
+        "e": "no stage that runs leads to it (only d)",
     }
     assert (off.joins["f"] >= {"c"}, on.disabled) == (True, {})

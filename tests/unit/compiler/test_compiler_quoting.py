@@ -41,17 +41,17 @@ def told(edge: str) -> str | None:
     ],
 )
 def test_an_expression_without_quotes_is_shown_with_them(edge: str, meant: str):
-    assert told(edge) == f"an expression stands in quotes: {meant}"
+    assert told(edge) == f"an expression must be in quotes: {meant}"
 
 
 def test_an_expression_that_was_taken_for_a_comment_is_shown_whole():
     help = told("to: b\n        where: has(e.name, 'a #1', 'b')")
 
-    assert help == "an expression stands in quotes: where: \"has(e.name, 'a #1', 'b')\""
+    assert help == "an expression must be in quotes: where: \"has(e.name, 'a #1', 'b')\""
 
 
 def test_a_tag_before_an_expression_in_quotes_is_no_part_of_it():
-    assert told('{to: b, where: !!str "e.id"}') == "take it out: write the value alone, in quotes for text"
+    assert told('{to: b, where: !!str "e.id"}') == "remove it: write only the value, in quotes if it is text"
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_what_is_shown_is_what_was_written(parts):
     assume(meant[0] not in "[{'\"")
 
     assert help is not None
-    assert load_text(help.removeprefix("an expression stands in quotes: ")).data == {"when": meant}
+    assert load_text(help.removeprefix("an expression must be in quotes: ")).data == {"when": meant}

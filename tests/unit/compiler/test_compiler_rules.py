@@ -16,7 +16,7 @@ from oaflow.compiler.rules import RULES
 from oaflow.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
-# What one types is no pipeline: the folders of these rules in tests/diagnostics show the mistake itself.
+# What one types is not a pipeline: the folders of these rules in tests/diagnostics show the mistake itself.
 TYPED = {"OAF001", "OAF002", "OAF003", "OAF004", *(code for code in RULES if code.startswith(("OAF5", "OAF9")))}
 IN_A_FILE = [code for code in RULES if code not in TYPED]
 

@@ -41,7 +41,7 @@ def test_each_type_of_another_program_leads_to_one_of_ours():
         (
             {"name": "letters", "stages": {"read": {"uses": "letters.read", "when": "x"}}},
             [
-                "the name of a pipeline stands under `pipeline`",
+                "the name of a pipeline goes under `pipeline`",
                 "did you mean 'task'?",
                 synonyms.STAGE.helps["when"],
             ],
@@ -52,15 +52,15 @@ def test_each_type_of_another_program_leads_to_one_of_ours():
         ),
         (
             {"pipeline": "letters", "stages": {"read": {"task": "letters.read", "source": "x"}}},
-            [f"options of the function stand under `with`; the keys are: {', '.join(keys.STAGE)}"],
+            [f"options of the function go under `with`; the keys are: {', '.join(keys.STAGE)}"],
         ),
         (
             {"pipeline": "letters", "stages": {"read": {"task": "letters.read", "next": {"media": None}}}},
-            ["`media: drop` if nothing is to follow"],
+            ["`media: drop` if nothing should follow"],
         ),
         (
             {"pipeline": "letters", "stages": {"read:{task": "letters.read}"}},
-            ["a blank is missing behind `read:`"],
+            ["a space is missing after `read:`"],
         ),
         (
             {"pipeline": "letters", "stages": {"read": "letters.read"}},
@@ -99,6 +99,6 @@ def test_a_property_beside_the_schema_and_a_list_in_place_of_a_job_are_told_with
     _, found = parse_pipeline({"pipeline": "letters", "stages": {"read": {"task": "letters.read"}}, "tests": cases})
 
     assert [one.help for one in found] == [
-        "properties of FollowTheMoney stand under `properties`; the keys are: id, schema, caption, properties",
+        "properties of FollowTheMoney go under `properties`; the keys are: id, schema, caption, properties",
         "job: {entities: [...]}",
     ]

@@ -79,12 +79,12 @@ def test_a_value_of_a_param_is_never_read_as_an_expression():
         ({"fileSize": 3}, "bad-value", ("fileSize",), "put it in quotes: '3'"),
         ({"name": True}, "bad-value", ("name",), "put it in quotes: 'true'"),
         ({"name": ["x", None]}, "bad-value", ("name", 1), "an entity without the property: not: {...}"),
-        ({"name": []}, "bad-value", ("name",), "take the key out"),
+        ({"name": []}, "bad-value", ("name",), "remove the key"),
         ({"name": ""}, "bad-value", ("name",), "take it out"),
         ({"name": {"x": 1}}, "bad-value", ("name",), None),
         ({"not": "eng"}, "bad-value", ("not",), "not: {KEY: VALUE}"),
         ({"not": {}}, "bad-value", ("not",), "not: {KEY: VALUE}"),
-        ({"not": {"not": {"name": "x"}}}, "bad-value", ("not", "not"), "take both out"),
+        ({"not": {"not": {"name": "x"}}}, "bad-value", ("not", "not"), "remove both"),
     ],
 )
 def test_a_mistake_has_a_path(mapping, kind, path, help):

@@ -54,7 +54,7 @@ def told(source, kind="where", params=PARAMS):
         ("run.name", "unknown-field", "name", "it has: id, pipeline, dataset"),
         ("language", "unknown-name", "language", "write e.language"),
         ("ocr", "unknown-name", "ocr", "write params.ocr"),
-        ("is_a(e, Document)", "unknown-name", "Document", 'a text is in quotes: "Document"'),
+        ("is_a(e, Document)", "unknown-name", "Document", 'put a text in quotes: "Document"'),
         ("true", "unknown-name", "true", "write True"),
         ("e.caption == null", "unknown-name", "null", "write None"),
         ("_x", "not-allowed", "_x", None),
@@ -99,10 +99,15 @@ def told(source, kind="where", params=PARAMS):
         ("len({e.name})", "wrong-argument", "e.name", None),
         # Patterns.
         ('matches(e.fileName, "(")', "bad-pattern", '"("', None),
-        ('matches(e.fileName, "\\b")', "bad-pattern", '"\\b"', 'with an r before the quotes: r"\\b"'),
+        ('matches(e.fileName, "\\b")', "bad-pattern", '"\\b"', 'put an r before the quotes: r"\\b"'),
         ("matches(e.fileName, params.target_lang)", "bad-pattern", "params.target_lang", 'matches(e.fileName, r"...")'),
         # Python that is not here.
-        ("e.fileSize + 1", "not-allowed", "e.fileSize + 1", "calculate it in a stage, and put it into the context"),
+        (
+            "e.fileSize + 1",
+            "not-allowed",
+            "e.fileSize + 1",
+            "calculate it in a stage, and put the result into the context",
+        ),
         ("e.name.lower()", "not-allowed", "lower", "lower(e.name)"),
         ('e.name.startswith("x")', "not-allowed", "startswith", 'startswith(e.name, "x")'),
         ('job.context.get("x")', "not-allowed", "get", 'job.context["x"]'),
@@ -118,7 +123,7 @@ def told(source, kind="where", params=PARAMS):
         ("'abc", "syntax", "'", None),
         ("has(e.language 'eng')", "syntax", "e.language 'eng'", None),
         ("e.name ? 1 : 2", "syntax", "?", "write 'A if TEST else B'"),
-        ("  ", "syntax", "", "leave the key out, or write one"),
+        ("  ", "syntax", "", "leave out the key, or write an expression"),
         # References.
         ("${params.ocr}", "interpolation", "${params.ocr}", "write params.ocr"),
         ("has(e.language, '${params.x}')", "interpolation", "${params.x}", "write params.x"),

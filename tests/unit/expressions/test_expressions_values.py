@@ -169,7 +169,7 @@ def test_an_entity_without_properties_has_none():
         ("e.id and (job.context.tags < 3)", "job.context.tags < 3", "a list and the number 3 have no order"),
         ("len(job.context.n) > 0", "len(job.context.n)", "the number 3 has no length"),
         ("'a' in job.context.n", "'a' in job.context.n", "nothing can be in the number 3"),
-        ("any(x for x in job.context.n)", "job.context.n", "the number 3 has nothing in it to go through"),
+        ("any(x for x in job.context.n)", "job.context.n", "the number 3 cannot be iterated"),
         ("max(job.context.tags) == 1", "max(job.context.tags)", "the text 'a' and the number 1 have no order"),
         ("startswith(job.context.n, 'a')", "startswith(job.context.n, 'a')", "the number 3 is no text"),
         ("'x' in {job.context.tags}", "{job.context.tags}", "a list cannot be in a set"),
@@ -246,7 +246,7 @@ def nested(depth):
 def test_a_lock_of_what_json_does_not_hold_fails_with_its_place(found):
     expression = compile_expression("job.context.x", "lock")
 
-    with pytest.raises(EvaluationError, match="failed: this is no value that JSON holds") as raised:
+    with pytest.raises(EvaluationError, match="failed: this is not a value that JSON can hold") as raised:
         expression.key(job={"payload": {"context": {"x": found}}})
     assert (raised.value.offset, raised.value.length) == (0, len("job.context.x"))
 
