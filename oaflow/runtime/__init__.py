@@ -1,3 +1,3 @@
 """
-The run side: claims jobs, calls stage functions, routes what they return, and hands over. CONTRIBUTING.md has its map.
+The run side: claims jobs, calls stage functions, routes their output, and hands over. CONTRIBUTING.md maps it.
 """

@@ -1,7 +1,7 @@
 """
 The procrastinate App of oaflow: `oaflow.app`, also for `PROCRASTINATE_APP=oaflow.app procrastinate worker`.
 
-Public hooks of procrastinate only: a subclass of App with a job manager of its own.
+Uses only public hooks of procrastinate: a subclass of App with its own job manager.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ from oaflow.ledger.wire import direct, lean_pool, unprepared
 from oaflow.runtime.manager import FlowJobManager
 from oaflow.settings import Settings
 
-CONNECTIONS = 4  # of the pool of a worker, at most
+CONNECTIONS = 4  # the most connections in the pool of a worker
 
 
 def database_address() -> str:
@@ -28,7 +28,7 @@ def database_address() -> str:
 
 def statements_address() -> str:
     """
-    Where workers send their statements: a pooler before the database, if there is one.
+    Where workers send their statements: to the pooler in front of the database, if there is one.
     """
     return Settings().pool_uri or database_address()
 
@@ -50,7 +50,7 @@ class FlowApp(procrastinate.App):
 
 def make_app(conninfo: str | Callable[[], str] = statements_address) -> FlowApp:
     """
-    Make an App. Nothing is read or opened before the app is.
+    Make an App. Nothing is read or opened before the app is opened.
 
     Args:
         conninfo: the address, or a function that finds it when the app is opened.
@@ -71,7 +71,7 @@ def _configure(connection: Any) -> Awaitable[None] | None:
 
 
 def _listening_address(conninfo: str | Callable[[], str]) -> str:
-    # A pooler in transaction mode keeps no session, and so hears nothing.
+    # LISTEN needs a session, which a pooler in transaction mode does not keep.
     if Settings().pool_uri:
         return database_address()
     return conninfo if isinstance(conninfo, str) else conninfo()

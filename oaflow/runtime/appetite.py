@@ -12,9 +12,9 @@ from oaflow.runtime.pace import Pace
 from oaflow.runtime.passages import Passages
 from oaflow.runtime.slots import SLOTS, Slots
 
-BUFFER = 400  # claimed and not started, at most
+BUFFER = 400  # the most jobs that are claimed but not started
 BUFFER_SECONDS = 0.2
-LEAST = -(2**31)  # what a priority can be
+LEAST = -(2**31)  # the range of priorities
 
 
 class Appetite:
@@ -23,9 +23,9 @@ class Appetite:
 
     Args:
         executors: how many there are.
-        free: how many of them have nothing to do now.
-        closed: whether no attempt is to be begun now.
-        full: whether too many answers of the database are outstanding.
+        free: how many of them are idle.
+        closed: whether no attempt may start now.
+        full: whether too many hand-overs await their answer.
         coming: how many jobs will wait for a place in the loop (true), or in an executor, when an answer comes.
     """
 
@@ -44,19 +44,19 @@ class Appetite:
     ) -> None:
         self._hand, self._slots, self._pace, self._passages = hand, slots, pace, passages
         self._executors, self._free, self._closed, self._full, self._coming = executors, free, closed, full, coming
-        # The priority of what still waits in the queue, at most, as the last claim of each kind saw it.
+        # The highest priority that may still wait in the queue, as of the last claim of each kind.
         self._waits = {True: LEAST, False: LEAST}
 
     def left(self, in_loop: bool, priority: int | None) -> None:
         """
-        A claim of async stages, or of the others, left behind what is at most so urgent; None: nothing.
+        A claim of async stages, or of the others, left jobs of at most this priority in the queue; None: no jobs.
         """
         self._waits[in_loop] = LEAST if priority is None else priority
 
     def room(self, in_loop: bool) -> int:
         """
-        How many jobs to claim now, of async stages or of the others: about 200 ms of work ahead, so one a slot of slow
-        ones; none while too many answers are outstanding.
+        How many jobs to claim now, of async stages or of the others: about 200 ms of work, which is one per slot for
+        slow stages; none while too many hand-overs await their answer.
         """
         if self._full() or self._slots.one_alone:
             return 0
@@ -65,10 +65,10 @@ class Appetite:
 
     def room_for(self, lane: Lane) -> int:
         """
-        How many jobs to claim now of a task that has a limit. Where only so many run at once, those that can begin:
-        one that waits here takes the place of one that another worker could begin. But one at least, so that it has
-        its turn where others wait for what is free, or where none of it is here. None where only so many begin in a
-        time, and one that was claimed has not: they would pile up while nothing is free, and then begin all at once.
+        How many jobs to claim now of a task that has a limit. Under `concurrency`, only as many as can start: a job
+        that waits here would hold a place that another worker could use. But at least one, so that the task gets its
+        turn when other jobs wait for the same executors, or when none of it is here. Under `rate`, none while a claimed
+        job has not started: jobs would pile up while no executor is free, and then all start at once.
         """
         if self._full() or self._slots.one_alone or (lane.way.rated and self._hand.has_of(lane)):
             return 0
@@ -85,15 +85,15 @@ class Appetite:
 
     def places(self) -> Callable[[Completion, Successor, bool], bool | None]:
         """
-        What tells, for one group of hand-overs, where this worker goes on with a successor itself: in the loop (true)
-        or in an executor; None where it does not. To be asked with what the successor comes of, and whether it would
-        be the first that is continued of it.
+        A function that decides, for one group of hand-overs, where this worker runs a successor itself: in the loop
+        (true) or in an executor (false); None if it does not. It takes the completion that the successor comes from,
+        and whether it would be the first continuation of it.
 
-        It can run it now, and nothing that waits comes before it. The first successor of a job that has ended takes the
-        place of that one, where it is as fast and of the same kind: so no more is in hand than was claimed. All others
-        leave half of the buffer to claims, so that the queue is never starved.
+        A successor is continued only if it can run now and no waiting job has precedence. The first successor of a job
+        that has ended takes that job's place, if it is as fast and of the same kind, so the worker holds no more jobs
+        than it claimed. All others leave half of the buffer to claims, so that the queue is never starved.
         """
-        # What is the same for a group is found out once for each stage of it, and not for each of a hundred jobs.
+        # Computed once per stage of a group instead of once for each of a hundred jobs.
         kinds: dict[tuple[str, str, int], tuple[bool | None, bool]] = {}
 
         def place_for(parent: Completion, successor: Successor, first: bool) -> bool | None:
@@ -114,7 +114,7 @@ class Appetite:
 
     def _kind_for(self, run: str, successor: Successor) -> bool | None:
         """
-        Where jobs like this one may run here now, in the loop (true) or in an executor; None where they may not.
+        Where jobs like this one may run here now: in the loop (true) or in an executor (false); None if nowhere.
         """
         passage = self._passages.get(run)
         if passage is None or passage.state != "running" or self._closed() or self._slots.one_alone:

@@ -1,19 +1,19 @@
 """
-Decides when to ask the database what is due in a run: a join, or jobs that `collect` puts together.
+Decides when to ask the database what is due in a run: a join, or jobs that `collect` combines.
 """
 
 from collections.abc import Callable
 
-SOON = 0.05  # seconds from the end of a job until it is asked; once for all that end meanwhile
-PORTION = 0.1  # of how long something waits: so much later it may be asked for
+SOON = 0.05  # seconds from the end of a job until the database is asked, once for all jobs that end meanwhile
+PORTION = 0.1  # the fraction of a wait by which the question may be late
 
 
 class Asking:
     """
-    Keeps count of what is to be asked, so that it is asked neither for each job nor too late for any.
+    Keeps track of what to ask, so that it is asked neither for each job nor too late for any.
 
     Args:
-        later: calls a function in so many seconds.
+        later: calls a function after a number of seconds.
         ask: called with the run.
     """
 
@@ -37,8 +37,8 @@ class Asking:
 
     def after(self, run: str, wait: float) -> None:
         """
-        Something of the run begins to wait for so many seconds. What comes a portion later is asked for together with
-        it; what comes later still, by itself.
+        Something in the run starts to wait for a number of seconds. What becomes due a little later is asked for
+        together with it; what becomes due later still gets a question of its own.
         """
         portion = max(SOON, wait * PORTION)
 

@@ -36,11 +36,11 @@ from oaflow.runtime.samples import sample
 from oaflow.runtime.streams import Earlier, fingerprint
 from oaflow.runtime.troubles import describe
 
-# Handed over together at the end; more belongs in a stream.
+# The most jobs that are handed over together at the end; more belong in a stream.
 MOST_AT_ONCE = 10_000
 
-# A part of a stream is cut at whichever comes first. By count: 100 instead of 500 cost twice as much of worker and
-# database for each job, and a part at a time is all that a channel of the completer sends.
+# A chunk of a stream ends at whichever comes first. On the count: with 100 instead of 500, worker and database cost
+# twice as much for each job, because a channel of the completer sends only one chunk at a time.
 CHUNK_JOBS = 500
 CHUNK_BYTES = 1_000_000
 CHUNK_SECONDS = 0.2
@@ -50,12 +50,12 @@ _NOTED = tuple(field.name for field in fields(Note))
 
 class Attempt:
     """
-    The state of one attempt: what was emitted and not yet handed over.
+    The state of one attempt: what was emitted but not yet handed over.
 
-    `lock` is held where that changes: a thread that hands over what `overdue` answers holds it until that is sent.
+    `lock` guards that state: a thread that hands over the result of `overdue` holds it until that is sent.
     """
 
-    # Of a stream each attempt has its own, made when it begins; others need none, and there is one for each job.
+    # Each attempt at a stream gets its own lock when it starts; other attempts need none, and making one costs time.
     lock: AbstractContextManager[Any] = nullcontext()
     _earlier = Earlier(())
     _bindings: Bindings | None = None
@@ -64,7 +64,7 @@ class Attempt:
     _depth: Mapping[str, int] = {}
     _position = 0
     _emitted = 0
-    _noted = 0  # notes that had been made when the last job was emitted
+    _noted = 0  # how many notes existed when the last job was emitted
     _closed = False
 
     def __init__(
@@ -122,14 +122,14 @@ class Attempt:
         """
         args = orjson.loads(self.assignment.args)
         self._job = job = read_as(args, self.loaded.models)
-        # A payload's own model has no field for the context, nor for entities, unless its author wants to see them.
+        # A model for payloads has no field for the context or the entities, unless its author wants to see them.
         plain = job if type(job.payload) is dict else read_job(args)
         self._documents, self._depth = plain.documents, depth_of(plain)
         return job
 
     def begin(self, bindings: Bindings) -> None:
         """
-        Take what the job can reach, and say what it is about.
+        Bind what the job can reach, and note what it is about.
         """
         self._bindings = bindings
         bindings.document = self._documents[0] if len(self._documents) == 1 else None
@@ -143,7 +143,7 @@ class Attempt:
 
     def add(self, port: str, job: AnyJob) -> Handover | None:
         """
-        Take one emitted job; answers a part of the stream where it is time to hand one over.
+        Take one emitted job; returns a chunk of the stream if it is time to hand one over.
         """
         self._emitted += 1
         if self._external:
@@ -158,7 +158,7 @@ class Attempt:
         except JobError as problem:
             raise EmissionError(self.stage_name, problem, port) from problem
         if self._wanted is None:
-            # It may take a while, in which a part becomes overdue: nothing of this job is in that.
+            # This may take a while, and a chunk may become overdue meanwhile; that chunk has nothing of this job.
             ready = self._ready(port, job)
             with self.lock:
                 self._take_in(emitted)
@@ -186,20 +186,20 @@ class Attempt:
     @property
     def enough(self) -> bool:
         """
-        Whether no more is to be taken, as only the first jobs are wanted.
+        Whether to stop, because only the first jobs are wanted.
         """
         return self._emitted == self.assignment.first
 
     def overdue(self) -> Handover | None:
         """
-        A part of the stream that has waited long enough, while the function is busy with the next. To be called, and
-        what it answers to be sent, under `lock`.
+        A chunk of the stream that has waited long enough while the function is busy with the next. Call this, and send
+        the result, under `lock`.
         """
         return self._cut("chunk") if self.patience() == 0 and not self._closed else None
 
     def patience(self) -> float | None:
         """
-        Seconds until something is overdue; None where nothing waits.
+        Seconds until something is overdue; None if nothing waits.
         """
         if not self._streams or not self._pending:
             return None
@@ -213,7 +213,7 @@ class Attempt:
 
     def last(self) -> Handover:
         """
-        What is left, together with the end of the job. What the job wrote to the store is finished before.
+        What is left, together with the end of the job. Before that, its writes to the store are finished.
         """
         if not self._streams:
             return self._settled(self._handover("done", self._all_ready()))
@@ -226,14 +226,14 @@ class Attempt:
             return self._settled(self._cut("done"))
 
     def _settled(self, last: Handover) -> Handover:
-        # Only when all of it can be handed over: what earlier attempts wrote must not go because of a wrong port.
+        # Only once everything can be handed over: a wrong port must not delete what earlier attempts wrote.
         settle(self.job)
         return last
 
     def failed(self, error: BaseException) -> Handover:
         """
-        The end of an attempt that went wrong. What it emitted and did not hand over is gone, notes included; under
-        `emit: always` it goes along, and out if this was the last attempt.
+        The end of an attempt that failed. What it emitted but did not hand over is lost, with its notes; under
+        `emit: always` it is included, and goes out if this was the last attempt.
         """
         with self.lock:
             self._closed = True
@@ -243,15 +243,15 @@ class Attempt:
         successors: tuple[Successor, ...] = ()
         if self.stage.emit == "always" and self._pending and self._bindings is not None:
             try:
-                # The block of the job is left: what does not travel is written as by the job all the same.
+                # The job's block has ended, but what is left out of jobs is still written in its name.
                 with bind(self._bindings):
                     emitted = self._handover("failed", self._all_ready())
-            except Exception:  # what was emitted is wrong itself: then the first error is the one to know
+            except Exception:  # the emitted jobs are wrong, too: the first error is the one that matters
                 self._pending = []
             else:
                 detail = orjson.loads(emitted.detail) | detail
                 successors = emitted.successors
-        # A repetition would come to the same: refused by the author, or a mistake in what was written or returned.
+        # A repetition would fail again: the author rejected the job, or what was written or returned is wrong.
         final = isinstance(error, TaskError) or (isinstance(error, OaflowError) and error.final) or self._job is None
         return self._message("failed", detail, successors, final=final)
 
@@ -262,7 +262,7 @@ class Attempt:
         return part
 
     def _digest(self) -> str:
-        # The number of jobs is in it: `size` of the table counts successors, which are others than what was emitted.
+        # The digest includes the number of emitted jobs, because `size` in the table counts successors instead.
         return f"{self._count}:{self._hash.hexdigest()}"
 
     def _handover(
@@ -295,12 +295,12 @@ class Attempt:
 
     def _ready(self, port: str, job: AnyJob) -> Emitted:
         """
-        An emitted job as it is routed: its edges are decided, and after that it is made light.
+        An emitted job, ready to be routed: its edges are decided first, and then its long texts are removed.
         """
         if not edges_of(self.stage, port):
             return port, job, None
         choice = self._choice(port, job) if port in self.stage.conditions else None
-        # A service gets stubs, and what they leave out is in the store; so do all that the port leads to.
+        # A service gets stubs, whose other content is in the store; so does every other target of the port.
         return port, pack(job, 0 if (self.stage_name, port) in self.plan.outward else self._job_bytes), choice
 
     def _choice(self, port: str, job: AnyJob) -> Choice:
@@ -322,8 +322,8 @@ class Attempt:
 
     def _account(self, routed: Routed, *, whole: bool) -> dict[str, Any]:
         """
-        What a hand-over says besides. Only with the `whole` of what is left go notes about what was not emitted yet: a
-        document that was found is lost, for the receipt, where its job never comes.
+        What else a hand-over contains. Notes about jobs not emitted yet go only with the `whole` rest: if a document is
+        reported as found and its job never arrives, the receipt cannot account for it.
         """
         detail: dict[str, Any] = {}
         if routed.routes:
@@ -338,7 +338,7 @@ class Attempt:
             detail["notes"] = [
                 {key: value for key in _NOTED if (value := getattr(note, key)) is not None} for note in taken
             ]
-            del notes[: len(taken)]  # not clear(): the function may have noted more meanwhile
+            del notes[: len(taken)]  # not clear(): the function may have added notes meanwhile
             self._noted = 0
         return detail
 

@@ -31,12 +31,12 @@ log = logging.getLogger(__name__)
 
 class Attempting:
     """
-    What makes these attempts.
+    Makes these attempts.
 
     Args:
         wire: to the database.
         options: of the worker.
-        outcomes: take what an attempt hands over.
+        outcomes: takes what an attempt hands over.
         cancelled: whether the worker has cancelled its attempt at a job.
         printed: takes what they print.
         temp: the folder of temporary files.
@@ -59,15 +59,15 @@ class Attempting:
 
     def code_of(self, task: str) -> Code | None:
         """
-        What the worker itself has loaded for a task; None before the first attempt at it.
+        The code that the worker itself has loaded for a task; None before its first attempt.
         """
         loaded = self._loaded.get(task)
         return None if loaded is None else Code(files_of(loaded.function))
 
     def problem_with(self, task: str) -> str | None:
         """
-        Why a task that a fresh process has found is not in what the worker itself has imported; None where it is, or
-        where its module is not imported yet.
+        Why a task that a new process found is missing in the modules that the worker has imported; None if it is there,
+        or if its module is not imported yet.
         """
         if module_of(task) not in sys.modules:
             return None
@@ -79,7 +79,7 @@ class Attempting:
 
     async def earlier(self, held: Held) -> Sequence[tuple[int, str, int]]:
         """
-        The parts that earlier attempts handed over, where the job is a stream: (position, digest, size).
+        The chunks that earlier attempts handed over, if the job is a stream: (position, digest, size).
         """
         return await self._wire.send("chunks", ledger.chunks, held.row.id) if held.repeats_stream else ()
 
@@ -102,11 +102,11 @@ class Attempting:
 
     async def _executed(self, held: Held) -> Handover:
         passage, stage = held.passage, held.stage
-        # Not before the first: it loads what only async stages need here.
+        # Not before the first attempt, because it loads what only async stages need here.
         binder, settings_json, temp = binder_of(self._options.binder), self._settings_json, self._temp()
 
         def bindings(dataset: str | None) -> Bindings:
-            # One for all: decisions/executors.md.
+            # One for all: see decisions/executors.md.
             return binder(settings_json, passage.plan, stage.name, dataset, temp)
 
         if stage.task not in self._loaded:
@@ -125,7 +125,7 @@ class Attempting:
 
     async def _hand_over_part(self, held: Held, part: Handover) -> None:
         """
-        Hand over a part of a stream, and wait for the answer.
+        Hand over a chunk of a stream, and wait for the answer.
         """
         assert part.position is not None
         taken = held.acknowledged[part.position] = asyncio.Event()

@@ -1,5 +1,5 @@
 """
-The attempts that run now, wherever they do: in the worker's loop or in executors.
+The attempts that are running, in the worker's loop or in executors.
 """
 
 from oaflow.runtime.held import Held
@@ -11,13 +11,13 @@ from oaflow.runtime.slots import Slots
 
 class Attempts:
     """
-    Those of one worker.
+    The attempts of one worker.
 
     Args:
         slots: where async stages run.
-        pool: of the executors, where the others run.
-        passages: know which are which.
-        outcomes: take the end of one that was broken off, as its run was cancelled.
+        pool: the executors, where the others run.
+        passages: tells which stages are async.
+        outcomes: takes the end of an attempt that was cut short because its run was cancelled.
     """
 
     def __init__(self, slots: Slots, pool: Pool, passages: Passages, outcomes: Outcomes) -> None:
@@ -26,32 +26,32 @@ class Attempts:
     @property
     def any(self) -> bool:
         """
-        Whether there are some.
+        Whether there are any.
         """
         return bool(self._slots.running) or bool(self._pool.at_work)
 
     @property
     def idle(self) -> bool:
         """
-        Whether an executor has nothing to do.
+        Whether an executor is idle.
         """
         return any(executor.load == 0 for executor in self._pool.executors)
 
     def rest(self, held: Held) -> bool:
         """
-        Let a stream wait, and something else run in its place; answers whether it does.
+        Let a stream wait and something else run in its place; returns whether it does.
         """
         return self._place_of(held).rest(held.row.id)
 
     def go_on(self, held: Held) -> None:
         """
-        It waits no more.
+        Let the stream continue.
         """
         self._place_of(held).go_on(held.row.id)
 
     def acknowledge(self, held: Held, position: int) -> None:
         """
-        Tell a stream that the database has a part of it.
+        Tell a stream that the database has recorded a chunk.
         """
         event = held.acknowledged.pop(position, None)
         if event is not None:
@@ -61,7 +61,7 @@ class Attempts:
 
     def break_off(self, held: Held) -> None:
         """
-        End an attempt at a stream that would go on for nothing: its run was cancelled, or the worker stops.
+        End an attempt at a stream that would run on in vain: its run was cancelled, or the worker stops.
         """
         if not self._runs_in_loop(held):
             if (executor := self._pool.at(held.row.id)) is not None and executor.death is None:
@@ -71,7 +71,7 @@ class Attempts:
 
     def abandon(self, held: Held) -> None:
         """
-        End an attempt at a job that is somebody else's now.
+        End an attempt at a job that now belongs to another worker.
         """
         self._slots.cancel(held.row.id)
         if (executor := self._pool.at(held.row.id)) is not None:

@@ -11,13 +11,13 @@ from oaflow.plan import BoundStage, Condition, Facts, PlannedEdge, with_place
 
 Entities = Sequence[dict[str, Any]]
 
-# Positions in the entities of a job. None is the job as it is: all of them, or one that has none.
+# Positions in the entities of a job. None means the job as it is: all of them, or a job without entities.
 Share = Sequence[int] | None
 
 
 class ConditionError(RouteError):
     """
-    The condition of an edge met a value that it cannot do with. A repetition would meet it again.
+    The condition of an edge met a value that it cannot evaluate. A repetition would fail again.
     """
 
     def __init__(self, stage: BoundStage, edge: PlannedEdge, key: str, problem: EvaluationError) -> None:
@@ -33,7 +33,7 @@ class Choice(NamedTuple):
     What becomes of one job at its port.
 
     Attributes:
-        shares: beside the edges of the port, what goes along each; an empty one is nothing.
+        shares: what each edge takes, parallel to the edges of the port; an empty share takes nothing.
         untaken: what no edge takes.
     """
 
@@ -43,16 +43,16 @@ class Choice(NamedTuple):
 
 def choose(stage: BoundStage, port: str, entities: Entities, facts: Facts, loaded: Entities | None = None) -> Choice:
     """
-    Decide over one job at a port of which the stage has conditions.
+    Decide about one job at a port whose edges have conditions.
 
     Args:
         entities: of the job, as it was returned.
-        loaded: the same entities as edges with `load` see them.
+        loaded: the same entities, as edges with `load` see them.
 
     Raises:
         ConditionError: a condition cannot be evaluated.
     """
-    # A job without entities is one thing, which is taken or not.
+    # A job without entities is taken as a whole, or not at all.
     everything = range(len(entities) or 1)
     left: Sequence[int] = everything
     taken: set[int] = set()
@@ -90,7 +90,7 @@ def _holding(where: Expression, entities: Entities, left: Sequence[int], facts: 
     try:
         return [position for position in left if where.test(entities[position], *facts)]
     except Exception:
-        # Once more, asked in the way that knows what failed and where, and takes longer.
+        # Evaluated again in the slower way that reports what failed and where.
         return [position for position in left if where.holds(e=entities[position], **facts._asdict())]
 
 

@@ -1,5 +1,5 @@
 """
-Claims jobs for a worker: when there may be some and it has room for them.
+Claims jobs for a worker when there may be some and it has room for them.
 
 `appetite` decides how many; `taking` receives what was claimed.
 """
@@ -25,12 +25,12 @@ from oaflow.runtime.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
-WAIT_SECONDS = 5.0  # that a job waits here before it is given back
-LOOK_SECONDS = 0.25  # between two looks through all that waits here, where nothing is heard of the runs
-# So many times `poll`, at most, from one look for jobs to the next, while none come: what is entered is notified. What
-# is not (given back by others, due after a delay that another worker gave it) is found by these looks only.
+WAIT_SECONDS = 5.0  # how long a job waits here before it is given back
+LOOK_SECONDS = 0.25  # between two looks through the waiting jobs, if no notification about the runs arrives
+# The longest time between polls, as a multiple of `poll`, while no jobs come. New jobs are notified; others (given back
+# by other workers, or due after a delay that another worker set) are found only by polling.
 LONGEST, GROWTH = 2.5, 1.5
-KINDS = (True, False)  # of stages: those in the worker's loop, and the others
+KINDS = (True, False)  # of stages: async ones, in the worker's loop, and the others
 
 
 class Claiming:
@@ -39,19 +39,19 @@ class Claiming:
 
     Args:
         wire: to the database.
-        hand: what was claimed and not begun, so that it can be left to others.
-        appetite: how much there is room for.
-        taking: takes what comes.
-        passages: say what there is to claim.
-        lanes: the same, of what has a limit or locks.
-        resting: leaves out what follows a stream that rests.
+        hand: the jobs that were claimed but not started, which can be left to other workers.
+        appetite: how many jobs there is room for.
+        taking: takes the claimed jobs.
+        passages: tells what there is to claim.
+        lanes: the same, for tasks with a limit or locks.
+        resting: excludes the jobs of resting streams.
         upkeep: knows whether a disk is full.
         closing: knows what is due in runs.
-        poll: seconds from one look for jobs to the next, at least.
-        advertise: says what the worker can run.
-        give_back: gives back jobs that were not begun.
-        feed: gives what was claimed to slots and executors.
-        start_over: registers anew, as the worker of that id was declared dead.
+        poll: the least number of seconds between two polls.
+        advertise: publishes what the worker can run.
+        give_back: gives back jobs that were not started.
+        feed: gives claimed jobs to slots and executors.
+        start_over: registers again, because the worker with that id was declared dead.
     """
 
     def __init__(
@@ -77,15 +77,15 @@ class Claiming:
         self._upkeep, self._closing, self._poll = upkeep, closing, poll
         self._advertise, self._give_back, self._feed, self._start_over = advertise, give_back, feed, start_over
         self.claims = Claims()
-        self.stopping = False  # whether nothing more is to be claimed
-        self.has_plans = False  # whether what runs there are has been read
+        self.stopping = False  # whether claiming has stopped
+        self.has_plans = False  # whether the list of runs has been read
         self._wake = asyncio.Event()
-        self._left = False  # whether something was left to others that nothing here has had time for since
-        # Of which kinds there may be something to claim: of async stages (True), of the others.
+        self._left = False  # whether jobs were left to others that no executor here has had time for since
+        # The kinds of jobs that there may be: of async stages (True), and of the others.
         self._more = set(KINDS)
         self._stale = True
-        self._patience = poll  # seconds until the next look for jobs
-        self._next_look = 0.0  # when to look next whether what waits here is to be left to others
+        self._patience = poll  # seconds until the next poll
+        self._next_look = 0.0  # when to check next whether waiting jobs should be left to others
 
     async def keep_claiming(self) -> None:
         """
@@ -101,7 +101,7 @@ class Claiming:
                 else:
                     log.exception("claiming failed")
                     await asyncio.sleep(1)
-            except Exception:  # one run that cannot be read must not stop a worker that looks alive
+            except Exception:  # one unreadable run must not stop a worker that looks alive
                 log.exception("claiming failed")
                 await asyncio.sleep(1)
             if self._may_claim():
@@ -115,7 +115,7 @@ class Claiming:
 
     def stop(self) -> None:
         """
-        Claim nothing more.
+        Stop claiming.
         """
         self.stopping = True
         self.wake()
@@ -128,7 +128,7 @@ class Claiming:
 
     def wake_for_jobs(self) -> None:
         """
-        Take the next turn now, where there may be something to claim, and there is room for it.
+        Take the next turn now, if there may be jobs to claim and there is room for them.
         """
         if not self._wake.is_set() and self._may_claim():
             self.wake()
@@ -142,34 +142,34 @@ class Claiming:
 
     def missed(self) -> None:
         """
-        The same, and of what came meanwhile nobody was told: it is looked for at short intervals again.
+        The same, after notifications may have been missed: poll at short intervals again.
         """
         self._patience = self._poll
         self.due()
 
     def changed(self) -> None:
         """
-        The runs, or what the worker can run, may be others than before.
+        The runs, or what the worker can run, may have changed.
         """
         self._stale = True
         self.due()
 
     def more(self) -> None:
         """
-        There may be more of what has neither a limit nor locks.
+        There may be more jobs with neither a limit nor locks.
         """
         self._more.update(KINDS)
 
     @property
     def expects(self) -> bool:
         """
-        Whether there may be something to claim that has neither a limit nor locks.
+        Whether there may be jobs to claim with neither a limit nor locks.
         """
         return bool(self._more)
 
     def has_time(self) -> None:
         """
-        An attempt has ended here: what was left to others may be claimed again.
+        An attempt has ended here: jobs that were left to others may be claimed again.
         """
         if self._left:
             self._left = False
@@ -178,7 +178,7 @@ class Claiming:
 
     async def close_quiet(self) -> None:
         """
-        Do what is due in runs; jobs may come of it.
+        Do what is due in runs, which may create jobs.
         """
         if became := await self._closing.ask():
             self.more()
@@ -198,7 +198,7 @@ class Claiming:
             if news:
                 await self._advertise()
             if other_triples and (new := self._lanes.take(self._passages.ways)):
-                # Claimed before the limit was heard of: what is not begun waits its turn.
+                # Claimed before the limit was known: jobs that have not started wait for their turn.
                 await self._give_back(self._hand.take_back(lambda held: (held.row.queue, held.row.task) in new))
             await self._resting.look()
             self._next_look = 0.0
@@ -207,9 +207,9 @@ class Claiming:
             if self._may_claim_lane(lane):
                 await self._claim_lane(lane)
         kinds = [in_loop for in_loop in KINDS if self._may_claim_of(in_loop)]
-        # Before the claims, not after them: what is heard while they are on the wire may be jobs that they did not see,
-        # and these would wait for the next poll (1 s of the 3 s that a small run took). Not of a kind that there is no
-        # room for at the moment: that is asked for when there is.
+        # Reset before the claims, not after: a notification that arrives while they are on the wire may be about jobs
+        # that they did not see, which would then wait for the next poll (1 s of the 3 s of a small run). Kinds without
+        # room stay set, to be claimed once there is room.
         self._more.difference_update(kinds, [kind for kind in KINDS if not self._passages.triples(in_loop=kind)])
         for in_loop in kinds:
             await self._claim(in_loop)
@@ -234,7 +234,7 @@ class Claiming:
 
     async def _claim(self, in_loop: bool) -> None:
         worker, most = self._wire.worker, self._appetite.room(in_loop)
-        if not most:  # what the claim of the other kind brought: a suspect that runs alone, say
+        if not most:  # the claim of the other kind may have brought a suspect that must run alone
             self._more.add(in_loop)
             return
         triples = self._resting.open(self._passages.triples(in_loop=in_loop))
@@ -243,7 +243,7 @@ class Claiming:
             self.claims.came += len(rows)
             if len(rows) >= most:
                 self._more.add(in_loop)
-            # What is left behind is at most as urgent as the last that came.
+            # What remains in the queue is at most as urgent as the last job that came.
             self._appetite.left(in_loop, rows[-1].priority if len(rows) >= most else None)
             strangers = [row.id for row in rows if not await self._taking.take(row)]
             if len(strangers) < len(rows):
@@ -253,7 +253,7 @@ class Claiming:
 
     async def _claim_lane(self, lane: Lane) -> None:
         worker, most, way = self._wire.worker, self._appetite.room_for(lane), lane.way
-        lane.due = False  # before the claim: what is heard while it is on the wire may be what it did not see
+        lane.due = False  # before the claim: a notification meanwhile may be about jobs that it does not see
         with self.claims.sent():
             after = lane.after if way.locks else None
             runs = [run for *_, run in self._resting.open([(way.queue, way.task, run) for run in way.runs])]
@@ -269,8 +269,8 @@ class Claiming:
 
     async def _leave_to_others(self) -> None:
         """
-        Give back what waits here and should not: its run is held, or another worker may be free for it by now. That one
-        gets it, as nothing more is claimed here until the next look, or until an attempt has ended.
+        Give back jobs that should not wait here: their run is paused, or another worker may be free for them by now.
+        That worker gets them, because nothing more is claimed here until the next look or until an attempt has ended.
         """
         now = time.monotonic()
         if now < self._next_look:
@@ -282,5 +282,5 @@ class Claiming:
             await self._give_back(back)
             self._left = True
             self._more.clear()
-            # For longer than others take to look: this worker would be the first to ask for what it has given back.
+            # Longer than the polling interval of others, or this worker would be the first to claim them again.
             self._lanes.leave([(held.row.queue, held.row.task) for held in back], WAIT_SECONDS)

@@ -1,6 +1,6 @@
 """
-Claims that have been sent and not answered. Jobs that they may still bring are this worker's, though it does not know
-them yet.
+Claims that have been sent but not answered. The jobs that they may bring belong to this worker, although it does not
+know them yet.
 """
 
 import time
@@ -10,17 +10,17 @@ from contextlib import contextmanager
 
 class Claims:
     """
-    When the claims were sent that are not answered yet. Read by the heart, in its own thread.
+    The times at which unanswered claims were sent. Read by the heartbeat, in its own thread.
     """
 
     def __init__(self) -> None:
         self._sent: dict[object, float] = {}
-        self.asked = self.came = 0  # claims that were sent, and jobs that came of them
+        self.asked = self.came = 0  # how many claims were sent, and how many jobs they brought
 
     @contextmanager
     def sent(self) -> Generator[None]:
         """
-        A claim is on the wire for the time of the block.
+        A claim is on the wire while the block runs.
         """
         token = object()
         self._sent[token] = time.monotonic()
@@ -33,13 +33,13 @@ class Claims:
     @property
     def any(self) -> bool:
         """
-        Whether there is one.
+        Whether there is any.
         """
         return bool(self._sent)
 
     @property
     def oldest(self) -> float:
         """
-        When the oldest of them was sent, on the monotonic clock; infinity where there is none.
+        When the oldest of them was sent, on the monotonic clock; infinity if there is none.
         """
         return min(list(self._sent.values()), default=float("inf"))

@@ -1,6 +1,6 @@
 """
-Asks the database about runs in which something may be due: their end, a join, jobs to put together, or giving up after
-too many failures.
+Asks the database about runs in which something may be due: their end, a join, jobs to collect, or cancelling after too
+many failures.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from oaflow.runtime.passages import Passages
 
 class Closing:
     """
-    What of this one worker knows, and asks about.
+    Tracks what may be due in the runs of one worker, and asks about it.
 
     Args:
         wire: to the database.
@@ -41,25 +41,25 @@ class Closing:
 
     def quiet(self, run: str) -> None:
         """
-        A job of a run has ended, and left no successor.
+        A job of a run has ended without a successor.
         """
         self._quiet.add(run)
 
     def failed(self, run: str) -> None:
         """
-        A job has failed of a run that is given up after so many: asked about once for all that fail meanwhile.
+        A job has failed in a run that is cancelled after a number of failures: asked once for all that fail meanwhile.
         """
         self._failing.add(run)
 
     def soon(self, run: str) -> None:
         """
-        A job has ended of a run that joins or collects.
+        A job has ended in a run that joins or collects.
         """
         self._asking.soon(run)
 
     def when_due(self, passage: Passage, successors: Sequence[Successor]) -> None:
         """
-        What waits to be put together has waited long enough in so many seconds.
+        Jobs that wait to be collected will have waited long enough after this many seconds.
         """
         for stage in {successor.stage for successor in successors if successor.collect is not None}:
             if (collect := passage.plan.stages[stage].collect) is not None:
@@ -67,15 +67,15 @@ class Closing:
 
     async def ask(self) -> list[tuple[str, str]]:
         """
-        After the commit of hand-overs that left no successor: end the runs that are at their end.
+        After the commit of hand-overs that left no successor: end the runs that are finished.
 
-        Only for runs of which nothing is in hand here; whoever holds the last job asks last. Before that, a join may be
-        due, or what waits to be put together.
+        Only for runs of which this worker holds no job; the worker that holds the last job asks last. Before that, a
+        join may be due, or jobs that wait to be collected.
 
         Returns:
-            each run of which something became, and what (`ledger.close`).
+            each run in which something happened, and what (`ledger.close`).
         """
-        # Before that: a run that is given up has another end.
+        # Checked first, because a run that is given up ends differently.
         while self._failing:
             await self._wire.send("stop", ledger.stop, self._failing.pop())
         passages = {run: self._passages.get(run) for run in self._quiet}
@@ -89,7 +89,7 @@ class Closing:
 
     def _ask_about(self, run: str) -> None:
         """
-        Ask with the next turn what has become due in a run.
+        Ask in the next turn what has become due in a run.
         """
         self._quiet.add(run)
         self._wake()

@@ -1,10 +1,10 @@
 """
-The errors in what a stage function returned. Such an attempt is not repeated, as it would return the same again.
+The errors in what a stage function returned. Such an attempt is not repeated, because it would return the same again.
 
     RouteError
-    |- NotAJobError            something else than a job
-    |- TooManyJobsError        more than is handed over together
-    |- StreamDiffersError      a repeated stream is not the same
+    |- NotAJobError            something other than a job
+    |- TooManyJobsError        more jobs than can be handed over together
+    |- StreamDiffersError      a repeated stream differs
     `- EmissionError           a job that cannot be written
     TimeoutError
     `- StageTimeoutError       an async stage took too long; this one may be repeated
@@ -23,7 +23,7 @@ from oaflow.runtime.troubles import storable
 
 class NotAJobError(RouteError):
     """
-    A stage returned something that is no job.
+    A stage returned something that is not a job.
     """
 
     def __init__(self, stage: str, value: Any) -> None:
@@ -48,7 +48,7 @@ class NotAJobError(RouteError):
 
 class TooManyJobsError(RouteError):
     """
-    A stage returned more jobs than are handed over together.
+    A stage returned more jobs than can be handed over together.
     """
 
     def __init__(self, stage: str, most: int) -> None:
@@ -61,7 +61,7 @@ class TooManyJobsError(RouteError):
 
 class StreamDiffersError(RouteError):
     """
-    A repeated attempt at a stream does not repeat what earlier attempts handed over.
+    A repeated attempt at a stream does not emit what earlier attempts handed over.
     """
 
     def __init__(self, stage: str, position: int, size: int) -> None:
@@ -78,7 +78,7 @@ class EmissionError(RouteError):
     A returned job cannot be written.
 
     Args:
-        port: the one that it was returned on; None where its own job is what goes on, over `on_error`.
+        port: the one that it was returned on; None if it is the stage's own job, on its way to `on_error`.
     """
 
     def __init__(self, stage: str, problem: JobError, port: str | None) -> None:

@@ -1,6 +1,6 @@
 """
-Sends completions (ends of attempts) to the database in groups: all that came while the last statement was being
-answered, and a moment longer.
+Sends completions (ends of attempts) to the database in groups: all that arrived while the last statement was on the
+wire, and a moment longer.
 """
 
 import asyncio
@@ -19,22 +19,22 @@ log = logging.getLogger(__name__)
 
 GROUP = 100
 
-# Seconds from one statement of a busy channel to the next. A group of two costs hardly more than one: at 190 jobs a
-# second this halved the statements, and what they cost on both sides.
+# Seconds between two statements of a busy channel. A group of two costs hardly more than one: at 190 jobs a second this
+# halved the statements, and their cost on both sides.
 PAUSE = 0.01
 
-# The same while nobody waits for an answer. At 860 jobs a second (small documents) a group has twenty jobs then, not
-# eight.
+# The same while nobody waits for an answer. At 860 jobs a second (small documents), groups then have twenty jobs
+# instead of eight.
 LONG_PAUSE = 0.025
 
-# A channel is busy if it sent so many within so many seconds. Any other sends at once: with little to do, a pause saves
-# nothing, and the next stage waits for it (95 of 100 hops took up to 11 ms, and 3.6 without).
+# A channel is busy if it sent this many statements within this many seconds. Others send at once: with little to do, a
+# pause saves nothing and delays the next stage (95 of 100 hops took up to 11 ms, and 3.6 ms without it).
 BUSY, BUSY_SECONDS = 4, 0.1
 
-# So many wait in the first channel before the next one gets some, too: with one more than needed groups are smaller.
+# How many wait in the first channel before the next one is used: more channels than needed make smaller groups.
 ENOUGH = 25
 
-# The answer for a job that was failed, since Postgres did not take what it hands over.
+# The answer for a job that was failed because Postgres refused its hand-over.
 REFUSED = "refused"
 
 Settled = Callable[[Completion, str], None]
@@ -51,19 +51,19 @@ async def _as_they_are(group: Sequence[Completion]) -> list[Completion]:
 
 class Completer:
     """
-    Takes completions at once, and tells later what became of each.
+    Accepts completions at once, and reports later what became of each.
 
-    Several channels send at the same time where there is enough for them; all parts of one job go through one channel,
-    in order.
+    Several channels send at the same time if there is enough work; all chunks of one job go through one channel, in
+    order.
 
     Args:
         wire: to the database.
-        settled: called with each completion and its answer; `refused` where Postgres did not take what it carries.
-        begin: called with each group before it is sent, and answers what is sent in its place.
-        awaited: whether somebody waits for the answer to a completion.
-        channels: statements on the wire at the same time.
-        pause: seconds from the beginning of a statement to the next one of its channel, unless a whole group waits.
-        long_pause: the same, if no answer is awaited.
+        settled: called with each completion and its answer; `refused` if Postgres did not accept its content.
+        begin: called with each group before it is sent; returns what is sent instead.
+        awaited: whether anything waits for the answer to a completion.
+        channels: how many statements may be on the wire at once.
+        pause: seconds from the start of a statement to the next one of its channel, unless a whole group waits.
+        long_pause: the same, if nothing waits for an answer.
     """
 
     def __init__(
@@ -79,19 +79,19 @@ class Completer:
     ) -> None:
         self._wire, self._settled, self._begin, self._awaited = wire, settled, begin, awaited
         self._pause, self._long_pause = pause, long_pause
-        # No asyncio.Queue: its put, get and task_done cost 3 us a job.
+        # Not an asyncio.Queue: its put, get and task_done cost 3 µs per job.
         self._queues: list[deque[Completion]] = [deque() for _ in range(channels)]
         self._filled = [asyncio.Event() for _ in range(channels)]
-        self._enough = [1] * channels  # how many must wait in a channel for it to be told
-        self._patient = [False] * channels  # whether it rests for longer, as no answer is awaited
-        self._parts: dict[int, int] = {}  # the channels of jobs of which parts have come, and not the end
+        self._enough = [1] * channels  # how many must wait in a channel before it is woken
+        self._patient = [False] * channels  # whether it pauses for longer, because nothing waits for an answer
+        self._parts: dict[int, int] = {}  # the channels of jobs whose chunks have come, but not their end
         self._answered = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.waiting = 0
 
     def start(self) -> None:
         """
-        Begin to send.
+        Start to send.
         """
         self._tasks = [begin(self._channel(number), f"completer {number}") for number in range(len(self._queues))]
 
@@ -116,14 +116,14 @@ class Completer:
 
     def stop(self) -> None:
         """
-        End, sent or not.
+        Stop, whether everything was sent or not.
         """
         for task in self._tasks:
             task.cancel()
 
     def forget(self) -> None:
         """
-        Drop what is not sent yet: the worker was declared dead, and its jobs are others' now.
+        Drop what is not sent yet: the worker was declared dead, and its jobs belong to others now.
         """
         for queue in self._queues:
             self.waiting -= len(queue)
@@ -143,7 +143,7 @@ class Completer:
 
     async def _channel(self, number: int) -> None:
         loop, queue, filled = asyncio.get_running_loop(), self._queues[number], self._filled[number]
-        held: list[Completion] = []  # parts of a job that is already in the group: they go with the next one
+        held: list[Completion] = []  # chunks of a job that is already in the group: they go with the next group
         lately: deque[float] = deque(maxlen=BUSY)
         while True:
             while not queue and not held:
@@ -163,14 +163,14 @@ class Completer:
             self._answered.set()
             lately.extend([began] * len(group))
             busy = len(lately) == BUSY and began - lately[0] < BUSY_SECONDS
-            # What is held can be joined by nothing: the next part of a stream has no use for a pause.
+            # Nothing can join what is held back: for the next chunk of a stream, a pause is useless.
             if busy and not held and len(queue) < GROUP:
                 await self._rest(number, began)
 
     async def _rest(self, number: int, began: float) -> None:
         """
-        Wait until a whole group is there, or the time is over since a statement began. By the clock alone, channels
-        that have all that is in hand keep the loop waiting: two groups each 10 ms are 20,000 jobs a second.
+        Wait until a whole group is there, or until the pause since the last statement is over. With the pause alone,
+        the loop would wait for channels that have every job in hand: two groups every 10 ms are 20,000 jobs a second.
         """
         loop, queue, filled = asyncio.get_running_loop(), self._queues[number], self._filled[number]
 
@@ -197,7 +197,7 @@ class Completer:
         try:
             answers = await self._wire.send("complete", complete, worker, shard, group)
         except Refused as refused:
-            if len(group) > 1:  # the culprit must not take the others with it
+            if len(group) > 1:  # one bad completion must not fail the others
                 for item in group:
                     await self._send(number, [item])
                 return
@@ -210,7 +210,7 @@ class Completer:
     async def _fail(self, shard: int, item: Completion) -> bool:
         try:
             answers = await self._wire.send("complete", complete, self._wire.worker, shard, [item])
-        except Refused as refused:  # left to recovery, which finds it under a worker that no longer holds it
+        except Refused as refused:  # left to recovery, which finds that the worker no longer holds it
             log.error("the failure of job %s was refused too: %s", item.job, refused)
             return False
         return answers.get(item.job) in ("applied", "already")

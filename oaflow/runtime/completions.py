@@ -15,7 +15,7 @@ from oaflow.runtime.policy import Again, Divert, Fail, Part, Trouble, judge
 
 def handed(held: Held, handover: Handover) -> Completion:
     """
-    An attempt that has ended well, or a part of its stream.
+    An attempt that succeeded, or a chunk of its stream.
     """
     return Completion(
         held.row.id,
@@ -27,7 +27,7 @@ def handed(held: Held, handover: Handover) -> Completion:
         handover.started,
         handover.ended,
         0.0,
-        # The last part goes with the end of the job: nothing will ask for it again.
+        # The last chunk goes with the end of the job: nothing will ask for it again.
         handover.position if handover.outcome == "chunk" else None,
         handover.digest,
         handover.version,
@@ -48,12 +48,12 @@ def troubled(
     emitted: tuple[Successor, ...] = (),
 ) -> Completion:
     """
-    An attempt that went wrong. What it emitted under `emit: always` goes out with the last attempt, and is gone with
-    every other.
+    An attempt that failed. Under `emit: always`, what it emitted goes out if it was the last attempt, and is lost
+    otherwise.
 
     Args:
-        detail: what is kept of it beside the error.
-        most_crashes: of a job, after which it is failed.
+        detail: what is recorded about it besides the error.
+        most_crashes: how many crashes fail a job.
     """
     error, documents = trouble.error, held.documents
     kept: dict[str, Any] = {**(detail or {}), "error": error} | ({"documents": documents} if documents else {})
@@ -63,7 +63,7 @@ def troubled(
         retries=held.row.retries,
         crashes=held.row.crashes,
         most_crashes=most_crashes,
-        # What was handed over is not taken back: each of those that it was made of would hand it over once more.
+        # What was handed over is not undone: each of the jobs that it was collected from would hand it over again.
         collected=held.collected > 0 and not held.streamed,
         parted=held.parted,
     )
@@ -95,7 +95,7 @@ def ended(
     successors: tuple[Successor, ...] = (),
 ) -> Completion:
     """
-    An attempt that ended in some way.
+    An attempt that ended in the given way.
     """
     return Completion(
         job=held.row.id,
@@ -115,7 +115,7 @@ def ended(
 
 def trouble_of(handover: Handover) -> tuple[Trouble, dict[str, Any]]:
     """
-    What went wrong with an attempt whose function raised, and all that is kept of it.
+    What went wrong with an attempt whose function raised, and what is recorded about it.
     """
     detail = orjson.loads(handover.detail)
     error = detail.get("error", {})
@@ -124,13 +124,13 @@ def trouble_of(handover: Handover) -> tuple[Trouble, dict[str, Any]]:
 
 def _counted(held: Held, detail: bytes) -> bytes:
     """
-    The detail of an attempt, with how many jobs its own was put together of: those are done with it.
+    The detail of an attempt, with the number of jobs that its own was collected from: they end with it.
     """
     return orjson.dumps({**orjson.loads(detail), "collected": held.collected}) if held.collected else detail
 
 
 def _attempt(detail: Mapping[str, Any]) -> dict[str, Any]:
     """
-    What is kept of an attempt that was not the last: nothing of what it emitted.
+    What is recorded about an attempt that was not the last: nothing that it emitted.
     """
     return {key: value for key, value in detail.items() if key in ("error", "documents")}

@@ -1,9 +1,8 @@
 """
-Continuation: a successor that this worker is going to run itself is inserted as already claimed by it, and skips the
-queue.
+Continuation: a successor that this worker will run itself is inserted as already claimed by it, so it skips the queue.
 
 Its id is taken from the sequence beforehand, so that after a lost answer the repeated statement finds the same job.
-Other jobs get their ids when they are inserted, as ids that were taken earlier would change the order of the queue.
+Other jobs get their ids when they are inserted, because ids taken earlier would change the order of the queue.
 """
 
 import logging
@@ -16,7 +15,7 @@ from oaflow.ledger.wire import Refused, Wire
 
 log = logging.getLogger(__name__)
 
-# Ids taken at a time, and how few are left when the next are asked for.
+# How many ids are taken at a time, and how few are left when more are requested.
 BLOCK = 2000
 FEW = 500
 
@@ -29,9 +28,9 @@ class Continuation:
 
     Args:
         wire: to the database.
-        places: makes, for one group, what answers in what kind of place a successor may be continued here now: true for
-            the loop and false for executors; None where it may not. Asked with the completion that it comes of, and
-            whether it would be the first that is continued of it.
+        places: makes, for one group, a function that tells where a successor may be continued here now: true for the
+            loop, false for executors, None if it may not. It takes the completion that the successor comes from, and
+            whether it would be the first continuation of it.
     """
 
     def __init__(self, wire: Wire, places: Callable[[], Where]) -> None:
@@ -43,8 +42,8 @@ class Continuation:
     @property
     def on_wire(self) -> list[int]:
         """
-        The ids of successors whose insertion is not answered yet. They belong to the jobs in hand: a heartbeat that
-        does not name them would give them back.
+        The ids of successors whose insertion is not answered yet. They count as jobs in hand: a heartbeat that does not
+        name them would give them back.
         """
         return list(self._on_wire)
 
@@ -65,7 +64,7 @@ class Continuation:
 
     def ended(self, item: Completion) -> tuple[Successor, ...]:
         """
-        Forget what of a completion was on the wire, and return it.
+        Forget the successors of a completion that were on the wire, and return them.
         """
         if not item.successors:
             return ()

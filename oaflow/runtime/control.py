@@ -1,5 +1,5 @@
 """
-What a worker tells its supervisor: JSON lines over a pipe, which `supervisor` reads.
+What a worker reports to its supervisor: JSON lines over a pipe, which `supervisor` reads.
 """
 
 import os
@@ -16,7 +16,7 @@ class Control:
     """
     The worker's end of the pipe.
 
-    What comes again is left out where nobody reads: a supervisor that was stopped for an hour must not stop its
+    Recurring messages are dropped while nobody reads: a supervisor that was stopped for an hour must not stop its
     workers, too.
 
     Args:
@@ -46,25 +46,25 @@ class Control:
 
     def due(self) -> None:
         """
-        A tick of a schedule has passed, or the end of a run is to be told.
+        A tick of a schedule has passed, or a webhook is due.
         """
         self._tell_if_heard(event="due")
 
     def pulse(self, pulse: Pulse) -> None:
         """
-        How the worker is.
+        The state of the worker.
         """
         self._tell_if_heard(event="pulse", heart=pulse.heart, database=pulse.database, plans=pulse.plans)
 
     def figures(self, figures: Mapping[str, Any]) -> bool:
         """
-        What the worker has counted. Answers whether it was heard.
+        What the worker has counted. Returns whether it was sent.
         """
         return self._tell_if_heard(event="figures", **figures)
 
     def stale(self, text: str, help: str) -> None:
         """
-        The worker has the code of a stage as it was before it changed.
+        The worker still has the old code of a stage that has changed.
         """
         self._tell_if_heard(event="stale", text=text, help=help)
 

@@ -1,11 +1,11 @@
 """
-Runs stages: puts the parts of a worker together, begins and ends them.
+Runs stages: puts the parts of a worker together, starts and stops them.
 
-It stands beside procrastinate's Worker and never goes through it: the Worker's path costs five times the CPU a job.
-A job goes from part to part: `claiming` claims it and `taking` takes it, it waits in `hand`, `feeder` gives it to a
-slot or an executor, `attempting` and `ending` take what comes of that to `outcomes`, `completer` sends it, and
-`settling` does what follows the answer; `closing` asks what is due in its run. What is decided is decided in `policy`,
-`pace`, `appetite`, `feeding` and `router`.
+It runs beside procrastinate's Worker and never goes through it: the Worker's path costs five times the CPU per job.
+A job passes through these parts: `claiming` claims it, `taking` accepts it, it waits in `hand`, `feeder` gives it to a
+slot or an executor, `attempting` and `ending` pass the result to `outcomes`, `completer` sends it, and `settling` acts
+on the answer; `closing` asks what is due in its run. All decisions are in `policy`, `pace`, `appetite`, `feeding` and
+`router`.
 """
 
 import asyncio
@@ -65,12 +65,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FAREWELL_SECONDS = 20.0  # that the database has to take what a worker gives back and hands over as it ends
+FAREWELL_SECONDS = 20.0  # the time that the database has to accept what a worker gives back and hands over at its end
 
 
 class Dispatcher:
     """
-    One worker, from registration to drain: its parts, and what they are told from outside.
+    One worker, from registration to drain: its parts, and what reaches them from outside.
     """
 
     def __init__(self, wire: Wire, options: Options, *, plain: AbstractSet[int] = frozenset()) -> None:
@@ -78,14 +78,15 @@ class Dispatcher:
         Args:
             wire: to the database.
             options: of the worker.
-            plain: jobs of plain tasks that this worker has in hand besides.
+            plain: the jobs of plain tasks that this worker also holds.
         """
         settings = options.settings
         self._wire, self._options = wire, options
         self._begins_anew = False
         self._loops: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        # Each part gets those that it needs; of two that need each other, the first asks for the second when called.
+        # Each part gets the parts that it needs; of two that need each other, the first looks up the second when
+        # called.
         self._pace, self._timings, figures = Pace(), Timings(), Figures()
         self._log = JobLog(settings.home / "logs", options.lines)
         self._divert = Divert(self._say)
@@ -252,7 +253,7 @@ class Dispatcher:
     @property
     def claims(self) -> Claims:
         """
-        Those that are on the wire, of plain tasks too.
+        The claims on the wire, including those of plain tasks.
         """
         return self._claiming.claims
 
@@ -260,7 +261,7 @@ class Dispatcher:
 
     async def prepare(self) -> None:
         """
-        Start the executors, which takes longer than all the rest. The database is not asked for anything yet.
+        Start the executors, which takes longer than everything else. This does not use the database yet.
         """
         self._loop = asyncio.get_running_loop()
         if self._options.traces:
@@ -269,13 +270,13 @@ class Dispatcher:
 
     def work_only(self, run: str) -> None:
         """
-        Work on one run. To be said before `start`.
+        Work on one run only. Call this before `start`.
         """
         self._passages.only = run
 
     async def start(self) -> int:
         """
-        Register, start the loops, and return the worker's id. To be prepared before.
+        Register, start the loops, and return the worker's id. Call `prepare` first.
         """
         await self._register()
         logging.root.addHandler(self._handler)
@@ -297,7 +298,7 @@ class Dispatcher:
 
     async def dismiss(self) -> None:
         """
-        End what `prepare` started, where nothing was begun.
+        Stop what `prepare` started, if `start` was never called.
         """
         await self._pool.stop()
         self._completer.stop()
@@ -305,26 +306,26 @@ class Dispatcher:
 
     def stop_claiming(self) -> None:
         """
-        Claim nothing more; what runs goes on.
+        Stop claiming; running jobs continue.
         """
         self._claiming.stop()
 
     async def drain(self) -> None:
         """
-        Let running jobs end for the time of grace, give the rest back, send all answers, and unregister.
+        Give running jobs the grace period to end, give back the rest, send all hand-overs, and unregister.
 
-        A database that is away is not waited for: recovery gives back what is left then.
+        This does not wait for a database that is away: recovery gives back the rest.
         """
         self.stop_claiming()
         self._resting.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._options.grace):
                 await self._give_back(self._hand.take_back())
-                while self._attempts.any or self.claims.any:  # what one brings is given back with the rest
+                while self._attempts.any or self.claims.any:  # what a claim brings is given back with the rest
                     await asyncio.sleep(0.02)
         self._slots.cancel_all()
         await self._slots.empty()
-        await self._pool.stop()  # and with it the folder of temporary files, also of those
+        await self._pool.stop()  # and with it the folder of temporary files, which async stages use, too
         try:
             async with asyncio.timeout(FAREWELL_SECONDS):
                 await self._say_farewell()
@@ -344,9 +345,9 @@ class Dispatcher:
 
     async def _say_farewell(self) -> None:
         await self._completer.idle()
-        await self._give_back(self._hand.take_back())  # continued by what was on the wire
+        await self._give_back(self._hand.take_back())  # continued by a hand-over that was on the wire
         for held in self._hand.all:
-            # Begun and cut off: a new attempt number, so that what it wrote is known to be an earlier attempt's.
+            # Started and cut off: a new attempt number marks what it wrote as an earlier attempt's.
             self._outcomes.end(held, "paused")
         await self._completer.idle()
         await self._claiming.close_quiet()
@@ -381,7 +382,7 @@ class Dispatcher:
 
     def _code(self) -> dict[str, Code]:
         """
-        By task, what code is loaded: of async stages here, of all others in executors.
+        The loaded code by task: of async stages in this process, of all others in executors.
         """
         found = {
             task: self._attempting.code_of(task) if probe.is_async else self._pool.preloads.code_of(task, probe)
@@ -392,7 +393,7 @@ class Dispatcher:
 
     async def _probe(self, tasks: Iterable[str]) -> dict[str, Probe]:
         """
-        What there is of tasks for this worker: where it loaded a module before a task was written into it, nothing.
+        Which tasks this worker can run: not those added to a module after the worker loaded it.
         """
         found = await self._pool.prober.probe(tasks)
         for task, probe in found.items():
@@ -412,8 +413,8 @@ class Dispatcher:
 
     async def _start_over(self, worker: int) -> None:
         """
-        Declared dead: the jobs in hand are others' now. Drop all of it and register anew. Heart and claims may both
-        learn of it; the second finds it done.
+        The worker was declared dead, so its jobs belong to others now. Drop them all and register again. Heartbeat and
+        claims may both find out; the second finds nothing left to do.
         """
         if worker != self._wire.worker or self._begins_anew:
             return
@@ -441,13 +442,13 @@ class Dispatcher:
 
     def pulse(self, now: float) -> Pulse:
         """
-        What there is to say of this worker at this moment of the monotonic clock.
+        The state of this worker at this moment of the monotonic clock.
         """
         return self._telling.pulse(now)
 
     def tell_figures(self) -> None:
         """
-        Say what this worker has counted since it said so last.
+        Report what this worker has counted since the last report.
         """
         self._telling.tell_figures()
 
@@ -476,7 +477,7 @@ class Dispatcher:
 
     def missed(self) -> None:
         """
-        The connection that hears notifications was lost: what came meanwhile is looked for, at short intervals again.
+        The connection that listens was lost: poll at short intervals again for what was missed.
         """
         self._claiming.missed()
 
@@ -485,7 +486,7 @@ class Dispatcher:
 
     def _told(self, alive: bool) -> None:
         """
-        In the heart's thread: whether this worker still has a row.
+        Called in the thread of the heartbeat: whether this worker still has a row.
         """
         if self._loop is not None and not alive and not self._claiming.stopping:
             worker = self._wire.worker
@@ -493,7 +494,7 @@ class Dispatcher:
 
     def _job_of(self, task: "asyncio.Task[object]") -> Held | None:
         """
-        In another thread: the job of an async stage that an asyncio task is at.
+        Called in another thread: the job of the async stage that an asyncio task runs.
         """
         job = self._slots.job_of(task)
         return None if job is None else self._hand.get(job)
@@ -507,7 +508,7 @@ class Dispatcher:
 
     def _say(self, job: int, stream: str, text: str, logged: Logged | None = None) -> None:
         """
-        An async stage function has printed a line, or logged a message; maybe in a thread.
+        An async stage function has printed a line or logged a message, possibly in a thread.
         """
         held = self._hand.get(job)
         if held is not None and self._loop is not None:

@@ -1,5 +1,5 @@
 """
-Catches what async stage functions print. They run in the worker itself, whose own output does not go to the log of a
+Captures what async stage functions print. They run in the worker itself, whose own output does not go to the log of a
 run.
 """
 
@@ -13,7 +13,7 @@ from oaflow.runtime.logged import attempted
 
 class Divert:
     """
-    Passes lines on that are printed while a job of an async stage is attempted.
+    Passes on lines that are printed during an attempt at a job of an async stage.
 
     Args:
         say: takes the job, `stdout` or `stderr`, and a line. Called in threads, too.
@@ -26,7 +26,7 @@ class Divert:
 
     def begin(self) -> None:
         """
-        From now on.
+        Start capturing.
         """
         self._plain = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = (
@@ -36,16 +36,16 @@ class Divert:
 
     def end(self) -> None:
         """
-        No more.
+        Stop capturing.
         """
         if self._plain is not None:
             sys.stdout, sys.stderr = self._plain
 
     def finish(self, job: int) -> None:
         """
-        The attempt at a job is over: what it printed without an end of line is a line, too.
+        The attempt at a job is over: flush what it printed without a line end.
         """
-        if self._rests:  # of most attempts there is none
+        if self._rests:  # most attempts print nothing
             for name in ("stdout", "stderr"):
                 if rest := self._rests.pop((job, name), ""):
                     self._say(job, name, rest)
@@ -62,7 +62,7 @@ class Divert:
 
 class _Diverted:
     """
-    In the place of a stream, which has all that is not here.
+    Replaces a stream, and delegates everything else to it.
     """
 
     def __init__(self, plain: TextIO, name: str, write: Callable[[int, str, str], None]) -> None:
@@ -70,7 +70,7 @@ class _Diverted:
 
     def write(self, text: str) -> int:
         """
-        Write, or pass it on.
+        Write to the stream, or pass the text on.
         """
         job = attempted.get()
         if job is None:
@@ -80,7 +80,7 @@ class _Diverted:
 
     def writelines(self, lines: Any) -> None:
         """
-        The same, several times.
+        Write several texts.
         """
         for line in lines:
             self.write(line)

@@ -1,5 +1,5 @@
 """
-Reads what an executor left behind that crashed or ran out of time: the last lines of its stage, and the stack that
+Reads what an executor left behind when it crashed or ran out of time: the last lines of its stage, and the stack that
 faulthandler wrote to stderr. Pure.
 """
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from oaflow.packages import module_of
 from oaflow.runtime.troubles import MACHINERY, is_library
 
-LINES = 20  # of what a stage printed, at most
+LINES = 20  # how many of the lines that a stage printed are shown
 
-# What is kept until then. A dump may have 100 frames of the thread that crashed, and some of others; it pushes out what
-# the stage printed before, where no more is kept than is shown.
+# How many lines are kept until then. A dump may have 100 frames of the crashed thread, and some of others; if only the
+# shown lines were kept, it would push out what the stage printed before.
 KEPT = 300
 
 _BEGINS = "Fatal Python error: "
 
-# What it writes where it was only asked; of the one thread that was.
+# What it writes if it was only asked for its position, for the one thread that was asked.
 _ASKED = "Stack (most recent call first):"
 _SHOWN = re.compile(r'  File "(.+)", line \d+, in (.+)')
 _FRAME = re.compile(r'\s+File "(.+)", line (\d+) in (.+)')
@@ -26,22 +26,22 @@ _FRAME = re.compile(r'\s+File "(.+)", line (\d+) in (.+)')
 
 def taken_apart(printed: Sequence[tuple[str, str]], *, asked: bool = False) -> tuple[tuple[str, ...], str | None]:
     """
-    What a stage printed last, apart from the dump.
+    Separate what a stage printed last from the dump.
 
     Args:
         printed: `stdout` or `stderr`, and the text, of each line.
-        asked: whether it was asked where it is, and has not crashed.
+        asked: whether it was asked for its position instead of having crashed.
 
     Returns:
-        the lines; and where the thread was that crashed, or was asked, as a traceback is read: the innermost frame is
-        the last, and none is of the machinery that called the stage. None where nothing was dumped.
+        the lines; and the stack of the thread that crashed, or was asked, as a traceback: innermost frame last, without
+        the frames that called the stage. None if nothing was dumped.
     """
     begins = [
         number for number, (stream, text) in enumerate(printed) if _is_begin(stream, text, _ASKED if asked else _BEGINS)
     ]
     if not begins:
         return tuple(text for _, text in printed[-LINES:]), None
-    # Nothing follows a dump on its own pipe; what came over the other one may have been read after it began.
+    # Nothing follows a dump on its own pipe; lines from the other pipe may be read after it has started.
     begin = begins[-1]
     said = [text for number, (stream, text) in enumerate(printed) if number < begin or stream == "stdout"]
     dump = [text for stream, text in printed[begin:] if stream == "stderr"]
@@ -50,11 +50,11 @@ def taken_apart(printed: Sequence[tuple[str, str]], *, asked: bool = False) -> t
 
 def place_in(traceback: str, task: str) -> str | None:
     """
-    `module:function` of the innermost frame that the author of a stage wrote.
+    `module:function` of the innermost frame in code of the stage's author.
 
     Args:
-        traceback: as `taken_apart` answers it.
-        task: of the stage; of other modules only the names of their files are known.
+        traceback: as returned by `taken_apart`.
+        task: of the stage; other modules are known only by their file names.
     """
     module = module_of(task)
     for line in reversed(traceback.splitlines()):

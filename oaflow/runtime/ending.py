@@ -1,5 +1,5 @@
 """
-Takes what comes of attempts in executors: hand-overs, deaths, and what is printed.
+Receives the results of attempts in executors: hand-overs, deaths, and printed lines.
 """
 
 import logging
@@ -23,13 +23,13 @@ log = logging.getLogger(__name__)
 
 class Ending:
     """
-    What of one worker hears it: the `Listener` of its pool.
+    The part of a worker that receives them: the `Listener` of its pool.
 
     Args:
         hand: the jobs in hand.
-        outcomes: take what an attempt came to.
+        outcomes: takes the outcomes of attempts.
         feeder: feeds executors that have room again.
-        claiming: claims for them.
+        claiming: claims jobs for them.
         resting: forgets streams whose executor died.
         lines: the log of the jobs.
     """
@@ -42,7 +42,7 @@ class Ending:
 
     def handed(self, executor: Executor, handovers: Sequence[Handover]) -> None:
         """
-        Attempts ended, or parts of streams came.
+        Attempts ended, or chunks of streams arrived.
         """
         for handover in handovers:
             held = self._hand.get(handover.job)
@@ -50,7 +50,7 @@ class Ending:
                 continue
             try:
                 self._outcomes.take(held, handover)
-            except Exception as problem:  # the others of this message must not be lost with it
+            except Exception as problem:  # the others in this message must not be lost with it
                 log.exception("job %s", held.row.id)
                 error = {"type": type(problem).__name__, "message": str(problem)}
                 self._outcomes.end(held, "failed", {"error": error})
@@ -59,7 +59,7 @@ class Ending:
 
     def unbegun(self, jobs: Sequence[Assignment]) -> None:
         """
-        They wait here again, and go to other executors, or to other workers.
+        These jobs wait here again, for other executors or other workers.
         """
         self._hand.put_back([held for job in jobs if (held := self._hand.get(job.job)) is not None])
         self._feeder.feed()
@@ -68,10 +68,10 @@ class Ending:
         self, executor: Executor, culprit: Assignment | None, reason: Death, returned: Sequence[Assignment]
     ) -> None:
         """
-        An executor is gone: its running job is charged, what it had not started goes back to the buffer.
+        An executor has died: its running job is charged, and jobs that it had not started go back to the buffer.
         """
         if self._claiming.stopping and reason.kind == "killed":
-            return  # drain gives back what is left
+            return  # drain gives back the rest
         back = [held for assignment in returned if (held := self._hand.get(assignment.job)) is not None]
         held = self._hand.get(culprit.job) if culprit else None
         if held is not None:

@@ -1,8 +1,8 @@
 """
-One attempt at one job: read it, call the stage function, route what it returns. No queue, no process, no database.
+One attempt at one job: read it, call the stage function, route its output. No queue, no process, no database.
 
-What comes out are hand-overs: one at the end under `emit: success`, one for each part of a stream and one at the end
-under `emit: stream`. Every mistake of a function becomes a failed hand-over; nothing is raised.
+The results are hand-overs: one at the end under `emit: success`; one per chunk and one at the end under
+`emit: stream`. Every error of a function becomes a failed hand-over; nothing is raised.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from oaflow.runtime.router import Routed, dataset_of
 
 BindingsFactory = Callable[[str | None], Bindings]
 
-# Makes them from the settings of the worker as JSON, the plan, the stage, the dataset, and a temporary folder.
+# Makes bindings from the settings of the worker as JSON, the plan, the stage, the dataset, and a temporary folder.
 Binder = Callable[[str, BoundPlan, str, str | None, Path], Bindings]
 
 
@@ -58,12 +58,12 @@ def execute(
         assignment: the attempt.
         plan: of the run.
         loaded: the function of the stage's task.
-        bindings_for: makes what the job can reach, for its dataset.
-        job_bytes: entities above this size travel as stubs.
-        begun: told of the attempt when its function is about to be called, so that another thread can hand over what
-            waits too long (`Attempt.overdue`).
-        routed: told of all that was decided for each part, before it is handed over.
-        raised: told of what goes wrong, with its traceback, before it becomes a hand-over.
+        bindings_for: makes the bindings of a job for its dataset: what it can reach.
+        job_bytes: entities above this size are sent as stubs.
+        begun: called with the attempt just before its function, so that another thread can hand over chunks that wait
+            too long (`Attempt.overdue`).
+        routed: called with the decisions for each part, before it is handed over.
+        raised: called with each error, with its traceback, before it becomes a hand-over.
     """
     attempt = Attempt(assignment, plan, loaded, job_bytes, routed)
     try:
@@ -76,7 +76,7 @@ def execute(
             last = attempt.last()
     except GeneratorExit:
         raise
-    except BaseException as error:  # SystemExit too: a stage that calls sys.exit() has failed, its process has not
+    except BaseException as error:  # SystemExit too: a stage that calls sys.exit() has failed, but its process has not
         if raised is not None:
             raised(error)
         yield attempt.failed(error)
@@ -97,7 +97,7 @@ async def execute_async(
     cancelled: Callable[[], bool] | None = None,
 ) -> Handover:
     """
-    Run an async stage function, or an async generator, once; within `assignment.timeout`.
+    Run an async stage function, or an async generator, once, within `assignment.timeout`.
 
     Cancelling it cancels the function, and nothing is handed over.
 
@@ -105,16 +105,16 @@ async def execute_async(
         assignment: the attempt.
         plan: of the run.
         loaded: the function of the stage's task.
-        bindings_for: makes what the job can reach, for its dataset.
-        hand: takes a part of a stream. What waits for it is not begun before it returns.
-        job_bytes: entities above this size travel as stubs.
-        routed: told of all that was decided for each part, before it is handed over.
-        raised: told of what goes wrong, with its traceback, before it becomes a hand-over.
-        cancelled: whether the attempt is cancelled, if somebody knows; else its asyncio task is asked, which the
-            function may have cancelled itself.
+        bindings_for: makes the bindings of a job for its dataset: what it can reach.
+        hand: hands over a chunk of a stream. The function continues only after it has returned.
+        job_bytes: entities above this size are sent as stubs.
+        routed: called with the decisions for each part, before it is handed over.
+        raised: called with each error, with its traceback, before it becomes a hand-over.
+        cancelled: tells whether the attempt is cancelled. Without it, its asyncio task is asked, which the function may
+            have cancelled itself.
 
     Returns:
-        the end of the attempt. No generator: most attempts have nothing else, and it would cost as much as they do.
+        the end of the attempt. Not a generator: most attempts have nothing else, and it would cost as much as they do.
     """
     attempt = Attempt(assignment, plan, loaded, job_bytes, routed)
     clock = _Timeout(assignment)
@@ -143,7 +143,7 @@ async def execute_async(
 
 def _is_cancelled() -> bool:
     """
-    Whether the attempt's own task is cancelled. If not, its function waited for something that was, which is its error.
+    Whether the attempt's own task is cancelled. If not, its function awaited something that was, which is an error.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
@@ -151,9 +151,9 @@ def _is_cancelled() -> bool:
 
 def _taken(attempt: Attempt, returned: Any) -> Iterable[Handover]:
     """
-    Take what a function returned, or only the first jobs of it; the parts that are to be handed over on the way.
+    Take what a function returned, or only its first jobs; yields the chunks to hand over on the way.
     """
-    # One or none, as of most stages, needs no generator, nor what it goes through: 2 µs of an empty attempt's 20.
+    # A single job or none, as most stages return, skips the generator: it would cost 2 µs of an empty attempt's 20.
     if returned is None:
         return ()
     if is_job(returned):
@@ -168,7 +168,7 @@ def _taken_one_by_one(attempt: Attempt, returned: Any) -> Iterator[Handover]:
             yield part
         if attempt.enough:
             if (close := getattr(returned, "close", None)) is not None:
-                close()  # a generator: what it holds open is closed now, within the bindings of its job
+                close()  # a generator: it releases what it holds open now, within the bindings of its job
             return
 
 
@@ -178,7 +178,7 @@ async def _hand_parts(
     source = aiter(items)
     try:
         while True:
-            # A task of its own, so that what waits can be handed over while the function is busy with the next.
+            # In a separate task, so that waiting jobs can be handed over while the function is busy with the next.
             coming = asyncio.ensure_future(clock.within(anext(source, _END)))
             try:
                 while not coming.done():
@@ -203,12 +203,12 @@ async def _hand_parts(
 
 def emissions(stage: str, returned: Any) -> Iterable[tuple[str, AnyJob]]:
     """
-    What a function returned, as ports and jobs.
+    The output of a function, as ports and jobs.
 
     Raises:
-        NotAJobError: something else is in it; of an iterable, when it comes to it.
+        NotAJobError: it contains something else; for an iterable, when that item is reached.
     """
-    # Jobs first: a pydantic model is Iterable too, over its fields, and another one than a job is no job.
+    # Jobs first: a pydantic model is iterable too, over its fields, and any other model is not a job.
     if returned is None or is_job(returned) or isinstance(returned, Out):
         items: Iterable[Any] = (returned,)
     elif isinstance(returned, str | bytes | Mapping | BaseModel) or not isinstance(returned, Iterable):
@@ -220,7 +220,7 @@ def emissions(stage: str, returned: Any) -> Iterable[tuple[str, AnyJob]]:
 
 def emission(stage: str, item: Any) -> tuple[str, AnyJob] | None:
     """
-    One item of what a function returned or yielded; None is none.
+    One item that a function returned or yielded; None for None.
 
     Raises:
         NotAJobError: it is something else.
@@ -241,7 +241,7 @@ _END: Any = object()
 
 class _Timeout:
     """
-    What is left of the time of an attempt.
+    The time that an attempt has left.
     """
 
     def __init__(self, assignment: Assignment) -> None:
@@ -250,7 +250,7 @@ class _Timeout:
 
     async def beside(self, call: Awaitable[None]) -> None:
         """
-        Wait for what is not the function's time: a part of its stream is taken when there is room for more.
+        Wait without using up the time of the function: a chunk of its stream is accepted only if there is room.
         """
         began = time.monotonic()
         await call
@@ -259,7 +259,7 @@ class _Timeout:
 
     def within(self, call: Awaitable[Any]) -> Awaitable[Any]:
         """
-        The same call, ended when the time is over.
+        Await something, ended when the time is over.
         """
         return call if self._until is None or self._seconds is None else self._limited(call, self._until, self._seconds)
 
@@ -270,7 +270,7 @@ class _Timeout:
                 return await call
         except TimeoutError as error:
             if limit.expired():
-                # Where the function was at that moment is where it was cancelled.
+                # The function is cancelled where it was at that moment, so the traceback shows that place.
                 ended = StageTimeoutError(self._stage, seconds)
                 raise ended.with_traceback(error.__cause__ and error.__cause__.__traceback__) from None
             raise

@@ -1,5 +1,5 @@
 """
-Gives what was claimed to slots and executors that have room for it. `feeding` decides which executor gets what.
+Gives claimed jobs to slots and executors that have room. `feeding` decides which executor gets what.
 """
 
 import asyncio
@@ -20,24 +20,24 @@ from oaflow.runtime.passages import Passages
 from oaflow.runtime.pool import Pool
 from oaflow.runtime.slots import Slots
 
-UNANSWERED = 500  # completions that may wait for an answer before no more work is started
+UNANSWERED = 500  # how many completions may wait for an answer before no more work is started
 
 
 class Feeder:
     """
-    What of one worker does this.
+    The feeder of one worker.
 
     Args:
-        hand: what was claimed, in the order of its turn.
+        hand: the claimed jobs, in their order.
         slots: where async stages run.
         pool: of the executors.
         completer: knows how many answers are outstanding.
-        passages: know which runs were cancelled.
-        lanes: say of which jobs an executor gets one at a time.
-        pace: says how many it gets of the others.
-        outcomes: take what is not to be run any more.
+        passages: knows which runs were cancelled.
+        lanes: tells which jobs an executor gets one at a time.
+        pace: tells how many it gets of the others.
+        outcomes: takes the jobs that will not run any more.
         attempting: knows what earlier attempts at streams handed over.
-        claiming: is told where there may be room for more.
+        claiming: notified when there may be room for more.
     """
 
     def __init__(
@@ -57,29 +57,29 @@ class Feeder:
         self._hand, self._slots, self._pool, self._completer = hand, slots, pool, completer
         self._passages, self._lanes, self._pace = passages, lanes, pace
         self._outcomes, self._attempting, self._claiming = outcomes, attempting, claiming
-        self._coming = False  # whether that is about to be done
+        self._coming = False  # whether feeding is scheduled
         self._sends: set[asyncio.Task[None]] = set()
 
     @property
     def closed(self) -> bool:
         """
-        Whether no attempt is to be begun now.
+        Whether no attempt may start now.
         """
         return self._claiming.stopping or self.full
 
     @property
     def full(self) -> bool:
         """
-        Whether too many answers are outstanding.
+        Whether too many hand-overs await their answer.
         """
         return self._completer.waiting > UNANSWERED
 
     def answered(self) -> None:
         """
-        An answer has come.
+        An answer has arrived.
         """
         if self._completer.waiting == UNANSWERED:
-            self.soon()  # one more, and nothing was begun: nobody else says that it may be now
+            self.soon()  # with one more outstanding, nothing could start; nothing else signals that it can now
 
     def freed(self) -> None:
         """
@@ -91,7 +91,7 @@ class Feeder:
 
     def soon(self) -> None:
         """
-        Feed and claim once for all of a group of answers, or of attempts that end together.
+        Feed and claim once for a whole group of answers, or of attempts that end together.
         """
         if not self._coming:
             self._coming = True
@@ -99,9 +99,9 @@ class Feeder:
 
     def feed(self) -> None:
         """
-        Give what there is room for.
+        Give out the jobs that there is room for.
         """
-        if self._passages.any_cancelled:  # at once, and not when it would be their turn: what runs may run for long
+        if self._passages.any_cancelled:  # at once, not in their turn: the running jobs may take long
             for held in self._hand.take_back(lambda held: held.passage.cancelled):
                 self._outcomes.end(held, "cancelled")
         self._slots.fill()
@@ -120,7 +120,7 @@ class Feeder:
 
     def feed_and_claim(self) -> None:
         """
-        Give what there is room for, and claim for what is left of it.
+        Give out the jobs that there is room for, and claim more for the remaining room.
         """
         self.feed()
         self._claiming.wake_for_jobs()
@@ -134,7 +134,7 @@ class Feeder:
             return 0
         lane = self._lanes.of(held.row.queue, held.row.task)
         if lane is not None and lane.way.at_once:
-            return 1  # what waits in an executor's hands holds a place, too
+            return 1  # a job that waits in an executor holds a place, too
         return self._pace.ahead(held.passage.id, held.stage.name)
 
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:

@@ -9,12 +9,12 @@ from typing import TypeVar
 Job = TypeVar("Job")
 Place = TypeVar("Place")
 
-LONG = 0.25  # seconds at one job after which nothing waits behind it, however quick others of its stage were
+LONG = 0.25  # seconds after which nothing may wait behind a running job, however quick others of its stage were
 
 
 def put_ahead(jobs: deque[Job], job: Job, urgency: Callable[[Job], int]) -> None:
     """
-    Put a job before all that is not more urgent.
+    Put a job before all jobs that are not more urgent.
     """
     place = next((index for index, other in enumerate(jobs) if urgency(other) <= urgency(job)), len(jobs))
     jobs.insert(place, job)
@@ -24,15 +24,15 @@ def share(
     jobs: deque[Job], loads: dict[Place, int], *, ahead: Callable[[Job], int], most: int, busy: Iterable[Place]
 ) -> dict[Place, list[Job]]:
     """
-    Take jobs from the front and give them to the places with the least in hand.
+    Take jobs from the front and give them to the places with the fewest jobs.
 
     Args:
-        jobs: what waits; what finds no place stays, in order.
-        loads: how much each place has in hand; counted up here.
-        ahead: how many jobs like this one a place may have in hand. Where that is 1, nothing is put behind it; where it
-            is 0, the job waits.
-        most: what `ahead` answers at most. Where every place has as much, the rest of the jobs is not looked at: there
-            are hundreds, and this is asked at each message of an executor.
+        jobs: the waiting jobs; those without a place stay, in order.
+        loads: how many jobs each place has; increased here.
+        ahead: how many jobs like this one a place may have. If that is 1, nothing is put behind it; if it is 0,
+            the job waits.
+        most: the largest value of `ahead`. If every place has that many, the other jobs are skipped: there are
+            hundreds, and this runs for each message of an executor.
         busy: places that get nothing, because something slow runs there.
     """
     shares: dict[Place, list[Job]] = {}

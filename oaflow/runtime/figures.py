@@ -2,8 +2,8 @@
 Counts the work of workers, for metrics: attempts by pipeline, stage and outcome, and how long they and their hand-overs
 took.
 
-A worker counts in plain numbers and says once a second what has changed, over the pipe to its supervisor, which adds up
-what all its workers have said and is asked over HTTP. So a worker imports no library for it, and opens no port.
+A worker counts in plain numbers and reports changes once a second over the pipe to its supervisor, which adds up the
+reports of all its workers and serves them over HTTP. So a worker needs no library for metrics, and opens no port.
 """
 
 import threading
@@ -17,8 +17,8 @@ from typing import Any
 ATTEMPTS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
 HANDOVERS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 
-# Each pipeline and stage is a series where they are kept. Pipelines are files that somebody wrote, so there are few;
-# where a program makes them by the thousand, those beyond so many stages are counted as one.
+# Each pipeline and stage is a time series. Pipelines are files that people write, so there are few; if a program makes
+# thousands, the stages beyond this number are counted as one.
 MOST_STAGES = 1000
 OTHERS = ("(others)", "(others)")
 
@@ -27,10 +27,10 @@ Key = tuple[str, str]
 
 class Durations:
     """
-    How many took how long.
+    A histogram of durations.
 
     Args:
-        ends: upper ends of the buckets in seconds, rising; there is one more bucket for all that is longer.
+        ends: the upper ends of the buckets in seconds, ascending; a last bucket counts everything longer.
     """
 
     __slots__ = ("_ends", "counts", "seconds")
@@ -42,7 +42,7 @@ class Durations:
 
     def took(self, seconds: float) -> None:
         """
-        Counts one. A clock that was set back makes it none, and not less.
+        Count one duration. If the clock was set back, it counts as 0.
         """
         seconds = max(seconds, 0.0)
         self.counts[bisect_left(self._ends, seconds)] += 1
@@ -50,7 +50,7 @@ class Durations:
 
     def add(self, counts: Iterable[int], seconds: float) -> None:
         """
-        Adds what another one counted.
+        Add the counts of another histogram.
         """
         self.counts = [mine + more for mine, more in zip(self.counts, counts, strict=True)]
         self.seconds += seconds
@@ -58,7 +58,7 @@ class Durations:
     @property
     def cumulative(self) -> list[tuple[str, float]]:
         """
-        How many took at most so long, by the end of each bucket, as Prometheus reads it.
+        The cumulative counts by the end of each bucket, as Prometheus reads them.
         """
         names, sums, total = [*map(repr, self._ends), "+Inf"], list[float](), 0
         for count in self.counts:
@@ -70,7 +70,7 @@ class Durations:
 @dataclass(slots=True)
 class StageFigures:
     """
-    Of one stage: attempts by outcome, and how long they took; parts of streams have no time of their own.
+    The figures of one stage: attempts by outcome, and how long they took; chunks of streams have no duration.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter[str])
@@ -80,7 +80,7 @@ class StageFigures:
 @dataclass(slots=True)
 class Totals:
     """
-    What workers have counted since they began. `gauges` are how things are now, summed over those that live.
+    What workers have counted since they started. `gauges` are current values, summed over the live workers.
     """
 
     stages: dict[Key, StageFigures] = field(default_factory=dict[Key, StageFigures])
@@ -91,7 +91,7 @@ class Totals:
 
 class Figures:
     """
-    What one worker counts. Its hot path: a few dictionary look-ups an attempt.
+    What one worker counts. On the hot path, it costs a few dictionary look-ups per attempt.
     """
 
     def __init__(self) -> None:
@@ -101,11 +101,11 @@ class Figures:
 
     def ended(self, pipeline: str, stage: str, outcome: str, seconds: float, handed: float) -> None:
         """
-        An attempt has ended, or a part of a stream was handed over, and the database has it.
+        An attempt has ended, or a chunk of a stream was handed over, and the database has recorded it.
 
         Args:
-            seconds: that the attempt took.
-            handed: from its end until the database had it.
+            seconds: how long the attempt took.
+            handed: seconds from its end until the database had it.
         """
         key = (pipeline, stage)
         mine = self._stages.get(key)
@@ -121,15 +121,14 @@ class Figures:
 
     def news(self, counts: Mapping[str, int], gauges: Mapping[str, int]) -> Iterator[dict[str, Any]]:
         """
-        What has changed since it was asked for last, one message a stage: each is shorter than what a pipe takes at
-        once.
+        The changes since the last call, one message per stage, each short enough to be written to a pipe atomically.
 
         Args:
-            counts: what else is counted, from the beginning.
-            gauges: how things are now.
+            counts: other counters, from the beginning.
+            gauges: current values.
         """
         while self._changed:
-            # Forgotten when the next is asked for: until then it is not known to be sent.
+            # Forgotten when the next message is requested: until then it is not certain that this one was sent.
             key = next(iter(self._changed))
             mine = self._stages[key]
             yield {
@@ -146,8 +145,8 @@ class Figures:
 
 class Tally:
     """
-    What the workers of one supervisor have said, those that have ended too. Written by the loop of the supervisor, read
-    by threads.
+    The reports of the workers of one supervisor, including those that have ended. Written by the loop of the
+    supervisor, read by threads.
     """
 
     def __init__(self) -> None:
@@ -158,7 +157,7 @@ class Tally:
 
     def hear(self, pid: int, message: Mapping[str, Any]) -> None:
         """
-        Takes a message of `Figures.news`, which has in it all that this worker has counted under its key.
+        Take a message of `Figures.news`, which has all that this worker has counted under its key.
         """
         key = (message["pipeline"], message["stage"]) if "stage" in message else None
         with self._lock:
@@ -166,10 +165,10 @@ class Tally:
 
     def bury(self, pid: int, *, died: bool) -> None:
         """
-        A worker has ended: what it has counted stays, or what is counted would fall.
+        A worker has ended. Its counts are kept, because counters must not decrease.
 
         Args:
-            died: whether nobody had told it to.
+            died: whether it ended unexpectedly.
         """
         with self._lock:
             self.deaths += died

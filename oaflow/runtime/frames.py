@@ -1,8 +1,8 @@
 """
 Messages over a socket between a worker, its forkserver and its executors: a length, then plain data.
 
-marshal, because both ends are the same interpreter, it takes half the time of pickle, and it can hold no objects: an
-executor runs foreign code, and nothing that it sends is ever called.
+They use marshal, because both ends are the same interpreter, it takes half the time of pickle, and it cannot hold
+objects: an executor runs foreign code, so nothing that it sends may ever be called.
 """
 
 import marshal
@@ -15,7 +15,7 @@ from oaflow.runtime.messages import Assignment, Handover
 
 _HEAD = struct.Struct("<I")
 
-_SUCCESSORS = Handover._fields.index("successors")  # the one field that holds tuples of its own
+_SUCCESSORS = Handover._fields.index("successors")  # the only field that contains tuples
 
 
 def frame(message: Any) -> bytes:
@@ -28,7 +28,7 @@ def frame(message: Any) -> bytes:
 
 class Frames:
     """
-    Cuts a stream of bytes into messages, whatever pieces it comes in.
+    Splits a stream of bytes into messages, whatever pieces it arrives in.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,8 @@ class Frames:
 
     def feed(self, data: bytes) -> Iterator[Any]:
         """
-        Take in bytes, and give the messages that are whole. What a killed process had half written is never given.
+        Take in bytes and return the complete messages. A message that a killed process had half written is never
+        returned.
         """
         self._buffer += data
         begin, end = 0, len(self._buffer)
@@ -62,7 +63,7 @@ def plain_assignment(a: Assignment) -> tuple[Any, ...]:
 
 def read_assignment(data: tuple[Any, ...]) -> Assignment:
     """
-    What `plain_assignment` made.
+    The inverse of `plain_assignment`.
     """
     return Assignment._make(data)
 
@@ -76,7 +77,7 @@ def plain_handover(h: Handover) -> tuple[Any, ...]:
 
 def read_handover(data: tuple[Any, ...]) -> Handover:
     """
-    What `plain_handover` made.
+    The inverse of `plain_handover`.
     """
     return Handover._make(
         (

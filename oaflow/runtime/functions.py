@@ -1,5 +1,5 @@
 """
-From a task's name to the function behind it, and what is to be known of it before it is called.
+Finds the function behind a task's name, and what must be known about it before it is called.
 """
 
 import importlib
@@ -26,7 +26,7 @@ Function = Callable[..., Any]
 
 class TaskError(OaflowError):
     """
-    A task's name does not lead to a function that may run as a stage.
+    A task's name does not lead to a function that can run as a stage.
     """
 
     def __init__(self, task: str, problem: str, *, help: str | None = None) -> None:
@@ -37,14 +37,14 @@ class TaskError(OaflowError):
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """
-    A stage function, found.
+    A stage function that was found.
 
     Attributes:
-        models: the classes of jobs that its first parameter is annotated with, where one is the author's own: a job is
-            read as the first that takes it.
-        adapters: for each option with an annotation, what reads its value from JSON.
+        models: the job classes that its first parameter is annotated with, if one is the author's own: a job is read as
+            the first that accepts it.
+        adapters: for each annotated option, the adapter that reads its value from JSON.
         needs: the options without a default.
-        options: all options; None: the function takes any.
+        options: all options; None if the function takes any.
     """
 
     task: str
@@ -58,10 +58,10 @@ class Loaded:
 
     def arguments(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """
-        The options of a plan as the function's annotations want them: a path is a text in JSON and a Path in Python.
+        The options of a plan, converted to the function's annotations: a path is a text in JSON and a Path in Python.
 
         Raises:
-            TaskError: a value that the annotation does not take.
+            TaskError: a value does not fit its annotation.
         """
         return {name: self._argument(name, value) for name, value in options.items()}
 
@@ -77,11 +77,11 @@ class Loaded:
 
 def load(task: str) -> Loaded:
     """
-    Import the module of a task and look at its function.
+    Import the module of a task and inspect its function.
 
     Raises:
-        TaskError: the module cannot be imported, or has no decorated function of that name, or what the function will
-            import is not installed.
+        TaskError: the module cannot be imported, or has no decorated function of that name, or a package that the
+            function will import is not installed.
     """
     module_name, _, name = task.rpartition(".")
     if not module_name:
@@ -105,25 +105,25 @@ def load(task: str) -> Loaded:
 
 def loaded(task: str, function: Function, version: str) -> Loaded:
     """
-    What is to be known of a function before it is called.
+    What must be known about a function before it is called.
     """
     inner = inspect.unwrap(function)
     is_async = inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
-    # An annotation that cannot be resolved says nothing, and forbids nothing.
+    # An annotation that cannot be resolved is ignored.
     hints = hints_of(inner)
     try:
         parameters = list(inspect.signature(inner).parameters.values())
     except (TypeError, ValueError):
         parameters = list[Parameter]()
     models = _classes(hints.get(parameters[0].name)) if parameters else ()
-    # What takes each job comes last.
+    # The classes that accept any job come last.
     models = (*filter(_is_own, models), *filterfalse(_is_own, models)) if any(map(_is_own, models)) else ()
     adapters: dict[str, TypeAdapter[Any]] = {}
     for parameter in parameters[1:]:
         if parameter.name in hints:
             try:
                 adapters[parameter.name] = TypeAdapter(hints[parameter.name])
-            except Exception:  # an annotation that pydantic has no way to read: the value goes in as it is
+            except Exception:  # an annotation that pydantic cannot read: the value is passed unchanged
                 continue
     needs, options = _options(parameters)
     return Loaded(task, function, is_async, version, models, adapters, needs, options)
@@ -131,7 +131,7 @@ def loaded(task: str, function: Function, version: str) -> Loaded:
 
 def _options(parameters: Sequence[Parameter]) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     """
-    The options that a function must be given, and all that it takes, None for any.
+    The required options of a function, and all that it takes, None for any.
     """
     named = [one for one in parameters[1:] if one.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
     needs = tuple(one.name for one in named if one.default is Parameter.empty)
@@ -145,7 +145,7 @@ def _is_own(model: type[Job]) -> bool:
 
 def _classes(hint: Any) -> tuple[type[Job], ...]:
     """
-    The classes of jobs that an annotation names; none where it may be something else, too.
+    The classes of jobs that an annotation names; empty if it allows anything else, too.
     """
     if isinstance(hint, type):
         return (hint,) if issubclass(hint, Job) else ()

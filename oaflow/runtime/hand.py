@@ -1,5 +1,5 @@
 """
-The jobs that a worker has in hand, that is, has claimed. Those that have not begun wait here, for a slot or an
+The jobs that a worker has in hand, that is, has claimed. Those that have not started wait here for a slot or an
 executor.
 """
 
@@ -19,33 +19,33 @@ class Hand:
 
     Args:
         slots: where jobs of async stages wait.
-        passages: know which stages those are.
-        lanes: say which jobs hold a place that is limited.
-        forget: told of each job that is let go.
+        passages: knows which stages those are.
+        lanes: tells which jobs hold a limited place.
+        forget: called with each job that is let go.
     """
 
     def __init__(self, slots: Slots, *, passages: Passages, lanes: Lanes, forget: Callable[[int], None]) -> None:
         self._slots, self._passages, self._lanes, self._forget = slots, passages, lanes, forget
         self._held: dict[int, Held] = {}
-        self.buffer: deque[Held] = deque()  # what waits for an executor
+        self.buffer: deque[Held] = deque()  # the jobs that wait for an executor
 
     @property
     def jobs(self) -> list[int]:
         """
-        The ids of all of them. Read by the heart, in its own thread.
+        The ids of all of them. Read by the heartbeat, in its own thread.
         """
         return list(self._held)
 
     @property
     def all(self) -> list[Held]:
         """
-        All of them, begun or not.
+        All of them, started or not.
         """
         return list(self._held.values())
 
     def get(self, job: int) -> Held | None:
         """
-        One of them, None where it is not in hand.
+        One of them; None if it is not in hand.
         """
         return self._held.get(job)
 
@@ -58,7 +58,7 @@ class Hand:
 
     def let_go(self, held: Held) -> None:
         """
-        It is not any more.
+        The job is no longer in hand.
         """
         self._forget(held.row.id)
         if self._held.pop(held.row.id, None) is not None:
@@ -66,7 +66,7 @@ class Hand:
 
     def put(self, held: Held) -> None:
         """
-        Let a job wait for its turn. Before the others of its priority where it holds a place that is limited.
+        Let a job wait for its turn: before the others of its priority if it holds a limited place.
         """
         limited = self._lanes.of(held.row.queue, held.row.task) is not None
         if not self._passages.probe_of(held.stage.task).is_async:
@@ -81,7 +81,7 @@ class Hand:
 
     def put_first(self, held: Held) -> None:
         """
-        Let a job wait that goes before all others.
+        Let a job wait before all others.
         """
         if self._passages.probe_of(held.row.task).is_async:
             self._slots.put_first(held)
@@ -90,7 +90,7 @@ class Hand:
 
     def put_back(self, jobs: list[Held]) -> None:
         """
-        Let jobs that an executor did not begin go before all others, in their order.
+        Let jobs that an executor did not start wait before all others, in their order.
         """
         self.buffer.extendleft(reversed(jobs))
 
@@ -102,7 +102,7 @@ class Hand:
 
     def urgency(self, in_loop: bool) -> int | None:
         """
-        The priority of what is next of all that waits here.
+        The priority of the next job that waits here.
         """
         if in_loop:
             return self._slots.urgency
@@ -117,13 +117,13 @@ class Hand:
 
     def is_at(self, lane: Lane) -> bool:
         """
-        Whether a job of it is in hand, begun or not.
+        Whether a job of it is in hand, started or not.
         """
         return any(map(_of(lane), self._held.values()))
 
     def take_back(self, which: Callable[[Held], bool] = lambda held: True) -> list[Held]:
         """
-        What was claimed and not begun, all of it or some. It stays in hand until it is let go.
+        Take back jobs that were claimed but not started, all or some. They stay in hand until they are let go.
         """
         back = [held for held in self.buffer if which(held)]
         if back:

@@ -37,7 +37,7 @@ class Outcomes:
         pace: learns how long attempts take.
         timings: keep it for estimates.
         break_off: ends an attempt that streams for a run that was cancelled.
-        most_crashes: of a job, after which it is failed.
+        most_crashes: how many crashes fail a job.
     """
 
     def __init__(

@@ -75,7 +75,7 @@ class Spans:
 
     def ended(self, held: Held, completion: Completion, worker: int) -> None:
         """
-        An attempt has ended, or a part of a stream was handed over, and the database has it. Does not wait.
+        An attempt has ended, or a chunk of a stream was handed over, and the database has recorded it. Does not wait.
         """
         detail = orjson.loads(completion.detail)
         for span in self._spans(held, completion, worker, detail):

@@ -32,7 +32,7 @@ class Taking:
         passages: know the runs that they belong to.
         lanes: are told of a lock that is free.
         outcomes: send what becomes of those that are not run.
-        most_crashes: of a job, after which it is failed.
+        most_crashes: how many crashes fail a job.
     """
 
     def __init__(

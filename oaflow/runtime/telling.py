@@ -27,7 +27,7 @@ TIMINGS_EVERY = 1.0  # seconds between two reports of how long attempts take
 
 class Telling:
     """
-    What of one worker does this. The parts that it asks are those of the dispatcher.
+    The reporting of one worker. It reads the other parts of the dispatcher.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Telling:
 
     def pulse(self, now: float) -> Pulse:
         """
-        What there is to say of this worker at this moment of the monotonic clock.
+        The state of this worker at this moment of the monotonic clock.
         """
         tried, answered = self._heart.tried, self._heart.answered
         return Pulse(
