@@ -90,4 +90,4 @@ print(render(check_declared(shape.data, lambda: shape.spans).diagnostics, "conci
         [sys.executable, "-X", "no_debug_ranges", "-c", program], capture_output=True, text=True, check=True
     ).stdout.splitlines()
 
-    assert "declared.py:30:9: OAF106 'timeout' must be a duration, and is the text 'soon'" in told
+    assert "declared.py:30:9: OAF106 'timeout' must be a duration, but is the text 'soon'" in told

@@ -76,8 +76,8 @@ def test_edges_are_told_by_what_became_of_them():
     rest = dict.fromkeys("bcde", B)
 
     assert texts(plan_of(a=old, **rest), plan_of(a=new, **rest)) == [
-        "a the way to 'c' takes where is_a(e, 'Company'), took where is_a(e, 'Person')",
-        "a the way to 'c' reads the entities from the store before it decides",
+        "a the edge to 'c' takes where is_a(e, 'Company'), took where is_a(e, 'Person')",
+        "a the edge to 'c' reads the entities from the store before it decides",
         "a leads to 'e' (else)",
         "a tries its edges in the order 'c', 'b', was 'b', 'c'",
         "a no longer leads to 'd' on port 'media'",
@@ -264,5 +264,5 @@ def test_where_a_run_starts_and_how_deep_a_way_goes_is_told():
     loop = A.model_copy(update={"edges": (PlannedEdge(to="a", recurse=3), PlannedEdge(to="b"))})
     deeper = A.model_copy(update={"edges": (PlannedEdge(to="a", recurse=5), PlannedEdge(to="b"))})
 
-    assert texts(plan_of(a=loop, b=B), plan_of(a=deeper, b=B)) == ["a recurse of the way to 'a' is 5, was 3"]
+    assert texts(plan_of(a=loop, b=B), plan_of(a=deeper, b=B)) == ["a recurse of the edge to 'a' is 5, was 3"]
     assert texts(plan_of(a=A, b=B), plan_of(start=("b",), a=A, b=B)) == ["None a run starts at 'b', was 'a'"]

@@ -92,8 +92,8 @@ def test_a_stage_that_fits_its_function_is_left_in_peace():
         ),
         (
             InspectionError("task"),
-            "OAF404 3:13 'm.a' is a @task function, which is not a stage | @stage instead of @task above `def a`: "
-            "where its jobs go is the pipeline's business",
+            "OAF404 3:13 'm.a' is a @task function, which is not a stage | write @stage instead of @task above "
+            "`def a`: the pipeline decides where its jobs go",
         ),
     ],
     ids=lambda value: value.problem if isinstance(value, InspectionError) else "",
@@ -146,8 +146,8 @@ def test_functions_of_external_stages_are_nobodys_business():
             (Parameter("x", annotation="Path"),),
             "x: /tmp",
             [
-                "OAF413 3:28 option 'x' of 'm.a' is given str, but takes Path | import Path for more than type "
-                "checkers, or annotate 'x' with `str`"
+                "OAF413 3:28 option 'x' of 'm.a' is given str, but takes Path | import Path outside of "
+                "`if TYPE_CHECKING:`, or annotate 'x' with `str`"
             ],
         ),
         ((Parameter("x", annotation="pathlib.Path"),), "x: /tmp", []),

@@ -96,7 +96,7 @@ def test_a_port_alone_is_one_of_this_machine(given: str, address: tuple[str, int
 
 @pytest.mark.parametrize("given", ["", "x", "80x", "localhost", "65536", "-1", "::1:80:x", "a:b:80", "٨٠"])
 def test_what_is_no_address_is_named(given: str) -> None:
-    with pytest.raises(HealthAddressError, match="is not a port"):
+    with pytest.raises(HealthAddressError, match="is neither a port"):
         health_address(given)
 
 

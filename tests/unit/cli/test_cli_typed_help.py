@@ -24,7 +24,7 @@ def test_old_data_are_taken_out_where_they_are(
     assert main.run(["db", "upgrade"]) == 0
 
     (said,) = [line for line in capsys.readouterr().err.splitlines() if "rm -r" in line]
-    assert shlex.split(said.partition("all is well: ")[2]) == ["rm", "-r", str(ODD)]
+    assert shlex.split(said.partition("everything works: ")[2]) == ["rm", "-r", str(ODD)]
 
 
 def test_a_backup_is_restored_from_where_it_is() -> None:

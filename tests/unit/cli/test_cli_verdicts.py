@@ -66,7 +66,7 @@ def test_when_to_stop_is_a_number_or_a_percentage(text, read):
 
 @pytest.mark.parametrize("text", ["", "many", "-1", "0", "0%", "101%", "1.5", "nan%"])
 def test_stopping_after_nothing_or_what_is_no_number_is_refused_with_an_example(text):
-    with pytest.raises(UsageError, match=r"--stop-after is .* and must be") as error:
+    with pytest.raises(UsageError, match=r"--stop-after is .* but must be") as error:
         read_stop_after(text)
     assert "--stop-after" in str(error.value.help)
 
@@ -127,15 +127,15 @@ def test_jobs_that_are_put_together_make_neither_what_there_was_nor_what_is_done
         (Waits((Waiting("q", "m.f", 3.0, "it has no\x1b[31m f"),)), ("m.f", "it has no\\x1b[31m f", "oaflow worker")),
         (Waits((Waiting("q", "m.f", 3.0, IMPORT),)), ("No module named 'x'", "python -c 'import m' ")),
         (Waits((Waiting("q", "x.f", 3.0, IMPORT.replace("'m'", "'x'")),)), ("No module named 'x'", "oaflow worker")),
-        (WorkerDied(7, -9, LOG), ("process 7", "signal 9", "another takes its place")),
-        (WorkerDied(7, -9, LOG, 4.0), ("process 7", "signal 9", "another is started in 4.0 s", "OAFLOW_EXECUTORS")),
-        (WorkerDied(7, 1, LOG, 4.0), ("process 7", "exit code 1", "another is started in 4.0 s", "less /a/w.log")),
-        (Unreachable("gone\x1b[31m"), ("the database is away", "gone\\x1b[31m")),
+        (WorkerDied(7, -9, LOG), ("process 7", "signal 9", "another process replaces it")),
+        (WorkerDied(7, -9, LOG, 4.0), ("process 7", "signal 9", "another starts in 4.0 s", "OAFLOW_EXECUTORS")),
+        (WorkerDied(7, 1, LOG, 4.0), ("process 7", "exit code 1", "another starts in 4.0 s", "less /a/w.log")),
+        (Unreachable("gone\x1b[31m"), ("the database does not answer", "gone\\x1b[31m")),
         (Paused("host: disk full"), ("paused", "disk full")),
-        (Paused(None), ("goes on",)),
-        (Settles(), ("the run has ended", "written down")),
-        (Unsettled("no\nstore", None), ("not taken out yet; the next run does it: no\\nstore",)),
-        (Unsettled("x", "oaflow doctor"), ("does it: x", "help:  oaflow doctor")),
+        (Paused(None), ("continues",)),
+        (Settles(), ("the run has ended", "recording")),
+        (Unsettled("no\nstore", None), ("not removed yet; the next run does that: no\\nstore",)),
+        (Unsettled("x", "oaflow doctor"), ("does that: x", "help:  oaflow doctor")),
     ],
 )
 def test_what_a_run_waits_for_is_said_in_a_sentence(event, words):

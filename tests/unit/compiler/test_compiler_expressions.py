@@ -11,7 +11,7 @@ from oaflow.expressions import compile_expression
 from oaflow.loader import load_text
 
 LOAD = "add `load: true`, so that the edge reads it from the store"
-ASK = "ask each entity, because only entities are read from the store: `where` with e.bodyText, and `load: true`"
+ASK = "only entities are read from the store: use `where` with e.bodyText, and `load: true`"
 
 
 def told(edge: str) -> list[tuple[int, str | None]]:

@@ -127,7 +127,7 @@ def test_classes_of_one_name_are_told_with_their_modules():
     other = type("Page", (DatasetJob,), {"__module__": "others"})
 
     assert told(Page, other) == [
-        f"stage 'b' takes others.Page, and this edge brings {__name__}.Page",
+        f"stage 'b' takes others.Page, but this edge brings {__name__}.Page",
     ]
 
 
@@ -137,7 +137,7 @@ def test_only_what_goes_along_an_edge_is_compared():
     assert told(Sound | Out[Page], Sound, next=(Edge(to="b", port="large"),)) != []
     assert told(Page | Out[Sound], Sound, next=(Edge(to="b", port="large"),)) == []
     assert told(Page, Sound, on_error="b") == []
-    assert told(Page, Page, on_error="b") == ["stage 'b' takes Page, and this edge brings Sound"]
+    assert told(Page, Page, on_error="b") == ["stage 'b' takes Page, but this edge brings Sound"]
     assert told(Iterator[Page | Sound], Sound) == []
     assert told(None, Sound) == told(Any, Sound) == told(Page, Any) == []
 

@@ -172,7 +172,7 @@ def _shown(text: str) -> str:
 
 
 def test_a_key_says_what_it_means():
-    assert _shown(LETTERS.replace("on_error", "on_|error")).startswith("**on_error**\n\nThe stage that gets a job")
+    assert _shown(LETTERS.replace("on_error", "on_|error")).startswith("**on_error**\n\nThe stage that gets jobs")
     assert "sorted" not in _shown(LETTERS.replace("on_error", "on_|error"))
     assert "Port `pictures`" in _shown(LETTERS.replace("pictures", "pict|ures"))
 

@@ -47,10 +47,10 @@ def test_what_is_not_of_openaleph_and_what_is_of_its_other_settings_is_nothing_t
         ({"OPENALEPH_INGEST_QUEUE": "x" * 41}, "OPENALEPH_INGEST_QUEUE is 'xxx"),
         (
             {"OPENALEPH_INDEX_QUEUE": "to"},
-            "OPENALEPH_INDEX_QUEUE is 'to', and a pipeline could not name a port like it",
+            "OPENALEPH_INDEX_QUEUE is 'to', which cannot be the name of a port",
         ),
-        ({"OPENALEPH_INDEX_QUEUE": "a b"}, "OPENALEPH_INDEX_QUEUE is 'a b', and a pipeline could not name a port"),
-        ({"OPENALEPH_INDEX_TASK": "a b"}, "OPENALEPH_INDEX_TASK is 'a b', and no name of a task"),
+        ({"OPENALEPH_INDEX_QUEUE": "a b"}, "OPENALEPH_INDEX_QUEUE is 'a b', which cannot be the name of a port"),
+        ({"OPENALEPH_INDEX_TASK": "a b"}, "OPENALEPH_INDEX_TASK is 'a b', which cannot be the name of a task"),
         (
             {"OPENALEPH_INDEX_QUEUE": "analyze", "OPENALEPH_INDEX_TASK": "ftm_analyze.tasks.analyze"},
             "stages 'analyze', 'index' have one queue 'analyze' and one task",
@@ -80,7 +80,7 @@ def test_all_that_is_wrong_is_told_each_with_what_to_type():
 
     told = [(str(one).partition(":")[0], one.help) for one in refused.value.mistakes]
     assert told == [
-        ("'9 bad' is no name of a pipeline", "oaflow import-env --name openaleph"),
+        ("'9 bad' is not a valid name for a pipeline", "oaflow import-env --name openaleph"),
         (
             "OPENALEPH_ANALYZE has a key 'speed', which no stage has",
             "one of: queue, task, defer, min_priority, max_priority, max_retries",
@@ -89,15 +89,15 @@ def test_all_that_is_wrong_is_told_each_with_what_to_type():
         ("OPENALEPH_GEOCODE is '[]', and no object of JSON", 'OPENALEPH_GEOCODE=\'{"queue": "NAME"}\''),
         ("OPENALEPH_INDEX_DEFER is 'maybe', neither true nor false", "OPENALEPH_INDEX_DEFER=0, or =1"),
         (
-            "OPENALEPH_INGEST_QUEUE is 'to', and a pipeline could not name a port like it",
+            "OPENALEPH_INGEST_QUEUE is 'to', which cannot be the name of a port",
             "give the services another one: OPENALEPH_INGEST_QUEUE=NAME",
         ),
         (
-            "OPENALEPH_ANALYZE is 'a b', and a pipeline could not name a port like it",
+            "OPENALEPH_ANALYZE is 'a b', which cannot be the name of a port",
             "give the services another one: OPENALEPH_ANALYZE_QUEUE=NAME",
         ),
         (
-            "OPENALEPH_TRANSLATE_TASK is 'a b', and no name of a task",
+            "OPENALEPH_TRANSLATE_TASK is 'a b', which cannot be the name of a task",
             "OPENALEPH_TRANSLATE_TASK=ftm_translate.tasks.translate",
         ),
         (

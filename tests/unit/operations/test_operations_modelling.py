@@ -153,11 +153,11 @@ def test_each_number_that_is_asked_for_is_a_variant():
     ("workers", "executors", "concurrency", "said"),
     [
         (["x"], None, [], "--workers takes numbers from 1, not 'x'"),
-        (["0"], None, [], "'0' is none"),
+        (["0"], None, [], "not '0'"),
         (["=2"], None, [], "--workers is given as STAGE=N, not '=2'"),
         ([], "read=2", [], "--executors is given as N, not 'read=2'"),
         ([], None, ["3"], "--concurrency is given as STAGE=N, not '3'"),
-        (["1,"], None, [], "'' is none"),
+        (["1,"], None, [], "not ''"),
     ],
 )
 def test_what_cannot_be_read_is_said_with_the_form(workers, executors, concurrency, said):

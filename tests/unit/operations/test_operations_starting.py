@@ -66,8 +66,8 @@ def test_options_that_only_a_crawl_obeys_are_said_to_do_nothing_where_none_takes
     assert idle(crawls, prune=True, at="b") == ["a run at 'b' crawls nothing"]
     assert idle(crawls, prune=True, at="a") == []
     assert idle(crawls, prune=True, entities="-") == ["with -i no folder is crawled"]
-    assert idle(crawls, prune=True, first=1) == ["with --first the folders are not gone through to their end"]
-    assert idle(none, force=True) == ["no stage of pipeline 'p' crawls, and so all is done anyway"]
+    assert idle(crawls, prune=True, first=1) == ["with --first, not all folders are read"]
+    assert idle(none, force=True) == ["no stage of pipeline 'p' crawls, so everything is processed anyway"]
 
 
 def test_a_required_param_may_be_missing_as_the_last_run_may_have_it():
