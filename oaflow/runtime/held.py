@@ -26,9 +26,9 @@ from oaflow.runtime.troubles import storable
 @dataclass(slots=True)
 class Passage:
     """
-    A run as this worker knows it. `first` is how many jobs are taken of what its first jobs return; `held` counts its
-    jobs in hand, `warned` keeps the stages that were warned of once. Of each stage so many `samples` of what it returns
-    are kept, and `begun` counts its jobs. `stops` says that it is given up after so many failures.
+    A run as this worker knows it. `first` limits how many jobs are taken from what its first jobs return; `held` counts
+    its jobs in hand; `warned` has the stages warned about; `samples` is how many samples of the output of each stage
+    are kept, and `begun` counts the jobs of each. `stops` tells whether it is cancelled after a number of failures.
     """
 
     id: str
@@ -45,13 +45,13 @@ class Passage:
     @property
     def cancelled(self) -> bool:
         """
-        Whether its results are dropped.
+        Whether its results are discarded.
         """
         return self.state == "cancelled"
 
     def samples_next(self, stage: str) -> bool:
         """
-        Whether what the next job of a stage returns is kept in the history.
+        Whether the output of the next job of a stage is kept in the history.
         """
         number = self.begun[stage] = self.begun.get(stage, 0) + 1
         return is_sample(number, self.samples)
@@ -60,9 +60,9 @@ class Passage:
 @dataclass(slots=True, eq=False)
 class Held:
     """
-    A job in hand. `collected` is how many it was put together of, `parted` says that it was taken out of such a one;
-    `streamed` says that parts of what it returns were handed over; `acknowledged` holds what an async stream waits for,
-    by position; `since` is when it came, on the monotonic clock.
+    A job in hand. `collected` is how many jobs it was collected from, and `parted` tells whether it was taken out of
+    such a job; `streamed` tells whether chunks of its output were handed over; `acknowledged` has what an async stream
+    waits for, by position; `since` is when it arrived, on the monotonic clock.
     """
 
     row: Claimed
@@ -77,7 +77,7 @@ class Held:
 
     def assignment(self, chunks: Sequence[tuple[int, str, int]] = ()) -> Assignment:
         """
-        The attempt at this job, as an executor gets it.
+        The attempt at this job, in the form that executors get.
         """
         row, passage, stage = self.row, self.passage, self.stage
         first = passage.first if self.parent is None and not stage.join and not self.collected else None
@@ -89,25 +89,25 @@ class Held:
     @property
     def documents(self) -> list[str]:
         """
-        The ids of the documents that it carries; none where what it carries cannot be read.
+        The ids of the documents that it carries; none if its content cannot be read.
         """
         return documents_of(self.row.args)
 
     @property
     def repeats_stream(self) -> bool:
         """
-        Whether an earlier attempt may have handed over parts of a stream. Not told by the number of the attempt: a job
-        that was given back at a stop spends none, and one that runs again in a later round has a new row.
+        Whether an earlier attempt may have handed over chunks of a stream. The attempt number does not tell: a job that
+        was given back at a stop uses up none, and a job that runs again in a later round has a new row.
         """
         return self.stage.emit == "stream"
 
     def missing_lock(self) -> str | None:
         """
-        The lock of a job that came without it, as who made it could not tell: it was put together, taken apart, or sent
-        again. None where it has it, or needs none.
+        The lock of a job that arrived without it, because whoever made it could not compute it: the job was collected,
+        taken apart, or sent again. None if it has its lock, or needs none.
 
         Raises:
-            LockError: it cannot be told.
+            LockError: the lock cannot be computed.
         """
         if self.stage.lock is None or self.row.lock is not None:
             return None
@@ -116,7 +116,7 @@ class Held:
 
     def diverted(self, error: Mapping[str, Any]) -> list[Route]:
         """
-        The job as it arrived, on its way to the `on_error` stage of its own.
+        The job as it arrived, on its way to the `on_error` stage of its stage.
         """
         attempts = self.row.retries + self.row.crashes + 1
         run, job = self.passage.id, read_job(orjson.loads(self.row.args))
@@ -132,7 +132,8 @@ def successor_of(way: Route) -> Successor:
 
 def held_of(row: Claimed, passage: Passage, mark: Mapping[str, Any]) -> Held:
     """
-    A job that was claimed, by what oaflow wrote about it; in an `unknown_stage` where the plan does not have its own.
+    A claimed job, built from the mark that oaflow put on it; with an `unknown_stage` if the plan does not have its
+    stage.
     """
     stage, parent = str(mark.get("stage")), mark.get("parent")
     found = passage.plan.stages.get(stage) or unknown_stage(stage, row)
@@ -148,7 +149,7 @@ def held_of(row: Claimed, passage: Passage, mark: Mapping[str, Any]) -> Held:
 
 def answering(stage: BoundStage) -> BoundStage:
     """
-    An external stage as it is run here: what its service handed over goes on. The lock was that of the service's job.
+    An external stage as it runs here, to pass on what its service handed over. The lock belonged to the service's job.
     """
     queue, task = ANSWERS
     return stage.model_copy(update={"queue": queue, "task": task, "lock": None})
@@ -156,7 +157,7 @@ def answering(stage: BoundStage) -> BoundStage:
 
 def unknown_stage(name: str, row: Claimed) -> BoundStage:
     """
-    Stands in for a stage that the plan does not have, so that its job can be failed by name.
+    Stands in for a stage that the plan does not have, so that its job can fail with a name.
     """
     return BoundStage(
         name=name,
@@ -178,8 +179,7 @@ def unknown_stage(name: str, row: Claimed) -> BoundStage:
 
 def timeout_error(stage: BoundStage, death: Death) -> dict[str, Any]:
     """
-    What history keeps of an attempt that was ended by its time limit: where it was then, and the last lines that it
-    printed.
+    The history's record of an attempt that exceeded its time limit: where it was, and the last lines that it printed.
     """
     error: dict[str, Any] = {
         "type": "Timeout",
@@ -193,7 +193,7 @@ def timeout_error(stage: BoundStage, death: Death) -> dict[str, Any]:
 
 def worker_crash_error(crashes: int) -> dict[str, Any]:
     """
-    What history keeps of a job that took its worker down, so often.
+    The history's record of a job that crashed its worker this many times.
     """
     return {
         "type": "Crash",
@@ -204,7 +204,7 @@ def worker_crash_error(crashes: int) -> dict[str, Any]:
 
 def documents_of(args: str | bytes) -> list[str]:
     """
-    The ids of the documents that a job carries; none where what it carries cannot be read.
+    The ids of the documents that a job carries; none if its content cannot be read.
     """
     try:
         return list(read_job(orjson.loads(args)).documents)
@@ -214,7 +214,7 @@ def documents_of(args: str | bytes) -> list[str]:
 
 def crash_error(death: Death) -> dict[str, Any]:
     """
-    What history keeps of an attempt whose process died: the signal, the memory, where it was, and the last lines that
+    The history's record of an attempt whose process died: the signal, the memory, where it was, and the last lines that
     it printed.
     """
     if death.kind == "memory":

@@ -19,8 +19,8 @@ class JobLog:
     Appends lines; keeps a few files open.
 
     Args:
-        folder: of the files.
-        lines: where each line goes besides; None: nowhere.
+        folder: the folder of the files.
+        lines: where each line also goes; None: nowhere.
     """
 
     def __init__(self, folder: Path, lines: JsonLines | None = None) -> None:
@@ -42,7 +42,7 @@ class JobLog:
         Append one line. Lines that belong to no run go to `worker.jsonl`.
 
         Args:
-            logged: what it is, where it was not printed, but told to Python's logging.
+            logged: the message, if the line comes from Python's logging instead of being printed.
         """
         name = run or "worker"
         line: dict[str, Any] = {
@@ -64,10 +64,10 @@ class JobLog:
             document = line.get("document")
             self._lines.write(level, logger, text, run=run, stage=stage, job=job, document=document, stream=stream)
         try:
-            # One write a line in append mode: several workers share a file without tearing lines apart.
+            # One write per line in append mode: several workers share a file without mixing up lines.
             self._file(name).write(orjson.dumps(line) + b"\n")
         except OSError:
-            # A full disk must not end the worker for the sake of a log line; the run is paused by its own watch.
+            # A full disk must not end the worker because of a log line; `upkeep` pauses the run.
             self._files.pop(name, None)
 
     def close(self) -> None:

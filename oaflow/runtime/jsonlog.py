@@ -1,8 +1,8 @@
 """
-Logs as JSON, for what collects them: one line is one object, whatever a text has in it.
+Logs as JSON for log collectors: each line is one object, whatever a text contains.
 
-What a command and its workers have to say, and what stages print, goes to the stderr of the command. Several processes
-write there, so a line is written at once, and is short enough that no other one gets between.
+The messages of a command and its workers, and what stages print, go to the stderr of the command. Several processes
+write there, so each line is one write, short enough to be atomic.
 """
 
 import json
@@ -16,23 +16,23 @@ import orjson
 
 from oaflow.runtime.logged import Level
 
-# What a pipe takes as a whole.
+# The most bytes that a pipe accepts atomically.
 _LONGEST = select.PIPE_BUF
 _CUT = "..."
 
-# Ends of lines for some who read them, and letters in JSON.
+# Some readers take these for line ends, although they are plain characters in JSON.
 _ENDS = {letter.encode(): json.dumps(letter).strip('"').encode() for letter in "\x85\u2028\u2029"}
 
-# How bad is what a stage has printed, by where it has.
+# The level of what a stage has printed, by stream.
 LEVELS: dict[str, Level] = {"error": "error", "warning": "warning"}
 
 
 class JsonLines:
     """
-    Writes them.
+    Writes such lines.
 
     Args:
-        descriptor: where to.
+        descriptor: the file descriptor to write to.
         now: the time, in seconds since 1970.
     """
 
@@ -41,26 +41,26 @@ class JsonLines:
 
     def write(self, level: Level, logger: str, message: str, **facts: Any) -> None:
         """
-        Writes one line.
+        Write one line.
 
         Args:
-            facts: `run`, `stage`, `job`, `document` and others; those that are None are left out.
+            facts: `run`, `stage`, `job`, `document` and others; None values are left out.
         """
         known = {name: value for name, value in facts.items() if value is not None}
         line = line_of({"time": _moment(self._now()), "level": level, "logger": logger, "message": message, **known})
         try:
             os.write(self._descriptor, line)
-        except OSError:  # nobody reads any more, or a disk is full: no work ends for the sake of a line
+        except OSError:  # the reader is gone, or a disk is full: no work ends because of a log line
             return
 
 
 def line_of(entry: dict[str, Any]) -> bytes:
     """
-    One line. Of a message that is too long the end is kept, as that of a traceback says what went wrong.
+    One line. A message that is too long keeps its end, because the end of a traceback says what went wrong.
     """
     message = whole = str(entry["message"])
     while len(line := _encoded({**entry, "message": message})) > _LONGEST and message:
-        # What is not ASCII takes up to six bytes a letter, so this may take several steps.
+        # A non-ASCII character takes up to six bytes, so this may take several steps.
         whole = whole[(len(line) - _LONGEST) // 6 + 1 :]
         message = f"{_CUT}{whole}" if whole else ""
     if len(line) > _LONGEST:
@@ -72,7 +72,7 @@ def line_of(entry: dict[str, Any]) -> bytes:
 def _encoded(entry: dict[str, Any]) -> bytes:
     try:
         line = orjson.dumps(entry, default=str)
-    except TypeError:  # lone surrogates, as in names of files that are not UTF-8
+    except TypeError:  # lone surrogates, as in file names that are not UTF-8
         line = orjson.dumps({name: _plain(value) for name, value in entry.items()})
     for end, escape in _ENDS.items():
         line = line.replace(end, escape)

@@ -1,8 +1,8 @@
 """
-Lanes: tasks that have a limit or locks. Decides which of them to ask for now; nothing here waits.
+Lanes: tasks that have a limit or locks. Decides which of them to claim now; nothing here waits.
 
-Their jobs are claimed separately, as far as places and locks are free. A lane that was full is asked for again at the
-time that the database named, and when a job of it has ended here, but not with every notification.
+Their jobs are claimed separately, as far as places and locks are free. A full lane is claimed again at the time that
+the database named, and when a job of it has ended here, but not after every notification.
 """
 
 import asyncio
@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-# Not each for itself where many may begin in a second: what was due meanwhile comes with the next answer.
+# Avoids one claim per job if many may start per second: jobs that become due meanwhile come with the next answer.
 SHORTEST = 0.05
 
 
 class Way(NamedTuple):
     """
-    What of such a task is to be claimed here: of which runs. `at_once` says that only so many run at once, `locks` that
-    its jobs may have one, `rated` that only so many begin in a time.
+    What to claim of such a task: the runs. `at_once` tells whether it has `concurrency`, `locks` whether its jobs may
+    have a lock, `rated` whether it has a `rate`.
     """
 
     queue: str
@@ -32,8 +32,8 @@ class Way(NamedTuple):
 @dataclass(slots=True, eq=False)
 class Lane:
     """
-    One of them. `due` says that it is worth to ask; `later` is the moment from which it will be. `after` is the last
-    lock of which a job came. `left` says that its jobs are left to other workers.
+    One lane. `due` tells whether a claim is worthwhile now, and `later` is the moment from which it will be. `after` is
+    the lock of the last job that came. `left` tells whether its jobs are left to other workers.
     """
 
     way: Way
@@ -44,7 +44,7 @@ class Lane:
 
     def ask(self) -> None:
         """
-        It is worth to ask, whatever was answered before.
+        A claim is worthwhile now, whatever was answered before.
         """
         if self.later is not None:
             self.later.cancel()
@@ -56,7 +56,7 @@ class Lanes:
     The lanes of one worker.
 
     Args:
-        wake: called when the moment of one has come.
+        wake: called when the moment of a lane has come.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
@@ -65,10 +65,10 @@ class Lanes:
 
     def take(self, ways: Iterable[Way]) -> set[tuple[str, str]]:
         """
-        Learn what has a limit or locks now; what is known of the others is dropped.
+        Take the tasks that have a limit or locks now; forget the others.
 
         Returns:
-            the queue and task of each that had none before.
+            the queue and task of each that had neither before.
         """
         before, self._lanes = self._lanes, {(way.queue, way.task): Lane(way) for way in ways}
         for lane in before.values():
@@ -78,34 +78,34 @@ class Lanes:
 
     def of(self, queue: str, task: str) -> Lane | None:
         """
-        The lane of a task on a queue, None where it has neither limit nor locks.
+        The lane of a task on a queue; None if it has neither limit nor locks.
         """
         return self._lanes.get((queue, task))
 
     @property
     def due(self) -> list[Lane]:
         """
-        Those that are to be asked for.
+        The lanes that should be claimed.
         """
         return [lane for lane in self._lanes.values() if lane.due]
 
     def look(self) -> None:
         """
-        There may be something new: not where something stands in the way, and the moment of the next has not come.
+        There may be new jobs: claim each lane, unless it is blocked until a moment that has not come.
         """
         for lane in self._lanes.values():
             lane.due |= lane.later is None
 
     def changed(self) -> None:
         """
-        A limit is another than before, or places became free: what was answered says nothing any more.
+        A limit has changed, or places became free: earlier answers no longer count.
         """
         for lane in self._lanes.values():
             lane.ask()
 
     def ended(self, queue: str, task: str) -> None:
         """
-        A job has ended: where only so many run at once, or one of each lock, there is a place for the next.
+        A job has ended: a lane with `concurrency` or locks has a place for the next.
         """
         lane = self._lanes.get((queue, task))
         if lane is not None and (lane.way.at_once or lane.way.locks):
@@ -116,8 +116,8 @@ class Lanes:
         A claim was answered.
 
         Args:
-            full: whether it brought all that was asked for.
-            again: in how many seconds it is worth to ask again, because of a limit or a lock.
+            full: whether it brought as many jobs as were requested.
+            again: after how many seconds a claim is worthwhile again, because of a limit or a lock.
         """
         if again is not None and not lane.due and self._lanes.get((lane.way.queue, lane.way.task)) is lane:
             lane.later = asyncio.get_running_loop().call_later(max(again, SHORTEST), self._come, lane)
@@ -125,7 +125,8 @@ class Lanes:
 
     def leave(self, tasks: Iterable[tuple[str, str]], seconds: float) -> None:
         """
-        Leave the jobs of some tasks, by queue and name, to other workers for so long, or until there is time for them.
+        Leave the jobs of some tasks, by queue and name, to other workers for a time, or until there is time for them
+        here.
         """
         for lane in filter(None, map(self._lanes.get, set(tasks))):
             lane.ask()
@@ -134,7 +135,7 @@ class Lanes:
 
     def has_time(self) -> None:
         """
-        An attempt has ended here: what was left to others may be asked for again.
+        An attempt has ended here: lanes that were left to others may be claimed again.
         """
         for lane in self._lanes.values():
             if lane.left:

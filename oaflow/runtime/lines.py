@@ -1,5 +1,5 @@
 """
-What processes print, cut into lines, each with the job that printed it.
+Splits what processes print into lines, each with the job that printed it.
 """
 
 import asyncio
@@ -9,19 +9,19 @@ from oaflow.runtime.logged import Logged, unpacked
 
 LONGEST_LINE = 16_384
 
-# Before the first thing that a job prints, its executor writes a line of its own with the number of the job; a message
-# that is logged is such a line, too.
+# Before the first output of a job, its executor writes a line of its own with the id of the job; a logged message is
+# such a line, too.
 MARK = b"\x1e"
 
 
 class Lines(asyncio.Protocol):
     """
-    What comes out of a pipe, by lines. Lines of the executor's own say which job the following ones belong to, or what
-    was logged.
+    Reads a pipe line by line. Lines of the executor's own name the job of the following lines, or carry a logged
+    message.
 
     Args:
-        line: takes each, with its job, and with what was logged where it is not only printed.
-        heard: done when there will be none any more.
+        line: takes each line, with its job, and with the message if it was logged.
+        heard: done when no more lines will come.
     """
 
     def __init__(self, line: Callable[[str, int | None, Logged | None], None], heard: "asyncio.Future[None]") -> None:
@@ -44,7 +44,7 @@ class Lines(asyncio.Protocol):
         if not mark or (logged is None and not own.isdigit()):
             self._line(line.decode(errors="replace"), self._job, None)
             return
-        if before:  # a line that its job did not end
+        if before:  # a line that its job did not terminate
             self._line(before.decode(errors="replace"), self._job, None)
         if logged is None:
             self._job = int(own) or None

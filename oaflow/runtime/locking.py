@@ -1,5 +1,5 @@
 """
-The lock of a job: what `lock` of its stage comes to. Pure.
+Computes the lock of a job from the `lock` of its stage. Pure.
 """
 
 from hashlib import sha256
@@ -8,13 +8,13 @@ from oaflow.errors import RouteError
 from oaflow.expressions import EvaluationError, compile_expression
 from oaflow.plan import BoundStage, Facts, with_place
 
-# An index of Postgres holds no more than 2,700 bytes of it; what is longer is told apart by its digest.
+# An index of Postgres holds at most 2,700 bytes of it; longer locks are replaced by their digest.
 _LONGEST = 500
 
 
 class LockError(RouteError):
     """
-    The lock of a job cannot be told. A repetition would come to the same.
+    The lock of a job cannot be computed. A repetition would fail again.
     """
 
     def __init__(self, stage: BoundStage, problem: EvaluationError) -> None:
@@ -25,13 +25,13 @@ class LockError(RouteError):
 
 def lock_of(stage: BoundStage, facts: Facts) -> str | None:
     """
-    Of the jobs that have the same lock one at a time runs; None where it has none.
+    The lock of a job, of which only one job runs at a time; None if it has none.
 
     Args:
-        facts: about a job as the stage gets it.
+        facts: about the job, as the stage gets it.
 
     Raises:
-        LockError: the expression met a value that it cannot do with.
+        LockError: the expression met a value that it cannot use.
     """
     if stage.lock is None:
         return None

@@ -1,5 +1,5 @@
 """
-Handles messages to Python's logging. Those of stage functions go to the log of their run, with level and logger; those
+Handles messages of Python's logging. Those of stage functions go to the log of their run, with level and logger; those
 of workers do not.
 """
 
@@ -15,11 +15,11 @@ from oaflow.packages import is_own
 
 Level = Literal["debug", "info", "warning", "error"]
 
-# The longest that goes over a pipe, in bytes: `lines` cuts what is longer.
+# The longest message for a pipe, in bytes: `lines` cuts longer ones.
 _LONGEST = 16_000
 _CUT = "..."
 
-# In a worker: the number of the job of an async stage that is being attempted.
+# In a worker: the id of the job that an async stage is working on.
 attempted: ContextVar[int | None] = ContextVar("oaflow_attempted", default=None)
 
 
@@ -44,29 +44,29 @@ class LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """
-        Passes one on.
+        Pass on a record.
         """
         try:
             text = self.format(record)
-        except Exception:  # arguments that do not fit their text
+        except Exception:  # arguments that do not fit the format
             text = str(record.msg)
         self._tell(Logged(_level(record.levelno), record.name, text))
 
 
 def is_of_a_stage(record: logging.LogRecord) -> bool:
     """
-    Whether an async stage function is at work here and has logged this, and not what runs it.
+    Whether an async stage function is running here and logged this, rather than the worker that runs it.
     """
     return attempted.get() is not None and not is_own(record.name)
 
 
 def let_inform(task: str) -> None:
     """
-    From now on `info` is logged, too, by the package of a task, unless it has chosen a level itself. Of other packages
-    it is not: many libraries report each step.
+    Log `info`, too, for the package of a task, unless it has chosen a level itself. Not for other packages, because
+    many libraries report each step.
     """
     logger = _logger_of(task)
-    # Whoever has set up all of logging for `debug` loses none of it.
+    # If logging as a whole is set to `debug`, nothing of that is lost.
     if logger.level == logging.NOTSET and logger.getEffectiveLevel() > logging.INFO and not is_own(task):
         logger.setLevel(logging.INFO)
 
@@ -74,8 +74,8 @@ def let_inform(task: str) -> None:
 @contextmanager
 def shown(tasks: Collection[str], tell: Callable[[Logged], None]) -> Generator[None]:
     """
-    For the time of a block, what the functions of these tasks log here is told as in the log of a run; where somebody
-    has set up logging, it goes where that sends it.
+    While the block runs, show what the functions of these tasks log as in the log of a run; if logging has been set up,
+    leave it to that setup.
     """
     levels = {(logger := _logger_of(task)): logger.level for task in tasks}
     handler = None if logging.root.handlers else LogHandler(tell)
@@ -105,11 +105,11 @@ def _logger_of(task: str) -> logging.Logger:
 
 def packed(logged: Logged) -> bytes:
     """
-    A message as one line; of a long one the end is kept, as that of a traceback says what went wrong.
+    A message as one line; a long one keeps its end, because the end of a traceback says what went wrong.
     """
     line = orjson.dumps(_plain(logged))
     if len(line) > _LONGEST:
-        # A letter takes six bytes at most.
+        # A character takes at most six bytes.
         text = f"{_CUT}{logged.text[-_LONGEST // 8 :]}"
         line = orjson.dumps(_plain(Logged(logged.level, logged.logger[:1000], text)))
     return line
@@ -117,7 +117,7 @@ def packed(logged: Logged) -> bytes:
 
 def unpacked(line: bytes) -> Logged | None:
     """
-    The message of such a line; None: it is none.
+    The message of such a line; None if the line is not one.
     """
     try:
         found: Any = orjson.loads(line)
@@ -128,7 +128,7 @@ def unpacked(line: bytes) -> Logged | None:
 
 
 def _plain(logged: Logged) -> list[str]:
-    # Without lone surrogates, as in names of files that are not UTF-8.
+    # Without lone surrogates, as in file names that are not UTF-8.
     return [part.encode(errors="backslashreplace").decode() for part in logged]
 
 

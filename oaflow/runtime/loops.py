@@ -1,5 +1,5 @@
 """
-Tasks that run as long as their worker does, and are cancelled at its end.
+Asyncio tasks that run as long as their worker, and are cancelled at its end.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 def begin(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
     """
-    Begin such a task. Nobody waits for it, so an error that ends it is logged at once.
+    Start such a task. Nothing awaits it, so an error that ends it is logged at once.
     """
     task = asyncio.create_task(work, name=f"oaflow {name}")
     task.add_done_callback(_say_why)

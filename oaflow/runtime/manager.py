@@ -1,8 +1,8 @@
 """
-The job manager that procrastinate's Worker talks to: plain tasks go its way, stages are the dispatcher's.
+The job manager that procrastinate's Worker uses: plain tasks run through it, and stages through the dispatcher.
 
-`register_worker` starts the dispatcher, `unregister_worker` drains it, so any procrastinate worker of an oaflow app
-runs stages too.
+`register_worker` starts the dispatcher and `unregister_worker` drains it, so any procrastinate worker of an oaflow app
+runs stages, too.
 """
 
 import asyncio
@@ -22,21 +22,21 @@ from oaflow.runtime.options import Options
 log = logging.getLogger(__name__)
 
 BUILTIN = "procrastinate.builtin_tasks."
-CHANNEL = "oaflow"  # of what is notified of runs
+CHANNEL = "oaflow"  # the channel of notifications about runs
 
-# That a claim of plain tasks may take: procrastinate's Worker looks only between two of them whether it is to stop, so
-# with a database that is away it would go on for ever. What comes of one that is left the heart gives back.
+# The time limit of a claim of plain tasks: procrastinate's Worker checks only between two claims whether to stop, so
+# while the database is away it would never stop. The heartbeat gives back what an abandoned claim brings.
 FETCH_SECONDS = 20.0
 
 
 class FlowJobManager(manager.JobManager):
     """
-    A JobManager that fetches by task, beats its own heart, survives a lost LISTEN connection, and runs a dispatcher.
+    A JobManager that fetches by task, has its own heartbeat, survives a lost LISTEN connection, and runs a dispatcher.
 
     Args:
-        connector: of the app.
+        connector: the connector of the app.
         plain_tasks: gives the names of the app's tasks.
-        address: finds the address of the database to listen at, which a pooler before it does not hear.
+        address: finds the address for LISTEN, which does not work through a pooler.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class FlowJobManager(manager.JobManager):
         self.options: Options | None = None
         self.dispatcher: Dispatcher | None = None
         self._wire = Wire(self._pool)
-        # Plain jobs in hand: the heart of this worker answers for them too.
+        # Plain jobs in hand: the heartbeat of this worker covers them, too.
         self._plain: set[int] = set()
 
     def _pool(self) -> Any:
@@ -59,7 +59,7 @@ class FlowJobManager(manager.JobManager):
 
     async def prepare(self) -> Dispatcher:
         """
-        Make the dispatcher and start its processes. No database is needed for that.
+        Make the dispatcher and start its processes. This does not need a database.
         """
         self.dispatcher = Dispatcher(self._wire, self.options or Options.from_environment(), plain=self._plain)
         await self.dispatcher.prepare()
@@ -73,7 +73,7 @@ class FlowJobManager(manager.JobManager):
 
     async def dismiss(self) -> None:
         """
-        Undo `prepare`, where no worker was registered.
+        Undo `prepare`, if no worker was registered.
         """
         if self.dispatcher is not None:
             await self.dispatcher.dismiss()
@@ -81,7 +81,7 @@ class FlowJobManager(manager.JobManager):
 
     async def unregister_worker(self, worker_id: int) -> None:
         """
-        Let running stages end, give the rest back, and take the worker out.
+        Let running stages end, give back the rest, and unregister the worker.
         """
         if self.dispatcher is not None:
             await self.dispatcher.drain()
@@ -89,18 +89,18 @@ class FlowJobManager(manager.JobManager):
 
     async def update_heartbeat(self, worker_id: int) -> None:
         """
-        Nothing: the dispatcher's heart is a thread of its own, and beats until the last job has ended.
+        Do nothing: the dispatcher has its own heartbeat thread, which beats until the last job has ended.
         """
 
     async def prune_stalled_workers(self, seconds_since_heartbeat: float) -> list[int]:
         """
-        Nothing: recovery takes a dead worker's row away together with its jobs.
+        Do nothing: recovery removes a dead worker's row together with its jobs.
         """
         return []
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> jobs.Job | None:
         """
-        Claim the next job of a plain task of this app; stages and other people's tasks are left alone.
+        Claim the next job of a plain task of this app; leave stages and tasks of other apps alone.
         """
         dispatcher = self.dispatcher
         if dispatcher is None:
@@ -112,7 +112,7 @@ class FlowJobManager(manager.JobManager):
                     row = await self._wire.send("claim", claim_plain, self._wire.worker, wanted, self._plain_tasks())
             except TimeoutError:
                 return None
-            except Refused as refused:  # declared dead: the dispatcher learns of it, too, and registers anew
+            except Refused as refused:  # declared dead: the dispatcher finds out, too, and registers again
                 log.warning("no plain task is claimed: %s", refused)
                 return None
             if row is None:
@@ -131,8 +131,8 @@ class FlowJobManager(manager.JobManager):
 
     async def retry_job(self, job: jobs.Job, *arguments: Any, **named: Any) -> None:
         """
-        Put a plain job back, also where another one of its queueing lock waits by now: procrastinate would fail there,
-        and leave it `doing` under a worker that is not at it.
+        Put a plain job back, even if another job with its queueing lock waits by now: procrastinate would fail then,
+        and leave it `doing` under a worker that does not run it.
         """
         try:
             try:
@@ -149,7 +149,7 @@ class FlowJobManager(manager.JobManager):
         self, *, on_notification: manager.NotificationCallback, queues: Iterable[str] | None = None
     ) -> None:
         """
-        Listen, and begin again when the connection is lost. Its cancellation is the first sign of a shutdown.
+        Listen, and start again when the connection is lost. Its cancellation is the first sign of a shutdown.
         """
         loop = asyncio.get_running_loop()
         again: asyncio.TimerHandle | None = None
@@ -164,8 +164,9 @@ class FlowJobManager(manager.JobManager):
             for each in told:
                 await tell(*each)
             if told:
-                # The worker clears its wake-up after an empty fetch; a notification that came during it would wait for
-                # the next poll, 5 s (3 of 380 jobs, measured): so the last of them is repeated once.
+                # The worker clears its wake-up after an empty fetch, so a notification that arrived during the fetch
+                # would wait for the next poll, 5 s (3 of 380 jobs, measured). So the last notification is repeated
+                # once.
                 if again is not None:
                     again.cancel()
                 again = loop.call_later(0.05, lambda: asyncio.ensure_future(tell(*told[-1])))
@@ -186,7 +187,8 @@ class FlowJobManager(manager.JobManager):
 
     def _of_plain_tasks(self, notices: Sequence[Notice]) -> list[tuple[str, dict[str, Any]]]:
         """
-        What procrastinate's Worker is to be told. Of jobs that were inserted the last is enough: it asks what there is.
+        The notifications for procrastinate's Worker. For inserted jobs the last one is enough, because it makes it
+        poll.
         """
         if all(name.startswith((BUILTIN, "builtin:")) for name in self._plain_tasks()):
             return []

@@ -1,5 +1,5 @@
 """
-Which logs are too old to be kept, and taking them away.
+Finds logs that are too old to be kept, and removes them.
 """
 
 import os
@@ -8,16 +8,16 @@ from pathlib import Path
 
 _DAY = 86_400.0
 
-# Of all workers, and appended to without an end: what belongs to no run.
+# The log of all workers for lines that belong to no run; it is appended to without an end.
 _SHARED = "worker"
 
 
 def old_logs(folder: Path, before: float, wanted: Collection[str]) -> list[Path]:
     """
-    `RUN.jsonl`, `RUN.log` and `worker-PID-SLOT.log` that nobody has written to since.
+    Each `RUN.jsonl`, `RUN.log` and `worker-PID-SLOT.log` that has not been written to since.
 
     Args:
-        before: seconds since 1970; what was written to later is kept.
+        before: seconds since 1970; files written to later are kept.
         wanted: ids of runs whose logs are kept.
     """
     workers = [file for file in folder.glob("worker-*.log") if not _is_written(file)]
@@ -28,7 +28,7 @@ def old_logs(folder: Path, before: float, wanted: Collection[str]) -> list[Path]
 
 def remove_old_logs(folder: Path, days: int, now: float, wanted: Collection[str]) -> None:
     """
-    Removes the logs that are older than so many days, as far as this account may.
+    Remove the logs that are older than a number of days, as far as permissions allow.
     """
     for file in old_logs(folder, now - days * _DAY, wanted):
         try:
@@ -46,7 +46,7 @@ def _written_at(file: Path) -> float:
 
 def _is_written(file: Path) -> bool:
     """
-    Whether the supervisor that the file is named after still runs: its workers may have been silent all the time.
+    Whether the supervisor that the file is named after is still running: its workers may have been silent all along.
     """
     pid = file.stem.split("-")[1]
     try:

@@ -10,7 +10,7 @@ from typing import Any
 from oaflow.runtime.jsonlog import JsonLines
 from oaflow.settings import Settings
 
-# Where nothing is known of who has started a worker.
+# For a worker that something unknown has started.
 RESTART = "end this worker, and start it again"
 
 
@@ -21,20 +21,19 @@ class Options:
 
     Attributes:
         settings: all settings.
-        conninfo: gives the address of the database, for the heartbeat's own connection.
+        conninfo: returns the address of the database, for the heartbeat's own connection.
         executors: processes that run sync stages.
-        binder: `module:function` that gives a job what it can reach.
+        binder: the `module:function` that makes the bindings of a job: what it can reach.
         grace: seconds that running jobs get at a graceful stop.
         registered: called with each id under which this worker is registered.
-        due: called where a schedule's tick has passed, or a webhook is due; None: nobody here does that.
-        counted: takes a message of what the worker has counted, and answers whether it was heard; None: nobody listens.
-        restart: what is to be typed so that the worker loads its code anew.
-        stale: takes what is to be said where code has changed since it was loaded, and what to type; None: nobody
-            listens.
-        only: the run to work on, or None for all that there are.
-        lines: where what stages print goes besides the log of the run; None: nowhere.
-        traces: whether what becomes of jobs is sent as OpenTelemetry traces.
-        poll: seconds until an idle worker looks for jobs by itself, where no notification came.
+        due: called when a tick of a schedule has passed, or a webhook is due; None: neither is watched here.
+        counted: takes a message of what the worker has counted, and returns whether it was sent; None: nothing listens.
+        restart: what to type to make the worker load new code.
+        stale: takes a sentence when code has changed since it was loaded, and what to type; None: nothing listens.
+        only: the only run to work on; None: all runs.
+        lines: where the output of stages goes besides the log of the run; None: nowhere.
+        traces: whether jobs are traced with OpenTelemetry.
+        poll: seconds until an idle worker polls without a notification.
     """
 
     settings: Settings
@@ -55,7 +54,7 @@ class Options:
     @classmethod
     def from_environment(cls) -> "Options":
         """
-        The options of a worker that somebody else started, as `procrastinate worker`.
+        The options of a worker that another program started, such as `procrastinate worker`.
         """
         from oaflow.postgres import locate
 

@@ -1,8 +1,8 @@
 """
-Takes the outcome of an attempt, a hand-over or an error: logs it, and gives it to the completer.
+Takes the outcome of an attempt, a hand-over or an error: logs it, and passes it to the completer.
 
-`completions` decides what becomes of it. Nothing is kept here: the dispatcher has the jobs in hand, and hears the
-answers of the database.
+`completions` decides what becomes of it. This keeps no state: the dispatcher has the jobs in hand, and gets the answers
+of the database.
 """
 
 import logging
@@ -32,11 +32,11 @@ class Outcomes:
     Args:
         completer: sends them.
         lines: the log of the jobs.
-        upkeep: is told of full disks.
-        passages: know the versions of tasks.
+        upkeep: told about full disks.
+        passages: knows the versions of tasks.
         pace: learns how long attempts take.
-        timings: keep it for estimates.
-        break_off: ends an attempt that streams for a run that was cancelled.
+        timings: records it for estimates.
+        break_off: ends an attempt at a stream whose run was cancelled.
         most_crashes: how many crashes fail a job.
     """
 
@@ -58,7 +58,7 @@ class Outcomes:
 
     def take(self, held: Held, handover: Handover) -> None:
         """
-        An attempt ended, or a part of a stream came.
+        An attempt ended, or a chunk of a stream arrived.
         """
         chunk = handover.outcome == "chunk"
         held.streamed |= chunk
@@ -90,7 +90,7 @@ class Outcomes:
 
     def warn(self, held: Held, warning: str) -> None:
         """
-        Say something once for each stage of a run.
+        Log a warning once for each stage of a run.
         """
         if held.stage.name not in held.passage.warned:
             held.passage.warned.add(held.stage.name)
@@ -109,7 +109,7 @@ class Outcomes:
         version: str | None = None,
     ) -> None:
         """
-        Log an attempt that went wrong, and send what `troubled` decides.
+        Log an attempt that failed, and send what `troubled` decides.
         """
         error = trouble.error
         self._log.write(
@@ -136,7 +136,7 @@ class Outcomes:
 
     def end(self, held: Held, outcome: str, detail: Mapping[str, Any] | None = None) -> None:
         """
-        Send what became of an attempt of which nothing else is known.
+        Send what became of an attempt about which nothing else is known.
         """
         now = time.time()
         self._completer.put(ended(held, outcome, detail, started=now, now=now))

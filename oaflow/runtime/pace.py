@@ -1,5 +1,5 @@
 """
-Learns how long jobs of a stage take, and so how many to claim at once. Pure.
+Learns how long jobs of a stage take, which determines how many to claim at once. Pure.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ WEIGHT = 0.1
 
 class Pace:
     """
-    Running means of service times in seconds: by stage, and of all async and of all other stages.
+    Running means of service times in seconds: by stage, for all async stages, and for all others.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Pace:
 
     def saw(self, run: str, stage: str, seconds: float, *, in_loop: bool) -> None:
         """
-        Take in how long one attempt took.
+        Record how long one attempt took.
         """
         key = (run, stage)
         mean = self._by_stage.get(key)
@@ -30,7 +30,7 @@ class Pace:
 
     def within(self, seconds: float, slots: int, *, in_loop: bool) -> int:
         """
-        How many jobs so many slots do in so many seconds.
+        How many jobs a number of slots can do in a number of seconds.
         """
         return int(slots * seconds / max(self._means[in_loop], 1e-5))
 
@@ -46,9 +46,9 @@ class Pace:
 
     def is_enough(self, jobs: Iterable[tuple[str, str]]) -> bool:
         """
-        Whether an executor that has jobs of these runs and stages in hand gets none behind them: one of them is slow or
-        unknown, or they are half of what it may have. Filled up with each that ends, it would get one at a time, and
-        each would cost a message and a look at all that waits.
+        Whether an executor with jobs of these runs and stages gets no more for now: one of them is slow or unknown, or
+        they are at least half of what it may have. Topped up after each job, it would get one at a time, and each would
+        cost a message and a scan of all waiting jobs.
         """
         seconds = 0.0
         for run, stage in jobs:
@@ -59,7 +59,7 @@ class Pace:
 
     def forget(self, run: str) -> None:
         """
-        Drop what is known of a run that has ended.
+        Forget a run that has ended.
         """
         for key in [key for key in self._by_stage if key[0] == run]:
             del self._by_stage[key]

@@ -1,6 +1,6 @@
 """
-Decides what becomes of an attempt that went wrong: it is repeated, goes to the `on_error` stage, or is kept as a
-failure. Pure.
+Decides what becomes of an attempt that failed: it is repeated, goes to the `on_error` stage, or becomes a failure.
+Pure.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from oaflow.plan import BoundStage
 @dataclass(frozen=True, slots=True)
 class Again:
     """
-    The job goes back, after `delay` seconds. `charge` says to what: a retry, a crash, or to nothing.
+    The job goes back after `delay` seconds. `charge` says what it costs: a retry, a crash, or nothing.
     """
 
     charge: Literal["retried", "crashed", "paused"]
@@ -22,31 +22,31 @@ class Again:
 @dataclass(frozen=True, slots=True)
 class Divert:
     """
-    The job goes as it arrived to the `on_error` stage.
+    The job goes, as it arrived, to the `on_error` stage.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """
-    The job is taken apart: what it was collected of runs again, each alone.
+    The job is taken apart: each job that it was collected from runs again alone.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Fail:
     """
-    The job is kept under failures.
+    The job is recorded as a failure.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """
-    How an attempt went wrong.
+    How an attempt failed.
 
-    `error` is what history keeps: type, message, and what else is known. `kind` is `error` (the function raised, or ran
-    out of time), `crash` (its process died), or `room` (a disk was full: nobody's fault).
+    `error` is the history's record: type, message, and what else is known. `kind` is `error` (the function raised, or
+    ran out of time), `crash` (its process died), or `room` (a disk was full, which is not the job's fault).
     """
 
     kind: Literal["error", "crash", "room"]
@@ -65,17 +65,17 @@ def judge(
     parted: bool = False,
 ) -> Again | Divert | Fail | Part:
     """
-    Decide over an attempt that went wrong.
+    Decide about an attempt that failed.
 
     Args:
         trouble: what happened.
         stage: where.
         retries: repetitions that the job has used.
-        crashes: crashes that it is charged with, without this one.
-        most_crashes: the crash that fails a job.
-        collected: whether it was put together of several, and may be taken apart: the first crash, or the last attempt,
-            does that.
-        parted: whether it was taken out of such a one: it has one attempt, and its share in the crash of the whole.
+        crashes: crashes that it is charged with, not counting this one.
+        most_crashes: how many crashes fail a job.
+        collected: whether it was collected from several jobs and may be taken apart, which the first crash or the last
+            attempt does.
+        parted: whether it was taken out of such a job: it has one attempt, and shares the charge for the crash.
     """
     match trouble.kind:
         case "room":

@@ -1,9 +1,9 @@
 """
-Decides which streams must rest because too many jobs are open in the stages that follow (backpressure). Nothing here
+Decides which streams must rest because too many jobs are open in the stages after them (backpressure). Nothing here
 waits.
 
-A stream rests as a whole: all jobs of its stage in a run, and no more of these begin. What was handed over since the
-last look is added to what was counted then, so the database is asked only if it may be too much.
+A stream rests as a whole: all jobs of its stage in a run pause, and no more of them start. What was handed over since
+the last count is added to it, so the database is asked only if the limit may be exceeded.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ Triple = tuple[str, str, str]  # queue, task and run
 
 class Pressure:
     """
-    What one worker knows of it.
+    What one worker knows about it.
 
     Args:
-        deep: jobs open in what follows a stream, above which it rests; it goes on when half as many are open.
+        deep: how many jobs may be open in the stages after a stream before it rests; it continues at half as many.
     """
 
     def __init__(self, deep: int) -> None:
@@ -36,13 +36,13 @@ class Pressure:
 
     def rests(self, run: str, stage: str) -> bool:
         """
-        Whether a stream rests, as of the last look.
+        Whether a stream rests, as of the last count.
         """
         return (run, stage) in self._resting
 
     def handed(self, plan: BoundPlan, run: str, stage: str, jobs: int) -> bool:
         """
-        A stream has handed over so many jobs; answers whether to look how much is open now, before it goes on.
+        A stream has handed over a number of jobs; returns whether to count the open jobs before it continues.
         """
         if stage not in plan.rests:
             return False
@@ -52,7 +52,7 @@ class Pressure:
 
     def saw(self, plan: BoundPlan, run: str, opened: Mapping[str, int]) -> None:
         """
-        Take in how much is open in the stages of a run.
+        Take the counts of open jobs in the stages of a run.
         """
         for stage, after in plan.rests.items():
             key, most = (run, stage), self.most(plan, stage)
@@ -64,22 +64,22 @@ class Pressure:
 
     def closed(self, plans: Mapping[str, BoundPlan]) -> set[Triple]:
         """
-        Of which queue, task and run no more is to be begun.
+        The queues, tasks and runs of which no more jobs should start.
         """
         streams = [(plans[run].stages[stage], run) for run, stage in self._resting if run in plans]
         return {(stage.queue, stage.task, run) for stage, run in streams}
 
     def forget(self, run: str) -> None:
         """
-        Drop what is known of a run that has ended.
+        Forget a run that has ended.
         """
         self._open = {key: opened for key, opened in self._open.items() if key[0] != run}
         self._resting = {key for key in self._resting if key[0] != run}
 
     def most(self, plan: BoundPlan, stage: str) -> int:
         """
-        Above how many jobs open in what follows it a stream rests.
+        How many jobs may be open after a stream before it rests.
         """
-        # What waits to be put together waits for more: that is not to be kept from it.
+        # Jobs that wait to be collected wait for more jobs, so the stream must not be held back.
         gathered = sum(collect.size for other in plan.rests[stage] if (collect := plan.stages[other].collect))
         return self._deep + gathered

@@ -1,6 +1,5 @@
 """
-Finds out about tasks in processes of their own: reads what such a process answers, and what it was doing if it ended
-early.
+Inspects tasks in separate processes. Reads their answers, and what such a process was doing if it ended early.
 """
 
 import asyncio
@@ -14,7 +13,7 @@ from oaflow.runtime.messages import Probe
 from oaflow.runtime.preloads import Preloads
 from oaflow.runtime.processes import kill_group
 
-# An import that says nothing for so long is given up.
+# How long an import may be silent before it is given up.
 SILENCE = 60.0
 
 # Fruitless attempts to get an answer about a task, a tenth of a second apart.
@@ -24,7 +23,7 @@ MOST_TRIES = 50
 @dataclass(slots=True)
 class Answers:
     """
-    What one such process said.
+    The answers of one such process.
 
     Attributes:
         probes: by task.
@@ -39,7 +38,7 @@ class Answers:
 
     def take(self, line: bytes) -> None:
         """
-        One line of JSON, as the forkserver's child writes it.
+        Take one line of JSON, as written by the child of the forkserver.
         """
         answer = json.loads(line)
         if "trying" in answer:
@@ -98,8 +97,8 @@ async def listen(answers: int, pid: Callable[[], int]) -> Answers:
     Read all that a probing process writes.
 
     Args:
-        answers: descriptor to read from; it is closed.
-        pid: of the process, 0 where it is not known yet.
+        answers: the descriptor to read from, which is closed at the end.
+        pid: of the process; 0 if it is not known yet.
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=1 << 20)

@@ -1,5 +1,5 @@
 """
-What the operating system knows of other processes.
+What the operating system knows about other processes.
 """
 
 import contextlib
@@ -7,13 +7,13 @@ import os
 import signal
 from typing import cast
 
-# An executor that gets it says on stderr where its stage is.
+# An executor that gets this signal writes the stack of its stage to stderr.
 WHERE_SIGNAL = signal.SIGUSR2
 
 
 def kill_group(pid: int) -> None:
     """
-    Kill a process with all that it has started and that has not left its group.
+    Kill a process and everything that it started and that has not left its process group.
     """
     try:
         os.killpg(pid, signal.SIGKILL)
@@ -24,7 +24,7 @@ def kill_group(pid: int) -> None:
 
 def signal_name(number: int) -> str:
     """
-    As `SIGSEGV`.
+    The name of a signal, such as `SIGSEGV`.
     """
     try:
         return signal.Signals(number).name
@@ -37,7 +37,7 @@ _PAGE = os.sysconf("SC_PAGESIZE")
 
 def resident(pid: int) -> int:
     """
-    Resident bytes of a process; 0 where it is gone.
+    Resident bytes of a process; 0 if it is gone.
     """
     try:
         with open(f"/proc/{pid}/statm", "rb") as file:
@@ -47,7 +47,7 @@ def resident(pid: int) -> int:
             return 0
     except (OSError, IndexError):
         return 0
-    import psutil  # only where there is no /proc
+    import psutil  # only if there is no /proc
 
     try:
         return cast("int", psutil.Process(pid).memory_info().rss)

@@ -1,7 +1,7 @@
 """
-Measures the memory of programs that a stage function has started. Linux only: elsewhere they are not seen.
+Measures the memory of programs that a stage function has started. Linux only: elsewhere they are invisible.
 
-Looked at ten times a second for each executor, so the cheap questions come first.
+This runs ten times a second for each executor, so the cheap checks come first.
 """
 
 import os
@@ -15,11 +15,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 def memory_of_programs(pid: int, since: float, above: int) -> int:
     """
-    Bytes that programs hold which a process has started, or these have. What they share is not counted.
+    The memory in bytes of the programs that a process has started, and of theirs. Shared memory is not counted.
 
     Args:
-        since: on the monotonic clock. Programs that were started before are left out: they are an earlier job's.
-        above: 0 is answered where all of them together have no more than this.
+        since: on the monotonic clock. Programs started earlier are left out, because they belong to an earlier job.
+        above: the result is 0 if all of them together have no more than this.
     """
     programs = list(descendants(pid))
     if not programs or sum(map(resident, programs)) <= above:
@@ -29,10 +29,10 @@ def memory_of_programs(pid: int, since: float, above: int) -> int:
 
 def descendants(pid: int) -> Iterator[int]:
     """
-    The children of a process, and theirs. One that was left by its parent is nobody's child, and not among them.
+    The children of a process, and theirs. Orphans are not among them, because they have no parent any more.
     """
     try:
-        threads = os.listdir(f"/proc/{pid}/task")  # a child stands with the thread that started it
+        threads = os.listdir(f"/proc/{pid}/task")  # a child is listed under the thread that started it
     except OSError:
         return
     for thread in threads:
@@ -43,8 +43,8 @@ def descendants(pid: int) -> Iterator[int]:
 
 def private(pid: int) -> int:
     """
-    Resident bytes that a process shares with no other; 0 where it is gone. A forked process shares what it has not
-    written to, and programs their libraries.
+    Resident bytes that a process shares with no other; 0 if it is gone. A forked process shares the pages that it has
+    not written to, and programs share their libraries.
     """
     lines = _read(f"/proc/{pid}/smaps_rollup").splitlines()
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith((b"Private_Clean:", b"Private_Dirty:")))
@@ -52,12 +52,12 @@ def private(pid: int) -> int:
 
 def started(pid: int) -> float:
     """
-    When a process was started, on the monotonic clock, to the tick; minus infinity where it is gone.
+    When a process was started, on the monotonic clock, to the tick; minus infinity if it is gone.
     """
-    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()  # before it stands a name, which may hold anything
+    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()  # before it is a name, which may contain anything
     if len(fields) < 20:
         return float("-inf")
-    # The system counts from its boot, and goes on while the machine sleeps.
+    # The system counts from its boot, also while the machine sleeps.
     return int(fields[19]) / _TICKS - time.clock_gettime(time.CLOCK_BOOTTIME) + time.monotonic()
 
 

@@ -1,5 +1,5 @@
 """
-Where `job.defer()` goes outside of a running worker: procrastinate's tables, over a connection of its own.
+Implements `job.defer()` outside of a running worker: it inserts into procrastinate's tables over its own connection.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from oaflow.jobs import Job
 
 class ProgramQueue:
     """
-    The queue of a program. Opened with the first job, closed with the program.
+    The queue of a program, opened for the first job and closed when the program ends.
     """
 
     def __init__(self, conninfo: Callable[[], str]) -> None:
@@ -39,11 +39,11 @@ class ProgramQueue:
                 self._app = None
 
     def _opened(self) -> Any:
-        # A connector of its own, and not that of `oaflow.app`: whether that one is open, and in which event loop, is
-        # the worker's business, and a synchronous call may come from any thread.
+        # A connector of its own, not that of `oaflow.app`: the worker decides whether that one is open and in which
+        # event loop, and a synchronous call may come from any thread.
         with self._lock:
             if self._app is None:
-                import procrastinate  # half of what an executor would load, and few of them defer anything
+                import procrastinate  # half of what an executor would load, and few defer anything
 
                 connector = procrastinate.SyncPsycopgConnector(
                     conninfo=self._conninfo(), min_size=1, max_size=1, kwargs={"application_name": "oaflow defer"}

@@ -1,6 +1,6 @@
 """
-Keeps streams waiting while too many jobs are open in the stages that follow: the answer that their last part is in the
-database is held back.
+Makes streams wait while too many jobs are open in the stages after them, by holding back the answer that their last
+chunk is in the database.
 
 While a stream rests, another process or slot works in its place, so that the jobs that it waits for can be done.
 """
@@ -20,7 +20,7 @@ from oaflow.runtime.pressure import Pressure, Stream, Triple
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.25  # between two looks at how much is open, while a stream rests
+LOOK_SECONDS = 0.25  # between two counts of the open jobs, while a stream rests
 
 
 @dataclass(slots=True)
@@ -35,10 +35,10 @@ class Resting:
 
     Args:
         wire: to the database.
-        deep: jobs open in what follows a stream, above which it rests (`OAFLOW_DEEP`).
-        attempts: at streams, which rest and go on; asked again to rest as long as one does.
+        deep: how many jobs may be open in the stages after a stream before it rests (`OAFLOW_DEEP`).
+        attempts: the attempts at streams, which rest and continue; asked again to rest as long as a stream does.
         passages: the runs that the worker knows.
-        changed: called where other jobs than before may be begun.
+        changed: called when the jobs that may start have changed.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Resting:
 
     def handed(self, held: Held, position: int, jobs: int) -> None:
         """
-        A part of a stream is in the database, so many jobs. The stream is told, now or when it may go on.
+        A chunk of a stream, of a number of jobs, is in the database. The stream is told now, or when it may continue.
         """
         passage = held.passage
         look = self._pressure.handed(passage.plan, passage.id, held.stage.name, jobs)
@@ -74,7 +74,7 @@ class Resting:
 
     def open(self, triples: list[Triple]) -> list[Triple]:
         """
-        Of queue, task and run those of which jobs are to be begun: not of streams that rest.
+        The queues, tasks and runs whose jobs may start: not those of resting streams.
         """
         if not self._pressure.resting:
             return triples
@@ -83,7 +83,7 @@ class Resting:
 
     async def look(self) -> None:
         """
-        See how much is open, in the runs in which that matters.
+        Count the open jobs, in the runs where that matters.
         """
         passages = {passage.id: passage for passage in self._passages() if passage.plan.rests}
         if passages:
@@ -104,13 +104,13 @@ class Resting:
 
     def unsaid(self) -> None:
         """
-        What was written down is gone: it is to be said again.
+        The record in the database is gone: write it again.
         """
         self._said = frozenset()
 
     def forget(self, job: int) -> None:
         """
-        An attempt is over, or begins anew.
+        An attempt has ended, or starts again.
         """
         self._waiting.pop(job, None)
 
@@ -122,7 +122,7 @@ class Resting:
 
     def stop(self) -> None:
         """
-        Nothing rests any more: what does, or would, is broken off, as it would not come to its end now.
+        Stop resting: end the streams that rest, or would, because they could not finish now.
         """
         self._stopped = True
         if self._watch is not None:

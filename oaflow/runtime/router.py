@@ -1,8 +1,8 @@
 """
 Which job goes where. Pure: no database, no clock, no logging.
 
-A stage function knows ports; the bound plan of the run knows where they lead. What has no way to go is a loss, counted
-with its reason, and never an omission.
+A stage function knows ports; the bound plan of the run knows where they lead. A job with nowhere to go is a loss,
+counted with its reason, and never silently omitted.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ LossKind = Literal["unmatched", "dropped", "ended", "too_deep"]
 
 class ForeignDatasetError(RouteError):
     """
-    A stage returned a job of another dataset than that of its run.
+    A stage returned a job of a dataset other than that of its run.
     """
 
     def __init__(self, stage: str, wanted: str | None, found: str | None) -> None:
@@ -41,7 +41,7 @@ class ForeignDatasetError(RouteError):
 
 class ContextError(RouteError):
     """
-    A stage returned a job whose context is no mapping.
+    A stage returned a job whose context is not a mapping.
     """
 
     def __init__(self, context: Any) -> None:
@@ -55,10 +55,10 @@ class ContextError(RouteError):
 
 class Route(NamedTuple):
     """
-    One job on its way to one stage, stamped with its run. `data` holds its fields as they travel: a model of them is
-    made only for those who ask. `collect` is [key, documents] as JSON where it waits to be put together with others of
-    the same key; of those with one `lock` one at a time runs. `port` is the one that it was emitted on; None where it
-    was not, as it comes over `on_error` or is the first of a run.
+    One job on its way to one stage, marked with its run. `data` has its fields in their wire form; a model of them is
+    made only on demand. `collect` is [key, documents] as JSON if it waits to be collected with others of the same key;
+    of the jobs with the same `lock`, one runs at a time. `port` is the one on which it was emitted; None if it comes
+    over `on_error` or is the first of a run.
     """
 
     stage: str
@@ -80,20 +80,20 @@ class Route(NamedTuple):
 
     def to_json(self) -> bytes:
         """
-        The job as it is written to `procrastinate_jobs.args`.
+        The job in the form that is written to `procrastinate_jobs.args`.
 
         Raises:
-            ForbiddenValueError: where its payload was changed since it was checked, or is no JSON.
+            ForbiddenValueError: its payload has changed since it was checked, or is not JSON.
         """
         return as_bytes(self.data) or self.job.to_json()
 
 
 class Loss(NamedTuple):
     """
-    What goes nowhere of one job: no edge of its port takes it (`unmatched`), its port is deliberately not wired
-    (`dropped`), nothing follows its stage (`ended`), or it lies deeper than its edge allows (`too_deep`).
+    The part of one job that goes nowhere: no edge of its port takes it (`unmatched`), its port is deliberately not
+    wired (`dropped`), nothing follows its stage (`ended`), or it is deeper than its edge allows (`too_deep`).
 
-    `size` is what it counts for: entities where it is unmatched and has some, else the job.
+    `size` is its count: entities if it is unmatched and has some, otherwise one job.
     """
 
     kind: LossKind
@@ -105,13 +105,13 @@ class Loss(NamedTuple):
 
 class Routed(NamedTuple):
     """
-    All that becomes of what a stage returned.
+    All that becomes of the output of a stage.
 
     Attributes:
         routes: in the order of emission, and of the plan's edges.
         losses: in the order of emission.
-        stray: (queue, task) of the first returned job that names neither where it came from nor where it goes, or None.
-            The plan decides all the same; the author may want to know.
+        stray: (queue, task) of the first returned job that names neither its source nor its target, or None. The plan
+            decides anyway, but the author may want to know.
     """
 
     routes: tuple[Route, ...] = ()
@@ -119,7 +119,7 @@ class Routed(NamedTuple):
     stray: tuple[str, str] | None = None
 
 
-# A job that a stage emitted: its port, and what was decided where not every edge of the port takes all of it.
+# A job that a stage emitted: its port, and the choice if not every edge of the port takes all of it.
 Emitted = tuple[str, AnyJob, Choice | None]
 
 
@@ -138,18 +138,18 @@ def route(
 
     Args:
         plan: of the run.
-        stage: that emitted.
-        job: that the stage was working on.
+        stage: the stage that emitted them.
+        job: the job that the stage was working on.
         run: id of the run.
-        job_id: of `job`, which becomes the parent.
-        depth: of `job`; default: what its context says of it.
+        job_id: the id of `job`, which becomes the parent.
+        depth: the depth of `job`; by default, read from its context.
 
     Raises:
         UnknownStageError: the plan does not have the stage.
         UnknownPortError: the plan does not wire the port.
         ForeignDatasetError: a job of another dataset, or of none.
-        ReservedKeyError: a key of the context that only other programs write.
-        ContextError: the context of a job is no mapping.
+        ReservedKeyError: a context has a key that only other programs may write.
+        ContextError: the context of a job is not a mapping.
         LockError: the lock of a job cannot be told.
     """
     here = stage_of(plan, stage)
@@ -198,8 +198,8 @@ def route(
 
 def enter(plan: BoundPlan, stage: str, job: AnyJob, *, run: str) -> list[Route]:
     """
-    The way of a run's first job to one of its stages; several, where the stage takes fewer entities at once. One that
-    arrived there in an earlier run lies as deep as it did.
+    The route of a run's first job to one of its stages; several if the stage takes fewer entities at once. A job that
+    arrived there in an earlier run keeps its depth.
     """
     target, depth = stage_of(plan, stage), depth_of(job)
     parts = _parts(target, job, job.documents)
@@ -211,11 +211,11 @@ def divert(
     plan: BoundPlan, stage: str, job: AnyJob, error: Mapping[str, Any], *, attempts: int, run: str, job_id: int
 ) -> list[Route]:
     """
-    The way of a job, as it arrived, to the `on_error` stage; several, where that takes fewer entities at once, and none
-    where its stage has none.
+    The route of a job, as it arrived, to the `on_error` stage; several if that takes fewer entities at once, and none
+    if its stage has no `on_error`.
 
     Args:
-        error: what the last attempt failed with; `type` and `message` are taken.
+        error: the error of the last attempt, of which `type` and `message` are used.
         attempts: how many there were.
     """
     here = stage_of(plan, stage)
@@ -247,7 +247,7 @@ def stage_of(plan: BoundPlan, stage: str) -> BoundStage:
 
 def edges_of(stage: BoundStage, port: str) -> tuple[PlannedEdge, ...]:
     """
-    The edges that take what is emitted on a port; none where it is a loss.
+    The edges that take what is emitted on a port; none if it is a loss.
 
     Raises:
         UnknownPortError: the plan does not wire the port.
@@ -260,21 +260,21 @@ def edges_of(stage: BoundStage, port: str) -> tuple[PlannedEdge, ...]:
 
 def dataset_of(job: AnyJob) -> str | None:
     """
-    The dataset of a job, or None where it is a plain one.
+    The dataset of a job; None for a plain job.
     """
     return getattr(job, "dataset", None)
 
 
 def entities_of(job: AnyJob) -> list[dict[str, Any]]:
     """
-    The entities of a job as plain data; none where it is a plain one.
+    The entities of a job as plain data; none for a plain job.
     """
     return job.entities if isinstance(job, DatasetJob) else []
 
 
 def facts_of(plan: BoundPlan, job: AnyJob, run: str) -> Facts:
     """
-    What conditions know of a job that was returned in a run.
+    What conditions know about a job that was returned in a run.
     """
     fields = {**vars(job), "payload": payload_of(job), "context": job.context}
     return Facts(fields, plan.params, {"id": run, "pipeline": plan.pipeline, "dataset": dataset_of(job)})
@@ -282,7 +282,7 @@ def facts_of(plan: BoundPlan, job: AnyJob, run: str) -> Facts:
 
 def mark_of(job: AnyJob) -> Mapping[str, Any]:
     """
-    What oaflow wrote about a job: run, stage, depth, parent; empty on a job that is not part of a run.
+    The mark that oaflow put on a job: run, stage, depth, parent; empty if the job is not part of a run.
     """
     mark = job.context.get("oaflow")
     return mark if type(mark) is dict or isinstance(mark, Mapping) else {}
@@ -290,7 +290,7 @@ def mark_of(job: AnyJob) -> Mapping[str, Any]:
 
 def depth_of(job: AnyJob) -> Mapping[str, int]:
     """
-    How often each recursive edge, as `stage.port>stage`, lies on a job's way.
+    How often a job has taken each recursive edge, named `stage.port>stage`.
     """
     return mark_of(job).get("depth") or {}
 
@@ -319,7 +319,7 @@ def _leads_to(plan: BoundPlan, edges: Iterable[PlannedEdge], named: tuple[str, s
 
 def _share_of(job: AnyJob, share: Share) -> AnyJob:
     """
-    A job with so many of its entities only.
+    A job with only a number of its entities.
     """
     if share is None or not isinstance(job, DatasetJob):
         return job
@@ -329,7 +329,7 @@ def _share_of(job: AnyJob, share: Share) -> AnyJob:
 
 def _parts(target: BoundStage, job: AnyJob, documents: tuple[str, ...]) -> list[tuple[AnyJob, tuple[str, ...]]]:
     """
-    A job as jobs of at most so many entities as a stage takes, each with its documents.
+    A job, split into jobs with at most as many entities as a stage takes, each with its documents.
     """
     most = target.collect.size if target.collect else target.split
     if most is None or not isinstance(job, DatasetJob) or len(entities := job.entities) <= most:
@@ -341,7 +341,7 @@ def _parts(target: BoundStage, job: AnyJob, documents: tuple[str, ...]) -> list[
 
 def _collected(target: BoundStage, route: Route) -> Route:
     """
-    A job that is put together with others says with which: those that differ from it in nothing but their entities.
+    A job that will be collected, with its key: it is collected with jobs that differ only in their entities.
     """
     payload: Mapping[str, Any] = route.data["payload"]
     if "dataset" not in route.data or not payload.get("entities"):
@@ -355,7 +355,7 @@ def _collected(target: BoundStage, route: Route) -> Route:
 
 def _locked(plan: BoundPlan, target: BoundStage, route: Route, run: str) -> Route:
     """
-    A job with its lock. What is put together with others has none of its own: it is that of all of them together.
+    A job with its lock. A job that will be collected has none, because the lock is that of the collected job.
     """
     return route if route.collect is not None else route._replace(lock=lock_of(target, facts_of(plan, route.job, run)))
 
@@ -383,7 +383,7 @@ def _stamped(
     if not _RESERVED.isdisjoint(carried):
         carried = _writable(carried, source)
     if target.external:
-        # What a service hands over comes back with all of this, as it copies the context of its job.
+        # What a service hands over comes back with all of this, because it copies the context of its job.
         mark["external"] = target.emit
         carried = {**carried, **target.options}
     data: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """
-Samples of what stage functions returned, kept in the history, so that `oaflow route --against` can tell where they
-would go in an edited pipeline. Pure.
+Samples of what stage functions returned, kept in the history so that `oaflow route --against` can tell where they would
+go in an edited pipeline. Pure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,28 +12,30 @@ from oaflow.errors import JobError
 from oaflow.jobs import AnyJob, DatasetJob, carrying, light
 from oaflow.runtime.choosing import Choice
 
-# Behind the first ones, of one job in so many: what a stage does late in a run is seen too, and costs nothing that
-# could be measured.
+# After the first ones, one job in this many is sampled, to cover what a stage does late in a run. Its cost is too small
+# to be measured.
 RARELY = 200
 
-# Of one hand-over at most so much is kept: a part of a stream is 500 jobs.
+# The most that is kept of one hand-over: a chunk of a stream has 500 jobs.
 MOST_JOBS = 20
 MOST_BYTES = 64_000
 
 
 def is_sample(number: int, first: int) -> bool:
     """
-    Whether what the job of this number (from 1) returns is kept, where it is of the first ones.
+    Whether the output of the job with this number (from 1) is kept: it is one of the `first`, or a rare sample after
+    them.
     """
     return number <= first or (first > 0 and number % RARELY == 0)
 
 
 def sample(emitted: Sequence[tuple[str, AnyJob, Choice | None]], depth: Mapping[str, int]) -> dict[str, Any]:
     """
-    The first of what was emitted, as it travels: `jobs` as [port, job, what each edge of the port took], `of` how many
-    there were; `depth` of the job that emitted, where it has one.
+    The first of the emitted jobs, in their wire form: `jobs` as [port, job, what each edge of the port took], `of` as
+    how many there were, and `depth` as that of the job that emitted them, if it has one.
 
-    What each edge took is null where each took all; else positions in the entities for each edge, null for all.
+    What each edge took is null if each took everything; otherwise, for each edge, positions in the entities, or null
+    for all.
     """
     jobs: list[tuple[str, orjson.Fragment, Any]] = []
     left = MOST_BYTES
@@ -41,7 +43,7 @@ def sample(emitted: Sequence[tuple[str, AnyJob, Choice | None]], depth: Mapping[
         try:
             raw = _light(job).to_json()
         except JobError:
-            continue  # where it is no JSON its port leads nowhere, or the attempt has failed
+            continue  # if it is not JSON, its port leads nowhere or the attempt has failed
         if len(raw) > left:
             break
         left -= len(raw)
@@ -52,7 +54,7 @@ def sample(emitted: Sequence[tuple[str, AnyJob, Choice | None]], depth: Mapping[
 
 def _light(job: AnyJob) -> AnyJob:
     """
-    What is emitted on a port that leads nowhere has not been made light.
+    Remove the long texts of a job whose port leads nowhere, which routing has not done.
     """
     if not isinstance(job, DatasetJob) or not job.entities:
         return job

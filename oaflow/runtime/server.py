@@ -21,8 +21,8 @@ from oaflow.runtime.lines import Lines
 
 STOP_SECONDS = 2.0
 
-# Cores are shared out by executors: a pool of threads in each would only fight the others. And numpy, where it starts
-# none, can be imported before the fork.
+# The executors already use all cores: a thread pool in each would only compete with the others. Besides, numpy can be
+# imported before the fork if it starts no threads.
 _ONE_CORE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -32,7 +32,7 @@ class Server:
 
     Args:
         told: called with each report.
-        gone: called once, when it has ended before `stop`.
+        gone: called once, if it ends before `stop`.
         line: called with each line that it prints.
     """
 
@@ -48,7 +48,7 @@ class Server:
         self._link, theirs = socket.socketpair()
         self._link.setblocking(False)
         out, out_theirs = os.pipe()
-        # Modules are looked for where this process looks, and last in the current folder, where a stage may lie.
+        # Modules are searched where this process searches, and last in the current folder, which may have a stage.
         path = json.dumps(list(dict.fromkeys([folder or os.getcwd() for folder in sys.path] + [os.getcwd()])))
         command = [sys.executable, "-P", "-m", "oaflow.runtime.forkserver", str(theirs.fileno()), path]
         if "PYTHONPATH" in os.environ:
@@ -61,7 +61,7 @@ class Server:
                 stdout=out_theirs,
                 stderr=out_theirs,
                 env=environment(os.environ),
-                start_new_session=True,  # a Ctrl-C in the terminal is for the supervisor
+                start_new_session=True,  # a Ctrl-C in the terminal is meant for the supervisor
             )
         except OSError:
             self._link.close()
@@ -81,7 +81,7 @@ class Server:
 
     def send(self, *message: Any, descriptors: tuple[int, ...] = ()) -> None:
         """
-        Ask for something. The descriptors may be closed afterwards.
+        Send a request. The descriptors may be closed afterwards.
         """
         self._waiting.append((frame(message), tuple(os.dup(descriptor) for descriptor in descriptors)))
         self._push()
@@ -136,7 +136,7 @@ class Server:
 
     async def stop(self, *, at_once: bool = False) -> None:
         """
-        End it: it does so by itself when nobody is at the other end; `at_once`, without waiting for that.
+        Stop it. It ends by itself when the other end is closed; `at_once` does not wait for that.
         """
         if not self.closed:
             self._hang_up()
@@ -153,8 +153,8 @@ class Server:
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
     """
-    Where this very package is found first, also where it is not installed, and where libraries that count do so on one
-    core, unless it is set otherwise.
+    An environment in which this very package is found first, even if it is not installed, and in which numeric
+    libraries use one core, unless set otherwise.
     """
     root = str(Path(oaflow.__file__).parent.parent)
     paths = given.get("PYTHONPATH")

@@ -1,6 +1,6 @@
 """
-Does what follows when the database has answered a completion: the job is let go, what goes on here waits for its turn,
-and whoever waited for this is told.
+Acts on the database's answer to a completion: lets the job go, queues the successors that continue here, and tells
+whatever waited for it.
 """
 
 import asyncio
@@ -30,22 +30,22 @@ log = logging.getLogger(__name__)
 
 class Settling:
     """
-    What of one worker hears these answers.
+    The part of a worker that receives these answers.
 
     Args:
         wire: to the database.
         hand: the jobs in hand.
-        attempts: those that run.
-        continuation: knows which successors go on here.
-        feeder: feeds what there is room for then.
-        claiming: claims, where there may be more.
-        lanes: are told of places that became free.
-        resting: streams may go on.
-        closing: is told in which runs something may be due.
-        figures: count what the database has.
+        attempts: the running attempts.
+        continuation: knows which successors continue here.
+        feeder: feeds jobs when there is room.
+        claiming: claims when there may be more.
+        lanes: told about places that became free.
+        resting: decides when streams may continue.
+        closing: told in which runs something may be due.
+        figures: counts what the database has recorded.
 
     Attributes:
-        spans: of those who trace attempts, where somebody does.
+        spans: traces attempts, if tracing is on.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class Settling:
 
     def is_awaited(self, completion: Completion) -> bool:
         """
-        Whether somebody waits for the answer: a stream, others for the place or lock that the job holds, or an
-        executor, which could have a successor.
+        Whether anything waits for the answer: a stream, other jobs for the place or lock that the job holds, or an idle
+        executor that could run a successor.
         """
         held = self._hand.get(completion.job)
         if held is None or completion.outcome == "chunk" or self._lanes.of(held.row.queue, held.row.task) is not None:
@@ -88,7 +88,7 @@ class Settling:
         if taken and held is not None:
             self._watch(held, completion)
         if held is None or held.row.attempts != completion.attempt:
-            return  # let go since; where it is in hand again, that is another attempt
+            return  # let go since; if it is in hand again, that is another attempt
         if taken and held.passage.plan.collects:
             self._closing.when_due(held.passage, completion.successors)
         if taken and continued:
@@ -105,14 +105,14 @@ class Settling:
             self._claiming.wake()
         if len(completion.successors) > len(continued) or completion.outcome in ("retried", "crashed", "paused"):
             self._claiming.more()
-        if completion.delay:  # nobody notifies when it is over
+        if completion.delay:  # nothing notifies when its delay is over
             asyncio.get_running_loop().call_later(completion.delay, self._claiming.due)
         if held.passage.plan.joins or held.passage.plan.collects:
             self._closing.soon(completion.run)
         elif not completion.successors and completion.outcome in ("done", "failed", "cancelled"):
             self._closing.quiet(completion.run)
         if held.passage.cancelled and not held.passage.held:
-            self._claiming.changed()  # it is over here
+            self._claiming.changed()  # it has ended here
         elif not held.passage.held:
             self._claiming.wake()
         elif self._claiming.expects or self._lanes.due:
@@ -132,7 +132,7 @@ class Settling:
 
     def _go_on(self, parent: Held, successors: Sequence[Successor]) -> None:
         """
-        Take the successors of a job that are ours already.
+        Take the successors of a job that this worker already owns.
         """
         passage = parent.passage
         for successor in successors:
@@ -148,8 +148,8 @@ class Settling:
 
     def _watch(self, held: Held, completion: Completion) -> None:
         """
-        Count what the database has taken, and tell whoever traces it. The job may be in hand again for another attempt,
-        where that was claimed before the answer to this one was read.
+        Count what the database has recorded, and trace it. The job may be in hand again for another attempt, if that
+        was claimed before the answer to this one was read.
         """
         took, handed = completion.ended - completion.started, time.time() - completion.ended
         self._figures.ended(held.passage.plan.pipeline, held.stage.name, completion.outcome, took, handed)
@@ -157,5 +157,5 @@ class Settling:
             return
         try:
             self.spans.ended(held, completion, self._wire.worker)
-        except Exception:  # nothing is lost for the sake of watching it
+        except Exception:  # an error in watching must not lose a job
             log.exception("job %s is in no trace", completion.job)

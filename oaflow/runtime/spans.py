@@ -1,12 +1,12 @@
 """
-Traces along a document's way, for what speaks OpenTelemetry: a span an attempt, in the trace of its document.
+OpenTelemetry traces that follow a document: one span per attempt, in the trace of its document.
 
-All numbers of traces and spans are worked out of run, document, job and attempt, so workers agree without a word.
-The parent of a span is that of the job that handed it over. Where that one was about another document (a folder that
-was crawled, an archive), it is shown once more at the root of the trace, and linked.
+All trace and span ids are computed from run, document, job and attempt, so workers agree without communication. The
+parent of a span is the span of the job that handed it over. If that job was about another document (a crawled folder,
+an archive), its span is repeated at the root of the trace, and linked.
 
-Ended attempts go into a queue of the library, whose thread sends them: where its collector is slow, or away, what does
-not fit any more is dropped, and no job waits for it.
+Ended attempts go into a queue of the library, whose thread sends them. If the collector is slow or away, spans that do
+not fit into the queue are dropped, and no job waits for them.
 """
 
 import logging
@@ -31,10 +31,10 @@ from oaflow.ledger.rows import Completion
 from oaflow.plan import ANSWERS
 from oaflow.runtime.held import Held
 
-# At the end of a worker, what was not sent by then stays unsent.
+# At the end of a worker, spans that were not sent by then are lost.
 _LAST_SECONDS = 2.0
 
-# After these a job does not go on by itself: its span has the number that its successors name as their parent's.
+# After these outcomes a job is over: its span has the id that its successors name as their parent.
 _LAST = frozenset({"done", "failed", "diverted", "parted", "cancelled"})
 _BAD = frozenset({"failed", "retried", "crashed", "diverted", "parted"})
 
@@ -43,30 +43,30 @@ _SCOPE = InstrumentationScope("oaflow", __version__)
 
 def trace_number(run: str, document: str | None) -> int:
     """
-    Of the trace of a document; of what carries none, the run's own.
+    The trace id of a document; for a job without documents, that of the run.
     """
     return _number(16, "trace", run, document or "")
 
 
 def span_number(run: str, job: int, attempt: int | None = None) -> int:
     """
-    Of the span of a job, as its successors name it; with an attempt, of one that was not the last.
+    The span id of a job, as its successors name it; with `attempt`, that of an attempt that was not the last.
     """
     return _number(8, "span", run, str(job), "" if attempt is None else str(attempt))
 
 
 def _number(size: int, *parts: str) -> int:
-    # No number may be 0; and what is between two parts is in none of them.
+    # No id may be 0, and the separator between two parts occurs in neither.
     return int.from_bytes(blake2b("\0".join(parts).encode(), digest_size=size).digest(), "big") or 1
 
 
 class Spans:
     """
-    Sends the spans of one worker, as the `OTEL_*` variables say.
+    Sends the spans of one worker, configured by the `OTEL_*` variables.
     """
 
     def __init__(self) -> None:
-        # "Queue full" for each that is dropped would fill the disk with the log of it.
+        # One "Queue full" message per dropped span would fill the disk with logs.
         logging.getLogger("opentelemetry.sdk._shared_internal").setLevel(logging.ERROR)
         own = Resource({"service.name": "oaflow", "service.version": __version__, "process.pid": os.getpid()})
         self._resource = own.merge(OTELResourceDetector().detect())
@@ -83,7 +83,7 @@ class Spans:
 
     def stop(self) -> None:
         """
-        Sends what is left, for a moment.
+        Send what is left, within a short time limit.
         """
         ending = threading.Thread(target=self._queue.shutdown, name="oaflow spans", daemon=True)
         ending.start()
@@ -126,7 +126,7 @@ class Spans:
             "oaflow.task": held.row.task,
             "oaflow.worker": worker,
             "oaflow.version": completion.version,
-            # From the claim to the beginning; what is between the end of the parent and that is spent in the queue.
+            # From the claim to the start; the time between the end of the parent and the claim was spent in the queue.
             "oaflow.wait": round(max(completion.started - _wall(held.since), 0.0), 6),
         }
         if documents:
@@ -138,11 +138,11 @@ class Spans:
         self, answer: SpanContext, held: Held, completion: Completion, document: str | None
     ) -> Iterator[ReadableSpan]:
         """
-        The job of a service of others, which sends no span: so that its answer, and all that follows, hangs where that
-        was handed over. When the service began with it is not known: it takes no time.
+        A span for the job of a service, which sends none, so that its answer and everything after it hang below the
+        stage that handed it over. When the service started is not known, so the span has no duration.
         """
         answered = orjson.loads(held.row.args)["payload"]["context"]["oaflow"]["answered"]
-        # Under `emit: stream` each part has an answer, and the last one is empty.
+        # Under `emit: stream` each chunk has an answer, and the last one is empty.
         if completion.parent is None or (answered["emit"] == "stream" and answered["returned"]):
             return
         number = span_number(completion.run, completion.parent)
@@ -163,7 +163,7 @@ class Spans:
 
     def _context(self, run: str, document: str | None, span: int, stage: str) -> SpanContext | None:
         """
-        None where the sampler leaves the trace out: it decides by its number, so all workers decide alike.
+        None if the sampler leaves out the trace: it decides by the trace id, so all workers decide alike.
         """
         trace = trace_number(run, document)
         if self._sampler.should_sample(None, trace, stage).decision is not Decision.RECORD_AND_SAMPLE:
@@ -185,7 +185,7 @@ class Spans:
         began, ended = (int(moment * 1e9) for moment in times)
         events: tuple[Event, ...] = ()
         if error:
-            # Its kind and sentence; the traceback stands in the history, and may hold what a document says.
+            # Only type and message; the traceback is in the history, and may contain text of a document.
             facts = {"exception.type": str(error.get("type", "")), "exception.message": str(error.get("message", ""))}
             events = (Event("exception", facts, timestamp=ended),)
         return ReadableSpan(

@@ -1,6 +1,6 @@
 """
-Whether the code of stages has changed since this worker loaded it. It goes on with what it has loaded: the author of a
-stage, who edits it beside the worker, must be told.
+Finds out whether the code of stages has changed since this worker loaded it. The worker continues with the loaded code,
+so an author who edits a stage meanwhile must be told.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from oaflow.runtime.versions import Files, Seen, look_at
 
 log = logging.getLogger(__name__)
 
-# So many names are in a sentence.
+# How many names a sentence has.
 _NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
     """
-    What a worker has loaded for a task. `mixed`: each executor loads it by itself when it first needs it, so those that
-    are started later have what is there then. So it is with files that are loaded `late`.
+    What a worker has loaded for a task. `mixed`: each executor loads it when it first needs it, so executors that start
+    later load newer code. The same is true of files that are loaded `late`.
     """
 
     files: Files
@@ -33,8 +33,8 @@ class Code:
 
 class Look:
     """
-    Compares files with what was loaded from them: those of which time or size are others are read, and no more often
-    than they are changed.
+    Compares files with what was loaded from them. A file is read only if its time or size has changed, and only once
+    per change.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Look:
 
     def changed(self, loaded: Mapping[str, Code]) -> dict[str, str]:
         """
-        The tasks whose code is another now, each with the first file that is.
+        The tasks whose code has changed, each with the first file that has.
         """
         found = {task: next(filter(self._differs(code.files), code.files), None) for task, code in loaded.items()}
         return {task: file for task, file in found.items() if file is not None}
@@ -61,14 +61,14 @@ class Look:
                 self._read[path] = read
         except FileNotFoundError:
             return True
-        except OSError:  # a network file system that is away says nothing of the file
+        except OSError:  # a network file system that is away says nothing about the file
             return False
         return read.digest != then.digest
 
 
 def sentence(changed: Mapping[str, str], loaded: Mapping[str, Code]) -> str:
     """
-    That these tasks run with old code, and because of which files.
+    A sentence that names the tasks with old code, and the files that have changed.
     """
     files, tasks = sorted(set(changed.values())), sorted(changed)
     what = f"{_listed(files)} {'has' if len(files) == 1 else 'have'} changed since this worker loaded "
@@ -89,12 +89,12 @@ def _listed(names: Iterable[str]) -> str:
 
 class Staleness:
     """
-    Looks for it again and again, and tells each task once: the log, whoever started the worker, and the database.
+    Checks regularly, and reports each task once: to the log, to whatever started the worker, and to the database.
 
     Args:
         wire: to the database.
-        loaded: by task, what is loaded now.
-        restart: what is to be typed to have the new code.
+        loaded: returns what is loaded now, by task.
+        restart: what to type to load the new code.
         tell: takes the sentence, and what to type.
     """
 
@@ -114,7 +114,7 @@ class Staleness:
 
     async def keep_looking(self, every: float) -> None:
         """
-        Every so many seconds.
+        Check at regular intervals.
         """
         while True:
             await asyncio.sleep(every)
@@ -122,14 +122,14 @@ class Staleness:
 
     async def look(self) -> None:
         """
-        Look once.
+        Check once.
         """
         loaded = self._loaded()
         if not loaded:
             return
         changed = await asyncio.to_thread(self._look.changed, loaded)
         new = {task: file for task, file in changed.items() if task not in self._told}
-        self._told = set(changed)  # what was changed back, and is changed again, is told again
+        self._told = set(changed)  # code that was changed back and then changed again is reported again
         if new:
             said = sentence(new, loaded)
             log.warning("%s; restart it: %s", said, self._restart)
@@ -140,5 +140,5 @@ class Staleness:
             try:
                 await self._wire.send("stale", ledger.say_stale, *now, self._restart)
                 self._kept = now
-            except Refused:  # declared dead: it is said again under the next id
+            except Refused:  # declared dead: it is reported again under the next id
                 log.debug("not said that code is stale")

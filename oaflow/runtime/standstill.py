@@ -1,6 +1,6 @@
 """
-Reports which async stage blocks the event loop of its worker, and where. Meanwhile all async stages of the worker stand
-still.
+Reports which async stage blocks the event loop of its worker, and where. A blocked loop stops all async stages of the
+worker.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ from oaflow.runtime.troubles import authors
 
 log = logging.getLogger(__name__)
 
-LOOK = 1.0  # seconds between two looks
+LOOK = 1.0  # seconds between two checks
 
-# Looks in a row at which the loop had not turned since the last. Not seconds: a process that was stopped as a whole has
-# missed the looks, too.
+# How many checks in a row must find that the loop has not turned. Not seconds, because a process that was stopped as a
+# whole has missed the checks, too.
 STILL = 3
 
 
 class Standstill:
     """
-    A thread that looks whether the loop turns.
+    A thread that checks whether the loop turns.
 
     Args:
-        at: the job that an asyncio task of the loop is at, None where it is at none; called in that thread.
-        warn: takes the job and what is to be said of it, once the loop turns again.
+        at: returns the job that an asyncio task of the loop is working on, or None; called in that thread.
+        warn: takes the job and the warning, once the loop turns again.
     """
 
     def __init__(self, at: Callable[["asyncio.Task[object]"], Held | None], warn: Callable[[Held, str], None]) -> None:
@@ -42,14 +42,14 @@ class Standstill:
 
     def start(self) -> None:
         """
-        Begin to look at the loop that runs this.
+        Start to check the loop that runs this.
         """
         self._loop, self._loops_thread = asyncio.get_running_loop(), threading.get_ident()
         self._thread.start()
 
     def stop(self) -> None:
         """
-        Look no more.
+        Stop checking.
         """
         self._stop.set()
 

@@ -1,5 +1,5 @@
 """
-Tells whether a repeated stream is the same as before, by the digests of the parts that were handed over. Pure.
+Tells whether a repeated stream is the same as before, by the digests of the chunks that were handed over. Pure.
 """
 
 import sys
@@ -14,29 +14,29 @@ from oaflow.jobs import AnyJob
 
 class Earlier:
     """
-    The parts of a stream that earlier attempts handed over, by position.
+    The chunks of a stream that earlier attempts handed over, by position.
     """
 
     def __init__(self, chunks: Iterable[tuple[int, str, int]]) -> None:
         self._parts = {position: (int(digest.partition(":")[0]), digest) for position, digest, _ in chunks}
-        self._positions = sorted(self._parts)  # a stream of a day has hundreds of thousands, and is asked at each
+        self._positions = sorted(self._parts)  # a stream of a day has hundreds of thousands, each looked up
 
     def at(self, position: int) -> tuple[int, str] | None:
         """
-        How many jobs begin here that were handed over together, and their digest.
+        The chunk that starts here: how many jobs it has, and its digest.
         """
         return self._parts.get(position)
 
     def room(self, position: int) -> int:
         """
-        How many jobs lie between a position and the next part that was handed over.
+        How many jobs there are between a position and the next chunk that was handed over.
         """
         index = bisect_right(self._positions, position)
         return self._positions[index] - position if index < len(self._positions) else sys.maxsize
 
     def beyond(self, position: int) -> tuple[int, int] | None:
         """
-        Position and size of the first part at or after a position.
+        Position and size of the first chunk at or after a position.
         """
         index = bisect_left(self._positions, position)
         if index == len(self._positions):
@@ -46,10 +46,10 @@ class Earlier:
 
 def fingerprint(port: str, job: AnyJob) -> bytes:
     """
-    An emitted job as bytes that are the same whenever the same is emitted.
+    An emitted job as bytes, which are the same whenever the same job is emitted.
 
-    Lists of texts in entities are sorted: what is a set in followthemoney comes in another order from another process.
-    oaflow's own mark is left out, since a job that is run again in a later round has another id.
+    Lists of texts in entities are sorted, because followthemoney keeps them as sets, whose order differs by process.
+    oaflow's own mark is left out, because a job that runs again in a later round has another id.
     """
     wire = job.to_wire()
     wire.pop("batch", None)

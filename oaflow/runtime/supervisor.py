@@ -1,7 +1,8 @@
 """
-Owns worker processes: starts them, replaces those that die, drains and kills them. Imports no stage, and no database.
+Owns worker processes: starts them, replaces those that die, drains and kills them. Imports no stage and uses no
+database.
 
-A worker tells what it is over a control pipe, one JSON object a line: `{"event": "registered", "worker": 7}`,
+A worker reports over a control pipe, one JSON object per line: `{"event": "registered", "worker": 7}`,
 `{"event": "drained"}`, `{"event": "due"}`, `{"event": "stale"}` with a text and a help, and each second a pulse and
 what it has counted. Its output goes to a file.
 """
@@ -25,20 +26,21 @@ from oaflow.runtime.vitals import Pulse, Vital
 
 _PR_SET_PDEATHSIG = 1
 
-# A worker that dies this soon, so often in a row, does not die of a job.
+# A worker that dies this soon, this often in a row, does not die because of a job.
 _SOON = 3.0
 _TIMES = 3
 
-# Whoever sends these wants the worker gone, and says nothing of whether it can start. A fault of its own, such as
-# SIGSEGV in a library that it loads, is a signal too, and does.
+# Signals that others send to stop a worker, which do not mean that it cannot start. A fault of its own, such as SIGSEGV
+# in a library, is a signal, too, but does mean that.
 _FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 
-# Seconds until the next is started, when one after the other was killed before it had registered: by the out-of-memory
-# killer, say, which another one at once would only call again. The first is replaced at once; the last goes on. The
-# same for those that end by themselves, once one has registered: what keeps them, a database that is away, say, passes.
+# Seconds until the next start when workers are killed one after the other before they register, for example by the
+# out-of-memory killer, which an immediate restart would only trigger again. The first is replaced at once; the last
+# value repeats. The same applies to workers that end by themselves once one has registered: the cause, such as a
+# database that is away, is temporary.
 _PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 
-# A worker's own limit for running jobs is 10 s; what it needs besides to give back and to say goodbye.
+# A worker gives running jobs 10 s; the rest is time to give back jobs and unregister.
 DRAIN_SECONDS = 15.0
 
 
@@ -75,7 +77,7 @@ class Registered:
 @dataclass(frozen=True, slots=True)
 class Died:
     """
-    A worker process ended unasked. `workers` are the ids that it had; a negative code is a signal. What it printed is
+    A worker process ended unexpectedly. `workers` are the ids that it had; a negative code is a signal. Its output is
     in `log`. Another is started after `pause` seconds.
     """
 
@@ -89,7 +91,7 @@ class Died:
 @dataclass(frozen=True, slots=True)
 class Ended:
     """
-    A worker process ended as it was told to.
+    A worker process ended as requested.
     """
 
     pid: int
@@ -100,7 +102,7 @@ class Ended:
 @dataclass(frozen=True, slots=True)
 class Due:
     """
-    A worker has seen that a tick of a schedule has passed, or that the end of a run is to be told.
+    A worker has seen that a tick of a schedule has passed, or that a webhook is due.
     """
 
     pid: int
@@ -109,7 +111,7 @@ class Due:
 @dataclass(frozen=True, slots=True)
 class Stale:
     """
-    Code has changed since a worker loaded it, which runs on with the old one; and what to type.
+    Code has changed since a worker loaded it, and the worker still runs the old code; with what to type.
     """
 
     pid: int
@@ -134,7 +136,7 @@ class _Child:
 
     def begin(self, run: str | None) -> None:
         """
-        It may use the database now, and works on this run, or on all.
+        Let it use the database, and work on this run or on all.
         """
         if self.gate is not None:
             with contextlib.suppress(BrokenPipeError):
@@ -143,7 +145,7 @@ class _Child:
 
     def close(self) -> None:
         """
-        Closes what was kept open for it to wait at.
+        Close the pipe at which it waited.
         """
         if self.gate is not None:
             os.close(self.gate)
@@ -151,7 +153,7 @@ class _Child:
 
     def hear(self) -> Iterator[Mapping[str, Any]]:
         """
-        What the worker said since last time.
+        The messages of the worker since the last call.
         """
         with contextlib.suppress(BlockingIOError):
             while part := os.read(self.control, 65536):
@@ -166,14 +168,14 @@ class _Child:
 
 class Supervisor:
     """
-    A number of worker processes, kept alive: one that ends is replaced, and where one after the other ends before it
-    has registered, later and later. Nothing happens between two calls of `poll`.
+    A number of worker processes, kept alive: one that ends is replaced, with growing pauses if workers keep ending
+    before they register. Nothing happens between two calls of `poll`.
 
     Args:
         command: what a worker process runs; the control descriptor is appended as `--control FD`.
-        count: how many.
+        count: how many workers.
         logs: the folder that their output goes to.
-        environment: of the workers.
+        environment: the environment of the workers.
         lines: a descriptor that workers write their logs to, as JSON; None: they go to the folder.
         now: a monotonic clock.
     """
@@ -206,14 +208,14 @@ class Supervisor:
     @property
     def workers(self) -> tuple[int, ...]:
         """
-        The ids under which the workers that run are known in the database.
+        The ids of the running workers in the database.
         """
         return tuple(worker for child in self._children for worker in child.workers)
 
     @property
     def vitals(self) -> tuple[Vital, ...]:
         """
-        How the workers that run were when they last said something.
+        The last reported state of the running workers.
         """
         return tuple(
             Vital(child.process.pid, child.started, bool(child.workers), child.pulse) for child in self._children
@@ -221,14 +223,14 @@ class Supervisor:
 
     def prepare(self) -> None:
         """
-        Starts the workers before there is a database: they load what they need, and wait for `begin`.
+        Start the workers before there is a database: they load what they need, and wait for `begin`.
         """
         self._begun = False
         self.poll()
 
     def begin(self, run: str | None = None) -> None:
         """
-        The database is there: workers that wait for it go on, with this run, or with all.
+        The database is ready: waiting workers continue, with this run or with all.
         """
         self._begun, self._run = True, run
         for child in self._children:
@@ -236,7 +238,7 @@ class Supervisor:
 
     def poll(self) -> list[Event]:
         """
-        Sees who said what and who ended, and starts who is missing.
+        Read the messages of the workers, see which have ended, and start the missing ones.
 
         Raises:
             WorkerDoesNotStartError: the first ones ended at once, several in a row.
@@ -268,7 +270,7 @@ class Supervisor:
 
     def drain(self) -> None:
         """
-        Tells the workers to claim nothing more, to end what runs and to give back the rest. No worker is replaced.
+        Tell the workers to stop claiming, to finish running jobs and to give back the rest. No worker is replaced.
         """
         self._stopping = True
         for child in self._children:
@@ -276,17 +278,17 @@ class Supervisor:
 
     def kill(self) -> None:
         """
-        Ends the workers, and what they started, at once.
+        Kill the workers and everything that they started.
         """
         self._stopping = True
         for child in self._children:
-            # Each leads a process group of its own, and its executors are in it.
+            # Each worker leads its own process group, which contains its executors.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.process.pid, signal.SIGKILL)
 
     def stop(self, seconds: float = DRAIN_SECONDS, *, hurry: Callable[[], bool] = lambda: False) -> list[Event]:
         """
-        Drains, waits, and kills what has not ended in time, or at once when `hurry` says so.
+        Drain, wait, and kill the workers that have not ended in time, or at once when `hurry` says so.
         """
         self.drain()
         events: list[Event] = []
@@ -307,7 +309,7 @@ class Supervisor:
         log = self._logs / f"worker-{os.getpid()}-{slot}.log"
         waits = [] if self._begun else ["--wait"]
         only = ["--run", self._run] if self._run else []
-        # A number of its own: that of stderr is the file's, where what has no handler goes.
+        # A separate descriptor: stderr is the file, which gets all output without a handler.
         lines = None if self._lines is None else os.dup(self._lines)
         logged = [] if lines is None else ["--lines", str(lines)]
         stdin, gate = os.pipe() if waits else (subprocess.DEVNULL, None)
@@ -322,7 +324,7 @@ class Supervisor:
                     stderr=subprocess.STDOUT,
                     env=self._environment,
                     pass_fds=(write,) if lines is None else (write, lines),
-                    # A Ctrl-C in the terminal is for the supervisor, which then asks its workers to drain.
+                    # A Ctrl-C in the terminal is meant for the supervisor, which then tells its workers to drain.
                     start_new_session=True,
                     preexec_fn=_die_with_parent(os.getpid()),
                 )
@@ -345,7 +347,7 @@ class Supervisor:
         self.tally.bury(child.process.pid, died=not self._stopping)
         child.close()
         os.close(child.control)
-        # The group may still hold executors of a worker that was killed.
+        # The group may still contain executors of a worker that was killed.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.process.pid, signal.SIGKILL)
         if self._stopping:
@@ -369,10 +371,10 @@ class Supervisor:
 
 def worker_command(executors: int | None = None, folders: Sequence[Path] = ()) -> tuple[str, ...]:
     """
-    What a worker process runs.
+    The command line of a worker process.
 
     Args:
-        folders: where modules are looked for, after all others. The current folder is one only if it is among them.
+        folders: where modules are searched, after all other places. The current folder counts only if it is among them.
     """
     command = [sys.executable, "-P", "-m", "oaflow.runtime.worker"]
     if executors is not None:
@@ -400,8 +402,8 @@ def tail_of(log: Path, size: int = 8192) -> str:
 
 def _die_with_parent(parent: int) -> Callable[[], None] | None:
     """
-    What a child does first, so that it drains when its supervisor is killed. Linux only: elsewhere the control pipe
-    has no reader then, and the worker ends at its next word.
+    What a child does first, so that it drains when its supervisor is killed. Linux only: elsewhere, the control pipe
+    has no reader then, and the worker ends at its next message.
     """
     if not sys.platform.startswith("linux"):
         return None
@@ -410,7 +412,7 @@ def _die_with_parent(parent: int) -> Callable[[], None] | None:
 
     def die() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:  # it died in between
+        if os.getppid() != parent:  # the supervisor died in between
             os._exit(1)
 
     return die
@@ -418,7 +420,8 @@ def _die_with_parent(parent: int) -> Callable[[], None] | None:
 
 class Interrupts:
     """
-    Counts SIGINT and SIGTERM in place of raising, so that the loop in between decides. A context manager; main thread.
+    Counts SIGINT and SIGTERM instead of raising, so that the loop inside decides. A context manager for the main
+    thread.
     """
 
     def __init__(self) -> None:

@@ -29,9 +29,9 @@ class Taking:
     Args:
         wire: to the database.
         hand: where they wait.
-        passages: know the runs that they belong to.
-        lanes: are told of a lock that is free.
-        outcomes: send what becomes of those that are not run.
+        passages: knows the runs that they belong to.
+        lanes: told about locks that are free.
+        outcomes: sends the outcome of jobs that do not run.
         most_crashes: how many crashes fail a job.
     """
 
@@ -50,7 +50,7 @@ class Taking:
 
     async def take(self, row: Claimed) -> bool:
         """
-        Take one; answers whether it is of a run that is known. One that is not is the caller's to give back.
+        Take one job; returns whether its run is known. If it is not, the caller must give the job back.
         """
         mark = orjson.loads(row.mark)
         run = mark.get("run")
@@ -76,7 +76,7 @@ class Taking:
 
     async def _goes_back_for_its_lock(self, held: Held) -> bool:
         """
-        Whether a job came without its lock: then it is given back with it, or fails where it cannot be told.
+        Whether a job came without its lock: then it is given back with it, or fails if the lock cannot be computed.
         """
         try:
             lock = held.missing_lock()

@@ -1,8 +1,8 @@
 """
 `@task`: a procrastinate task that takes a job and may return jobs, outside of any pipeline.
 
-After the function has ended, each returned job is queued for the queue and task that it names. A function that fails
-has queued nothing. A crash at the wrong moment can queue jobs twice: stages of a pipeline hand over exactly once.
+After the function has returned, each returned job goes to the queue and task that it names. A function that fails
+queues nothing. A crash at the wrong moment can queue jobs twice; stages of a pipeline hand over exactly once.
 """
 
 import functools
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 class ReturnedError(JobError):
     """
-    A task returned something that is no job.
+    A task returned something that is not a job.
     """
 
     def __init__(self, task: str, value: object) -> None:
@@ -35,9 +35,8 @@ def task(app: "App", **options: Any) -> "Callable[[Callable[..., Any]], Task[...
     """
     Register a function as a task of an app.
 
-    The function gets the job as an object of the class that its parameter is annotated with; without an annotation as a
-    `DatasetJob` if it has a dataset, else as a `Job`. When it is called directly with a job, it runs as a plain
-    function.
+    The function gets the job as an object of the class that its parameter is annotated with; without an annotation, as
+    a `DatasetJob` if it has a dataset, otherwise as a `Job`. Called directly with a job, it runs as a plain function.
 
     Args:
         app: a procrastinate App.
@@ -53,12 +52,12 @@ def task(app: "App", **options: Any) -> "Callable[[Callable[..., Any]], Task[...
 
 def returned_jobs(task: str, value: object) -> list[Job]:
     """
-    What a function returned, as jobs.
+    The output of a function, as jobs.
 
     Raises:
-        ReturnedError: something else was among it.
+        ReturnedError: it contains something other than jobs.
     """
-    # The job first: a pydantic model is iterable too, over its fields.
+    # Jobs first: a pydantic model is iterable, too, over its fields.
     match value:
         case None:
             return []
@@ -114,19 +113,19 @@ async def _collected(values: "AsyncIterable[Any]") -> list[Any]:
 
 
 def _groups(jobs: list[Job]) -> "Iterable[tuple[tuple[str, str, int], Iterable[Job]]]":
-    # Neighbours only, so that jobs are sent in the order in which they were returned.
+    # Only adjacent jobs, so that jobs are sent in the order in which they were returned.
     return groupby(jobs, key=lambda job: (job.queue, job.task, job.priority))
 
 
 def _wanted(function: "Callable[..., Any]", position: int) -> type[Job] | None:
     """
-    The class that the job parameter is annotated with, where that says more than `Job`.
+    The class that the job parameter is annotated with, if it is more specific than `Job`.
     """
     try:
         hints = get_type_hints(function)
         name = list(inspect.signature(function).parameters)[position]
     except (NameError, TypeError, ValueError, IndexError):
-        # An annotation that cannot be resolved here, or a callable without a signature: nothing was asked for.
+        # An annotation that cannot be resolved here, or a callable without a signature, counts as no annotation.
         return None
     hint = hints.get(name)
     return hint if isinstance(hint, type) and issubclass(hint, Job) and hint is not Job else None

@@ -1,5 +1,5 @@
 """
-Says how a worker is, and what it does: to the database how long attempts take, to its supervisor what it has counted.
+Reports what a worker does: to the database, how long attempts take; to its supervisor, its state and counts.
 """
 
 import asyncio
@@ -49,11 +49,11 @@ class Telling:
         self._hand, self._slots, self._pool, self._passages = hand, slots, pool, passages
         self._completer, self._claiming, self._heart = completer, claiming, heart
         self._figures, self._timings = figures, timings
-        self._memory = 0  # bytes, as last said
+        self._memory = 0  # bytes, as last reported
 
     async def keep_timings(self) -> None:
         """
-        Say each second how long attempts took.
+        Report every second how long attempts took.
         """
         while True:
             await asyncio.sleep(TIMINGS_EVERY)
@@ -61,8 +61,8 @@ class Telling:
 
     async def say_timings(self) -> None:
         """
-        Say how long attempts took, where there is something to say. What is sent again after a lost answer counts
-        twice: an estimate bears that.
+        Report how long attempts took, if there is something to report. A report that is sent again after a lost answer
+        counts twice, which estimates tolerate.
         """
         kept, shifts = self._timings.take(time.time(), self._passages.busy)
         memory = resident(os.getpid()) + sum(resident(executor.pid) for executor in self._pool.everyone)
@@ -87,7 +87,7 @@ class Telling:
 
     def tell_figures(self) -> None:
         """
-        Say what this worker has counted since it said so last, and how much of what it has now; as far as it is heard.
+        Report what this worker has counted since the last report, and its current values, as far as they can be sent.
         """
         if (counted := self._options.counted) is None:
             return

@@ -1,5 +1,5 @@
 """
-Folders for temporary files, which are deleted when the process that they belong to ends, even if it is killed.
+Folders for temporary files, which are deleted after their process ends, even if it is killed.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from pathlib import Path
 
 class TempFolder:
     """
-    A folder of this process for its executors' temporary files. A lock says that it is in use, so that the next pool
+    A folder of this process for its executors' temporary files. A lock marks it as in use, so that the next pool
     removes what a killed one left.
     """
 
@@ -24,13 +24,13 @@ class TempFolder:
 
     def open(self) -> None:
         """
-        Make it, and remove those that nobody holds.
+        Make it, and remove those that no process holds.
         """
         self._parent.mkdir(parents=True, exist_ok=True)
         for other in self._parent.iterdir():
             with contextlib.suppress(OSError):
                 _remove_unheld(other)
-        # Held before it is in its place: another process would take a folder with a lock that is free for a left one.
+        # Locked before it is in its place: another process would take a folder with a free lock for an abandoned one.
         lock = self._parent / f"{self.path.name}.lock"
         self._lock = os.open(lock, os.O_CREAT | os.O_RDWR)
         fcntl.flock(self._lock, fcntl.LOCK_EX)

@@ -1,6 +1,6 @@
 """
-Sums of how long attempts took in this worker, for estimates; they are sent to the database every second. Pure: the
-clock comes in as a number.
+Sums of how long attempts took in this worker, for estimates; they are sent to the database every second. Pure: the time
+is an argument.
 """
 
 import re
@@ -12,21 +12,22 @@ from typing import Any
 from oaflow.forecast import BUCKETS, bucket
 from oaflow.ledger.rows import Completion
 
-# Media types of a stage that are told apart; what comes after them counts under none.
+# How many media types of a stage are counted separately; later ones count as none.
 MOST_MEDIA = 30
 
-# Those of attempts that say how long the stage takes. A killed one has no end of its own, a paused one goes on later.
+# The outcomes of attempts that show how long the stage takes. A killed attempt was cut short, and a paused one
+# continues later.
 _TIMED = frozenset({"done", "failed", "diverted", "parted", "retried"})
 
-# That of the first entity which has one, in the job as it travels.
+# The media type of the first entity that has one, in the wire form of the job.
 _KEY = '"mimeType"'
-_LOOKED_AT = 4000  # letters: all of them would cost a large job 9 us
+_LOOKED_AT = 4000  # characters: searching all of them would cost 9 µs for a large job
 _VALUE = re.compile(r': ?\["([^"\\]{1,100})"')
 
 
 def media_of(args: str) -> str:
     """
-    The media type of what a job carries; empty where it names none.
+    The media type of what a job carries; empty if it names none.
     """
     at = args.find(_KEY, 0, _LOOKED_AT)
     found = _VALUE.match(args, at + len(_KEY)) if at >= 0 else None
@@ -53,8 +54,8 @@ class _Shift:
 
 class Timings:
     """
-    What attempts at jobs of each stage and media type took since it was last taken out, and for how long the worker
-    had jobs of each run in hand. Times are epoch seconds.
+    How long attempts took for each stage and media type since the last `take`, and how long the worker had jobs of each
+    run in hand. Times are epoch seconds.
     """
 
     def __init__(self) -> None:
@@ -64,7 +65,7 @@ class Timings:
 
     def saw(self, completion: Completion, args: str, *, in_loop: bool, collected: int = 0) -> None:
         """
-        Take in an attempt, or a part of its stream, with the job as it travelled.
+        Record an attempt, or a chunk of its stream, with the job in its wire form.
         """
         outcome, run, stage = completion.outcome, completion.run, completion.stage
         timed = outcome in _TIMED
@@ -94,7 +95,7 @@ class Timings:
 
     def take(self, now: float, busy: Callable[[str], bool]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """
-        Take out what came since the last time: the sums, and the shifts.
+        Take what came since the last call: the sums, and the shifts.
 
         Args:
             busy: whether jobs of a run are in hand.
@@ -122,12 +123,12 @@ class Timings:
                 shifts.append({"run": run, "began": shift.since, "ended": now, "seconds": max(now - shift.since, 0.0)})
                 shift.since, shift.seen = now, False
             else:
-                del self._shifts[run]  # begins anew with the next attempt
+                del self._shifts[run]  # starts again with the next attempt
         return timings, shifts
 
     def forget(self, run: str) -> None:
         """
-        Drop which media types a run has had, once it has ended. What is not taken out yet stays.
+        Forget the media types of a run that has ended. Sums that are not taken yet stay.
         """
         for key in [key for key in self._media if key[0] == run]:
             del self._media[key]

@@ -1,5 +1,5 @@
 """
-Describes an exception as the history keeps it. Pure.
+Describes an exception in the form that the history records. Pure.
 """
 
 import hashlib
@@ -17,12 +17,13 @@ _MOST_TEXT = 50_000
 
 def describe(error: BaseException, stage: str, function: Callable[..., Any] | None) -> dict[str, Any]:
     """
-    An exception as history keeps it: type, message, traceback of the author's frames, the place in the author's code
-    where it came from, and the fingerprint of stage, type and place.
+    An exception in the form that the history records: type, message, traceback of the author's frames, the place in the
+    author's code where it was raised, and the fingerprint of stage, type and place.
     """
     frames = [place for place, _ in authors(traceback.walk_tb(error.__traceback__), function)]
     shown = traceback.TracebackException(type(error), error, _first_of(error.__traceback__), compact=True)
-    # Of what was returned, no line of the author's is to blame: the sentence names it, and our frames do not.
+    # If the output is wrong, no line of the author is to blame: the message names the problem, and our frames do not
+    # help.
     lines = shown.format_exception_only() if isinstance(error, RouteError) and not frames else shown.format()
     kind = type(error)
     known = kind.__module__ == "builtins" or kind.__module__.startswith("oaflow.")
@@ -43,7 +44,7 @@ def describe(error: BaseException, stage: str, function: Callable[..., Any] | No
 
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-MACHINERY = os.path.dirname(os.path.abspath(__file__)) + os.sep  # what calls the functions of stages
+MACHINERY = os.path.dirname(os.path.abspath(__file__)) + os.sep  # the modules that call the functions of stages
 _STAGES = os.path.join(_OWN, "stages") + os.sep
 _NOT_AUTHORS = tuple(
     {os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib", "purelib", "platlib")}
@@ -52,10 +53,10 @@ _NOT_AUTHORS = tuple(
 
 def authors(frames: Iterable[tuple[FrameType, int]], function: Callable[..., Any] | None) -> Iterator[tuple[str, int]]:
     """
-    `module:function` and line of the frames that the author of a stage wrote, in the order of `frames`.
+    `module:function` and line of the frames in code of the stage's author, in the order of `frames`.
 
     Args:
-        function: of the stage, of whose package the frames are the author's wherever it is installed; None: not known.
+        function: of the stage; frames of its package are the author's, wherever it is installed; None: not known.
     """
     package = getattr(function, "__module__", None) or ""
     package = package.partition(".")[0]
@@ -70,7 +71,7 @@ def authors(frames: Iterable[tuple[FrameType, int]], function: Callable[..., Any
 
 def is_library(file: str) -> bool:
     """
-    Whether a file is one of Python's, or was installed.
+    Whether a file belongs to Python or to an installed package.
     """
     return file.startswith((*_NOT_AUTHORS, "<frozen"))
 
@@ -78,13 +79,13 @@ def is_library(file: str) -> bool:
 def _said(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # an author's exception may fail at that, too
+    except Exception:  # the str() of an author's exception may fail, too
         return ""
 
 
 def _first_of(trace: TracebackType | None) -> TracebackType | None:
     """
-    The traceback without the frames of the machinery that called the function; none where nothing else is left.
+    The traceback without the frames that called the function; None if nothing else is left.
     """
     rest = trace
     while rest is not None and rest.tb_frame.f_code.co_filename.startswith(MACHINERY):
@@ -94,7 +95,7 @@ def _first_of(trace: TracebackType | None) -> TracebackType | None:
 
 def storable(text: str) -> str:
     """
-    A text as Postgres can store it, without NUL and lone surrogates, and not without end.
+    A text that Postgres can store: without NUL and lone surrogates, and of limited length.
     """
     text = text.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
     return text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT // 2]}\n[...]\n{text[-_MOST_TEXT // 2 :]}"

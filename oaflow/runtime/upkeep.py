@@ -1,6 +1,6 @@
 """
-What a worker does besides its jobs: takes back the jobs of dead workers, finishes what a kill left unfinished, watches
-the disks, makes partitions for the history of the coming days and drops old ones.
+What a worker does besides its jobs: recovers the jobs of dead workers, finishes what a kill left unfinished, watches
+the disks, creates partitions for the history of the coming days and drops old ones.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from oaflow.settings import Settings
 
 log = logging.getLogger(__name__)
 
-ROWS_EVERY = 30.0  # seconds between two comparisons of counters and rows
+ROWS_EVERY = 30.0  # seconds between two comparisons of counters with rows
 ROOM_EVERY = 2.0
-REPORT_HOLDS = 10.0  # seconds that a full disk reported by a job is believed
+REPORT_HOLDS = 10.0  # how many seconds a job's report of a full disk counts
 HISTORY_EVERY = 3600.0
 DAYS_AHEAD = 7
-ENDED_SECONDS = 600.0  # that a job has ended before its row goes: a hand-over that is sent again still finds it
-ROWS_AT_ONCE = 10_000  # of the default partition, a few hundredths of a second
+ENDED_SECONDS = 600.0  # a job's row is kept this long after its end, for a hand-over that is sent again
+ROWS_AT_ONCE = 10_000  # rows of the default partition, a few hundredths of a second
 
 
 class Upkeep:
@@ -36,8 +36,8 @@ class Upkeep:
     Args:
         wire: to the database.
         settings: of the worker.
-        changed: called when there may be something new to do.
-        due: called where a tick of a schedule has passed, or a webhook is due; None: that is not looked for.
+        changed: called when there may be new work.
+        due: called when a tick of a schedule has passed, or a webhook is due; None: neither is watched.
     """
 
     def __init__(
@@ -54,15 +54,15 @@ class Upkeep:
 
     def over(self) -> None:
         """
-        A run has ended, and nothing of it is in hand here. If it was cancelled, its last jobs may have handed over what
-        nobody claims: that is taken out at the next heartbeat.
+        A run has ended, and this worker holds none of its jobs. If it was cancelled, its last jobs may have handed over
+        jobs that no worker will claim: those are removed at the next heartbeat.
         """
         self._over = True
 
     async def recover(self) -> None:
         """
-        Every heartbeat: recovery in every worker, and the sweeper; both let one worker in at a time. And runs of which
-        too much has failed are given up, also where nobody follows them.
+        At every heartbeat, in every worker: recovery and the sweeper, which each admit one worker at a time. Also
+        cancels runs with too many failures, even if no command follows them.
         """
         settings = self._settings
         rows_at = time.monotonic() + ROWS_EVERY
@@ -81,15 +81,15 @@ class Upkeep:
             except Refused:
                 log.exception("upkeep")
             if rows:
-                # Reading all live rows takes its time on a deep queue: it gets at most a twentieth of it.
+                # Reading all live rows is slow with a long queue: it may use at most a twentieth of the time.
                 rows_at = time.monotonic() + max(ROWS_EVERY, 20 * (time.monotonic() - began))
             self._changed()
 
     async def keep_history(self) -> None:
         """
-        Every hour: partitions of the history for the coming days (without one, rows go to the default partition), and
-        what is older than `OAFLOW_KEEP` days is taken out, with the logs of that age. On our own server the rows of
-        jobs that have ended go, too.
+        Every hour: create partitions of the history for the coming days (without one, rows go to the default
+        partition), and remove history and logs older than `OAFLOW_KEEP` days. On our own server, also delete the rows
+        of ended jobs.
         """
         keep = self._settings.keep
         while True:
@@ -97,9 +97,9 @@ class Upkeep:
                 await self._wire.send("partitions", ledger.make_partitions, DAYS_AHEAD)
                 while await self._wire.send("forget", ledger.forget, keep, ROWS_AT_ONCE):
                     pass
-                if self._settings.db_uri is None:  # our own server: nobody else looks for these rows
+                if self._settings.db_uri is None:  # our own server: no other program reads these rows
                     await self._prune()
-            except Refused as refused:  # a role that may not make tables: then `oaflow db migrate` made the last ones
+            except Refused as refused:  # a role without CREATE: `oaflow db migrate` made the last ones
                 log.info("no new partitions, and none dropped: %s", refused)
             try:
                 open_runs = await self._wire.send("open runs", ledger.open_run_ids)
@@ -110,7 +110,7 @@ class Upkeep:
 
     async def _prune(self) -> None:
         """
-        Take out the rows of jobs that have ended: what is to be known of them is in the history.
+        Delete the rows of ended jobs; the history has what matters about them.
         """
         last: int | None = 0
         while last is not None:
@@ -118,13 +118,13 @@ class Upkeep:
 
     def report_full(self, stage: str, problem: str) -> None:
         """
-        A job found a disk full, perhaps one that is not watched: nothing is claimed for a while, then tried again.
+        A job found a disk full, perhaps one that is not watched: claim nothing for a while, then try again.
         """
         self.no_room = f"{DISK}a job of stage {stage} is full: {problem}"
         self._reported = (time.monotonic(), self.no_room)
 
     async def _problem(self, folders: Sequence[Path]) -> str | None:
-        found = await asyncio.to_thread(full, folders)  # the server of a disk may be away, and says nothing then
+        found = await asyncio.to_thread(full, folders)  # the server of a disk may be away, and then gives no answer
         if self._reported is not None and time.monotonic() - self._reported[0] < REPORT_HOLDS:
             return self._reported[1]
         self._reported = None
@@ -132,12 +132,12 @@ class Upkeep:
 
     async def watch_room(self) -> None:
         """
-        Every two seconds: where a disk is full, runs pause and say so; they go on when there is room again.
+        Every two seconds: if a disk is full, pause runs with that reason; continue them when there is room again.
         """
         home = self._settings.home
         archive = self._settings.archive_path or home / "archive"
         folders = [home, archive, home / "temp", Path(tempfile.gettempdir())]
-        # By host, so that the next worker here lets go on what one that was killed here had paused.
+        # By host, so that the next worker here continues the runs that a killed worker had paused.
         host = f"{socket.gethostname()}: "
         full_before: bool | None = None
         while True:
@@ -147,7 +147,7 @@ class Upkeep:
                 if problem:
                     if not full_before:
                         log.error("%s; nothing is claimed until there is room", problem)
-                    # Each time: a run that was begun meanwhile waits, too.
+                    # Each time, because runs that started meanwhile must wait, too.
                     await self._wire.send("pause", ledger.pause, f"{host}{problem}; {GOES_ON}")
                 elif full_before is not False:
                     await self._wire.send("unpause", ledger.unpause, host + DISK)

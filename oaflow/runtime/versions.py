@@ -1,5 +1,5 @@
 """
-The version of a stage's code: the release of its package, and a hash of the files that it is made of.
+The version of a stage's code: the release of its package, and a hash of its source files.
 """
 
 import ast
@@ -15,17 +15,17 @@ from weakref import WeakKeyDictionary
 
 from oaflow.model import stage_options
 
-# Of oaflow's own stages the file alone: they import 190 files of it, more than is to be read in each process.
+# For oaflow's own stages, only the file: they import 190 files of oaflow, too many to read in each process.
 _ENGINE = "oaflow"
 
-# More files than that are no module with its helpers: then it is of the function's file alone.
+# With more files than this, it is not a module with its helpers: then only the function's file counts.
 _MOST_FILES = 200
 
 
 class Seen(NamedTuple):
     """
-    A file as it was when code was loaded: when it was changed last, in nanoseconds, its size, and a hash. `late`: this
-    one was not loaded then, but is when a function needs it.
+    A file as it was when code was loaded: its modification time in nanoseconds, its size, and a hash. `late`: it was
+    not loaded then, but will be when a function needs it.
     """
 
     changed: int
@@ -43,22 +43,22 @@ class _Code(NamedTuple):
     files: Files
 
 
-# By function, as a module that is imported anew has others.
+# By function, because a module that is imported again has new ones.
 _KNOWN: WeakKeyDictionary[Callable[..., Any], _Code] = WeakKeyDictionary()
 
 
 def version_of(function: Callable[..., Any]) -> str:
     """
-    Which code this is: the version of its distribution or package, and a short hash of the source that it stands in and
-    of the modules beside it that this imports. As it was when this was first asked: files may change under a process
-    that goes on with what it has loaded.
+    Identifies the code: the version of its distribution or package, and a short hash of its source file and of the
+    modules beside it that it imports. As of the first call, because files may change while a process continues with
+    what it has loaded.
     """
     return _known(function).version
 
 
 def files_of(function: Callable[..., Any]) -> Files:
     """
-    The files that its version was read from, as they were then.
+    The files from which its version was read, as they were then.
     """
     return _known(function).files
 
@@ -66,11 +66,11 @@ def files_of(function: Callable[..., Any]) -> Files:
 def _known(function: Callable[..., Any], read: dict[tuple[str | None, str], _Code] | None = None) -> _Code:
     """
     Args:
-        read: what was read for others at the same moment, by the file and the top of the module that they stand in.
+        read: what was read for other functions at the same moment, by file and top-level name of their module.
     """
     inner = inspect.unwrap(function)
     if inner not in _KNOWN:
-        # Not of the module by its name: a function may say that it stands where its package shows it.
+        # Not the module of that name: a function may claim to be where its package re-exports it.
         place = getattr(getattr(inner, "__code__", None), "co_filename", None), inner.__module__.partition(".")[0]
         read = {} if read is None else read
         if place not in read:
@@ -81,13 +81,13 @@ def _known(function: Callable[..., Any], read: dict[tuple[str | None, str], _Cod
 
 def note_versions(module: ModuleType) -> Files:
     """
-    Note which code the stages of a module are that has just been imported: for this process, and all that it forks.
+    Record the code of the stages in a module that has just been imported, for this process and all that it forks.
 
     Returns:
-        the files that they are made of.
+        their source files.
     """
     noted: Files = {}
-    read: dict[tuple[str | None, str], _Code] = {}  # once for all that stand in one file
+    read: dict[tuple[str | None, str], _Code] = {}  # once for all in one file
     for found in list(vars(module).values()):
         if inspect.isfunction(found) and stage_options(found) is not None:
             noted |= _known(found, read).files
@@ -128,26 +128,26 @@ def _noted(file: Path, files: Files, *, late: bool = False) -> bytes:
 
 def look_at(file: Path) -> tuple[Seen, bytes]:
     """
-    A file as it is now, and what is in it.
+    A file as it is now, and its content.
 
     Raises:
         OSError: it cannot be read.
     """
-    found = file.stat()  # before it is read: what is changed meanwhile is another file then
+    found = file.stat()  # before it is read: a change meanwhile then counts as another file
     data = file.read_bytes()
     return Seen(found.st_mtime_ns, found.st_size, hashlib.sha256(data).hexdigest()[:16]), data
 
 
 def sources(file: Path, root: Path, top: str) -> dict[str, Path]:
     """
-    The files that a module is made of, by the names of their modules: itself, and of what these import, at their top or
-    within a function, what stands beside it: in its package, or, where that was not installed, in its folder. Not
-    oaflow, which a clone of it has beside everything.
+    The source files of a module, by module name: the module itself, and the modules that these import, at the top or in
+    a function, if they are beside it: in its package, or in its folder if it is not installed. Not oaflow, which in a
+    clone is beside everything.
 
-    Read, and not asked of what was imported: the same files are the same code in every process.
+    They are found by reading the source instead of `sys.modules`, so that every process finds the same files.
 
     Args:
-        root: the folder that the top-level package or module lies in.
+        root: the folder of the top-level package or module.
         top: its name.
     """
     anybody = not any(root.glob("*.dist-info"))
@@ -180,7 +180,7 @@ def _name_of(file: Path, root: Path) -> str:
 
 def _ways_to(name: str, root: Path) -> Iterator[Path]:
     """
-    The files that are run when a module is imported: its own, and those of the packages that it is in.
+    The files that run when a module is imported: its own, and those of the packages that contain it.
     """
     parts = name.split(".")
     for length in range(1, len(parts) + 1):
@@ -192,7 +192,7 @@ def _ways_to(name: str, root: Path) -> Iterator[Path]:
 
 def _imported(file: Path, name: str) -> Iterator[str]:
     """
-    The names that a module imports; of `from a import b` both, as b may be a module.
+    The names that a module imports; for `from a import b` both, because b may be a module.
     """
     try:
         tree = ast.parse(file.read_bytes())

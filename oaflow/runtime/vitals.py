@@ -1,6 +1,5 @@
 """
-Decides whether workers are live and ready, from what their processes last reported. Pure: the clock comes in as a
-number.
+Decides whether workers are live and ready, from the last reports of their processes. Pure: the time is an argument.
 
 A worker that is not live needs a restart: its loop or its heartbeat stands still. One that is not ready would not
 profit from a restart: the database does not answer, or the worker has not yet registered or read the plans of the runs.
@@ -12,20 +11,20 @@ from typing import Literal
 
 Phase = Literal["waits", "works", "drains"]
 
-# So many times what makes a worker dead for others: an async stage that blocks the loop for a moment is a fault of the
-# stage, and a restart would take everything else away with it.
+# A multiple of the silence that makes a worker dead for others: an async stage that blocks the loop for a moment is a
+# fault of the stage, and a restart would interrupt everything else, too.
 LENIENCE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
     """
-    What a worker process said of itself. That it came shows that its loop turns.
+    The state that a worker process reported. Its arrival shows that the loop turns.
 
     Attributes:
-        heard: when, on the clock of who heard it.
-        heart: seconds since its heart last tried to beat; None before it has one.
-        database: seconds since the database last answered the heart; None where it never did.
+        heard: when it arrived, on the clock of the receiver.
+        heart: seconds since the last try of its heartbeat; None before the first.
+        database: seconds since the database last answered the heartbeat; None if it never did.
         plans: whether it has read the plans of the runs.
     """
 
@@ -38,7 +37,7 @@ class Pulse:
 @dataclass(frozen=True, slots=True)
 class Vital:
     """
-    A worker process as its supervisor knows it. `pulse` is the last one, None where none came yet.
+    A worker process as its supervisor knows it. `pulse` is the last one, None if none has come yet.
     """
 
     pid: int
@@ -48,7 +47,7 @@ class Vital:
 
     def silence(self, now: float) -> float:
         """
-        Seconds since it last said something.
+        Seconds since its last report.
         """
         return now - (self.started if self.pulse is None else self.pulse.heard)
 
@@ -56,7 +55,7 @@ class Vital:
 @dataclass(frozen=True, slots=True)
 class Health:
     """
-    What keeps it from being live, and from being ready; each empty where nothing does.
+    The reasons why it is not live, and why it is not ready; each empty if there are none.
     """
 
     not_live: tuple[str, ...] = ()
@@ -65,7 +64,7 @@ class Health:
     @property
     def live(self) -> bool:
         """
-        Whether a restart would mend nothing.
+        Whether a restart would not help.
         """
         return not self.not_live
 
@@ -83,8 +82,8 @@ class Observation:
     What a supervisor saw when its loop last turned.
 
     Attributes:
-        count: worker processes that there are to be.
-        phase: whether it still waits for the database, works, or drains.
+        count: how many worker processes there should be.
+        phase: whether it waits for the database, works, or drains.
     """
 
     turned: float
@@ -98,14 +97,14 @@ def judge(seen: Observation, now: float, dead_after: float) -> Health:
     Whether a supervisor and its workers are live and ready.
 
     Args:
-        dead_after: seconds of silence after which others take a worker for dead.
+        dead_after: seconds of silence after which others consider a worker dead.
     """
     live, ready = tuple(_not_live(seen, now, dead_after * LENIENCE)), tuple(_not_ready(seen, now, dead_after))
     return Health(live, tuple(dict.fromkeys([*live, *ready])))
 
 
 def _not_live(seen: Observation, now: float, limit: float) -> Iterator[str]:
-    # A server of one's own may recover for minutes before it answers, and the loop waits for that.
+    # The private server may recover for minutes before it answers, and the loop waits for it.
     if seen.phase != "waits" and now - seen.turned > limit:
         yield f"the supervisor stands still for {now - seen.turned:.0f} s"
     for worker in seen.workers:
@@ -141,7 +140,7 @@ def _unfit(workers: Sequence[Vital], count: int, now: float, limit: float) -> It
 
 def _age(worker: Vital, now: float, what: Literal["heart", "database"]) -> float | None:
     """
-    How long ago it was, also counting the time since it was said.
+    How long ago it was, including the time since the report.
     """
     pulse = worker.pulse
     then = None if pulse is None else pulse.heart if what == "heart" else pulse.database

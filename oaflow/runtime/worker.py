@@ -1,11 +1,10 @@
 """
-One worker process: `python -m oaflow.runtime.worker`. A supervisor starts it; it imports no stage but async ones.
+One worker process: `python -m oaflow.runtime.worker`. A supervisor starts it; it imports only async stages.
 
-The first SIGTERM or SIGINT drains, the second ends at once; so does time, where the supervisor is gone, which would
-have seen to that. What the supervisor must know goes as JSON lines over `--control FD`: under which ids it is
-registered, and that it has drained. With `--wait` it starts its processes at once, and uses the database from when
-there is a byte on stdin; where stdin ends instead, it was not needed. Once a second its loop tells how it is
-(`vitals`).
+The first SIGTERM or SIGINT drains, the second ends at once; if the supervisor is gone, which would send the second, so
+does a time limit. Reports to the supervisor go as JSON lines over `--control FD`: the ids under which it is registered,
+and that it has drained. With `--wait` it starts its processes at once, but uses the database only after a line on
+stdin; if stdin ends instead, it was not needed. Once a second its loop reports its state (`vitals`).
 """
 
 import argparse
@@ -29,7 +28,7 @@ from oaflow.runtime.vitals import Pulse
 from oaflow.settings import Settings
 
 PULSE_SECONDS = 1.0
-ALONE_SECONDS = 5.0  # beyond the grace, that a drain may take where no supervisor ends it
+ALONE_SECONDS = 5.0  # how long a drain may take beyond the grace period if no supervisor ends it
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -59,8 +58,8 @@ async def work(
     Run a worker until it is told to stop.
 
     Args:
-        wait: use the database from when there is a line on stdin; it names the run to work on, or is empty for all.
-        pulsed: called each second with how the worker is.
+        wait: use the database only after a line on stdin, which names the run to work on, or is empty for all.
+        pulsed: called each second with the state of the worker.
     """
     loop = asyncio.get_running_loop()
     app = make_app(options.conninfo)
@@ -79,8 +78,8 @@ async def work(
             os._exit(143)
 
     def leave_if_alone() -> None:
-        # The database may be gone for good, as the private server is when its command was killed: what is not answered
-        # then comes back by recovery.
+        # The database may be gone for good, as the private server is when its command was killed: recovery then gives
+        # back the jobs without an answer.
         if os.getppid() != parent:
             os._exit(143)
         loop.call_later(ALONE_SECONDS, leave_if_alone)
@@ -122,7 +121,7 @@ async def _work(app: FlowApp, options: Options, queues: list[str] | None, wait: 
             dispatcher.work_only(line)
     async with app.open_async():
         await app.run_worker_async(
-            queues=cast("Any", queues),  # None means all, which its annotation does not say
+            queues=cast("Any", queues),  # None means all, although its annotation does not allow it
             concurrency=10,
             install_signal_handlers=False,
             shutdown_graceful_timeout=options.grace,
@@ -131,14 +130,14 @@ async def _work(app: FlowApp, options: Options, queues: list[str] | None, wait: 
 
 async def _line_on_stdin() -> str | None:
     """
-    Wait for it; None where stdin ended.
+    Wait for a line on stdin; None if stdin ends.
     """
     loop = asyncio.get_running_loop()
     came: asyncio.Future[str | None] = loop.create_future()
 
     def read() -> None:
         loop.remove_reader(0)
-        data = os.read(0, select.PIPE_BUF)  # written at once, so read at once
+        data = os.read(0, select.PIPE_BUF)  # written in one piece, so read in one piece
         if not came.done():
             came.set_result(data.decode().strip() if data else None)
 
@@ -151,7 +150,7 @@ async def _line_on_stdin() -> str | None:
 
 def _replaced(pid: int) -> str:
     """
-    What restarts a worker process that has a supervisor.
+    The command that restarts a worker process with a supervisor.
     """
     return f"kill {pid}   # it ends what it has in hand, and another takes its place"
 
@@ -160,9 +159,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     Parse, run, and return the exit code: 0 when drained.
     """
-    gc.freeze()  # what has been imported stays, and is not looked through
+    gc.freeze()  # what has been imported stays, so the garbage collector need not scan it
     given = arguments(sys.argv[1:] if argv is None else argv)
-    # Behind all others: an `email.py` beside a pipeline must not stand in for the standard library's.
+    # Last: an `email.py` beside a pipeline must not replace that of the standard library.
     sys.path.extend(folder for folder in given.folder if folder not in sys.path)
     settings = Settings()
     level = logging.DEBUG if settings.debug else logging.WARNING
@@ -171,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     else:
         handler = LogHandler(lambda logged: lines.write(*logged))
-        handler.addFilter(lambda record: not is_of_a_stage(record))  # they come with their run, stage and job
+        handler.addFilter(lambda record: not is_of_a_stage(record))  # those lines have their run, stage and job
         logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
 
@@ -201,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     runner(work(options, queues, wait=given.wait, pulsed=pulsed))
     if control is not None:
         control.drained()
-    gc.freeze()  # nor is what is left at the end
+    gc.freeze()  # likewise at exit
     return 0
 
 
