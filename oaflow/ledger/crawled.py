@@ -16,16 +16,16 @@ from oaflow.ledger.runs import FirstJob
 from oaflow.ledger.statements import sql
 from oaflow.plan.later import Step
 
-# Files that are gone are counted, and so many named.
+# Files that are gone are counted, and this many are named.
 _NAMES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """
-    A file as it was last sent on, in the run `ran`. `done`: the code that it went through to its end, each as
-    `stage=version`; None: it has not come to its end. `redo`: the origins under which that run says things anew; None:
-    it began at the beginning.
+    A file as it was last emitted, in the run `ran`. `done`: the code that processed it to the end, each as
+    `stage=version`; None: it was not finished. `redo`: the origins that the run rewrites; None: it started from the
+    beginning.
     """
 
     document: str
@@ -38,9 +38,9 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class Crawling:
     """
-    A run as its crawl sees it. `stages` are digests of what decides there what becomes of a document; `since` is when
-    the first attempt at this crawl began, by the clock of the entity store, None: this is the first; `before` says
-    whether there was another crawl; `first` is how many jobs of it are taken.
+    A run as its crawl sees it. `stages` has a digest per stage of everything that affects a document there; `since` is
+    when the first attempt at this crawl started, by the clock of the entity store, None if this is the first; `before`
+    tells whether there was an earlier crawl; `first` limits how many of its jobs are taken.
     """
 
     dataset: str
@@ -55,9 +55,9 @@ class Crawling:
 @dataclass(frozen=True, slots=True)
 class Settling:
     """
-    A run that has ended, for the `round`th time. `begun` is when it began, by the clock of its database, and `since`
-    when its crawl began, by the clock of the entity store; None: it has none.
-    `covered` says whether its crawl went through its sources to their end.
+    A run that has ended, for the `round`th time. `begun` is when it started, by the clock of its database, and `since`
+    when its crawl started, by the clock of the entity store; None if it has none. `covered` tells whether its crawl
+    read its sources to the end.
     """
 
     dataset: str
@@ -72,7 +72,7 @@ class Settling:
 @dataclass(frozen=True, slots=True)
 class Gone:
     """
-    A file or folder that is not there any more.
+    A file or folder that no longer exists.
     """
 
     document: str
@@ -83,7 +83,7 @@ class Gone:
 @dataclass(frozen=True, slots=True)
 class Beginning:
     """
-    A file that runs again from later stages on, with what of its way is replaced: see `oaflow.begin_later_v1`.
+    A file that runs again from a later stage, with the part of its path that is replaced: see `oaflow.begin_later_v1`.
     """
 
     document: str
@@ -98,7 +98,7 @@ class Beginning:
 @dataclass(frozen=True, slots=True)
 class LaterJob:
     """
-    A job that some files begin with again, and the jobs of their ways that it came of.
+    A job with which some files start again, and the jobs on their paths that led to it.
     """
 
     files: Sequence[str]
@@ -108,7 +108,7 @@ class LaterJob:
 
 def crawling(connection: Connection[Any], run: str) -> Crawling | None:
     """
-    A run as its crawl sees it; None: there is no such run.
+    A run as its crawl sees it; None if there is no such run.
     """
     with connection.cursor(row_factory=class_row(Crawling)) as cursor:
         return cursor.execute(sql("crawling"), {"run": run}).fetchone()
@@ -116,7 +116,7 @@ def crawling(connection: Connection[Any], run: str) -> Crawling | None:
 
 def known(connection: Connection[Any], dataset: str, pipeline: str, documents: Collection[str]) -> dict[str, Known]:
     """
-    What is known of some files.
+    What is known about some files.
     """
     values = {"dataset": dataset, "pipeline": pipeline, "documents": list(documents)}
     with connection.cursor(row_factory=class_row(Known)) as cursor:
@@ -125,7 +125,7 @@ def known(connection: Connection[Any], dataset: str, pipeline: str, documents: C
 
 def stages_of(connection: Connection[Any], runs: Collection[str]) -> dict[str, Mapping[str, str]]:
     """
-    What decided in some runs what became of a document: a digest for each stage.
+    For some runs, a digest per stage of everything that affects a document there.
     """
     return dict(connection.execute(sql("stages_of"), {"runs": list(runs)}).fetchall())
 
@@ -134,7 +134,7 @@ def steps(
     connection: Connection[Any], dataset: str, pipeline: str, documents: Collection[str]
 ) -> dict[str, list[Step]]:
     """
-    The ways of some files to their end, as far as they are known.
+    The paths of some files through the stages, as far as they are known.
     """
     values = {"dataset": dataset, "pipeline": pipeline, "documents": list(documents)}
     ways: dict[str, list[Step]] = {}
@@ -145,7 +145,7 @@ def steps(
 
 def arrived(connection: Connection[Any], steps: Sequence[Step]) -> dict[int, dict[str, Any]]:
     """
-    The jobs of some steps as they arrived; what is not there any more is left out.
+    The jobs of some steps as they arrived; those that no longer exist are left out.
     """
     values = {"runs": [step.run for step in steps], "jobs": [step.job for step in steps]}
     return dict(connection.execute(sql("arrived"), values).fetchall())
@@ -153,7 +153,7 @@ def arrived(connection: Connection[Any], steps: Sequence[Step]) -> dict[int, dic
 
 def begin_later(connection: Connection[Any], run: str, files: Sequence[Beginning], jobs: Sequence[LaterJob]) -> None:
     """
-    Begins files in a run at later stages. Safe to repeat.
+    Start files of a run at later stages. Safe to repeat.
     """
     values = {
         "run": run,
@@ -167,7 +167,7 @@ def begin_later(connection: Connection[Any], run: str, files: Sequence[Beginning
 
 def begin_crawl(connection: Connection[Any], run: str, since: datetime) -> None:
     """
-    Says when the crawl of a run began, unless an earlier attempt has said so.
+    Record when the crawl of a run started, unless an earlier attempt has done so.
     """
     connection.execute(sql("begin_crawl"), {"run": run, "since": since})
 
@@ -176,10 +176,10 @@ def keep(
     connection: Connection[Any], run: str, seen: Sequence[Sighting], unchanged: Sequence[bool], code: Sequence[str]
 ) -> None:
     """
-    Writes down what a crawl has seen, and which of it is unchanged. Safe to repeat.
+    Record what a crawl has seen, and which of it is unchanged. Safe to repeat.
 
     Args:
-        code: that wrote the folders among it, each as `stage=version`.
+        code: the code that wrote the folders among them, each as `stage=version`.
     """
     values = {
         "run": run,
@@ -196,29 +196,29 @@ def keep(
 
 def see(connection: Connection[Any], run: str, documents: Collection[str]) -> None:
     """
-    Says of files that they are there, and could not be read.
+    Record that files exist but could not be read.
     """
     connection.execute(sql("see"), {"run": run, "documents": list(documents)})
 
 
 def end_crawl(connection: Connection[Any], run: str, covered: Sequence[bytes], shut: Sequence[bytes]) -> None:
     """
-    Says which sources a crawl has gone through to their end, and what in them could not be looked into.
+    Record which sources a crawl has read to the end, and what in them could not be read.
     """
     connection.execute(sql("end_crawl"), {"run": run, "covered": list(covered), "shut": list(shut)})
 
 
 def unsettled(connection: Connection[Any], dataset: str, pipeline: str) -> list[str]:
     """
-    The runs that have ended, and of whose end nothing has come yet, the oldest first.
+    The runs that have ended but are not settled yet, oldest first.
     """
     return [run for (run,) in connection.execute(sql("unsettled"), {"dataset": dataset, "pipeline": pipeline})]
 
 
 def mark_done(connection: Connection[Any], run: str, files: int) -> None:
     """
-    Writes down the ways of the files of a run, and marks those of which all that came has ended well: so many files at
-    once, each time in a transaction of its own. Safe to repeat; what was marked is left alone.
+    Record the paths of the files of a run, and mark files as done if all their jobs succeeded: a number of files at a
+    time, each in its own transaction. Safe to repeat; files that are marked already stay unchanged.
     """
     connection.execute(sql("folder_ways"), {"run": run})
     # WITH HOLD: no transaction stays open while the files are marked.
@@ -231,7 +231,7 @@ def mark_done(connection: Connection[Any], run: str, files: int) -> None:
 
 def settling(connection: Connection[Any], run: str) -> Settling | None:
     """
-    A run that has ended; None: there is no such run.
+    A run that has ended; None if there is no such run.
     """
     with connection.cursor(row_factory=class_row(Settling)) as cursor:
         return cursor.execute(sql("settling"), {"run": run}).fetchone()
@@ -241,8 +241,8 @@ def done_again(
     connection: Connection[Any], run: str, after: str, rows: int
 ) -> list[tuple[str, tuple[str, ...] | None]]:
     """
-    The next files after one that a run has done, and that were known before it; each with the origins under which it
-    was said anew, None: all.
+    The next files, after a given one, that a run has done and that were known before; each with the origins that were
+    rewritten, None for all.
     """
     found = connection.execute(sql("done_again"), {"run": run, "after": after, "rows": rows})
     return [(document, None if redo is None else tuple(redo)) for document, redo in found]
@@ -250,17 +250,17 @@ def done_again(
 
 def reported(connection: Connection[Any], run: str, documents: Collection[str]) -> list[str]:
     """
-    What a run has reported of some files and of what is in them, but for what it left as it was.
+    What a run has reported about some files and their contents, except for what it left unchanged.
     """
     return _texts(connection, "reported", {"run": run, "documents": list(documents)})
 
 
 def anew(connection: Connection[Any], run: str, origins: Collection[str], rows: int) -> Iterator[list[str]]:
     """
-    The documents of files that a run has done again, in portions.
+    The documents of files that a run has processed again, in portions.
 
     Args:
-        origins: of the stages that index: where not all of them took place anew, a file is left out.
+        origins: of the stages that index: a file is left out unless all of them ran again.
     """
     values = {"run": run, "origins": list(origins)}
     # WITH HOLD: the answer is read when the statement ends. What is done with a portion may take long, in another
@@ -274,7 +274,7 @@ def anew(connection: Connection[Any], run: str, origins: Collection[str], rows: 
 
 def anew_of(connection: Connection[Any], run: str, origins: Collection[str], documents: Collection[str]) -> list[str]:
     """
-    Those of some documents that `anew` has.
+    The documents, out of some, that `anew` contains.
     """
     return _texts(connection, "anew_of", {"run": run, "origins": list(origins), "documents": list(documents)})
 
@@ -290,7 +290,7 @@ def in_files(
     connection: Connection[Any], dataset: str, pipeline: str, documents: Collection[str]
 ) -> dict[str, tuple[str, bool]]:
     """
-    In which files of a pipeline some documents lie, as these last ran, and whether the file has come to its end.
+    The files of a pipeline that contain some documents, as of their last run, and whether each file is done.
     """
     values = {"dataset": dataset, "pipeline": pipeline, "documents": list(documents)}
     return {document: (file, done) for document, file, done in connection.execute(sql("in_files"), values)}
@@ -298,7 +298,7 @@ def in_files(
 
 def carried(connection: Connection[Any], steps: Sequence[Step]) -> dict[int, list[str]]:
     """
-    Which entities the jobs of some steps carried as they arrived; what is not there any more is left out.
+    The entities that the jobs of some steps carried as they arrived; jobs that no longer exist are left out.
     """
     values = {"runs": [step.run for step in steps], "jobs": [step.job for step in steps]}
     return dict(connection.execute(sql("carried"), values).fetchall())
@@ -306,14 +306,14 @@ def carried(connection: Connection[Any], steps: Sequence[Step]) -> dict[int, lis
 
 def lost_children(connection: Connection[Any], run: str, documents: Collection[str]) -> list[str]:
     """
-    What earlier runs found in some documents, and this one did not.
+    What earlier runs found in some documents, but this one did not.
     """
     return _texts(connection, "lost_children", {"run": run, "documents": list(documents)})
 
 
 def gone(connection: Connection[Any], run: str, rows: int | None = None) -> list[Gone]:
     """
-    What the crawl of a run did not see any more, by name.
+    What the crawl of a run no longer found, by name.
     """
     with connection.cursor(row_factory=class_row(Gone)) as cursor:
         return cursor.execute(sql("gone"), {"run": run, "rows": rows}).fetchall()
@@ -321,25 +321,25 @@ def gone(connection: Connection[Any], run: str, rows: int | None = None) -> list
 
 def drop(connection: Connection[Any], run: str, documents: Collection[str]) -> None:
     """
-    Forgets files and folders of the pipeline and dataset of a run.
+    Forget files and folders of the pipeline and dataset of a run.
     """
     connection.execute(sql("drop_crawled"), {"run": run, "documents": list(documents)})
 
 
 def became_folders(connection: Connection[Any], run: str) -> list[str]:
     """
-    Files that earlier runs of a pipeline and dataset had, and that the crawl of this one met as folders.
+    Files of earlier runs of a pipeline and dataset that the crawl of this run found as folders.
     """
     return _texts(connection, "became_folders", {"run": run})
 
 
 def mark_settled(connection: Connection[Any], run: str, ended: int, gone: Sequence[str]) -> None:
     """
-    Says that all that comes of the end of a run is done, unless it goes on again.
+    Record that a run is settled, unless it has been continued.
 
     Args:
-        ended: the round that it ended with.
-        gone: the names of the files that its crawl did not see any more; some of them are kept.
+        ended: the round in which it ended.
+        gone: the names of the files that its crawl no longer found, of which some are kept.
     """
     connection.execute(
         sql("mark_settled"), {"run": run, "round": ended, "gone": len(gone), "names": list(gone[:_NAMES])}

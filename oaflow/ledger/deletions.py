@@ -1,5 +1,5 @@
 """
-Deletes what the runs of a dataset have left in the database: in portions, and so that an interrupted deletion can be
+Deletes what the runs of a dataset have left in the database, in portions and so that an interrupted deletion can be
 repeated.
 """
 
@@ -19,7 +19,7 @@ ROWS_AT_ONCE = 10_000
 
 class InDeletionError(UsageError):
     """
-    The dataset is being deleted, or was, and what did that was interrupted.
+    The dataset is being deleted, or its deletion was interrupted.
     """
 
     def __init__(self, dataset: str) -> None:
@@ -44,8 +44,8 @@ class LastRun:
 @dataclass(frozen=True, slots=True)
 class LeftBehind:
     """
-    What the runs of a dataset have left, in rows. `waiting` are those of jobs that nobody has begun, `samples` those of
-    the history that keep what a stage returned.
+    What the runs of a dataset have left, in rows. `waiting` counts jobs that no worker has started, `samples` rows of
+    the history with samples of output.
     """
 
     runs: int
@@ -60,7 +60,7 @@ class LeftBehind:
 @dataclass(frozen=True, slots=True)
 class Change:
     """
-    What there is of runs at a moment: two that are equal have nothing between them that began or ended.
+    The state of all runs at a moment: if two are equal, no run started or ended between them.
     """
 
     open: list[str] | None
@@ -78,7 +78,7 @@ def last_runs(connection: Connection[Any]) -> dict[str, LastRun]:
 
 def in_deletion(connection: Connection[Any]) -> list[str]:
     """
-    The datasets whose deletion has begun and is not over.
+    The datasets whose deletion has started but not finished.
     """
     return [dataset for (dataset,) in connection.execute(sql("deletions"))]
 
@@ -95,15 +95,15 @@ def left_behind(connection: Connection[Any], dataset: str) -> LeftBehind:
 
 def crawled_files(connection: Connection[Any], dataset: str) -> dict[str, int | None]:
     """
-    The files that crawls of a dataset have met, also such as no stage has written down: how many bytes each has, by its
-    content hash; None: that is not known.
+    The files that crawls of a dataset have found, including those that no stage has recorded: the size of each in
+    bytes, by content hash; None if unknown.
     """
     return dict(connection.execute(sql("crawled_files"), {"dataset": dataset}).fetchall())
 
 
 def in_hands(connection: Connection[Any], dataset: str, silent: float) -> int:
     """
-    How many jobs of a dataset's runs live workers are at.
+    How many jobs of a dataset's runs live workers hold.
 
     Args:
         silent: seconds after which a worker is dead.
@@ -114,10 +114,10 @@ def in_hands(connection: Connection[Any], dataset: str, silent: float) -> int:
 
 def begin_deletion(connection: Connection[Any], dataset: str) -> str | None:
     """
-    Says that a dataset is being deleted: none of its runs begins from now on.
+    Mark a dataset as being deleted: none of its runs can start from now on.
 
     Returns:
-        the open run that forbids it, or None.
+        the open run that prevents it, or None.
     """
     row = connection.execute(sql("begin_deletion"), {"dataset": dataset}).fetchone()
     return row[0] if row else None
@@ -125,32 +125,32 @@ def begin_deletion(connection: Connection[Any], dataset: str) -> str | None:
 
 def end_deletion(connection: Connection[Any], dataset: str) -> None:
     """
-    Says that nothing more is to be taken out.
+    Mark the deletion as finished.
     """
     connection.execute(sql("end_deletion"), {"dataset": dataset})
 
 
 def runs_of(connection: Connection[Any], dataset: str) -> list[str]:
     """
-    The ids of a dataset's runs, the oldest first.
+    The ids of a dataset's runs, oldest first.
     """
     return [run for (run,) in connection.execute(sql("runs_of"), {"dataset": dataset})]
 
 
 def schedules_of(connection: Connection[Any], dataset: str) -> list[str]:
     """
-    The schedules that begin runs over a dataset, by name.
+    The schedules that start runs over a dataset, by name.
     """
     return [name for (name,) in connection.execute(sql("schedules_of"), {"dataset": dataset})]
 
 
 def take_out(connection: Connection[Any], dataset: str, runs: Collection[str]) -> None:
     """
-    Takes out all of a dataset but the rows of its runs. What is known of its files goes to the orphans.
+    Delete everything of a dataset except the rows of its runs. Its files become orphans.
 
     Args:
         connection: in autocommit mode: each portion is a transaction of its own.
-        runs: all of the dataset's.
+        runs: all runs of the dataset.
     """
     values: dict[str, Any] = {"dataset": dataset, "rows": ROWS_AT_ONCE}
     last: int | None = 0 if runs else None
@@ -168,14 +168,14 @@ def take_out(connection: Connection[Any], dataset: str, runs: Collection[str]) -
 
 def take_out_run(connection: Connection[Any], run: str) -> None:
     """
-    Takes out the row of a run, the last that is left of it.
+    Delete the row of a run, the last thing left of it.
     """
     connection.execute(sql("delete_run"), {"run": run})
 
 
 def add_orphans(connection: Connection[Any], dataset: str, hashes: Iterable[str]) -> None:
     """
-    Says of files that they are to go, unless somebody uses them.
+    Mark files for removal, unless they are in use.
     """
     wanted = list(hashes)
     for start in range(0, len(wanted), ROWS_AT_ONCE):
@@ -185,14 +185,14 @@ def add_orphans(connection: Connection[Any], dataset: str, hashes: Iterable[str]
 
 def forget_orphans(connection: Connection[Any], dataset: str) -> None:
     """
-    Says of a dataset's files that they are to stay.
+    Unmark the files of a dataset, so that they stay.
     """
     connection.execute(sql("forget_orphans"), {"dataset": dataset})
 
 
 def orphans(connection: Connection[Any], rows: int = ROWS_AT_ONCE) -> Iterator[list[str]]:
     """
-    The files that are to go, in portions.
+    The files marked for removal, in portions.
     """
     after = ""
     while found := connection.execute(sql("orphans"), {"after": after, "rows": rows}).fetchall():
@@ -202,28 +202,28 @@ def orphans(connection: Connection[Any], rows: int = ROWS_AT_ONCE) -> Iterator[l
 
 def drop_orphans(connection: Connection[Any], hashes: Collection[str]) -> None:
     """
-    Says of files that they are gone, or are to stay.
+    Unmark files that have been removed, or should stay.
     """
     connection.execute(sql("drop_orphans"), {"hashes": list(hashes)})
 
 
 def wanted_files(connection: Connection[Any], hashes: Collection[str]) -> list[str]:
     """
-    Which of some files jobs may still ask for.
+    Which of some files jobs may still need.
     """
     return [hash for (hash,) in connection.execute(sql("wanted_files"), {"hashes": list(hashes)})]
 
 
 def hold_archive(connection: Connection[Any]) -> None:
     """
-    Holds up runs that begin or go on again, to the end of the caller's transaction.
+    Block runs from starting or continuing until the end of the caller's transaction.
     """
     connection.execute(sql("lock_archive"))
 
 
 def last_change(connection: Connection[Any]) -> Change:
     """
-    What there is of runs now.
+    The state of all runs now.
     """
     with connection.cursor(row_factory=class_row(Change)) as cursor:
         found = cursor.execute(sql("last_change")).fetchone()

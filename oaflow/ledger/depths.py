@@ -8,7 +8,7 @@ from psycopg.rows import tuple_row
 
 from oaflow.ledger.handover import Connection
 
-# From the counters: what waits is not read, however much that is.
+# From the counters, so that waiting jobs are not read, however many there are.
 DEPTHS = """
 SELECT run, stage, sum(open)::bigint FROM oaflow.counters WHERE run = ANY (%(runs)s::text[]) GROUP BY run, stage
 """
@@ -16,7 +16,7 @@ SELECT run, stage, sum(open)::bigint FROM oaflow.counters WHERE run = ANY (%(run
 
 async def depths(connection: Connection, runs: Sequence[str]) -> dict[str, dict[str, int]]:
     """
-    How many jobs are open in each stage of some runs: those that wait or run, and those that wait to be put together.
+    How many jobs are open in each stage of some runs: those that wait or run, and those that wait to be collected.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(DEPTHS, {"runs": list(runs)})

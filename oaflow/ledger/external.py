@@ -1,5 +1,6 @@
 """
-Services that run external stages: who takes their jobs, and of which tasks nobody would see what jobs hand over.
+Services that run external stages: which workers take their jobs, and for which tasks nothing records what jobs hand
+over.
 """
 
 from collections.abc import Iterable
@@ -15,8 +16,8 @@ from oaflow.ledger.statements import sql
 @dataclass(frozen=True, slots=True)
 class Service:
     """
-    What rows tell of who takes jobs of a task of a service. `others` are live workers of which none says what they
-    take.
+    What the database shows about the workers that take jobs of a service's task. `others` counts live workers for which
+    it does not show what they take.
     """
 
     queue: str
@@ -27,7 +28,7 @@ class Service:
 
 def services(connection: Connection[Any], asked: Iterable[tuple[str, str]]) -> list[Service]:
     """
-    Who takes jobs of the given (queue, task) pairs of services, as far as rows can tell.
+    Which workers take jobs of the given (queue, task) pairs of services, as far as the database shows.
     """
     pairs = sorted(set(asked))
     with connection.cursor(row_factory=class_row(Service)) as cursor:
@@ -38,7 +39,7 @@ def services(connection: Connection[Any], asked: Iterable[tuple[str, str]]) -> l
 
 def unseen(connection: Connection[Any], tasks: Iterable[str]) -> set[str]:
     """
-    Those of the tasks of services of which nobody would see what their jobs hand over.
+    The tasks of services for which nothing would record what their jobs hand over.
     """
     with connection.cursor(row_factory=scalar_row) as cursor:
         return set(cursor.execute(sql("unseen"), {"tasks": list(tasks)}).fetchall())

@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 from oaflow.ledger.statements import sql
 from oaflow.printed.documents import Failure as FailureJson
 
-# Failures that are read at once where all are gone through: each has its traceback.
+# How many failures are read at once when reading all: each has its traceback.
 _AT_ONCE = 500
 
 
@@ -25,9 +25,9 @@ class Failure:
     Attributes:
         round: the round of the run in which it failed.
         fingerprint: its cause, the same for failures of the same kind.
-        detail: what else history keeps of the attempt.
+        detail: what else the history records about the attempt.
         attempts: how many attempts it had.
-        again: whether it can be retried. What lies deeper than its edge allows cannot.
+        again: whether it can be retried. A job that went deeper than its edge allows cannot.
         documents: ids of its documents.
         names: names of its documents, as they were found.
     """
@@ -98,8 +98,8 @@ class Cluster:
     @property
     def unwired(self) -> bool:
         """
-        Whether they were emitted on a port that the plan does not wire. Sent again, they keep the plan: that helps only
-        if the function is another one by then.
+        Whether they were emitted on a port that the plan does not wire. A retry keeps the plan, so it helps only if the
+        function has changed by then.
         """
         return self.type == "UnknownPortError"
 
@@ -107,7 +107,7 @@ class Cluster:
 @dataclass(frozen=True, slots=True)
 class FailedJob:
     """
-    A failed job with its arguments; without them it was never a job.
+    A failed job with its arguments; without arguments, it was never a job.
     """
 
     run: str
@@ -121,7 +121,7 @@ class FailedJob:
 
 def failed_job(connection: Connection[Any], job: int) -> FailedJob | None:
     """
-    A job that failed, also where it was sent again since.
+    A failed job, even if it was retried since.
     """
     with connection.cursor(row_factory=class_row(FailedJob)) as cursor:
         return cursor.execute(sql("failure"), {"job": job}).fetchone()
@@ -137,10 +137,10 @@ def failures(
     limit: int | None = None,
 ) -> list[Failure]:
     """
-    What failed in a run and was not sent again since, the oldest first.
+    The failures of a run that were not retried since, oldest first.
 
     Args:
-        after: only what failed after this job.
+        after: only failures after this job.
     """
     values = {"run": run, "stage": stage, "cause": cause, "after": after, "limit": limit}
     with connection.cursor(row_factory=class_row(Failure)) as cursor:
@@ -151,7 +151,7 @@ def every_failure(
     connection: Connection[Any], run: str, *, stage: str | None = None, cause: str | None = None
 ) -> Iterator[Failure]:
     """
-    All that failed in a run and was not sent again, the oldest first: so many at a time as are worth a statement.
+    All failures of a run that were not retried, oldest first, read in batches.
     """
     after: int | None = None
     while page := failures(connection, run, stage=stage, cause=cause, after=after, limit=_AT_ONCE):
@@ -168,10 +168,10 @@ def clusters(
     most: int | None = None,
 ) -> list[Cluster]:
     """
-    The failures of a run by stage and cause, the largest first.
+    The failures of a run by stage and cause, largest first.
 
     Args:
-        most: only the first so many failures are counted.
+        most: how many failures are counted at most.
     """
     values = {"run": run, "stage": stage, "cause": cause, "most": most}
     with connection.cursor(row_factory=class_row(Cluster)) as cursor:

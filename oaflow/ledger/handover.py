@@ -23,7 +23,7 @@ Connection = AsyncConnection[Any]
 @dataclass(frozen=True, slots=True)
 class OpenRun:
     """
-    A run that workers may work on. `stops` says that it is given up after so many failures (`--stop-after`).
+    A run that workers may work on. `stops` tells whether it is cancelled after a number of failures (`--stop-after`).
     """
 
     id: str
@@ -38,14 +38,14 @@ class OpenRun:
     stops: bool = False
 
 
-# psycopg dumps lists element by element, 30 to 40 us a job over these arrays; array literals cost a tenth of it.
+# psycopg dumps lists element by element, 30 to 40 µs per job for these arrays; array literals cost a tenth of that.
 
 
 def numbers(values: Sequence[float | None]) -> str:
     """
     A Postgres array literal of numbers.
     """
-    # As orjson writes them, None as `null`: a fifth of the time that str() takes for each.
+    # As orjson writes them, with None as `null`: a fifth of the time of str() for each.
     return "{" + orjson.dumps(values).decode()[1:-1] + "}"
 
 
@@ -58,7 +58,7 @@ def texts(values: Iterable[str | None]) -> str:
 
 def names(values: Iterable[str]) -> str:
     """
-    A Postgres array literal of texts of which there are few, and each again and again.
+    A Postgres array literal of a few texts that repeat often.
     """
     return "{" + ",".join(map(_quoted_name, values)) + "}"
 
@@ -72,7 +72,7 @@ _quoted_name = lru_cache(maxsize=1024)(_quoted)
 
 def json_array(items: Iterable[bytes]) -> str:
     """
-    One JSON array of texts that are JSON already.
+    A JSON array of texts that are JSON already.
     """
     return "[" + b",".join(items).decode() + "]"
 
@@ -81,7 +81,7 @@ async def claim(
     connection: Connection, worker: int, triples: Sequence[tuple[str, str, str]], most: int
 ) -> list[Claimed]:
     """
-    Claim up to `most` jobs of the given (queue, task, run) triples, best priority first.
+    Claim up to `most` jobs of the given (queue, task, run) triples, highest priority first.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(
@@ -99,9 +99,9 @@ async def claim(
 
 def completion_values(worker: int, shard: int, items: Sequence[Completion]) -> dict[str, Any]:
     """
-    The values of `complete.sql`: an array for each column, the successors beside them.
+    The values for `complete.sql`: an array for each column, and the successors.
     """
-    # All columns at once: taken out one by one, each of them cost as much as all together.
+    # All columns at once: extracting one column costs as much as extracting all.
     (
         ids, attempts, outcomes, runs, stages, parents, started, ended, delays, positions, digests, versions, details,
         handed,
@@ -139,7 +139,7 @@ def completion_values(worker: int, shard: int, items: Sequence[Completion]) -> d
 
 def answers_of(items: Iterable[Completion], rows: Iterable[tuple[int, str]]) -> dict[int, str]:
     """
-    What `complete.sql` answers for each job. Of those that were applied it says nothing: they are nearly all.
+    The answer of `complete.sql` for each job. It returns nothing for applied jobs, because nearly all are applied.
     """
     return dict.fromkeys([item.job for item in items], "applied") | dict(rows)
 
@@ -154,7 +154,7 @@ def shard_of(lane: int) -> int:
 
 async def complete(connection: Connection, worker: int, shard: int, items: Sequence[Completion]) -> dict[int, str]:
     """
-    Finish attempts and hand over what they returned, all in one statement.
+    Finish attempts and hand over what they returned, in one statement.
 
     Returns:
         For each job `applied`, `already`, `fenced` or `gone`.
@@ -175,21 +175,21 @@ async def take_ids(connection: Connection, count: int) -> list[int]:
 
 async def release(connection: Connection, worker: int, jobs: Sequence[int]) -> None:
     """
-    Give back what was claimed and not started; no attempt is spent.
+    Give back jobs that were claimed but not started; this uses up no attempt.
     """
     await connection.execute("SELECT oaflow.release_v1(%s, %s::bigint[])", (worker, list(jobs)))
 
 
 async def lock(connection: Connection, worker: int, job: int, lock: str) -> None:
     """
-    Give back a job that was not begun, with the lock that it came without; no attempt is spent.
+    Give back a job that was not started, with the lock that it came without; this uses up no attempt.
     """
     await connection.execute("SELECT oaflow.lock_v1(%s, %s, %s)", (worker, job, lock))
 
 
 async def alone(connection: Connection, worker: int, job: int, attempt: int) -> None:
     """
-    Say that a suspect begins to run, and nothing else does: if this worker dies now, it was the one.
+    Record that a suspect starts to run alone: if this worker dies now, the suspect was the cause.
     """
     await connection.execute(
         sql("run_alone"),
@@ -199,11 +199,11 @@ async def alone(connection: Connection, worker: int, job: int, attempt: int) -> 
 
 async def close(connection: Connection, runs: Sequence[str]) -> list[tuple[str, str]]:
     """
-    End those of the runs that are quiet, put together what has waited, and fire joins. To be called after the commit of
-    a hand-over that left no successor, or one that waits.
+    End those of the runs that are finished, collect jobs that have waited, and start joins. Call this after the commit
+    of a hand-over that left no successor, or only a waiting one.
 
     Returns:
-        each run of which something became, with its state, or `joined`, `gathered` where new jobs came of it.
+        each run in which something happened, with its state, or with `joined` or `gathered` if it created jobs.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(sql("close_quiet"), {"runs": sorted(runs)})
@@ -212,7 +212,7 @@ async def close(connection: Connection, runs: Sequence[str]) -> list[tuple[str, 
 
 async def recover(connection: Connection, silence: float) -> int:
     """
-    Take back the jobs of workers that are silent for `silence` seconds.
+    Recover the jobs of workers that have been silent for `silence` seconds.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(
@@ -224,8 +224,8 @@ async def recover(connection: Connection, silence: float) -> int:
 
 async def sweep(connection: Connection, rows: bool) -> list[tuple[str, str]]:
     """
-    Close what a kill left in between, and cancel runs of which more has failed than they were begun with
-    (`--stop-after`); with `rows`, also find jobs whose rows somebody deleted, and take out what ended runs left behind.
+    Finish what a kill left unfinished, and cancel runs with more failures than `--stop-after` allows; with `rows`, also
+    find jobs whose rows were deleted, and remove what ended runs left behind.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute("SELECT run, event FROM oaflow.sweep_v2(%s)", (rows,))
@@ -234,32 +234,32 @@ async def sweep(connection: Connection, rows: bool) -> list[tuple[str, str]]:
 
 async def stop(connection: Connection, run: str) -> None:
     """
-    Cancel a run of which more has failed than it was begun with (`--stop-after`).
+    Cancel a run if it has more failures than `--stop-after` allows.
     """
     await connection.execute(sql("stop"), {"run": run})
 
 
 async def cancel_rest(connection: Connection) -> None:
     """
-    Take out what came back to runs after they were cancelled.
+    Remove jobs that came back to runs after they were cancelled.
     """
     await connection.execute(sql("cancel_rest"))
 
 
 async def make_partitions(connection: Connection, days: int) -> None:
     """
-    See that history has a partition for each of the coming days.
+    Make sure that the history has a partition for each of the coming days.
     """
     await connection.execute("SELECT oaflow.partitions_v1(%s)", (days,))
 
 
 async def forget(connection: Connection, days: int, rows: int) -> str | None:
     """
-    Take out a portion of the history that is older than so many days: a partition, or so many rows of the default one.
-    Nothing of runs that have not ended.
+    Delete a portion of the history that is older than a number of days: a partition, or a number of rows of the default
+    one. The history of unfinished runs stays.
 
     Returns:
-        the table that it was taken from; None where nothing was.
+        the table that it was deleted from; None if nothing was deleted.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute("SELECT oaflow.forget_v1(%s, %s)", (days, rows))
@@ -269,10 +269,10 @@ async def forget(connection: Connection, days: int, rows: int) -> str | None:
 
 async def prune(connection: Connection, after: int, rows: int, seconds: float) -> tuple[int | None, int]:
     """
-    Take out rows of jobs that ended so many seconds ago, among the next so many behind an id.
+    Delete the rows of jobs that ended at least a number of seconds ago, among the next rows after an id.
 
     Returns:
-        the last id that was looked at, None at the end; and how many were taken out.
+        the last id that was checked, None at the end; and how many rows were deleted.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(sql("prune"), {"after": after, "rows": rows, "seconds": seconds, "dry": False})
@@ -282,7 +282,7 @@ async def prune(connection: Connection, after: int, rows: int, seconds: float) -
 
 async def open_run_ids(connection: Connection) -> frozenset[str]:
     """
-    The ids of all runs that are not at their end.
+    The ids of all unfinished runs.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(sql("open_run_ids"))
@@ -291,7 +291,7 @@ async def open_run_ids(connection: Connection) -> frozenset[str]:
 
 async def open_runs(connection: Connection) -> list[OpenRun]:
     """
-    All runs that are not at their end, with their plans.
+    All unfinished runs, with their plans.
     """
     async with connection.cursor(row_factory=class_row(OpenRun)) as cursor:
         await cursor.execute(sql("open_runs"))
@@ -300,7 +300,7 @@ async def open_runs(connection: Connection) -> list[OpenRun]:
 
 async def read_run(connection: Connection, run: str) -> OpenRun | None:
     """
-    One run with its plan, in whatever state it is.
+    One run with its plan, in any state.
     """
     async with connection.cursor(row_factory=class_row(OpenRun)) as cursor:
         await cursor.execute(sql("read_run"), {"run": run})
@@ -309,7 +309,7 @@ async def read_run(connection: Connection, run: str) -> OpenRun | None:
 
 async def chunks(connection: Connection, job: int) -> list[tuple[int, str, int]]:
     """
-    The parts of a stream that earlier attempts handed over: (position, digest, size).
+    The chunks of a stream that earlier attempts handed over: (position, digest, size).
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(sql("chunks"), {"job": job})
@@ -320,10 +320,10 @@ async def register(
     connection: Connection, *, host: str, pid: int, program: str, formats: Sequence[int], only: str | None = None
 ) -> int:
     """
-    Make a worker's rows, procrastinate's and ours, and return the id that they share.
+    Insert a worker's rows, procrastinate's and ours, and return the id that they share.
 
     Args:
-        only: the run that it works on; None: all.
+        only: the only run that it works on; None: all runs.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(
@@ -344,8 +344,8 @@ async def advertise(
     unfit: Mapping[str, Mapping[str, str]],
 ) -> None:
     """
-    Say what a worker can run, with what each of these functions takes, why not what it `lacks`, and, by run and task,
-    what is `unfit` for a run.
+    Publish what a worker can run and what each of these functions takes, why it cannot run what it `lacks`, and, by run
+    and task, which functions are `unfit` for a run.
     """
     await connection.execute(
         sql("advertise"),
@@ -369,7 +369,7 @@ async def keep_timings(
     shifts: Sequence[Mapping[str, Any]],
 ) -> None:
     """
-    Add what a worker has seen of how long attempts take, and say what it has resident.
+    Add what a worker has measured about attempts, and record its resident memory.
     """
     await connection.execute(
         "SELECT oaflow.keep_timings_v1(%s, %s, %s, %s::jsonb, %s::jsonb)",
@@ -379,7 +379,7 @@ async def keep_timings(
 
 async def say_rests(connection: Connection, worker: int, rests: Sequence[tuple[str, str, int]]) -> None:
     """
-    Say which streams rest at a worker: run, stage, and above how many open jobs.
+    Record which streams rest in a worker: run, stage, and the limit of open jobs.
     """
     said = [{"run": run, "stage": stage, "most": most} for run, stage, most in rests]
     await connection.execute(sql("say_rests"), {"rests": orjson.dumps(said).decode(), "worker": worker})
@@ -387,8 +387,7 @@ async def say_rests(connection: Connection, worker: int, rests: Sequence[tuple[s
 
 async def say_stale(connection: Connection, worker: int, stale: Mapping[str, str], restart: str) -> None:
     """
-    Say of which tasks the code has changed since a worker loaded it, each with the file, and how the worker is to be
-    restarted.
+    Record the tasks whose code has changed since a worker loaded it, each with the file, and how to restart the worker.
     """
     await connection.execute(sql("say_stale"), {"stale": _json(stale), "restart": restart, "worker": worker})
 
@@ -399,7 +398,7 @@ def _json(value: Mapping[str, Any]) -> str:
 
 async def unregister(connection: Connection, worker: int) -> None:
     """
-    Take out a worker that holds no job any more.
+    Delete a worker that no longer holds a job.
     """
     await connection.execute(sql("unregister"), {"id": worker})
 
@@ -413,6 +412,6 @@ async def pause(connection: Connection, reason: str) -> None:
 
 async def unpause(connection: Connection, reason: str) -> None:
     """
-    Let runs go on that were paused for a reason that begins so.
+    Continue runs that were paused for a reason with this prefix.
     """
     await connection.execute(sql("unpause_all"), {"reason": reason})

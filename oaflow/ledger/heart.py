@@ -1,5 +1,5 @@
 """
-The heartbeat of a worker: a thread with a connection of its own, so that blocking code in the event loop stops nothing.
+The heartbeat of a worker: a thread with its own connection, so that blocking code in the event loop does not stop it.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from psycopg.rows import tuple_row
 
 log = logging.getLogger(__name__)
 
-SHORTEST_LIMIT = 2.0  # seconds that a beat may take at least
+SHORTEST_LIMIT = 2.0  # the least time limit of a beat, in seconds
 
 BEAT = "SELECT alive, suspects FROM oaflow.heartbeat_v1(%s, %s::bigint[], %s::bigint[])"
 
 
 class Heart:
     """
-    Beats every `interval` seconds until stopped, and tells of each.
+    Beats every `interval` seconds until stopped, and reports each beat.
 
     Args:
         conninfo: gives the address of the database.
@@ -46,13 +46,13 @@ class Heart:
         self._thread = threading.Thread(target=self._run, name="oaflow heartbeat", daemon=True)
         self._seen: dict[int, float] = {}
         self.worker = 0
-        # When it last tried to beat, and when the database last answered (monotonic); None: never yet.
+        # When it last tried to beat, and when the database last answered (monotonic); None if never.
         self.tried: float | None = None
         self.answered: float | None = None
 
     def start(self, worker: int) -> None:
         """
-        Begin to beat for a worker.
+        Start to beat for a worker.
         """
         self.worker = worker
         self.tried = self.answered = time.monotonic()  # it is registered
@@ -60,15 +60,15 @@ class Heart:
 
     def stop(self) -> None:
         """
-        End the beats; returns when the thread has.
+        Stop beating; returns when the thread has ended.
         """
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        # A loop of its own in a thread of its own: a beat on a half-open connection must end, and a synchronous one
-        # cannot be told to.
+        # Its own event loop in its own thread: a beat on a half-open connection must time out, which a synchronous one
+        # cannot.
         asyncio.run(self._beats())
 
     async def _beats(self) -> None:
@@ -96,7 +96,7 @@ class Heart:
 
     async def _beat(self, connection: psycopg.AsyncConnection[Any]) -> bool:
         worker, mine, oldest = self.worker, list(self._mine()), self._oldest()
-        # Leaked: seen one beat ago already, not in hand, and no claim that could still bring it is on the wire.
+        # Leaked jobs: seen one beat ago, too, not in hand, and no claim on the wire could still bring them.
         leaked = [job for job, seen in self._seen.items() if job not in mine and seen < oldest]
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(BEAT, (worker, mine, leaked))

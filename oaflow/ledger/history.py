@@ -1,5 +1,5 @@
 """
-The history of a run, in pages. Each page begins where the last one ended, and costs the same wherever it is.
+The history of a run, in pages. Each page starts where the last one ended, and costs the same wherever it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,29 +12,29 @@ from psycopg.rows import dict_row
 
 from oaflow.ledger.statements import sql
 
-# Lines that are read for a page, of which only some may be of what is asked for.
+# How many lines are read for a page, of which only some may match the filters.
 LINES = 2_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_JOB = 2**63 - 1
 
-# What PostgreSQL can hold of the parts of a place: job, microseconds, table, block and line.
+# The limits of PostgreSQL for the parts of a place: job, microseconds, table, block and line.
 _LARGEST = (_LAST_JOB, _LAST_JOB, 2**32 - 1, 2**32 - 1, 2**16 - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
     """
-    A line of a run's history: what became of an attempt at a job, or, without a job, what was done to the run.
+    A line of a run's history: what became of an attempt at a job, or, without a job, what happened to the run.
 
     Attributes:
-        id: of the line; `hops(after=id)` gives the lines after it.
+        id: of the line; `hops(after=id)` returns the lines after it.
         at: when it was written.
         parent: the job that this one came from; None for a first job of the run, and for a join.
         attempt: the number of the attempt.
         outcome: how it ended: `done`, `failed`, `diverted` (failed, and sent on by `on_error`), `retried`, `crashed`,
-            `cancelled`, `vanished` (somebody deleted the job), `orphaned` (its worker died, and others go on with it),
-            `chunk` (a part of a stream), `collected` and `parted` (put together with others, taken apart again),
+            `cancelled`, `vanished` (the job was deleted), `orphaned` (its worker died, and others continue it), `chunk`
+            (a part of a stream), `collected` and `parted` (combined with others, taken apart again),
             `answered` (by a service), `reopened` (by a retry); of a run `root`, with its first jobs, and `joined`.
         started, ended: when the attempt started and ended.
         worker: id of the worker that made it.
@@ -63,7 +63,7 @@ class Hop:
 @dataclass(frozen=True, slots=True)
 class _Place:
     """
-    Where a line stands: by job, time, table and place in that.
+    The position of a line: job, time, table, and place in the table.
     """
 
     job: int | None
@@ -105,7 +105,7 @@ def is_place(id: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class Lines:
     """
-    Some lines of a history. `next` is the id that the others come after, or None: there are no more.
+    Some lines of a history. `next` is the id after which the others come; None if there are no more.
     """
 
     hops: Sequence[Hop]
@@ -124,12 +124,12 @@ def hops(
     lines: int = LINES,
 ) -> Lines:
     """
-    Some lines of the history of a run: first those of the run itself, then job by job, of each the oldest first.
+    Some lines of the history of a run: first those of the run itself, then those of each job, oldest first.
 
     Args:
-        stage, job, document, outcome: only lines of it. A page may be empty then, and others follow.
-        after: the id of the line that they come after.
-        lines: that are read at most.
+        stage, job, document, outcome: only lines with this value. A page may be empty then, although others follow.
+        after: only lines after the line with this id.
+        lines: how many are read at most.
     """
     begin = START if after is None else _Place.read(after)
     if job is not None and (begin.job is None or begin.job < job):

@@ -12,17 +12,17 @@ from oaflow.ledger.handover import Connection
 from oaflow.ledger.rows import Claimed
 from oaflow.ledger.statements import sql
 
-# What could have begun so long ago is made up for. Over a minute of 50/s that is 13 jobs of 3,000 too many, at most.
+# Starts that were possible this long ago may be made up for. In a minute of 50/s, that is at most 13 jobs of 3,000 too
+# many.
 LATE_SECONDS = 0.25
 
-# How often a worker that has room looks whether a place became free elsewhere.
+# How often a worker with room checks whether a place became free elsewhere.
 LOOK_SECONDS = 0.2
 
 
 class Limited(NamedTuple):
     """
-    A task on a queue that has a limit: `at_once` says that only so many run at once, `rated` that only so many begin in
-    a time.
+    A task on a queue that has a limit: `at_once` tells whether it has `concurrency`, `rated` whether it has a `rate`.
     """
 
     queue: str
@@ -33,7 +33,7 @@ class Limited(NamedTuple):
 
 async def limited(connection: Connection) -> list[Limited]:
     """
-    What has a limit now.
+    The tasks that have a limit now.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(sql("limited"))
@@ -44,14 +44,14 @@ async def claim_lane(
     connection: Connection, worker: int, queue: str, task: str, runs: Sequence[str], most: int, after: str | None = None
 ) -> tuple[list[Claimed], float | None]:
     """
-    Claim up to `most` jobs of a task that has a limit or locks, and no more than these allow.
+    Claim up to `most` jobs of a task that has a limit or locks, but no more than these allow.
 
     Args:
-        after: locks are gone through from the one behind this on, so that each has its turn; None where there are none.
+        after: locks are tried from the one after this, so that each gets its turn; None if there are none.
 
     Returns:
-        the jobs; and in how many seconds it is worth to ask again, None where neither stands in the way, or nothing
-        waits.
+        the jobs; and after how many seconds another claim is worthwhile, None if no limit or lock is in the way, or no
+        job waits.
     """
     values = {
         "worker": worker,

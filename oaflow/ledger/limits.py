@@ -1,5 +1,5 @@
 """
-Limits of tasks: those of plans, those of operators, and which of them holds.
+Limits of tasks: those of plans, those of operators, and which of them applies.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 from oaflow.ledger.statements import sql
 from oaflow.printed.operating import Limit as LimitJson
 
-# Waiting jobs are counted so far.
+# Waiting jobs are counted up to this number.
 COUNTED = 1000
 
 _UNITS = (("s", 1), ("m", 60), ("h", 3600), ("d", 86400))
@@ -21,10 +21,10 @@ _UNITS = (("s", 1), ("m", 60), ("h", 3600), ("d", 86400))
 @dataclass(frozen=True, slots=True)
 class Limit:
     """
-    How many jobs of a task on a queue run at once, and how many begin in a second. None: as many as there are.
+    How many jobs of a task on a queue may run at once, and how many may start per second. None: unlimited.
 
-    `said_concurrency` and `said_rate` are what an operator said, which holds before what plans say; `running` and
-    `waiting` are jobs of all runs, `waiting` counted up to 1,000.
+    `said_concurrency` and `said_rate` were set by an operator, and override the plans; `running` and `waiting` are jobs
+    of all runs, `waiting` counted up to 1,000.
     """
 
     queue: str
@@ -39,14 +39,14 @@ class Limit:
     @property
     def name(self) -> str:
         """
-        As it is typed.
+        The name, as users type it.
         """
         return f"{self.queue}/{self.task}"
 
     @property
     def rate_text(self) -> str | None:
         """
-        The rate as it is typed, of the shortest time in which it is one or more.
+        The rate, as users type it, for the shortest period in which it is at least one.
         """
         if self.rate is None:
             return None
@@ -56,13 +56,13 @@ class Limit:
     @property
     def waiting_text(self) -> str:
         """
-        How many wait, as far as it was counted.
+        How many wait, as far as they were counted.
         """
         return f"{COUNTED:,}+" if self.waiting >= COUNTED else str(self.waiting)
 
     def as_json(self) -> LimitJson:
         """
-        The public form; `rate` is in a second.
+        The public form; `rate` is per second.
         """
         return {
             "name": self.name,
@@ -79,7 +79,7 @@ class Limit:
 
 def declare(connection: Connection[Any], run: str, limits: Iterable[tuple[str, str, int | None, float | None]]) -> None:
     """
-    Says which limits the plan of a run has: (queue, task, concurrency, rate).
+    Record the limits in the plan of a run: (queue, task, concurrency, rate).
     """
     said = list(limits)
     if said:
@@ -97,7 +97,7 @@ def declare(connection: Connection[Any], run: str, limits: Iterable[tuple[str, s
 
 def limit(connection: Connection[Any], queue: str, task: str, concurrency: int | None, rate: float | None) -> None:
     """
-    Says what an operator wants, for all runs; None leaves what was said before.
+    Set the limits of an operator, for all runs; None leaves a limit unchanged.
     """
     every = 1 / rate if rate else None
     values = {"queue": queue, "task": task, "concurrency": concurrency, "every": every, "clear": False}
@@ -106,7 +106,7 @@ def limit(connection: Connection[Any], queue: str, task: str, concurrency: int |
 
 def clear(connection: Connection[Any], queue: str, task: str) -> None:
     """
-    Takes back what an operator said: what the plans say holds again.
+    Clear the limits of an operator, so that those of the plans apply again.
     """
     values = {"queue": queue, "task": task, "concurrency": None, "every": None, "clear": True}
     connection.execute(sql("limit"), values)
@@ -114,7 +114,7 @@ def clear(connection: Connection[Any], queue: str, task: str) -> None:
 
 def limits(connection: Connection[Any]) -> list[Limit]:
     """
-    The limits that hold now.
+    The limits that apply now.
     """
     with connection.cursor(row_factory=class_row(Limit)) as cursor:
         return cursor.execute(sql("limits"), {"counted": COUNTED}).fetchall()
@@ -122,7 +122,7 @@ def limits(connection: Connection[Any]) -> list[Limit]:
 
 def is_known(connection: Connection[Any], queue: str, task: str) -> bool:
     """
-    Whether a job of the task was ever on the queue, or a worker that lives can run it.
+    Whether a job of the task was ever on the queue, or a live worker can run it.
     """
     row = connection.execute(sql("is_known"), {"queue": queue, "task": task}).fetchone()
     return row is not None and row[0] is True

@@ -1,9 +1,9 @@
 """
-Notifications of the database, over a connection of their own.
+Notifications of the database, over a separate connection.
 
-procrastinate notifies each worker of each job that is inserted, so a notification must cost little. Its own loop takes
-a timer and a task for each, 15 µs: a third of a core where 20,000 jobs are inserted a second, and what is notified
-after a million of them is heard 15 s later. Here they are read in groups, as many as have arrived.
+procrastinate notifies each worker of each inserted job, so a notification must be cheap. Its own loop needs a timer and
+a task for each, 15 µs: a third of a core at 20,000 inserted jobs per second, and a notification after a million of them
+is received 15 s late. Here they are read in groups, as many as have arrived.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from psycopg import sql
 log = logging.getLogger(__name__)
 
 CHECK = "SELECT 1"
-CHECK_SECONDS = 30.0  # of silence, after which the connection is checked
-ANSWER_SECONDS = 20.0  # that the database may take to answer
+CHECK_SECONDS = 30.0  # seconds of silence after which the connection is checked
+ANSWER_SECONDS = 20.0  # seconds within which the database must answer
 SHORTEST_DELAY, LONGEST_DELAY = 0.5, 5.0  # seconds between two connections
 
 
@@ -39,13 +39,13 @@ async def listen(
     address: Callable[[], str], channels: Sequence[str], heard: Heard, missed: Callable[[], None]
 ) -> NoReturn:
     """
-    Listen until cancelled. A connection that is lost is made again.
+    Listen until cancelled, and reconnect when the connection is lost.
 
     Args:
-        address: finds the address of the database, for each connection anew.
-        heard: called with what has arrived since the last call, in order.
-        missed: called when a connection was lost, and when the next one listens: what was notified between the two was
-            not heard.
+        address: finds the address of the database, called for each connection.
+        heard: called with the notifications since the last call, in order.
+        missed: called when a connection was lost, and when the next one listens: notifications between the two were
+            missed.
     """
     delay, lost = SHORTEST_DELAY, False
     while True:
@@ -68,7 +68,7 @@ async def listen(
 
 async def _listening(address: str, channels: Sequence[str], arrived: list[Notice]) -> psycopg.AsyncConnection[Any]:
     """
-    A connection that listens. What comes while a statement is answered, which psycopg reads, is put to what arrived.
+    A connection that listens. Notifications that psycopg reads together with the answer of a statement are kept, too.
     """
     connection = await psycopg.AsyncConnection[Any].connect(
         address, autocommit=True, application_name="oaflow worker", connect_timeout=5, keepalives_idle=30
@@ -97,7 +97,7 @@ async def _pass_on(connection: psycopg.AsyncConnection[Any], arrived: list[Notic
 
 async def _readable(connection: psycopg.AsyncConnection[Any]) -> bool:
     """
-    Wait until something has come: false where the connection is to be checked before.
+    Wait until something has arrived; false if the connection must be checked first.
     """
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(connection.fileno(), ready.set)
@@ -113,7 +113,7 @@ async def _readable(connection: psycopg.AsyncConnection[Any]) -> bool:
 
 def _read(connection: psycopg.AsyncConnection[Any]) -> list[Notice]:
     """
-    What has come, without waiting.
+    What has arrived, without waiting.
     """
     found: list[Notice] = []
     connection.pgconn.consume_input()

@@ -1,6 +1,6 @@
 """
-The whole database in numbers, for metrics that are read again and again. They are sums over the runs of each pipeline,
-so their number does not grow with the runs.
+The whole database in numbers, for metrics that are read repeatedly. They are sums over the runs of each pipeline, so
+their number does not grow with the number of runs.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 from oaflow.ledger.schedules import LATE
 from oaflow.ledger.statements import sql
 
-# Open runs whose waiting jobs are looked at, the latest first.
+# How many open runs are checked for waiting jobs, latest first.
 _RUNS = 100
 
 _Row = TypeVar("_Row")
@@ -32,7 +32,7 @@ class RunsOf:
 @dataclass(frozen=True, slots=True)
 class JobsOf:
     """
-    How many jobs of a stage of a pipeline are where. `running` are a part of those that are `open`.
+    How many jobs of a stage of a pipeline are in which state. `running` jobs are also `open`.
     """
 
     pipeline: str
@@ -51,7 +51,7 @@ class JobsOf:
 @dataclass(frozen=True, slots=True)
 class OldestOf:
     """
-    For how long the oldest job of a stage waits for a worker.
+    How long the oldest job of a stage has waited for a worker.
     """
 
     pipeline: str
@@ -63,7 +63,7 @@ class OldestOf:
 @dataclass(frozen=True, slots=True)
 class Rest:
     """
-    What stands beside the runs.
+    The numbers that do not belong to runs.
     """
 
     workers: int
@@ -76,7 +76,7 @@ class Rest:
 @dataclass(frozen=True, slots=True)
 class Measured:
     """
-    All of it, at one moment.
+    All numbers, at one moment.
     """
 
     runs: list[RunsOf]
@@ -87,14 +87,14 @@ class Measured:
 
 def measured(connection: Connection[Any], *, silent: float, seconds: float) -> Measured:
     """
-    Reads all of it in one snapshot, so that its sums agree.
+    Read all numbers in one snapshot, so that the sums agree.
 
     Args:
         silent: seconds after which a worker is dead.
-        seconds: that a statement may take.
+        seconds: the time limit of a statement.
 
     Raises:
-        psycopg.errors.QueryCanceled: one has taken longer.
+        psycopg.errors.QueryCanceled: a statement took longer.
     """
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

@@ -1,5 +1,5 @@
 """
-Long lists, in pages. Each page begins where the last one ended, and reads no more than it shows.
+Long lists, in pages. Each page starts where the last one ended, and reads no more than it shows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from psycopg.rows import class_row, dict_row
 
 from oaflow.ledger.statements import sql
 
-# Lines that are read for a page, of which only some are of what it shows: 10,000 take some 10 ms.
+# How many lines are read for a page, of which only some match: 10,000 take some 10 ms.
 LINES = 10_000
 
 Row = TypeVar("Row")
@@ -21,8 +21,8 @@ Row = TypeVar("Row")
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
     """
-    A page of a list. `next` is what the next one begins after, or None: there is no more. It may be there without a
-    row: none was among those that were read.
+    A page of a list. `next` is where the next one starts, or None if there is none. A page may be empty and have a
+    `next`, if none of the lines that were read matched.
     """
 
     rows: Sequence[Row]
@@ -32,7 +32,7 @@ class Page(Generic[Row]):
 @dataclass(frozen=True, slots=True)
 class EndedJob:
     """
-    A job of a stage, as its last line of history has it. Of its `count` documents a few are named.
+    A job of a stage, by its last line of history. A few of its `count` documents are named.
     """
 
     job: int
@@ -60,7 +60,7 @@ class EndedJob:
 @dataclass(frozen=True, slots=True)
 class WaitingJob:
     """
-    A job that waits at its stage: for a time, for a lock, or for who can run it.
+    A job that waits at its stage: for a time, for a lock, or for a worker.
     """
 
     job: int
@@ -73,7 +73,7 @@ class WaitingJob:
 @dataclass(frozen=True, slots=True)
 class KnownDocument:
     """
-    A document, as a stage of its run has reported it.
+    A document, as reported by a stage of its run.
     """
 
     document: str
@@ -86,7 +86,7 @@ class KnownDocument:
 @dataclass(frozen=True, slots=True)
 class RunCounts:
     """
-    How many jobs of a run are where.
+    How many jobs of a run are in which state.
     """
 
     run: str
@@ -97,7 +97,7 @@ class RunCounts:
 
 def run_counts(connection: Connection[Any], runs: Iterable[str]) -> dict[str, RunCounts]:
     """
-    The counters of some runs, by run; one without a job is not in it.
+    The counters of some runs, by run; runs without jobs are missing.
     """
     with connection.cursor(row_factory=class_row(RunCounts)) as cursor:
         found = cursor.execute(sql("run_counts"), {"runs": list(runs)}).fetchall()
@@ -115,11 +115,11 @@ def stage_jobs(
     lines: int = LINES,
 ) -> Page[EndedJob]:
     """
-    Jobs of a stage that have a history, the newest or the oldest first.
+    Jobs of a stage that have a history, newest or oldest first.
 
     Args:
-        start: only those that come after this one.
-        lines: of the history of the run, that are read at most.
+        start: only those after this one.
+        lines: how many lines of the run's history are read at most.
     """
     values = {"run": run, "stage": stage, "from": start, "oldest": oldest, "limit": limit, "lines": lines}
     return _page(connection, "stage_jobs", values, EndedJob, "job")
@@ -141,8 +141,8 @@ def documents_page(
     The documents of a run, by their ids.
 
     Args:
-        start: only those that come after this one.
-        kind: only those that were reported so.
+        start: only those after this one.
+        kind: only those that were reported as this.
     """
     values = {"run": run, "from": start, "kind": kind, "limit": limit, "lines": LINES}
     return _page(connection, "documents_page", values, KnownDocument, "document")

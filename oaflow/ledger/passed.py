@@ -14,7 +14,7 @@ from oaflow.ledger.statements import sql
 @dataclass(frozen=True, slots=True)
 class Passed:
     """
-    How many jobs went from a stage to another; with `error` over its `on_error`.
+    How many jobs went from one stage to another; with `error`, over its `on_error`.
     """
 
     source: str
@@ -25,14 +25,14 @@ class Passed:
     @property
     def key(self) -> tuple[str, str, Literal["next", "error"]]:
         """
-        Which way it is.
+        Identifies the edge.
         """
         return self.source, self.stage, "error" if self.error else "next"
 
 
 def passed(connection: Connection[Any], run: str) -> list[Passed]:
     """
-    How many jobs of a run went along each way. Reads all of its history.
+    How many jobs of a run took each edge. Reads all of its history.
     """
     with connection.cursor(row_factory=class_row(Passed)) as cursor:
         return cursor.execute(sql("passed"), {"run": run}).fetchall()
@@ -40,7 +40,7 @@ def passed(connection: Connection[Any], run: str) -> list[Passed]:
 
 def doing(connection: Connection[Any], run: str) -> dict[str, int]:
     """
-    How many jobs of each stage of a run are being worked on; stages without any are not in it.
+    How many jobs of each stage of a run are running; stages without any are missing.
     """
     with connection.cursor(row_factory=tuple_row) as cursor:
         return dict(cursor.execute(sql("doing"), {"run": run}).fetchall())

@@ -1,5 +1,5 @@
 """
-Plain procrastinate tasks beside the stages: claimed by queue and task, with the meaning of procrastinate's locks.
+Plain procrastinate tasks beside the stages: claimed by queue and task, respecting procrastinate's locks.
 """
 
 from collections.abc import Sequence
@@ -26,6 +26,6 @@ async def claim_plain(
 
 async def drop_queueing_lock(connection: AsyncConnection[Any], worker: int, job: int) -> None:
     """
-    Take the queueing lock off a plain job that a worker is at, so that it can wait beside the one that has it.
+    Remove the queueing lock from a plain job that is running, so that it can wait beside the job that has it.
     """
     await connection.execute(sql("drop_queueing_lock"), {"job": job, "worker": worker})

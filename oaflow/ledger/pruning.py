@@ -1,5 +1,5 @@
 """
-`oaflow db prune`: deletes old rows of what has ended. Synchronous, in portions; workers delete theirs in
+`oaflow db prune`: deletes old rows of ended jobs and runs. Synchronous, in portions; workers do the same in
 `runtime/upkeep`.
 """
 
@@ -16,8 +16,8 @@ ROWS_AT_ONCE = 10_000
 @dataclass(frozen=True, slots=True)
 class Pruned:
     """
-    What was taken out, or (in a dry run) is to be: rows of jobs that have ended, and portions of history: the names of
-    tables. A dry run does not look at the history.
+    What was deleted, or (in a dry run) would be: rows of ended jobs, and portions of history, as names of tables. A dry
+    run does not check the history.
     """
 
     jobs: int
@@ -26,8 +26,8 @@ class Pruned:
 
 def prune(connection: Connection[Any], days: float, *, dry_run: bool = False) -> Pruned:
     """
-    Takes out jobs that ended before so many days, and history as old. Jobs of others, and the history of runs that have
-    not ended, stay. History goes by whole days, and that of the last one stays.
+    Delete jobs that ended more than a number of days ago, and history as old. Jobs of other programs, and the history
+    of unfinished runs, stay. History is deleted by whole days, and that of the last day stays.
 
     Args:
         connection: in autocommit mode: each portion is a transaction of its own.

@@ -14,15 +14,16 @@ from oaflow.ledger.statements import sql
 from oaflow.printed.documents import Line, ReceiptDocument
 from oaflow.printed.documents import Receipt as ReceiptJson
 
-# In the order in which a document is counted: at the first that holds.
+# A document is counted in the first line that applies, in this order.
 LINES: tuple[Line, ...] = get_args(Line)
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentLine:
     """
-    A document and where it was counted; `line` is None for one that is still on its way, or was lost sight of. `why` it
-    ran, where others of its source were known before. `way` is the whole way to it, where it lies in another document.
+    A document and the line that counts it; `line` is None if it is still in progress, or was lost track of. `why` is
+    why it ran, if others of its source were known before. `way` is the full path to it, if it is inside another
+    document.
     """
 
     document: str
@@ -55,11 +56,11 @@ class Receipt:
 
     Attributes:
         found: how many documents were found.
-        counts: how many of them came to which line of the account.
+        counts: how many of them each line counts.
         unreadable: how many of the indexed could not be read.
-        cancelled: how many of the dropped were on their way when the run was cancelled.
+        cancelled: how many of the dropped were in progress when the run was cancelled.
         open: how many jobs have not ended.
-        again: if an earlier run has crawled the same source, how many documents ran for which reason.
+        again: if an earlier run crawled the same source, how many documents ran again, by reason.
     """
 
     run: str
@@ -73,13 +74,13 @@ class Receipt:
     @property
     def balanced(self) -> bool:
         """
-        Whether every document that was found is accounted for, and nothing is open.
+        Whether every document that was found is accounted for, and no job is open.
         """
         return self.open == 0 and sum(self.counts.values()) == self.found
 
     def as_json(self) -> ReceiptJson:
         """
-        The public form: one object, its fields in a fixed order.
+        The public form: one object, with its fields in a fixed order.
         """
         return {
             "run": self.run,
@@ -101,7 +102,7 @@ class Receipt:
 
 def receipt(connection: Connection[Any], run: str, index_stages: Iterable[str]) -> Receipt:
     """
-    The account of a run.
+    The receipt of a run.
 
     Args:
         index_stages: names of the stages after which a document counts as indexed.
@@ -133,10 +134,10 @@ def documents(
     limit: int | None = None,
 ) -> list[DocumentLine]:
     """
-    The documents of one line of the account, by name.
+    The documents of one line of the receipt, by name.
 
     Args:
-        line: one of `LINES`; `unreadable` for those among the indexed; `open` for what is in no line; None is all.
+        line: one of `LINES`; `unreadable` for those among the indexed; `open` for those in no line; None for all.
     """
     with connection.cursor(row_factory=class_row(DocumentLine)) as cursor:
         return cursor.execute(
@@ -149,7 +150,7 @@ def every_document(
     connection: Connection[Any], run: str, index_stages: Iterable[str], *, line: str | None = None
 ) -> Generator[DocumentLine]:
     """
-    The same without a limit. Read as it is asked for: there may be a million.
+    The same without a limit, read lazily, because there may be a million.
     """
     with connection.cursor(row_factory=class_row(DocumentLine)) as cursor:
         yield from cursor.stream(
@@ -159,10 +160,10 @@ def every_document(
 
 def tallies(connection: Connection[Any], run: str, index_stages: Iterable[str], *, names: int = 5) -> list[Tally]:
     """
-    What became of the documents of a run, by line and reason, the most frequent first.
+    What became of the documents of a run, by line and reason, most frequent first.
 
     Args:
-        names: so many of each are named.
+        names: how many of each are named.
     """
     with connection.cursor(row_factory=class_row(Tally)) as cursor:
         values = {"run": run, "index": sorted(index_stages), "names": names}

@@ -1,5 +1,5 @@
 """
-The jobs and documents of a run that another run is to repeat. Synchronous.
+The jobs and documents of a run that another run will repeat. Synchronous.
 """
 
 from collections.abc import Collection
@@ -17,7 +17,7 @@ _ROWS_AT_ONCE = 5_000
 @dataclass(frozen=True, slots=True)
 class Ended(Step):
     """
-    A job that has come to an end, with the code that it met; `failed`: for good, and was not sent again.
+    A job that has ended, with the code that ran it; `failed`: it failed for good and was not retried.
     """
 
     version: str
@@ -26,7 +26,7 @@ class Ended(Step):
 
 def steps_of_run(connection: Connection[Any], run: str) -> list[Ended]:
     """
-    The jobs of a run that have come to an end.
+    The jobs of a run that have ended.
 
     Args:
         connection: in autocommit mode.
@@ -54,14 +54,14 @@ def arrived(connection: Connection[Any], run: str, jobs: Collection[int]) -> dic
 
 def newer(connection: Connection[Any], run: str) -> set[str]:
     """
-    The documents of a run that a later one has had, or that are not in the dataset any more.
+    The documents of a run that a later run has processed, or that are no longer in the dataset.
     """
     return {document for (document,) in connection.execute(sql("newer"), {"run": run})}
 
 
 def files_of(connection: Connection[Any], run: str, documents: Collection[str]) -> dict[str, tuple[str, str]]:
     """
-    For documents of a run the file of the crawl that each lies in, and the run in which that was last sent on.
+    For each of some documents of a run, the crawled file that contains it, and the run in which that was last emitted.
     """
     found = connection.execute(sql("files_of"), {"run": run, "documents": list(documents)})
     return {document: (file, ran) for document, file, ran in found}
@@ -71,10 +71,10 @@ def copy_documents(
     connection: Connection[Any], run: str, of: str, documents: Collection[str], anew: Collection[str], why: str
 ) -> None:
     """
-    Reports documents in a run as another one has; what is known of them already stays.
+    Report documents in a run as another run has reported them; existing reports stay.
 
     Args:
-        anew: those that go all of their way again.
+        anew: those that start again from the beginning.
     """
     values = {"run": run, "of": of, "documents": list(documents), "anew": list(anew), "why": why}
     connection.execute(sql("copy_documents"), values)

@@ -11,14 +11,14 @@ from psycopg.rows import class_row
 
 from oaflow.ledger.statements import sql
 
-# Rows that are fetched at once: each has up to 64 kB.
+# How many rows are fetched at once: each has up to 64 kB.
 _ROWS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Returned:
     """
-    What was kept of one hop: `jobs` as [port, job, what each edge took], `depth` of the job that it was made of.
+    The sample of one hop: `jobs` as [port, job, what each edge took], and the `depth` of the job that emitted them.
     """
 
     stage: str
@@ -30,8 +30,8 @@ class Returned:
 @dataclass(frozen=True, slots=True)
 class ReturnedOf:
     """
-    How much a stage returned: in so many `hops`, of which it is `kept`, as far as there is room, of that many; these
-    returned so many `jobs`. And how many of its own jobs used up their attempts.
+    How much a stage returned: the number of `hops`, of how many of them samples are `kept`, as far as there is room,
+    how many `jobs` these returned, and how many of its own jobs used up their attempts.
     """
 
     stage: str
@@ -44,7 +44,7 @@ class ReturnedOf:
 
 def returned(connection: Connection[Any], run: str, *, stage: str | None, limit: int) -> Iterator[Returned]:
     """
-    What was kept of a run, stage by stage, of each at most so many hops; never more of it in memory than some rows.
+    The samples of a run, stage by stage, with a limit of hops for each; only a few rows are in memory at a time.
     """
     with (
         connection.transaction(),
@@ -56,7 +56,7 @@ def returned(connection: Connection[Any], run: str, *, stage: str | None, limit:
 
 def returned_of(connection: Connection[Any], run: str) -> dict[str, ReturnedOf]:
     """
-    How much of a run there is, by stage.
+    How many samples a run has, by stage.
     """
     with connection.cursor(row_factory=class_row(ReturnedOf)) as cursor:
         return {row.stage: row for row in cursor.execute(sql("returned_of"), {"run": run})}

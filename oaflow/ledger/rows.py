@@ -1,6 +1,6 @@
 """
-The rows of claims and hand-overs: `Claimed`, `Successor`, `Completion`. Data only, without the driver: executors have
-no database.
+The rows of claims and hand-overs: `Claimed`, `Successor`, `Completion`. Data only, without the driver, because
+executors have no database.
 """
 
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from typing import NamedTuple
 class Claimed(NamedTuple):
     """
     A job that this worker owns now. `args` is JSON text, and `mark` the part of it that oaflow wrote: run, stage, depth
-    and parent; `attempts` is the fence. No other job with its `lock` is claimed while it is.
+    and parent; `attempts` is the fence. While it is claimed, no other job with its `lock` is.
     """
 
     id: int
@@ -27,9 +27,9 @@ class Claimed(NamedTuple):
 
 class Successor(NamedTuple):
     """
-    A job to insert together with the end of its parent. `args` is JSON text. One with `collect`, [key, documents] as
-    JSON text, waits to be put together with others of the key; one with an id is inserted as claimed by the worker that
-    sends it; of those with one `lock` one at a time is claimed.
+    A job to insert together with the end of its parent. `args` is JSON text. With `collect`, [key, documents] as JSON
+    text, it waits to be collected with others of the key; with an id, it is inserted as claimed by the worker that
+    sends it; of the jobs with the same `lock`, one is claimed at a time.
     """
 
     queue: str
@@ -44,7 +44,7 @@ class Successor(NamedTuple):
 
 class Completion(NamedTuple):
     """
-    What became of one attempt; the outcomes are those of `oaflow.complete_v1`. Times are epoch seconds.
+    The result of one attempt; the outcomes are those of `oaflow.complete_v1`. Times are epoch seconds.
     """
 
     job: int

@@ -20,13 +20,13 @@ from oaflow.printed.runs import RecentRun, State
 OPEN_STATES: tuple[State, ...] = ("running", "paused", "interrupted")
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
-_TRIES = 5  # of ids of a new run
+_TRIES = 5  # the alphabet of new run ids
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """
-    One passage of work through a plan, as the table of runs has it.
+    One run of a plan, as in the table of runs.
 
     Attributes:
         plan: digest of its plan.
@@ -109,8 +109,8 @@ COUNTERS: tuple[str, ...] = tuple(field.name for field in fields(StageProgress))
 @dataclass(frozen=True, slots=True)
 class FirstJob:
     """
-    A job that enters a run, stamped: `args` is its wire form, `documents` the ids that it carries. With `collect`, as a
-    `Successor` has it, it waits to be put together with others.
+    A job that enters a run, with its mark: `args` is its wire form, `documents` the ids that it carries. With
+    `collect`, as in `Successor`, it waits to be collected with others.
     """
 
     queue: str
@@ -125,7 +125,7 @@ class FirstJob:
 @dataclass(frozen=True, slots=True)
 class StopAfter:
     """
-    When a run is given up: after a number of failures, or when a percentage of the documents found has failed. One of
+    When a run is cancelled: after a number of failures, or when a percentage of the documents found has failed. One of
     the two is None.
     """
 
@@ -136,7 +136,7 @@ class StopAfter:
 @dataclass(frozen=True, slots=True)
 class StoredPlan:
     """
-    A plan as it was stored: canonical JSON, read back.
+    A plan as it was stored: canonical JSON, parsed.
     """
 
     digest: str
@@ -148,7 +148,7 @@ class StoredPlan:
 @dataclass(frozen=True, slots=True)
 class Version:
     """
-    A code version that a stage of a run has met, and in how many attempts.
+    A code version that ran in a stage of a run, and in how many attempts.
     """
 
     stage: str
@@ -158,7 +158,7 @@ class Version:
 
 def store_plan(connection: Connection[Any], digest: str, format: int, pipeline: str, definition: bytes) -> None:
     """
-    Keeps a plan under its digest; a plan that is there stays as it is.
+    Store a plan under its digest; an existing plan stays as it is.
     """
     connection.execute(
         sql("store_plan"),
@@ -168,7 +168,7 @@ def store_plan(connection: Connection[Any], digest: str, format: int, pipeline: 
 
 def stored_plan(connection: Connection[Any], digest: str) -> StoredPlan | None:
     """
-    The plan of a digest, or None.
+    The plan with a digest, or None.
     """
     with connection.cursor(row_factory=class_row(StoredPlan)) as cursor:
         return cursor.execute(sql("stored_plan"), {"digest": digest}).fetchone()
@@ -176,7 +176,7 @@ def stored_plan(connection: Connection[Any], digest: str) -> StoredPlan | None:
 
 def new_run_id(pipeline: str) -> str:
     """
-    A fresh id, `PIPELINE-abc234`; 30 bits of randomness, so the caller tries again where it is taken.
+    A new id, `PIPELINE-abc234`; it has 30 random bits, so the caller tries again if it is taken.
     """
     return f"{pipeline}-{''.join(secrets.choice(_LETTERS) for _ in range(6))}"
 
@@ -205,16 +205,16 @@ def start_run(
     rerun_of: str | None = None,
 ) -> str:
     """
-    Makes the row of a run that has no jobs yet, not sealed.
+    Insert the row of a run that has no jobs yet and is not sealed.
 
     Args:
-        folders: absolute, where modules of its stages are looked for.
-        first: how many jobs are taken of what its first jobs return; None: all.
-        stages: for each stage a digest of what decides what becomes of a document there.
-        places: for each stage where its expressions are written.
-        force: whether all is done anew, whatever is known of it.
-        prune: whether what is gone from its sources is taken out.
-        rerun_of: the run of which it does a part again.
+        folders: where the modules of its stages are searched, as absolute paths.
+        first: how many jobs are taken from what its first jobs return; None: all.
+        stages: for each stage, a digest of everything that affects a document there.
+        places: for each stage, where its expressions are written.
+        force: whether everything is processed again, even if unchanged.
+        prune: whether documents that are gone from its sources are removed.
+        rerun_of: the run that it repeats in part.
 
     Returns:
         its id.
@@ -256,7 +256,7 @@ def start_run(
 
 def enter(connection: Connection[Any], run: str, jobs: Iterable[FirstJob], *, seal: bool) -> int:
     """
-    Inserts first jobs; `seal` says that no more will come.
+    Insert first jobs; `seal` means that no more will come.
 
     Returns:
         how many were inserted.
@@ -281,7 +281,7 @@ def enter(connection: Connection[Any], run: str, jobs: Iterable[FirstJob], *, se
 
 def expect(connection: Connection[Any], run: str, joins: Iterable[tuple[FirstJob, Iterable[str]]]) -> None:
     """
-    Says which joins a run has: the job that each gets, and the stages that it waits for.
+    Record the joins of a run: the job that each gets, and the stages that it waits for.
     """
     for job, waits in joins:
         connection.execute(
@@ -300,7 +300,7 @@ def expect(connection: Connection[Any], run: str, joins: Iterable[tuple[FirstJob
 
 def collect(connection: Connection[Any], run: str, stage: BoundStage, feeders: Iterable[str]) -> None:
     """
-    Says that a stage of a run collects; nothing more can come when nothing is open in its feeders.
+    Record that a stage of a run collects; no more can come when no job is open in its feeders.
     """
     assert stage.collect is not None
     connection.execute(
@@ -320,14 +320,14 @@ def collect(connection: Connection[Any], run: str, stage: BoundStage, feeders: I
 
 def close(connection: Connection[Any], run: str) -> None:
     """
-    Ends the run where it is quiet: for one that entered without a job.
+    End the run if it is finished; for a run that started without jobs.
     """
     connection.execute(sql("close"), {"run": run})
 
 
 def find_run(connection: Connection[Any], run: str) -> Run | None:
     """
-    The run of an id, or None.
+    The run with an id, or None.
     """
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(sql("find_run"), {"run": run}).fetchone()
@@ -341,7 +341,7 @@ def latest_run(
     states: Sequence[str] | None = None,
 ) -> Run | None:
     """
-    The newest run, of a dataset, a pipeline, or in one of some states.
+    The newest run: of a dataset, of a pipeline, or in one of some states.
     """
     found = recent_runs(connection, dataset=dataset, pipeline=pipeline, states=states, limit=1)
     return found[0] if found else None
@@ -357,10 +357,10 @@ def recent_runs(
     limit: int = 20,
 ) -> list[Run]:
     """
-    Runs, the newest first.
+    Runs, newest first.
 
     Args:
-        before: only those that are older than this one.
+        before: only runs older than this one.
     """
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(
@@ -377,7 +377,7 @@ def recent_runs(
 
 def run_progress(connection: Connection[Any], run: str) -> list[StageProgress]:
     """
-    How far each stage of a run has come. Stages that no job has reached are not in it.
+    The progress of each stage of a run. Stages that no job has reached are missing.
     """
     with connection.cursor(row_factory=class_row(StageProgress)) as cursor:
         return cursor.execute(sql("run_progress"), {"run": run}).fetchall()
@@ -385,7 +385,7 @@ def run_progress(connection: Connection[Any], run: str) -> list[StageProgress]:
 
 def run_versions(connection: Connection[Any], run: str) -> list[Version]:
     """
-    Which code the stages of a run have met.
+    The versions of code that ran in the stages of a run.
     """
     with connection.cursor(row_factory=class_row(Version)) as cursor:
         return cursor.execute(sql("run_versions"), {"run": run}).fetchall()
@@ -393,23 +393,23 @@ def run_versions(connection: Connection[Any], run: str) -> list[Version]:
 
 def mark(connection: Connection[Any], run: str, state: State, reason: str | None = None) -> bool:
     """
-    Sets a run that has not ended to running, paused or interrupted, and tells the workers.
+    Set an unfinished run to running, paused or interrupted, and notify the workers.
 
     Returns:
-        False where there is no such run, or it has ended.
+        False if there is no such run, or it has ended.
     """
     return connection.execute(sql("mark_run"), {"run": run, "state": state, "reason": reason}).rowcount > 0
 
 
 def reopen(connection: Connection[Any], run: str, jobs: Sequence[int] | None = None) -> int:
     """
-    Sends failed jobs of a run again, in a new round.
+    Retry failed jobs of a run, in a new round.
 
     Args:
-        jobs: ids of failed jobs; None is all of them.
+        jobs: ids of failed jobs; None for all of them.
 
     Returns:
-        how many were sent.
+        how many are retried.
     """
     row = connection.execute(sql("reopen"), {"run": run, "jobs": list(jobs) if jobs is not None else None}).fetchone()
     return cast(int, row[0]) if row else 0
@@ -417,7 +417,7 @@ def reopen(connection: Connection[Any], run: str, jobs: Sequence[int] | None = N
 
 def cancel(connection: Connection[Any], run: str, reason: str) -> int:
     """
-    Cancels a run; what waits is taken out at once.
+    Cancel a run; waiting jobs are removed at once.
 
     Returns:
         how many jobs waited.
@@ -428,10 +428,10 @@ def cancel(connection: Connection[Any], run: str, reason: str) -> int:
 
 def stop_after(connection: Connection[Any], run: str, most: StopAfter, sources: Iterable[str]) -> None:
     """
-    Says after how much a run is given up.
+    Record after how many failures a run is cancelled.
 
     Args:
-        sources: the stages that its first jobs went to; percent are counted when these have no more to give.
+        sources: the stages that its first jobs went to; a percentage is computed only when these have no more jobs.
     """
     connection.execute(
         sql("stop_after"),
@@ -441,10 +441,10 @@ def stop_after(connection: Connection[Any], run: str, most: StopAfter, sources: 
 
 def stop(connection: Connection[Any], run: str) -> bool:
     """
-    Cancels the run where too much of it has failed.
+    Cancel the run if too much of it has failed.
 
     Returns:
-        whether it did.
+        whether it was cancelled.
     """
     row = connection.execute(sql("stop"), {"run": run}).fetchone()
     return row is not None and row[0] > 0

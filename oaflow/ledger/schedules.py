@@ -1,5 +1,5 @@
 """
-Schedules: which there are, and when each is next due. `operations/scheduling` computes these times.
+Schedules, and when each is next due. `operations/scheduling` computes these times.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from psycopg.rows import class_row, tuple_row
 
 from oaflow.ledger.statements import sql
 
-# Seconds after which a tick, or the end of a run that is to be told, is late. A worker looks with each heartbeat.
+# Seconds after which a tick or a webhook is late. Workers check at each heartbeat.
 LATE = 60.0
 
 
@@ -23,10 +23,10 @@ class Schedule:
     A schedule.
 
     Attributes:
-        plan: digest of the plan that is run: that of the pipeline's file when the schedule was added.
+        plan: digest of the plan that it runs: that of the pipeline's file when the schedule was added.
         places: where its expressions are written, by stage.
-        due_at: the next time (tick) for which no run has begun.
-        last_at: the tick before that. `last_run` was begun for it, or nothing was, because of `problem`.
+        due_at: the next time (tick) for which no run has started.
+        last_at: the tick before that. `last_run` was started for it, or none was, because of `problem`.
         paused_at: since when it is paused; None if it is not.
         asked_at: the time of the database when this was read.
     """
@@ -50,7 +50,7 @@ class Schedule:
 
 def schedules(connection: Connection[Any], *, due: bool = False) -> list[Schedule]:
     """
-    All schedules, or those that are not paused and of which a tick has passed.
+    All schedules, or only those that are due: not paused, and with a tick that has passed.
     """
     with connection.cursor(row_factory=class_row(Schedule)) as cursor:
         return cursor.execute(sql("schedules"), {"due": due}).fetchall()
@@ -58,7 +58,7 @@ def schedules(connection: Connection[Any], *, due: bool = False) -> list[Schedul
 
 async def any_due(connection: AsyncConnection[Any]) -> bool:
     """
-    Whether a tick has passed that nobody has taken, or the end of a run is to be told.
+    Whether a tick has passed that no worker has taken, or a webhook is due.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(sql("any_due"))
@@ -103,10 +103,10 @@ def add(
 
 def take(connection: Connection[Any], name: str, taken: datetime, due_at: datetime) -> bool:
     """
-    Takes a tick, and says which is the next. To be called in the transaction that does what is due.
+    Take a tick, and record the next one. Call this in the transaction that does the scheduled work.
 
     Returns:
-        whether it was there to be taken: of several one alone has it.
+        whether it could be taken: of several callers, only one gets it.
     """
     values = {"name": name, "taken": taken, "due_at": due_at}
     return connection.execute(sql("schedule_take"), values).fetchone() is not None
@@ -114,21 +114,21 @@ def take(connection: Connection[Any], name: str, taken: datetime, due_at: dateti
 
 def note(connection: Connection[Any], name: str, *, run: str | None = None, problem: str | None = None) -> None:
     """
-    Says what came of the tick that was taken.
+    Record the result of a taken tick.
     """
     connection.execute(sql("schedule_note"), {"name": name, "run": run, "problem": problem})
 
 
 def pause(connection: Connection[Any], name: str) -> None:
     """
-    Keeps a schedule from beginning runs. What it has begun goes on.
+    Stop a schedule from starting runs. Its running runs continue.
     """
     connection.execute(sql("schedule_pause"), {"name": name})
 
 
 def resume(connection: Connection[Any], name: str, due_at: datetime) -> None:
     """
-    Has a paused schedule begin runs again.
+    Let a paused schedule start runs again.
 
     Args:
         due_at: its next tick.
@@ -138,6 +138,6 @@ def resume(connection: Connection[Any], name: str, due_at: datetime) -> None:
 
 def remove(connection: Connection[Any], name: str) -> None:
     """
-    Takes a schedule out. What it has begun goes on.
+    Remove a schedule. Its running runs continue.
     """
     connection.execute(sql("schedule_remove"), {"name": name})

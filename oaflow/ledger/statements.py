@@ -12,5 +12,5 @@ def sql(name: str) -> LiteralString:
     """
     The text of a named query, with its comments.
     """
-    # The files are part of the program, as literal as a string in it.
+    # The files are part of the program, as constant as a string literal.
     return cast(LiteralString, files("oaflow.ledger").joinpath("queries", f"{name}.sql").read_text("utf-8"))

@@ -1,6 +1,6 @@
 """
-How long the work of a run has taken so far, as sums for each kind of work and each worker. Nothing here grows with
-finished work.
+How long the work of a run has taken so far, as sums per kind of work and per worker. Nothing here grows with the number
+of finished jobs.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ from oaflow.ledger.statements import sql
 class Timing:
     """
     Attempts at jobs of one stage and media type. `jobs` of them were the last of their job; `members` is how many jobs
-    these were put together of. `in_loop`: its function is async, and needs no executor.
+    these were collected from. `in_loop`: the function is async and needs no executor.
     """
 
     stage: str
@@ -36,7 +36,7 @@ class Timing:
 @dataclass(frozen=True, slots=True)
 class Shift:
     """
-    For how many seconds a worker had jobs of a run in hand, between `began` and `ended`.
+    How many seconds a worker had jobs of a run in hand, between `began` and `ended`.
     """
 
     worker: int
@@ -48,7 +48,7 @@ class Shift:
 
 def timings(connection: Connection[Any], run: str) -> list[Timing]:
     """
-    What the attempts of a run took.
+    How long the attempts of a run took.
     """
     with connection.cursor(row_factory=class_row(Timing)) as cursor:
         return cursor.execute(sql("timings"), {"run": run}).fetchall()
@@ -56,7 +56,7 @@ def timings(connection: Connection[Any], run: str) -> list[Timing]:
 
 def shifts(connection: Connection[Any], run: str) -> list[Shift]:
     """
-    Who worked on a run, and for how long.
+    Which workers worked on a run, and for how long.
     """
     with connection.cursor(row_factory=class_row(Shift)) as cursor:
         return cursor.execute(sql("shifts"), {"run": run}).fetchall()
@@ -66,7 +66,7 @@ def waiting_media(
     connection: Connection[Any], run: str, pairs: Iterable[tuple[str, str]], points: int = 20, each: int = 10
 ) -> dict[tuple[str, str], dict[str, int]]:
     """
-    Of which media types the jobs are that wait, by queue and task: of a sample that is spread over all of them.
+    The media types of the waiting jobs, by queue and task, from a sample spread over all of them.
     """
     wanted = sorted(set(pairs))
     found: dict[tuple[str, str], dict[str, int]] = {}

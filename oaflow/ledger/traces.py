@@ -1,5 +1,5 @@
 """
-The history of single documents: which runs reported them, and each job that had them. Reads only.
+The history of single documents: which runs reported them, and each job that carried them. Read-only.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from psycopg.rows import class_row, scalar_row, tuple_row
 from oaflow.ledger.runs import Run
 from oaflow.ledger.statements import sql
 
-# The clocks of a run's first and last line of history are the database's; a little is left for what was begun before.
+# The times of a run's first and last line of history come from the database; the margin covers attempts started before.
 _SLACK = timedelta(minutes=5)
 
 
@@ -35,10 +35,10 @@ class Reported:
 @dataclass(frozen=True, slots=True)
 class Line:
     """
-    One line of history about a job that had a document. A job that has none yet is one line without an outcome.
+    One line of history about a job that carried a document. A job without history yet is one line without an outcome.
 
     Attributes:
-        parent: the job that it came from; None: it entered the run, or fired as a join.
+        parent: the job that it came from; None: it entered the run, or was started as a join.
         since: when it was handed over.
         of: the failed job that it repeats, after `oaflow retry`.
     """
@@ -62,7 +62,7 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class Failed:
     """
-    A failure that names a document; `resolved_at` is when it was sent again.
+    A failure that names a document; `resolved_at` is when it was retried.
     """
 
     job: int
@@ -79,7 +79,7 @@ class Failed:
 @dataclass(frozen=True, slots=True)
 class Open:
     """
-    A job that has not ended: `todo`, `doing`, or `collected` where it waits for others.
+    A job that has not ended: `todo`, `doing`, or `collected` if it waits for others.
     """
 
     job: int
@@ -92,7 +92,7 @@ def of_ids(
     connection: Connection[Any], ids: Iterable[str], *, run: str | None = None, dataset: str | None = None
 ) -> list[Reported]:
     """
-    The documents of some ids, in the latest run first.
+    The documents with some ids, latest run first.
     """
     with connection.cursor(row_factory=class_row(Reported)) as cursor:
         values = {"ids": list(ids), "run": run, "dataset": dataset}
@@ -103,7 +103,7 @@ def of_name(
     connection: Connection[Any], name: str, *, run: str | None = None, dataset: str | None = None, limit: int
 ) -> list[Reported]:
     """
-    The documents of a name, or of the end of one, in the latest run first.
+    The documents with a name, or with the end of one, latest run first.
     """
     with connection.cursor(row_factory=class_row(Reported)) as cursor:
         values = {"name": name, "run": run, "dataset": dataset, "limit": limit}
@@ -112,7 +112,7 @@ def of_name(
 
 def of_hash(connection: Connection[Any], content_hash: str, *, dataset: str | None = None, limit: int) -> list[str]:
     """
-    The ids of documents that a crawl has met with these bytes, also of such as no stage has written down.
+    The ids of documents that a crawl has found with this content, including those that no stage has recorded.
     """
     with connection.cursor(row_factory=scalar_row) as cursor:
         values = {"hash": content_hash, "dataset": dataset, "limit": limit}
@@ -123,11 +123,11 @@ def lines(
     connection: Connection[Any], run: Run, document: str, *, found: int | None, jobs: Sequence[int] = ()
 ) -> list[Line]:
     """
-    The way of a document through a run, job by job.
+    The path of a document through a run, job by job.
 
     Args:
         found: the job that reported it.
-        jobs: others that had it, to begin with.
+        jobs: other jobs that carried it, to start from.
     """
     values = {"document": document, "found": found, "jobs": list(jobs), **_days(run)}
     with connection.cursor(row_factory=class_row(Line)) as cursor:
@@ -136,7 +136,7 @@ def lines(
 
 def naming(connection: Connection[Any], run: Run, document: str) -> list[int]:
     """
-    The jobs of a run that had a document which no stage reported. Reads the whole history of the run.
+    The jobs of a run that carried a document which no stage reported. Reads the whole history of the run.
     """
     with connection.cursor(row_factory=tuple_row) as cursor:
         rows = cursor.execute(sql("trace_naming"), {"document": document, **_days(run)}).fetchall()
@@ -154,7 +154,7 @@ def finder(connection: Connection[Any], run: Run, job: int) -> tuple[str, list[s
 
 def failed(connection: Connection[Any], run: str, document: str, jobs: Iterable[int]) -> list[Failed]:
     """
-    The failures of a document in a run, also those that were sent again.
+    The failures of a document in a run, including those that were retried.
     """
     with connection.cursor(row_factory=class_row(Failed)) as cursor:
         values = {"run": run, "document": document, "jobs": list(jobs)}
@@ -171,7 +171,7 @@ def still_open(connection: Connection[Any], jobs: Iterable[int]) -> dict[int, Op
 
 def places(connection: Connection[Any], workers: Iterable[int]) -> dict[int, str]:
     """
-    Where some workers are, or were, as `host:pid`.
+    Where some workers are or were, as `host:pid`.
     """
     with connection.cursor(row_factory=tuple_row) as cursor:
         rows = cursor.execute(sql("trace_workers"), {"ids": list(workers)}).fetchall()
@@ -180,7 +180,7 @@ def places(connection: Connection[Any], workers: Iterable[int]) -> dict[int, str
 
 def names_of(connection: Connection[Any], run: str, documents: Iterable[str]) -> dict[str, str]:
     """
-    What some documents of a run are called.
+    The names of some documents of a run.
     """
     with connection.cursor(row_factory=tuple_row) as cursor:
         rows = cursor.execute(sql("trace_names_of"), {"run": run, "ids": list(documents)}).fetchall()
@@ -188,6 +188,6 @@ def names_of(connection: Connection[Any], run: str, documents: Iterable[str]) ->
 
 
 def _days(run: Run) -> dict[str, Any]:
-    # So that the partitions of other days are not looked at.
+    # So that the partitions of other days are not read.
     until = datetime.max.replace(tzinfo=UTC) if run.finished_at is None else run.finished_at + _SLACK
     return {"run": run.id, "since": run.created_at - _SLACK, "until": until}

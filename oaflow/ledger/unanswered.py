@@ -1,5 +1,5 @@
 """
-Finds out over another connection whether the server still works on a statement that it has not answered, and ends it.
+Finds out over another connection whether the server still works on a statement without an answer, and ends it.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ class Statement:
 
 async def is_worked_on(connection: Connection, limit: float) -> bool:
     """
-    Whether the server is still at what was sent over this connection.
+    Whether the server still works on what was sent over this connection.
 
-    Asked over a connection of its own: those of the pool may all be waiting. False also where the server does not
+    This uses a separate connection, because those of the pool may all be waiting. False, too, if the server does not
     answer within `limit` seconds.
     """
     try:
@@ -49,12 +49,12 @@ async def is_worked_on(connection: Connection, limit: float) -> bool:
 
 async def end(connection: Connection, statement: Statement, limit: float) -> None:
     """
-    See that the server is not at a statement any more that is to be sent again over this connection.
+    Make sure that the server no longer works on a statement that will be sent again over this connection.
 
-    After `limit` seconds it is left at that: statements are fenced, so two of one at the same time are no harm.
+    After `limit` seconds, give up: statements are fenced, so two of the same at once do no harm.
     """
     deadline = time.monotonic() + limit
-    # Clocks of two machines run alike within a second.
+    # The clocks of two machines agree within a second.
     values = {"pid": statement.pid, "seconds": max(0.0, time.monotonic() - statement.sent - 1.0)}
     while time.monotonic() < deadline:
         if await (await connection.execute(sql("end_backend"), values)).fetchone() is None:

@@ -14,7 +14,8 @@ from oaflow.ledger.statements import sql
 @dataclass(frozen=True, slots=True)
 class Unmatched:
     """
-    What a stage returned on a port and no edge took, for one reason: so many entities, a job without any being one.
+    What a stage returned on a port but no edge took, for one reason: the number of entities; a job without any counts
+    as one.
     """
 
     stage: str
@@ -25,7 +26,7 @@ class Unmatched:
 
 def unmatched(connection: Connection[Any], run: str) -> list[Unmatched]:
     """
-    What no edge took in a run, the most first.
+    What no edge took in a run, most frequent first.
     """
     with connection.cursor(row_factory=class_row(Unmatched)) as cursor:
         return cursor.execute(sql("unmatched"), {"run": run}).fetchall()

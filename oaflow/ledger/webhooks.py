@@ -19,14 +19,14 @@ class Webhook:
     A webhook.
 
     Attributes:
-        pipeline: it is told of runs of this pipeline only; None: of all.
+        pipeline: the only pipeline whose runs it reports; None: all.
         last_at: when a message was last sent to it. It failed because of `problem`, or was accepted.
         waiting: how many messages are still to be sent; the oldest has waited for `seconds`.
-        given_up: how many messages are not tried any more.
+        given_up: how many messages were given up.
     """
 
     name: str
-    url: str = field(repr=False)  # there may be a key in it
+    url: str = field(repr=False)  # it may contain a key
     pipeline: str | None
     created_at: datetime
     last_at: datetime | None
@@ -39,7 +39,7 @@ class Webhook:
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """
-    The end of a run, to be told to a webhook. `id` is the same in each of its `attempts`, of which this is the last.
+    A message about the end of a run to a webhook. `id` is the same in all of its `attempts`, of which this is the last.
     """
 
     id: UUID
@@ -60,7 +60,7 @@ def webhooks(connection: Connection[Any]) -> list[Webhook]:
 
 def add(connection: Connection[Any], name: str, url: str, pipeline: str | None) -> bool:
     """
-    Adds a webhook; it is told of runs that end from now on.
+    Add a webhook; it is notified of runs that end from now on.
 
     Returns:
         whether the name was free.
@@ -71,7 +71,7 @@ def add(connection: Connection[Any], name: str, url: str, pipeline: str | None) 
 
 def remove(connection: Connection[Any], name: str) -> bool:
     """
-    Takes a webhook out, with what it was not told.
+    Remove a webhook, with its unsent messages.
 
     Returns:
         whether there was one.
@@ -81,10 +81,10 @@ def remove(connection: Connection[Any], name: str) -> bool:
 
 def take(connection: Connection[Any], hold: float) -> Delivery | None:
     """
-    Takes what has been due for longest.
+    Take the message that has been due longest.
 
     Args:
-        hold: seconds for which nobody else takes it.
+        hold: for how many seconds no other sender takes it.
     """
     with connection.cursor(row_factory=class_row(Delivery)) as cursor:
         return cursor.execute(sql("delivery_take"), {"hold": hold}).fetchone()
@@ -92,14 +92,14 @@ def take(connection: Connection[Any], hold: float) -> Delivery | None:
 
 def accepted(connection: Connection[Any], delivery: Delivery) -> None:
     """
-    It was told.
+    The message was accepted.
     """
     connection.execute(sql("delivery_accepted"), {"id": delivery.id})
 
 
 def refused(connection: Connection[Any], delivery: Delivery, problem: str, delay: float | None) -> None:
     """
-    It was not.
+    The message was not accepted.
 
     Args:
         delay: seconds until it is tried again; None: it is given up.
@@ -112,9 +112,9 @@ def refused(connection: Connection[Any], delivery: Delivery, problem: str, delay
 
 def again(connection: Connection[Any], name: str) -> int:
     """
-    What a webhook was not told is due now.
+    Make all unsent messages of a webhook due now.
 
     Returns:
-        how much that is.
+        how many there are.
     """
     return connection.execute(sql("deliver_again"), {"name": name}).rowcount

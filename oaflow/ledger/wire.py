@@ -2,7 +2,7 @@
 Statements that are sent until they are answered.
 
 Everything that workers send is fenced in the database, so after a cut connection, a restart of the server or a lost
-answer the same statement is simply sent again. One that the server is still at is waited for.
+answer the same statement is simply sent again. If the server still works on it, this waits.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ Pool = psycopg_pool.AsyncConnectionPool[Any]
 
 def lean_pool(**options: Any) -> Pool:
     """
-    A pool without the check per checkout that procrastinate asks for: it doubles the round trips, and a statement on a
+    A pool without the check per checkout that procrastinate requests: it doubles the round trips, and a statement on a
     dead connection is sent again anyway.
     """
     options.pop("check", None)
@@ -48,9 +48,9 @@ def lean_pool(**options: Any) -> Pool:
 
 def autocommit(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any]) -> Awaitable[None] | None:
     """
-    For `configure=` of the pool: one round trip a statement. As `kwargs={"autocommit": True}` it would break
-    procrastinate 3.10's LISTEN connection, which passes it too. A pool of plain connections takes it as well: that is
-    what procrastinate makes of the same arguments where the app is opened without an event loop.
+    For `configure=` of the pool: one round trip per statement. As `kwargs={"autocommit": True}` it would break the
+    LISTEN connection of procrastinate 3.10, which passes it, too. It also works for a pool of sync connections, which
+    procrastinate makes from the same arguments if the app is opened without an event loop.
     """
     if isinstance(connection, psycopg.Connection):
         connection.autocommit = True
@@ -60,7 +60,7 @@ def autocommit(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any
 
 def direct(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any]) -> Awaitable[None] | None:
     """
-    The same, where each connection has a session to itself.
+    The same, for connections that have a session to themselves.
     """
     if isinstance(connection, psycopg.Connection):
         autocommit(connection)
@@ -76,8 +76,8 @@ async def _direct(connection: psycopg.AsyncConnection[Any]) -> None:
 
 def unprepared(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any]) -> Awaitable[None] | None:
     """
-    As `autocommit`, where a pooler gives each statement to whichever session is free: it does not know what another
-    prepared, and what is set there is set for whoever comes next.
+    As `autocommit`, for a pooler that gives each statement to any free session. That session lacks what another one
+    prepared, and what is set in it would apply to whoever comes next.
     """
     connection.prepare_threshold = None
     return autocommit(connection)
@@ -85,7 +85,7 @@ def unprepared(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any
 
 class Refused(Exception):
     """
-    Postgres understood the statement and refuses it: sending it again will not help.
+    Postgres understood the statement but refuses it: sending it again will not help.
     """
 
     def __init__(self, cause: psycopg.Error) -> None:
@@ -96,15 +96,15 @@ class Refused(Exception):
 
 class Wire:
     """
-    Sends statements over a pool of connections; waits out what passes.
+    Sends statements over a pool of connections, and waits out temporary problems.
 
     Args:
         pool: gives the connections.
-        timeout: seconds after which the server is asked about a statement without an answer. It is sent again where
-            the server is not at it any more, or does not answer that either: a half-open connection would hang.
+        timeout: seconds after which the server is asked about a statement without an answer. It is sent again if the
+            server no longer works on it, or does not answer that either: a half-open connection would hang.
 
     Attributes:
-        worker: the id that the worker has now that sends over it.
+        worker: the current id of the worker that sends over it.
     """
 
     def __init__(self, pool: Callable[[], Pool], *, timeout: float = 20.0) -> None:
@@ -124,7 +124,7 @@ class Wire:
         Run `call` with a connection and the arguments until it is answered; `what` names it in the log.
 
         Raises:
-            Refused: the statement itself is not acceptable.
+            Refused: Postgres refuses the statement itself.
         """
         delay = 0.05
         before: Statement | None = None
@@ -152,7 +152,7 @@ class Wire:
         The answer of a call that is on the wire.
 
         Raises:
-            TimeoutError: there will be none.
+            TimeoutError: there will be no answer.
         """
         answer = asyncio.ensure_future(call)
         try:

@@ -12,16 +12,16 @@ from psycopg.rows import class_row, tuple_row
 
 from oaflow.ledger.statements import sql
 
-_MOST_RUNNING = 20  # jobs that are named of those that a run is at
+_MOST_RUNNING = 20  # how many running jobs of a run are named
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
     """
-    A live worker. `silent` is the seconds since its last heartbeat, `doing` the jobs that it holds; `run` is the only
-    one that it works on, None where that is any. `memory` is what it and its executors have resident, in bytes; both
-    are None until it has said so. `stale` are the tasks of which the code has changed since it loaded it, each with a
-    file that has; `restart` is what is to be typed for the new code there.
+    A live worker. `silent` is the seconds since its last heartbeat, `doing` the number of jobs that it holds; `run` is
+    the only run that it works on, None for all. `memory` is the resident memory of it and its executors, in bytes; it
+    and `executors` are None until reported. `stale` has the tasks whose code has changed since it loaded it, each with
+    a changed file; `restart` is what to type there to load the new code.
     """
 
     id: int
@@ -41,14 +41,14 @@ class Worker:
     @property
     def name(self) -> str:
         """
-        Its number, and where it is.
+        Its id and place.
         """
         return f"worker {self.id} on {self.host} (pid {self.pid})"
 
     @property
     def old_code(self) -> str:
         """
-        That it runs with old code, where it does, to stand after its name.
+        That it runs old code, if it does, to be appended to its name.
         """
         files = sorted(set(self.stale.values()))
         more = f" and {len(files) - 1} more {'file' if len(files) == 2 else 'files'}" if len(files) > 1 else ""
@@ -60,8 +60,8 @@ class Worker:
 @dataclass(frozen=True, slots=True)
 class Able:
     """
-    What a live worker has said of the tasks that it met: what the functions that it can run take, and why it cannot
-    run others. `formats` are those of plans that it knows.
+    What a live worker has reported about tasks: what the functions that it can run take, and why it cannot run others.
+    `formats` are the formats of plans that it reads.
     """
 
     id: int
@@ -75,8 +75,8 @@ class Able:
 class Waiting:
     """
     Jobs that no live worker can run, or that no worker of their service takes (`external`). `seconds` is how long the
-    oldest waits, or None where its history is gone; `reason` is why one of them cannot, or None where none has tried:
-    because its function is `unfit` for the run, where that is so.
+    oldest has waited, or None if its history is gone; `reason` is why one of the workers cannot, or None if none has
+    tried; `unfit` tells whether that is because its function does not fit the plan of the run.
     """
 
     queue: str
@@ -89,7 +89,7 @@ class Waiting:
     @property
     def trouble(self) -> str:
         """
-        What is wrong, to be followed by the task and the queue.
+        What is wrong, to be followed by task and queue.
         """
         return "no worker of its service takes" if self.external else "no live worker can run"
 
@@ -112,8 +112,8 @@ class Waiting:
 @dataclass(frozen=True, slots=True)
 class Retry:
     """
-    Jobs that wait for another attempt, counted up to 1,000. `seconds` is in how long the next of them begins, and
-    `last` in how long the last.
+    Jobs that wait for another attempt, counted up to 1,000. `seconds` is the time until the next of them starts, and
+    `last` the time until the last.
     """
 
     queue: str
@@ -126,7 +126,7 @@ class Retry:
 @dataclass(frozen=True, slots=True)
 class Gathering:
     """
-    Jobs that wait to be put together with others, the first of them for so many `seconds`.
+    Jobs that wait to be collected with others; the first of them has waited for `seconds`.
     """
 
     stage: str
@@ -138,7 +138,7 @@ class Gathering:
 @dataclass(frozen=True, slots=True)
 class Locked:
     """
-    Jobs that wait for locks which running jobs have, counted up to 1,000; and how many locks these are.
+    Jobs that wait for locks of running jobs, counted up to 1,000, and the number of these locks.
     """
 
     queue: str
@@ -150,7 +150,7 @@ class Locked:
 @dataclass(frozen=True, slots=True)
 class Running:
     """
-    A job in somebody's hands. `seconds` is how long ago it could have started at the earliest.
+    A running job. `seconds` is how long ago it can have started at the earliest.
     """
 
     job: int
@@ -163,7 +163,7 @@ class Running:
 @dataclass(frozen=True, slots=True)
 class Hand:
     """
-    So many jobs of a stage of a run that a worker has in hand, none of them of a lower priority than that.
+    The number of jobs of a stage of a run that a worker holds, and the lowest priority among them.
     """
 
     worker: int
@@ -175,7 +175,7 @@ class Hand:
 
 class Connections(NamedTuple):
     """
-    How many connections the server has, and how many it allows to those who are not superusers.
+    How many connections the server has, and how many it allows to users that are not superusers.
     """
 
     used: int
@@ -184,7 +184,7 @@ class Connections(NamedTuple):
 
 def connections(connection: Connection[Any]) -> Connections:
     """
-    Read the connections of the whole server, whichever programs and databases they are of.
+    Count the connections of the whole server, of all programs and databases.
     """
     with connection.cursor(row_factory=class_row(Connections)) as cursor:
         found = cursor.execute(sql("connections")).fetchone()
@@ -194,7 +194,7 @@ def connections(connection: Connection[Any]) -> Connections:
 
 def hands(connection: Connection[Any], workers: Iterable[int]) -> list[Hand]:
     """
-    What workers have in hand.
+    The jobs that workers hold.
     """
     with connection.cursor(row_factory=class_row(Hand)) as cursor:
         return cursor.execute(sql("hands"), {"workers": list(workers)}).fetchall()
@@ -204,8 +204,7 @@ def oldest(
     connection: Connection[Any], run: str, pairs: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], float | None]:
     """
-    For how many seconds the job that comes next has waited, of each of the given (queue, task) pairs of a run in which
-    one waits.
+    How many seconds the next job has waited, for each of the given (queue, task) pairs of a run with waiting jobs.
     """
     with connection.cursor(row_factory=tuple_row) as cursor:
         rows = cursor.execute(sql("oldest"), {"run": run, **_columns(pairs)}).fetchall()
@@ -214,7 +213,7 @@ def oldest(
 
 def workers(connection: Connection[Any], silent: float) -> list[Worker]:
     """
-    Workers whose last heartbeat is younger than `silent` seconds.
+    Workers whose last heartbeat is less than `silent` seconds ago.
     """
     with connection.cursor(row_factory=class_row(Worker)) as cursor:
         return cursor.execute(sql("workers"), {"silent": silent}).fetchall()
@@ -230,14 +229,14 @@ def able(connection: Connection[Any], silent: float) -> list[Able]:
 
 def ask(connection: Connection[Any], tasks: Iterable[str]) -> None:
     """
-    Asks the live workers whether they can run tasks; what they find stands in `able`, in its time.
+    Ask the live workers whether they can run tasks; `able` returns their answers once they have come.
     """
     connection.execute(sql("ask"), {"tasks": sorted(set(tasks))})
 
 
 def unserved(connection: Connection[Any], run: str, served: Iterable[tuple[str, str]], silent: float) -> list[Waiting]:
     """
-    Which of the given (queue, task) pairs of a run have jobs waiting that no live worker can run.
+    The given (queue, task) pairs of a run with waiting jobs that no live worker can run.
     """
     with connection.cursor(row_factory=class_row(Waiting)) as cursor:
         return cursor.execute(sql("unserved"), {"run": run, "silent": silent, **_columns(served)}).fetchall()
@@ -245,7 +244,7 @@ def unserved(connection: Connection[Any], run: str, served: Iterable[tuple[str, 
 
 def retries(connection: Connection[Any], run: str, pairs: Iterable[tuple[str, str]]) -> list[Retry]:
     """
-    Which of the given (queue, task) pairs of a run have jobs that wait for another attempt.
+    The given (queue, task) pairs of a run with jobs that wait for another attempt.
     """
     with connection.cursor(row_factory=class_row(Retry)) as cursor:
         return cursor.execute(sql("retries"), {"run": run, **_columns(pairs)}).fetchall()
@@ -253,7 +252,7 @@ def retries(connection: Connection[Any], run: str, pairs: Iterable[tuple[str, st
 
 def is_followed(connection: Connection[Any], run: str) -> bool:
     """
-    Whether the command that workers of a run belong to is there.
+    Whether the command that owns the workers of a run is still running.
     """
     with connection.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(sql("is_followed"), {"name": session_of(run)}).fetchone()
@@ -263,15 +262,15 @@ def is_followed(connection: Connection[Any], run: str) -> bool:
 
 def session_of(run: str) -> str:
     """
-    How the database lists the session of a command that follows a run with workers of its own: of longer names it
-    keeps as much.
+    The name of the session of a command that follows a run with its own workers, cut to the length that the database
+    keeps.
     """
     return f"oaflow run {run}"[:63]
 
 
 def gathering(connection: Connection[Any], run: str) -> list[Gathering]:
     """
-    What waits in a run to be put together, by stage.
+    The jobs of a run that wait to be collected, by stage.
     """
     with connection.cursor(row_factory=class_row(Gathering)) as cursor:
         return cursor.execute(sql("gathering"), {"run": run}).fetchall()
@@ -279,7 +278,7 @@ def gathering(connection: Connection[Any], run: str) -> list[Gathering]:
 
 def locked(connection: Connection[Any], run: str, pairs: Iterable[tuple[str, str]]) -> list[Locked]:
     """
-    Which of the given (queue, task) pairs of a run have jobs that wait for a lock.
+    The given (queue, task) pairs of a run with jobs that wait for a lock.
     """
     with connection.cursor(row_factory=class_row(Locked)) as cursor:
         return cursor.execute(sql("locked"), {"run": run, **_columns(pairs)}).fetchall()
@@ -287,7 +286,7 @@ def locked(connection: Connection[Any], run: str, pairs: Iterable[tuple[str, str
 
 def streams_at_rest(connection: Connection[Any], run: str, silent: float) -> list[tuple[str, int]]:
     """
-    The streams of a run that rest, by stage, and above how many open jobs in what follows them they do.
+    The resting streams of a run, by stage, with the limit of open jobs after them.
     """
     with connection.cursor(row_factory=tuple_row) as cursor:
         return cursor.execute(sql("at_rest"), {"run": run, "silent": silent}).fetchall()
@@ -300,8 +299,7 @@ def _columns(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 def untaken(connection: Connection[Any], run: str, asked: Iterable[tuple[str, str]]) -> list[Waiting]:
     """
-    Which of the given (queue, task) pairs of a run, which services work on, have jobs waiting while none of their queue
-    is being worked on.
+    The given (queue, task) pairs of services in a run with waiting jobs, while no job of their queue is running.
     """
     pairs = sorted(set(asked))
     with connection.cursor(row_factory=class_row(Waiting)) as cursor:
@@ -313,7 +311,7 @@ def untaken(connection: Connection[Any], run: str, asked: Iterable[tuple[str, st
 
 def running(connection: Connection[Any], run: str) -> list[Running]:
     """
-    Jobs of a run that are being worked on, the longest first; of many, the first.
+    The running jobs of a run, longest first, up to a limit.
     """
     with connection.cursor(row_factory=class_row(Running)) as cursor:
         return cursor.execute(sql("running"), {"run": run, "limit": _MOST_RUNNING}).fetchall()
@@ -321,8 +319,8 @@ def running(connection: Connection[Any], run: str) -> list[Running]:
 
 def recover(connection: Connection[Any], dead: Iterable[int], silent: float) -> int:
     """
-    Takes back what workers had that are known to be dead, and deletes their rows. What comes back to a run that was
-    cancelled meanwhile is taken out of it.
+    Recover the jobs of workers that are known to be dead, and delete their rows. Jobs that come back to a cancelled run
+    are removed.
 
     Returns:
         how many jobs came back.
@@ -334,8 +332,8 @@ def recover(connection: Connection[Any], dead: Iterable[int], silent: float) -> 
 
 def set_down(connection: Connection[Any]) -> int:
     """
-    Takes back what all workers had, and forgets these. For a database in which nobody works: one that was restored.
-    Nobody is charged.
+    Recover the jobs of all workers, and delete their rows. For a restored database, in which no worker runs. No job is
+    charged.
 
     Returns:
         how many jobs came back.
