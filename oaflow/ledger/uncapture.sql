@@ -1,4 +1,4 @@
--- Takes capture away: procrastinate's table is as it was.
+-- Removes capture, and leaves procrastinate's table as it was.
 DROP TRIGGER IF EXISTS oaflow_capture_new ON procrastinate_jobs;
 DROP TRIGGER IF EXISTS oaflow_capture_end ON procrastinate_jobs;
 DROP TRIGGER IF EXISTS oaflow_capture_gone ON procrastinate_jobs;

@@ -1,4 +1,4 @@
--- Documents of a run by line and reason. Names, a few, only of what is not simply indexed.
+-- Documents of a run by line and reason, with a few names for those that are not simply indexed.
 SELECT line, kind = 'unreadable' AS unreadable, reason, count(*) AS count,
        coalesce((array_agg(name ORDER BY name COLLATE "C")
                    FILTER (WHERE line IS DISTINCT FROM 'indexed' OR kind = 'unreadable'))[1:%(names)s], '{}') AS names

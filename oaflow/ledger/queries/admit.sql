@@ -1,2 +1,2 @@
--- Whether a run of a dataset may begin: not while that is being deleted.
+-- Whether a run of a dataset may start: not while the dataset is being deleted.
 SELECT oaflow.admit_v1(%(dataset)s)

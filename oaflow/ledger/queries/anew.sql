@@ -1,4 +1,4 @@
--- Documents of files that a run has done and that were known before it, where its stages that index took place anew.
+-- Documents of files that a run has done and that were known before, if its indexing stages ran again.
 WITH RECURSIVE again AS MATERIALIZED (
     SELECT c.document FROM oaflow.crawled c JOIN oaflow.runs r ON r.dataset = c.dataset AND r.pipeline = c.pipeline
      WHERE r.id = %(run)s AND c.ran = r.id AND c.again AND c.content_hash IS NOT NULL AND c.done IS NOT NULL

@@ -1,4 +1,4 @@
--- Which of some documents lie in files that a run has done, where its stages that index took place anew.
+-- Which of some documents are in files that a run has done, if its indexing stages ran again.
 WITH RECURSIVE above (document, file) AS (
     SELECT d.document, d.document FROM oaflow.documents d
      WHERE d.run = %(run)s AND d.document = ANY (%(documents)s::text[]) AND d.kind <> 'unchanged'

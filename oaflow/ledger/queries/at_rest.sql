@@ -1,5 +1,5 @@
--- The streams of a run that rest, as live workers say, and above how many open jobs in what follows them: the most that
--- one of these says, where their settings differ.
+-- The resting streams of a run, as reported by live workers, and their limit of open jobs: the largest, if settings
+-- differ between workers.
 SELECT rest ->> 'stage' AS stage, max((rest ->> 'most')::int) AS most
   FROM oaflow.workers o JOIN procrastinate_workers w ON w.id = o.id
  CROSS JOIN LATERAL jsonb_array_elements(o.rests) AS rest

@@ -1,4 +1,4 @@
--- Files that earlier runs of a pipeline and dataset had, and that the crawl of this one met as folders.
+-- Files of earlier runs of a pipeline and dataset that the crawl of this run found as folders.
 SELECT c.document FROM oaflow.crawled c JOIN oaflow.runs r ON r.dataset = c.dataset AND r.pipeline = c.pipeline
  WHERE r.id = %(run)s AND c.ran = r.id AND c.again AND c.content_hash IS NULL
    AND EXISTS (SELECT FROM oaflow.runs o JOIN oaflow.documents d ON d.run = o.id AND d.document = c.document

@@ -1,2 +1,2 @@
--- When the crawl of a run began. The first attempt at it counts.
+-- When the crawl of a run started. The first attempt counts.
 UPDATE oaflow.runs SET since = coalesce(since, %(since)s) WHERE id = %(run)s

@@ -1,2 +1,2 @@
--- The open run that keeps a dataset from being deleted; none: it is being deleted from now on.
+-- The open run that prevents a dataset from being deleted; if there is none, the deletion has started.
 SELECT oaflow.begin_deletion_v1(%(dataset)s)

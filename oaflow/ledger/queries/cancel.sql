@@ -1,2 +1,2 @@
--- Cancels a run: what waits is taken out at once.
+-- Cancels a run: waiting jobs are removed at once.
 SELECT oaflow.cancel_v1(%(run)s, %(reason)s)

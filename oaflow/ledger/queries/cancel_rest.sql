@@ -1,2 +1,2 @@
--- Takes out what came back to runs after they were cancelled.
+-- Removes jobs that came back to runs after they were cancelled.
 SELECT oaflow.cancel_rest_v1()

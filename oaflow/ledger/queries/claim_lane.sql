@@ -1,4 +1,4 @@
--- Claims jobs of one lane: of a task that has a limit or locks. The last row says when to ask again.
+-- Claims jobs of one lane: a task that has a limit or locks. The last row says when to claim again.
 SELECT id, queue, task, priority, args::text, coalesce(args #>> '{payload,context,oaflow}', '{}'),
        attempts, retries, crashes, suspect, lock, again
   FROM oaflow.fetch_lane_v1(

@@ -1,5 +1,5 @@
--- As procrastinate_fetch_job_v2, and by task as well: procrastinate's takes whatever stands in a queue, stages included.
--- A worker without a row, one that was declared dead, claims nothing; no foreign key says so on our own server.
+-- Like procrastinate_fetch_job_v2, but by task, too: procrastinate's takes any job of a queue, including stages.
+-- A worker that was declared dead has no row, and claims nothing: on our own server, no foreign key would prevent it.
 UPDATE procrastinate_jobs t SET status = 'doing', worker_id = me.id
   FROM (SELECT w.id FROM procrastinate_workers w WHERE w.id = %(worker)s FOR KEY SHARE) me WHERE t.id = (
     SELECT j.id FROM procrastinate_jobs j

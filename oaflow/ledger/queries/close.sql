@@ -1,2 +1,2 @@
--- Ends a run that is quiet; does nothing to any other.
+-- Ends a run if it is finished; otherwise does nothing.
 SELECT oaflow.close_v1(%(run)s)

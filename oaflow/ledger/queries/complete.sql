@@ -1,5 +1,5 @@
--- The hand-over: ends attempts, inserts what they returned, counts it and writes history. Answers for those only that were
--- not applied, which are few.
+-- The hand-over: ends attempts, inserts what they returned, counts it and writes history. Returns rows only for the few
+-- that were not applied.
 SELECT job, answer FROM oaflow.complete_v1(
     %(worker)s, %(shard)s::smallint, %(ids)s::bigint[], %(attempts)s::int[], %(outcomes)s::text[], %(runs)s::text[],
     %(stages)s::text[], %(parents)s::bigint[], %(started)s::float8[], %(ended)s::float8[], %(delays)s::float8[],

@@ -1,5 +1,5 @@
--- Documents that another run has reported, and that run again; what is known of them already stays. Those of `anew` go all of
--- their way again: what could not be read may be readable now.
+-- Documents that another run has reported, and that run again; existing reports stay. Those of `anew` start from the
+-- beginning: what could not be read may be readable now.
 INSERT INTO oaflow.documents (run, document, name, kind, reason, parent, why)
 SELECT %(run)s, d.document, d.name,
        CASE WHEN k.said THEN 'unreadable' ELSE 'found' END, CASE WHEN k.said THEN d.reason END, d.parent, %(why)s

@@ -1,4 +1,4 @@
--- What is known of a dataset's sources.
+-- Deletes what is known about a dataset's sources.
 WITH gone AS (DELETE FROM oaflow.crawled WHERE dataset = %(dataset)s RETURNING content_hash),
 way AS (DELETE FROM oaflow.steps WHERE dataset = %(dataset)s)
 INSERT INTO oaflow.orphans (content_hash, dataset)

@@ -1,2 +1,2 @@
--- A run of which nothing else is left.
+-- Deletes a run of which nothing else is left.
 DELETE FROM oaflow.runs WHERE id = %(run)s

@@ -1,2 +1,2 @@
--- The schedules that begin runs over a dataset: after it is deleted they would make it anew.
+-- Deletes the schedules that start runs over a dataset: after its deletion, they would create it again.
 DELETE FROM oaflow.schedules WHERE dataset = %(dataset)s

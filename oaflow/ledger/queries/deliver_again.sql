@@ -1,3 +1,3 @@
--- What a webhook was not told is due now, what was given up too.
+-- Makes all unsent messages of a webhook due now, including those that were given up.
 UPDATE oaflow.deliveries SET next_at = now(), attempts = 0
  WHERE webhook = %(name)s AND (next_at IS NULL OR next_at > now()) RETURNING id

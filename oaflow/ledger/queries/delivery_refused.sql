@@ -1,5 +1,5 @@
--- It was not told, for this reason; it is tried again after `delay` seconds, or, where that is NULL, not any more. Only by
--- who has made this attempt.
+-- Records why a message was not accepted; it is tried again after `delay` seconds, or never if that is NULL. Only for the
+-- sender that made this attempt.
 WITH late AS (
     UPDATE oaflow.deliveries SET next_at = now() + make_interval(secs => %(delay)s)
      WHERE id = %(id)s AND attempts = %(attempts)s RETURNING webhook)

@@ -1,5 +1,5 @@
--- A page of the documents of a run, by their ids. `edge` is where the next page begins; it comes with each row, and alone
--- where none of the rows that were read is of the kind.
+-- A page of the documents of a run, by their ids. `edge` is where the next page starts; it comes with each row, or alone
+-- if none of the rows that were read is of the kind.
 WITH read AS (
     SELECT d.document, d.name, d.kind, d.reason, d.why FROM oaflow.documents d
      WHERE d.run = %(run)s AND d.document > %(from)s ORDER BY d.document LIMIT %(lines)s

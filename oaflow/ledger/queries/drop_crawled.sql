@@ -1,4 +1,4 @@
--- Files and folders that are gone, and taken out.
+-- Forgets files and folders that are gone and removed.
 WITH way AS (
     DELETE FROM oaflow.steps s USING oaflow.runs r
      WHERE r.id = %(run)s AND s.dataset = r.dataset AND s.pipeline = r.pipeline AND s.document = ANY (%(documents)s::text[])

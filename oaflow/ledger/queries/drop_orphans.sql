@@ -1,2 +1,2 @@
--- Files that are gone, or are to stay.
+-- Unmarks files that were removed, or should stay.
 DELETE FROM oaflow.orphans WHERE content_hash = ANY (%(hashes)s::text[])

@@ -1,2 +1,2 @@
--- A dataset is deleted: its runs may begin again.
+-- A dataset is deleted: runs over it may start again.
 DELETE FROM oaflow.deletions WHERE dataset = %(dataset)s

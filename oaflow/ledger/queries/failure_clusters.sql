@@ -1,7 +1,7 @@
--- The failures of a run by stage and cause. Without a fingerprint it is one of the type and the message, as in `failures`.
--- What lies too deep was never a job: it cannot be sent again, as `reopen` has it.
+-- The failures of a run by stage and cause. Without a fingerprint, type and message make one, as in `failures`.
+-- A job that went too deep was never inserted, so it cannot be retried; `reopen` has the same rule.
 SELECT g.stage, g.type, g.message, g.fingerprint, g.place, g.count, g.again, g.first, g.last, g.jobs,
-       -- Of the first few only: a cause may have a million.
+       -- Only of the first few: a cause may have a million.
        -- OFFSET: looked up one by one; joined, all documents of the run would be read.
        ARRAY(SELECT d.name FROM unnest(g.documents) WITH ORDINALITY AS u (id, ord)
               CROSS JOIN LATERAL (

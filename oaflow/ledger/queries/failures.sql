@@ -1,5 +1,5 @@
--- What failed in a run and was not sent again since.
--- What lies too deep was never a job: it cannot be sent again, as `reopen` has it.
+-- The failures of a run that were not retried since.
+-- A job that went too deep was never inserted, so it cannot be retried; `reopen` has the same rule.
 -- A job that was failed by the recovery of its dead worker has no list of documents: its entities name them.
 SELECT f.job, f.stage, f.round, f.task, f.type, f.message, f.traceback, c.fingerprint, f.detail, f.attempts, f.at,
        f.args IS NOT NULL AND f.queue IS NOT NULL AS again,

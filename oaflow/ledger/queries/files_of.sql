@@ -1,4 +1,4 @@
--- The files that documents of a run lie in, each with the run in which the file was last sent on.
+-- The files that contain documents of a run, each with the run in which the file was last emitted.
 WITH RECURSIVE above (document, file) AS (
     SELECT u.document, u.document FROM unnest(%(documents)s::text[]) AS u (document)
     UNION

@@ -1,4 +1,4 @@
--- A run by its id. One whose input was cut off is interrupted, and the reason says so.
+-- A run by its id. A run whose input was cut off is interrupted, and the reason says so.
 SELECT r.id, r.pipeline, r.plan, r.dataset, r.params, r.folders, r.first,
        CASE WHEN cut.off THEN 'interrupted' ELSE r.state END AS state,
        CASE WHEN cut.off THEN 'the command that started it ended before it had read its input to the end' ELSE r.reason END

@@ -1,2 +1,2 @@
--- A dataset's files are to stay.
+-- Unmarks the files of a dataset, so that they stay.
 DELETE FROM oaflow.orphans WHERE dataset = %(dataset)s

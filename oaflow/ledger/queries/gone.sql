@@ -1,2 +1,2 @@
--- What a whole crawl of its sources did not see any more, by name.
+-- What a complete crawl of its sources no longer found, by name.
 SELECT document, name, is_folder FROM oaflow.gone_v1(%(run)s) ORDER BY name, document LIMIT %(rows)s

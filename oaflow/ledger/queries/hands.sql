@@ -1,4 +1,4 @@
--- What workers have in hand, by run and stage, and the lowest priority of it. Read from the index of rows that have a worker.
+-- The jobs that workers hold, by run and stage, with their lowest priority. Read from the index of rows with a worker.
 SELECT j.worker_id AS worker, j.args #>> '{payload,context,oaflow,run}' AS run,
        j.args #>> '{payload,context,oaflow,stage}' AS stage, count(*)::int AS jobs, min(j.priority)::int AS priority
   FROM procrastinate_jobs j

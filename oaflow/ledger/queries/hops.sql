@@ -1,7 +1,7 @@
--- A page of the history of a run: what is said of the run itself first, then job by job, of each the oldest line first.
--- So many lines are read from a place on, and those of what is asked for come back, with the place of the last one that
--- was read, which comes alone where none is. The place tells apart also what was written in one transaction: lines are
--- never changed, so where one lies in its table is a name for it.
+-- A page of the history of a run: first the lines of the run itself, then those of each job, oldest first. A number of
+-- lines is read from a place on, and the matching ones are returned, with the place of the last line that was read, which
+-- comes alone if none matches. The place also distinguishes lines of one transaction: lines never change, so the position
+-- of a line in its table identifies it.
 WITH read AS (
     (SELECT h.*, h.tableoid::bigint AS part, h.ctid AS place FROM oaflow.hops h
       WHERE %(whole)s AND h.run = %(run)s AND h.job IS NULL

@@ -1,4 +1,4 @@
--- In which files of a pipeline and dataset some documents lie, as these last ran; `done`: such a file has come to its end.
+-- The files of a pipeline and dataset that contain some documents, as of their last run; `done`: the file was finished.
 WITH RECURSIVE ran AS MATERIALIZED (
     SELECT DISTINCT c.ran FROM oaflow.crawled c
      WHERE c.dataset = %(dataset)s AND c.pipeline = %(pipeline)s AND c.content_hash IS NOT NULL

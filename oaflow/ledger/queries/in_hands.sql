@@ -1,4 +1,4 @@
--- How many jobs of a dataset's runs a live worker is at: those of a run that was cancelled go on for a while.
+-- How many jobs of a dataset's runs live workers hold: those of a cancelled run continue for a while.
 SELECT count(*)
   FROM procrastinate_jobs j JOIN procrastinate_workers w ON w.id = j.worker_id
   JOIN oaflow.runs r ON r.id = j.args #>> '{payload,context,oaflow,run}'

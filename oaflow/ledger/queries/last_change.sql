@@ -1,5 +1,5 @@
--- The open runs, and how many runs there were so far and when one last began or ended: the same as before, nothing has
--- begun meanwhile.
+-- The open runs, how many runs there have been, and when one last started or ended: if these are unchanged, no run has
+-- started meanwhile.
 SELECT (SELECT array_agg(o.id ORDER BY o.id) FROM oaflow.runs o WHERE o.state IN ('running', 'paused', 'interrupted')) AS open,
        count(*) AS runs, greatest(max(created_at), max(finished_at)) AS at
   FROM oaflow.runs

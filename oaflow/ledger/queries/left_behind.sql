@@ -1,4 +1,4 @@
--- What the runs of a dataset have left in oaflow's tables, and in procrastinate's.
+-- What the runs of a dataset have left in oaflow's tables and in procrastinate's.
 WITH run AS MATERIALIZED (SELECT id FROM oaflow.runs WHERE dataset = %(dataset)s)
 SELECT (SELECT count(*) FROM run) AS runs, j.jobs, j.waiting, h.history, h.samples,
        (SELECT count(*) FROM oaflow.failures f JOIN run ON run.id = f.run) AS failures,

@@ -1,4 +1,4 @@
--- The limits that hold now, with how many jobs run and wait there.
+-- The limits that apply now, with how many jobs run and wait there.
 SELECT h.queue, h.task, h.concurrency, 1 / h.every AS rate,
        h.said_concurrency, 1 / h.said_every AS said_rate,
        (SELECT count(*)::int FROM procrastinate_jobs j

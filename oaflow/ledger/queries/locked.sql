@@ -1,4 +1,4 @@
--- Jobs of a run that wait for a lock that a running job has, counted up to 1,000, and how many locks these are.
+-- Jobs of a run that wait for a lock of a running job, counted up to 1,000, and the number of these locks.
 SELECT pair.queue, pair.task, count(*)::int AS jobs, count(DISTINCT waits.lock)::int AS locks
   FROM unnest(%(queues)s::text[], %(tasks)s::text[]) AS pair (queue, task)
  CROSS JOIN LATERAL (

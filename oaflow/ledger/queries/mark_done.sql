@@ -1,2 +1,2 @@
--- Writes down the ways of some files of a run, and marks those of which all that came has ended well.
+-- Records the paths of some files of a run, and marks the files whose jobs have all succeeded.
 SELECT oaflow.mark_done_v2(%(run)s, %(files)s::jsonb)

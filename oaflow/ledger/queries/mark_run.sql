@@ -1,4 +1,4 @@
--- Changes the state of a run that has not ended, and tells the workers.
+-- Changes the state of an unfinished run, and notifies the workers.
 WITH changed AS (
     UPDATE oaflow.runs SET state = %(state)s, reason = %(reason)s
      WHERE id = %(run)s AND state IN ('running', 'paused', 'interrupted')

@@ -1,7 +1,7 @@
--- For how long the next job of each stage of the latest open runs has waited, and on which queue. One probe of an index a
--- stage, and one of the history: it waits at least since its parent handed it over, and where it has none since the run
--- began. What waits for another attempt, or for a lock, is not meant. The jobs of a stage have one priority, so the next
--- is the oldest.
+-- How long the next job of each stage of the latest open runs has waited, and on which queue. One index probe per stage,
+-- and one of the history: it has waited at least since its parent handed it over, or, without a parent, since the run
+-- started. Jobs that wait for another attempt or a lock are not included. The jobs of a stage have one priority, so the
+-- next is the oldest.
 SELECT r.pipeline, s.stage, s.queue,
        max(extract(epoch FROM clock_timestamp() - coalesce(h.at, r.created_at)))::float8 AS seconds
   FROM (SELECT id, pipeline, plan, created_at FROM oaflow.runs

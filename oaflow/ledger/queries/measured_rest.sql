@@ -1,5 +1,4 @@
--- Live workers, ticks of schedules that wait for one, ends of runs that were not told, and how much room the database
--- takes.
+-- Live workers, ticks of schedules that wait for a worker, unsent webhook messages, and the size of the database.
 SELECT (SELECT count(*) FROM oaflow.workers o JOIN procrastinate_workers w ON w.id = o.id
          WHERE w.last_heartbeat > now() - make_interval(secs => %(silent)s)) AS workers,
        (SELECT count(*) FROM oaflow.schedules

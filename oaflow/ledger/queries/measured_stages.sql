@@ -1,5 +1,5 @@
--- Jobs of each stage of each pipeline, over all of its runs. `running` are in a worker's hands: read from the index of
--- rows that have a worker, so what waits is not read. The sum over the counters is what `status` shows of each run.
+-- Jobs of each stage of each pipeline, over all of its runs. `running` jobs are held by a worker, and are read from the
+-- index of rows with a worker, so waiting jobs are not read. The counters are those that `status` shows for each run.
 SELECT c.pipeline, c.stage, c.open, least(coalesce(d.running, 0), greatest(c.open, 0)) AS running, c.done, c.failed,
        c.diverted, c.vanished, c.unmatched, c.dropped, c.ended
   FROM (SELECT r.pipeline, k.stage, sum(k.open)::bigint AS open, sum(k.done)::bigint AS done,

@@ -1,4 +1,4 @@
--- The latest runs, with the names that a shell offers with them. Of the failures a sample, as there may be a million.
+-- The latest runs, with the names that shell completion offers for them. Only a sample of failures: there may be a million.
 SELECT r.id AS run, r.dataset, ARRAY(SELECT jsonb_object_keys(p.definition -> 'stages')) AS stages,
        ARRAY(SELECT DISTINCT (s.value ->> 'queue') || '/' || (s.value ->> 'task')
                FROM jsonb_each(p.definition -> 'stages') s) AS tasks,

@@ -1,5 +1,5 @@
--- Documents of a run that are not as it left them: such as a later run of its pipeline has had, and such as are gone from the
--- folders of the dataset and were taken out, with what is in them.
+-- Documents of a run that are no longer as it left them: those that a later run of its pipeline has processed, and those
+-- that are gone from the folders of the dataset and were removed, with their contents.
 -- OFFSET: looked up one by one; joined, all files of a dataset that is new would be read for each document.
 WITH RECURSIVE me AS MATERIALIZED (SELECT * FROM oaflow.runs WHERE id = %(run)s), later AS MATERIALIZED (
     SELECT DISTINCT d.document FROM me JOIN oaflow.runs r ON r.dataset = me.dataset AND r.pipeline = me.pipeline

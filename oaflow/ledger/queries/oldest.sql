@@ -1,5 +1,5 @@
--- For how long the job of a run that comes next has waited, by queue and task: one probe for each. It waits since its
--- parent handed it over; where that is not known, since the run began.
+-- How long the next job of a run has waited, by queue and task: one probe for each. It has waited since its parent handed
+-- it over or, if that is not known, since the run started.
 SELECT pair.queue, pair.task, extract(epoch FROM clock_timestamp() - coalesce(h.at, r.created_at))::float8 AS seconds
   FROM unnest(%(queues)s::text[], %(tasks)s::text[]) AS pair (queue, task)
  CROSS JOIN LATERAL (

@@ -1,2 +1,2 @@
--- Runs that have not ended.
+-- Unfinished runs.
 SELECT id FROM oaflow.runs WHERE state IN ('running', 'paused', 'interrupted')

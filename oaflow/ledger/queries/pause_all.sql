@@ -1,2 +1,2 @@
--- Pauses all runs, as a disk is full.
+-- Pauses all runs, because a disk is full.
 UPDATE oaflow.runs SET state = 'paused', reason = %(reason)s WHERE state = 'running'

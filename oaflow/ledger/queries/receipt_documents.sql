@@ -1,4 +1,4 @@
--- The documents of one line of the account.
+-- The documents of one line of the receipt.
 SELECT r.document, r.name, r.kind, r.line, r.reason, d.why
   FROM oaflow.receipt_v2(%(run)s, %(index)s::text[]) r
   JOIN oaflow.documents d ON d.run = %(run)s AND d.document = r.document

@@ -1,4 +1,4 @@
--- Runs, the newest first. One whose input was cut off is interrupted, and the reason says so.
+-- Runs, newest first. A run whose input was cut off is interrupted, and the reason says so.
 -- The conditions are planned with their values (a custom plan), so that a dataset uses its index.
 SELECT r.id, r.pipeline, r.plan, r.dataset, r.params, r.folders, r.first,
        CASE WHEN cut.off THEN 'interrupted' ELSE r.state END AS state,

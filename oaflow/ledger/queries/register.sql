@@ -1,4 +1,4 @@
--- Makes the rows of a worker: procrastinate's, which gives the id, and ours.
+-- Inserts the rows of a worker: procrastinate's, which gives the id, and ours.
 WITH made AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id),
 kept AS (
     INSERT INTO oaflow.worked AS k (id, host, pid, program)

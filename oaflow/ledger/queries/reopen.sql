@@ -1,2 +1,2 @@
--- Sends failed jobs of a run again, in a new round.
+-- Retries failed jobs of a run, in a new round.
 SELECT oaflow.reopen_v1(%(run)s, %(jobs)s::bigint[])

@@ -1,4 +1,4 @@
--- What a run has reported of some files and of what is in them, but for what it left as it was.
+-- What a run has reported about some files and their contents, except for what it left unchanged.
 WITH RECURSIVE below (document, kind) AS (
     SELECT d.document, d.kind FROM oaflow.documents d WHERE d.run = %(run)s AND d.document = ANY (%(documents)s::text[])
     UNION

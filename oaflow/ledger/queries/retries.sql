@@ -1,5 +1,5 @@
--- Jobs of a run that wait for another attempt, counted up to 1,000, and in how many seconds the next and the last of
--- these begin. Two probes a pair.
+-- Jobs of a run that wait for another attempt, counted up to 1,000, and the seconds until the next and the last of them
+-- start. Two probes per pair.
 SELECT pair.queue, pair.task, count(*) AS jobs, extract(epoch FROM min(due.at) - now())::float8 AS seconds,
        extract(epoch FROM max(due.at) - now())::float8 AS last
   FROM unnest(%(queues)s::text[], %(tasks)s::text[]) AS pair (queue, task)

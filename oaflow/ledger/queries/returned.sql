@@ -1,4 +1,4 @@
--- What was kept of what stage functions returned in a run, the first of each stage.
+-- The first samples of each stage of a run.
 SELECT first.stage, first.job, first.detail -> 'returned' -> 'jobs' AS jobs,
        coalesce(first.detail -> 'returned' -> 'depth', '{}') AS depth
   FROM (SELECT h.stage, h.job, h.detail, h.at, row_number() OVER (PARTITION BY h.stage ORDER BY h.at, h.job) AS number

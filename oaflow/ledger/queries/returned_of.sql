@@ -1,4 +1,4 @@
--- How much the stages of a run returned, and what is kept of it. A part of a stream is a hop of its own.
+-- How much the stages of a run returned, and how much of it is kept. Each chunk of a stream is a separate hop.
 SELECT h.stage,
        count(*) FILTER (WHERE h.detail ?| '{handed,lost}' AND h.outcome <> 'diverted') AS hops,
        count(*) FILTER (WHERE h.detail ? 'returned') AS kept,

@@ -1,4 +1,4 @@
--- Notes that a suspect runs, and nothing beside it: if its worker dies now, this job was the cause.
+-- Records that a suspect runs alone: if its worker dies now, this job was the cause.
 INSERT INTO oaflow.charges (job, suspect, alone)
 SELECT id, true, attempts FROM procrastinate_jobs
  WHERE id = %(job)s AND worker_id = %(worker)s AND attempts = %(attempt)s AND status::text = 'doing'

@@ -1,4 +1,4 @@
--- How far each stage of a run has come.
+-- The progress of each stage of a run.
 -- Counts jobs, not entities: one job may carry many entities.
 SELECT stage, sum(open)::bigint AS open, sum(done)::bigint AS done, sum(failed)::bigint AS failed,
        sum(unmatched)::bigint AS unmatched, sum(dropped)::bigint AS dropped, sum(ended)::bigint AS ended,

@@ -1,5 +1,5 @@
--- Jobs of a run in somebody's hands. Since when: when it was last claimed, which procrastinate notes; where its events
--- were deleted, its own last hop (an earlier attempt), else its parent's, else the run's beginning. So an upper bound.
+-- Running jobs of a run, and since when: the last claim, which procrastinate records; if its events were deleted, its own
+-- last hop (an earlier attempt), otherwise its parent's, otherwise the start of the run. So an upper bound.
 SELECT j.id AS job, j.args #>> '{payload,context,oaflow,stage}' AS stage, j.worker_id AS worker,
        extract(epoch FROM clock_timestamp() - coalesce(
            (SELECT max(e.at) FROM procrastinate_events e WHERE e.job_id = j.id AND e.type = 'started'),

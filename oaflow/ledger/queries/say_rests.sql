@@ -1,2 +1,2 @@
--- Which streams rest at a worker.
+-- Records which streams rest in a worker.
 UPDATE oaflow.workers SET rests = %(rests)s::jsonb WHERE id = %(worker)s

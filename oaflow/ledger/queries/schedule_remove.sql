@@ -1,2 +1,2 @@
--- What it has begun goes on.
+-- The runs that it has started continue.
 DELETE FROM oaflow.schedules WHERE name = %(name)s

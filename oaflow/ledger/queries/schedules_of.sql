@@ -1,2 +1,2 @@
--- The names of the schedules that begin runs over a dataset.
+-- The names of the schedules that start runs over a dataset.
 SELECT name FROM oaflow.schedules WHERE dataset = %(dataset)s ORDER BY name

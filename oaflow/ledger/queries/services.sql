@@ -1,6 +1,6 @@
--- Of each of these tasks of services whether a worker lives that takes its jobs: one that collects says which tasks it has,
--- and of any other a row says so only where it has a job of that queue in hand, or has had one. `others` live of which no row
--- says whether they do. procrastinate's workers write a heartbeat every 10 s; those of oaflow are no service.
+-- For each of these tasks of services, whether a live worker takes its jobs: a worker with the shim reports its tasks; any
+-- other shows it only if it holds a job of that queue, or has held one. `others` counts live workers for which this is
+-- not known. procrastinate's workers write a heartbeat every 10 s; those of oaflow are not services.
 WITH live AS (
     SELECT w.id, s.tasks FROM procrastinate_workers w LEFT JOIN oaflow.shims s ON s.worker = w.id
      WHERE w.last_heartbeat > now() - interval '1 min' AND NOT EXISTS (SELECT FROM oaflow.workers o WHERE o.id = w.id)

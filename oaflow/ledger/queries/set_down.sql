@@ -1,2 +1,2 @@
--- The workers that are known, none of which can be blamed any more: whoever they were, they do not work in this database.
+-- Forgets all known workers without blame: they do not work in this (restored) database.
 UPDATE oaflow.workers SET async_tasks = '{}' RETURNING id

@@ -1,4 +1,4 @@
--- A worker of a service that collects what its jobs hand over, and the tasks that it has. Those before it that have ended go.
+-- Registers a worker of a service with the shim, and its tasks. Deletes earlier ones that have ended.
 WITH gone AS (
     DELETE FROM oaflow.shims s WHERE NOT EXISTS (SELECT FROM procrastinate_workers w WHERE w.id = s.worker)
 )

@@ -1,6 +1,6 @@
--- A page of what became of the jobs of a stage, each with its last line of history. The history is found by run and job:
--- so many lines of it are read from a job on, back or forth, whatever stage they are of. `edge` is where the next page
--- begins; it comes with each row, and alone where none of the lines is of the stage.
+-- A page of the jobs of a stage, each with its last line of history. The history is indexed by run and job: a number of
+-- lines is read from a job on, in either direction, of any stage. `edge` is where the next page starts; it comes with each
+-- row, or alone if none of the lines belongs to the stage.
 WITH read AS (
     (SELECT h.job, h.stage, h.outcome, h.at FROM oaflow.hops h
       WHERE NOT %(oldest)s AND h.run = %(run)s AND h.job < coalesce(%(from)s, 9223372036854775807)
@@ -10,7 +10,7 @@ WITH read AS (
       WHERE %(oldest)s AND h.run = %(run)s AND h.job > coalesce(%(from)s, 0)
       ORDER BY h.job LIMIT %(lines)s)
 ), last AS (
-    -- Of the job that the lines end with some may be missing: where it is not alone, it comes with the next page.
+    -- Some lines of the last job may be missing: unless it is the only one, it comes with the next page.
     SELECT CASE WHEN count(*) = %(lines)s THEN CASE WHEN %(oldest)s THEN max(job) ELSE min(job) END END AS job,
            count(*) = %(lines)s AND min(job) <> max(job) AS cut
       FROM read

@@ -1,2 +1,2 @@
--- What decided in some runs what became of a document, stage by stage.
+-- For some runs, a digest per stage of everything that affects a document there.
 SELECT id, stages FROM oaflow.runs WHERE id = ANY (%(runs)s::text[])

@@ -1,4 +1,4 @@
--- The ways of some files of a pipeline and dataset, job by job; `kept`: whether a job is there as it arrived.
+-- The paths of some files of a pipeline and dataset, job by job; `kept`: whether a job still exists as it arrived.
 SELECT s.document, s.job, s.run, s.parents, s.stage, s.documents,
        EXISTS (SELECT FROM oaflow.arrived a WHERE a.run = s.run AND a.job = s.job) AS kept
   FROM oaflow.steps s

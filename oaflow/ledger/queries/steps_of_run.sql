@@ -1,6 +1,6 @@
--- The jobs of a run that have come to an end, with what they came of and the documents that they were about; `failed`: and was
--- not sent again. `kept`: whether a job is there as it arrived: in our own table, as a row of procrastinate's, or with the
--- failure. Not what was put together (what it was made of is), and not what a service was sent, as it holds its options.
+-- The jobs of a run that have ended, with their parents and documents; `failed`: it failed and was not retried. `kept`:
+-- whether a job still exists as it arrived: in our own table, as a row of procrastinate's, or with the failure. Not for
+-- collected jobs (their parts are kept), and not for what a service was sent, because that contains its options.
 WITH hop AS MATERIALIZED (
     SELECT h.job, h.stage, h.version, h.outcome, h.documents, h.successors, h.detail -> 'handed' AS handed,
            h.detail -> 'reopened' AS reopened
@@ -16,7 +16,7 @@ WITH hop AS MATERIALIZED (
      GROUP BY s.next
 ), ended AS MATERIALIZED (
     SELECT hop.job, max(hop.stage) AS stage, max(hop.version) AS version,
-           -- What was put together names its documents where it is handed on.
+           -- A collected job names its documents in its hand-over.
            max(coalesce(hop.documents, ARRAY(
                 SELECT jsonb_array_elements_text(hop.handed -> 0 -> 1) WHERE hop.outcome = 'collected'))) AS documents,
            bool_or(hop.outcome = 'failed') AND NOT bool_or(hop.job IN (SELECT replaced.job FROM replaced)) AS failed

@@ -1,2 +1,2 @@
--- Cancels a run of which too much has failed.
+-- Cancels a run with too many failures.
 SELECT count(*) FROM oaflow.stop_v1(%(run)s)

@@ -1,8 +1,8 @@
--- The way of a document through a run: each job that had it, from whom it came, and every line of history about it.
+-- The path of a document through a run: each job that carried it, with its parent, and every line of history about it.
 --
--- From the job that reported the document, and from those that entered the run or were sent again, on from job to job by
--- what each handed over: index probes only, and those in the days of the run. (An index of the documents in the history
--- would cost each hand-over more than all the others do.) `jobs` are further ones to begin with.
+-- Starts from the job that reported the document, and from those that entered the run or were retried, and follows the
+-- successors of each job: only index probes, and only in the days of the run. (An index of documents in the history would
+-- cost each hand-over more than all other indexes do.) `jobs` are further ones to start from.
 WITH RECURSIVE way (job, stage, parent, since, of) AS (
     SELECT s.job, h.detail -> 'handed' -> (s.ord::int - 1) ->> 0, h.job, h.at, NULL::bigint
       FROM oaflow.hops h CROSS JOIN LATERAL unnest(h.successors) WITH ORDINALITY AS s (job, ord)

@@ -1,4 +1,4 @@
--- What of a document stands under the failures of its run: its jobs, and what was never a job, as it would lie too deep.
+-- The failures of a document in its run: its jobs, and what was never a job because it went too deep.
 SELECT f.job, f.stage, f.type, f.message, f.traceback, f.fingerprint, f.attempts, f.at, f.resolved_at
   FROM oaflow.failures f
  WHERE f.job = ANY (%(jobs)s::bigint[]) AND f.run = %(run)s

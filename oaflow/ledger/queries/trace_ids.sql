@@ -1,4 +1,4 @@
--- The documents of some ids in all runs, the latest run first: one index probe for each run.
+-- The documents with some ids in all runs, latest run first: one index probe per run.
 SELECT d.run, r.dataset, d.document, d.name, d.kind, d.reason, d.job
   FROM oaflow.runs r CROSS JOIN LATERAL (
     SELECT * FROM oaflow.documents d WHERE d.run = r.id AND d.document = ANY (%(ids)s) OFFSET 0) d

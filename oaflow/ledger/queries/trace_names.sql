@@ -1,4 +1,4 @@
--- The documents of a name, or of one that ends with it after a slash, in all runs, the latest run first.
+-- The documents with a name, or with one that ends with it after a slash, in all runs, latest run first.
 SELECT d.run, r.dataset, d.document, d.name, d.kind, d.reason, d.job
   FROM oaflow.runs r JOIN oaflow.documents d ON d.run = r.id
  WHERE (%(run)s::text IS NULL OR r.id = %(run)s) AND (%(dataset)s::text IS NULL OR r.dataset = %(dataset)s)

@@ -1,4 +1,4 @@
--- Which of some jobs still wait or run, and since when they may; one that waits to be put together with others counts too.
+-- Which of some jobs still wait or run, and since when they could; jobs that wait to be collected count, too.
 SELECT j.id AS job, j.status::text AS state, j.scheduled_at AS at, j.worker_id AS worker
   FROM procrastinate_jobs j WHERE j.id = ANY (%(jobs)s) AND j.status IN ('todo', 'doing')
  UNION ALL

@@ -1,5 +1,5 @@
--- The stage of a job, the documents that it was about, and at which of its attempts it is or ended: what is in the history
--- of it but for the parts of a stream, and one more where it goes on.
+-- The stage of a job, its documents, and the number of its current or last attempt: its lines of history without the
+-- chunks of a stream, and one more if it is still open.
 SELECT h.stage, coalesce(h.documents, '{}') AS documents, (
     SELECT count(*) FILTER (WHERE e.outcome <> 'chunk')
          + (NOT bool_or(e.outcome IN ('done', 'failed', 'diverted', 'parted', 'cancelled', 'vanished')))::int

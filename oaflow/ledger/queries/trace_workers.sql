@@ -1,2 +1,2 @@
--- Where some workers are, or were.
+-- Where some workers are or were.
 SELECT id, host, pid FROM oaflow.worked WHERE id = ANY (%(ids)s)

@@ -1,5 +1,5 @@
--- Tasks of services of which nobody sees what their jobs hand over: no worker that collects has them and lives (those of
--- procrastinate say so every 10 s), and the triggers of capture are not there, or off.
+-- Tasks of services for which nothing records what their jobs hand over: no live worker with the shim has them
+-- (procrastinate's workers report every 10 s), and the triggers of capture are missing or off.
 SELECT task FROM unnest(%(tasks)s::text[]) AS task
  WHERE NOT EXISTS (
     SELECT FROM oaflow.shims s JOIN procrastinate_workers w ON w.id = s.worker

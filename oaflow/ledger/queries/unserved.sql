@@ -1,6 +1,6 @@
--- Jobs of a run that no live worker can run. One probe a pair, of the oldest that waits; its history says since when:
--- it waits at least since its parent handed it over, and where it has none since the run began. Who has tried to load it may know the reason.
--- A worker that has just begun and has said nothing yet may be about to say that it can.
+-- Jobs of a run that no live worker can run. One probe per pair, for the oldest that waits, and its history tells since
+-- when: it has waited at least since its parent handed it over, or, without a parent, since the run started. A worker that
+-- has tried to load the task may know the reason. A worker that has just started may be about to report that it can.
 SELECT pair.queue, pair.task, extract(epoch FROM clock_timestamp() - coalesce(h.at, r.created_at))::float8 AS seconds,
        coalesce(cannot.unfit, cannot.lacks) AS reason, cannot.unfit IS NOT NULL AS unfit
   FROM unnest(%(queues)s::text[], %(tasks)s::text[]) AS pair (queue, task)

@@ -1,5 +1,5 @@
--- Jobs of a run that wait for a service, while no job of their queue runs anywhere. What a service can run it tells nobody;
--- where it works it has one in hand, or has taken one within the last seconds.
+-- Jobs of a run that wait for a service while no job of their queue runs anywhere. A service does not report what it can
+-- run; if it works, it holds a job or has taken one within the last seconds.
 SELECT pair.queue, pair.task, extract(epoch FROM clock_timestamp() - first.at)::float8 AS seconds, true AS external
   FROM unnest(%(queues)s::text[], %(tasks)s::text[]) AS pair (queue, task)
  CROSS JOIN LATERAL (

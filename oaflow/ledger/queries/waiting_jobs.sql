@@ -1,4 +1,4 @@
--- The first jobs that wait at a stage, as they will be claimed: those that can begin, and those that wait for a time.
+-- The first jobs that wait at a stage, in the order of claims: those that can start, and those that wait for a time.
 (SELECT j.id AS job, j.priority, j.scheduled_at, j.attempts, false AS locked FROM procrastinate_jobs j
   WHERE j.status = 'todo' AND j.lock IS NULL AND j.scheduled_at IS NULL AND j.queue_name = %(queue)s AND j.task_name = %(task)s
     AND j.args #>> '{payload,context,oaflow,run}' = %(run)s

@@ -1,5 +1,5 @@
--- Of which media types the waiting jobs of a run are, by a sample: of each pair, some jobs behind each of so many points
--- between the first and the last. What waits with another priority than the first is left out.
+-- The media types of the waiting jobs of a run, from a sample: for each pair, some jobs after each of a number of points
+-- between the first and the last. Jobs with another priority than the first are left out.
 SELECT pair.queue, pair.task, coalesce(w.media, '') AS media, count(*)::int AS jobs
   FROM unnest(%(queues)s::text[], %(tasks)s::text[]) AS pair (queue, task)
  CROSS JOIN LATERAL (

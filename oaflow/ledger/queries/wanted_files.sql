@@ -1,4 +1,4 @@
--- Which of some files jobs may still ask for: such as wait, and such as failed and may be sent again. Looked up in a hash, as in
+-- Which of some files jobs may still need: jobs that wait, and failed jobs that may be retried. Looked up in a hash, as in
 -- hashes.sql.
 SELECT DISTINCT f.hash
   FROM (SELECT j.args FROM procrastinate_jobs j WHERE j.status IN ('todo', 'doing')

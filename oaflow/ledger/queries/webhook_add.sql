@@ -1,3 +1,3 @@
--- A webhook under a name that is free; no row comes back where it is taken.
+-- A webhook under a free name; returns no row if the name is taken.
 INSERT INTO oaflow.webhooks (name, url, pipeline) VALUES (%(name)s, %(url)s, %(pipeline)s)
 ON CONFLICT (name) DO NOTHING RETURNING name

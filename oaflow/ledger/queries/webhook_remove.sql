@@ -1,2 +1,2 @@
--- What it had not been told goes with it.
+-- Its unsent messages are deleted with it.
 DELETE FROM oaflow.webhooks WHERE name = %(name)s RETURNING name

@@ -1,4 +1,4 @@
--- All webhooks, with what they have not been told yet, and what was given up.
+-- All webhooks, with their unsent messages and those that were given up.
 SELECT w.name, w.url, w.pipeline, w.created_at, w.last_at, w.problem,
        count(d.id) FILTER (WHERE d.next_at IS NOT NULL) AS waiting, count(d.id) FILTER (WHERE d.next_at IS NULL) AS given_up,
        extract(epoch FROM now() - min(d.created_at) FILTER (WHERE d.next_at IS NOT NULL))::float8 AS seconds

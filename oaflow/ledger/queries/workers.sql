@@ -1,4 +1,4 @@
--- Live workers. `executors` and `memory` are NULL until it has said so. `doing` is read from the index of rows that have a worker.
+-- Live workers. `executors` and `memory` are NULL until reported. `doing` is read from the index of rows with a worker.
 SELECT o.id, o.host, o.pid, o.program, o.tasks, o.run, o.executors, o.memory, o.started_at, o.stale, o.restart,
        extract(epoch FROM now() - w.last_heartbeat)::float8 AS silent,
        (SELECT count(*) FROM procrastinate_jobs j WHERE j.worker_id = o.id AND j.status = 'doing') AS doing
