@@ -1,5 +1,5 @@
 """
-The command that starts a run once more, with the input and params of an earlier one.
+The command that starts a run again, with the input and params of an earlier one.
 """
 
 import re
@@ -12,13 +12,13 @@ from oaflow.errors import UsageError
 from oaflow.ledger.runs import Run
 from oaflow.operations.programs import locate, pipeline_files
 
-# Of a file, where the name of its pipeline stands: above all that is long.
+# How much of a file is read for the name of its pipeline, which comes before anything long.
 _HEAD = 20_000
 
-# A line of it, or a member of one that is written in brackets, as JSON is.
+# A line of a block mapping, or a member of one in brackets, as in JSON.
 _DECLARED = r"""(?:^|[{{,])\s*["']?pipeline["']?\s*:\s*["']?{}["']?\s*(?:$|[,}}#])"""
 
-# Files that are looked at for it in a folder: nobody keeps more pipelines in one.
+# How many files of a folder are searched for it: no folder has more pipelines.
 _MOST_FILES = 200
 
 
@@ -31,15 +31,15 @@ def once_more(run: Run) -> str:
 
 def with_its_input(run: Run) -> str:
     """
-    The command that starts one in place of a run that was cut off while it read its input.
+    The command that replaces a run that was cut off while it read its input.
     """
     return f"{once_more(run)} -i FILE --new"
 
 
 def as_typed(run: Run) -> str:
     """
-    The pipeline of a run as it is typed here: its name, where that is found; else its file, which lies in the folders
-    of the run or in `pipelines` there; PIPELINE where it is in none, as one in Python.
+    The pipeline of a run, as you type it here: its name, if that is found; otherwise its file, in the folders of the
+    run or in `pipelines` there; PIPELINE if neither exists, as for a pipeline in Python.
     """
     with suppress(UsageError):
         locate(run.pipeline)

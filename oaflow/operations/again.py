@@ -1,6 +1,6 @@
 """
-Which files a run processes again and which it leaves out as unchanged: answers its crawl, and settles the files at its
-end.
+Decides which files a run processes again and which it leaves out as unchanged: answers its crawl, and settles the files
+at its end.
 """
 
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
@@ -25,18 +25,18 @@ from oaflow.runtime.functions import TaskError, load
 from oaflow.runtime.router import Route, enter
 from oaflow.sessions import WITHOUT_JIT
 
-# Files that are looked at together at the end of a run.
+# How many files are settled together at the end of a run,
 _FILES_AT_ONCE = 500
-# And whose ways are written down together.
+# how many paths are recorded together,
 _WAYS_AT_ONCE = 2_000
-# And of which it is remembered what of them came to be indexed.
+# and for how many documents it is remembered what was indexed with them.
 _FILES_KNOWN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
     """
-    What has become of the pipeline since a run: in words, and which stages; `after` and `origins` are those of both.
+    How the pipeline has changed since a run: in words, and which stages; `after` and `origins` are those of both.
     """
 
     why: str | None
@@ -47,14 +47,14 @@ class _Change:
 
 class KnownFiles:
     """
-    What earlier runs of a pipeline have done with the files of a dataset, over one connection.
+    What earlier runs of a pipeline did with the files of a dataset, read over one connection.
 
     Args:
-        run: whose crawl asks.
+        run: the id of the run whose crawl asks.
         now: that run.
-        plan: by which it routes.
-        code: the version of each stage's code, as far as it can be told here.
-        withdraw: takes out what was said of some documents before this crawl.
+        plan: the plan by which it routes.
+        code: the version of each stage's code, as far as it is known here.
+        withdraw: removes what was written about some documents before this crawl.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class KnownFiles:
 
     def judge(self, seen: Sequence[Sighting]) -> list[Verdict]:
         """
-        Which files are to be sent on. Such of which only later stages have changed are begun there.
+        The files to emit. A file for which only later stages have changed starts there.
         """
         now = self._now
         if not now.before:
             return [Verdict() for _ in seen]
         found = ledger.known(self._connection, now.dataset, now.pipeline, [one.document for one in seen])
-        # A file in the place of a folder, or the other way round, has its id. What both say together is no entity.
+        # A file that replaces a folder, or the reverse, has the same id. What both write does not merge to an entity.
         if turned := [
             one.document
             for one in seen
@@ -116,7 +116,7 @@ class KnownFiles:
         if known is None:
             return Verdict(why="new")
         if known.ran == self._run and known.redo is not None:
-            return Verdict(begun=True)  # by an attempt that died before it said so
+            return Verdict(begun=True)  # by an attempt that died before it reported this
         why = (
             _changed(known, seen, self._run)
             or self._changes[known.ran].why
@@ -133,7 +133,7 @@ class KnownFiles:
 
     def _begun_later(self, files: Mapping[str, Known], verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
         """
-        Begins files at later stages, as far as that can be done; and what has become of all of these.
+        Start files at later stages, as far as possible; and return the verdict for each file.
         """
         if not files:
             return {}
@@ -157,7 +157,7 @@ class KnownFiles:
                 for job in self._jobs(name, step, jobs[step.job])
             ],
         )
-        # What has changed may lie on no way of a file: then the file is as it was.
+        # If no path of a file goes through what has changed, the file is unchanged.
         return {
             name: Verdict(begun=True, why=verdicts[name].why) if there.first else Verdict(unchanged=True)
             for name, there in fit.items()
@@ -165,7 +165,7 @@ class KnownFiles:
 
     def _later(self, known: Known, steps: Sequence[Step]) -> Later | None:
         change = self._changes[known.ran]
-        # What comes to a service holds options of its stage, which may be those that have changed.
+        # A job for a service contains options of its stage, which may be what has changed.
         outside = self._plan.external
         fit = [replace(step, kept=False) if step.stage in outside else step for step in steps]
         stages = {*change.stages, *other_versions(known.done or (), self._code)}
@@ -189,27 +189,27 @@ class KnownFiles:
 
     def keep(self, seen: Sequence[Sighting], verdicts: Sequence[Verdict]) -> None:
         """
-        Write down what was seen.
+        Record what was seen.
         """
         code = [f"{stage}={self._code[stage]}" for stage in self._plan.start if stage in self._code]
         ledger.keep(self._connection, self._run, seen, [verdict.unchanged for verdict in verdicts], code)
 
     def see(self, documents: Sequence[str]) -> None:
         """
-        Write down that files are there, and could not be read.
+        Record that files exist but could not be read.
         """
         ledger.see(self._connection, self._run, documents)
 
     def end(self, covered: Sequence[bytes], shut: Sequence[bytes]) -> None:
         """
-        Write down that these sources were gone through to their end, and what could not be looked into.
+        Record that these sources were read to the end, and what could not be read.
         """
         ledger.end_crawl(self._connection, self._run, covered, shut)
 
 
 def first_job(route: Route) -> FirstJob:
     """
-    A job that enters a run along a way to one of its stages.
+    A job that enters a run on a route to one of its stages.
     """
     args = route.job.to_wire()
     return FirstJob(route.queue, route.task, route.stage, route.priority, args, route.documents, route.collect)
@@ -220,17 +220,17 @@ def _changed(known: Known, seen: Sighting, run: str) -> str | None:
         return "content changed"
     if known.done is not None:
         return None
-    # Why an attempt that was cut off had it for changed is not kept.
+    # The reason for which an interrupted attempt considered it changed is not kept.
     return "seen by a crawl that was interrupted" if known.ran == run else f"was not finished in {known.ran}"
 
 
 def other_code(before: Sequence[str], now: Mapping[str, str]) -> str | None:
     """
-    Which stage has another code than the one that a file went through, in words; None where none has. Pure.
+    The stage whose code differs from what processed a file, in words; None if none does. Pure.
 
     Args:
         before: `stage=version`.
-        now: by stage; of one that is not in it nothing is known.
+        now: by stage; nothing is known about stages that are missing.
     """
     for stage, version in other_versions(before, now).items():
         return f"code of stage {stage} changed: {version} is {now[stage]} now"
@@ -239,7 +239,7 @@ def other_code(before: Sequence[str], now: Mapping[str, str]) -> str | None:
 
 def other_versions(before: Sequence[str], now: Mapping[str, str]) -> dict[str, str]:
     """
-    The stages that have another code than the one that a file went through, each with that one. Pure.
+    The stages whose code differs from what processed a file, each with that version. Pure.
     """
     pairs = (pair.partition("=")[::2] for pair in before)
     return {stage: version for stage, version in pairs if now.get(stage, version) != version}
@@ -248,7 +248,7 @@ def other_versions(before: Sequence[str], now: Mapping[str, str]) -> dict[str, s
 @contextmanager
 def past_of(address: str, store: IndexedStore, run: str) -> Generator[KnownFiles | None]:
     """
-    What was known before a run of the files that its crawl sees, for the time of a block; None: there is no such run.
+    What was known before a run about the files that its crawl sees, while the block runs; None if there is no such run.
     """
     with psycopg.connect(address, autocommit=True, application_name="oaflow crawl") as connection:
         connection.execute(WITHOUT_JIT)
@@ -270,7 +270,7 @@ def past_of(address: str, store: IndexedStore, run: str) -> Generator[KnownFiles
 
 def code_of(plan: BoundPlan, stages: Iterable[str]) -> dict[str, str]:
     """
-    The version of the code of some stages on this machine; stages that cannot be imported here are left out.
+    The version of the code of some stages on this machine, without stages that cannot be imported here.
     """
     versions: dict[str, str] = {}
     for name in stages:
@@ -283,7 +283,7 @@ def code_of(plan: BoundPlan, stages: Iterable[str]) -> dict[str, str]:
 
 def settle_all(connection: Connection[Any], store: IndexedStore, dataset: str, pipeline: str) -> None:
     """
-    Does what comes of the end of all runs of a pipeline and dataset, where nobody has.
+    Settle all ended runs of a pipeline and dataset that are not settled yet.
     """
     for run in ledger.unsettled(connection, dataset, pipeline):
         settle(connection, store, run)
@@ -291,7 +291,7 @@ def settle_all(connection: Connection[Any], store: IndexedStore, dataset: str, p
 
 def has_files(connection: Connection[Any], run: str) -> bool:
     """
-    Whether a run has crawled files, and not settled yet what became of them.
+    Whether a run has crawled files and is not settled yet.
     """
     found = ledger.settling(connection, run)
     return found is not None and found.since is not None
@@ -299,8 +299,8 @@ def has_files(connection: Connection[Any], run: str) -> bool:
 
 def settle(connection: Connection[Any], store: IndexedStore, run: str) -> None:
     """
-    Does what comes of the end of a run: marks what has come to its end, takes out what that no longer says and what it
-    is no longer found by, and, where it was asked for, what is gone from the sources. Safe to repeat.
+    Settle an ended run: mark the files that are done, remove what they no longer write and what search should no longer
+    find, and, if requested, what is gone from the sources. Safe to repeat.
     """
     found = ledger.settling(connection, run)
     if found is None:
@@ -317,7 +317,7 @@ def settle(connection: Connection[Any], store: IndexedStore, run: str) -> None:
                 store.withdraw(found.dataset, own, ledger.lost_children(connection, run, files))
                 store.withdraw(found.dataset, said_anew, ledger.reported(connection, run, files), found.since)
             after = done[-1][0]
-        if turned := ledger.became_folders(connection, run):  # what was in it, where it was an archive
+        if turned := ledger.became_folders(connection, run):  # its contents, if it was an archive
             store.withdraw(found.dataset, own, ledger.lost_children(connection, run, turned))
         gone = ledger.gone(connection, run) if found.covered else []
         for start in range(0, len(gone) if found.prune else 0, _FILES_AT_ONCE):
@@ -332,8 +332,8 @@ def _hide_unindexed(
     connection: Connection[Any], store: IndexedStore, found: ledger.Settling, run: str, own: Sequence[str]
 ) -> None:
     """
-    Takes out of the search what was said of files that were done again, and did not come to be indexed any more; and
-    what only files that are gone, or have changed, had brought there.
+    Remove from the search index what was written about files that were processed again but is no longer indexed, and
+    what was indexed only because of files that are gone or have changed.
     """
     bound = bound_plan(connection, wanted_run(connection, run))
     indexing = [bound.stages[stage].origin for stage in index_stages(bound)]
@@ -351,7 +351,7 @@ def _hide_unindexed(
 
 class _Brought:
     """
-    Whether entities came to be indexed with documents, in the last run of each pipeline that had these.
+    Whether entities were indexed with documents, in the last run of each pipeline that had them.
     """
 
     def __init__(self, connection: Connection[Any], store: IndexedStore, dataset: str) -> None:
@@ -377,8 +377,8 @@ class _Brought:
 
     def _came(self, pipeline: str, documents: Collection[str]) -> dict[str, Collection[str]]:
         """
-        What came to be indexed with some documents in the last run of a pipeline, by document; those of which it is
-        not known are left out.
+        What was indexed with some documents in the last run of a pipeline, by document, without those for which it is
+        not known.
         """
         files = ledger.in_files(self._connection, self._dataset, pipeline, documents)
         self._read(pipeline, {file for file, _ in files.values()})
@@ -415,7 +415,7 @@ def _any(answers: Iterable[bool | None]) -> bool | None:
 
 def _origins(connection: Connection[Any], store: IndexedStore, run: str) -> list[str]:
     """
-    Under which names a pipeline has said something about the dataset of its run: stages that it has no more included.
+    The origins under which a pipeline has written to the dataset of its run, including those of former stages.
     """
     found = find_run(connection, run)
     assert found is not None

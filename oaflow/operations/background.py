@@ -1,5 +1,5 @@
 """
-Values that take too long to compute while a page is waited for: computed in a thread, once for all who ask, and kept.
+Values that take too long to compute for a page request: computed in a thread, once for all requests, and kept.
 """
 
 import time
@@ -14,22 +14,22 @@ from oaflow.errors import OaflowError
 
 T = TypeVar("T")
 
-# What is kept, and what may wait to be worked out.
+# How many values are kept, and how many may wait to be computed.
 _MOST, _MOST_WAITING = 500, 200
 
 _THREADS = 2
 
-# What took so long is not worked out again before so many times that have passed: one twentieth of the time at most.
+# A value is not computed again before this multiple of its computing time has passed: at most a twentieth of the time.
 _REST = 20
 
-# What went wrong is told for so many seconds before it is tried again.
+# How many seconds an error is returned before another try.
 _TOLD = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot(Generic[T]):
     """
-    What was worked out: as of `at`, in so many seconds.
+    A computed value: as of `at`, and how many seconds it took.
     """
 
     value: T
@@ -40,7 +40,7 @@ class Snapshot(Generic[T]):
 @dataclass(slots=True)
 class _Place:
     """
-    What is known under a key. `done` is when it was last worked out, of the clock that only goes ahead.
+    What is known under a key. `done` is when it was last computed, on the monotonic clock.
     """
 
     known: Snapshot[Any] | None = None
@@ -53,11 +53,11 @@ class _Place:
 @dataclass(slots=True)
 class Background:
     """
-    Works out one thing after the other, in two threads: something small need not wait for something large. They are
-    there as long as something waits.
+    Computes one value after the other, in two threads, so that small ones need not wait for large ones. The threads
+    exist as long as something waits.
 
     Args:
-        said: is told of errors in the program itself, from one of these threads; of one that comes again, once.
+        said: called with errors in the program itself, from one of these threads; once for repeated ones.
     """
 
     said: Callable[[Exception], None]
@@ -70,15 +70,15 @@ class Background:
         self, key: Hashable, work: Callable[[], T], *, fresh: float | None = None, patience: float = 0.0
     ) -> Snapshot[T] | None:
         """
-        What is known under a key; None while it is worked out for the first time.
+        What is known under a key; None while it is computed for the first time.
 
         Args:
-            work: works it out.
-            fresh: seconds after which it is worked out again, while what is known is still answered; None: never.
-            patience: seconds that are waited for what is not known yet.
+            work: computes it.
+            fresh: seconds after which it is computed again, while the known value is still returned; None: never.
+            patience: how many seconds to wait for a value that is not known yet.
 
         Raises:
-            OaflowError: it could not be worked out.
+            OaflowError: it could not be computed.
         """
         with self._news:
             place = self._places.get(key)
@@ -92,7 +92,7 @@ class Background:
             if place.known is None and place.waits:
                 self._news.wait_for(lambda: not place.waits, patience)
             if place.error is not None:
-                # It is raised for each who asks: without those before, whose frames it would keep.
+                # It is raised for each caller, without earlier tracebacks, whose frames it would keep alive.
                 raise place.error.with_traceback(None)
             return place.known
 
@@ -106,12 +106,12 @@ class Background:
 
     def _begin(self, place: _Place, work: Callable[[], Any]) -> None:
         if len(self._waiting) >= _MOST_WAITING:
-            return  # who asks again finds room
+            return  # the next call finds room
         self._waiting.append((place, work))
         place.waits = True
         if self._threads < _THREADS:
             self._threads += 1
-            # A daemon: nobody waits for it at the end.
+            # A daemon, so that nothing waits for it at exit.
             Thread(target=self._work, name="oaflow background", daemon=True).start()
 
     def _work(self) -> None:
@@ -124,7 +124,7 @@ class Background:
                 known = Snapshot(value, at, time.monotonic() - begun)
             except OaflowError as problem:
                 error = problem
-            except Exception as problem:  # the thread is for all: it outlives what one of them meets
+            except Exception as problem:  # the thread serves all: an error of one must not end it
                 error = OaflowError(f"{type(problem).__name__}: {problem}", help="a bug: the terminal says more")
                 if str(place.error) != str(error):
                     self.said(problem)
@@ -136,7 +136,7 @@ class Background:
 
     def _first(self) -> tuple[_Place, Callable[[], Any]] | None:
         """
-        What is next; None: nothing waits, and the thread that asked ends.
+        The next key; None if nothing waits, and then the calling thread ends.
         """
         with self._news:
             if self._waiting:

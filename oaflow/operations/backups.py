@@ -1,9 +1,10 @@
 """
-`backup` and `restore`: the embedded data as one file, and an empty data folder made from it.
+`backup` and `restore`: write the data folder to one file, and restore an empty data folder from it.
 
-A backup is a tar file: what it is (`backup.json`), the database as it was at one moment, and then the files. In this
-order: a file is in the archive before anything in the database speaks of it, so all files of that moment are there
-afterwards; what came meanwhile is too much, and harms nothing.
+A backup is a tar file: its metadata (`backup.json`), the database as of one moment, and then the files. The order
+matters: a file is in the archive before anything in the database refers to it, so all files of that moment are
+    included;
+files that came later are superfluous and harmless.
 """
 
 import hashlib
@@ -34,16 +35,16 @@ FORMAT = 1
 
 _FACTS, _DATABASE, _END = "backup.json", "database.dump", "end"
 
-# What is kept besides database and archive, below OAFLOW_HOME: where crawls have come to, reports, what stages printed.
+# What else below OAFLOW_HOME is backed up besides database and archive: reports and logs, for example.
 _BESIDE = ("crawls", "reports", "logs")
 
-# Settings that say where something is: on another machine, or in another folder, they would be wrong.
+# Settings that locate something: on another machine, or in another folder, they would be wrong.
 _PLACES = frozenset({"home", "db_uri", "pool_uri", "entities_uri", "archive_path", "archive_uri"})
 
-# Settings that are written into no file.
+# Settings that are never written to a file.
 _SECRETS = frozenset({"webhook_secret"})
 
-# In a data folder: when the last backup of it was taken, in seconds since 1970. It is not in the backup.
+# A file in the data folder with the time of its last backup, in seconds since 1970. It is not in the backup.
 LAST = "backup.last"
 
 _BLOCK = 2**20
@@ -51,7 +52,7 @@ _BLOCK = 2**20
 
 class NotEmbeddedError(UsageError):
     """
-    The database is on a server that is not oaflow's to copy.
+    The database is on a server that oaflow does not own, so it cannot be copied.
     """
 
     def __init__(self, source: str) -> None:
@@ -64,7 +65,7 @@ class NotEmbeddedError(UsageError):
 
 class TargetExistsError(UsageError):
     """
-    There is something where a backup was to be written.
+    There is already something where a backup should be written.
     """
 
     def __init__(self, target: Path) -> None:
@@ -74,7 +75,7 @@ class TargetExistsError(UsageError):
 
 class NotEmptyError(UsageError):
     """
-    There is something in the data folder that was to be made from a backup.
+    The data folder that should be restored is not empty.
     """
 
     def __init__(self, home: Path, found: str, backup: Path) -> None:
@@ -87,7 +88,7 @@ class NotEmptyError(UsageError):
 
 class DamagedBackupError(EnvironmentProblem):
     """
-    A file is no backup, or not a whole one.
+    A file is not a backup, or is incomplete.
     """
 
     def __init__(self, backup: Path, reason: str) -> None:
@@ -98,12 +99,12 @@ class DamagedBackupError(EnvironmentProblem):
 @dataclass(frozen=True, slots=True)
 class Facts:
     """
-    What a backup says of itself.
+    The metadata of a backup.
 
     Attributes:
         taken: seconds since 1970.
-        settings: those of then that are no addresses.
-        archive: whether the files of the archive are in it; they are not where they lie in a bucket.
+        settings: the settings at that time, except addresses.
+        archive: whether it contains the files of the archive; not if they are in a bucket.
     """
 
     format: int
@@ -121,7 +122,7 @@ class Backup:
     Attributes:
         database: size of the database in the file, in bytes.
         files: how many other files there are; `size` is their size in bytes.
-        absent: what is not in the backup, in sentences.
+        absent: what the backup does not contain, in sentences.
         came_back: jobs that were running when the backup was made, and wait again after `restore`; 0 after `backup`.
     """
 
@@ -184,7 +185,7 @@ def backup(target: str | os.PathLike[str], *, settings: Settings | None = None) 
         dumped.unlink()
         files = [_add(tar, path, name) for path, name in _files(known, archived)]
         _add_text(tar, _END, "", taken)
-    with suppress(OSError):  # the backup is whole, whether or not that can be noted
+    with suppress(OSError):  # the backup is complete, even if its time cannot be recorded
         (known.home / LAST).write_text(f"{taken:.0f}\n")
     return Backup(
         target, facts, size, sum(one is not None for one in files), sum(one or 0 for one in files), _absent(known)
@@ -193,7 +194,7 @@ def backup(target: str | os.PathLike[str], *, settings: Settings | None = None) 
 
 def last_backup(home: Path) -> float | None:
     """
-    When the last backup of a data folder was taken, in seconds since 1970; None where there was none.
+    When the last backup of a data folder was taken, in seconds since 1970; None if there was none.
     """
     try:
         return float((home / LAST).read_text())
@@ -237,7 +238,7 @@ def _restored(settings: Settings, source: Path, tar: tarfile.TarFile) -> Backup:
     members = iter(tar)
     facts = _facts(source, tar, next(members, None))
     _refuse_filled(settings, source)
-    with Server(home) as server:  # makes the folders, with the rights that the server needs
+    with Server(home) as server:  # makes the folders, with the permissions that the server needs
         unfinished = home / UNFINISHED
         unfinished.touch()
         number = size = 0
@@ -272,7 +273,7 @@ def _settings_of(settings: Settings) -> dict[str, Any]:
 
 def differing_settings(settings: Settings, then: dict[str, Any]) -> list[str]:
     """
-    Which settings are not as they were when a backup was taken, as `NAME=VALUE` of then.
+    The settings that differ from those of a backup, as `NAME=VALUE` of that time.
     """
     now = _settings_of(settings)
     return [f"{name}={value}" for name, value in sorted(then.items()) if now.get(name) != value]
@@ -299,22 +300,22 @@ def _files(settings: Settings, archived: bool) -> Iterator[tuple[Path, str]]:
     folders |= {name: settings.home.absolute() / name for name in _BESIDE}
     for name, folder in folders.items():
         for place, below, files in os.walk(folder, onerror=_unread):
-            # What begins with a dot is not whole yet.
+            # A name that starts with a dot marks an incomplete file.
             below[:] = sorted(one for one in below if not one.startswith("."))
             for file in sorted(files):
                 path = Path(place, file)
-                if name != "logs" or path.suffix == ".jsonl":  # the others are of processes, and of this machine
+                if name != "logs" or path.suffix == ".jsonl":  # the others belong to processes, and to this machine
                     yield path, f"{name}/{path.relative_to(folder)}"
 
 
 @contextmanager
 def _written(target: Path) -> Generator[tuple[tarfile.TarFile, Path]]:
     """
-    A tar file that is there when it is whole, and a place beside it for the database.
+    A tar file that appears only when complete, and a path beside it for the database.
     """
     part, dumped = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.dump")
     try:
-        # For its owner alone: all documents are in it.
+        # Readable only for its owner, because it contains all documents.
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
             dumped.touch(mode=0o600)
             with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -342,7 +343,7 @@ def _add_text(tar: tarfile.TarFile, name: str, text: str, modified: float) -> No
 
 def _add(tar: tarfile.TarFile, path: Path, name: str) -> int | None:
     """
-    Adds a file as long as it is now; one that has gone meanwhile is left out.
+    Add a file at its current length; leave it out if it no longer exists.
     """
     try:
         file = path.open("rb")
@@ -357,7 +358,7 @@ def _add(tar: tarfile.TarFile, path: Path, name: str) -> int | None:
 
 
 def _unread(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):  # has gone meanwhile, or was never there
+    if not isinstance(error, FileNotFoundError):  # was deleted meanwhile, or never existed
         path = os.fsdecode(error.filename)
         raise EnvironmentProblem(
             f"no backup is made: {path!r} cannot be read: {error.strerror}", help=f"ls -ld {shlex.quote(path)}"
@@ -378,7 +379,7 @@ def _facts(source: Path, tar: tarfile.TarFile, first: tarfile.TarInfo | None) ->
 
 def _refuse_filled(settings: Settings, source: Path) -> None:
     home, archive = settings.home.absolute(), _archive(settings)
-    if (home / UNFINISHED).exists():  # a restore that was killed had begun with nothing: all that is there is its own
+    if (home / UNFINISHED).exists():  # a killed restore started with an empty folder: everything in it is its own
         return
     for folder in (home, archive):
         found = sorted(os.listdir(folder)) if folder.is_dir() else []
@@ -388,7 +389,7 @@ def _refuse_filled(settings: Settings, source: Path) -> None:
 
 def _place(settings: Settings, source: Path, name: str) -> Path:
     """
-    Where a file of a backup belongs. A name never leads out of the data folder.
+    The target of a file in a backup, which is always inside the data folder.
     """
     first, *rest = name.split("/")
     if first not in ("archive", *_BESIDE) or not rest or any(part in ("", ".", "..") for part in rest):
@@ -406,6 +407,6 @@ def _extract(source: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, target
         while block := file.read(_BLOCK):
             digest.update(block)
             output.write(block)
-    # In the archive a file lies in a folder that is named by its content.
+    # In the archive, the folder of a file is named after its content hash.
     if member.name.startswith("archive/") and target.parent.name != digest.hexdigest():
         raise DamagedBackupError(source, f"the content of {member.name!r} does not match the digest in its name")

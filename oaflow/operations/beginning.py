@@ -1,5 +1,5 @@
 """
-`oaflow new`: the files of a new pipeline, which can be checked, tested and run before anything in them is changed.
+`oaflow new`: the files of a new pipeline, which can be checked, tested and run as they are.
 """
 
 import shlex
@@ -9,7 +9,7 @@ from pathlib import Path
 from oaflow.compiler.reading import NAME, NAME_LENGTH
 from oaflow.errors import EnvironmentProblem, UsageError
 
-# `<...>` is filled in: braces and dollars have a meaning of their own in these texts.
+# `<...>` is filled in, because braces and dollars have a meaning in these texts.
 _PIPELINE = """\
 oaflow: 1
 pipeline: <name>
@@ -93,16 +93,16 @@ def test_who_is_greeted_is_named(capsys):
 
 def begin(typed: str) -> list[Path]:
     """
-    Writes a pipeline file, a module with its stages, and a test of that.
+    Write a pipeline file, a module with its stages, and a test of that module.
 
     Args:
-        typed: the name of the pipeline, with the folder where it is to stand before it, if that is another one.
+        typed: the name of the pipeline, optionally with a folder before it.
 
     Returns:
         The three files.
 
     Raises:
-        UsageError: the name cannot be one of a pipeline, or a file already exists. Then nothing is written.
+        UsageError: it is not a valid name for a pipeline, or a file already exists. Then nothing is written.
     """
     path = Path(typed.removesuffix(".yml").removesuffix(".yaml"))
     name, folder = path.name, path.parent
@@ -111,7 +111,7 @@ def begin(typed: str) -> list[Path]:
     if not folder.is_dir():
         raise UsageError(f"there is no folder {str(folder)!r}", help=f"mkdir -p {shlex.quote(str(folder))}")
     plain = name.replace("-", "_")
-    # Not named like the pipeline: `email` and `queue` are modules that others need.
+    # Not the name of the pipeline: `email` and `queue` are modules that others need.
     module, test = f"{plain}_stages", f"test_{plain}.py"
     texts = {
         folder / f"{name}.yml": _PIPELINE,

@@ -1,6 +1,6 @@
 """
-Work that a supervisor does in a thread besides watching its workers, as it may wait for the database or a server that
-hangs.
+Work that a supervisor does in a thread beside watching its workers, because it may wait for the database or for a
+server that hangs.
 """
 
 import threading
@@ -17,11 +17,11 @@ News = TypeVar("News")
 
 class Beside(Generic[News]):
     """
-    Work that is done one at a time, each in a thread of its own.
+    Work that is done one piece at a time, each in its own thread.
 
     Args:
         name: of the thread.
-        work: what is to be done, with what there is to say of it.
+        work: does the work, and yields messages about it.
     """
 
     def __init__(self, name: str, work: Callable[[], Iterable[News]]) -> None:
@@ -32,7 +32,7 @@ class Beside(Generic[News]):
 
     def begin(self) -> None:
         """
-        There is something to do. Nothing where it is being done already: that goes on until nothing is.
+        There is work to do. If it is already running, it continues until nothing is left.
         """
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
@@ -40,14 +40,14 @@ class Beside(Generic[News]):
 
     def news(self) -> list[News]:
         """
-        What there was to say since it was asked last.
+        The messages since the last call.
         """
         with self._lock:
             news, self._news = self._news, []
         return news
 
     def _run(self) -> None:
-        with suppress(EnvironmentProblem, psycopg.OperationalError):  # the database is away: it is seen again
+        with suppress(EnvironmentProblem, psycopg.OperationalError):  # the database is away: tried again
             for said in self._work():
                 with self._lock:
                     self._news.append(said)

@@ -19,13 +19,13 @@ from oaflow.runtime.queue import ProgramQueue
 from oaflow.sessions import WITHOUT_JIT
 from oaflow.settings import Settings
 
-# Loaded by the forkserver before a run begins, and so once for all executors: a crawl asks for it at once.
+# Loaded by the forkserver before a run starts, and so once for all executors: a crawl needs it at once.
 __preload__ = ("oaflow.operations.again",)
 
 
 def from_settings() -> Bindings:
     """
-    The bindings of this program, by the environment. Registered by name with `oaflow.jobs`.
+    The bindings of this program, from the environment. Registered by name with `oaflow.jobs`.
     """
     return bindings_of(Settings())
 
@@ -47,7 +47,7 @@ def bindings_of(settings: Settings) -> Bindings:
 @contextmanager
 def reaching(opened: Database, origin: str) -> Generator[Bindings]:
     """
-    Bindings for a program that has opened a database, for the time of a block.
+    Bindings for a program that has opened a database, while the block runs.
 
     Args:
         origin: signs what is written.
@@ -64,12 +64,12 @@ def reaching(opened: Database, origin: str) -> Generator[Bindings]:
 
 def for_job(settings_json: str, plan: BoundPlan, stage: str, dataset: str | None, temp: Path) -> Bindings:
     """
-    The bindings of one job of a run; what is behind them is shared by all jobs of the process.
+    The bindings of one job of a run; their resources are shared by all jobs of the process.
 
     Args:
         settings_json: the settings of the worker.
         plan: of the run.
-        stage: whose origin signs what the job writes.
+        stage: the stage whose origin signs what the job writes.
         dataset: of the job, or None for a job without one.
         temp: the job's own folder.
     """
@@ -80,7 +80,7 @@ def for_job(settings_json: str, plan: BoundPlan, stage: str, dataset: str | None
 
 class Accounts:
     """
-    What is known of runs, read over a connection of its own: who asks does so once.
+    What is known about runs, read over a separate connection, because callers ask only once.
     """
 
     def __init__(self, address: Callable[[], str], store: IndexedStore) -> None:
@@ -88,7 +88,7 @@ class Accounts:
 
     def past(self, run: str) -> AbstractContextManager[Past | None]:
         """
-        What was known before a run of the files that its crawl sees; None: there is no such run.
+        What was known before a run about the files that its crawl sees; None if there is no such run.
         """
         from oaflow.operations.again import past_of
 
@@ -96,12 +96,12 @@ class Accounts:
 
     def account(self, run: str) -> list[Tally]:
         """
-        What became of the documents of a run, the most frequent first.
+        What became of the documents of a run, most frequent first.
 
         Raises:
             UsageError: there is no such run.
         """
-        # What only this needs: hardly a job asks.
+        # Imported here, because hardly any job needs this.
         import psycopg
 
         from oaflow.ledger.receipts import tallies
@@ -117,7 +117,7 @@ class Accounts:
 def _of_process(settings_json: str) -> tuple[IndexedStore, Archive, ProgramQueue, Accounts]:
     settings = Settings.model_validate_json(settings_json)
 
-    def address() -> str:  # the server is up: a worker runs
+    def address() -> str:  # the server is running, because a worker is
         from oaflow.postgres import locate
 
         return locate(settings).uri
@@ -131,7 +131,7 @@ def store_of(settings: Settings, address: str | Callable[[], str]) -> IndexedSto
     The entity store with the search over it.
 
     Args:
-        address: of the database with oaflow's tables, or what finds it when it is needed.
+        address: of the database with oaflow's tables, or a function that finds it when needed.
     """
     if settings.entities_uri is None:
         return IndexedStore(address)
@@ -140,7 +140,7 @@ def store_of(settings: Settings, address: str | Callable[[], str]) -> IndexedSto
 
 def archive_of(settings: Settings) -> Archive:
     """
-    The archive that `ARCHIVE_*` names, else the folder in `OAFLOW_HOME`.
+    The archive that `ARCHIVE_*` names, otherwise the folder in `OAFLOW_HOME`.
     """
     return Archive(
         ArchiveOptions(
@@ -158,9 +158,9 @@ def _address(settings: Settings):
 
     @cache
     def found() -> str:
-        from oaflow.postgres import open_database  # what starts servers, executors need not load
+        from oaflow.postgres import open_database  # executors need not load the code that starts servers
 
-        # Entered for as long as the program lives: the private server runs while somebody uses it.
+        # Entered for the lifetime of the program: the private server runs as long as it is in use.
         return stack.enter_context(open_database(settings)).uri
 
     def address() -> str:

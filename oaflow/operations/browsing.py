@@ -1,6 +1,6 @@
 """
-What the web pages show of runs. Each answer costs the same whatever the size of the run: it reads counters, and lists
-by pages. What can only be told by reading all of a run or dataset is computed in the background.
+What the web pages show about runs. Each answer costs the same whatever the size of the run: it reads counters, and
+lists by pages. What requires reading a whole run or dataset is computed in the background.
 """
 
 import logging
@@ -58,27 +58,27 @@ from oaflow.plan import BoundPlan, BoundStage
 # Rows of a page.
 PAGE = 50
 
-# Failures that are sorted by their causes, and documents that a search shows.
+# How many failures are grouped by cause, and how many documents a search shows.
 MOST_FAILURES = 5_000
 MOST_HITS = 100
 
-# Connections that are kept, and seconds that one is waited for.
+# How many connections are kept, and how many seconds to wait for one.
 _CONNECTIONS = 6
 _PATIENCE = 5.0
 
-# What a page asks for is given up after so long: somebody else is busy with the database then, or there is no index.
+# The time limit for queries of a page: beyond it, the database is busy, or an index is missing.
 _LONGEST = "-c statement_timeout=10s -c jit=off"
 
-# What is worked out beside the pages may take this long.
+# The time limit for values that are computed in the background.
 _LONGEST_LATER = "-c statement_timeout=10min -c jit=off"
 
-# Seconds that a page waits for what is worked out beside it: what is small is there by then.
+# How many seconds a page waits for a background value: small ones are ready by then.
 _GLANCE = 0.1
 
-# Documents of a line of the account that are shown.
+# How many documents of a line of the receipt are shown.
 MOST_LISTED = 500
 
-# Seconds after which the account of a run is taken again that may still change, and the size of a dataset.
+# Seconds after which the receipt of a run that may still change, or the size of a dataset, is computed again.
 _AGAIN, _AGAIN_SIZES = 5.0, 30.0
 
 _READ_ONLY = "-c default_transaction_read_only=on"
@@ -88,13 +88,13 @@ _NOTHING = RunCounts("", 0, 0, 0)
 
 class Desk:
     """
-    Connections to a database for those who only look, for the time of a block. `store` is that of the entities;
-    `background` works out what takes long.
+    Connections to a database for reading, while the block runs. `store` is the entity store; `background` computes what
+    takes long.
 
     Args:
-        program: what the server knows them as.
-        read_only: whether the database refuses whatever would write, also in the store.
-        said: is told of errors in the program itself that are met beside the pages.
+        program: the application name of the connections.
+        read_only: whether the database refuses all writes, also in the store.
+        said: called with errors in the program itself that occur in the background.
     """
 
     def __init__(
@@ -124,10 +124,10 @@ class Desk:
             open=False,
         )
 
-        # Who asks is told that the database is away; the library tells it to stderr besides, for each of its attempts.
+        # Callers learn that the database is away; the library would also write it to stderr at each attempt.
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
-        # Nobody waits at a page for as long as a worker waits for a store that is away.
+        # A page must not wait for a store that is away as long as a worker does.
         self.store = EntityStore(entities, application_name=program, patience=_PATIENCE)
 
     def __enter__(self) -> "Desk":
@@ -144,7 +144,7 @@ class Desk:
         One of them.
 
         Raises:
-            EnvironmentProblem: the database is away, or too much is asked of it.
+            EnvironmentProblem: the database is away, or overloaded.
         """
         try:
             with refusing_nul(), self._pool.connection() as made:
@@ -157,7 +157,7 @@ class Desk:
     @contextmanager
     def apart(self) -> Generator[Connection[Any]]:
         """
-        One beside them, for what takes long.
+        A separate connection for queries that take long.
 
         Raises:
             EnvironmentProblem: the database is away.
@@ -191,7 +191,7 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """
-    How a run stands, as far as counters say it.
+    The state of a run, as far as counters tell.
     """
 
     status: RunStatus
@@ -200,7 +200,7 @@ class Standing:
     @property
     def run(self) -> Run:
         """
-        Which one.
+        The run.
         """
         return self.status.run
 
@@ -222,8 +222,8 @@ class Standing:
 @dataclass(frozen=True, slots=True)
 class Doing:
     """
-    What a run is busy with, what keeps it waiting, how long it will still take, and which workers have an old code of
-    its stages.
+    What a run is busy with, what it waits for, how long it will still take, and which workers have old code of its
+    stages.
     """
 
     running: list[Running]
@@ -234,7 +234,7 @@ class Doing:
 
 def runs_of(connection: Connection[Any], before: str | None = None, dataset: str | None = None) -> list[Line]:
     """
-    A page of runs, the newest first, and one more where more follow.
+    A page of runs, newest first, and one more if more follow.
 
     Args:
         before: only those that are older than this one.
@@ -250,10 +250,10 @@ def standing_of(connection: Connection[Any], run: str, bound: BoundPlan | None =
     How a run stands.
 
     Args:
-        bound: its plan, where it is known: it never changes.
+        bound: its plan, if known, because it never changes.
 
     Raises:
-        NoSuchRunError: there is none of that id.
+        NoSuchRunError: there is no run with that id.
     """
     found = wanted_run(connection, run)
     bound = bound or bound_plan(connection, found)
@@ -266,7 +266,7 @@ def doing_of(connection: Connection[Any], standing: Standing, silent: float, *, 
 
     Args:
         silent: seconds after which a worker is dead.
-        private: whether this is the private server, where each run brings its own workers.
+        private: whether this is the private server, where each run starts its own workers.
     """
     run, bound, stages = standing.run, standing.bound, standing.status.stages
     if not run.open:
@@ -281,7 +281,7 @@ def doing_of(connection: Connection[Any], standing: Standing, silent: float, *, 
 @dataclass(frozen=True, slots=True)
 class AtStage:
     """
-    A stage of a run: how many jobs are where, the first that wait, and a page of those that have a history.
+    A stage of a run: its counts, the first waiting jobs, and a page of jobs with a history.
     """
 
     name: str
@@ -296,7 +296,7 @@ def stage_of(connection: Connection[Any], run: str, name: str, start: int | None
     A stage of a run.
 
     Args:
-        start: only jobs that come after this one.
+        start: only jobs after this one.
         oldest: whether the oldest come first.
 
     Raises:
@@ -314,14 +314,14 @@ def failures_of(
     connection: Connection[Any], run: str, *, stage: str | None, cause: str | None, after: int | None
 ) -> tuple[Run, list[Cluster], Page[Failure]]:
     """
-    The causes of what failed in a run, and, of one of them, a page of the jobs.
+    The causes of failures in a run, and a page of the jobs of one cause.
 
     Args:
-        stage, cause: only what failed there, and for this. Without a cause no job is listed.
+        stage, cause: only failures of this stage and cause. Without a cause, no job is listed.
         after: only jobs that failed after this one.
 
     Raises:
-        NoSuchRunError: there is none of that id.
+        NoSuchRunError: there is no run with that id.
     """
     found = wanted_run(connection, run)
     causes = clusters(connection, run, stage=stage, most=MOST_FAILURES)
@@ -339,18 +339,18 @@ def documents_of(
 
     Args:
         start: only those that come after this id.
-        kind: only those that were reported so: `found`, `skipped`, `unreadable`, `unchanged`.
+        kind: only those that were reported as this: `found`, `skipped`, `unreadable`, `unchanged`.
 
     Raises:
-        NoSuchRunError: there is none of that id.
+        NoSuchRunError: there is no run with that id.
     """
     return wanted_run(connection, run), documents_page(connection, run, start, kind=kind, limit=PAGE)
 
 
 def ways_to(desk: Desk, run: Run, listed: Iterable[KnownDocument | DocumentLine]) -> Mapping[str, str]:
     """
-    The whole ways to those documents that lie in others, by id. None where the entity store is away: the name of each
-    says in what it lies next.
+    The full paths of those documents that are inside others, by id. Empty if the entity store is away: each name still
+    shows the nearest container.
     """
     try:
         return Ways(desk.store, run.dataset).within({one.document: one.name for one in listed})
@@ -361,8 +361,8 @@ def ways_to(desk: Desk, run: Run, listed: Iterable[KnownDocument | DocumentLine]
 @dataclass(frozen=True, slots=True)
 class ReceiptPage:
     """
-    What became of the documents of a run, and what no edge took. `listed` are the first documents of the line that was
-    asked for, and `ways` leads to those of them that lie in others.
+    What became of the documents of a run, and what no edge took. `listed` has the first documents of the requested
+    line, and `ways` the paths of those that are inside others.
     """
 
     receipt: Receipt
@@ -373,14 +373,14 @@ class ReceiptPage:
 
 def receipt_page(desk: Desk, run: Run, bound: BoundPlan, line: str | None) -> Snapshot[ReceiptPage] | None:
     """
-    The account of a run, as it was last taken; None while that is done for the first time.
+    The receipt of a run, as last computed; None while it is computed for the first time.
 
     Args:
-        line: of which the documents are listed.
+        line: the line whose documents are listed.
 
     Raises:
         UsageError: there is no such line.
-        OaflowError: it could not be taken.
+        OaflowError: it could not be computed.
     """
     if line is not None and line not in LISTABLE:
         raise UsageError(f"a receipt has no line {line!r}", help=f"its lines are: {', '.join(LISTABLE)}")
@@ -393,8 +393,8 @@ def receipt_page(desk: Desk, run: Run, bound: BoundPlan, line: str | None) -> Sn
             ways = ways_to(desk, run, listed)
             return ReceiptPage(receipt(made, run.id, stages), unmatched(made, run.id), listed, ways)
 
-    # Of a run that came to its end it is taken once for each of its rounds: it stays as it is. What workers had in hand
-    # of one that was cancelled comes back to it.
+    # For a run that has ended, it is computed once per round, because it does not change. To a cancelled run, jobs that
+    # workers held still come back.
     over = run.state in ("finished", "incomplete")
     key = ("account", run.id, line, run.round, run.state)
     return desk.background.ask(key, take, fresh=None if over else _AGAIN, patience=_GLANCE)
@@ -403,8 +403,8 @@ def receipt_page(desk: Desk, run: Run, bound: BoundPlan, line: str | None) -> Sn
 @dataclass(frozen=True, slots=True)
 class ShownDataset:
     """
-    A dataset, how many runs it had and which was the last, and how much it holds; None: that is not known yet, or could
-    not be counted, as `problem` says.
+    A dataset, the number of its runs and the last one, and how much it holds; None: not known yet, or not countable
+    because of `problem`.
     """
 
     name: str
@@ -423,7 +423,7 @@ def datasets_of(connection: Connection[Any], store: EntityStore) -> list[tuple[s
 
 def sizes_of(desk: Desk, found: Iterable[tuple[str, LastRun | None]]) -> list[ShownDataset]:
     """
-    Some datasets with their sizes, as far as these are known: who asks again finds more.
+    Some datasets with their sizes, as far as these are known; a later call finds more.
     """
     address = desk.settings.entities_uri or desk.database.address.uri
 
@@ -437,7 +437,7 @@ def sizes_of(desk: Desk, found: Iterable[tuple[str, LastRun | None]]) -> list[Sh
     patience = _GLANCE
     for name, last in found:
         begun = time.monotonic()
-        # After each run anew; also while none is known to work on it, as others may write to it.
+        # Again after each run, and also without one, because others may write to it.
         key = ("sizes", name, last and (last.run, last.state))
         try:
             known = desk.background.ask(key, partial(measured, name), fresh=_AGAIN_SIZES, patience=patience)

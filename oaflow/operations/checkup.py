@@ -1,5 +1,5 @@
 """
-`oaflow doctor`: looks at the environment and the database, and yields one finding after the other.
+`oaflow doctor`: checks the environment and the database, and yields one finding after the other.
 """
 
 import os
@@ -42,33 +42,33 @@ if TYPE_CHECKING:
 
 Level = Literal["fine", "note", "problem"]
 
-# Below the smaller of these a run pauses.
+# Runs pause when less than the smaller of these is free.
 _LEAST_FREE = 1024**3
 _LEAST_SHARE = 0.05
 
-# With less than this there soon is too little: bytes.
+# With less than this, in bytes, there will soon be too little.
 _LITTLE = 2 * _LEAST_FREE
 
-# Seconds that a collector may take to be reached.
+# How many seconds a collector may take to accept a connection.
 _CONNECT = 3.0
 
-# Seconds that an archive may take to answer.
+# How many seconds an archive may take to answer.
 _PATIENCE = 10.0
 
-# Of the connections that the server allows: with more than this share there are soon too few.
+# With more than this share of the allowed connections in use, there will soon be too few.
 _MANY_CONNECTIONS = 0.8
 
 # Days after which a backup is old.
 _OLD_BACKUP = 7
 
-# Schemata that are named; the rest is counted.
+# How many schemata are named; the rest are counted.
 _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    One thing that was looked at. `help` is the next thing to type where it is not fine.
+    One thing that was checked. `help` is the next thing to type if it is not fine.
     """
 
     level: Level
@@ -85,7 +85,7 @@ class Finding:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """
-    Looks at everything; a problem with one thing does not end it.
+    Check everything; a problem with one thing does not stop it.
     """
     yield from _program()
     yield from _schemata()
@@ -190,7 +190,7 @@ def _archive(settings: Settings) -> Iterator[Finding]:
         except ArchiveUnreachableError as problem:
             problems.append(problem)
 
-    # The client of a bucket may wait for minutes. As a daemon, so that nobody waits for it at the end either.
+    # The client of a bucket may wait for minutes. A daemon thread, so that nothing waits for it at exit either.
     asking = Thread(target=reach, name="oaflow archive", daemon=True)
     asking.start()
     asking.join(_PATIENCE)
@@ -336,9 +336,9 @@ def _collector(environment: Mapping[str, str]) -> Iterator[Finding]:
     try:
         parts = urlsplit(environment[name].strip())
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:  # whose text has a part of the address in it
+    except ValueError:  # whose text contains a part of the address
         host, port = "", 0
-    # Not the address itself, here or below, which may have a password in it.
+    # Not the address itself, here or below, because it may contain a password.
     if not host:
         yield Finding("problem", "traces", f"{name} is not an address", help)
         return
@@ -409,7 +409,7 @@ def _backup(settings: Settings, now: float) -> Finding:
 
 def _kept(settings: Settings) -> Iterator[Finding]:
     """
-    What `oaflow db upgrade` has left behind, on purpose.
+    What `oaflow db upgrade` has left behind on purpose.
     """
     for kept in sorted(layout(settings.home).root.glob("data.[0-9]*")):
         text = f"the data of PostgreSQL {kept.suffix[1:]}, from before an upgrade, are still in {kept}"
@@ -418,7 +418,7 @@ def _kept(settings: Settings) -> Iterator[Finding]:
 
 def _health(live: "Iterable[Worker]") -> Iterator[Finding]:
     """
-    What workers on this machine answer that were started with `--health`.
+    The answers of workers on this machine that were started with `--health`.
     """
     pids = [one.pid for one in live if one.host == socket.gethostname()]
     for given in dict.fromkeys(filter(None, map(_health_of, pids))):
@@ -433,7 +433,7 @@ def _health(live: "Iterable[Worker]") -> Iterator[Finding]:
 
 def _health_of(worker: int) -> str | None:
     """
-    What the supervisor of a worker process was given as `--health`; None where it was nothing, or cannot be seen.
+    The `--health` option of the supervisor of a worker process; None if it has none, or it cannot be seen.
     """
     import psutil
 

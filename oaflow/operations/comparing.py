@@ -1,5 +1,5 @@
 """
-`oaflow plan --diff`: what changed from one plan to another, and whether runs that have begun may go over to it.
+`oaflow plan --diff`: what changed from one plan to another, and whether runs in flight could switch to it.
 """
 
 import re
@@ -25,7 +25,8 @@ RUN = re.compile(r"[a-z][a-z0-9_-]*-[a-z2-7]{6}")
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """
-    What is different in `new`, and what keeps a run of `old` from going over to it; this `run`, where it is one.
+    What is different in `new`, and what prevents a run of `old` from switching to it; `run` is that run, if there is
+    one.
     """
 
     old: Plan
@@ -59,10 +60,10 @@ class Comparison:
 
 def compare(old: Plan, new: Plan, run: "Run | None" = None) -> Comparison:
     """
-    Two plans beside each other.
+    Compare two plans.
 
     Args:
-        run: that the old one is the plan of, with the values of its params; None: any.
+        run: the run of the old plan, with the values of its params; None: any.
     """
     held = obstacles(old, new, run.params if run is not None else None)
     return Comparison(old, new, tuple(changes(old, new)), tuple(held), run)
@@ -70,11 +71,11 @@ def compare(old: Plan, new: Plan, run: "Run | None" = None) -> Comparison:
 
 def kept_run(settings: Settings, typed: str) -> "tuple[Run, Plan] | None":
     """
-    The run of an id, with its plan; None where what was typed is no such id.
+    The run with an id, with its plan; None if what was typed is not such an id.
     """
     if not RUN.fullmatch(typed):
         return None
-    # Only here: two files are compared without what asks a database.
+    # Imported only here: comparing two files needs no database code.
     from oaflow.ledger.runs import find_run
     from oaflow.operations.databases import connection
     from oaflow.operations.states import plan_of
@@ -86,7 +87,7 @@ def kept_run(settings: Settings, typed: str) -> "tuple[Run, Plan] | None":
 
 def kept_plan(typed: str) -> Plan | None:
     """
-    The plan that a file holds as `oaflow plan` has printed it; None where what was typed is no such file.
+    The plan in a file, as printed by `oaflow plan`; None if what was typed is not such a file.
 
     Raises:
         EnvironmentProblem: the plan was made by a later version.
@@ -98,7 +99,7 @@ def kept_plan(typed: str) -> Plan | None:
         body = orjson.loads(path.read_bytes())
     except (orjson.JSONDecodeError, OSError):
         return None
-    # A pipeline may be written as JSON too, and has no format.
+    # A pipeline may be written as JSON, too, but has no format.
     if not isinstance(body, dict) or "format" not in body:
         return None
     return Plan.read(cast("dict[str, Any]", body))

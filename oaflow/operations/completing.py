@@ -1,6 +1,6 @@
 """
-Names that a shell offers when the tab key is pressed. No server is started for them, and none is waited for longer than
-a second. As the private server stops with the last command, its names are kept in a file.
+Names for shell completion. It starts no server, and waits for none longer than a second. Because the private server
+stops with the last command, its names are kept in a file.
 """
 
 import json
@@ -40,14 +40,14 @@ class _Names(TypedDict):
 
 def names(settings: Settings, kind: Kind, run: str | None = None) -> list[str]:
     """
-    What there is of a kind.
+    The names of a kind.
 
     Args:
-        run: whose stages or causes; None is the latest.
+        run: the run whose stages or causes to list; None for the latest.
 
     Raises:
         psycopg.Error: the database does not answer, or is not oaflow's.
-        OSError: nothing is kept of the private server.
+        OSError: no names of the private server are kept.
     """
     address = locate(settings)
     if address.embedded:
@@ -62,7 +62,7 @@ def names(settings: Settings, kind: Kind, run: str | None = None) -> list[str]:
 
 def remember(settings: Settings, connection: Connection[Any]) -> None:
     """
-    Keeps the names of the private server. Where they cannot be, less is offered.
+    Keep the names of the private server. If that fails, completion offers less.
     """
     if not locate(settings).embedded:
         return
@@ -88,7 +88,7 @@ def _of_kind(known: _Names, kind: Kind, run: str | None) -> list[str]:
             return sorted({one["dataset"] for one in runs})
         case "stages" | "causes":
             return next((one[kind] for one in runs if run in (None, one["run"])), [])
-        case "limits":  # what is limited, and what may be
+        case "limits":  # tasks that are limited, and tasks that may be
             return sorted({*known["limits"], *(task for one in runs for task in one["tasks"])})
         case "schedules" | "webhooks":
             return known[kind]

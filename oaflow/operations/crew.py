@@ -1,6 +1,6 @@
 """
-The worker processes of one command. They are started before the database is, and before the pipeline is checked: what
-they import takes longer than both.
+The worker processes of one command. They are started before the database, and before the pipeline is checked, because
+their imports take longer than both.
 """
 
 import os
@@ -19,14 +19,14 @@ from oaflow.settings import Settings, variables_of
 
 class Crew:
     """
-    Workers for the time of a block; at its end none is left.
+    Workers while the block runs; none is left at its end.
 
     Args:
         settings: of the command; the workers get the same.
-        count: worker processes; 0 where they are elsewhere.
-        executors: of each; None: what the settings say, else the cores of the machine, shared.
-        folders: where modules of stages are looked for, after what is installed. None: that is known with the run, and
-            no worker is started before.
+        count: how many worker processes; 0 if they are elsewhere.
+        executors: how many for each; None: as the settings say, otherwise the cores of the machine, shared.
+        folders: where modules of stages are searched, after installed packages. None: not known before the run, so no
+            worker is started before it.
     """
 
     def __init__(
@@ -39,15 +39,15 @@ class Crew:
 
     def begin(self, run: str | None = None, folders: tuple[Path, ...] = ()) -> Supervisor | None:
         """
-        The database is there: the workers may use it. Those of a run work on that one only: another run may have stages
-        of the same names, from another folder.
+        The database is ready: the workers may use it. Those of a run work only on that run, because another run may
+        have stages with the same names in another folder.
 
         Args:
-            folders: where modules of this run's stages are looked for besides, after the others.
+            folders: where modules of this run's stages are also searched, after the others.
         """
         wanted = tuple(dict.fromkeys([*(self._folders or ()), *folders]))
         if self._supervisor is not None and wanted != self._folders:
-            self._supervisor.stop()  # what is prepared does not look there
+            self._supervisor.stop()  # prepared workers do not search there
             self._supervisor = None
         if self._supervisor is None:
             self._supervisor = self._made(wanted)
@@ -64,7 +64,7 @@ class Crew:
         return Supervisor(command, count=self._count, logs=self._logs, environment=environment, lines=lines)
 
     def __enter__(self) -> Self:
-        # Nothing is made in a data folder that nobody has looked at: the first time they are started with the rest.
+        # Create nothing in a data folder that has not been checked: the first time, start them with the rest.
         if self._folders is not None and os.access(self._logs, os.W_OK | os.X_OK):
             self._supervisor = self._made(self._folders)
             if self._supervisor is not None:
@@ -83,23 +83,23 @@ def crew_of(settings: Settings, workers: int | None, folders: tuple[Path, ...] |
     The workers of a command that follows a run.
 
     Args:
-        workers: how many; None: one with the private server, none with another, where they are elsewhere.
-        folders: where modules of stages are looked for; None: where those of the run are.
+        workers: how many; None: one with the private server, none with another server, whose workers are elsewhere.
+        folders: where modules of stages are searched; None: in the folders of the run.
     """
     return Crew(settings, count_of(settings, workers), folders=folders)
 
 
 def count_of(settings: Settings, workers: int | None) -> int:
     """
-    How many workers a command has that follows a run, where so many were asked for.
+    How many workers a command that follows a run has, given how many were requested.
     """
     return workers if workers is not None else int(settings.db_uri is None)
 
 
 def environment_of(settings: Settings) -> Mapping[str, str]:
     """
-    What processes of a command are started with: the same settings, also where they did not come from the environment,
-    less what workers have no use for; and the same oaflow, also where it is not installed.
+    The environment of a command's processes: the same settings, even if they did not come from the environment, without
+    those that workers do not use; and the same oaflow, even if it is not installed.
     """
     environment = dict(os.environ)
     for name, field in type(settings).model_fields.items():

@@ -23,7 +23,7 @@ from oaflow.settings import Settings
 @dataclass(frozen=True, slots=True)
 class Database:
     """
-    A database that can be used now: started, and of a schema that this program knows.
+    A database that can be used now: started, and with a schema that this program knows.
     """
 
     address: Address
@@ -38,10 +38,10 @@ class Database:
 
     def connect(self, program: str = "oaflow") -> Connection[Any]:
         """
-        A new connection, each statement a transaction of its own.
+        A new connection in autocommit mode.
 
         Raises:
-            EnvironmentProblem: it cannot be reached any more.
+            EnvironmentProblem: it can no longer be reached.
         """
         try:
             connection = psycopg.connect(
@@ -56,10 +56,10 @@ class Database:
 
 class Link:
     """
-    A connection that is made again when it breaks, and hears of runs that begin or end.
+    A connection that reconnects when it breaks, and hears about runs that start or end.
 
     Args:
-        program: what the server knows it as.
+        program: the application name of the connection.
     """
 
     def __init__(self, database: Database, program: str) -> None:
@@ -82,28 +82,28 @@ class Link:
 
     def wait(self, seconds: float) -> None:
         """
-        Waits, but no longer than until a run begins or ends.
+        Wait, at most until a run starts or ends.
         """
         for _ in self.get().notifies(timeout=seconds, stop_after=1):
             pass
 
     def close(self) -> None:
         """
-        Ends it.
+        Close it.
         """
         if self._connection is not None:
             self._connection.close()
 
     def cut(self) -> None:
         """
-        Ends it from another thread, also in the middle of a statement that the server does not answer.
+        Close it from another thread, even in the middle of a statement that the server does not answer.
         """
         if (connection := self._connection) is not None:
             cut(connection)
 
     def why(self, error: Exception) -> str:
         """
-        Why the database is away. Our own may have been told to end by what it says in its log only: its disk is full.
+        Why the database is away. Our own server may report the reason only in its log: its disk is full.
         """
         if self._database.embedded and (problem := full([self._database.settings.home])):
             return problem
@@ -113,7 +113,7 @@ class Link:
 
 def cut(connection: Connection[Any]) -> None:
     """
-    Ends a connection from another thread, also in the middle of a statement that the server does not answer.
+    Close a connection from another thread, even in the middle of a statement that the server does not answer.
     """
     with suppress(psycopg.OperationalError, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
         line.shutdown(socket.SHUT_RDWR)
@@ -121,7 +121,7 @@ def cut(connection: Connection[Any]) -> None:
 
 class NulError(UsageError):
     """
-    No text in a database holds a NUL: who asks for one with it asks for nothing that is there.
+    No text in a database can contain a NUL, so a search for such a text cannot succeed.
     """
 
     def __init__(self) -> None:
@@ -133,15 +133,15 @@ class NulError(UsageError):
 @contextmanager
 def refusing_nul() -> Generator[None]:
     """
-    Says in a sentence that a text with a NUL was asked for.
+    Turn the driver's error about a NUL in a text into a clear one.
 
     Raises:
-        NulError: it was.
+        NulError: a text contained a NUL.
     """
     try:
         yield
     except psycopg.DataError as error:
-        # It is refused before it is sent, so there is no SQLSTATE to know it by.
+        # It is refused before it is sent, so there is no SQLSTATE.
         if error.sqlstate is None and "NUL" in str(error):
             raise NulError from error
         raise
@@ -150,11 +150,11 @@ def refusing_nul() -> Generator[None]:
 @contextmanager
 def database(settings: Settings) -> Generator[Database]:
     """
-    The database of the settings, for the time of a command.
+    The database of the settings, for the duration of a command.
 
     Raises:
-        EnvironmentProblem: it cannot be used, or was lost on the way.
-        NulError: it was asked for a text that it cannot hold.
+        EnvironmentProblem: it cannot be used, or the connection was lost.
+        NulError: a text contained a NUL.
     """
     with open_database(settings) as address:
         try:
@@ -182,6 +182,6 @@ def connection(settings: Settings) -> Generator[Connection[Any]]:
 
 def logs_folder(settings: Settings) -> Path:
     """
-    Where what stages and workers print is kept.
+    The folder with the output of stages and workers.
     """
     return settings.home / "logs"

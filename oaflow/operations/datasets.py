@@ -28,13 +28,13 @@ from oaflow.printed.documents import Deleted as DeletedJson
 from oaflow.settings import Settings, or_environment
 from oaflow.spelling import did_you_mean
 
-# Files that are deleted from the archive while runs that begin wait for it.
+# How many files are deleted from the archive while runs that start must wait.
 _FILES_AT_ONCE = 500
 
 
 class BusyDatasetError(UsageError):
     """
-    A run of the dataset has not ended, and would go on writing to it.
+    A run of the dataset has not ended, and would continue to write to it.
     """
 
     def __init__(self, dataset: str, run: str) -> None:
@@ -47,7 +47,7 @@ class BusyDatasetError(UsageError):
 
 class StillAtWorkError(UsageError):
     """
-    Jobs of a cancelled run are still in somebody's hands, and write what they have begun.
+    Workers still hold jobs of a cancelled run, which finish their writes.
     """
 
     def __init__(self, dataset: str, jobs: int) -> None:
@@ -107,7 +107,7 @@ class Holdings:
     Attributes:
         sizes: how much it holds.
         left: what its runs have left in the database.
-        schedules: names of the schedules that begin runs over it.
+        schedules: names of the schedules that start runs over it.
         others: origins of its entities that are not stages of oaflow.
         archive: the archive that its files are in.
         with_files: whether its files are deleted, too.
@@ -192,7 +192,7 @@ def delete(
         _refuse_busy(known, made, dataset)
         if not agreed(found):
             return None
-        # Again, and for good: a run that began meanwhile is found here, and none begins from here on.
+        # Again, and for good: this finds a run that started meanwhile, and no run can start from here on.
         if (run := ledger.begin_deletion(made, dataset)) is not None:
             raise BusyDatasetError(dataset, run)
         _take_out(known, made, store, dataset, with_files=found.with_files)
@@ -284,8 +284,8 @@ def _refuse_busy(settings: Settings, made: Connection[Any], dataset: str) -> Non
 
 
 def _take_out(settings: Settings, made: Connection[Any], store: EntityStore, dataset: str, *, with_files: bool) -> None:
-    # In an order that can be repeated: which files there were is written down before the entities go that name them,
-    # and the runs are the last to go, as their ids lead to all the rest.
+    # In an order that can be repeated: the files are recorded before the entities that name them are deleted, and the
+    # runs go last, because their ids lead to everything else.
     runs = ledger.runs_of(made, dataset)
     if with_files:
         ledger.add_orphans(made, dataset, holdings.hashes(store, dataset))
@@ -301,7 +301,7 @@ def _take_out(settings: Settings, made: Connection[Any], store: EntityStore, dat
 
 def _remove_files_of(settings: Settings, run: str) -> None:
     """
-    What a run has left on the disk of this machine.
+    Remove what a run has left on the disk of this machine.
     """
     for file in (logs_folder(settings) / f"{run}.jsonl", follower_log(settings, run), settings.report(run)):
         with suppress(OSError):
@@ -312,8 +312,8 @@ def _remove_files_of(settings: Settings, run: str) -> None:
 
 def _clear_archive(settings: Settings, made: Connection[Any], store: EntityStore, dataset: str) -> Deleted:
     """
-    Takes out the files that nobody uses any more, also those of earlier deletions. Not while a run is open: what it has
-    just put into the archive stands nowhere else yet.
+    Delete the files that are no longer used, including those of earlier deletions. Not while a run is open, because
+    nothing refers yet to a file that it has just put into the archive.
     """
     archive = archive_of(settings)
     files = shared = 0
@@ -330,14 +330,14 @@ def _clear_archive(settings: Settings, made: Connection[Any], store: EntityStore
                 ledger.drop_orphans(made, group)
                 files += len(group)
                 continue
-        # For the first time, or a run has come and gone since: what that has left may use them.
+        # The first time, or a run has started and ended since, whose results may use them.
         looked = ledger.last_change(made)
         shared += _spare(made, store)
 
 
 def _spare(made: Connection[Any], store: EntityStore) -> int:
     """
-    Takes from the orphans what is used after all; answers how many files that were.
+    Unmark the orphans that are used after all; returns how many.
     """
     shared, others = 0, store.datasets()
     for group in ledger.orphans(made):

@@ -1,5 +1,5 @@
 """
-`oaflow check --db`: a checked pipeline beside the workers, the limits and the runs of the database of the settings.
+`oaflow check --db`: compares a checked pipeline with the workers, limits and runs of the configured database.
 """
 
 import os
@@ -31,7 +31,7 @@ from oaflow.operations.states import plan_of
 from oaflow.plan import Plan, check_params
 from oaflow.settings import Settings
 
-# So long the answers of workers are waited for: what they import may take a while.
+# How long to wait for the answers of workers: their imports may take a while.
 PATIENCE = 15.0
 
 _LOOK = 0.1
@@ -41,17 +41,17 @@ def check_deployed(
     settings: Settings, programs: Sequence[Program], params: Mapping[str, Any]
 ) -> tuple[str, int, list[list[Diagnostic]]]:
     """
-    What there is to say of each pipeline where it would run; nothing of those that have no plan.
+    The findings about each pipeline where it would run; none for pipelines without a plan.
 
     Args:
-        params: values of params, as they were typed; others have their defaults.
+        params: values of params, as typed; others have their defaults.
 
     Returns:
-        the name of the database, how many workers live there, and what there is to say, by pipeline.
+        the name of the database, the number of its live workers, and the findings by pipeline.
 
     Raises:
         EnvironmentProblem: the database cannot be asked.
-        UsageError: a pipeline does not have such a param, or not with such a value.
+        UsageError: a pipeline has no such param, or it does not accept the value.
     """
     plans = [program.plan for program in programs if program.plan is not None]
     values = {id(program): _values(program, params) for program in programs}
@@ -92,7 +92,7 @@ def check_deployed(
 
 def _values(program: Program, params: Mapping[str, Any]) -> dict[str, Any]:
     """
-    The values of params as a run has them; one that is required and not given has none.
+    The values of params as in a run; a required one that is not given has none.
     """
     if program.plan is None:
         return {}
@@ -113,7 +113,7 @@ def _services(connection: Connection[Any], plan: Plan) -> list[LiveService]:
 
 def _answers(connection: Connection[Any], tasks: Iterable[str], settings: Settings) -> list[LiveWorker]:
     """
-    The live workers, asked what they think of the tasks: as soon as all have answered, or after `PATIENCE`.
+    The answers of live workers about the tasks, as soon as all have answered, or after `PATIENCE`.
     """
     wanted = set(tasks)
     deadline = time.monotonic() + PATIENCE
@@ -131,6 +131,6 @@ def _in_flight(connection: Connection[Any], plan: Plan) -> list[LiveRun]:
     for run in recent_runs(connection, pipeline=plan.pipeline, states=OPEN_STATES):
         try:
             found.append(LiveRun(run.id, plan_of(connection, run), run.params))
-        except EnvironmentProblem:  # a plan of a later format is another one, and not this program's to judge
+        except EnvironmentProblem:  # this program cannot judge a plan of a later format
             continue
     return found

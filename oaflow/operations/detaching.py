@@ -1,6 +1,6 @@
 """
-`--detach`: a run that goes on after the command that started it has ended. A background process follows it with its
-workers, and keeps the private server until the run is over.
+`--detach`: a run that continues after the command that started it has ended. A background process follows it with its
+workers, and keeps the private server running until the run has ended.
 """
 
 import os
@@ -18,17 +18,17 @@ from oaflow.operations.databases import logs_folder
 from oaflow.runtime.supervisor import tail_of
 from oaflow.settings import Settings
 
-# What the process runs: a command without a line of its own, which `detach` alone starts.
+# What the process runs: a hidden command, which only `detach` starts.
 _MODULE = "oaflow.cli.detached"
 
-# Seconds until it must be at work: a guard against hanging. It takes one where nothing else keeps the machine.
+# How many seconds it may take to start, as a guard against hanging. On an idle machine it takes one.
 _PATIENCE = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Detached:
     """
-    The process that follows a run, and where it writes what `run` would have said.
+    The process that follows a run, and the file with what `run` would have printed.
     """
 
     run: str
@@ -38,7 +38,7 @@ class Detached:
 
 class NotDetachedError(EnvironmentProblem):
     """
-    The process that should follow a run ended, or said nothing for too long. The run has begun, and waits.
+    The process that should follow a run ended, or was silent for too long. The run has started, and waits.
     """
 
     def __init__(self, run: str, log: Path, tail: str) -> None:
@@ -59,14 +59,13 @@ def follower_log(settings: Settings, run: str) -> Path:
 
 def detach(settings: Settings, run: str, workers: int) -> Detached:
     """
-    Starts the process that follows a run, and waits until it does: then it uses the database, and who called this may
-    leave.
+    Start the process that follows a run, and wait until it uses the database, so that the caller may exit.
 
     Args:
         workers: how many worker processes it has.
 
     Raises:
-        NotDetachedError: it does not follow.
+        NotDetachedError: the process does not follow the run.
     """
     log = follower_log(settings, run)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +80,7 @@ def detach(settings: Settings, run: str, workers: int) -> Detached:
                 stderr=subprocess.STDOUT,
                 env={**environment_of(settings), "PYTHONUNBUFFERED": "1"},
                 pass_fds=(says,),
-                # Nothing that happens to the terminal reaches it: no Ctrl-C, and no hanging up.
+                # In a session of its own, so that neither Ctrl-C nor a hang-up of the terminal reaches it.
                 start_new_session=True,
             )
     finally:
@@ -99,13 +98,13 @@ def detach(settings: Settings, run: str, workers: int) -> Detached:
 
 def said_to(descriptor: int) -> Callable[[], None]:
     """
-    What tells `detach`, once, that the run is followed now.
+    A function that tells `detach`, once, that the run is followed now.
     """
     left = [descriptor]
 
     def tell() -> None:
         if left:
-            # Who asked may have been killed meanwhile; the run continues all the same.
+            # The caller may have been killed meanwhile; the run continues anyway.
             with suppress(BrokenPipeError):
                 os.write(left[0], b"1")
             os.close(left.pop())

@@ -17,17 +17,17 @@ from oaflow.operations.modelling import Capacity, Model, active, crew
 from oaflow.plan import BoundPlan
 from oaflow.printed.runs import Estimate as EstimateJson
 
-# Before so many jobs have ended there is nothing to say; and of each stage in which jobs wait, so many.
+# How many jobs must have ended before there is an estimate, and how many in each stage with waiting jobs.
 ENOUGH = 10
 _ENOUGH_OF_A_STAGE = 3
 
-# Earlier runs of the pipeline that are asked about stages to which this one has not come.
+# How many earlier runs of the pipeline are consulted about stages that this run has not reached.
 _EARLIER = 3
 
-# How much longer work took than its attempts say, as far as that is believed.
+# The largest factor by which work may take longer than its attempts suggest.
 _STRETCH = (0.5, 20.0)
 
-# Where archives come first, each job is followed by more than one of its own stage.
+# If archives come first, each job is followed by more than one of its own stage.
 ENDLESS = "more work is found than is done so far, as when archives come first"
 
 _ENDED = ("finished", "incomplete")
@@ -36,8 +36,8 @@ _ENDED = ("finished", "incomplete")
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """
-    How many seconds a run will still take: the median, and a range that holds it four times of five. All three are
-    None where there is nothing to say, and `why` tells the reason then. `assumes` is what it takes for granted.
+    How many seconds a run will still take: the median, and a range that is right four times out of five. All three are
+    None if there is no estimate, and `why` has the reason then. `assumes` has its assumptions.
     """
 
     seconds: float | None = None
@@ -68,10 +68,10 @@ def estimate_of(
     live: Iterable[Worker],
 ) -> Estimate | None:
     """
-    How long a run will still take. None where it is not going on.
+    How long a run will still take. None if it is not progressing.
 
     Args:
-        stages: how many jobs of its stages are where.
+        stages: the counts of its stages.
         live: the live workers.
     """
     if run.state != "running":
@@ -124,11 +124,11 @@ def rest_of(
     media: Mapping[str, Mapping[str, int]],
 ) -> Forecast:
     """
-    How long what is open will take. Pure.
+    How long the open jobs will take. Pure.
 
     Args:
-        own: of what the run has done; `model` knows also what earlier ones did.
-        media: of jobs that wait, by stage, how many are of which type, as far as a sample tells.
+        own: the model of what this run has done; `model` also covers earlier runs.
+        media: for waiting jobs, by stage, how many have which type, as far as a sample tells.
     """
     losses = losses_of(own, stages, worked, now.limits, active(worked))
     open_stages = {name: float(stage.open) for name, stage in stages.items() if stage.open}
@@ -138,7 +138,7 @@ def rest_of(
 
 def due_of(connection: Connection[Any], run: Run, bound: BoundPlan) -> float:
     """
-    In how many seconds the last of what waits for another attempt begins; 0 where nothing does.
+    The seconds until the last job that waits for another attempt starts; 0 if none waits.
     """
     lanes = [stage.lane for stage in bound.stages.values()]
     return max((one.last for one in retries(connection, run.id, lanes)), default=0.0)
@@ -146,7 +146,7 @@ def due_of(connection: Connection[Any], run: Run, bound: BoundPlan) -> float:
 
 def unknown_rest(run: Run, bound: BoundPlan, stages: Mapping[str, StageProgress]) -> str | None:
     """
-    Why nobody knows how much is left, or None.
+    Why the rest is not known, or None.
     """
     if not run.sealed:
         return "its input is still being read"
@@ -160,7 +160,7 @@ def _too_little(model: Model, own: Model, waiting: Mapping[str, float]) -> str |
     for name in waiting:
         if model.jobs(name) < min(_ENOUGH_OF_A_STAGE, waiting[name]):
             return f"too few jobs of stage {name} are done"
-    # What an earlier run took says nothing of what is lost between the jobs of this one.
+    # The times of an earlier run do not tell what is lost between the jobs of this one.
     if sum(own.jobs(name) for name in own.stages) < ENOUGH:
         return "too few of its jobs are done"
     return None
@@ -170,7 +170,7 @@ def _with_earlier(
     connection: Connection[Any], run: Run, bound: BoundPlan, seen: Sequence[Timing], own: Model, seconds: float
 ) -> tuple[Model, frozenset[str]]:
     """
-    The model, in which stages that this run has not come to are as in the latest run that did; and which these are.
+    The model, with stages that this run has not reached taken from the latest run that did; and which these are.
     """
     missing = set(bound.stages) - own.stages
     borrowed: list[Timing] = []
@@ -191,8 +191,9 @@ def arrived(stages: Mapping[str, StageProgress]) -> dict[str, float]:
 @dataclass(frozen=True, slots=True)
 class Losses:
     """
-    Seconds that are lost with each job, and for how many each job of a stage holds its place of a limit after it has
-    ended. `stretch` is below one where work took less than its attempts say, as more of them ran at once than is known.
+    The seconds lost with each job, and for how many seconds each job of a stage holds its place under a limit after its
+    end. `stretch` is below one if work took less time than its attempts suggest, because more ran at once than is
+    known.
     """
 
     stretch: float = 1.0
@@ -208,9 +209,9 @@ def losses_of(
     seconds: float,
 ) -> Losses:
     """
-    What was lost so far between jobs, to the database, and to other runs: as much as work took longer than the same
-    simulation says of it. It is lost with each job, and not with each second of it: where short ones come first, what
-    is lost with the long ones is not more. Each job of a stage with a limit is claimed by itself, and so loses more.
+    What was lost so far between jobs, to the database, and to other runs: the difference between the real time and the
+    same simulation. It is lost per job, not per second of a job: if short jobs come first, the long ones do not lose
+    more. Each job of a stage with a limit is claimed separately, and so loses more.
     """
     there, executors = crew(worked)
     roots, capacity = model.roots(arrived(stages)), Capacity(executors, there, limits=limits)
@@ -219,7 +220,7 @@ def losses_of(
         return Losses()
     held: dict[str, float] = {}
     for name, (most, _rate) in limits.items():
-        # Only where all places were taken all the time: else they were not waited for.
+        # Only if all places were taken all the time; otherwise no job waited for them.
         if most and ended.get(name) and name in stages and stages[name].open > 2 * most:
             cycle = most * seconds / model.jobs(name)
             held[name] = max(cycle - most * said * model.each(name) / ended[name], 0.0)
@@ -232,7 +233,7 @@ def losses_of(
 
 def limits_of(connection: Connection[Any], bound: BoundPlan) -> dict[str, tuple[int | None, float | None]]:
     """
-    The limits that hold for stages of a run; of one that has ended, those of its plan.
+    The limits that apply to the stages of a run; for a run that has ended, those of its plan.
     """
     now = {(one.queue, one.task): (one.concurrency, one.rate) for one in limits(connection)}
     held = {name: now.get(stage.lane, (stage.concurrency, stage.rate)) for name, stage in bound.stages.items()}

@@ -11,10 +11,10 @@ from oaflow.spelling import did_you_mean
 
 def rule_of(code: str) -> Rule:
     """
-    The rule of a code, in whatever case it was typed, or of its name.
+    The rule with a code, in any case, or with a name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such rule.
     """
     wanted = code.strip().upper()
     found = RULES.get(wanted) or next((rule for rule in RULES.values() if rule.slug == code.strip().lower()), None)

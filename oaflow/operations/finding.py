@@ -83,7 +83,7 @@ def search(dataset: str, words: str, *, limit: int = 20, settings: Settings | No
 
 def search_in(made: "Connection[Any]", store: "EntityStore", dataset: str, words: str, limit: int) -> Found:
     """
-    The same over what is open already.
+    The same over open connections.
     """
     from oaflow.entities.datasets import table_name
     from oaflow.entities.query import terms
@@ -155,7 +155,7 @@ def _in_order(entity: dict[str, Any]) -> dict[str, Any]:
 
 def _placed(hit: Hit, before: str) -> Hit:
     """
-    A hit whose file is shown with the folders and archives that it lies in.
+    A hit whose file is shown with the folders and archives that contain it.
     """
     marks = tuple((start + len(before), end + len(before)) for start, end in hit.file_marks)
     return replace(hit, file=before + hit.file, file_marks=marks)
@@ -164,8 +164,8 @@ def _placed(hit: Hit, before: str) -> Hit:
 @contextmanager
 def opened_store(settings: Settings, uri: str) -> "Generator[EntityStore]":
     """
-    The entity store for the time of a block: without the search over it, whose modules take longer to load than most
-    questions take to answer.
+    The entity store while the block runs, without the search over it, whose modules take longer to load than most
+    queries to answer.
     """
     from oaflow.entities.store import EntityStore
 

@@ -1,5 +1,5 @@
 """
-Follows a run to its end, as a stream of events: what it does, who works on it, and what it waits for.
+Follows a run to its end, as a stream of events: what it does, which workers work on it, and what it waits for.
 """
 
 import time
@@ -25,22 +25,22 @@ from oaflow.operations.waits import Wait, retrying, waiting_of
 from oaflow.plan import BoundPlan
 from oaflow.runtime.supervisor import Died, Ended, Stale, Supervisor
 
-# How often the counters are looked at. They are sums over a few dozen rows.
+# How often the counters are read. They are sums over a few dozen rows.
 _LOOK = 0.25
 
-# After this long a job that nobody can run is named, and again when that changes.
+# After this long, a job that no worker can run is named, and again when that changes.
 _UNSERVED_AFTER = 10.0
 
-# How often it is estimated how long the run will still take, which is a tenth of a second of work.
+# How often the remaining time is estimated, which is a tenth of a second of work.
 _ESTIMATE_EVERY = 5.0
 
-# Where nothing has ended for so long, it is asked what waits for another attempt, and again this often.
+# If no job has ended for this long, the jobs that wait for another attempt are queried, and again this often.
 _STILL = 2.0
 
 # A database that is away is tried again this often.
 _RETRY = 1.0
 
-# With as many jobs done, what comes of the end of a run takes longer than anybody waits without a word.
+# With this many jobs done, settling a run takes so long that the user must be told.
 _MANY = 20_000
 
 
@@ -50,9 +50,9 @@ class Progress:
     The state of the run now.
 
     Attributes:
-        exhausted: whether the source of the run has given all that it has, so that a percentage can be told.
-        estimate: how much longer it will take; None where that cannot be told.
-        retries: where nothing has ended for a while, the stages with jobs that wait for another attempt.
+        exhausted: whether the source of the run has emitted everything, so that a percentage can be shown.
+        estimate: how much longer it will take; None if unknown.
+        retries: if no job has ended for a while, the stages with jobs that wait for another attempt.
     """
 
     status: RunStatus
@@ -73,8 +73,8 @@ class Waits:
 @dataclass(frozen=True, slots=True)
 class WorkerDied:
     """
-    A worker process ended unasked; its jobs came back, and another one takes its place, after `pause` seconds. What it
-    printed is in `log`.
+    A worker process ended unexpectedly; its jobs go back to the queue, and another process replaces it after `pause`
+    seconds. Its output is in `log`.
     """
 
     pid: int
@@ -95,14 +95,14 @@ class Unreachable:
 @dataclass(frozen=True, slots=True)
 class Reachable:
     """
-    The database is back.
+    The database answers again.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Paused:
     """
-    The run was paused, or goes on again (then `reason` is None).
+    The run was paused, or continues (then `reason` is None).
     """
 
     reason: str | None
@@ -111,7 +111,7 @@ class Paused:
 @dataclass(frozen=True, slots=True)
 class Draining:
     """
-    A first signal came: nothing more is begun, and what runs may end.
+    A first signal came: no more jobs start, and running ones may finish.
     """
 
     signal: str
@@ -150,7 +150,7 @@ class Finished:
 
 class Signalled(Protocol):
     """
-    Counts what asks to leave: the signals of a command; in a program, where nothing may catch them, nothing.
+    Counts requests to stop: the signals of a command; none in a program, where signals must not be caught.
     """
 
     @property
@@ -162,7 +162,7 @@ class Signalled(Protocol):
 
 Event = Progress | Waits | Unreachable | Reachable | Paused | Settles | Unsettled | Finished
 
-# What a command says, which may have workers of its own, and hears signals.
+# The events of a command, which may have its own workers, and handles signals.
 CommandEvent = Event | WorkerDied | Stale | Draining
 
 
@@ -178,15 +178,15 @@ def follow(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[CommandEvent]:
     """
-    Follows a run until it has ended, or was interrupted.
+    Follow a run until it has ended, or was interrupted.
 
-    With workers of its own a first signal drains them and marks the run as interrupted, a second kills them. Without,
-    it only stops the following: the run is the workers' business then.
+    With its own workers, a first signal drains them and marks the run as interrupted, and a second kills them. Without,
+    a signal only stops following, and the run is left to the workers elsewhere.
 
     Args:
-        supervisor: the workers of this command, or None where they are elsewhere.
-        interrupts: counts the signals that came.
-        link: to the database; None: one of its own.
+        supervisor: the workers of this command, or None if they are elsewhere.
+        interrupts: counts the signals.
+        link: to the database; None: a new one.
     """
     session = "oaflow follow" if supervisor is None else session_of(run)
     following = _Following(database, run, bound, supervisor, link or Link(database, session), now)
@@ -209,7 +209,7 @@ def follow(
 
 class _Following:
     """
-    A run that is followed: what was last seen of it, and what was said.
+    A run that is followed: its last known state, and what was reported.
     """
 
     def __init__(
@@ -225,7 +225,7 @@ class _Following:
         self._database, self._settings = database, database.settings
         self._run, self._bound, self._order = run, bound, in_order(bound)
         self._supervisor, self._now = supervisor, now
-        self._dead: set[int] = set()  # workers whose jobs are still to come back
+        self._dead: set[int] = set()  # workers whose jobs have not come back yet
         self._away = False
         self._paused: str | None = None
         self._told: frozenset[tuple[str, str]] = frozenset()
@@ -237,7 +237,7 @@ class _Following:
 
     def deaths(self) -> Iterator[CommandEvent]:
         """
-        The workers of this command that have died since this was last asked.
+        The workers of this command that have died since the last call.
         """
         for event in self._supervisor.poll() if self._supervisor is not None else ():
             if isinstance(event, Died):
@@ -248,10 +248,10 @@ class _Following:
 
     def look(self) -> Generator[CommandEvent, None, bool]:
         """
-        Looks once how the run stands.
+        Check the state of the run once.
 
         Returns:
-            Whether it has ended, and all is said.
+            Whether it has ended, and everything is reported.
 
         Raises:
             psycopg.OperationalError: the database is away.
@@ -261,12 +261,12 @@ class _Following:
             recover(connection, self._dead, self._settings.dead_after)
             self._dead.clear()
         status = self._look_at(connection)
-        # Workers ask this too, every heartbeat: here it is sooner.
+        # Workers do this, too, at every heartbeat: here it is sooner.
         if status.total("failed") and stop(connection, self._run):
             status = self._look_at(connection)
         if self._away:
             self._away = False
-            self._asked = self._now()  # workers were away from it, too, and are on their way back
+            self._asked = self._now()  # the workers had lost it, too, and are coming back
             yield Reachable()
         paused = status.run.reason or "" if status.run.state == "paused" else None
         if paused != self._paused:
@@ -286,7 +286,7 @@ class _Following:
 
     def lose(self, error: psycopg.OperationalError) -> Iterator[CommandEvent]:
         """
-        The database is away, which is said once.
+        The database is away, which is reported once.
         """
         if not self._away:
             self._away = True
@@ -294,7 +294,7 @@ class _Following:
 
     def leave(self, interrupts: Signalled) -> Iterator[CommandEvent]:
         """
-        Leaves the run before its end, as signals ask: drains the workers of this command and marks it as interrupted.
+        Leave the run before its end because of a signal: drain the workers of this command and mark it as interrupted.
         """
         signal = interrupts.last.name if interrupts.last is not None else "SIGINT"
         if self._supervisor is not None:
@@ -302,12 +302,12 @@ class _Following:
             ended = self._supervisor.stop(hurry=lambda: interrupts.count > 1)
             self._dead.update(worker for event in ended if isinstance(event, Ended | Died) for worker in event.workers)
         account: Account | None = None
-        with suppress(psycopg.OperationalError):  # `resume` goes on with a run that nobody could mark, too
+        with suppress(psycopg.OperationalError):  # `resume` also continues a run that could not be marked
             connection = self.link.get()
             if self._supervisor is not None:
-                # What was killed has given nothing back.
+                # Killed workers have given nothing back.
                 recover(connection, self._dead, self._settings.dead_after)
-                # Marked last: a run whose last job ended meanwhile is finished, and stays so.
+                # Marked last, because a run whose last job ended meanwhile is finished and stays so.
                 mark(connection, self._run, "interrupted", f"by {signal}")
             self._look_at(connection)
             account = self._account(connection)
@@ -326,7 +326,7 @@ class _Following:
 
     def _unserved(self, connection: Connection[Any], status: RunStatus) -> Iterator[CommandEvent]:
         if self._supervisor is not None and not self._supervisor.workers:
-            self._asked = self._now()  # its own are on their way
+            self._asked = self._now()  # its own workers are starting
         if self._now() - self._asked < _UNSERVED_AFTER:
             return
         self._asked = self._now()
@@ -358,14 +358,14 @@ class _Following:
 
 def nobodys(waiting: Sequence[Waiting], *, own: bool) -> list[Waiting]:
     """
-    What is to be told of the jobs that no live worker can run. With workers of its `own`, a run knows that each of them
-    says of every function that it can run it or why not; on a busy machine that comes late, and is no trouble.
+    Which jobs without a capable worker to report. The `own` workers of a run report for every function whether they can
+    run it; on a busy machine that comes late, and is no problem.
     """
     return [job for job in waiting if not own or job.external or job.reason is not None]
 
 
 def exhausted(status: RunStatus, bound: BoundPlan) -> bool:
     """
-    Whether no stage that feeds the run from outside has anything open: its entries, and what leads back into them.
+    Whether no stage that feeds the run from outside has open jobs: its entries, and the stages that lead back to them.
     """
     return status.run.sealed and all(status.stages[name].open == 0 for name in bound.start if name in status.stages)

@@ -12,14 +12,13 @@ from oaflow.operations.programs import Program, without_required
 from oaflow.plan import bind, check_params
 from oaflow.settings import Settings
 
-# How it stands with a stage of a run, in the order in which it is said; what is 0 is not said.
+# The counts of a stage in a run, in the order in which they are shown; zeros are not shown.
 _ENDED = ("done", "failed", "diverted", "unmatched", "vanished")
 
 
 def graph_of(program: Program, given: Mapping[str, object] | None = None) -> Graph:
     """
-    The graph of a program without mistakes, with the stages that are off under the given params (else under their
-    defaults).
+    The graph of a program without mistakes, with the stages that are off under the given params (or their defaults).
     """
     plan = program.checked()
     loose = without_required(plan)
@@ -27,15 +26,15 @@ def graph_of(program: Program, given: Mapping[str, object] | None = None) -> Gra
     try:
         disabled = bind(loose, values).disabled
     except OaflowError:
-        # A plan that cannot be bound without values can be drawn all the same: then only what is off for good is off.
+        # A plan that cannot be bound without values can still be drawn: then only stages that are always off are off.
         disabled = {name: "enabled is false" for name, stage in plan.stages.items() if stage.enabled is False}
     return drawn_from(plan, disabled, descriptions=descriptions(program))
 
 
 def graph_of_run(settings: Settings, run: str | None) -> Graph:
     """
-    The graph of the plan that a run was started with, and how far it has come: what is done, failed, waits and runs in
-    each stage, how many entities it speaks of in the store, and how many jobs went along each way.
+    The graph of the plan of a run, with its progress: how many jobs are done, failed, waiting and running in each
+    stage, about how many entities it has written to the store, and how many jobs took each edge.
 
     Args:
         run: an id; None: the latest.
@@ -43,7 +42,7 @@ def graph_of_run(settings: Settings, run: str | None) -> Graph:
     Raises:
         UsageError: there is no such run.
     """
-    # What opens connections is loaded where a run is drawn, and not to draw a pipeline.
+    # Database code is imported only to draw a run, not to draw a pipeline.
     from oaflow.entities.holdings import spoken
     from oaflow.ledger.passed import doing, passed
     from oaflow.operations.binding import store_of
@@ -62,7 +61,7 @@ def graph_of_run(settings: Settings, run: str | None) -> Graph:
     counts: dict[str, dict[str, int]] = {}
     for name, stage in status.stages.items():
         ended = {word: getattr(stage, word) for word in _ENDED}
-        # The counters and the rows are read one after the other: what is claimed in between is no longer open.
+        # The counters are read before the rows, and jobs may end in between.
         waiting = max(0, stage.open - busy.get(name, 0))
         counts[name] = {**ended, "waiting": waiting, "running": busy.get(name, 0)}
         if name in bound.stages:
@@ -72,9 +71,9 @@ def graph_of_run(settings: Settings, run: str | None) -> Graph:
 
 def descriptions(program: Program) -> dict[str, str]:
     """
-    What each stage is for: its own `description`, else the first line of its function's docstring.
+    The description of each stage: its own `description`, or the first line of its function's docstring.
 
-    A function that cannot be imported describes nothing: a pipeline can be drawn where it cannot be run.
+    A function that cannot be imported has none: a pipeline can be drawn where it cannot run.
     """
     declared = program.pipeline.stages if program.pipeline is not None else {}
     said = {name: stage.description for name, stage in declared.items() if stage.description}

@@ -1,8 +1,8 @@
 """
 `oaflow worker --health`: answers `/live` and `/ready` over HTTP, and `/metrics` where the extra `telemetry` is.
 
-The supervisor answers, of which there is one whatever the number of its workers, and which does when one of them is
-stopped, ends or is replaced. The database is not asked for the first three: a probe costs it nothing.
+The supervisor answers: there is one for any number of workers, and it still answers when one of them is stopped, ends
+or is replaced. The first three do not use the database, so a probe costs it nothing.
 """
 
 import ipaddress
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 
-# A line of a request is one packet: who has not sent it by then holds a thread for nothing.
+# A request line is one packet: a client that has not sent it by then only holds a thread.
 _REQUEST_SECONDS = 5.0
 
 _NO_METRICS = "metrics need a library that is not installed: pip install 'oaflow[telemetry]'\n"
@@ -40,7 +40,7 @@ _TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
 
 class HealthAddressError(UsageError):
     """
-    What was typed after `--health` is no address.
+    The value of `--health` is not an address.
     """
 
     def __init__(self, given: str) -> None:
@@ -52,7 +52,7 @@ class HealthAddressError(UsageError):
 
 class HealthPortError(EnvironmentProblem):
     """
-    Nobody can be answered at this address.
+    The server cannot listen at this address.
     """
 
     def __init__(self, host: str, port: int, reason: str) -> None:
@@ -64,7 +64,7 @@ class HealthPortError(EnvironmentProblem):
 
 def health_address(given: str) -> tuple[str, int]:
     """
-    Host and port of `8080`, `0.0.0.0:8080` or `[::1]:8080`. Without a host it is this machine alone that may ask.
+    Host and port of `8080`, `0.0.0.0:8080` or `[::1]:8080`. Without a host, only this machine can connect.
 
     Raises:
         HealthAddressError: it is none of these.
@@ -83,10 +83,10 @@ def health_address(given: str) -> tuple[str, int]:
 
 def ask(given: str) -> tuple[str, str | None]:
     """
-    Asks who was started with this after `--health` whether it is ready.
+    Ask the command with this `--health` option whether it is ready.
 
     Returns:
-        what was asked, and why it is not; None where it is.
+        the address that was asked, and why it is not ready; None if it is.
     """
     from urllib.error import HTTPError
     from urllib.request import ProxyHandler, build_opener
@@ -105,11 +105,11 @@ def ask(given: str) -> tuple[str, str | None]:
 
 class Watched:
     """
-    What those who look after a worker may know of it: written by the loop of the supervisor, read by threads.
+    The state of a worker for monitoring: written by the loop of the supervisor, read by threads.
 
     Args:
         settings: of the worker.
-        count: worker processes that there are to be.
+        count: how many worker processes there should be.
         environment: of the process.
         now: a monotonic clock.
     """
@@ -129,7 +129,7 @@ class Watched:
 
     def begin(self, opened: "Database", tally: Tally) -> None:
         """
-        The database is there, and workers count in this tally.
+        The database is ready, and workers count in this tally.
         """
         self._opened, self._tally = opened, tally
 
@@ -138,7 +138,8 @@ class Watched:
         The loop has turned.
         """
         stops = phase == "drains" and self._seen.phase != "drains"
-        self._seen = Observation(self._now(), self._count, phase, workers)  # replaced as a whole: readers need no lock
+        # Replaced as a whole, so that readers need no lock.
+        self._seen = Observation(self._now(), self._count, phase, workers)
         if stops:
             self._systemd.stopping()
         else:
@@ -146,16 +147,16 @@ class Watched:
 
     def health(self) -> Health:
         """
-        How it is at this moment.
+        Its health at this moment.
         """
         return judge(self._seen, self._now(), self._dead_after)
 
     def metrics(self) -> "dict[str, Callable[[], Iterable[Metric]]]":
         """
-        What may be measured, by the path under which it is asked for.
+        The metrics, by path.
 
         Raises:
-            ImportError: the library for it is not installed.
+            ImportError: the library for metrics is not installed.
         """
         from oaflow.operations.metrics import DatabaseMetrics, Snapshot, of_workers
 
@@ -170,11 +171,11 @@ class Watched:
 
 class HealthServer:
     """
-    Answers in threads of its own, for the time of a block.
+    Answers in its own threads, while the block runs.
 
     Args:
-        address: host and port; port 0 is any that is free.
-        watched: knows how it is.
+        address: host and port; port 0 is any free port.
+        watched: knows the state.
     """
 
     def __init__(self, address: tuple[str, int], watched: Watched) -> None:
@@ -188,7 +189,7 @@ class HealthServer:
     @property
     def url(self) -> str:
         """
-        Where it is asked.
+        The address of the server.
         """
         host, port = self._server.server_address[:2]
         shown = f"[{host}]" if ":" in str(host) else host
@@ -205,7 +206,7 @@ class HealthServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # a client that is slow need not hold up the end of the command
+    block_on_close = False  # a slow client must not delay the end of the command
 
     def __init__(self, address: tuple[str, int], watched: Watched) -> None:
         self.health, self._watched = watched.health, watched
@@ -215,7 +216,7 @@ class _Server(ThreadingHTTPServer):
     @cached_property
     def metrics(self) -> "Mapping[str, Callable[[], Iterable[Metric]]] | None":
         """
-        What may be measured, by path; None without the library for it. Not loaded before somebody asks.
+        The metrics, by path; None without the library, which is loaded at the first request.
         """
         try:
             return self._watched.metrics()
@@ -223,12 +224,12 @@ class _Server(ThreadingHTTPServer):
             return None
 
     def server_bind(self) -> None:
-        # Not that of http.server, which asks the DNS for its own name.
+        # Not that of http.server, which looks up its own name in the DNS.
         socketserver.TCPServer.server_bind(self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """
-        A client that has gone is no news.
+        Ignore clients that have disconnected.
         """
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
@@ -241,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """
-        200 where it is so, else 503 with the reasons; JSON for who accepts that.
+        200 if it is true, otherwise 503 with the reasons; as JSON for clients that accept it.
         """
         path = self.path.partition("?")[0]
         health = self.server.health()
@@ -285,5 +286,5 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """
-        Nothing: a probe every few seconds is no news.
+        Log nothing: there is a probe every few seconds.
         """

@@ -1,6 +1,5 @@
 """
-`oaflow import-env`: a pipeline file of OpenAleph's services, made from the settings with which they hand over to each
-other.
+`oaflow import-env`: makes a pipeline file for OpenAleph's services from the settings of their hand-overs.
 """
 
 import json
@@ -19,7 +18,7 @@ from oaflow.errors import UsageError
 from oaflow.loader import load_text
 from oaflow.operations.openaleph import DEFAULTS, PREFIX, Service, Settings, read_settings
 
-# To which stages each service hands over. That stands in the services' code: settings name queues, and switch off.
+# The stages that each service hands over to. This is in the services' code; settings only name queues and switch off.
 HANDS_OVER: Mapping[str, tuple[str, ...]] = {
     "ingest": ("ingest", "analyze", "index", "transcribe"),
     "transcribe": ("analyze",),
@@ -47,7 +46,7 @@ stages:
 
 class WrongSettingsError(UsageError):
     """
-    Settings that make no pipeline. `mistakes` say what is wrong, one after the other.
+    Settings that cannot make a pipeline. `mistakes` has everything that is wrong.
     """
 
     def __init__(self, mistakes: Sequence[UsageError]) -> None:
@@ -57,15 +56,15 @@ class WrongSettingsError(UsageError):
 
 def import_environment(name: str, environment: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     """
-    The text of a pipeline file, and what is to be said about settings that are not in it.
+    The text of a pipeline file, and remarks about settings that are not in it.
 
     Args:
         name: of the pipeline.
 
     Raises:
-        WrongSettingsError: values are none that the setting, or a pipeline, can have.
+        WrongSettingsError: a value is not valid for its setting, or for a pipeline.
     """
-    # Only here: ruamel.yaml takes long to load.
+    # Imported here, because ruamel.yaml takes long to load.
     from oaflow.formatting import formatted
 
     settings = read_settings(environment)
@@ -85,14 +84,14 @@ def import_environment(name: str, environment: Mapping[str, str]) -> tuple[str, 
 
 def read_environment(file: str | None) -> Mapping[str, str]:
     """
-    The variables of a file of `NAME=value` lines; `-` is stdin, and None the environment of this process.
+    The variables in a file of `NAME=value` lines; `-` is stdin, and None the environment of this process.
 
     Raises:
         UsageError: the file, or a line of it, cannot be read.
     """
     if file is None:
         return os.environ
-    # With pydantic-settings, which reads such files for openaleph-procrastinate; no command but this one needs it.
+    # pydantic-settings also reads such files for openaleph-procrastinate; only this command needs it.
     from dotenv import dotenv_values
     from dotenv.parser import parse_stream
 
@@ -138,7 +137,7 @@ def _wrong_name(name: str) -> Iterator[UsageError]:
 
 def _wrong_services(services: Mapping[str, Service]) -> Iterator[UsageError]:
     """
-    What can be the name of a queue or a task there, and none here; and stages that cannot be told apart.
+    Names of queues and tasks that are valid there but not here, and stages that cannot be told apart.
     """
     for name in HANDS_OVER:
         queue, task, said = services[name].queue, services[name].task, services[name].said
@@ -192,7 +191,7 @@ def _stage(name: str, services: Mapping[str, Service]) -> Iterator[str]:
 
 def _ports(name: str, services: Mapping[str, Service]) -> Mapping[str, list[str]]:
     """
-    The queues that a service hands over to, each with the stages that work it.
+    The queues that a service hands over to, each with its stages.
     """
     ports: dict[str, list[str]] = {}
     for to in HANDS_OVER[name]:
@@ -209,7 +208,7 @@ def _port(port: str, name: str, targets: Sequence[str], services: Mapping[str, S
     elif len(targets) == 1:
         yield _said(f"      {port}: {_edge(name, going[0])}", why)
     else:
-        # One queue for several stages: what is handed over says its task.
+        # One queue for several stages: the task of a job tells them apart.
         yield _said(f"      {port}:", why)
         for to in going:
             when = json.dumps(f"job.task == {services[to].task!r}", ensure_ascii=False)
@@ -246,7 +245,7 @@ def _off(name: str, service: Service) -> str:
     )
 
 
-# What means the same with and without quotes.
+# Texts that mean the same with and without quotes.
 _PLAIN = re.compile(r"(?!(?:true|false|null)$)[A-Za-z_][A-Za-z0-9_.-]*", re.IGNORECASE)
 
 

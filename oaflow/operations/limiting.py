@@ -16,7 +16,7 @@ from oaflow.settings import Settings
 @dataclass(frozen=True, slots=True)
 class Limited:
     """
-    The limits that hold now, and remarks about the change that was asked for.
+    The limits that apply now, and remarks about the requested change.
     """
 
     limits: tuple[Limit, ...]
@@ -32,13 +32,13 @@ def limit(
     clear: bool = False,
 ) -> Limited:
     """
-    Sets or clears the limits of a task on a queue, where something is said of them.
+    Set or clear the limits of a task on a queue, if any are given.
 
     Args:
         name: QUEUE/TASK, or None for all.
 
     Raises:
-        UsageError: the name or the rate cannot be read, or what is to be set has no name.
+        UsageError: the name or the rate cannot be read, or limits are given without a name.
     """
     often = per_second(rate)
     if rate is not None and often is None:
@@ -48,7 +48,7 @@ def limit(
         raise UsageError("--clear excludes --concurrency and --rate")
     if name is None and (clear or wanted):
         raise UsageError("limits are set by queue and task", help="oaflow limit QUEUE/TASK")
-    # A task has no slash in it, a queue may.
+    # A task has no slash, but a queue may.
     queue, slash, task = (name or "").rpartition("/")
     if name is not None and not (slash and queue and task):
         raise UsageError(f"{name!r} is not QUEUE/TASK", help="oaflow limit  shows what is limited")

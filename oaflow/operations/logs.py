@@ -19,10 +19,10 @@ from oaflow.operations.databases import connection, logs_folder
 from oaflow.operations.states import run_with
 from oaflow.settings import Settings
 
-# How many documents one name may stand for.
+# How many documents one name may match.
 _NAMED = 1000
 
-# Seconds between two looks at a log that is followed.
+# Seconds between two reads of a log that is followed.
 _LOOK = 0.2
 
 # How many bytes of a log are read for one page.
@@ -32,7 +32,7 @@ _PAGE_BYTES = 1_000_000
 @dataclass(frozen=True, slots=True)
 class LogFilter:
     """
-    Which lines of a log are wanted: those of this stage, this job and these documents; None is any.
+    Which lines of a log to show: those of this stage, this job and these documents; None for any.
     """
 
     stage: str | None = None
@@ -41,7 +41,7 @@ class LogFilter:
 
     def wants(self, line: Mapping[str, Any]) -> bool:
         """
-        Whether a line is one of them.
+        Whether a line matches.
         """
         return (
             self.stage in (None, line.get("stage"))
@@ -52,7 +52,7 @@ class LogFilter:
 
 def named(line: Mapping[str, Any]) -> str:
     """
-    What stands before a message that was logged: its level, and its logger. Nothing before what was printed.
+    The prefix of a logged message: its level, and its logger. Empty for printed text.
     """
     return f"{str(line.get('level')).upper()} {line['logger']}: " if line.get("logger") else ""
 
@@ -66,7 +66,7 @@ def find_log(
     document: str | None = None,
 ) -> tuple[str, Path, LogFilter]:
     """
-    The log of a run, which need not be there, and which lines of it are wanted.
+    The log of a run, which may not exist, and the filter for its lines.
 
     Args:
         document: by id, or by name as `trace` takes it.
@@ -81,7 +81,7 @@ def find_log(
 
 def log_file(settings: Settings, run: str) -> Path:
     """
-    Where on this machine is written what the stages of a run print.
+    The file on this machine with the output of the stages of a run.
     """
     return logs_folder(settings) / f"{run}.jsonl"
 
@@ -90,7 +90,7 @@ def log_filter(
     made: Connection[Any], run: str | None, *, stage: str | None, job: int | None, document: str | None
 ) -> tuple[Run, LogFilter]:
     """
-    The run, and which lines of its log are wanted.
+    The run, and the filter for lines of its log.
 
     Raises:
         UsageError: as `find_log` does.
@@ -107,12 +107,12 @@ def log_lines(
     file: Path, last: int | None, *, follow: bool, wanted: LogFilter, is_read: Callable[[], bool] = lambda: True
 ) -> Iterator[dict[str, Any]]:
     """
-    What the stages of a run printed: the last so many lines, or all; with `follow` also what comes, also in a file that
-    has taken the place of this one or was emptied, as those who rotate logs do.
+    What the stages of a run printed: a number of last lines, or all; with `follow`, also new lines, even if the file is
+    replaced or truncated, as log rotation does.
 
     Args:
         wanted: only these lines.
-        is_read: while nothing comes, this is asked whether anybody still reads; where nobody does, it ends.
+        is_read: tells, while no lines come, whether the reader is still there; otherwise this ends.
     """
     if not file.exists() and not follow:
         return
@@ -131,14 +131,14 @@ def log_lines(
                     return
                 yield seen
 
-        # Where each line is wanted, those before the last ones need not be taken apart.
+        # Without a filter, lines before the last ones need not be parsed.
         lines = each() if last is None or wanted != LogFilter() else deque(each(), last)
         found = filter(wanted.wants, _read(lines))
         yield from found if last is None else deque(found, last)
-        # What is being written just now is told when all of it is there.
+        # A line that is being written is shown once it is complete.
         rest = b"" if seen.endswith(b"\n") else seen
         while follow and is_read():
-            # Looked at before it is read: what was written until then is read to its end.
+            # Checked before reading, so that what was written until then is read to its end.
             other = _other_than(handle, file)
             rest += handle.read()
             whole, newline, rest = rest.rpartition(b"\n")
@@ -156,7 +156,7 @@ def log_lines(
 
 def _other_than(handle: BinaryIO, file: Path) -> bool:
     """
-    Whether another file has taken the place of one that is read, or it has become shorter than what was read of it.
+    Whether a file that is being read was replaced, or truncated below what was read.
     """
     try:
         now = file.stat()
@@ -168,7 +168,7 @@ def _other_than(handle: BinaryIO, file: Path) -> bool:
 @dataclass(frozen=True, slots=True)
 class LogPage:
     """
-    Lines of a log, the oldest first, from `start` to `end`, which are places in its file; `start` is 0 where it begins.
+    Lines of a log, oldest first, from `start` to `end`, which are offsets in its file; `start` is 0 at its beginning.
     """
 
     lines: list[dict[str, Any]]
@@ -178,12 +178,12 @@ class LogPage:
 
 def log_page(file: Path, wanted: LogFilter, before: int | None = None, limit: int = 200) -> LogPage:
     """
-    The last lines of a log, of what was read: however large it is, as much is read of it.
+    The last lines of a log. It reads the same amount however large the log is.
 
     Args:
         wanted: only these lines.
-        before: only those before this place; None: those at the end.
-        limit: so many at most.
+        before: only those before this offset; None: those at the end.
+        limit: how many at most.
     """
     try:
         with file.open("rb") as handle:
@@ -195,12 +195,12 @@ def log_page(file: Path, wanted: LogFilter, before: int | None = None, limit: in
     except FileNotFoundError:
         return LogPage([], 0, 0)
     if first:
-        # It begins in the middle of a line; where that is all there is, it is passed over.
+        # It starts in the middle of a line; if there is no other, that line is skipped.
         cut = read.find(b"\n") + 1
         if cut in (0, len(read)):
             return LogPage([], first, end)
         first, read = first + cut, read[cut:]
-    # What is written just now has no end yet.
+    # A line that is being written has no end yet.
     end = first + read.rfind(b"\n") + 1
     found: list[dict[str, Any]] = []
     at = end
@@ -214,19 +214,19 @@ def log_page(file: Path, wanted: LogFilter, before: int | None = None, limit: in
 
 def log_after(file: Path, wanted: LogFilter, start: int) -> LogPage:
     """
-    The lines of a log after a place, as far as they are read at once.
+    The lines of a log after an offset, as far as one read goes.
     """
     try:
         with file.open("rb") as handle:
             if handle.seek(0, SEEK_END) < start:
-                start = 0  # another file has taken its place
+                start = 0  # the file was replaced
             handle.seek(start)
             read = handle.read(_PAGE_BYTES)
     except FileNotFoundError:
         return LogPage([], 0, 0)
     whole = read.rfind(b"\n") + 1
     if not whole and len(read) == _PAGE_BYTES:
-        return LogPage([], start, start + len(read))  # a line of such a length is passed over
+        return LogPage([], start, start + len(read))  # lines of this length are skipped
     lines = _read(read[:whole].splitlines())
     return LogPage([line for line in lines if wanted.wants(line)], start, start + whole)
 

@@ -326,7 +326,7 @@ def details_of(connection: Connection[Any], run: Run, silent: float, *, private:
 
     Args:
         silent: seconds after which a worker is dead.
-        private: whether this is the private server, where each run brings its own workers.
+        private: whether this is the private server, where each run starts its own workers.
     """
     bound = bound_plan(connection, run)
     status = status_of(connection, run, in_order(bound))

@@ -125,7 +125,7 @@ def trace_in(
     files: bool = True,
 ) -> Traced:
     """
-    The same over what is open already.
+    The same over open connections.
 
     Args:
         files: whether it may be the path of a file here.

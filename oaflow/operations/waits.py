@@ -80,7 +80,7 @@ def presence_of(connection: Connection[Any], run: Run, crew: Iterable[Worker], *
 
     Args:
         crew: the live workers.
-        private: whether this is the private server, where each run brings its own workers.
+        private: whether this is the private server, where each run starts its own workers.
     """
     if not private or run.state not in ("running", "paused"):
         return "works"
@@ -103,7 +103,7 @@ def waits_of(
     All that keeps a run waiting.
 
     Args:
-        stages: how many jobs of its stages are where.
+        stages: the counts of its stages.
         crew: the live workers.
         silent: seconds after which a worker is dead.
         presence: whether anybody works on it, or will.
