@@ -247,7 +247,7 @@ def runs_of(connection: Connection[Any], before: str | None = None, dataset: str
 
 def standing_of(connection: Connection[Any], run: str, bound: BoundPlan | None = None) -> Standing:
     """
-    How a run stands.
+    The state of a run.
 
     Args:
         bound: its plan, if known, because it never changes.

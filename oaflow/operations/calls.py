@@ -186,8 +186,8 @@ def failures(
     The jobs of a run that failed for good and have not been retried, oldest first.
 
     Args:
-        stage: only what failed there.
-        cause: only what has this fingerprint.
+        stage: only failures of this stage.
+        cause: only failures with this fingerprint.
 
     Raises:
         UsageError: there is no such run, stage or cause. Raised when the loop begins.
@@ -259,8 +259,8 @@ def retry(
     Retries failed jobs of a run, in a new round of the same run. The work is left to workers.
 
     Args:
-        stage: only what failed there.
-        cause: only what has this fingerprint.
+        stage: only failures of this stage.
+        cause: only failures with this fingerprint.
 
     Raises:
         UsageError: there is no such run, stage or cause, or nothing can be retried.

@@ -1,6 +1,6 @@
 """
-The settings with which openaleph-procrastinate hands over: which queue and task each stage has, and whether it is sent
-anything. They are read as its own settings model reads them, which tests/compat compares.
+The settings for hand-overs of openaleph-procrastinate: the queue and task of each stage, and whether it gets jobs. They
+are read like its own settings model reads them, which tests/compat verifies.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ class Service:
     What the settings say about one stage of OpenAleph.
 
     Attributes:
-        defer: whether it is sent anything.
+        defer: whether it gets jobs.
         min_priority: priorities there are random, from this one to `max_priority`.
-        said: the setting that each field was set by; those that are missing have their defaults.
+        said: the setting that set each field; missing fields have their defaults.
     """
 
     queue: str
@@ -38,7 +38,7 @@ class Service:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """
-    The stages by name, sentences about settings that say nothing about them, and about those that have a wrong value.
+    The stages by name, and sentences about settings that do not concern them and settings with a wrong value.
     """
 
     services: Mapping[str, Service]
@@ -87,17 +87,17 @@ _OTHERS = (
     "LAKEHOUSE_FLUSH_THRESHOLD",
 )
 
-# Names of other settings that are said.
+# How many names of other settings are listed.
 _NAMED = 3
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """
-    What an environment makes of the defaults.
+    The defaults, changed by an environment.
     """
     given = {name.upper(): value for name, value in environment.items() if name.upper().startswith(PREFIX)}
     services, remarks, others, wrong = dict(DEFAULTS), list[str](), list[str](), list[UsageError]()
-    # Those of a whole stage first: what is said of one field counts before them.
+    # Settings of a whole stage first, because those of a single field override them.
     for setting in sorted(given, key=lambda name: (_of(name)[1] is not None, name)):
         stage, key = _of(setting)
         if stage is None:
@@ -121,7 +121,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 def _of(setting: str) -> tuple[str | None, str | None]:
     """
-    The stage that a setting is about, and the field of it; no field: it is about the whole stage.
+    The stage and field that a setting is for; without a field, it is for the whole stage.
     """
     rest = setting.removeprefix(PREFIX).lower()
     for stage in DEFAULTS:
@@ -134,7 +134,7 @@ def _of(setting: str) -> tuple[str | None, str | None]:
 
 def _members(setting: str, value: str, wrong: list[UsageError]) -> Mapping[str, object]:
     """
-    What a setting says of a whole stage; what it says that no stage has is noted.
+    The fields that a setting for a whole stage sets; unknown fields are noted.
     """
     try:
         members = orjson.loads(value)
@@ -169,7 +169,7 @@ def _with(service: Service, setting: str, key: str, value: object) -> Service:
 
 def _unknown(setting: str) -> str:
     """
-    What is to be said about a setting that openaleph-procrastinate ignores, or refuses to start with.
+    A remark about a setting that openaleph-procrastinate ignores, or with which it refuses to start.
     """
     stage, key = _of(setting)
     if stage is not None and key in _NUMBERS:

@@ -1,5 +1,5 @@
 """
-The passport of a document: what became of it in one run, put together from the history. Pure: no database, no clock.
+The passport of a document: what became of it in one run, compiled from the history. Pure: no database, no clock.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,23 +13,23 @@ from oaflow.ledger.runs import Run
 from oaflow.ledger.traces import Failed, Line, Open, Reported
 from oaflow.printed import documents as printed
 
-# Outcomes with which a job has ended; a `chunk` is a part of a stream, after which it goes on.
+# Outcomes with which a job has ended; a `chunk` is a part of a stream, after which the job continues.
 _ENDS = ("done", "failed", "diverted", "parted", "cancelled", "vanished")
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """
-    One attempt at a job, or what else became of it.
+    One attempt at a job, or another event in its history.
 
     Attributes:
-        number: counted from 1; None where nobody began it.
+        number: counted from 1; None if no worker started it.
         outcome: `done`, `failed`, `retried`, `crashed`, `diverted`, ... as in the history.
-        wait: seconds from when it could have begun; None where that is not known.
-        seconds: that the stage function took.
-        parts: how many parts of a stream were handed over before its end.
+        wait: seconds since it could have started; None if unknown.
+        seconds: how long the stage function took.
+        parts: how many chunks of a stream it handed over before it ended.
         error: type, message, traceback, fingerprint of what went wrong.
-        lost: why something of the document went nowhere.
+        lost: why some of the document's output went nowhere.
     """
 
     number: int | None
@@ -70,16 +70,16 @@ class Attempt:
 @dataclass(frozen=True, slots=True)
 class Step:
     """
-    A job that had the document.
+    A job that carried the document.
 
     Attributes:
         of: the failed job that it repeats.
-        since: when it was handed over; what was put together of several, when the part with the document was.
-        beside: how many other documents were in it.
-        external: whether its stage lives in a service.
-        state: of a job that has not ended: `waits`, `runs`, or `is collected`.
-        wrote: what its stage has said because of the document; under the last job of the stage only.
-        next: the jobs that came of it and had the document too.
+        since: when it was handed over; for a collected job, when the part with the document was.
+        beside: how many other documents it carried.
+        external: whether a service runs its stage.
+        state: for a job that has not ended: `waits`, `runs`, or `is collected`.
+        wrote: what its stage wrote because of the document; only at the last job of the stage.
+        next: the jobs that it emitted for the document.
     """
 
     stage: str
@@ -113,7 +113,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Finder:
     """
-    The job that reported a document, at its last attempt, and what it was found in: id and name.
+    The job that reported a document, at its last attempt, and the document that contained it: id and name.
     """
 
     stage: str
@@ -137,11 +137,11 @@ class Passport:
     A document in a run.
 
     Attributes:
-        line: where the receipt of the run counts it; None while it is on its way.
-        way: the whole way to it, where it lies in another document; `name` has only what is next above.
-        steps: the jobs that it entered with; those that followed are in them.
+        line: the line of the receipt that counts it; None while it is in progress.
+        way: the full path to it, if it is inside another document; `name` has only the nearest container.
+        steps: the jobs with which it entered; the jobs that followed are nested in them.
         children: what was found in it: id and name.
-        said: what else is said about it: by the stage that found it, by other pipelines.
+        said: what else was written about it: by the stage that found it, or by other pipelines.
     """
 
     run: Run
@@ -158,7 +158,7 @@ class Passport:
 
     def walk(self) -> "Iterable[Step]":
         """
-        All jobs, each before what came of it.
+        All jobs, each before its successors.
         """
         ahead = list(reversed(self.steps))
         while ahead:
@@ -191,14 +191,14 @@ class Passport:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """
-    What a passport is made of.
+    The input of a passport.
 
     Attributes:
         places: of workers.
         origins: of the stages, by name.
         index: the stages after which a document counts as indexed.
-        external: the stages that live in services.
-        finder: the stage of the job that reported it, the documents that this was about, and its last attempt.
+        external: the stages that services run.
+        finder: the stage of the job that reported it, the documents of that job, and its last attempt.
     """
 
     run: Run
@@ -219,7 +219,7 @@ class Evidence:
 
 def passport(evidence: Evidence) -> Passport:
     """
-    Puts the passport of a document together.
+    Compile the passport of a document.
     """
     jobs = {job: list(lines) for job, lines in groupby(evidence.lines, attrgetter("job"))}
     line, reason = _became(evidence, jobs)
@@ -242,7 +242,7 @@ def passport(evidence: Evidence) -> Passport:
 
 def children(lines: Iterable[Line], document: str) -> list[str]:
     """
-    The documents that were found in a document: what a job about it alone handed over, but for itself.
+    The documents that were found in a document: what a job about it alone handed over, except itself.
     """
     return list(
         dict.fromkeys(
@@ -258,7 +258,7 @@ def children(lines: Iterable[Line], document: str) -> list[str]:
 
 def said_json(one: Said) -> printed.Said:
     """
-    The public form of what was said.
+    The public form of what was written.
     """
     return {
         "entity": one.entity,
@@ -283,8 +283,8 @@ def _steps(evidence: Evidence, jobs: Mapping[int, list[Line]]) -> tuple[tuple[St
     """
     The jobs as a tree, and what was written by them.
 
-    One that was put together with others is not shown, nor one of a service that has its answer: what came of it takes
-    its place.
+    A job that was collected with others is not shown, nor one of a service that has answered: its successor takes its
+    place.
     """
     merged = {job for job, lines in jobs.items() if lines[-1].outcome in ("collected", "answered")}
     parent: dict[int, int | None] = {}
@@ -303,7 +303,7 @@ def _steps(evidence: Evidence, jobs: Mapping[int, list[Line]]) -> tuple[tuple[St
     for job in sorted(jobs, key=lambda job: (since[job] or evidence.run.created_at, job)):
         if job not in merged:
             below.setdefault(parent[job], []).append(job)
-    # A member that still waits to be put together has come to no job yet: it is shown itself.
+    # A member that still waits to be collected has no collected job yet, so it is shown itself.
     made: dict[int, Step] = {}
     for job in reversed(_in_order(below)):
         lines = jobs[job]
@@ -372,7 +372,7 @@ def _attempts(evidence: Evidence, lines: Iterable[Line], ready: datetime | None)
 
 def _error_of(failed: Iterable[Failed], line: Line) -> printed.Error | None:
     """
-    Why a job failed that no attempt of it says: it was the recovery of its dead worker.
+    Why a job failed if none of its attempts tells: the recovery of its dead worker failed it.
     """
     for failure in failed:
         if failure.job == line.job and line.outcome == "failed":
@@ -382,7 +382,7 @@ def _error_of(failed: Iterable[Failed], line: Line) -> printed.Error | None:
 
 def _became(evidence: Evidence, jobs: Mapping[int, list[Line]]) -> tuple[printed.Line | None, str | None]:
     """
-    The line of the receipt in which the document stands, and why: at the first that holds, as `receipt_v2` has it.
+    The line of the receipt that counts the document, and why: the first that applies, as in `receipt_v2`.
     """
     kind, reason = (evidence.reported.kind, evidence.reported.reason) if evidence.reported else ("found", None)
     why = reason if kind != "found" else None
@@ -442,7 +442,7 @@ def _returned_nothing(lines: Iterable[Line], document: str) -> bool:
 
 def _after(jobs: Mapping[int, list[Line]], first: Iterable[int]) -> set[int]:
     """
-    The jobs that came of some jobs.
+    The successors of some jobs.
     """
     found: set[int] = set()
     ahead = set(first)
@@ -453,7 +453,7 @@ def _after(jobs: Mapping[int, list[Line]], first: Iterable[int]) -> set[int]:
 
 
 def _between(one: datetime | None, other: datetime | None) -> float | None:
-    # Two machines have two clocks.
+    # Two machines have different clocks.
     return None if one is None or other is None else max((other - one).total_seconds(), 0.0)
 
 

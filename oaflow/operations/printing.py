@@ -24,9 +24,9 @@ class Form:
     One form of what a command prints.
 
     Attributes:
-        shape: of the value: a typed dictionary, a list of such, or a model.
-        lines: whether there is one such value a line, none, one or many; else there is one, on one line or several.
-        given: the options with which it is printed; empty: without them.
+        shape: the type of the value: a typed dictionary, a list of them, or a model.
+        lines: whether it prints any number of values, one per line; otherwise one value, on one or more lines.
+        given: the options that select this form; empty for none.
     """
 
     shape: Any
@@ -37,7 +37,7 @@ class Form:
 _STATUS = Form(runs.Status)
 _DETACHED = Form(runs.Detached, given="--detach")
 
-# By command, as it is typed; each has all its forms.
+# All forms of each command, by the command as it is typed.
 FORMS: Mapping[str, tuple[Form, ...]] = {
     "run": (_STATUS, _DETACHED),
     "resume": (_STATUS, _DETACHED),
@@ -84,7 +84,7 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
     "restore": (Form(operating.Backup),),
 }
 
-# What the keys of a plan are that no key of a pipeline file is named after.
+# Descriptions of keys of a plan for which pipeline files have no key of the same name.
 _PLANNED: Mapping[str, Mapping[str, str]] = {
     "Plan": {
         "format": "the form of the plan",
@@ -135,8 +135,8 @@ class UnknownOutputError(UsageError):
 
 def output_schema(command: str | None = None) -> dict[str, Any]:
     """
-    What all commands print with `--json`, or one: `commands` lists the forms of each, whose shapes are in `$defs`. What
-    is made for one command holds for each value that it prints.
+    The schema of what all commands print with `--json`, or one: `commands` lists the forms of each, whose types are in
+    `$defs`. The schema for one command validates each value that it prints.
 
     Raises:
         UnknownOutputError: there is no such command, or it has no `--json`.
@@ -161,7 +161,7 @@ def output_schema(command: str | None = None) -> dict[str, Any]:
 
 def shape_schema(shape: Any) -> dict[str, Any]:
     """
-    The JSON Schema of one shape, with all that it refers to.
+    The JSON Schema of one type, with everything that it refers to.
     """
     return untitled(TypeAdapter(shape).json_schema(mode="serialization"))
 
@@ -169,12 +169,12 @@ def shape_schema(shape: Any) -> dict[str, Any]:
 @cache
 def _schemas() -> tuple[Mapping[tuple[str, int], Any], Mapping[str, Any]]:
     """
-    The schema of each form, by command and number; and what they refer to.
+    The schema of each form, by command and number, and everything that they refer to.
     """
     inputs: list[tuple[tuple[str, int], Any, Any]] = []
     for name, forms in FORMS.items():
         for number, form in enumerate(forms):
-            # A plan is printed without what equals the default, so what may be left out where it is read counts.
+            # A plan is printed without default values, so the schema for reading, in which they are optional, is right.
             mode = "validation" if form.shape is Plan else "serialization"
             inputs.append(((name, number), mode, TypeAdapter(form.shape)))
     made, definitions = TypeAdapter.json_schemas(inputs)
@@ -189,13 +189,13 @@ def _describe_plan(shared: dict[str, Any]) -> None:
             named = _KEYS.get(name, {}).get(key)
             schema["description"] = known.get(key) or (key if named is None else named.meaning)
     if (plan := shared.get("Plan")) is not None:
-        # It says which form it has, though that is the default.
+        # It always has its format, although that is the default.
         plan["required"] = sorted({*plan["required"], "format"})
 
 
 def untitled(schema: Any) -> Any:
     """
-    Without the titles, which say the names of keys once more.
+    Remove the titles, which only repeat the names of keys.
     """
     match schema:
         case dict():

@@ -58,7 +58,7 @@ class PipelineMistakesError(UsageError):
             f"pipeline {name!r} has {number} mistake{'' if number == 1 else 's'}",
             help=f"oaflow check {shlex.quote(name)}",
         )
-        # For who sees it as a traceback: a command has shown each with its place.
+        # For readers of a traceback: a command has already shown each with its place.
         for mistake in errors(self.diagnostics):
             self.add_note(f"{mistake.rule.code} {mistake.message}")
 
@@ -66,9 +66,9 @@ class PipelineMistakesError(UsageError):
 @dataclass(frozen=True, slots=True)
 class Source:
     """
-    Where a pipeline stands: in a file, or under a name in a module. `typed` is what was typed.
+    The location of a pipeline: a file, or a name in a module. `typed` is what was typed.
 
-    `packaged` says that it is one of those that come with oaflow.
+    `packaged` tells whether it comes with oaflow.
     """
 
     typed: str
@@ -81,9 +81,9 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class Program:
     """
-    A pipeline that was looked at: as it was declared, where its shape was right; its plan, where it passed every check;
-    and what there was to say; `spans` tells where all of it stands. `unannotated` functions do not say what they take
-    and return; `failure` is what the checks themselves raised.
+    A pipeline that was checked: its declaration, if its shape is right; its plan, if it passed every check; and its
+    diagnostics. `spans` has the positions in the source. `unannotated` functions do not declare what they take and
+    return; `failure` is an error in the checks themselves.
     """
 
     source: Source
@@ -99,7 +99,7 @@ class Program:
         The plan.
 
         Raises:
-            PipelineMistakesError: there is none.
+            PipelineMistakesError: it has mistakes, and so no plan.
         """
         if self.plan is None or errors(self.diagnostics):
             raise PipelineMistakesError(self.source.typed, self.diagnostics)
@@ -107,9 +107,9 @@ class Program:
 
     def places(self) -> Places:
         """
-        Where its expressions are written, for what is said when one fails.
+        The positions of its expressions, for error messages when one fails.
         """
-        # Here, as the compiler is loaded where there is something to compile.
+        # Imported here, because the compiler is loaded only when needed.
         from oaflow.compiler.places import places_of
 
         return {} if self.pipeline is None else places_of(self.pipeline, self.spans())
@@ -117,18 +117,18 @@ class Program:
 
 def locate(typed: str, folder: Path | None = None) -> Source:
     """
-    Finds what was typed as PIPELINE.
+    Find what was typed as PIPELINE.
 
     A name is looked up in `./pipelines`, then among those of the package; anything else is a path.
 
     Raises:
-        UsageError: nothing is there, or it is a folder.
+        UsageError: there is no such file, or it is a folder.
     """
     base = folder or Path.cwd()
     if "\0" in typed or not typed:
         raise NoSuchPipelineError(typed, known_names(base))
     path = base / typed
-    # Asked of os.path, to which a name that no file can have is no error.
+    # With os.path, for which a name that no file can have is not an error.
     if _MODULE.fullmatch(typed) and not os.path.exists(path):
         module, _, name = typed.partition(":")
         return Source(typed, module=module, name=name)
@@ -159,13 +159,13 @@ def load(source: Source, *, imports: bool = True) -> Program:
     Reads and checks a pipeline.
 
     Args:
-        imports: whether the functions are looked at, in a process of their own.
+        imports: whether the functions are checked, in a separate process.
     """
     try:
         return _looked_at(source, imports)
     except OaflowError:
         raise
-    except Exception as error:  # a mistake of ours, told as one of the author's is, beside those of other pipelines
+    except Exception as error:  # a bug of oaflow, reported like an author's mistake, beside those of other pipelines
         from oaflow.compiler.checking import failed
         from oaflow.loader import shown_path
 
@@ -175,7 +175,7 @@ def load(source: Source, *, imports: bool = True) -> Program:
 
 def program_of(pipeline: "Declared | str | os.PathLike[str]", *, imports: bool = True) -> Program:
     """
-    Checks what a program gives as a pipeline: one that it has declared, or what would be typed.
+    Check the pipeline that a program passes: one that it has declared, or what a user would type.
     """
     if isinstance(pipeline, str | os.PathLike):
         return load(locate(os.fspath(pipeline)), imports=imports)
@@ -184,8 +184,8 @@ def program_of(pipeline: "Declared | str | os.PathLike[str]", *, imports: bool =
 
 def declared(pipeline: "Declared", *, imports: bool = True) -> Program:
     """
-    Checks a pipeline that a program has declared. Its functions are looked at as those of any other: by name, in a
-    process of their own.
+    Check a pipeline that a program has declared. Its functions are checked like those of any other: by name, in a
+    separate process.
     """
     from oaflow.compiler import check_declared
     from oaflow.compiler.functions import Inspector, import_folders
@@ -216,9 +216,9 @@ def _program(source: Source, checked: "Checked", spans: Callable[[], Spans]) -> 
 
 def with_absolute_defaults(plan: Plan, source: Source) -> Plan:
     """
-    A plan in which the paths that the file gives as defaults are seen from the file's folder, as its author meant.
+    A plan in which default paths are relative to the folder of the file, as its author meant them.
 
-    For finding the values of params only: the digest of a plan does not depend on where its file stands.
+    Only for finding the values of params: the digest of a plan does not depend on the location of its file.
     """
     if source.file is None:
         return plan
@@ -236,7 +236,7 @@ def with_absolute_defaults(plan: Plan, source: Source) -> Plan:
 
 def without_required(plan: Plan) -> Plan:
     """
-    The plan with no param required: what was given is looked at before it is known what the last run used.
+    The plan without required params: the given values are checked before it is known what the last run used.
     """
     params = {name: param.model_copy(update={"required": False}) for name, param in plan.params.items()}
     return plan.model_copy(update={"params": params})

@@ -1,5 +1,5 @@
 """
-Passports as W3C PROV, in PROV-JSON: what was there, what was done with it, and who did it. Pure.
+Passports as W3C PROV, in PROV-JSON. Pure.
 
 Entities are documents, what a stage said about something because of them, and the plan; activities are attempts; agents
 are workers.
@@ -27,7 +27,7 @@ def provenance(passports: Iterable[Passport]) -> dict[str, Any]:
 
 class _Document:
     """
-    A PROV document as it grows. Relations have no names of their own in it, so they are counted.
+    A growing PROV document. Its relations have no names, so they are numbered.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class _Document:
 
     def take(self, passport: Passport) -> None:
         """
-        Adds what is known of a document.
+        Add what is known about a document.
         """
         run = passport.run
         plan = self._add("entity", "plan", [run.plan], {"prov:type": _type("prov:Plan"), "prov:label": run.pipeline})
@@ -107,10 +107,10 @@ class _Document:
         self._relate("wasDerivedFrom", {"prov:generatedEntity": made, "prov:usedEntity": of})
 
     def _add(self, kind: str, prefix: str, parts: Iterable[object], facts: dict[str, Any]) -> str:
-        # Ids are what stages make of them: all that a name in PROV cannot have is escaped.
+        # Stages choose ids freely: characters that a PROV name cannot contain are escaped.
         name = f"{prefix}:{'/'.join(quote(str(part), safe='') for part in parts)}"
         known = {key: value for key, value in facts.items() if value is not None}
-        # The attempt that found a document is also one that had what it was found in, which tells more of it.
+        # The attempt that found a document also appears with the document that contained it, which has more details.
         whole = self.result.setdefault(kind, {}).setdefault(name, known)
         whole.update({key: value for key, value in known.items() if key not in whole})
         return name

@@ -30,16 +30,16 @@ from oaflow.operations.states import (
 from oaflow.settings import Settings
 from oaflow.spelling import did_you_mean
 
-# What can be listed of a receipt, beside its lines.
+# What can be listed of a receipt besides its lines.
 LISTABLE = (*LINES, "unreadable", "open", "all")
 
-# Documents whose ways are looked up together.
+# How many paths of documents are looked up together.
 _AT_ONCE = 1000
 
 
 def status(settings: Settings, run: str | None) -> Details:
     """
-    How a run stands; without an id the latest.
+    The state of a run; without an id, the latest.
     """
     with database(settings) as opened, opened.connect() as made:
         return details_of(made, wanted_run(made, run), settings.dead_after, private=opened.embedded)
@@ -48,7 +48,7 @@ def status(settings: Settings, run: str | None) -> Details:
 @dataclass(frozen=True, slots=True)
 class Failed:
     """
-    What failed in a run. It is read when it is asked for, while the block that it was opened for goes on.
+    The failures of a run, read lazily while the block runs for which it was opened.
     """
 
     run: Run
@@ -58,19 +58,19 @@ class Failed:
 
     def jobs(self) -> Iterator[Failure]:
         """
-        Each job, the oldest first; a page of them is in memory.
+        Each job, oldest first; only one page is in memory.
         """
         return every_failure(self._connection, self.run.id, stage=self._stage, cause=self._cause)
 
     def causes(self) -> list[Cluster]:
         """
-        The causes, the most frequent first.
+        The causes, most frequent first.
         """
         return clusters(self._connection, self.run.id, stage=self._stage, cause=self._cause)
 
     def services(self) -> tuple[str, ...]:
         """
-        The stages that live in services: their jobs cannot be run here.
+        The stages that services run: their jobs cannot run here.
         """
         return bound_plan(self._connection, self.run).external
 
@@ -80,11 +80,11 @@ def failed(
     settings: Settings, run: str | None, *, stage: str | None = None, cause: str | None = None
 ) -> Generator[Failed]:
     """
-    What failed in a run, for the time of a block.
+    The failures of a run, while the block runs.
 
     Args:
-        stage: only what failed there.
-        cause: only what has this fingerprint.
+        stage: only failures of this stage.
+        cause: only failures with this fingerprint.
 
     Raises:
         UsageError: there is no such run or stage, or nothing failed for this cause.
@@ -98,7 +98,7 @@ def failed(
 
 def receipt_of(settings: Settings, run: str | None) -> tuple[Run, Receipt, list[Unmatched]]:
     """
-    The account of the documents of a run, and what no edge took.
+    The receipt of a run, and what no edge took.
     """
     with connection(settings) as made:
         found = wanted_run(made, run)
@@ -109,7 +109,7 @@ def receipt_of(settings: Settings, run: str | None) -> tuple[Run, Receipt, list[
 @contextmanager
 def receipt_list(settings: Settings, run: str | None, line: str) -> Generator[tuple[Run, Generator[DocumentLine]]]:
     """
-    The documents of one line of the account, for the time of a block.
+    The documents of one line of the receipt, while the block runs.
 
     Raises:
         UsageError: there is no such line.

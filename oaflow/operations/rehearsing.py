@@ -40,9 +40,9 @@ class Prepared:
     What is about to run.
 
     Attributes:
-        files: the files of its entities, each a copy that may be changed: where it lies, or None where the archive does
-            not have it, by what it is called.
-        crashed: whether it failed as its process ended, which may be this one now.
+        files: the files of its entities by name, each a copy that may be changed: its path, or None if the archive does
+            not have it.
+        crashed: whether it failed because its process died, as this one may now.
     """
 
     run: str
@@ -57,14 +57,14 @@ class Prepared:
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
     """
-    How it went.
+    The result.
 
     Attributes:
-        error: what is wrong now: type, message, traceback; None where the job is done.
+        error: what went wrong now: type, message, traceback; None if the job succeeded.
         handed: how many jobs would have gone to each stage.
-        lost: why something would have gone nowhere.
+        lost: why some output would have gone nowhere.
         changes: what would have been written.
-        indexed: how many entities would have been made findable.
+        indexed: how many entities would have been made searchable.
         deferred: how many jobs of other queues it would have queued itself.
     """
 
@@ -79,7 +79,7 @@ class Rehearsed:
 
 class _Runs(Accounts):
     """
-    What is known of runs, but nothing from before this one: a crawl that asks for that notes what it sees.
+    What is known about runs, but nothing from before this one: a crawl would otherwise record what it sees.
     """
 
     def past(self, run: str) -> nullcontext[None]:
@@ -101,13 +101,13 @@ def rehearse(
     Run a failed job.
 
     Args:
-        prepared: told what runs, before it does.
-        raised: told of what the stage function raised, while the job's files are there, and what it reaches is bound.
-        logged: told what it logs, if its module has not set up logging.
+        prepared: called with what will run, before it does.
+        raised: called with the error of the stage function, while the job's files and bindings still exist.
+        logged: called with what it logs, if its module has not set up logging.
 
     Raises:
-        UsageError: it is not among the failures, was never a job, or is that of a service.
-        TaskError: the function is not there.
+        UsageError: it is not among the failures, was never a job, or belongs to a service.
+        TaskError: the function cannot be found.
     """
     with ExitStack() as stack:
         opened = stack.enter_context(database(settings))
@@ -141,7 +141,7 @@ def rehearse(
         def told(error: BaseException) -> None:
             if isinstance(error, KeyboardInterrupt):
                 raise error
-            ended.append(time.monotonic())  # what a debugger takes is not the job's
+            ended.append(time.monotonic())  # time in a debugger does not count for the job
             with bind(here):
                 raised(error)
 
@@ -153,7 +153,7 @@ def rehearse(
 
 def refuse_number(settings: Settings, job: int) -> Never:
     """
-    Says what is to be typed for one job, where a run was expected.
+    Explain what to type for one job, where a run was expected.
 
     Raises:
         UsageError: always.
@@ -179,8 +179,8 @@ def _asks_its_service(run: Run, stage: str) -> str:
 @contextmanager
 def _folder() -> Generator[Path]:
     """
-    A folder for a while. A job that failed as its process ended may end this one: so another removes it, as soon as its
-    input ends with whoever could write to it.
+    A temporary folder. A job whose process died may kill this one, too: so another process removes the folder, as soon
+    as its stdin ends because all writers have ended.
     """
     with TemporaryDirectory(prefix="oaflow-here-", ignore_cleanup_errors=True) as folder:
         command = [sys.executable, "-ISc", _REMOVE, folder]
@@ -268,7 +268,7 @@ def _copies(files: "_Files", args: Mapping[str, Any], folder: Path, stack: ExitS
 
 class _Files:
     """
-    The archive, but for what is put into it here: that is gone at the end.
+    The archive, except that files added here are removed at the end.
     """
 
     def __init__(self, archive: Archive, own: Path) -> None:
@@ -310,7 +310,7 @@ class _Queue:
 @contextmanager
 def _importing(folders: tuple[Path, ...]) -> Generator[None]:
     """
-    Modules are found where the workers of the run find them.
+    Search modules where the workers of the run search them.
     """
     before = list(sys.path)
     sys.path += [str(folder) for folder in folders if str(folder) not in sys.path]

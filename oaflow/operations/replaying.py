@@ -22,7 +22,7 @@ from oaflow.runtime.choosing import Share, choose
 from oaflow.runtime.router import edges_of, entities_of, facts_of
 from oaflow.settings import Settings
 
-# Of what would go elsewhere so much is named: of each way from somewhere to somewhere, and of all.
+# How many entities that would go elsewhere are named: for each pair of old and new targets, and in total.
 EACH, ALL = 5, 200
 
 To = tuple[str, ...]
@@ -34,8 +34,8 @@ Load = Callable[[AnyJob], list[dict[str, Any]]]
 @dataclass(frozen=True, slots=True)
 class EdgeFlow:
     """
-    What goes along an edge: entities, a job without any being one. `to` is None for what nothing takes, and an edge
-    that is not there has no condition.
+    How many entities take an edge; a job without any counts as one. `to` is None for what no edge takes, and an edge
+    that does not exist has no condition.
     """
 
     stage: str
@@ -64,7 +64,7 @@ class EdgeFlow:
 @dataclass(frozen=True, slots=True)
 class Moved:
     """
-    An entity that would go elsewhere, returned by a job; both names are None where it is a job without entities.
+    An entity that would go elsewhere, and the job that returned it; id and schema are None for a job without entities.
     """
 
     stage: str
@@ -93,7 +93,7 @@ class Moved:
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """
-    What the edited pipeline could not route: so many jobs would fail.
+    What the edited pipeline could not route, and how many jobs would fail.
     """
 
     stage: str
@@ -105,7 +105,7 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class Troubled:
     """
-    Jobs whose attempts were used up: where they went, and would go; None: kept as failed.
+    Jobs whose attempts were used up: where they went, and where they would go; None: recorded as failures.
     """
 
     stage: str
@@ -117,15 +117,15 @@ class Troubled:
 @dataclass(frozen=True, slots=True)
 class Replay:
     """
-    A past run, routed anew.
+    A past run, routed again.
 
     Attributes:
-        stages: how much each returned, and of how much that is kept.
-        routed: how many of the returned jobs of each were routed anew.
-        edges: with what goes along them.
-        moved: how much would go elsewhere; of it, samples.
-        absent: stages of the run that the edited pipeline has not, or that are off in it, with the reason.
-        loads: stages to which an edge reads the entities from the store: here as they stand there now.
+        stages: how much each returned, and how much of that is kept.
+        routed: how many of the returned jobs of each were routed again.
+        edges: with what takes them.
+        moved: how many entities would go elsewhere; `samples` are some of them.
+        absent: stages of the run that the edited pipeline does not have, or that are off in it, with the reason.
+        loads: stages to which an edge reads the entities from the store, here as they are now.
     """
 
     run: Run
@@ -142,7 +142,7 @@ class Replay:
     @property
     def whole(self) -> bool:
         """
-        Whether it is all that was returned, and no sample.
+        Whether it covers all output, not just a sample.
         """
         return all(of.hops == of.kept and of.jobs == self.routed.get(name, 0) for name, of in self.stages.items())
 
@@ -182,13 +182,13 @@ def replay(
     limit: int = 1000,
 ) -> Replay:
     """
-    Route what was kept of a run by a pipeline.
+    Route the kept output of a run with a pipeline.
 
     Args:
         run: its id; None: the latest.
-        params: those of the run, where they differ.
-        stage: of what this one returned only.
-        limit: of each stage, at most so many hops.
+        params: values that differ from those of the run.
+        stage: only the output of this stage.
+        limit: how many hops of each stage at most.
 
     Raises:
         UsageError: no such run or stage, values that do not fit the pipeline, or nothing was kept.
@@ -233,7 +233,7 @@ class _Tally:
 
     def take(self, one: Returned) -> None:
         """
-        Counts what is kept of a hop.
+        Count what is kept of a hop.
         """
         self.routed[one.stage] += len(one.jobs)
         if one.stage not in self.new.stages:
@@ -276,7 +276,7 @@ class _Tally:
 
     def result(self, stages: Mapping[str, ReturnedOf]) -> Replay:
         """
-        What was counted, in the order of the run's plan.
+        The result, in the order of the run's plan.
         """
         met = {(stage, port) for stage, port, _ in self.counts}
         edges = [
@@ -327,7 +327,7 @@ def rerouted(
     Where each entity of a job goes that a stage returned.
 
     Raises:
-        RouteError: the port is not wired, or a condition cannot do with a value.
+        RouteError: the port is not wired, or a condition cannot use a value.
     """
     here = plan.stages[stage]
     edges_of(here, port)
@@ -337,7 +337,7 @@ def rerouted(
     stubs = [entity == stub(entity) for entity in entities]
     loads = any(condition.edge.load for condition in here.conditions[port])
     whole = load(job) if entities and (loads or any(stubs)) else entities
-    # In the run all of it was there when the edges were decided, and it was made a stub after that.
+    # In the run, the edges were decided with the full entities, which became stubs only after that.
     seen = [full if short else entity for entity, full, short in zip(entities, whole, stubs, strict=True)]
     choice = choose(here, port, seen, facts_of(plan, job, run), loaded=whole)
     return ways(here, port, job, choice.shares, depth)

@@ -33,19 +33,19 @@ from oaflow.printed.runs import Rerun as RerunJson
 from oaflow.runtime.router import enter, entities_of, facts_of
 from oaflow.settings import Settings
 
-# Jobs that are read at once, and entered by one statement.
+# How many jobs are read at once, and entered by one statement.
 _JOBS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """
-    Which jobs of a run are to take place again: those for which all of it holds; without anything all.
+    Which jobs of a run to repeat: those that meet all criteria; without criteria, all jobs.
 
     Attributes:
-        failed: whose attempts were used up, and which were not sent again since.
-        where: an expression on the entities that they arrived with: of one at least it holds.
-        older_than: a stage and a version of its code: what went through another one there, but for later releases.
+        failed: jobs whose attempts were used up and that were not retried since.
+        where: an expression that holds for at least one of the entities that they arrived with.
+        older_than: a stage and a version of its code: jobs that ran with another version there, except later releases.
     """
 
     stage: str | None = None
@@ -71,7 +71,7 @@ class Rerun:
 
     Attributes:
         chosen: how many jobs match the choice.
-        first: jobs that would begin.
+        first: jobs that would start.
         after: jobs that followed from these.
         versions: versions of the code that the first jobs ran with.
         documents: how many documents the jobs are about.
@@ -111,13 +111,14 @@ def rerun(
     settings: Settings, run: str | None, choice: Choice, agreed: Callable[[Rerun], bool], *, crew: Crew
 ) -> Generator[CommandEvent | Begun]:
     """
-    Does a part of a run again, and follows it to its end.
+    Repeat a part of a run, and follow it to its end.
 
     Args:
-        agreed: asked with what is to take place; nothing does where it says no.
+        agreed: called with what would be repeated; if it returns False, nothing starts.
 
     Raises:
-        UsageError: there is no such run, stage or expression, the run continues, or there is nothing to do.
+        UsageError: there is no such run or stage, the expression is wrong, the run has not ended, or there is nothing
+            to do.
     """
     with database(settings) as opened:
         with opened.connect() as made, store_of(settings, opened.address.uri) as store:
@@ -161,7 +162,7 @@ def _taken(made: Connection[Any], found: Run, bound: BoundPlan, choice: Choice) 
         choice,
         len(wanted),
         _by_stage(bound, taken.first),
-        # What was put together is counted once, as what came of that.
+        # A collected job is counted once, as the successor of its parts.
         _by_stage(bound, [s for s in taken.again if s.job not in begins and isinstance(s, Ended) and s.version]),
         Counter(step.version for step in taken.first if isinstance(step, Ended) and step.version),
         len(taken.found),
@@ -184,7 +185,7 @@ def _condition(where: str, bound: BoundPlan) -> Expression:
 
 def _is_source(bound: BoundPlan, step: Ended) -> bool:
     """
-    What a run begins with when nothing is given to it: that again is another run.
+    Whether a stage is where a run starts without input: repeating that would be a whole new run.
     """
     return step.stage in bound.start and not step.documents and not step.parents
 
@@ -207,7 +208,7 @@ def _instead(told: Rerun) -> str:
 
 def chosen(steps: Sequence[Ended], choice: Choice) -> list[Ended]:
     """
-    The jobs for which all but the expression holds. Pure.
+    The jobs that meet all criteria except the expression. Pure.
     """
     old: set[str] | None = None
     if choice.older_than is not None:
@@ -228,8 +229,8 @@ def chosen(steps: Sequence[Ended], choice: Choice) -> list[Ended]:
 
 def is_older(version: str, than: str) -> bool:
     """
-    Whether a version of code is another one, and of no later release. Pure: `1.2+ab12` is of release 1.2; `1.2` alone
-    stands for all of that release.
+    Whether a version of code differs, and is not of a later release. Pure: `1.2+ab12` is of release 1.2; `1.2` alone
+    matches all of that release.
     """
     if version == than or version.partition("+")[0] == than:
         return False
@@ -302,7 +303,7 @@ def _enter(made: Connection[Any], run: str, found: Run, bound: BoundPlan, taken:
 
 def _beginnings(bound: BoundPlan, taken: Part, files: Mapping[str, tuple[str, str]], why: str) -> list[Beginning]:
     """
-    For each file of which something takes place again, what that is.
+    For each file with jobs to repeat, these jobs.
     """
     redo = sorted({bound.stages[step.stage].origin for step in taken.again if step.stage in bound.stages})
     replaced: dict[str, dict[int, None]] = {}
@@ -311,7 +312,7 @@ def _beginnings(bound: BoundPlan, taken: Part, files: Mapping[str, tuple[str, st
     begun = {files[document][0] for document in taken.found if document in files}
     for step in taken.again:
         for document in step.documents or ():
-            # What was put together is also about documents that stay as they are.
+            # A collected job also carries documents that stay as they are.
             if document in files and files[document][0] in begun:
                 replaced.setdefault(files[document][0], {})[step.job] = None
     for names, there in ((taken.found, found), (taken.left_out, left_out)):

@@ -1,5 +1,5 @@
 """
-Writes a changed pipeline file in place of the old one: completely or not at all.
+Replaces a pipeline file with a changed one: completely or not at all.
 """
 
 import os
@@ -18,7 +18,7 @@ from oaflow.loader import load, load_text, shown_path
 
 class UnreadableError(Exception):
     """
-    A file that is no YAML that oaflow reads; `diagnostics` say why.
+    A file that is not YAML that oaflow can read; `diagnostics` say why.
     """
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
@@ -27,16 +27,16 @@ class UnreadableError(Exception):
 
 def format_file(path: Path, *, write: bool = True) -> bool:
     """
-    Writes a file in the one way of indents and spaces.
+    Format the indentation and spacing of a file.
 
     Returns:
-        whether something of it changed, or would.
+        whether anything changed, or would.
 
     Raises:
         UnreadableError: it cannot be read.
-        FormatError: it cannot be written anew without a loss.
+        FormatError: it cannot be written again without a loss.
     """
-    # Only here: ruamel.yaml takes longer to load than a file to be checked.
+    # Imported here, because loading ruamel.yaml takes longer than checking a file.
     from oaflow.formatting import FormatError, formatted
 
     loaded = load(path)
@@ -57,17 +57,17 @@ def format_file(path: Path, *, write: bool = True) -> bool:
 
 def mend_file(path: Path, *, imports: bool = True) -> list[Repair]:
     """
-    Mends in a file what can be mended without asking, check by check, as long as each takes away what it was for.
+    Fix in a file what can be fixed without asking, check by check, as long as each fix removes its mistake.
 
     Args:
-        imports: whether the functions are looked at.
+        imports: whether the functions are checked.
 
     Returns:
-        what was mended, in the order in which it was.
+        what was fixed, in order.
     """
     loaded = load(path)
     if loaded.data is None and not any(one.span.line for one in loaded.diagnostics):
-        return []  # no text, or none that can be read
+        return []  # not text, or not readable
     inspect = Inspector(import_folders(path)) if imports else None
     text = before = path.read_bytes().decode("utf-8-sig", "strict")
     made: list[Repair] = []
@@ -75,7 +75,7 @@ def mend_file(path: Path, *, imports: bool = True) -> list[Repair]:
     while found := repairs(text, checked, spans):
         after, told = mended(text, found), _told(checked)
         checked, spans = _looked_at(after, path, inspect)
-        # A line may have the same mistake twice, of which one is mended at a time.
+        # A line may have the same mistake twice, and one is fixed at a time.
         gone = told - _told(checked)
         if any(_key(one.diagnostic) not in gone for one in found):
             break
@@ -103,7 +103,7 @@ def _key(one: Diagnostic) -> tuple[str, str, int]:
 
 def rewrite(path: Path, text: str) -> None:
     """
-    Puts a text in the place of what a file held, with its rights; whoever reads meanwhile sees the one or the other.
+    Replace the content of a file, keeping its permissions; a concurrent reader sees either the old or the new text.
 
     Raises:
         EnvironmentProblem: it cannot be written.

@@ -29,9 +29,9 @@ RUN = "example"
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    What an edge says to an entity, or to a job without entities: whether its condition holds, and the values that it
-    was asked with. `holds` is None where nothing is asked: of an `else`, of an edge without a condition, and with
-    `choose: first` behind the one that takes it.
+    How an edge decides about an entity, or about a job without entities: whether its condition holds, and the values
+    that it read. `holds` is None if nothing is evaluated: for an `else`, for an edge without a condition, and with
+    `choose: first` after the edge that takes it.
     """
 
     to: str
@@ -43,10 +43,10 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class RoutedEntity:
     """
-    Where an entity goes; both names are None where the job has none. No edge: nothing takes it.
+    Where an entity goes; id and schema are None for a job without entities. Without edges, nothing takes it.
 
     Attributes:
-        along: the edges that take it, each as the stage that it leads to and its condition in the words of the file.
+        along: the edges that take it, each as the target stage and the condition as written in the file.
     """
 
     entity: str | None
@@ -82,8 +82,9 @@ class Routing:
     What becomes of a job that a stage returned on a port.
 
     Attributes:
-        reason: why what no edge takes goes nowhere; None where all is taken.
-        loads: stages whose edges would read the entities from the store, where here only what was given is seen.
+        reason: why some entities go nowhere; None if all are taken.
+        loads: stages whose incoming edges would read the entities from the store, where here they see only the given
+            job.
         disabled: the stages that are off, with the reason.
     """
 
@@ -113,12 +114,12 @@ def routing_of(program: Program, stage: str, port: str, given: Any, params: Mapp
     Where a job goes.
 
     Args:
-        stage: that returned it, on the port.
+        stage: the stage that returned it, on the port.
         given: the job as an author writes it: `entities` and `context`, or a list of entities.
 
     Raises:
-        UsageError: the program has mistakes, no such stage or port; or what was given is not a job, or one that a
-            condition cannot be asked about.
+        UsageError: the program has mistakes, or no such stage or port; or what was given is not a job, or has a value
+            that a condition cannot use.
     """
     plan = without_required(program.checked())
     bound = bind(plan, check_params(plan, params), places=program.places())
@@ -132,7 +133,7 @@ def routing_of(program: Program, stage: str, port: str, given: Any, params: Mapp
     except UnknownPortError as problem:
         help = did_you_mean(port, here.ports) or f"its ports are: {', '.join(here.ports)}"
         raise UsageError(f"stage {stage!r} has no port {port!r}", help=help) from problem
-    # In the words of the file: what is bound has the values of params in it.
+    # As written in the file, because bound conditions contain the values of params.
     written = [edge for edge in plan.stages[stage].edges if edge.port == port and edge.to in bound.stages]
     entities = entities_of(job)
     facts = facts_of(bound, job, RUN)
@@ -192,7 +193,7 @@ def _asked(expression: Expression, facts: Facts, entity: Mapping[str, Any] | Non
 
 def read_example(name: str | None) -> Any:
     """
-    A job from a file of JSON, or FtM entities, one a line; `-` is stdin, and None a job without anything.
+    A job from a JSON file, or FtM entities, one per line; `-` is stdin, and None an empty job.
 
     Raises:
         UsageError: it is not JSON.
@@ -210,7 +211,7 @@ def read_example(name: str | None) -> Any:
     except orjson.JSONDecodeError as error:
         problem = error
     try:
-        # As `run -i` takes them.
+        # In the form of `run -i`.
         return [orjson.loads(line) for line in raw.splitlines() if line.strip()]
     except orjson.JSONDecodeError:
         raise UsageError(f"{shown} is not JSON: {problem}", help=_EXAMPLE) from None
@@ -222,7 +223,7 @@ _EXAMPLE = '{"entities": [{"id": "a", "schema": "Document", "properties": {"lang
 def example_job(given: Any, stage: BoundStage, dataset: str = "example") -> AnyJob:
     """
     A job that a stage could have returned: from a whole job, from its `entities`, `context` and `payload`, from a list
-    of entities, or from one entity. What an entity has no id of gets its number.
+    of entities, or from one entity. An entity without an id gets its number.
 
     Raises:
         UsageError: it is none of these.
@@ -235,7 +236,7 @@ def example_job(given: Any, stage: BoundStage, dataset: str = "example") -> AnyJ
             body = {"payload": {"entities": given}}
         case {"payload": payload}:
             body = dict(cast("Mapping[str, Any]", given))
-            # What an author writes beside the rest of the payload.
+            # What an author writes next to the rest of the payload.
             beside = {key: body.pop(key) for key in ("entities", "context") if key in body}
             body["payload"] = {**payload, **beside} if isinstance(payload, Mapping) else payload
         case Mapping():
@@ -263,7 +264,7 @@ def example_job(given: Any, stage: BoundStage, dataset: str = "example") -> AnyJ
 
 def _named(entity: Any, number: int) -> Any:
     """
-    An entity with an id, and with lists where a value stands alone.
+    An entity with an id, and with single values turned into lists.
     """
     if not isinstance(entity, dict):
         return entity

@@ -1,5 +1,5 @@
 """
-Run, resume, retry, cancel, and the worker: what starts processes and follows them, as streams of events.
+Run, resume, retry, cancel, and the worker: starts processes and follows them, as streams of events.
 """
 
 import time
@@ -59,25 +59,25 @@ from oaflow.runtime.supervisor import Died, Due, Ended, Interrupts, Stale, Super
 from oaflow.runtime.supervisor import Event as WorkerEvent
 from oaflow.settings import Settings
 
-# Seconds between two looks at workers: so late a signal is followed, and another takes the place of one that died.
+# Seconds between two checks of the workers: the longest delay until a signal is obeyed or a dead worker replaced.
 _LOOK = 0.25
 
-# A database that is away is asked again this often.
+# How often a database that is away is tried again.
 _RETRY = 1.0
 
-# So long the command that followed a run tells its end, where nobody else may be there to do so.
+# How long the command that followed a run sends webhooks about its end, if no worker may be there to do so.
 _TELL_SECONDS = 10.0
 
 Mode = Literal["ask", "resume", "new"]
 
-# What to do with a run that has not ended: go on with it, or cancel it and start afresh. None: nothing.
+# What to do with an unfinished run: continue it, or cancel it and start a new one. None: nothing.
 Choose = Callable[[Run], Literal["resume", "new"] | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
     """
-    Something to be said to who started the run.
+    A message to the user who started the run.
     """
 
     text: str
@@ -102,11 +102,11 @@ def run(
     crew: Crew,
 ) -> Generator[CommandEvent | Begun | Said]:
     """
-    Starts a run, or goes on with the one that has not ended, and follows it. Who closes it when `Begun` has come
-    leaves the run to others.
+    Start a run, or continue the unfinished one, and follow it. A caller that closes the generator after `Begun` leaves
+    the run to others.
 
     Args:
-        mode: what to do with a run of this pipeline and dataset that has not ended; `ask` asks `choose`.
+        mode: what to do with an unfinished run of this pipeline and dataset; `ask` calls `choose`.
         crew: the workers of this command.
 
     Raises:
@@ -152,8 +152,8 @@ def run(
 
 def resume(settings: Settings, run: str | None, *, crew: Crew) -> Generator[CommandEvent | Begun | Said]:
     """
-    Goes on with a run, whatever stopped it, and follows it. Who closes it when `Begun` has come leaves the run to
-    others.
+    Continue a run, whatever stopped it, and follow it. A caller that closes the generator after `Begun` leaves the run
+    to others.
 
     Raises:
         UsageError: there is no such run, or it has ended.
@@ -175,11 +175,11 @@ def retry(
     crew: Crew,
 ) -> Generator[CommandEvent | Begun | Said]:
     """
-    Sends what failed in a run again, in a new round, and follows it.
+    Retry the failures of a run, in a new round, and follow it.
 
     Args:
-        stage: only what failed there.
-        cause: only what has this fingerprint.
+        stage: only failures of this stage.
+        cause: only failures with this fingerprint.
 
     Raises:
         UsageError: there is no such run, stage or cause, or nothing that can be sent again.
@@ -193,7 +193,7 @@ def retry(
 
 def send_again(made: Connection[Any], run: Run, *, stage: str | None = None, cause: str | None = None) -> Begun:
     """
-    Sends what failed in a run again, in a new round, and does not follow it.
+    Retry the failures of a run, in a new round, without following it.
 
     Args:
         stage, cause: see `retry`.
@@ -238,7 +238,7 @@ def _unfinished_run(made: Connection[Any], run: str | None) -> Run:
 
 def cancel(settings: Settings, run: str | None) -> tuple[Run, int]:
     """
-    Cancels a run; without an id the latest that has not ended.
+    Cancel a run; without an id, the latest unfinished one.
 
     Returns:
         the run, and how many of its jobs were waiting.
@@ -256,10 +256,10 @@ def cancel(settings: Settings, run: str | None) -> tuple[Run, int]:
 
 def pause(settings: Settings, run: str | None) -> Run:
     """
-    Pauses a run; without an id the latest that works. What runs is handed over, and nothing more of it is begun.
+    Pause a run; without an id, the latest running one. Running jobs finish and hand over, and no more start.
 
     Raises:
-        UsageError: there is no such run, or it does not work.
+        UsageError: there is no such run, or it is not running.
     """
     with connection(settings) as made:
         found = ledger.latest_run(made, states=("running",)) if run is None else wanted_run(made, run)
@@ -273,11 +273,11 @@ def pause(settings: Settings, run: str | None) -> Run:
 
 def follow_only(settings: Settings, run: str | None, stop: Stop) -> Generator[Event]:
     """
-    Follows a run that others work on, from wherever it is, and changes nothing in it.
+    Follow a run that others work on, from its current state, without changing it.
 
     Args:
-        run: without an id the latest.
-        stop: of who does not want to know more.
+        run: id of the run; None: the latest.
+        stop: set when the caller wants no more events.
 
     Raises:
         NoSuchRunError: there is no such run, or no run at all.
@@ -297,12 +297,12 @@ def worker(
     settings: Settings, crew: Crew, watched: Watched, signals: AbstractContextManager[Signalled] | None = None
 ) -> Generator[WorkerEvent | Awaited | Ticked | Told]:
     """
-    Runs workers until a signal comes: the first drains, the second kills. A database that does not answer is waited
-    for at the beginning as later: after a restart of the machine the server may be the last that comes.
+    Run workers until a signal comes: the first drains, the second kills. This waits for a database that does not
+    answer, also at the start, because after a reboot the server may come up last.
 
     Args:
-        watched: keeps what is to be seen of them for those who look after them.
-        signals: counts those that came; None: they are caught.
+        watched: keeps their state for monitoring.
+        signals: counts the signals; None: they are caught here.
     """
     with ExitStack() as stack:
         opened = yield from _awaited(settings, stack, watched)
@@ -311,7 +311,7 @@ def worker(
         if supervisor is None:
             return
         watched.begin(opened, supervisor.tally)
-        # In threads: what many files became is written down before the run of a schedule begins, which takes minutes.
+        # In threads, because settling many files before the run of a schedule starts takes minutes.
         ticks = Beside("oaflow schedules", lambda: begin_due(opened))
         deliveries = Beside("oaflow webhooks", lambda: deliver(opened))
         dead: set[int] = set()
@@ -333,7 +333,7 @@ def worker(
                 yield from deliveries.news()
                 if dead and time.monotonic() - tried >= _RETRY:
                     tried = time.monotonic()
-                    # While the database is away its workers wait for it, and so does this.
+                    # While the database is away, its workers wait for it, and so does this.
                     with suppress(EnvironmentProblem, psycopg.OperationalError):
                         with opened.connect() as made:
                             recover(made, dead, settings.dead_after)
@@ -360,10 +360,10 @@ def _awaited(settings: Settings, stack: ExitStack, watched: Watched) -> Generato
 
 def go_on(made: Connection[Any], run: Run, folders: tuple[Path, ...]) -> Begun:
     """
-    Lets a run go on, and does not follow it.
+    Continue a run, without following it.
 
     Args:
-        folders: where the modules of its stages are looked for.
+        folders: where the modules of its stages are searched.
 
     Raises:
         EndedRunError: it has ended.
@@ -386,7 +386,7 @@ def _refuse_unsealed(run: Run) -> None:
 
 def followed(opened: Database, begun: Begun, crew: Crew) -> Iterator[CommandEvent]:
     """
-    Follows a run that has begun to its end, with the workers of this command.
+    Follow a run that has started to its end, with the workers of this command.
     """
     _remember(opened)
     try:
@@ -406,8 +406,7 @@ def _remember(opened: Database) -> None:
 @contextmanager
 def _at_work(opened: Database, crew: Crew, begun: Begun) -> Generator[Supervisor | None]:
     """
-    Workers for the time of a block. At its end they are drained; where it ends with an error, what they held is given
-    back all the same.
+    Workers while the block runs. At its end they are drained, and even after an error, their jobs are given back.
     """
     supervisor = crew.begin(begun.run, begun.folders)
     if supervisor is None:

@@ -1,10 +1,10 @@
 """
-`oaflow schedule`: runs that begin at set times. Workers notice that such a time (tick) has come, and their supervisor
-begins the run.
+`oaflow schedule`: runs that start at set times. Workers notice that such a time (tick) has come, and their supervisor
+starts the run.
 
-A tick is taken in the transaction that begins its run, so exactly one run begins, whatever is killed. Of several ticks
+A tick is taken in the transaction that starts its run, so exactly one run starts, whatever is killed. Of several ticks
 that pass while no worker is running, only the latest counts. A tick that meets an unfinished run of its pipeline and
-dataset begins nothing, and its schedule says so.
+dataset starts nothing, and its schedule records that.
 """
 
 import os
@@ -36,10 +36,10 @@ from oaflow.settings import Settings, or_environment
 
 _NAMES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually")
 
-# A schedule whose next time cannot be told is looked at again after this.
+# A schedule whose next time cannot be computed is checked again after this.
 _AGAIN = timedelta(hours=1)
 
-# What croniter knows besides times: a number by hash, or by chance.
+# What croniter accepts besides times: hashed and random numbers.
 _DRAWN = re.compile(r"\b[hr]\b", re.IGNORECASE)
 
 _EXAMPLE = '"0 3 * * *" is every night at three'
@@ -47,7 +47,7 @@ _EXAMPLE = '"0 3 * * *" is every night at three'
 
 class CronError(UsageError):
     """
-    What was typed as `--cron` names no times.
+    The value of `--cron` names no times.
     """
 
     def __init__(self, given: str, reason: str) -> None:
@@ -84,7 +84,7 @@ class NoSuchScheduleError(UsageError):
 @dataclass(frozen=True, slots=True)
 class Ticked:
     """
-    A tick was taken: `run` was begun for it, or nothing, because of `problem`.
+    A tick was taken: `run` was started for it, or none was, because of `problem`.
     """
 
     schedule: str
@@ -96,11 +96,11 @@ def next_tick(cron: str, zone: str, after: datetime) -> datetime:
     """
     The first time after another that a cron expression names, in a zone. Pure.
 
-    Where the clock is put back an hour comes twice. As with cron, what names its hours is done in the first of them
-    alone, and what comes each hour, or each so many minutes, in both.
+    When the clock is set back, an hour comes twice. As in cron, schedules with fixed hours then run only in the first
+    of them, and those that run every hour, or every few minutes, in both.
 
     Raises:
-        CronError: it names none, or is none.
+        CronError: it names no times, or is not valid.
     """
     from croniter import CroniterError, croniter  # here alone, of a module that `run` loads, too
 
@@ -138,7 +138,7 @@ def add(
     now: datetime | None = None,
 ) -> Schedule:
     """
-    Has a pipeline that was looked at run by the clock, as it is now, with these values.
+    Schedule a checked pipeline, as it is now, with these values.
 
     Raises:
         UsageError: the pipeline, a value, the times or the name is wrong.
@@ -226,11 +226,11 @@ def _wanted(made: Connection[Any], name: str) -> Schedule:
 
 def begin_due(opened: Database) -> Iterator[Ticked]:
     """
-    Takes what ticks have passed, and begins their runs.
+    Take the ticks that have passed, and start their runs.
     """
     with opened.connect() as made:
         for schedule in ledger.schedules(made, due=True):
-            # Nobody follows the runs of a schedule to their end. Where the store is away, or a later version has made
+            # No command follows the runs of a schedule to their end. If the store is away, or a later version has made
             # their plans, more is done again.
             with suppress(OaflowError), store_of(opened.settings, opened.address.uri) as store:
                 settle_all(made, store, schedule.dataset, schedule.pipeline)
@@ -298,6 +298,6 @@ def _begun(opened: Database, made: Connection[Any], schedule: Schedule) -> str:
 
 def late(schedule: Schedule) -> timedelta:
     """
-    For how long a tick has waited for a worker; that of a paused schedule waits for nobody.
+    How long a tick has waited for a worker; the tick of a paused schedule does not wait.
     """
     return max(schedule.asked_at - schedule.due_at, timedelta()) if schedule.paused_at is None else timedelta()

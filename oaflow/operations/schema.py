@@ -20,11 +20,11 @@ from oaflow.settings import Settings
 @dataclass(frozen=True, slots=True)
 class Tables:
     """
-    Fragment tables without the index by which what was said about a document is found, to replace it: others made them.
+    Fragment tables of other programs that lack the index for finding, and replacing, what was written about a document.
 
     Attributes:
         names: of the tables.
-        problem: why nobody could look, or None.
+        problem: why they could not be checked, or None.
     """
 
     names: tuple[str, ...] = ()
@@ -34,11 +34,11 @@ class Tables:
 @dataclass(frozen=True, slots=True)
 class Migrated:
     """
-    What was done, or (in a dry run) is to be done.
+    What was done, or (in a dry run) would be done.
 
     Attributes:
-        indexed: tables of others that got their index.
-        left: those that have none, as nobody asked for it.
+        indexed: tables of other programs that got their index.
+        left: those that have none, because it was not requested.
     """
 
     address: Address
@@ -49,7 +49,7 @@ class Migrated:
 
 class IndexNotMadeError(EnvironmentProblem):
     """
-    A table of others did not get its index.
+    A table of another program did not get its index.
     """
 
     def __init__(self, table: str, reason: str) -> None:
@@ -60,7 +60,7 @@ class IndexNotMadeError(EnvironmentProblem):
 @contextmanager
 def _reached(settings: Settings) -> Generator[Address]:
     """
-    The database, started where it is the private one, and otherwise as it is.
+    The database, started if it is the private one.
     """
     address = locate(settings)
     if address.embedded:
@@ -78,15 +78,15 @@ def db_migrate(
     capture: bool | None = None,
 ) -> Migrated:
     """
-    Brings the database to this program's schema, or says what that would take.
+    Migrate the database to this program's schema, or tell what that would take.
 
     Args:
-        wanted: asked once whether tables that others made shall get their index, where some have none.
-        capture: whether triggers take down what services hand over; None changes nothing.
+        wanted: called once, if tables of other programs lack their index, to ask whether they should get it.
+        capture: whether triggers record what services hand over; None changes nothing.
 
     Raises:
-        DatabaseProblem: it cannot be brought there.
-        IndexNotMadeError: a table did not get its index; all before it is done.
+        DatabaseProblem: it cannot be migrated.
+        IndexNotMadeError: a table did not get its index; everything before that is done.
     """
     with _reached(settings) as address:
         own = address.embedded
@@ -101,7 +101,7 @@ def db_migrate(
 
 def db_check(settings: Settings) -> tuple[Address, SchemaState, Tables]:
     """
-    Looks at the schema of the database, and at the tables of the entity store.
+    Check the schema of the database, and the tables of the entity store.
 
     Raises:
         DatabaseProblem: this program cannot work with it.
@@ -113,7 +113,7 @@ def db_check(settings: Settings) -> tuple[Address, SchemaState, Tables]:
 
 def db_prune(settings: Settings, days: float | None, *, dry_run: bool = False) -> tuple[Address, float, Pruned]:
     """
-    Takes out jobs that have ended and history, both older than so many days; default: what `OAFLOW_KEEP` says.
+    Delete ended jobs and history that are older than a number of days, by default `OAFLOW_KEEP`.
 
     Raises:
         DatabaseProblem: this program cannot work with the database.
@@ -125,7 +125,7 @@ def db_prune(settings: Settings, days: float | None, *, dry_run: bool = False) -
 
 def tables_without_index(settings: Settings, address: Address) -> Tables:
     """
-    Looks at the tables of the entity store, which may be in another database than the rest.
+    Check the tables of the entity store, which may be in a different database.
     """
     try:
         with _store(settings, address) as store:
@@ -145,5 +145,5 @@ def _add_indexes(settings: Settings, address: Address, tables: Sequence[str]) ->
 
 
 def _store(settings: Settings, address: Address) -> EntityStore:
-    # No patience: somebody waits for the answer, and can ask again.
+    # Without patience: a user waits for the answer, and can ask again.
     return EntityStore(settings.entities_uri or address.uri, application_name="oaflow migrate", patience=0)

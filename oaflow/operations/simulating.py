@@ -48,7 +48,7 @@ class Variant:
     @property
     def name(self) -> str:
         """
-        As it is typed.
+        The variant, as users type it.
         """
         parts = [f"--workers {self.workers}"] if self.workers is not None else []
         parts += [f"--workers {stage}={number}" for stage, number in self.own]
@@ -160,10 +160,10 @@ def simulate(
 
 def variants_of(workers: Iterable[str], executors: str | None, concurrency: Iterable[str]) -> list[Variant]:
     """
-    What is asked for, from `N`, `STAGE=N` and lists of numbers; each number is a variant, in all combinations.
+    The variants, from `N`, `STAGE=N` and lists of numbers, in all combinations.
 
     Raises:
-        UsageError: something of it cannot be read.
+        UsageError: a value cannot be read.
     """
     axes: list[list[tuple[str, str, int]]] = []
     asked = [("workers", text) for text in workers]

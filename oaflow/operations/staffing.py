@@ -21,7 +21,7 @@ from oaflow.settings import Settings
 
 class _Leaving:
     """
-    Counts in place of signals how often it was asked to leave: once to drain, twice to stop at once.
+    Counts, in place of signals, how often it was told to stop: once to drain, twice to stop at once.
     """
 
     last = None
@@ -87,7 +87,7 @@ class Workers:
                 "these workers are already in use in a block", help="call operations.workers for each block"
             )
         self._be_new()
-        # It must live as long as they do: the kernel ends them with the thread that started them.
+        # It must live as long as the workers: the kernel ends them with the thread that started them.
         threading.Thread(target=self._look_after, name="oaflow workers", daemon=True).start()
         self._entered = True
 

@@ -1,5 +1,5 @@
 """
-Starting a run: what is wrong with the command is refused here, before anything has begun.
+Starts a run: a wrong command is refused here, before anything has started.
 """
 
 import os
@@ -37,10 +37,10 @@ from oaflow.runtime.router import enter as route_first
 from oaflow.schemata import SCHEMATA, is_a
 from oaflow.spelling import closest, did_you_mean
 
-# Entities of `-i FILE` that go into one first job.
+# How many entities of `-i FILE` go into one first job.
 ENTITIES_PER_JOB = 100
 
-# First jobs that are inserted by one statement.
+# How many first jobs one statement inserts.
 _JOBS_PER_STATEMENT = 20
 
 Item = TypeVar("Item")
@@ -63,7 +63,7 @@ class UnfinishedRunError(UsageError):
 
 class EndedRunError(UsageError):
     """
-    Nothing of a run is left that could go on.
+    The run has ended, so it cannot continue.
     """
 
     def __init__(self, run: Run) -> None:
@@ -76,7 +76,7 @@ class EndedRunError(UsageError):
 
 class UnsealedRunError(UsageError):
     """
-    Whoever started the run was gone before its input was read to the end: nobody can go on with the rest.
+    The command that started the run ended before it had read its input to the end, so the run cannot continue.
     """
 
     def __init__(self, run: Run) -> None:
@@ -89,7 +89,7 @@ class UnsealedRunError(UsageError):
 
 class EnteringRunError(UsageError):
     """
-    Whoever started the run still reads its input.
+    The command that started the run is still reading its input.
     """
 
     def __init__(self, run: Run) -> None:
@@ -102,7 +102,7 @@ class EnteringRunError(UsageError):
 
 class UnseenServiceError(UsageError):
     """
-    A run has stages that live in other services, and nobody would see what these hand over.
+    A run has stages in other services, and nothing would record what these hand over.
     """
 
     def __init__(self, stages: tuple[str, ...]) -> None:
@@ -118,19 +118,19 @@ class UnseenServiceError(UsageError):
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    What was asked for with `oaflow run`.
+    The arguments of `oaflow run`.
 
     Attributes:
-        inputs: what stood after the pipeline's name: values of its positional param.
+        inputs: the arguments after the pipeline's name: values of its positional param.
         params: by name, each as often as it was given.
-        entities: a file with FtM entities, one a line; `-` is stdin.
-        at: the stage that the first jobs go to, in place of the entries.
-        first: only so many of the entities of `entities`, or, without it, of the jobs that each first job returns.
-        stop_after: after how much failure the run is given up; None: never.
-        force: whether what has not changed since an earlier run is done again, too.
-        prune: whether what is gone from the sources is taken out of the dataset.
-        folders: where modules of stages are looked for, beside what is installed; kept with the run.
-        environment: where params that name a variable look.
+        entities: a file with FtM entities, one per line; `-` is stdin.
+        at: the stage that the first jobs go to, instead of the entries.
+        first: limits the entities of `entities` or, without it, the jobs that each first job returns.
+        stop_after: after how many failures the run is cancelled; None: never.
+        force: whether to process also what has not changed since an earlier run.
+        prune: whether to remove from the dataset what is gone from the sources.
+        folders: where modules of stages are searched, besides installed packages; stored with the run.
+        environment: for params that name a variable.
     """
 
     dataset: str
@@ -149,14 +149,14 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Begun:
     """
-    A run that has begun, or goes on.
+    A run that has started or continues.
 
     Attributes:
         run: its id.
         bound: its plan, with the values of its params.
-        jobs: how many jobs it begins with.
-        remarks: what there is to tell about it, in sentences.
-        folders: where its workers look for modules, besides installed packages.
+        jobs: how many jobs it starts with.
+        remarks: remarks about it, in sentences.
+        folders: where its workers search modules, besides installed packages.
     """
 
     run: str
@@ -168,10 +168,10 @@ class Begun:
 
 def precheck(plan: Plan, request: Request) -> None:
     """
-    Refuses what is wrong whatever the database says: so that nothing is started for it.
+    Refuse what is wrong regardless of the database, so that nothing is started for it.
 
     Raises:
-        UsageError: unknown or ill-typed params, a path or a stage that is not there, options that exclude each other.
+        UsageError: unknown or ill-typed params, a missing path or stage, or options that exclude each other.
     """
     given = _given(plan, request)
     values = check_params(without_required(plan), given, env=request.environment)
@@ -197,20 +197,21 @@ def precheck(plan: Plan, request: Request) -> None:
             )
     if request.entities not in (None, "-"):
         given = str(request.entities)
-        # A pipe is as good as a file, such as the shell's <(zcat entities.gz). A name too long for a file is no error.
+        # A pipe is as good as a file, such as the shell's <(zcat entities.gz). A name too long for a file is not an
+        # error.
         if os.path.isdir(given) or not os.path.exists(given):
             raise UsageError(f"there is no file {request.entities!r} to read entities from", help="-i -  reads stdin")
 
 
 def settle(plan: Plan, source: Source, request: Request, last: Run | None) -> tuple[dict[str, Any], list[str]]:
     """
-    The values of a run's params, with what the dataset's last run used, and the sample documents where they are meant.
+    The values of a run's params, including those of the dataset's last run, and the sample documents if they are meant.
 
     Returns:
-        the values, and what is to be said about where they come from.
+        the values, and remarks about where they come from.
 
     Raises:
-        UsageError: a param is missing, or a path is not there.
+        UsageError: a param is missing, or a path does not exist.
     """
     command = f"oaflow run {shlex.quote(source.typed)} -d {request.dataset}"
     remarks: list[str] = []
@@ -254,7 +255,7 @@ def bound_for_run(
     plan: Plan, values: Mapping[str, Any], at: str | None = None, places: Places = NO_PLACES
 ) -> BoundPlan:
     """
-    The plan as this run routes by it.
+    The plan by which this run routes.
 
     Raises:
         UsageError: the stage to start at is disabled.
@@ -267,8 +268,8 @@ def bound_for_run(
 
 def idle_options(bound: BoundPlan, request: Request) -> Iterator[str]:
     """
-    Which options of a request do nothing in this run, each with the reason: only a stage that crawls knows of earlier
-    runs.
+    The options of a request that have no effect in this run, each with the reason: only a stage that crawls knows about
+    earlier runs.
     """
     begins = bound.start if request.at is None else (request.at,)
     after = following(bound)
@@ -292,10 +293,10 @@ def idle_options(bound: BoundPlan, request: Request) -> Iterator[str]:
 
 def refuse_unseen(connection: Connection[Any], bound: BoundPlan) -> None:
     """
-    Refuses a run with external stages where what services hand over would be lost.
+    Refuse a run with external stages if what services hand over would be lost.
 
     Raises:
-        UnseenServiceError: nothing takes it down.
+        UnseenServiceError: nothing records it.
     """
     tasks = {bound.stages[name].task for name in bound.external}
     if tasks and (lost := unseen(connection, tasks)):
@@ -304,7 +305,7 @@ def refuse_unseen(connection: Connection[Any], bound: BoundPlan) -> None:
 
 def unfinished(connection: Connection[Any], pipeline: str, dataset: str) -> Run | None:
     """
-    The run of a pipeline on a dataset that has not ended.
+    The unfinished run of a pipeline on a dataset.
     """
     return ledger.latest_run(connection, dataset=dataset, pipeline=pipeline, states=OPEN_STATES)
 
@@ -325,10 +326,10 @@ def begin(
     values: Mapping[str, Any],
 ) -> Begun:
     """
-    Stores the plan, makes the run and sends its first jobs.
+    Store the plan, create the run and insert its first jobs.
 
     Args:
-        connection: to the database that is open; who calls may be in a transaction.
+        connection: to the open database; the caller may be in a transaction.
 
     Raises:
         UsageError: the entities cannot be read; the run is cancelled then.
@@ -336,7 +337,7 @@ def begin(
     """
     ledger.store_plan(connection, plan.digest, plan.format, plan.pipeline, plan.canonical())
     stages = (request.at,) if request.at is not None else bound.start
-    # All or nothing, where the first jobs are few; a stream of entities is too long for one transaction.
+    # All or nothing if there are few first jobs; a stream of entities is too long for one transaction.
     with connection.transaction() if request.entities is None else nullcontext():
         run = open_run(connection, plan, bound, request, values, opened.settings.job_bytes)
         if request.stop_after is not None:
@@ -357,7 +358,7 @@ def open_run(
     rerun_of: str | None = None,
 ) -> str:
     """
-    Makes a run that has no jobs yet, with what its joins, limits and stages that collect need: all of it, or nothing.
+    Create a run without jobs, with what its joins, limits and collecting stages need, in one transaction.
 
     Raises:
         UnfinishedRunError: somebody else has just started one of this pipeline and dataset.
@@ -413,10 +414,10 @@ def _enter(connection: Connection[Any], run: str, jobs: Iterable[FirstJob]) -> i
         for group in _in_groups(jobs, _JOBS_PER_STATEMENT):
             number += ledger.enter(connection, run, group, seal=False)
     except BaseException as error:
-        with suppress(Exception):  # what went wrong is the news; a run that stays unsealed says so when it is resumed
+        with suppress(Exception):  # the first error matters more; an unsealed run says so when resumed
             ledger.cancel(connection, run, f"its first jobs could not be sent: {error}")
         raise
-    # Sealed last and apart, so that a run whose input breaks off half-way never looks finished.
+    # Sealed last and separately, so that a run whose input breaks off half-way never looks finished.
     ledger.enter(connection, run, (), seal=True)
     return number
 
@@ -432,7 +433,7 @@ def _first_jobs(
     entities = islice(read_entities(request.entities), request.first)
     with reaching(opened, origin_of_input(bound.pipeline)) as reached:
         for group in _in_groups(entities, ENTITIES_PER_JOB):
-            # In the store before the job is there, so that the first stage can load them as any other can.
+            # In the store before the job exists, so that the first stage can load them like any other.
             with reached.writer(request.dataset) as writer:
                 for entity in group:
                     writer.add(entity)
@@ -446,7 +447,7 @@ def _first(
     bound: BoundPlan, stage: str, dataset: str, run: str, entities: list[dict[str, Any]], job_bytes: int
 ) -> list[FirstJob]:
     target = bound.stages[stage]
-    job_bytes = 0 if target.external else job_bytes  # as all that goes to a service
+    job_bytes = 0 if target.external else job_bytes  # like everything that goes to a service
     payload = {"entities": entities} if entities else {}
     job = DatasetJob(dataset=dataset, queue=target.queue, task=target.task, batch=run, payload=payload)
     routes = route_first(bound, stage, pack(job, job_bytes), run=run)
@@ -458,7 +459,7 @@ def read_entities(name: str) -> Iterator[dict[str, Any]]:
     FtM entities from a file of JSON lines; `-` is stdin.
 
     Raises:
-        UsageError: a line is no entity; it is named by its number.
+        UsageError: a line is not an entity; the message has its number.
     """
     with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as lines:
         yield from _entities(lines, "stdin" if name == "-" else name)
@@ -466,7 +467,7 @@ def read_entities(name: str) -> Iterator[dict[str, Any]]:
 
 def _entities(lines: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
-        # Some programs begin a file with it.
+        # Some programs start a file with it.
         line = line.removeprefix(BOM_UTF8) if number == 1 else line
         if not line.strip():
             continue
@@ -492,7 +493,7 @@ def _entities(lines: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
 
 def _storable(folders: Iterable[Path]) -> list[str]:
     """
-    Folders as the database holds them; one whose name is not UTF-8 it cannot.
+    Folders that the database can hold: not those whose names are not UTF-8.
     """
     return [os.fsdecode(name) for name in map(os.fsencode, folders) if name.decode(errors="ignore").encode() == name]
 
@@ -518,7 +519,7 @@ def _given(plan: Plan, request: Request) -> dict[str, Any]:
 
 def _check_paths(plan: Plan, values: Mapping[str, Any]) -> None:
     """
-    What is read must be there: the paths of the positional param. Of another path at least the folder, as it may be
+    What is read must exist: the paths of the positional param. For another path, at least the folder, because it may be
     written to.
     """
     for name, value in values.items():
@@ -539,12 +540,12 @@ def _check_paths(plan: Plan, values: Mapping[str, Any]) -> None:
 
 def _instead_of(path: Path) -> str:
     """
-    What to type in place of a path that is not there: its neighbour that is spelled much like it, or where to look.
+    What to type instead of a missing path: a similar name in the same folder, or where to look.
     """
     there = next((folder for folder in path.parents if os.path.isdir(folder)), Path("/"))
     wanted = path.relative_to(there).parts[0]
     with suppress(OSError), os.scandir(there) as entries:
-        # Nobody waits for more.
+        # No user waits for more.
         if (close := closest(wanted, [entry.name for entry in islice(entries, 1000)])) is not None:
             return f"did you mean {str(there / close)!r}?"
     return f"ls {shlex.quote(str(there))}"
@@ -552,7 +553,7 @@ def _instead_of(path: Path) -> str:
 
 def _not_there(param: PlannedParam, value: Any) -> list[str]:
     """
-    Of the paths of an earlier run those that are gone.
+    The paths of an earlier run that are gone.
     """
     if "path" not in (param.type, param.of) or value is None:
         return []
@@ -561,8 +562,8 @@ def _not_there(param: PlannedParam, value: Any) -> list[str]:
 
 def _moved(gone: Sequence[str]) -> Iterator[str]:
     """
-    What is said where a dataset gets another folder, and the one that its last run had is not there any more: as files
-    go by where they lie, all that was moved would be found twice.
+    The warning if a dataset gets another folder and the folder of its last run no longer exists: files are identified
+    by their paths, so everything that was moved would be found twice.
     """
     if gone:
         verb, its = ("is", "its") if len(gone) == 1 else ("are", "their")

@@ -34,17 +34,17 @@ from oaflow.spelling import did_you_mean
 INDEX_TASK = "oaflow.stages.index"
 CRAWL_TASK = "oaflow.stages.crawl"
 
-# So many of the unreadable, and of the vanished documents.
+# How many of the unreadable, and of the vanished documents, are listed.
 _FIRST = 5
 
-# What a stage that no job has reached has.
+# The counts of a stage that no job has reached.
 _NOTHING = StageProgress("", 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
     """
-    A run with what its stages have done, in the order of its plan.
+    A run with the progress of its stages, in the order of its plan.
     """
 
     run: Run
@@ -58,7 +58,7 @@ class RunStatus:
 
     def head_json(self) -> printed.RunHead:
         """
-        The public form of all but the stages; `unchanged` and `gone` count files.
+        The public form of everything but the stages; `unchanged` and `gone` count files.
         """
         return {
             "run": self.run.id,
@@ -81,7 +81,7 @@ class RunStatus:
 
 def counts_json(stage: StageProgress) -> printed.Counts:
     """
-    The public form of how many jobs of a stage are where.
+    The public form of the counts of a stage.
     """
     return {
         "open": stage.open,
@@ -98,9 +98,9 @@ def counts_json(stage: StageProgress) -> printed.Counts:
 @dataclass(frozen=True, slots=True)
 class Details:
     """
-    What `status` shows beside the counts. `waits` is what keeps the run waiting, `unmatched` what no edge took;
-    `estimate` is how long it will still take, None where it does not go on. `old_code` are the workers that have an old
-    code of its stages.
+    What `status` shows besides the counts. `waits` is what the run waits for, `unmatched` what no edge took; `estimate`
+    is how long it will still take, None if it is not progressing. `old_code` lists the workers with old code of its
+    stages.
     """
 
     status: RunStatus
@@ -144,7 +144,7 @@ class Account:
     Attributes:
         clusters: its failures, by cause.
         unreadable: the first few documents that could not be read.
-        vanished: the first few documents whose jobs somebody deleted.
+        vanished: the first few documents whose jobs were deleted.
         unmatched: what no edge took.
         report: the file that the stage `report` wrote on this machine; None if there is none.
         crawls: whether the run has a stage that crawls.
@@ -190,7 +190,7 @@ class NoSuchStageError(UsageError):
 
 def wanted_run(connection: Connection[Any], run: str | None) -> Run:
     """
-    The run of an id, or the latest.
+    The run with an id, or the latest.
 
     Raises:
         NoSuchRunError: there is no such run, or no run at all.
@@ -203,13 +203,13 @@ def wanted_run(connection: Connection[Any], run: str | None) -> Run:
 
 def run_with(connection: Connection[Any], run: str | None, stage: str | None) -> Run:
     """
-    The same; and where a stage is named, the run has it.
+    The same, and check that the run has the named stage.
 
     Raises:
         UsageError: there is no such run or stage.
     """
     found = wanted_run(connection, run)
-    if stage is not None:  # else its plan is not read
+    if stage is not None:  # otherwise its plan is not read
         check_stage(found, bound_plan(connection, found), stage)
     return found
 
@@ -217,7 +217,7 @@ def run_with(connection: Connection[Any], run: str | None, stage: str | None) ->
 def check_stage(run: Run, bound: BoundPlan, stage: str | None) -> None:
     """
     Raises:
-        NoSuchStageError: one is named, and the run has none of that name.
+        NoSuchStageError: a stage is named that the run does not have.
     """
     if stage is not None and stage not in bound.stages:
         raise NoSuchStageError(run.id, stage, in_order(bound))
@@ -226,7 +226,7 @@ def check_stage(run: Run, bound: BoundPlan, stage: str | None) -> None:
 def check_cause(connection: Connection[Any], run: Run, cause: str) -> None:
     """
     Raises:
-        UsageError: nothing of the run failed for this cause, and was not sent again since.
+        UsageError: the run has no failure with this cause that was not retried since.
     """
     if failures(connection, run.id, cause=cause, limit=1):
         return
@@ -256,7 +256,7 @@ def bound_plan(connection: Connection[Any], run: Run) -> BoundPlan:
 
 def folders_of(run: Run) -> tuple[Path, ...]:
     """
-    Where the modules of a run's stages lie, as far as these folders are on this machine.
+    The folders with the modules of a run's stages, as far as they exist on this machine.
     """
     return tuple(folder for folder in map(Path, run.folders) if folder.is_dir())
 
@@ -277,7 +277,7 @@ def index_stages(bound: BoundPlan) -> tuple[str, ...]:
 
 def in_order(bound: BoundPlan) -> tuple[str, ...]:
     """
-    The stages from the entries on, each after what leads to it, as far as there is such an order.
+    The stages from the entries on, each after those that lead to it, as far as there is such an order.
 
     The stored plan does not keep the order of the file: its form is canonical.
     """
@@ -293,7 +293,7 @@ def in_order(bound: BoundPlan) -> tuple[str, ...]:
     seen: set[str] = set()
 
     def visit(name: str) -> None:
-        # Depth first, written when left; reversed that is an order of a graph without cycles.
+        # Depth first, in post-order; reversed, that is a topological order of a graph without cycles.
         if name in seen:
             return
         seen.add(name)
@@ -301,7 +301,7 @@ def in_order(bound: BoundPlan) -> tuple[str, ...]:
             visit(to)
         order.append(name)
 
-    # Nothing leads to a join: it stands after all that is no join.
+    # No edge leads to a join: it comes after all other stages.
     for name in reversed([*bound.start, *sorted(bound.stages, key=lambda name: bool(bound.stages[name].join))]):
         if name in bound.stages:
             visit(name)
@@ -310,10 +310,10 @@ def in_order(bound: BoundPlan) -> tuple[str, ...]:
 
 def status_of(connection: Connection[Any], run: Run, order: Iterable[str]) -> RunStatus:
     """
-    How a run stands.
+    The state of a run.
 
     Args:
-        order: the stages of its plan, as they are to be shown; stages with work that are not in it come last.
+        order: the stages of its plan, in display order; other stages with work come last.
     """
     counted = {stage.stage: stage for stage in run_progress(connection, run.id)}
     names = dict.fromkeys([*order, *counted])
@@ -322,7 +322,7 @@ def status_of(connection: Connection[Any], run: Run, order: Iterable[str]) -> Ru
 
 def details_of(connection: Connection[Any], run: Run, silent: float, *, private: bool) -> Details:
     """
-    How a run stands, what it is busy with, and what keeps it waiting.
+    The state of a run, what it is busy with, and what it waits for.
 
     Args:
         silent: seconds after which a worker is dead.
@@ -348,7 +348,7 @@ def details_of(connection: Connection[Any], run: Run, silent: float, *, private:
 
 def on_old_code(crew: Sequence[Worker], run: Run, bound: BoundPlan) -> list[Worker]:
     """
-    The workers that have an old code of stages of a run.
+    The workers that have old code of stages of a run.
     """
     tasks = {stage.task for stage in bound.stages.values()}
     return [one for one in crew if one.run in (None, run.id) and tasks & one.stale.keys()]
@@ -359,11 +359,11 @@ def account_of(connection: Connection[Any], run: str, bound: BoundPlan, report: 
     What became of the documents of a run.
 
     Args:
-        report: where the stage `report` writes on this machine.
+        report: the file that the stage `report` writes on this machine.
     """
     stages = index_stages(bound)
     counted = receipt(connection, run, stages)
-    # Each list reads the whole history of the run, as the counts do.
+    # Each list reads the whole history of the run, like the counts.
     return Account(
         counted,
         clusters(connection, run),

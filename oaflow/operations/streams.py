@@ -1,5 +1,5 @@
 """
-Results that come bit by bit, for `for` and `async for`. With `async for` they are read in a thread, so the event loop
+Results that arrive bit by bit, for `for` and `async for`. With `async for` they are read in a thread, so the event loop
 is not blocked.
 """
 
@@ -14,7 +14,7 @@ from oaflow.errors import UsageError
 
 Item = TypeVar("Item")
 
-# So long a step may last that nobody waits for any more, before the connection is cut under it: a statement, that is.
+# How long a step (a statement) that nothing waits for may continue before its connection is cut.
 _PATIENCE = 1.0
 
 _END = object()
@@ -22,8 +22,8 @@ _END = object()
 
 class Stop:
     """
-    Says to a source in another thread that nobody wants more of it. It stands where a command counts signals, and is
-    none: those are the program's.
+    Tells a source in another thread that no more is wanted. It replaces the signals that a command counts, because
+    those belong to the program.
     """
 
     count = 0
@@ -35,25 +35,25 @@ class Stop:
 
     def set(self) -> None:
         """
-        Nobody wants more.
+        No more is wanted.
         """
         self._set.set()
 
     def sleep(self, seconds: float) -> None:
         """
-        Waits, but no longer than somebody wants more.
+        Sleep, at most until no more is wanted.
         """
         self._set.wait(seconds)
 
     def cuts(self, cut: Callable[[], None]) -> None:
         """
-        What ends a step that lasts too long. Called from another thread.
+        Set what ends a step that takes too long. It is called from another thread.
         """
         self._cuts.append(cut)
 
     def cut(self) -> None:
         """
-        Ends the step that lasts.
+        End a step that takes too long.
         """
         for cut in self._cuts:
             cut()
@@ -98,18 +98,18 @@ async def _in_a_thread(source: Callable[[Stop], Generator[Item]]) -> AsyncGenera
     stop, thread = Stop(), ThreadPoolExecutor(1, thread_name_prefix="oaflow")
     items = source(stop)
     try:
-        # Asked for one by one: nothing piles up before a reader that is slow, and what he gets is of now.
+        # Fetched one by one, so that nothing piles up before a slow reader, and its items are current.
         while (item := await loop.run_in_executor(thread, next, items, _END)) is not _END:
             yield item  # pyright: ignore[reportReturnType]  # it is none of _END
     finally:
         stop.set()
-        closed = loop.run_in_executor(thread, items.close)  # after the step that lasts
+        closed = loop.run_in_executor(thread, items.close)  # after the current step
         thread.shutdown(wait=False)
         await _end(closed, stop)
 
 
 async def _end(closed: "asyncio.Future[None]", stop: Stop) -> None:
-    # Who is cancelled once more leaves, and the thread ends by itself.
+    # If cancelled once more, return, and let the thread end by itself.
     closed.add_done_callback(lambda future: future.cancelled() or future.exception())
     try:
         done, _ = await asyncio.wait([closed], timeout=_PATIENCE)

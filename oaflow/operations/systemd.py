@@ -1,7 +1,7 @@
 """
-Tells systemd about a worker that it started with `Type=notify`: that it is ready, is live, and stops.
+Tells systemd about a worker that it started with `Type=notify`: that it is ready, live, or stopping.
 
-The protocol is that of sd_notify(3): lines in a datagram, and nothing comes back.
+The protocol is that of sd_notify(3): lines in a datagram, without an answer.
 """
 
 import contextlib
@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, MutableMapping
 
 from oaflow.runtime.vitals import Health
 
-# Seconds. systemd gives up a start after TimeoutStartSec; as long as the database is waited for, it is asked for more.
+# Seconds. systemd gives up a start after TimeoutStartSec; while the worker waits for the database, it asks for more
+# time.
 _EVERY, _MORE = 10.0, 60.0
 
 # A few datagrams wait for it; one more than that waits here.
@@ -21,10 +22,10 @@ _SEND = 1.0
 
 class ServiceManager:
     """
-    systemd. Where it did not start this process every call does nothing.
+    systemd. If it did not start this process, every call does nothing.
 
     Args:
-        environment: holds the variables that it sets. They are taken out: what is started from here must not speak.
+        environment: has the variables that it sets. They are removed, so that child processes do not notify it.
         now: a monotonic clock.
     """
 
@@ -33,7 +34,7 @@ class ServiceManager:
         self._address = environment.pop("NOTIFY_SOCKET", "")
         wanted, for_whom = environment.pop("WATCHDOG_USEC", ""), environment.pop("WATCHDOG_PID", "")
         mine = not for_whom or for_whom == str(os.getpid())
-        # Half of what it waits for, as sd_watchdog_enabled(3) says.
+        # Half of the watchdog's interval, as sd_watchdog_enabled(3) recommends.
         self._watchdog = int(wanted) / 2e6 if mine and wanted.isdigit() else None
         self._ready = False
         self._status = ""
@@ -41,7 +42,7 @@ class ServiceManager:
 
     def tell(self, health: Health) -> None:
         """
-        To be called often: says what is new, and is silent where it is not live.
+        Call this often: it reports changes, and is silent while the worker is not live.
         """
         if not self._address:
             return
@@ -64,7 +65,7 @@ class ServiceManager:
 
     def stopping(self) -> None:
         """
-        It drains.
+        Report that the worker drains.
         """
         self._send({"STOPPING": "1", "STATUS": "drains"})
 

@@ -29,7 +29,7 @@ from oaflow.settings import Settings
 if TYPE_CHECKING:
     from oaflow.entities.store import EntityStore
 
-# Documents that a name or a hash may stand for, and runs that are looked through for one that nobody reported.
+# How many documents a name or a hash may match, and how many runs are searched for a document that no stage reported.
 MOST = 100
 
 _HASH = re.compile(r"[0-9a-f]{40}")
@@ -38,7 +38,7 @@ _HASH = re.compile(r"[0-9a-f]{40}")
 @dataclass(frozen=True, slots=True)
 class Found:
     """
-    Where a document is: the latest run that had it, and the others.
+    The runs of a document: the latest that had it, and the others.
     """
 
     document: str
@@ -51,13 +51,13 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class Traced:
     """
-    What was found for what was asked.
+    The result of a search for a document.
 
     Attributes:
         found: the documents that match.
         passports: their passports, each in the latest run that had the document; none if several match and `every` is
             False.
-        entity: what was said about the entity, if it is one that was found in documents, and not a document itself.
+        entity: what was written about the entity, if it is one found in documents and not a document itself.
     """
 
     found: tuple[Found, ...]
@@ -67,7 +67,7 @@ class Traced:
 
 class UntracedError(UsageError):
     """
-    No run had it.
+    No run had the document.
     """
 
     def __init__(self, typed: str, dataset: str | None, run: str | None, runs: Sequence[str]) -> None:
@@ -84,7 +84,7 @@ class UntracedError(UsageError):
 
 class NoDocumentError(UsageError):
     """
-    The store has an entity of this id, which was in no document that a run had.
+    The store has an entity with this id, but no run had it as a document.
     """
 
     def __init__(self, typed: str, said: Said, dataset: str) -> None:
@@ -99,16 +99,16 @@ def trace(
     settings: Settings, typed: str, *, dataset: str | None = None, run: str | None = None, every: bool = False
 ) -> Traced:
     """
-    Find what was typed, and put together what became of it.
+    Find what was typed, and compile what became of it.
 
     Args:
         typed: the id of a document or entity, the hash of its bytes, its name or the end of it, or a path.
-        dataset: only in this one.
-        run: only in this one.
-        every: where it stands for several documents, the passports of all; else of none.
+        dataset: only in this dataset.
+        run: only in this run.
+        every: if it matches several documents, return the passports of all; otherwise of none.
 
     Raises:
-        UsageError: there is no such run, or nothing is known of it.
+        UsageError: there is no such run, or nothing is known about the document.
     """
     with database(settings) as opened, opened.connect() as made, store_of(settings, opened.address.uri) as store:
         return trace_in(made, store, typed, dataset=dataset, run=run, every=every)
@@ -128,7 +128,7 @@ def trace_in(
     The same over open connections.
 
     Args:
-        files: whether it may be the path of a file here.
+        files: whether it may be the path of a file on this machine.
     """
     if run is not None:
         wanted_run(made, run)
@@ -144,7 +144,7 @@ def trace_in(
     return Traced(found, passports, tuple(entity))
 
 
-# How what no terminal should obey is shown in a name.
+# How control characters in a name are shown.
 _ESCAPE = re.compile(r"\\(?:[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 
 
@@ -154,7 +154,7 @@ def _meant(shown: re.Match[str]) -> str:
 
 class _Search:
     """
-    From what was typed to documents: what is fast and certain first.
+    Finds documents for what was typed: fast and certain ways first.
     """
 
     def __init__(
@@ -168,11 +168,11 @@ class _Search:
     ) -> None:
         self._connection, self._store, self._run, self._files = connection, store, run, files
         self._only = dataset or (found.dataset if run and (found := find_run(connection, run)) else None)
-        self.dataset = ""  # where an entity of that id was met
+        self.dataset = ""  # where an entity with that id was found
 
     def reported(self, typed: str) -> tuple[list[Reported], list[Said]]:
         """
-        The documents that it stands for, in the latest run first; and what is said about it, if it is none of them.
+        The documents that it matches, latest run first; and what was written about it, if it is none of them.
         """
         name = readable_name(typed)
         if found := self._of_ids([name]):
@@ -215,10 +215,10 @@ class _Search:
 
     def _guesses(self, typed: str) -> Iterable[list[str]]:
         """
-        Ids that it may stand for: of a file here by its path, then by its bytes.
+        Ids that it may match: of a file on this machine by its path, then by its content.
         """
         path = Path(typed)
-        is_file = self._files and os.path.isfile(path)  # a name too long for a file is no error
+        is_file = self._files and os.path.isfile(path)  # a name too long for a file is not an error
         if is_file:
             from oaflow.stages.naming import document_id
 
@@ -238,7 +238,7 @@ class _Search:
 
     def _unreported(self, dataset: str, id: str) -> list[Reported]:
         """
-        A document that the store has and no stage has reported: it came in with `-i`, or its pipeline does not report.
+        A document that the store has but no stage has reported: it came in with `-i`, or its pipeline does not report.
         """
         return [
             Reported(run.id, run.dataset, id, id, "found", None, None)
@@ -256,7 +256,7 @@ def _by_document(reported: Iterable[Reported]) -> tuple[Found, ...]:
     for one in reported:
         runs.setdefault((one.dataset, one.document), []).append(one)
     for all in runs.values():
-        # A run that left it out has nothing to tell: the one that did it comes first.
+        # A run that left it out as unchanged has nothing to tell, so the one that processed it comes first.
         all.sort(key=lambda one: one.kind == "unchanged")
     return tuple(
         Found(document, all[0].name, dataset, all[0].run, tuple(one.run for one in all[1:]))

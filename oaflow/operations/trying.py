@@ -18,7 +18,7 @@ from oaflow.printed import pipelines as printed
 
 class EdgeName(NamedTuple):
     """
-    What an edge is known by: two of one port may lead to one stage, under different conditions.
+    Identifies an edge: two edges of one port may lead to the same stage under different conditions.
     """
 
     stage: str
@@ -30,14 +30,14 @@ class EdgeName(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Tried:
     """
-    What came of one test.
+    The result of one test.
 
     Attributes:
-        number: of the test in its file, from 1.
-        expected, found: how many entities (jobs, where there are none) go to which stage; what gets none is left out.
+        number: the position of the test in its file, from 1.
+        expected, found: how many entities (or jobs without any) go to which stage; stages that get none are left out.
         reason: why some go nowhere, or None.
-        problem: why it could not be tried, or None.
-        taken: the edges that something went along.
+        problem: why the test could not run, or None.
+        taken: the edges that were taken.
         seconds: how long it took.
     """
 
@@ -55,7 +55,7 @@ class Tried:
     @property
     def passed(self) -> bool:
         """
-        Whether all goes where it was to go.
+        Whether everything goes where it should.
         """
         return self.problem is None and self.expected == self.found
 
@@ -71,7 +71,7 @@ class Tried:
     @property
     def differences(self) -> list[str]:
         """
-        What is not as expected, a stage a line; then why something goes nowhere.
+        What is not as expected, one line per stage; then why some go nowhere.
         """
         if self.passed:
             return []
@@ -109,9 +109,9 @@ class Trial:
     All tests of one pipeline, and how much of it they cover.
 
     Attributes:
-        edges: all that there are, each once.
-        decided: those of the ports at which a condition decides.
-        began: when the first was tried.
+        edges: all edges, each once.
+        decided: the edges of ports with a condition.
+        began: when the first test started.
     """
 
     pipeline: str
@@ -138,7 +138,7 @@ class Trial:
 
 def trial_of(program: Program) -> Trial:
     """
-    Try all tests of a pipeline without mistakes, in their order.
+    Run all tests of a pipeline without mistakes, in their order.
     """
     began = datetime.now(UTC)
     cases = program.pipeline.cases if program.pipeline is not None else ()
