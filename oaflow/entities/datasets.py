@@ -7,13 +7,13 @@ from hashlib import sha256
 
 from oaflow.errors import UsageError
 
-# What followthemoney takes for the name of a dataset: what its slug is already. Others would be given the table of
-# another dataset by the libraries that share these tables.
+# The names that followthemoney accepts for datasets: those that equal their slug. The libraries that share these tables
+# would give other names the table of another dataset.
 _NAME = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 
 _PREFIX = "ftm_"
 
-# Postgres cuts identifiers at 63 bytes without a word, so that two long names would share a table.
+# Postgres silently cuts identifiers at 63 bytes, so two long names would share a table.
 LONGEST = 63 - len(_PREFIX)
 
 
@@ -45,8 +45,8 @@ def table_name(dataset: str) -> str:
 
 def index_name(table: str) -> str:
     """
-    What the index is called that oaflow adds to a table that others made: told apart also where the table's own name is
-    as long as a name can be.
+    The name of the index that oaflow adds to a table of another program, unique even if the table's name has the
+    maximum length.
     """
     whole = f"{table}_origin_fragment_idx"
     return whole if len(whole) <= 63 else f"{_PREFIX}{sha256(table.encode()).hexdigest()[:16]}_origin_fragment_idx"

@@ -1,5 +1,5 @@
 """
-What a dataset holds in the entity store: how much, of which origins, which files. And deleting all of it.
+What a dataset holds in the entity store: how much, of which origins, and which files; and the deletion of all of it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from oaflow.entities.statements import for_table
 from oaflow.entities.store import EntityStore
 from oaflow.schemata import SCHEMATA, is_a
 
-# A folder is how documents lie, and none itself.
+# A folder only contains documents, and is not one.
 _DOCUMENTS = sorted(schema for schema in SCHEMATA if is_a(schema, "Document") and schema != "Folder")
 
 
@@ -36,7 +36,7 @@ def sizes(store: EntityStore, dataset: str, files: Mapping[str, int | None]) -> 
     How much a dataset holds. Reads all of it.
 
     Args:
-        files: such as it has, too, though nobody may have written them down: bytes by content hash, None where unknown.
+        files: other files of it, which may not be recorded in the store: bytes by content hash, None if unknown.
     """
     values = {"documents": _DOCUMENTS, "hashes": list(files), "sizes": list(files.values())}
     rows = _read(store, dataset, "sizes", values)
@@ -45,14 +45,14 @@ def sizes(store: EntityStore, dataset: str, files: Mapping[str, int | None]) -> 
 
 def origins(store: EntityStore, dataset: str) -> list[str]:
     """
-    Who has said something about a dataset, sorted.
+    The origins that have written to a dataset, sorted.
     """
     return [origin for (origin,) in store.rows(dataset, for_table("origins", table_name(dataset)), {})]
 
 
 def spoken(store: EntityStore, dataset: str) -> dict[str, int]:
     """
-    About how many entities of a dataset each origin says something. Reads all of it.
+    About how many entities of a dataset each origin has written. Reads all of it.
     """
     return dict(_read(store, dataset, "spoken", {}))
 
@@ -71,7 +71,7 @@ def hashes(store: EntityStore, dataset: str, of: Iterable[str] | None = None) ->
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """
-    How much an origin has said of entities in a schema (`""`: in none), so that they cannot be read.
+    How many fragments an origin has written in a schema (`""`: in none) that make their entities unreadable.
     """
 
     schema: str
@@ -83,12 +83,12 @@ def unreadable(
     store: EntityStore, dataset: str, conflicting: str | None = None, origin: str | None = None
 ) -> list[Unreadable]:
     """
-    What keeps entities from being read, the most frequent first. Reads all of the dataset.
+    The fragments that make entities unreadable, most frequent first. Reads all of the dataset.
 
     Args:
-        conflicting: what is of this schema, where others are said of the same entity that cannot be merged with it;
-            None: what is of a schema that there is not.
-        origin: only what this one said.
+        conflicting: fragments of this schema whose entity has another that cannot be merged with it; None: fragments of
+            an unknown schema.
+        origin: only fragments of this origin.
     """
     name, values = _unreadable(conflicting, origin)
     return [Unreadable(*row) for row in _read(store, dataset, name, values)]
@@ -98,7 +98,7 @@ def take_out_unreadable(
     store: EntityStore, dataset: str, conflicting: str | None = None, origin: str | None = None
 ) -> None:
     """
-    Takes these out. What else is said of the same entities stays.
+    Delete these fragments. Other fragments of the same entities stay.
     """
     name, values = _unreadable(conflicting, origin)
     store.take_out(dataset, for_table(f"{name}_take", table_name(dataset)), values, unreadable=True)
@@ -112,7 +112,7 @@ def _unreadable(conflicting: str | None, origin: str | None) -> tuple[str, dict[
 
 def drop(store: EntityStore, dataset: str) -> None:
     """
-    Take out all that is known of a dataset's entities. A table that is another's stays, and is empty.
+    Delete everything about a dataset's entities. A table that belongs to another program stays, but is emptied.
     """
     table = table_name(dataset)
 
@@ -130,7 +130,7 @@ def _read(store: EntityStore, dataset: str, name: str, values: dict[str, Any]) -
 
     def read(connection: Connection[Any]) -> list[tuple[Any, ...]]:
         with connection.transaction():
-            connection.execute("SET LOCAL enable_seqscan = on")  # here all of it is wanted, in whatever order
+            connection.execute("SET LOCAL enable_seqscan = on")  # reads everything, in any order
             return connection.execute(statement, values).fetchall()
 
     try:

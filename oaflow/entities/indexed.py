@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from followthemoney.proxy import EntityProxy
 
 
-# Of what is said of one entity, so much is read to learn whether others need it: little first, which is mostly enough.
+# How much about one entity is read to learn whether others need it: little at first, which is mostly enough.
 _FEW = 4
 _OTHERS = 1000
 _ROWS = 10_000
@@ -31,15 +31,14 @@ _ROWS = 10_000
 @dataclass(frozen=True, slots=True)
 class Ended:
     """
-    A run that has ended, as far as it says what is to be found.
+    A run that has ended, as far as it determines what should be searchable.
 
     Attributes:
-        origins: of its pipeline.
-        begun: when it began, by the clock of the search.
-        done: which of some documents it has done.
-        brought: whether entities came to be indexed with documents: asked with entity, origin and document; None: that
-            is not known.
-        sifted: entities may come to be indexed without their document, so one that is not found may have been.
+        origins: the origins of its pipeline.
+        begun: when it started, by the clock of the search.
+        done: tells which of some documents it has done.
+        brought: tells whether entities were indexed with documents, given entity, origin and document; None: not known.
+        sifted: whether entities may have been indexed without their document.
     """
 
     origins: Collection[str]
@@ -51,14 +50,14 @@ class Ended:
 
 class IndexedStore(EntityStore):
     """
-    An entity store that can make what it holds findable.
+    An entity store that can make its content searchable.
     """
 
     def __init__(self, conninfo: str | Callable[[], str], *, searched: str | Callable[[], str] | None = None) -> None:
         """
         Args:
-            conninfo: of the store.
-            searched: of the database with oaflow's tables, where it is another one.
+            conninfo: the address of the store.
+            searched: the address of the database with oaflow's tables, if it is a different one.
         """
         super().__init__(conninfo)
         self._search = self if searched is None else EntityStore(searched, application_name="oaflow search")
@@ -73,12 +72,12 @@ class IndexedStore(EntityStore):
 
     def index(self, dataset: str, entities: "Iterable[EntityProxy]", documents: Iterable[str] = ()) -> None:
         """
-        Make entities findable, each in place of what was indexed of it before.
+        Index entities, each replacing what was indexed of it before.
 
         Args:
-            documents: of these, what the store does not hold any more (a page of a longer version) is taken out.
+            documents: remove what the store no longer holds of these (a page of a longer version).
         """
-        # A list, since the statement may be sent again after a cut.
+        # A list, because the statement may be sent again after a lost connection.
         found = [*entities]
         self._search.run(dataset, "index", lambda connection: search.index(connection, dataset, found))
         if wanted := list(documents):
@@ -88,12 +87,12 @@ class IndexedStore(EntityStore):
         self, dataset: str, origins: Collection[str], fragments: Sequence[str], since: datetime | None = None
     ) -> None:
         """
-        Take out what some origins have said about some documents, from the store and from the search. What others have
-        said about the same entities stays findable. Safe to repeat.
+        Remove what some origins have written because of some documents, from the store and from the search index. What
+        others have written about the same entities stays searchable. Safe to repeat.
 
         Args:
             fragments: the ids of the documents.
-            since: only what is older, by the clock of the store.
+            since: only what is older than this, by the clock of the store.
         """
         statement = for_table("withdraw", table_name(dataset))
         for start in range(0, len(fragments), BATCH):
@@ -102,23 +101,23 @@ class IndexedStore(EntityStore):
 
     def hide(self, dataset: str, documents: Sequence[str], run: Ended) -> None:
         """
-        Take out of the search what a run has said of documents that it has done again, where it did not come to be
-        indexed since the run began; the store stays as it is. What came to be indexed with another document, or may
-        have, stays findable. Safe to repeat.
+        Remove from the search index what a run has written about documents that it has processed again, unless it was
+        indexed since the run started; the store stays as it is. What was, or may have been, indexed with another
+        document stays searchable. Safe to repeat.
         """
         statement = for_table("said_about", table_name(dataset))
         for start in range(0, len(documents), BATCH):
             values = {"origins": [*run.origins], "fragments": [*documents[start : start + BATCH]]}
             said = {id for (id,) in self.rows(dataset, statement, values)}.union(values["fragments"])
-            # Nearly all came again. Who else has said something of an entity is asked of the rest only.
+            # Nearly all were indexed again. Only for the rest, find out which others have written about an entity.
             left = self._older(dataset, said, run)
             for first in range(0, len(left), BATCH):
                 self._sift(dataset, left[first : first + BATCH], frozenset(left), run)
 
     def hide_doubtful(self, dataset: str, run: Ended) -> None:
         """
-        Take out of the search what nothing that is still there has brought to be indexed, of all that something was
-        taken out of. Safe to repeat.
+        Remove from the search index those doubtful entities that no remaining document has brought there. Safe to
+        repeat.
         """
         after: str | None = ""
         while after is not None:
@@ -138,11 +137,11 @@ class IndexedStore(EntityStore):
 
     def _held(self, dataset: str, some: Sequence[str], older: Collection[str], run: Ended) -> set[str]:
         """
-        Which of some entities are to stay findable: what brought them to be indexed is there, or may be.
+        Which of some entities should stay searchable: what brought them to be indexed still exists, or may.
         """
         kept: set[str] = set()
         open: list[tuple[str, str, str, bool]] = []
-        # Nearly all were brought by one of the first who say something of them.
+        # Nearly all were brought by one of the first that wrote about them.
         for most in (_FEW, _OTHERS):
             rest = [id for id in some if id not in kept]
             open = []
@@ -152,7 +151,7 @@ class IndexedStore(EntityStore):
                 asked = [(id, origin, fragment) for id, origin, fragment, document in around if document]
                 came = dict(zip(asked, run.brought(asked), strict=True))
                 kept.update(id for (id, *_), yes in came.items() if yes)
-                # Of these not all was read.
+                # Not everything about these was read.
                 kept.update(id for id, times in Counter(id for id, *_ in around).items() if times >= _OTHERS)
                 open += [row for row in around if row[0] not in kept and came.get(row[:3]) is None]
         done = set(run.done(sorted({part for id, _, fragment, _ in open for part in (id, fragment)})))
@@ -164,17 +163,17 @@ class IndexedStore(EntityStore):
             for id, origin, fragment, document in open
             if origin not in run.origins
             or id not in older
-            # A document that was done again did not come itself, whatever else is said of it.
+            # A document that was processed again was not indexed itself, whatever else was written about it.
             or (id not in done and (fragment in others or (fragment and not document)))
         }
 
     def take_out(self, dataset: str, statement: bytes, values: Mapping[str, Any], *, unreadable: bool = False) -> None:
         """
-        Delete fragments, and take out of the search what nobody says anything of any more; of the rest, what is left.
+        Delete fragments, and remove entities without any left from the search index; index the others again.
         """
 
         def work(connection: Connection[Any]) -> None:
-            # One transaction, as far as it is one database: a second attempt would not know any more what was deleted.
+            # One transaction, if it is one database: a second attempt would no longer know what was deleted.
             with connection.transaction():
                 self._forget(dataset, [id for (id,) in connection.execute(statement, values).fetchall()], unreadable)
 
@@ -193,8 +192,8 @@ class IndexedStore(EntityStore):
 
     def _readable(self, dataset: str, ids: Sequence[str]) -> "tuple[list[EntityProxy], list[str]]":
         """
-        Entities, and those that cannot be read. They stay findable: what keeps them from being read is taken out one
-        kind after the other, and must not wait for the next kind.
+        Entities, and those that cannot be read. These stay searchable: what makes them unreadable is removed one kind
+        after the other, and that must not depend on the next kind.
         """
         try:
             return list(self.load(dataset, ids)), []
@@ -213,20 +212,20 @@ class IndexedStore(EntityStore):
 
     def schemata(self, dataset: str) -> dict[str, int]:
         """
-        How many findable entities of each schema there are, the most frequent first.
+        How many searchable entities of each schema there are, most frequent first.
         """
         values = {"dataset": dataset}
         return dict(self._search.run(dataset, "count", lambda c: c.execute(text("schemata"), values).fetchall()))
 
     def languages(self, dataset: str) -> dict[str, int]:
         """
-        In how many entities each language was detected, the most frequent first. Reads the whole dataset.
+        In how many entities each language was detected, most frequent first. Reads the whole dataset.
         """
         statement = for_table("languages", table_name(dataset))
 
         def read(connection: Connection[Any]) -> list[tuple[Any, ...]]:
             with connection.transaction():
-                connection.execute("SET LOCAL enable_seqscan = on")  # here all of it is wanted, in whatever order
+                connection.execute("SET LOCAL enable_seqscan = on")  # reads everything, in any order
                 return connection.execute(statement).fetchall()
 
         try:
@@ -243,7 +242,7 @@ class IndexedStore(EntityStore):
         ).fetchall():
             parts.setdefault(document, set()).add(part)
         rest = {part for found in parts.values() for part in found}.difference(entity.id or "" for entity in fresh)
-        # What came in this job need not be all of a document: an edge may have let only a part of it through.
+        # This job need not carry all of a document: an edge may have let only a part of it through.
         gone = rest.difference(entity.id or "" for entity in self.load(dataset, sorted(rest)))
         for document, found in parts.items():
             if not gone.isdisjoint(found):

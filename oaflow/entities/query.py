@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from oaflow.entities.words import fold, is_pair_begun, words
 
-# Quotes of all the keyboards; an apostrophe is none, it stands inside names.
+# The quotes of all keyboards; not the apostrophe, which occurs inside names.
 _QUOTES = '"“”„‟«»「」『』'
 _PART = re.compile(rf"[{_QUOTES}](?P<phrase>[^{_QUOTES}]*)[{_QUOTES}]?|(?P<word>[^\s{_QUOTES}]+)")
 
@@ -16,7 +16,7 @@ _BEGINNING = re.compile(r"\w\*+$")
 
 class Wanted(NamedTuple):
     """
-    A lexeme, or the beginning of one, at its distance from the first of its term.
+    A lexeme, or a prefix of one, at its distance from the first of its term.
     """
 
     lexeme: str
@@ -29,7 +29,7 @@ class Wanted(NamedTuple):
 
 class Term(NamedTuple):
     """
-    What must occur together and in this order: one word, a quoted phrase, or a word that is several (`e-mail`).
+    Words that must occur together and in this order: one word, a quoted phrase, or a compound (`e-mail`).
     """
 
     text: str
@@ -52,7 +52,7 @@ def terms(text: str) -> list[Term]:
 
 def tsquery(term: Term) -> str:
     """
-    A term as Postgres reads it; a lexeme has letters and digits only, and stands in quotes.
+    A term as Postgres reads it; a lexeme has only letters and digits, and is in quotes.
     """
     pieces: list[str] = []
     before = 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Change:
     """
-    What would become of a row: the properties are those whose values would be others.
+    How a row would change: the properties are those whose values would differ.
     """
 
     kind: Literal["new", "changed", "removed"]
@@ -32,10 +32,10 @@ class Change:
 
 class RehearsedStore:
     """
-    What a job reaches in the place of the entity store.
+    What a job gets in place of the entity store.
 
     Attributes:
-        indexed: how many entities would have been made findable.
+        indexed: how many entities would have been made searchable.
     """
 
     def __init__(self, store: EntityStore) -> None:
@@ -55,19 +55,19 @@ class RehearsedStore:
 
     def spoke(self, dataset: str, origin: str, run: str) -> bool:
         """
-        Always: so that what would be removed is looked for.
+        Always true, so that fragments to be removed are looked for.
         """
         return True
 
     def load(self, dataset: str, ids: Iterable[str]) -> "Iterator[EntityProxy]":
         """
-        The entities as they stand in the store, without what the job has written.
+        The entities as they are in the store, without what the job has written.
         """
         return self._store.load(dataset, ids)
 
     def index(self, dataset: str, entities: "Iterable[EntityProxy]", documents: Iterable[str] = ()) -> None:
         """
-        Counts them.
+        Count them.
         """
         self.indexed += len(list(entities))
 
@@ -85,7 +85,7 @@ class RehearsedStore:
 
     def changes(self) -> list[Change]:
         """
-        What would be other than it is, had all been written.
+        What would change if everything were written.
         """
         return [change for writer in self._writers for change in writer.changes()]
 
@@ -112,7 +112,8 @@ class _KeptWriter(FragmentWriter):
 
     def changes(self) -> Iterator[Change]:
         """
-        What is kept, against what stands under its keys, and under its origin and fragment where it replaces that.
+        The differences between what is kept and the rows under its keys, and under its origin and fragment if it
+        replaces these.
         """
         self.flush()
         ids, origins, fragments = zip(*self._kept, strict=True) if self._kept else ((), (), ())

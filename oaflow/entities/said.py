@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Said:
     """
-    What an origin says about an entity under a fragment: the document that it was read in, or what the stage chose.
-    `at` is in UTC, None in tables that others write without it.
+    What an origin wrote about an entity under a fragment: the id of the source document, or what the stage chose. `at`
+    is in UTC; None in tables that other programs write without it.
     """
 
     entity: str
@@ -33,7 +33,7 @@ def said(
     store: "EntityStore", dataset: str, document: str, origins: Iterable[str] = (), *, limit: int = 10_000
 ) -> list[Said]:
     """
-    What is said about an entity, and what these origins said because of it; the oldest first.
+    What was written about an entity, and what these origins wrote because of it, oldest first.
     """
     statement = for_table("said", table_name(dataset))
     rows = store.rows(dataset, statement, {"id": document, "origins": list(origins), "limit": limit})
@@ -42,7 +42,7 @@ def said(
 
 def of_hash(store: "EntityStore", dataset: str, content_hash: str, *, limit: int = 100) -> list[str]:
     """
-    The entities whose file has these bytes.
+    The entities whose file has this content hash.
     """
     statement = for_table("of_hash", table_name(dataset))
     return [id for (id,) in store.rows(dataset, statement, {"hash": content_hash, "limit": limit})]

@@ -24,7 +24,7 @@ from oaflow.printed.documents import Hit as HitJson
 if TYPE_CHECKING:
     from followthemoney.proxy import EntityProxy
 
-# Entities that are replaced in one transaction. Their rows pass one by one, whatever the size of a text.
+# How many entities are replaced in one transaction. Their rows are sent one by one, whatever the size of a text.
 _GROUP = 200
 
 _NEAR = 3
@@ -82,10 +82,10 @@ class Missing:
 
 def index(connection: Connection[Any], dataset: str, entities: "Iterable[EntityProxy]") -> int:
     """
-    Makes entities findable, each in place of what was indexed under its id before.
+    Index entities, each replacing what was indexed under its id before.
 
-    Entities pass in groups, each group in one transaction (or all in the caller's, if it has one open); two that index
-    the same entity at once take turns. What is given without an id is refused.
+    Entities are sent in groups, each in one transaction (or all in the caller's, if it has one open); two callers that
+    index the same entity at once take turns. An entity without an id is refused.
 
     Returns:
         How many entities were indexed.
@@ -106,8 +106,9 @@ def index(connection: Connection[Any], dataset: str, entities: "Iterable[EntityP
 
 def refresh(connection: Connection[Any], dataset: str, entities: "Iterable[EntityProxy]") -> None:
     """
-    Indexes anew those of some entities that can be found, as they are now, where something that was said of them is
-    taken out. When they last came to be indexed stays, and it is in doubt whether they are to be found at all.
+    Index again those of some entities that are searchable, as they are now, because a part of them is being removed.
+    The time when they were last indexed stays, and they are marked as doubtful: perhaps they should not be found any
+    more.
     """
     for group in _groups(entities):
         values = {"dataset": dataset, "entities": sorted(group)}
@@ -122,17 +123,17 @@ def refresh(connection: Connection[Any], dataset: str, entities: "Iterable[Entit
 
 def remove(connection: Connection[Any], dataset: str, entities: Iterable[str]) -> int:
     """
-    Takes entities out of the search, documents with their pages. None given, none taken.
+    Remove entities from the search index, documents with their pages. Without entities, do nothing.
 
     Returns:
-        How many entities are gone, pages counted.
+        How many entities were removed, including pages.
     """
     return _count(connection, "search_remove", {"dataset": dataset, "entities": sorted(set(entities))})
 
 
 def known(connection: Connection[Any], dataset: str, entities: Iterable[str]) -> set[str]:
     """
-    Which of some entities can be found.
+    Which of some entities are searchable.
     """
     values = {"dataset": dataset, "entities": list(entities)}
     return {entity for (entity,) in connection.execute(text("search_known"), values)}
@@ -140,7 +141,7 @@ def known(connection: Connection[Any], dataset: str, entities: Iterable[str]) ->
 
 def older(connection: Connection[Any], dataset: str, entities: Iterable[str], begun: datetime) -> list[str]:
     """
-    Which of some entities can be found, and came to be indexed before a time and not since; by the clock of the search.
+    Which of some entities are searchable and were last indexed before a time, by the clock of the search.
     """
     values = {"dataset": dataset, "entities": list(entities), "begun": begun}
     return [entity for (entity,) in connection.execute(text("search_older"), values)]
@@ -148,15 +149,14 @@ def older(connection: Connection[Any], dataset: str, entities: Iterable[str], be
 
 def expire(connection: Connection[Any], dataset: str, entities: Iterable[str], begun: datetime) -> None:
     """
-    Takes those of some entities out of the search that came to be indexed before a time, or are in doubt, and have not
-    come since.
+    Remove from the search index those of some entities that were last indexed before a time, or are doubtful.
     """
     connection.execute(text("search_expire"), {"dataset": dataset, "entities": list(entities), "begun": begun})
 
 
 def doubtful(connection: Connection[Any], dataset: str, after: str, limit: int) -> list[str]:
     """
-    The next entities after one that are in doubt: what was taken out may be what brought them to be indexed.
+    The next doubtful entities after a given one: they may have been indexed because of something that was removed.
     """
     values = {"dataset": dataset, "after": after, "limit": limit}
     return [entity for (entity,) in connection.execute(text("search_doubtful"), values)]
@@ -164,14 +164,14 @@ def doubtful(connection: Connection[Any], dataset: str, after: str, limit: int) 
 
 def be_certain(connection: Connection[Any], dataset: str, entities: Iterable[str]) -> None:
     """
-    Says of some entities that they are in doubt no more.
+    Mark some entities as no longer doubtful.
     """
     connection.execute(text("search_certain"), {"dataset": dataset, "entities": list(entities)})
 
 
 def prune(connection: Connection[Any], dataset: str, document: str, keep: Iterable[str]) -> int:
     """
-    Takes out what was indexed of a document and is no longer part of it, such as the last page of a shorter version.
+    Remove what was indexed of a document but is no longer part of it, such as the last page of a longer version.
 
     Args:
         document: the id of the document.
@@ -184,7 +184,7 @@ def prune(connection: Connection[Any], dataset: str, document: str, keep: Iterab
 
 def drop(connection: Connection[Any], dataset: str) -> int:
     """
-    Takes a whole dataset out of the search.
+    Remove a whole dataset from the search index.
     """
     return _count(connection, "search_drop", {"dataset": dataset})
 
@@ -194,9 +194,9 @@ def search(connection: Connection[Any], dataset: str, query: str, *, limit: int 
     The documents that have all of the words, best first.
 
     Args:
-        query: words, "quoted phrases" and beginnings*, in any script; nothing of it is an error. Without a word in it,
-            nothing is found.
-        limit: the most documents to answer.
+        query: words, "quoted phrases" and prefixes*, in any script; no query is an error. Without a word, nothing is
+            found.
+        limit: the most documents to return.
     """
     wanted = terms(query)
     if not wanted or limit < 1:
@@ -209,16 +209,16 @@ def search(connection: Connection[Any], dataset: str, query: str, *, limit: int 
 
 def is_empty(connection: Connection[Any], dataset: str) -> bool:
     """
-    Whether nothing of a dataset can be found.
+    Whether nothing of a dataset is searchable.
     """
     return _scalar(connection, "search_empty", {"dataset": dataset})
 
 
 def suggest(connection: Connection[Any], dataset: str, query: str) -> list[Missing]:
     """
-    For a search that found nothing: which of its terms no document has, with words that come near.
+    For a search that found nothing: its terms that no document has, with similar words.
 
-    Empty where each term is in some document, only not all in the same.
+    Empty if each term is in some document, but not all in the same one.
     """
     missing: list[Missing] = []
     for term in terms(query):
@@ -246,7 +246,7 @@ def _hit(row: Any, wanted: Sequence[Term]) -> Hit:
 def _near(connection: Connection[Any], dataset: str, term: Term) -> tuple[str, ...]:
     near: list[str] = []
     for word in words(fold(term.text)):
-        # Mistakes are rarely in the first letters; a scan of the whole vocabulary would read every row.
+        # Typing errors are rarely in the first letters, and a scan of the whole vocabulary would read every row.
         beginning = word.lexeme[: max(1, min(3, len(word.lexeme) // 2))]
         parameters = {"dataset": dataset, "beginning": f"'{beginning}':*", "pattern": f"{beginning}%"}
         with connection.cursor() as cursor:

@@ -16,14 +16,14 @@ def text(name: str) -> LiteralString:
     """
     The text of a named query.
     """
-    # The files are part of the program, as literal as a string in it.
+    # The files are part of the program, as constant as a string literal.
     return cast(LiteralString, files("oaflow.entities").joinpath("queries", f"{name}.sql").read_text("utf-8"))
 
 
 @cache
 def for_table(name: str, table: str) -> bytes:
     """
-    A named query over one table, and the index that oaflow adds to those of others; the names are quoted.
+    A named query for one table and the index that oaflow adds to tables of other programs; the names are quoted.
     """
-    # As bytes: what is composed is put together again each time that it is sent.
+    # As bytes, because a composed query is rendered again each time it is sent.
     return SQL(text(name)).format(table=Identifier(table), index=Identifier(index_name(table))).as_bytes(None)

@@ -1,5 +1,5 @@
 """
-Where in folders, archives and mails a document lies, as one line: `documents/archives/evidence.zip › old_laptop.zip › notes.txt`.
+The path to a document through folders, archives and mails, as one line: `files/evidence.zip › old.zip › notes.txt`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,17 +12,17 @@ from oaflow.entities.statements import for_table
 if TYPE_CHECKING:
     from oaflow.entities.store import EntityStore
 
-# Stands behind what is no folder and has others in it.
+# Follows a container that is not a folder.
 ARROW = " › "
 
-# A store that others wrote may have a circle.
+# A store that other programs wrote may have a cycle.
 _DEEPEST = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """
-    One thing on the way to a document, or the document itself: what it is called, and what it lies in.
+    One container on the path to a document, or the document itself: its name, and what contains it.
     """
 
     name: str | None
@@ -32,7 +32,7 @@ class Step:
 
 class Ways:
     """
-    Finds the ways to documents of a dataset, and remembers what has others in it.
+    Finds the paths of documents of a dataset, and caches containers.
     """
 
     def __init__(self, store: "EntityStore", dataset: str) -> None:
@@ -41,7 +41,7 @@ class Ways:
 
     def to(self, documents: Iterable[str]) -> dict[str, str]:
         """
-        What stands before the name of each document; documents of which nothing is known are left out.
+        The part of the path before the name of each document, without unknown documents.
         """
         found = self._read(set(documents))
         ahead = {parent for step in found.values() for parent in step.parents}
@@ -52,10 +52,10 @@ class Ways:
 
     def within(self, names: Mapping[str, str]) -> dict[str, str]:
         """
-        The whole ways of documents that lie in other documents, each with its name at the end; others are left out.
+        The full paths of documents that are inside other documents, ending with their names; others are left out.
 
         Args:
-            names: what each is called; the last part of it is.
+            names: the name of each, of which only the last part counts.
         """
         before = self.to(names)
         return {id: f"{way}{names[id].rpartition('/')[2]}" for id, way in before.items() if ARROW in way}
@@ -83,7 +83,7 @@ class Ways:
 
 def shown(steps: Sequence[Step]) -> str:
     """
-    The way as it is shown, without the document: a folder is followed by a slash, everything else by an arrow.
+    The path as it is shown, without the document: a slash follows a folder, an arrow everything else.
 
     Args:
         steps: from the outermost to the document itself.

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-# A lexeme of Postgres holds 2046 bytes; of a longer run of letters (base64, mostly) the beginning counts.
+# A lexeme of Postgres holds 2046 bytes; of a longer run of letters (mostly base64), only the beginning counts.
 LONGEST = 200
 
-# Letters that Unicode does not take apart, though readers do; and the spellings that Arabic and Persian keyboards mix
-# (as Lucene's ArabicNormalizer and PersianNormalizer have them).
+# Letters that Unicode does not decompose, although readers do; and spellings that Arabic and Persian keyboards mix up
+# (as in Lucene's ArabicNormalizer and PersianNormalizer).
 _ALIKE = str.maketrans(
     {"ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th"}
     | {"ى": "ي", "ی": "ي", "ک": "ك", "ة": "ه", "ـ": ""}
@@ -24,7 +24,7 @@ _UNSPACED = (
     r"\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30ff\u31f0-\u31ff"
     r"\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
 )
-# Of these, the ones where a space means nothing: OCR and line ends put one between any two characters.
+# The ones among them in which a space means nothing: OCR and line ends put one between any two characters.
 _HAN = (
     r"\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30ff\u31f0-\u31ff"
     r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -75,7 +75,7 @@ _STRIP = _Strip()
 
 def fold(text: str) -> str:
     """
-    A text with what does not distinguish words taken out: case, accents, width, ligatures, vowel points, tatweel.
+    A text without what does not distinguish words: case, accents, width, ligatures, vowel points, tatweel.
     """
     if text.isascii():
         return text.lower()

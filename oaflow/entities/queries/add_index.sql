@@ -1,2 +1,2 @@
--- The index of create_index.sql for a table that others made and may be writing to: they go on meanwhile.
+-- The index of create_index.sql for a table of another program, which may continue to write to it.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS {index} ON {table} (origin, fragment)

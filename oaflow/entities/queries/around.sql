@@ -1,5 +1,5 @@
--- Who has said something about some entities, and because of what; of each at most so much. `document` says whether the
--- fragment is an entity, as those are that stand for documents.
+-- Which origins have written about some entities, and because of what, with a limit for each. `document` tells whether the
+-- fragment is an entity, like those of documents.
 SELECT said.id, other.origin, other.fragment, EXISTS (SELECT FROM {table} d WHERE d.id = other.fragment) AS document
   FROM unnest(%(ids)s::text[]) AS said (id)
  CROSS JOIN LATERAL (SELECT t.origin, t.fragment FROM {table} t WHERE t.id = said.id LIMIT %(most)s) other

@@ -1,4 +1,4 @@
--- How many fragments are of a schema, by whom, of whose entity somebody says another that cannot be merged with it.
+-- How many fragments of a schema, by origin, have an entity with another schema that cannot be merged with it.
 SELECT %(schema)s::text AS schema, t.origin, count(*) FROM {table} AS t
  WHERE t.entity::jsonb ->> 'schema' = %(schema)s
    AND (%(origin)s::text IS NULL OR t.origin = %(origin)s)

@@ -1,4 +1,4 @@
--- Takes these out; answers about what. Locked in key order, as the writers do.
+-- Deletes these; returns their entities. Locks in key order, like the writers.
 WITH gone AS (
     DELETE FROM {table} AS t
     USING (

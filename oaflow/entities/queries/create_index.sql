@@ -1,2 +1,2 @@
--- Finds what an origin said about a document, to replace it. Postgres finds a name.
+-- Finds what an origin wrote about a document, to replace it. Postgres chooses a name.
 CREATE INDEX ON {table} (origin, fragment)

@@ -1,4 +1,4 @@
--- Datasets that have a table with the columns of fragments; other tables may begin with ftm_ too.
+-- Datasets that have a table with the columns of fragments; other tables may start with ftm_, too.
 SELECT substr(c.relname, 5)
 FROM pg_class c
 WHERE c.relkind IN ('r', 'p') AND c.relname LIKE 'ftm\_%' AND pg_table_is_visible(c.oid)

@@ -1,2 +1,2 @@
--- One that was interrupted stays as an invalid index, which IF NOT EXISTS would take for the thing itself.
+-- An interrupted build leaves an invalid index, which IF NOT EXISTS would accept.
 DROP INDEX CONCURRENTLY IF EXISTS {index}

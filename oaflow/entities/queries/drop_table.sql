@@ -1,2 +1,2 @@
--- All that is known of a dataset's entities.
+-- Deletes everything about a dataset's entities.
 DROP TABLE IF EXISTS {table}

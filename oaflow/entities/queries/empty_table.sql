@@ -1,2 +1,2 @@
--- The same in a table that is another's: it stays, and is empty.
+-- The same for a table of another program: it stays, but is emptied.
 DELETE FROM {table}

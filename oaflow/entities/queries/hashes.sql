@@ -1,5 +1,5 @@
--- The files of a dataset, each once. Wanted ones are looked up in a hash: = ANY goes through all of them for each row, once the
--- statement has been sent so often that its plan is made for any.
+-- The files of a dataset, each once. Wanted ones are looked up in a hash: = ANY scans all of them for each row, once the
+-- statement has been sent so often that it gets a generic plan.
 SELECT DISTINCT hash
   FROM {table} f
  CROSS JOIN LATERAL jsonb_array_elements_text(

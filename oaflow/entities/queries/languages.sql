@@ -1,4 +1,4 @@
--- Entities of a dataset by detected language. An entity may be in several, and a language is said in several fragments.
+-- Entities of a dataset by detected language. An entity may have several, and a language may be in several fragments.
 SELECT language, count(DISTINCT f.id)
   FROM {table} f
  CROSS JOIN LATERAL jsonb_array_elements_text(

@@ -1,4 +1,4 @@
--- Who said something, from one to the next by the index on (origin, fragment).
+-- The origins, from one to the next by the index on (origin, fragment).
 WITH RECURSIVE said (origin) AS (
     (SELECT origin FROM {table} ORDER BY origin LIMIT 1)
     UNION ALL

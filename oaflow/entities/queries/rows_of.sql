@@ -1,4 +1,4 @@
--- What stands under some keys, and with an origin all that stands under it and a fragment.
+-- The rows under some keys and, with an origin, all rows under it and a fragment.
 SELECT id, origin, fragment, entity FROM {table}
  WHERE (id, origin, fragment) IN (
        SELECT u.id, u.origin, u.fragment FROM unnest(%(ids)s::text[], %(origins)s::text[], %(fragments)s::text[])

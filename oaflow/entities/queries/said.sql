@@ -1,4 +1,4 @@
--- What is said about a document by anybody, and what some origins said because of it, without the texts.
+-- What was written about a document by any origin, and what some origins wrote because of it, without the texts.
 SELECT s.id, s.origin, s.fragment, s.timestamp, s.entity ->> 'schema' AS schema,
        coalesce(s.entity ->> 'caption', s.entity #>> '{{properties,name,0}}', s.entity #>> '{{properties,fileName,0}}',
                 s.entity #>> '{{properties,title,0}}') AS caption

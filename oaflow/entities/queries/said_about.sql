@@ -1,2 +1,2 @@
--- The entities of which some origins have said something about some documents and because of them.
+-- The entities that some origins have written because of some documents.
 SELECT DISTINCT id FROM {table} WHERE origin = ANY (%(origins)s::text[]) AND fragment = ANY (%(fragments)s::text[])

@@ -1,3 +1,3 @@
--- Says of entities that they are found whatever was taken out.
+-- Marks entities as no longer doubtful.
 UPDATE oaflow.passages SET doubtful = false
  WHERE dataset = %(dataset)s AND entity = ANY (%(entities)s::text[]) AND doubtful

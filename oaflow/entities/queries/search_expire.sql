@@ -1,3 +1,3 @@
--- Entities that came to be indexed before a time or by what was taken out since, and have not come again.
+-- Removes entities that were last indexed before a time, or because of something that was removed since.
 DELETE FROM oaflow.passages
  WHERE dataset = %(dataset)s AND entity = ANY (%(entities)s::text[]) AND (at < %(begun)s OR doubtful)

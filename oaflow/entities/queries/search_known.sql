@@ -1,2 +1,2 @@
--- Which of some entities can be found.
+-- Which of some entities are searchable.
 SELECT DISTINCT entity FROM oaflow.passages WHERE dataset = %(dataset)s AND entity = ANY (%(entities)s::text[])

@@ -1,3 +1,3 @@
--- Which of some entities came to be indexed before a time, and not since.
+-- Which of some entities were last indexed before a time.
 SELECT DISTINCT entity FROM oaflow.passages
  WHERE dataset = %(dataset)s AND entity = ANY (%(entities)s::text[]) AND at < %(begun)s

@@ -1,4 +1,4 @@
--- What belonged to a document and does not any more. Counts entities, not rows.
+-- Removes what no longer belongs to a document. Counts entities, not rows.
 WITH gone AS (
     DELETE FROM oaflow.passages
      WHERE dataset = %(dataset)s AND document = %(document)s AND NOT (entity = ANY (%(keep)s::text[]))

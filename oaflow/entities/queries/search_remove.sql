@@ -1,4 +1,4 @@
--- Entities and, of documents, what belongs to them. Counts entities, not rows.
+-- Removes entities and, for documents, what belongs to them. Counts entities, not rows.
 WITH gone AS (
     DELETE FROM oaflow.passages
      WHERE dataset = %(dataset)s AND (entity = ANY (%(entities)s::text[]) OR document = ANY (%(entities)s::text[]))

@@ -1,5 +1,5 @@
--- Delete what earlier attempts and runs said about a document and this attempt did not: all, where it wrote nothing.
--- Answers about what that was. Locked in key order, as the writers do.
+-- Deletes what earlier attempts and runs wrote about a document but this attempt did not: everything, if it wrote nothing.
+-- Returns the entities. Locks in key order, like the writers.
 WITH gone AS (
     DELETE FROM {table} AS t
     USING (

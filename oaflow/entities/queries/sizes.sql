@@ -1,5 +1,5 @@
--- How much a dataset holds: entities, documents, and files, each once however many documents have it; also those that
--- crawls have met, whether or not an entity says so.
+-- How much a dataset holds: entities, documents, and files, each counted once; including files that crawls have found
+-- without an entity.
 WITH entity AS MATERIALIZED (
     SELECT f.id, bool_or(f.entity::jsonb ->> 'schema' = ANY (%(documents)s::text[])) AS document,
            min(f.entity::jsonb #>> '{{properties,contentHash,0}}') AS hash,

@@ -1,2 +1,2 @@
--- About how many entities each origin says something.
+-- About how many entities each origin has written.
 SELECT origin, count(DISTINCT id) FROM {table} GROUP BY origin

@@ -1,4 +1,4 @@
--- Of which schemata that nobody knows how many fragments are, by whom: such that no entity can be made of.
+-- How many fragments have an unknown schema, by schema and origin: no entity can be made of them.
 SELECT coalesce(entity::jsonb ->> 'schema', '') AS schema, origin, count(*) FROM {table}
  WHERE coalesce(entity::jsonb ->> 'schema', '') <> ALL (%(known)s::text[])
    AND (%(origin)s::text IS NULL OR origin = %(origin)s)

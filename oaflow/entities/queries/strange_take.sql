@@ -1,4 +1,4 @@
--- Takes out the fragments of schemata that nobody knows; answers about what. Locked in key order, as the writers do.
+-- Deletes the fragments of unknown schemata; returns their entities. Locks in key order, like the writers.
 WITH gone AS (
     DELETE FROM {table} AS t
     USING (

@@ -1,4 +1,4 @@
--- What some entities are called, whether they are folders, and what they lie in: for each who says something of it a list.
+-- The names of some entities, whether they are folders, and what contains them: for each a list over all origins.
 -- OFFSET: looked up one by one; joined, all of the dataset would be read.
 SELECT wanted.id, min(f.entity::jsonb #>> '{{properties,fileName,0}}') AS name,
        bool_or(f.entity::jsonb ->> 'schema' = 'Folder') AS folder,

@@ -1,5 +1,5 @@
--- Takes out what some origins have said under some fragments, or what of it is older than a time; answers about what.
--- Locked in key order, as the writers do.
+-- Deletes what some origins have written under some fragments, or what of it is older than a time; returns the entities.
+-- Locks in key order, like the writers.
 WITH gone AS (
     DELETE FROM {table} AS t
     USING (

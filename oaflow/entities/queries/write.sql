@@ -1,11 +1,11 @@
--- Insert or overwrite fragments, in key order, so that two writers of the same keys wait for each other and no more.
+-- Inserts or overwrites fragments in key order, so that two writers of the same keys wait for each other but do not deadlock.
 --
--- `begun` is when this attempt wrote first: it is returned, given back with every later statement of the attempt, and
--- no timestamp of the attempt lies before it. It lies after all that is there under the writer's own origin and
--- fragment (`origin` is null where nothing is to be replaced), whatever the clock says; so what is older than `begun`
--- is exactly what this attempt did not write. `anew` says whether nothing was there at all, when it wrote first.
+-- `begun` is when this attempt wrote first: it is returned, passed with every later statement of the attempt, and no
+-- timestamp of the attempt is before it. It is after everything under the writer's own origin and fragment (`origin` is
+-- null if nothing should be replaced), whatever the clock says; so what is older than `begun` is exactly what this
+-- attempt did not write. `anew` tells whether nothing was there at all when it wrote first.
 --
--- A row that is overwritten gets its time once it is locked, not before the wait for that lock: else what a slower
+-- A row that is overwritten gets its time once it is locked, not before the wait for that lock: otherwise, what a slower
 -- attempt of the same job writes over the row of a later one would look older than the later one's `begun`.
 WITH begun AS (
     SELECT coalesce(
