@@ -98,14 +98,16 @@ def renamed(document: Document, offset: int, new: str) -> list[Ends]:
         return []
     pattern, reserved = (NAME, RESERVED_STAGES) if named.kind == "stage" else (PARAM, ())
     if not pattern.fullmatch(new) or len(new) > NAME_LENGTH:
-        raise UsageError(f"{new!r} is no name of a {named.kind}: {RULES_OF[pattern]}")
+        raise UsageError(f"{new!r} is not a valid name for a {named.kind}: {RULES_OF[pattern]}")
     if new in reserved:
-        raise UsageError(f"{new!r} is a word of the language, and no name of a stage", help="choose another name")
+        raise UsageError(f"{new!r} is a reserved word, so it cannot be the name of a stage", help="choose another name")
     # It is put in the place of the old one as it is, which may stand without quotes, and behind a dot.
     if load_text(f"name: {new}").data != {"name": new}:
-        raise UsageError(f"{new!r} is no text without quotes", help="choose another name")
+        raise UsageError(f"{new!r} needs quotes to be a text", help="choose another name")
     if named.kind == "param" and iskeyword(new):
-        raise UsageError(f"{new!r} is a word of Python, and no name in an expression", help="choose another name")
+        raise UsageError(
+            f"{new!r} is a keyword of Python, so it cannot be a name in an expression", help="choose another name"
+        )
     if new in known:
         raise UsageError(f"there is a {named.kind} {new!r} already", help="choose another name")
     return references(document, offset)

@@ -115,7 +115,7 @@ def next_tick(cron: str, zone: str, after: datetime) -> datetime:
     elif len(fields) != 5:
         raise CronError(cron, "it has five fields: minute, hour, day, month, weekday")
     elif drawn := _DRAWN.search(cron):
-        raise CronError(cron, f"{drawn[0]!r} is random, and a schedule needs fixed times")
+        raise CronError(cron, f"{drawn[0]!r} names no fixed time")
     each_hour = cron.lower() == "@hourly" or any(field.startswith("*") for field in fields[:2])
     try:
         ticks = croniter(cron, after.astimezone(there))

@@ -66,7 +66,7 @@ def test_a_run_goes_on_where_its_backup_was_taken(
     back = private("restore", "monday.tar", env=there)
 
     assert back.code == 0, back.err
-    assert "that a worker had in hand then will run again" in back.err
+    assert "that a worker held at that time will run again" in back.err
     assert "it was taken with OAFLOW_KEEP=30" in back.err
     assert (again / "archive" / kept.relative_to(home / "archive") / "data").exists()
     assert not list(again.rglob(".incoming"))
@@ -118,11 +118,11 @@ def test_what_is_no_whole_backup_is_not_restored_and_leaves_room_for_one_that_is
     assert not again.exists()
     assert restored({"end": None}).endswith("it ends too early")
     assert "it contains a file 'archive/../../x'" in restored({"end": None, "archive/../../x": None})
-    assert "are not those that it is named by" in restored({"end": None, "archive/aa/bb/cc/aabbcc/data": None})
+    assert "does not match the digest in its name" in restored({"end": None, "archive/aa/bb/cc/aabbcc/data": None})
     assert "'other.tar' cannot be restored: pg_restore: error:" in restored({"database.dump": b"no dump"})
     cut = private.folder / "cut.tar"
     cut.write_bytes(whole.read_bytes()[:-20_000])
-    assert "it is no whole tar file" in private("restore", "cut.tar", env=there).error
+    assert "it is not a complete tar file" in private("restore", "cut.tar", env=there).error
     (problem,) = [line for line in private("doctor", "--json", env=there).out.splitlines() if "did not end" in line]
     assert json.loads(problem)["help"] == "oaflow restore FILE"
     # What would be begun there now would be gone with the next restore.

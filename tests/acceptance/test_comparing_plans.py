@@ -72,7 +72,7 @@ def test_the_same_plan_is_said_to_be_the_same(offline: Command) -> None:
     told = offline("plan", "--diff", old, turned)
 
     digest = offline("plan", old).err.strip()
-    assert (told.code, told.out) == (0, f"nothing changes for jobs: both are {digest}\n")
+    assert (told.code, told.out) == (0, f"the plans do not differ for jobs: both are {digest}\n")
     assert offline("plan", "--diff", old, turned, "--json").json["same"] is True
 
 

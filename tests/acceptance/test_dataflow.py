@@ -458,6 +458,6 @@ def test_a_crawl_that_finds_no_file_says_so(cli: Command) -> None:
 
     assert result.code == 0, result.err
     assert "\nno documents: there is no file in what was crawled\n" in result.out
-    assert "none of its stages found one" in cli("receipt").err
+    assert "none of its stages found any" in cli("receipt").err
     (source / "below" / "letter.txt").write_text("At noon.")
     assert "no documents" not in cli("run", "ingest", "-d", "demo", "--workers", "1", str(source)).out

@@ -337,4 +337,4 @@ def test_what_two_origins_said_in_schemata_that_cannot_be_merged_is_told_with_wh
     assert wrong.help == "did you mean 'Vessel'?"
     alone = cli("delete", "-d", "demo", "--origin", "more", "--yes")
     assert alone.code == 2
-    assert "all of the dataset is deleted" in alone.error
+    assert "the whole dataset is deleted" in alone.error

@@ -33,7 +33,7 @@ def test_a_place_that_cannot_be_written_is_named(offline: Command) -> None:
 def test_in_a_terminal_it_says_who_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
 
-    with pytest.raises(UsageError, match="speaks to an editor over stdin, and this is a terminal"):
+    with pytest.raises(UsageError, match="talks to an editor over stdin, but stdin is a terminal"):
         editing.lsp()
 
 

@@ -51,12 +51,12 @@ def test_a_wrong_password_is_said_by_every_command_that_needs_the_database(offli
         result = offline(*command, env=there)
 
         refused(result)
-        assert "does not let in the user 'guest'" in result.error
+        assert "rejects the user 'guest'" in result.error
         assert result.help == "correct user or password in OAFLOW_DB_URI"
         assert "wrong-secret" not in result.err
     examined = offline("doctor", env=there)
     assert examined.code == 3
-    assert "does not let in the user 'guest'" in examined.out
+    assert "rejects the user 'guest'" in examined.out
     assert "wrong-secret" not in examined.out + examined.err
 
 

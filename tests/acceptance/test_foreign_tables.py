@@ -86,8 +86,8 @@ def test_a_store_that_cannot_be_reached_is_a_remark(cli: Command) -> None:
     for command in (["db", "migrate"], ["db", "check"]):
         result = cli(*command, env=away)
         assert result.code == 0, result.err
-        assert "the entity store could not be looked at" in result.err
-    assert "the entity store could not be looked at" in cli("doctor", env=away).out
+        assert "the entity store could not be checked" in result.err
+    assert "the entity store could not be checked" in cli("doctor", env=away).out
 
 
 def test_who_may_not_make_it_is_told_which_table(cli: Command, store: EntityStore, database: str) -> None:

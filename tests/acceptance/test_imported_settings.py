@@ -40,7 +40,7 @@ def test_stages_that_are_not_in_the_pipeline_stand_below_it_with_the_reason(offl
     said = "OPENALEPH_ANALYZE_DEFER=0\nOPENALEPH_TRANSLATE_DEFER=1\nOPENALEPH_LOAD_MAPPING_QUEUE=maps\n"
     made = offline("import-env", "-", "--name", "openaleph", stdin=said)
 
-    assert [line for line in made.out.splitlines() if line.startswith("#") and "is not here" in line] == [
+    assert [line for line in made.out.splitlines() if line.startswith("#") and "is left out" in line] == [
         "# analyze is left out: OPENALEPH_ANALYZE_DEFER is off",
         "# transcribe is left out: OPENALEPH_TRANSCRIBE_DEFER is off by default",
         "# translate is left out because no stage here hands over to it",

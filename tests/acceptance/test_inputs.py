@@ -67,7 +67,7 @@ def test_a_folder_that_was_moved_is_told_and_what_lay_in_the_former_place_can_be
     assert forgotten.error == f"source: {before}, which the dataset's last run had, no longer exists"
     assert forgotten.help.endswith("oaflow run ingest -d papers SOURCE...")
     assert f"{before}, which the dataset's last run had, is not there any more; its documents stay" in moved.err
-    assert "make an empty folder there, and run it with --prune" in moved.err
+    assert "make an empty folder there and run with --prune" in moved.err
     assert "not there any more" not in emptied.err
     assert (moved.code, emptied.code, len(twice), len(once)) == (0, 0, 2, 1)
 

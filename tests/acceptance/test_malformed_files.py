@@ -126,7 +126,7 @@ INSTEAD = {
     "one stage twice": (HEAD + "  a: {task: a.b}\n" * 2, "key 'a' is given twice"),
     "depth": ("pipeline: p\nstages: " + "[" * 5000, "nested more than 64 deep"),
     "aliases of aliases": (LAUGHS, "the aliases of this file repeat more than 1000 values"),
-    "itself": ("pipeline: p\nstages: &s {a: *s}\n", "stands inside of what it repeats"),
+    "itself": ("pipeline: p\nstages: &s {a: *s}\n", "is inside what it repeats"),
 }
 
 

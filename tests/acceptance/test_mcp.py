@@ -295,7 +295,7 @@ def test_a_signal_ends_it_though_nobody_closes_its_stdin(
 def test_in_a_terminal_it_says_who_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
 
-    with pytest.raises(UsageError, match="speaks to an assistant over stdin, and this is a terminal"):
+    with pytest.raises(UsageError, match="talks to an assistant over stdin, but stdin is a terminal"):
         assisting.mcp()
 
 

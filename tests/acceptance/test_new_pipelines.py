@@ -81,9 +81,9 @@ def test_nothing_that_is_there_is_written_over(offline: Command) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "help"),
     [
-        ("Größte Briefe", "'Größte Briefe' is no name of a pipeline", "oaflow new grosste-briefe"),
-        ("1", "'1' is no name of a pipeline", ""),
-        ("x" * 61, f"'{'x' * 61}' is no name of a pipeline", ""),
+        ("Größte Briefe", "'Größte Briefe' is not a valid name for a pipeline", "oaflow new grosste-briefe"),
+        ("1", "'1' is not a valid name for a pipeline", ""),
+        ("x" * 61, f"'{'x' * 61}' is not a valid name for a pipeline", ""),
         ("no/such/letters", "there is no folder 'no/such'", "mkdir -p no/such"),
     ],
 )

@@ -141,7 +141,7 @@ def test_a_run_that_is_killed_while_it_reads_its_input_cannot_be_resumed_but_beg
     assert there("status", "--json").json["state"] == "running"
     other = there("resume", cut[0])
     assert (other.code, other.help) == (2, f"oaflow status {cut[0]}")
-    assert "still reads its input" in other.error
+    assert "is still reading its input" in other.error
     running.kill()
     running.wait()
     until(lambda: there("status", "--json").json["state"] == "interrupted")  # when the server has seen that it is gone
@@ -187,6 +187,6 @@ def test_a_run_whose_connection_is_cut_with_its_first_jobs_leaves_nothing(cli: C
     result = there("run", "own.yml", "-d", "x", "--workers", "1", "-p", f"out={cli.folder}")
 
     assert result.code == 3
-    assert "was lost on the way" in result.error
+    assert "the connection was lost" in result.error
     assert result.help == "oaflow doctor"
     assert runs(database) == []

@@ -405,8 +405,8 @@ def test_a_run_of_which_somebody_deleted_a_job_is_incomplete_and_names_the_docum
     assert [stage["open"] for stage in status["stages"].values()] == [0, 0, 0]
     said = " ".join(result.out.split())
     name = document.replace("doc-", "file") + ".txt"
-    assert "1 job of middle vanished: somebody deleted or cancelled it in the database, or a worker of" in said
-    assert f"on the same queue, took it {name}" in said
+    assert "1 job of middle vanished: a user deleted or cancelled it in the database, or a worker of" in said
+    assert f"took it from the same queue {name}" in said
     assert f"oaflow receipt {status['run']} --list vanished" in said
     receipt = cli("receipt", "--json").json
     assert (receipt["vanished"], receipt["ended"], receipt["balanced"]) == (1, 29, True)

@@ -54,7 +54,7 @@ def test_why_nothing_of_a_dataset_is_found_whatever_the_words_is_said(cli: Comma
     )
     assert "none has harbour" not in unindexed.err
     assert cli("run", "ingest", "-d", "letters", "letters", "--workers", "1").code == 0
-    assert "nothing of it" not in cli("search", "harbor", "-d", "letters").err
+    assert "nothing in it" not in cli("search", "harbor", "-d", "letters").err
 
 
 def test_what_a_search_shows_is_traced_as_it_stands(cli: Command) -> None:

@@ -139,7 +139,7 @@ def test_a_run_is_watched_in_a_terminal_and_in_a_pipe_and_asked_how_long_it_woul
         watched.until(r"2-12 of \d+ lines")
 
         with away(cli.environment["OAFLOW_DB_URI"]):
-            watched.until("the database is away")
+            watched.until("the database does not answer")
         watched.until(r"q leaves")
 
         assert not re.search(r"\x1b\[[0-9;]*?(?<![0-9])(3[0-8]|4[0-8]|9[0-7]|10[0-7])[0-9;]*m", watched.shown)
@@ -203,7 +203,7 @@ def test_of_a_run_that_did_too_little_nothing_is_simulated_and_where_there_is_no
 
     little = cli("simulate", "--workers", "2")
     assert little.code == 2
-    assert little.error.endswith("has done too little to tell how long it would take otherwise")
+    assert little.error.endswith("has done too little to estimate how long it would take otherwise")
     plain = cli("status", cli("status", "--json").json["run"], "--watch")
     assert plain.code == 0
     assert re.search(r"finished, .*1 of 1 job\b", plain.out)

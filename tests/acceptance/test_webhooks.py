@@ -138,7 +138,7 @@ def test_the_end_of_each_run_is_told_whatever_happens(cli: Command, started: Sta
         assert [json.loads(body)["type"] for _, body in there.came][-2:] == ["test", "run.finished"]
         second.send_signal(signal.SIGTERM)
         _, err = second.communicate()
-        assert "webhook here was not told of told-" in err
+        assert "webhook here could not be notified of told-" in err
         assert cli("webhook", "remove", "here").code == 0
         assert cli("webhook", "remove", "here").error == "there is no webhook 'here'"
 

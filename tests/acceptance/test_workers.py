@@ -152,7 +152,7 @@ def test_a_worker_learns_of_runs_and_jobs_by_notification(cli: Command, started:
     result = cli("run", name, "-d", "demo", "--workers", "0", "--json")
 
     assert result.code == 0, result.err
-    assert "written down" not in result.err  # of a short run
+    assert "recording what became" not in result.err  # of a short run
     assert len(noted(cli)) == 200
     worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=PATIENCE)
@@ -327,7 +327,7 @@ def test_who_follows_a_long_run_is_told_what_its_end_still_takes(cli: Command, s
     result = ended(running)
 
     assert result.code == 0, result.err
-    assert "the run has ended; what became of its files is written down" in result.err
+    assert "the run has ended; recording what became of its files" in result.err
     worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=PATIENCE)
 
@@ -414,7 +414,7 @@ def test_a_worker_begins_what_is_scheduled_once_though_there_are_several(
     assert added.code == 0, added.err
     query(cli, "UPDATE oaflow.schedules SET due_at = now() - interval '2 days' RETURNING name")
     waits = [line for line in cli("doctor").out.splitlines() if "schedule" in line]
-    assert waits[0].endswith("a worker begins its run, and none is there")
+    assert waits[0].endswith("only a worker starts its runs, and none is running")
 
     workers = [started(cli.start("worker", "--workers", "2")), started(cli.start("worker"))]
     until(lambda: query(cli, "SELECT id FROM oaflow.runs WHERE state = 'finished'"))

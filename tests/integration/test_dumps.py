@@ -101,7 +101,7 @@ def test_who_has_data_of_another_version_is_told_the_way(home: Path) -> None:
     layout(home).data.mkdir(parents=True)
     (layout(home).data / "PG_VERSION").write_text("17\n")
 
-    with pytest.raises(ServerProblem, match=f"made by PostgreSQL 17, and this oaflow brings {MAJOR}") as raised:
+    with pytest.raises(ServerProblem, match=f"made by PostgreSQL 17, but this oaflow brings {MAJOR}") as raised:
         Cluster(layout(home)).prepare()
 
     assert raised.value.help is not None

@@ -221,7 +221,7 @@ def test_an_index_that_was_interrupted_is_made_again(database):
 def test_a_database_without_the_schema_is_told_what_to_type(empty_database):
     procrastinate(empty_database)
 
-    with pytest.raises(problems.NotMigrated, match="no schema of oaflow") as problem:
+    with pytest.raises(problems.NotMigrated, match="does not have oaflow's schema") as problem:
         check(empty_database)
     assert "oaflow db migrate" in str(problem.value.help)
     assert problem.value.exit_code == 3
@@ -262,7 +262,7 @@ def test_an_older_postgres_is_refused_by_its_number(database, monkeypatch):
     state = replace(inspect(database), postgres=120018, release="12.18")
     monkeypatch.setattr(schema, "_state", lambda _: state)
 
-    with pytest.raises(problems.PostgresTooOld, match=r"PostgreSQL 12\.18 is too old, oaflow needs 13"):
+    with pytest.raises(problems.PostgresTooOld, match=r"PostgreSQL 12\.18 is too old: oaflow needs 13"):
         check(database)
 
 
@@ -310,7 +310,7 @@ def strict(home: Path) -> Iterator[str]:
 def test_a_wrong_password_is_named_as_such_and_not_shown(strict):
     for password in ("wrong", ""):
         address = make_conninfo(strict, user="guest", password=password)
-        with pytest.raises(problems.WrongPassword, match="does not let in the user 'guest'") as problem:
+        with pytest.raises(problems.WrongPassword, match="rejects the user 'guest'") as problem:
             check(Address(address, "OAFLOW_DB_URI", False))
         assert problem.value.help == "correct user or password in OAFLOW_DB_URI"
         assert "wrong'" not in str(problem.value)
@@ -330,7 +330,7 @@ def test_a_missing_database_is_named_with_what_makes_it_there(strict):
 
 
 def test_a_user_who_may_not_make_the_schema_is_told_who_may(strict):
-    with pytest.raises(problems.NotAllowed, match="the user 'guest' may not make"):
+    with pytest.raises(problems.NotAllowed, match="the user 'guest' may not create"):
         migrate(make_conninfo(strict, user="guest", password="right"))
 
 

@@ -95,7 +95,7 @@ def test_what_comes_each_hour_or_minute_comes_in_each_hour_that_passes() -> None
         ("* * * *", "five fields"),
         ("0 0 30 2 *", "date"),
         ("@reboot", "by name there are @hourly, @daily, .* or @annually"),
-        ("R * * * *", "'R' names no time"),
+        ("R * * * *", "'R' names no fixed time"),
     ],
 )
 def test_what_names_no_times_is_refused(cron: str, said: str) -> None:

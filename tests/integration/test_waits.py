@@ -122,7 +122,7 @@ def test_what_waits_behind_a_higher_priority_is_told_with_what_is_before_it(rows
 
     of_sips, of_keeps = rows.waits()
 
-    ahead = f"for 1 min 30 s, and all who can run it are at sips and pours of {other.run}"
+    ahead = f"for 1 min 30 s; all workers that can run it are busy with sips and pours of {other.run}"
     assert told([of_sips, of_keeps]) == [
         ("priority", "sips", f"stage sips waits behind a higher priority: its next job {ahead}"),
         ("priority", "keeps", f"stage keeps waits behind a higher priority: its next job {ahead}"),

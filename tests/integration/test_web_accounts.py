@@ -121,7 +121,7 @@ def test_a_receipt_of_a_run_that_has_ended_is_taken_once(page: Page) -> None:
 def test_a_run_without_documents_has_nothing_to_account_for(page: Page) -> None:
     run = page.run()
 
-    assert "none of its stages found one" in there(page.inside(), f"/runs/{run}/receipt")
+    assert "none of its stages found any" in there(page.inside(), f"/runs/{run}/receipt")
 
 
 def test_datasets_come_with_their_sizes(page: Page, database: str) -> None:
