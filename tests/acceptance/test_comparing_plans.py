@@ -27,7 +27,7 @@ def test_what_changed_is_said_below_the_stage_that_it_is_about(offline: Command)
         "",
         "stage 'source'",
         "  timeout is 5m, was 10m",
-        "  the way to 'work' takes where {schema: Document}, took all",
+        "  the edge to 'work' takes where {schema: Document}, took all",
         "  leads to 'end' (else)",
         "",
         "stage 'work'",

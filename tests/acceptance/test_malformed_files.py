@@ -120,7 +120,7 @@ INSTEAD = {
     "two values": ("{}\npipeline: p\n", "the text above ends before this line"),
     "a missing value": (HEAD + "  a: {task: {, next: b}\n", "a value is missing here"),
     "a star": (HEAD + "  a: {task: *.txt}\n", "put the value in quotes: '*.txt'"),
-    "an at": (HEAD + "  a: {task: a.b, queue: @x}\n", "stands in quotes"),
+    "an at": (HEAD + "  a: {task: a.b, queue: @x}\n", "in quotes"),
     "a list": (HEAD + "  a: - b\n", "put the value in quotes, or start it on a line of its own"),
     "a mapping": (HEAD + "  a: {task: {}}\n", "'task' must be a name, but is a mapping"),
     "one stage twice": (HEAD + "  a: {task: a.b}\n" * 2, "key 'a' is given twice"),
