@@ -196,8 +196,8 @@ class Plan(_Frozen):
         body = orjson.loads(definition) if isinstance(definition, bytes | str) else definition
         if (found := body.get("format")) != FORMAT:
             raise EnvironmentProblem(
-                f"the plan of pipeline {body.get('pipeline')!r} has format {found}, and this program "
-                f"knows format {FORMAT}",
+                f"the plan of pipeline {body.get('pipeline')!r} has format {found}, but this program "
+                f"reads format {FORMAT}",
                 help="install the version of oaflow that made the plan",
             )
         return cls.model_validate(body)
