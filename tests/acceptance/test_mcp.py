@@ -143,7 +143,7 @@ def test_every_tool_answers_about_a_run_and_what_it_answers_is_as_it_says(cli: C
     assert sentences[3].startswith("there is no tool 'delete'\nhelp: one of: list_runs, ")
     assert sentences[4].startswith("'x' is no cursor of this list")
     assert sentences[5] == f"run {waiting!r} has no stage 'failz'\nhelp: did you mean 'fails'?"
-    assert sentences[6].startswith("a NUL character (\\0) is in a name or text")
+    assert sentences[6].startswith("a name or text contains a NUL character")
     assert sentences[7] == "it is not said in which dataset\nhelp: there is none yet"
     assert CANARY not in json.dumps([said, sentences, log])
     assert log == ""
