@@ -123,7 +123,8 @@ def test_what_is_no_whole_backup_is_not_restored_and_leaves_room_for_one_that_is
     cut = private.folder / "cut.tar"
     cut.write_bytes(whole.read_bytes()[:-20_000])
     assert "it is not a complete tar file" in private("restore", "cut.tar", env=there).error
-    (problem,) = [line for line in private("doctor", "--json", env=there).out.splitlines() if f"{again}: a restore into it was interrupted" in line]
+    lines = private("doctor", "--json", env=there).out.splitlines()
+    (problem,) = [line for line in lines if f"{again}: a restore into it was interrupted" in line]
     assert json.loads(problem)["help"] == "oaflow restore FILE"
     # What would be begun there now would be gone with the next restore.
     refused = private("status", env=there)
