@@ -75,8 +75,8 @@ class Preloads:
 
     def waits(self, task: str) -> bool:
         """
-        Whether a task must not be sent yet, because what it needs is not loaded; loading begins now. Otherwise an executor
-        would load the same for itself, beside the forkserver.
+        Whether a task must not be sent yet, because what it needs is not loaded. Loading begins now; an executor would
+        load the same for itself, beside the forkserver.
         """
         if not self.bare and not self.loading:  # most of the time, and this is asked for each job
             return False

@@ -67,3 +67,14 @@ def test_no_session_compiles_statements(
     found = session(Database(Address(database, None, False), Settings(home=tmp_path, db_uri=database)))
 
     assert next(iter(found.values() if isinstance(found, dict) else found)) == "off"
+
+
+def test_no_function_that_may_not_read_whole_tables_is_compiled(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        found = connection.execute(
+            "SELECT p.proname, 'jit=off' = ANY (p.proconfig) FROM pg_proc p"
+            " WHERE p.pronamespace = 'oaflow'::regnamespace AND 'enable_seqscan=off' = ANY (p.proconfig)"
+        ).fetchall()
+
+    assert {"fetch_v3", "complete_v1"} <= {name for name, _ in found}
+    assert [name for name, without in found if not without] == []
