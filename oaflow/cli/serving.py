@@ -61,7 +61,7 @@ def worker(
     from oaflow.compiler.functions import import_folders
     from oaflow.operations.crew import Crew
     from oaflow.operations.webhooks import Told
-    from oaflow.runtime.supervisor import Died, Ended, Registered, Stale
+    from oaflow.runtime.supervisor import Died, Ended, Registered, Stale, Warned
 
     known = settings(log_format)
     with ExitStack() as stack:
@@ -84,6 +84,8 @@ def worker(
                 case Stale():
                     for line in of_old_code(event.pid, event.text, event.help):
                         remark(line, "yellow")
+                case Warned():
+                    remark(f"worker process {event.pid}: {clean(event.text)}", "yellow")
                 case Ended():
                     remark(
                         f"worker process {event.pid} is drained"

@@ -11,6 +11,9 @@ import orjson
 
 from oaflow.runtime.vitals import Pulse
 
+# Characters of a message: a write of up to 4,096 bytes comes in one piece, and other threads log as well.
+_LONGEST = 600
+
 
 class Control:
     """
@@ -67,6 +70,12 @@ class Control:
         The worker still has the old code of a stage that has changed.
         """
         self._tell_if_heard(event="stale", text=text, help=help)
+
+    def warned(self, text: str) -> None:
+        """
+        The worker has logged a warning or an error.
+        """
+        self._tell_if_heard(event="warned", text=text[:_LONGEST])
 
     def _tell(self, **event: Any) -> None:
         os.write(self._descriptor, orjson.dumps(event) + b"\n")

@@ -4,6 +4,7 @@ of workers do not.
 """
 
 import logging
+import time
 from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +19,12 @@ Level = Literal["debug", "info", "warning", "error"]
 # The longest message for a pipe, in bytes: `lines` cuts longer ones.
 _LONGEST = 16_000
 _CUT = "..."
+
+# The attribute of a record that a worker's supervisor hears of otherwise.
+ALREADY_TOLD = "oaflow_already_told"
+
+# Seconds between two warnings that differ only in their arguments.
+_SELDOM = 60.0
 
 # In a worker: the id of the job that an async stage is working on.
 attempted: ContextVar[int | None] = ContextVar("oaflow_attempted", default=None)
@@ -58,6 +65,49 @@ def is_of_a_stage(record: logging.LogRecord) -> bool:
     Whether an async stage function is running here and logged this, rather than the worker that runs it.
     """
     return attempted.get() is not None and not is_own(record.name)
+
+
+def warnings_to(tell: Callable[[str], None]) -> logging.Handler:
+    """
+    A handler for what a worker itself warns of, each as one line: tracebacks are in the worker's log.
+    """
+    handler = LogHandler(lambda logged: tell(_in_one_line(logged.text)))
+    handler.setLevel(logging.WARNING)
+    handler.addFilter(lambda record: is_own(record.name) and not is_of_a_stage(record))
+    handler.addFilter(lambda record: not getattr(record, ALREADY_TOLD, False))
+    handler.addFilter(Seldom(_SELDOM))
+    return handler
+
+
+class Seldom(logging.Filter):
+    """
+    Lets the same message pass once in a while, whatever its arguments are: while a database is away, every statement of
+    a worker logs the same.
+
+    Args:
+        seconds: between two of them.
+        now: a monotonic clock.
+    """
+
+    def __init__(self, seconds: float, *, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._seconds, self._now = seconds, now
+        self._passed: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """
+        Whether a record passes.
+        """
+        message, now = (record.name, str(record.msg)), self._now()
+        if now - self._passed.get(message, -self._seconds) < self._seconds:
+            return False
+        self._passed[message] = now
+        return True
+
+
+def _in_one_line(text: str) -> str:
+    first, *rest = text.rstrip().split("\n")
+    return f"{first}: {rest[-1].strip()}" if rest else first
 
 
 def let_inform(task: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from oaflow.ledger import handover as ledger
 from oaflow.ledger.wire import Refused, Wire
+from oaflow.runtime.logged import ALREADY_TOLD
 from oaflow.runtime.versions import Files, Seen, look_at
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class Staleness:
         self._told = set(changed)  # code that was changed back and then changed again is reported again
         if new:
             said = sentence(new, loaded)
-            log.warning("%s; restart it: %s", said, self._restart)
+            log.warning("%s; restart it: %s", said, self._restart, extra={ALREADY_TOLD: self._tell is not None})
             if self._tell is not None:
                 self._tell(said, self._restart)
         now = (self._wire.worker, changed)

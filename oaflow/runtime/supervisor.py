@@ -3,8 +3,8 @@ Owns worker processes: starts them, replaces those that die, drains and kills th
 database.
 
 A worker reports over a control pipe, one JSON object per line: `{"event": "registered", "worker": 7}`,
-`{"event": "drained"}`, `{"event": "due"}`, `{"event": "stale"}` with a text and a help, and each second a pulse and
-what it has counted. Its output goes to a file.
+`{"event": "drained"}`, `{"event": "due"}`, `{"event": "stale"}` with a text and a help, `{"event": "warned"}` with a
+text, and each second a pulse and what it has counted. Its output goes to a file.
 """
 
 import contextlib
@@ -119,7 +119,17 @@ class Stale:
     help: str
 
 
-Event = Started | Registered | Died | Ended | Due | Stale
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """
+    A worker has logged a warning or an error.
+    """
+
+    pid: int
+    text: str
+
+
+Event = Started | Registered | Died | Ended | Due | Stale | Warned
 
 
 @dataclass(slots=True)
@@ -255,6 +265,8 @@ class Supervisor:
                     events.append(Due(child.process.pid))
                 if message.get("event") == "stale":
                     events.append(Stale(child.process.pid, str(message["text"]), str(message["help"])))
+                if message.get("event") == "warned":
+                    events.append(Warned(child.process.pid, str(message["text"])))
                 worker = message.get("worker")
                 if message.get("event") == "registered" and isinstance(worker, int):
                     child.workers.append(worker)

@@ -22,7 +22,7 @@ from typing import Any, cast
 from oaflow.runtime.app import FlowApp, database_address, make_app
 from oaflow.runtime.control import Control
 from oaflow.runtime.jsonlog import JsonLines
-from oaflow.runtime.logged import LogHandler, is_of_a_stage
+from oaflow.runtime.logged import LogHandler, is_of_a_stage, warnings_to
 from oaflow.runtime.options import RESTART, Options, wants_traces
 from oaflow.runtime.vitals import Pulse
 from oaflow.settings import Settings
@@ -175,6 +175,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
 
     control = None if given.control is None else Control(given.control)
+    if control is not None and lines is None:
+        logging.root.addHandler(warnings_to(control.warned))
     options = Options(
         settings,
         database_address,

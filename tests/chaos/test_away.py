@@ -41,6 +41,8 @@ def test_workers_wait_for_the_database_at_the_beginning_and_when_one_dies_while_
             lambda: f"is ready (pid {killed})" in said.read_text(), said.read_text
         )  # who has started it knows its number
         proxy.leave()
+        # Whoever looks at the output of the command learns of it: the worker logs it to a file of its own.
+        wait(lambda: f"worker process {killed}: " in said.read_text(), said.read_text)
         os.kill(killed, signal.SIGKILL)
         wait(lambda: workers_of(supervisor.pid) not in ([], [killed]), lambda: supervisor.poll())
         time.sleep(1.5)  # it has asked more than once
