@@ -185,7 +185,7 @@ def _shown(events: Iterator[Any]) -> Finished | None:
                 case Begun():
                     for line in event.remarks:
                         remark(clean(line))
-                    begins = f": {count(event.jobs, 'job')} to begin with" if event.jobs else ""
+                    begins = f": {count(event.jobs, 'job')} to start with" if event.jobs else ""
                     remark(f"run {event.run}{begins}", "bold")
                 case Said():
                     remark(clean(event.text))

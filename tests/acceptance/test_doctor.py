@@ -71,11 +71,11 @@ def test_a_variable_that_is_no_setting_is_named_with_the_one_that_was_meant(cli:
         ("OAFLOW_MINE", "unset OAFLOW_MINE"),
     ]
     assert (result.code, asked.code) == (0, 0)
-    assert [line for line in asked.err.splitlines() if "no setting" in line] == [
+    assert [line for line in asked.err.splitlines() if "not a setting" in line] == [
         "OAFLOW_DATABASE is not a setting of oaflow and has no effect: did you mean OAFLOW_DB_URI?",
         "OAFLOW_EXECUTER is not a setting of oaflow and has no effect: did you mean OAFLOW_EXECUTORS?",
     ]
-    assert "no setting" not in result.err
+    assert "not a setting" not in result.err
 
 
 def test_an_index_that_others_dropped_is_named_until_it_is_made_anew(cli: Command, database: str) -> None:

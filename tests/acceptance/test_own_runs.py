@@ -167,7 +167,7 @@ def test_a_run_that_is_killed_while_it_reads_its_input_cannot_be_resumed_but_beg
     (there.folder / "entities.jsonl").write_text(ENTITY)
     anew = ["run", "own.yml", "-i", "entities.jsonl", *given]
     if asked:
-        code, seen = terminal(there, *anew, answer="y", question=b"start anew?")
+        code, seen = terminal(there, *anew, answer="y", question=b"start a new run?")
     else:
         code, seen = (again := there(*anew, "--new")).code, again.err
 

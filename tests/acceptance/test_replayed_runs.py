@@ -63,7 +63,7 @@ def test_a_past_run_is_routed_anew_and_may_go_over_or_not(cli: Command) -> None:
     assert "1 job of people failed, went to the failures, and would go to end" in shown.out
     assert "nothing would go elsewhere" in same.out
     assert f"run {run} has ended" in changed.out
-    assert f"run {run} may not move to it:\n  stage 'end' puts no jobs together any more" in changed.out
+    assert f"run {run} may not move to it:\n  stage 'end' no longer collects jobs" in changed.out
     # What is not known is said.
     for arguments, problem in (
         ((new,), "name the stage that the job comes from, or the run whose jobs to replay"),

@@ -190,4 +190,4 @@ def test_status_shows_that_a_stage_met_two_versions_of_its_code(
     assert (first, some, rest) == (old, before, 12 - before)  # begin stands in the same file
     assert old != new
     said = [line for line in " ".join(project("status", run).out.split()).split("stage ") if "of its code" in line]
-    assert said == [f"last met 2 versions of its code: {old} ({some} attempts), {new} ({rest} attempts)"]
+    assert said == [f"last ran 2 versions of its code: {old} ({some} attempts), {new} ({rest} attempts)"]

@@ -231,7 +231,7 @@ def test_a_document_is_found_by_path_hash_entity_and_where_no_stage_reports_it(c
     assert cli("run", "read.yml", "-d", "readers", "--workers", "1").code == 0
     one = passport_of(settings, "person-Ada")
     assert (one.name, one.run.dataset, way(one)) == ("letter.txt", "readers", [("learns", ["done"])])
-    said = f"Person Ada person-Ada, said by read/learns because of {one.document}\n"
+    said = f"Person Ada person-Ada, written by read/learns because of {one.document}\n"
     assert cli("trace", "person-Ada", "-d", "readers").out.startswith(said)
 
 

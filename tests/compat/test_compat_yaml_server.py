@@ -192,5 +192,5 @@ def test_keys_and_values_are_completed_and_explained(tmp_path: Path):
     assert "language" in found["where"]
     assert "How long an attempt may take: `500ms`, `30m`, `1h30m`." in found["timeout"]
     assert "Where the output goes" in found["next"]
-    assert "The most entities of a job" in found["size"]
+    assert "The largest number of entities in a collected job" in found["size"]
     assert "A mapping from names to stages" in found["stages"]

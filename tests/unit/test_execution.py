@@ -200,7 +200,7 @@ def test_a_coroutine_that_was_not_awaited_is_told_as_such():
 def test_a_context_that_is_no_dict_is_told_with_what_to_write(context, found, help):
     error = error_of(attempt(lambda job: job.model_copy(update={"payload": {"context": context}}))[0])
 
-    assert error["message"] == f"payload.context of a returned job is {found}, but must be a dict"
+    assert error["message"] == f"payload.context of a returned job is {found}, and must be a dict"
     assert help in error["help"]
 
 

@@ -187,9 +187,7 @@ def test_a_module_that_the_authors_module_misses_is_told_with_where_to_install_i
 
     help = inspect("bad.f")["bad.f"].help
 
-    assert help.startswith(
-        "put 'nowhere_to_be_found' beside 'bad', or install the package that has it where oaflow is installed: "
-    )
+    assert help.startswith("put 'nowhere_to_be_found' beside 'bad', or install it where oaflow is installed: ")
     assert help.endswith("python -m pip install ...")
 
 
@@ -268,7 +266,7 @@ def test_what_lies_in_a_folder_src_is_told_with_what_to_type(modules, place):
     # Also from a pipeline in a folder of its own.
     (Path.cwd() / "pipelines").mkdir()
     folders = import_folders(Path("pipelines/mine.yml"))
-    assert "it lies in src:" in inspect("mine.inner.f", folders=folders)["mine.inner.f"].help
+    assert "it is in src:" in inspect("mine.inner.f", folders=folders)["mine.inner.f"].help
 
 
 @forked
