@@ -278,8 +278,8 @@ def test_a_stream_whose_process_is_killed_hands_over_each_position_once(
     running = started(cli.start("run", name, *RUN, "--json"))
     for seen in (10, 40):
         until(lambda seen=seen: len(noted(cli)) >= seen)
-        # Whichever runs the source; what the others ran is repeated. Stopped first, so that none of them begins with the
-        # source before it is killed, too: that would be one crash more.
+        # Whichever runs the source; what the others ran is repeated. They are stopped first, so that none begins with
+        # the source before it is killed, too: that would be one crash more.
         pids = executors_of(running.pid)
         for number, pid in itertools.product((signal.SIGSTOP, signal.SIGKILL), pids):
             with contextlib.suppress(ProcessLookupError):
