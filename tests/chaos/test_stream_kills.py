@@ -29,6 +29,7 @@ PATIENCE = 60.0 + YIELDS / 200
 
 HANDED = "SELECT coalesce(sum(size), 0)::int FROM oaflow.chunks"
 RUNNING = "SELECT count(*) FROM procrastinate_jobs WHERE queue_name = 'pours' AND status = 'doing'"
+CUT_OFF = "SELECT count(*) FROM oaflow.hops WHERE stage = 'pours' AND outcome IN ('crashed', 'orphaned')"
 MB = 1 << 20
 
 
@@ -56,10 +57,14 @@ class Course:
         self.memory += [resident(pid) for pid in pids]
         return self.one(HANDED)
 
-    def until(self, count: int) -> None:
+    def until(self, count: int, *, cut_off: int) -> None:
+        """
+        Wait until so much has been handed over, and so many attempts were cut off. On a busy machine, the next kill would
+        otherwise find only processes that are dying of the one before.
+        """
         limit = time.monotonic() + PATIENCE
-        while self.handed() < count:
-            assert time.monotonic() < limit, f"{self.handed()} of {count}"
+        while self.handed() < count or self.one(CUT_OFF) < cut_off:
+            assert time.monotonic() < limit, f"{self.handed()} of {count}, {self.one(CUT_OFF)} of {cut_off} cut off"
             time.sleep(0.1)
 
 
@@ -81,7 +86,7 @@ def test_a_long_stream_hands_over_each_position_once_however_often_it_is_killed(
     killed = 0
     for kill in range(KILLS):
         # Between two kills it comes further: three crashes without progress fail a job.
-        course.until(YIELDS * (kill + 1) // (KILLS + 2))
+        course.until(YIELDS * (kill + 1) // (KILLS + 2), cut_off=kill)
         victims = (workers_of if kill % 2 == 0 else executors_of)(worker.pid)
         assert victims, f"nobody was there for kill {kill}"  # and no attempt would be cut off
         for pid in victims:
