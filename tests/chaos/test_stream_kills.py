@@ -59,8 +59,8 @@ class Course:
 
     def until(self, count: int, *, cut_off: int) -> None:
         """
-        Wait until so much has been handed over, and so many attempts were cut off. On a busy machine, the next kill would
-        otherwise find only processes that are dying of the one before.
+        Wait until so much has been handed over, and so many attempts were cut off. On a busy machine, the next kill
+        would otherwise find only processes that are dying of the one before.
         """
         limit = time.monotonic() + PATIENCE
         while self.handed() < count or self.one(CUT_OFF) < cut_off:
