@@ -273,7 +273,7 @@ def prune(
         say_json(taken)
     what = count(pruned.jobs, "job that has ended", "jobs that have ended")
     tables = f", and history from {', '.join(map(clean, pruned.history))}" if pruned.history else ""
-    verb = "would be removed" if dry_run else "taken out"
+    verb = "would be removed" if dry_run else "removed"
     remark(f"{clean(address)}: {what}, older than {days:g} days{tables}: {verb}")
     return 0
 

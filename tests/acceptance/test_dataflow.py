@@ -87,12 +87,12 @@ def test_the_report_of_the_flagship_is_written_once_after_archives_in_archives_a
         line.replace(run, ran.run) for line in text.splitlines() if "UTC" not in line
     ]
     with psycopg.connect(cli.environment["OAFLOW_DB_URI"]) as connection:
-        query = "SELECT min(started) FILTER (WHERE stage = 'report'), count(*) FILTER (WHERE outcome = 'joined'),"
+        query = "SELECT min(at) FILTER (WHERE outcome = 'joined'), count(*) FILTER (WHERE outcome = 'joined'),"
         query += " max(ended) FILTER (WHERE stage <> 'report'), count(*) FILTER (WHERE outcome = 'retried')"
         query += " FROM oaflow.hops"
-        reported, joins, last_end, retries = connection.execute(query).fetchone() or (None,) * 4
+        joined, joins, last_end, retries = connection.execute(query).fetchone() or (None,) * 4
     assert (joins, retries) == (1, 1)
-    assert reported > last_end
+    assert joined > last_end
 
 
 def archive(path: Path, members: dict[str, Any]) -> bytes:

@@ -196,8 +196,8 @@ def test_a_place_is_free_for_the_next_job_before_the_database_has_answered(
         handed = query(cli, "SELECT count(*)::int FROM oaflow.hops")
         before = len(noted(cli))
         assert before < 1500
-        # Twice as many as there are slots; how many more are in hand depends on how fast the machine is.
-        until(lambda: len(noted(cli)) >= before + 100)
+        # Far more than there are slots.
+        until(lambda: len(noted(cli)) >= before + 200)
         assert query(cli, "SELECT count(*)::int FROM oaflow.hops") == handed
 
     assert ended(running).code == 0

@@ -824,6 +824,22 @@ def test_of_two_who_decide_at_once_one_fires_the_join_and_puts_together_what_wai
     assert book.counters() == {"a": {"done": 1}, what[0]: {"open": 1}}
 
 
+def test_the_history_has_a_join_after_all_that_it_waited_for(book: Book) -> None:
+    args = orjson.dumps(args_of("j", book.run)).decode()
+    book.sql("INSERT INTO oaflow.joins VALUES (%s, 'j', '{a}', 'q', 't.j', 50, %s)", book.run, args)
+    worker = book.worker()
+    (job,) = book.enter()
+    book.claim(worker)
+
+    with psycopg.connect(book.uri) as decider:
+        decider.execute("SELECT now()")  # its transaction begins before the job ends
+        assert book.complete(worker, book.done(job)) == {job: "applied"}
+        assert decider.execute("SELECT oaflow.close_v1(%s)", (book.run,)).fetchone() == ("joined",)
+
+    ended, joined = (book.one("SELECT at FROM oaflow.hops WHERE outcome = %s", one) for one in ("done", "joined"))
+    assert joined > ended
+
+
 def test_a_join_fires_also_where_the_last_job_ends_while_it_is_looked_at(book: Book, database: str) -> None:
     args = orjson.dumps(args_of("j", book.run)).decode()
     book.sql("INSERT INTO oaflow.joins VALUES (%s, 'j', '{a}', 'q', 't.j', 50, %s)", book.run, args)
