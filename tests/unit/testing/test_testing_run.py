@@ -368,9 +368,7 @@ def test_a_stream_that_is_repeated_goes_on_behind_what_it_has_handed_over():
 
 
 def test_a_collected_job_of_which_a_part_was_handed_over_is_not_taken_apart(monkeypatch):
-    monkeypatch.setattr(
-        attempt, "CHUNK_SECONDS", 60.0
-    )  # a part is 500 jobs, however slow the machine is
+    monkeypatch.setattr(attempt, "CHUNK_SECONDS", 60.0)  # a part is 500 jobs, however slow the machine is
     _tries.clear()
     stages = {
         "names": names.stage(with_={"count": 2}, next="breaks_off"),
